@@ -1,0 +1,29 @@
+"""Shared fixtures: where the real data lies, and one thread a library."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+
+def _data_root() -> Path:
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("ECG_FLARE_DATA", default))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if _data_root().is_dir():
+        return
+    reason = f"real data not found at {_data_root()}: set ECG_FLARE_DATA to the folder that holds ptbxl/"
+    for item in items:
+        if item.get_closest_marker("realdata"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder of the real records and pages (ptbxl/, ludb_pages/, real_pages/)."""
+    return _data_root()

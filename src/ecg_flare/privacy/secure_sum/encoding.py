@@ -1,0 +1,264 @@
+"""Fixed-point encoding of clipped updates, so that a sum of them is a sum of integers.
+
+Masks cancel, ciphertexts add and noise hides without surprise only on integers. A clipped vector x with
+``||x||_2 <= C`` and public weight w becomes ``trunc(w * x * S / C)``, and the sum over all vectors, noise
+included, must stay inside the ring Z_2^bits. The scale S follows from public bounds alone; it is never a setting.
+
+No wrap
+-------
+Let n be the number of sites, k the most vectors that a site may add, W the largest public weight.
+
+1. ``|trunc(w * x_j * S / C)| <= W * S`` for each coordinate, since ``|x_j| <= ||x||_2 <= C`` and ``w <= W``.
+2. A sum of at most ``n * k`` such vectors stays within ``B = floor(n * k * W * S)`` (the sum is an integer).
+3. The noise has the integer standard deviation ``s = ceil(sigma * W * S)``, and its sampler is cut at
+   ``NOISE_TAIL * s`` (gaussian.py bounds what the cut costs), so it never exceeds ``NOISE_TAIL * s``.
+4. S is chosen with ``B + NOISE_TAIL * s < 2^(bits - 1)``: the centred representative of the ring is the integer
+   itself. This holds always, not with high probability.
+
+Truncating toward zero shrinks every coordinate, so the L2 sensitivity of the integer sum to one vector is at most
+``W * S``, the figure that the noise is measured against.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64, UInt
+
+from ecg_flare.errors import ConfigError, EncodingError
+
+NOISE_TAIL = 10
+"""The noise never exceeds this many of its standard deviations."""
+
+_LARGEST_WEIGHTED_SCALE = 2**24  # float32 carries 24 bits: a finer grid would encode nothing
+_LARGEST_TRUNCATION = 2.0**-8  # of a vector's norm that truncation may take before the wider ring is used
+_CLIP_SLACK = 2.0**-20  # a vector clipped in float32 may pass C by a few units in the last place
+_GUARD = 2.0**-40  # above the rounding error of `squared_norm`, below anything that the grid resolves
+_CHUNK = 1 << 20
+
+Ring = UInt[np.ndarray, " d"]
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """The public numbers by which every site and the server encode and decode one round.
+
+    Use :meth:`derive`; the fields scale and ring_bits follow from the others.
+    """
+
+    clipping_norm: float
+    weights: tuple[float, ...]
+    vectors_per_site: int
+    noise_multiplier: float
+    dimension: int
+    scale: int
+    ring_bits: int
+
+    @classmethod
+    def derive(
+        cls,
+        *,
+        clipping_norm: float,
+        weights: Sequence[float],
+        dimension: int,
+        vectors_per_site: int = 1,
+        noise_multiplier: float = 0.0,
+    ) -> FixedPoint:
+        """Choose the largest power of two S that cannot wrap, in 32 bits where these keep enough precision.
+
+        `weights` are the roster's, one a site; `vectors_per_site` is 1 under unit site and the bound on a site's
+        patients under unit patient; `dimension` is the length of an update.
+        The narrow ring suffices while truncation takes at most 2^-8 of the norm of a vector with the largest weight,
+        ``sqrt(d) / (W * S) <= 2^-8``.
+
+        Raises ConfigError for an impossible bound and EncodingError where even 64 bits are too few.
+        """
+        _check_bounds(clipping_norm, weights, vectors_per_site, noise_multiplier, dimension)
+        for ring_bits in (32, 64):
+            scale = _largest_scale(ring_bits, len(weights) * vectors_per_site, max(weights), noise_multiplier)
+            if scale and math.sqrt(dimension) / (max(weights) * scale) <= _LARGEST_TRUNCATION:
+                return cls(
+                    clipping_norm=float(clipping_norm),
+                    weights=tuple(float(weight) for weight in weights),
+                    vectors_per_site=vectors_per_site,
+                    noise_multiplier=float(noise_multiplier),
+                    dimension=dimension,
+                    scale=scale,
+                    ring_bits=ring_bits,
+                )
+        raise EncodingError(
+            f"no scale keeps the sum of {len(weights) * vectors_per_site} vectors of length {dimension} with weights "
+            f"up to {max(weights)} and noise multiplier {noise_multiplier} exact within 64 bits; "
+            "weigh the sites by smaller numbers, or allow fewer vectors a site"
+        )
+
+    @property
+    def sensitivity(self) -> float:
+        """Largest L2 norm of one encoded vector, ``W * S``, in integer units."""
+        return max(self.weights) * self.scale
+
+    @property
+    def noise_sd(self) -> int:
+        """Standard deviation of the noise in integer units, ``ceil(sigma * W * S)``: never less than promised."""
+        return _noise_sd(self.noise_multiplier, max(self.weights), self.scale)
+
+    @property
+    def sum_bound(self) -> int:
+        """Largest absolute coordinate of a sum without noise."""
+        return _sum_bound(len(self.weights) * self.vectors_per_site, max(self.weights), self.scale)
+
+    @property
+    def contribution_bound(self) -> int:
+        """Largest absolute coordinate of what one site may send."""
+        return _sum_bound(self.vectors_per_site, max(self.weights), self.scale)
+
+    @property
+    def ring_dtype(self) -> type[np.uint32] | type[np.uint64]:
+        """numpy's unsigned type of the ring, whose overflow is the ring's addition."""
+        return np.uint32 if self.ring_bits == 32 else np.uint64
+
+    def encode(self, vector: Float[np.ndarray, " d"], weight: float) -> Int64[np.ndarray, " d"]:
+        """Turn one clipped vector into integers, ``trunc(weight * vector * S / C)``.
+
+        Each coordinate is at most one unit nearer to zero than the exact product, and the integer norm is at most
+        ``weight * S``. A norm within 2^-20 above C, which rounding to float32 explains, is scaled back to C.
+
+        Raises EncodingError for a vector of the wrong length, not finite or not clipped, and for a weight that is
+        above the public ones.
+        """
+        self._check_vector(vector, weight)
+        norm = math.sqrt(squared_norm(vector))
+        if not norm <= self.clipping_norm * (1 + _CLIP_SLACK):
+            raise EncodingError(
+                f"the vector's norm is {norm}, above the clipping norm {self.clipping_norm}: clip it before encoding"
+            )
+        factor = weight * self.scale / self.clipping_norm
+        if norm > self.clipping_norm * (1 - _GUARD):
+            factor = weight * self.scale / norm * (1 - _GUARD)
+        encoded = np.empty(self.dimension, dtype=np.int64)
+        for part in _chunks(self.dimension):
+            encoded[part] = np.trunc(vector[part].astype(np.float64) * factor)
+        self._check_encoded(encoded, weight)
+        return encoded
+
+    def decode(self, total: Int64[np.ndarray, " d"], denominator: float) -> Float64[np.ndarray, " d"]:
+        """Turn an integer sum into the mean update, ``total * C / (S * denominator)``.
+
+        Raises EncodingError for a sum of the wrong type or length or a denominator that is not positive.
+        """
+        self._check_integers(total)
+        if not (math.isfinite(denominator) and denominator > 0):
+            raise EncodingError(f"the denominator is {denominator}, expected a positive public number")
+        mean: Float64[np.ndarray, " d"] = total * (self.clipping_norm / (self.scale * denominator))
+        return mean
+
+    def to_ring(self, values: Int64[np.ndarray, " d"]) -> Ring:
+        """Map signed integers to the ring, negatives to its upper half.
+
+        Raises EncodingError where a value has no centred representative, ``|value| >= 2^(bits - 1)``.
+        """
+        self._check_integers(values)
+        half = 2 ** (self.ring_bits - 1)
+        if values.size and (int(values.max()) >= half or int(values.min()) <= -half):
+            raise EncodingError(
+                f"values reach from {values.min()} to {values.max()}, outside the ring of {self.ring_bits} bits"
+            )
+        return values.astype(self.ring_dtype)
+
+    def from_ring(self, values: Ring) -> Int64[np.ndarray, " d"]:
+        """Map ring elements to their centred representatives in [-2^(bits-1), 2^(bits-1)).
+
+        Raises EncodingError for an array that is not of the ring's type and length.
+        """
+        if values.dtype != self.ring_dtype or values.shape != (self.dimension,):
+            raise EncodingError(
+                f"got {values.dtype} values of shape {values.shape}, expected {self.dimension} of "
+                f"{np.dtype(self.ring_dtype)}"
+            )
+        signed = np.int32 if self.ring_bits == 32 else np.int64
+        return values.view(signed).astype(np.int64)
+
+    def check_sum(self, total: Int64[np.ndarray, " d"]) -> None:
+        """Raise EncodingError where a sum without noise passes the bound that the scale was derived from."""
+        self._check_integers(total)
+        largest = max(int(total.max()), -int(total.min()))
+        if largest > self.sum_bound:
+            raise EncodingError(
+                f"a coordinate of the sum is {largest}, above the bound {self.sum_bound} of "
+                f"{len(self.weights) * self.vectors_per_site} vectors: a site sent more than it may, discard the round"
+            )
+
+    def _check_vector(self, vector: Float[np.ndarray, " d"], weight: float) -> None:
+        if vector.shape != (self.dimension,) or vector.dtype not in (np.float32, np.float64):
+            raise EncodingError(
+                f"got a vector of {vector.dtype} and shape {vector.shape}, expected {self.dimension} floats"
+            )
+        if not np.isfinite(vector).all():
+            raise EncodingError("the vector holds NaN or infinity, expected finite values: drop this update")
+        if not 0 < weight <= max(self.weights):
+            raise EncodingError(f"weight {weight} is outside (0, {max(self.weights)}], the public weights of the round")
+
+    def _check_integers(self, values: Int64[np.ndarray, " d"]) -> None:
+        if values.dtype != np.int64 or values.shape != (self.dimension,):
+            raise EncodingError(
+                f"got {values.dtype} values of shape {values.shape}, expected {self.dimension} of int64"
+            )
+
+    def _check_encoded(self, encoded: Int64[np.ndarray, " d"], weight: float) -> None:
+        # int64 cannot overflow here: the sum of squares is at most (W * S)^2 * (1 + 2^-19) and W * S <= 2^24.
+        squared = sum(int(np.square(encoded[part]).sum()) for part in _chunks(encoded.size))
+        if squared > (Fraction(weight) * self.scale) ** 2:
+            raise EncodingError(
+                f"the encoded vector's squared norm is {squared}, above the bound {(weight * self.scale) ** 2}"
+            )
+
+
+def squared_norm(vector: Float[np.ndarray, " d"]) -> float:
+    """Sum of squares in float64, with a relative error below 2^-45 for any length that fits memory.
+
+    Squares of float32 values are exact in float64, numpy adds a chunk pairwise, and the chunks are added exactly.
+    """
+    return math.fsum(
+        float(np.square(vector[part], dtype=np.float64).sum(dtype=np.float64)) for part in _chunks(vector.size)
+    )
+
+
+def _chunks(size: int) -> Iterator[slice]:
+    return (slice(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK))
+
+
+def _check_bounds(
+    clipping_norm: float, weights: Sequence[float], vectors_per_site: int, noise_multiplier: float, dimension: int
+) -> None:
+    if not (math.isfinite(clipping_norm) and clipping_norm > 0):
+        raise ConfigError(f"clipping_norm is {clipping_norm}, expected a positive number")
+    if not weights or not all(math.isfinite(weight) and weight > 0 for weight in weights):
+        raise ConfigError(f"weights are {list(weights)}, expected a positive number for each site")
+    if vectors_per_site < 1:
+        raise ConfigError(f"vectors_per_site is {vectors_per_site}, expected 1 or more")
+    if not (math.isfinite(noise_multiplier) and noise_multiplier >= 0):
+        raise ConfigError(f"noise_multiplier is {noise_multiplier}, expected 0 or more")
+    if dimension < 1:
+        raise ConfigError(f"dimension is {dimension}, expected an update of at least one value")
+
+
+def _noise_sd(noise_multiplier: float, max_weight: float, scale: int) -> int:
+    return math.ceil(Fraction(noise_multiplier) * Fraction(max_weight) * scale)
+
+
+def _sum_bound(n_vectors: int, max_weight: float, scale: int) -> int:
+    return math.floor(n_vectors * Fraction(max_weight) * scale)
+
+
+def _largest_scale(ring_bits: int, n_vectors: int, max_weight: float, noise_multiplier: float) -> int:
+    """Largest power of two that neither wraps nor passes 2^24 units for the largest weight; 0 where there is none."""
+    exponent = math.floor(math.log2(_LARGEST_WEIGHTED_SCALE / max_weight)) + 1
+    for scale in (1 << power for power in range(exponent, -1, -1)):
+        reach = _sum_bound(n_vectors, max_weight, scale) + NOISE_TAIL * _noise_sd(noise_multiplier, max_weight, scale)
+        if Fraction(max_weight) * scale <= _LARGEST_WEIGHTED_SCALE and reach < 2 ** (ring_bits - 1):
+            return scale
+    return 0

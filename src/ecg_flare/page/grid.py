@@ -1,0 +1,87 @@
+"""The millimetre grid, drawn with exact coverage: lines fall between pixels where the scale has it so."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from ecg_flare.page.style import GRID_RGB, Colour, PageStyle
+
+_FINE_STEP_MM: Final = 1.0
+_COARSE_STEP_MM: Final = 5.0
+_DOT_MM: Final = 0.35
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The grid along one axis: which pixels it covers, and where a coarse line lies."""
+
+    start_px: int
+    stop_px: int
+    origin_mm: float
+    px_per_mm: float
+
+    @property
+    def pixels(self) -> slice:
+        return slice(self.start_px, self.stop_px)
+
+
+def draw_paper(style: PageStyle, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """Blank paper with its grid, of `shape` (height, width)."""
+    image = np.empty((*shape, 3), dtype=np.uint8)
+    image[:] = style.paper_rgb
+    grid = style.grid
+    if grid.kind == "none":
+        return image
+    x_axis = _axis(style.paper_mm[0], grid.inset_mm, grid.phase_x_mm, style.px_per_mm[0], shape[1])
+    y_axis = _axis(style.paper_mm[1], grid.inset_mm, grid.phase_y_mm, style.px_per_mm[1], shape[0])
+    coarse_rgb, fine_rgb = GRID_RGB[grid.colour]
+    region = image[y_axis.pixels, x_axis.pixels]
+    shades = region.astype(np.float32)
+    if grid.kind == "fine+coarse":
+        x, y = (_lines(axis, _FINE_STEP_MM, grid.fine_mm) for axis in (x_axis, y_axis))
+        _blend(shades, fine_rgb, grid.strength * _either(x, y))
+    elif grid.kind == "dotted":
+        x, y = (_lines(axis, _FINE_STEP_MM, _DOT_MM) for axis in (x_axis, y_axis))
+        _blend(shades, coarse_rgb, grid.strength * np.outer(y, x))
+    x, y = (_lines(axis, _COARSE_STEP_MM, grid.coarse_mm) for axis in (x_axis, y_axis))
+    _blend(shades, coarse_rgb, grid.strength * _either(x, y))
+    region[:] = np.rint(shades)
+    return image
+
+
+def band_coverage(length_px: int, start: float, stop: float) -> Float32[np.ndarray, " n"]:
+    """Part of each of `length_px` pixels that the band from `start` to `stop` covers; pixel i spans i -+ 1/2."""
+    pixels = np.arange(length_px, dtype=np.float32)
+    covered = np.minimum(pixels + 0.5, stop) - np.maximum(pixels - 0.5, start)
+    clipped: Float32[np.ndarray, " n"] = np.clip(covered, 0, 1).astype(np.float32)
+    return clipped
+
+
+def _axis(length_mm: float, inset_mm: float, phase_mm: float, px_per_mm: float, length_px: int) -> _Axis:
+    squares = int((length_mm - 2 * inset_mm) / _COARSE_STEP_MM)
+    if inset_mm == 0 or squares < 1:
+        return _Axis(0, length_px, phase_mm, px_per_mm)
+    # Whole squares within the blank border, so that its edge is a line: no phase.
+    origin_mm = (length_mm - squares * _COARSE_STEP_MM) / 2
+    stop_px = min(length_px, round((length_mm - origin_mm) * px_per_mm) + 1)
+    return _Axis(round(origin_mm * px_per_mm), stop_px, origin_mm, px_per_mm)
+
+
+def _lines(axis: _Axis, step_mm: float, width_mm: float) -> Float32[np.ndarray, " n"]:
+    place_mm = (np.arange(axis.start_px, axis.stop_px) + 0.5) / axis.px_per_mm - axis.origin_mm
+    to_nearest_px = np.abs(place_mm - np.rint(place_mm / step_mm) * step_mm) * axis.px_per_mm
+    width_px = width_mm * axis.px_per_mm
+    coverage = np.clip(width_px / 2 + 0.5 - to_nearest_px, 0, min(1.0, width_px))
+    lines: Float32[np.ndarray, " n"] = coverage.astype(np.float32)
+    return lines
+
+
+def _either(x: Float32[np.ndarray, " w"], y: Float32[np.ndarray, " h"]) -> Float32[np.ndarray, "h w"]:
+    return 1 - np.outer(1 - y, 1 - x)
+
+
+def _blend(shades: Float32[np.ndarray, "h w 3"], rgb: Colour, coverage: Float32[np.ndarray, "h w"]) -> None:
+    for channel, value in enumerate(rgb):
+        shades[..., channel] += coverage * (np.float32(value) - shades[..., channel])

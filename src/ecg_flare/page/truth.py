@@ -1,0 +1,135 @@
+"""What is printed on a page and where: each lead's polyline in pixels, to a fraction of a pixel.
+
+Pixel (row r, column c) has its centre at x = c, y = r. Points are (x, y), float64, y downwards.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float64
+
+from ecg_flare.errors import PageError
+
+Points = Float64[np.ndarray, "points 2"]
+Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+"""A 3 x 3 matrix, in rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class LeadTrace:
+    """An unbroken stretch of one lead as printed.
+
+    `polyline` has a point a sample; sample i was taken at `start_s` + i/fs, and `end_s` is `start_s` + k/fs, so that a
+    full column of 2.5 s spans 2.5 s (`times_s`). A lead with gaps has several traces. `row` counts from the top of
+    the page. `inverted` says that the lead is printed upside down (aVR in Cabrera order): mV grow downwards. Points
+    may lie outside the image where the trace left the paper.
+    """
+
+    lead: str
+    row: int
+    polyline: Points
+    start_s: float
+    end_s: float
+    is_rhythm: bool
+    inverted: bool = False
+
+    def times_s(self) -> Float64[np.ndarray, " points"]:
+        """Time of each point of the polyline, in seconds from the start of the recording."""
+        return np.linspace(self.start_s, self.end_s, len(self.polyline), endpoint=False)
+
+
+@dataclass(frozen=True, eq=False)
+class PageTruth:
+    """Everything that is known of a rendered page.
+
+    `px_per_mm_x`, `px_per_mm_y`: scale along the page's own axes; after a perspective, curl or fold only the scale at
+    the middle of the page, while `homography` still maps millimetres from the page's top left corner (x, y, 1) to
+    pixels (exactly, but for the bend of a curl or fold). `pulses`: calibration pulses, `print_boxes`: text, labels and
+    separators as quadrilaterals (4, 2). `height_px`, `width_px`: size of the image.
+    """
+
+    height_px: int
+    width_px: int
+    px_per_mm_x: float
+    px_per_mm_y: float
+    layout: str
+    speed_mm_per_s: float
+    gain_mm_per_mv: float
+    traces: tuple[LeadTrace, ...]
+    pulses: tuple[Points, ...]
+    print_boxes: tuple[Points, ...]
+    homography: Matrix
+
+    def moved(self, move: Callable[[Points], Points], shape: tuple[int, int]) -> "PageTruth":
+        """Return the truth with every point moved, for an image of the new `shape` (height, width).
+
+        Scales and homography are kept; whoever moves the page says what becomes of them.
+        """
+        return replace(
+            self,
+            height_px=shape[0],
+            width_px=shape[1],
+            traces=tuple(replace(trace, polyline=move(trace.polyline)) for trace in self.traces),
+            pulses=tuple(move(pulse) for pulse in self.pulses),
+            print_boxes=tuple(move(box) for box in self.print_boxes),
+        )
+
+    def warped(self, matrix: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> "PageTruth":
+        """Return the truth seen through a homography of pixels, for an image of the new `shape` (height, width)."""
+        moved = self.moved(lambda points: warp_points(points, matrix), shape)
+        homography = matrix @ np.array(self.homography)
+        scale_x, scale_y = _scale_at_middle(homography, shape)
+        return replace(moved, px_per_mm_x=scale_x, px_per_mm_y=scale_y, homography=to_matrix(homography))
+
+    def to_json(self) -> str:
+        """Write as JSON; `from_json` gives back every number bit for bit."""
+        return json.dumps(asdict(self), default=lambda points: points.tolist())
+
+    @classmethod
+    def from_json(cls, text: str) -> "PageTruth":
+        """Read what `to_json` wrote; raises PageError if it is something else."""
+        try:
+            fields = json.loads(text)
+            return cls(
+                **{
+                    **fields,
+                    "traces": tuple(_trace_from_json(trace) for trace in fields["traces"]),
+                    "pulses": tuple(_points(pulse) for pulse in fields["pulses"]),
+                    "print_boxes": tuple(_points(box) for box in fields["print_boxes"]),
+                    "homography": to_matrix(np.array(fields["homography"], dtype=np.float64)),
+                }
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise PageError(f"Not the truth of a page ({error}); expected what PageTruth.to_json writes.") from error
+
+
+def warp_points(points: Points, matrix: Float64[np.ndarray, "3 3"]) -> Points:
+    """Map points through a homography."""
+    return (
+        cv2.perspectiveTransform(points[:, None], np.asarray(matrix, dtype=np.float64))[:, 0] if len(points) else points
+    )
+
+
+def to_matrix(matrix: Float64[np.ndarray, "3 3"]) -> Matrix:
+    """A 3 x 3 array as a tuple of rows, scaled to a last element of 1."""
+    (a, b, c), (d, e, f), (g, h, i) = (matrix / matrix[2, 2]).tolist()
+    return (a, b, c), (d, e, f), (g, h, i)
+
+
+def _scale_at_middle(homography: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> tuple[float, float]:
+    middle_px = np.array([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]])
+    middle_mm = warp_points(middle_px, np.linalg.inv(homography))
+    origin, right, down = warp_points(middle_mm + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), homography)
+    return float(np.hypot(*(right - origin))), float(np.hypot(*(down - origin)))
+
+
+def _points(values: list[list[float]]) -> Points:
+    return np.array(values, dtype=np.float64).reshape(-1, 2)
+
+
+def _trace_from_json(fields: dict[str, Any]) -> LeadTrace:
+    return LeadTrace(**{**fields, "polyline": _points(fields["polyline"])})

@@ -75,8 +75,12 @@ class Beat:
         )
 
     def qrs_area(self) -> Float64[np.ndarray, " xyz"]:
-        """Return the time integral of the QRS dipole in mV s."""
-        areas = [_dipole(wave) * wave.width_s for wave in self.waves if wave.part is Part.QRS]
+        """Return the time integral of the QRS dipole in mV s, without the late forces of a right bundle branch block.
+
+        Late means centred 45 ms after R or more: the axis of a blocked heart is read from its first forces.
+        """
+        early = [wave for wave in self.waves if wave.part is Part.QRS and wave.centre_s < _LATE_FORCES_S]
+        areas = [_dipole(wave) * wave.width_s for wave in early]
         total: Float64[np.ndarray, " xyz"] = np.sqrt(2 * np.pi) * np.sum(areas, axis=0)
         return total
 
@@ -89,13 +93,15 @@ class Territory(Enum):
     LATERAL = (0.20, -0.07, 0.05)
 
 
+_LATE_FORCES_S: Final = 0.045
+
 _P: Final = (
     Wave(Part.P, -0.166, 0.016, (0.035, 0.080, -0.045)),
     Wave(Part.P, -0.136, 0.017, (0.055, 0.065, 0.045)),
 )
-_SEPTAL: Final = Wave(Part.QRS, -0.029, 0.0080, (-0.14, -0.02, -0.27))
-_MAIN: Final = Wave(Part.QRS, -0.003, 0.0105, (1.02, 0.80, 0.22))
-_BASAL: Final = Wave(Part.QRS, 0.021, 0.0095, (-0.06, -0.14, 0.58))
+_SEPTAL: Final = Wave(Part.QRS, -0.029, 0.0080, (-0.12, -0.02, -0.31))
+_MAIN: Final = Wave(Part.QRS, -0.003, 0.0110, (1.02, 0.80, 0.26))
+_BASAL: Final = Wave(Part.QRS, 0.018, 0.0105, (-0.02, -0.10, 0.62))
 
 
 def _t_wave(dipole_mv: Vector, centre_s: float = 0.270, width_s: float = 0.034) -> tuple[Wave, ...]:
@@ -107,7 +113,7 @@ def _t_wave(dipole_mv: Vector, centre_s: float = 0.270, width_s: float = 0.034) 
     )
 
 
-def _st_segment(dipole_mv: Vector, first_s: float = 0.065, last_s: float = 0.200) -> tuple[Wave, ...]:
+def _st_segment(dipole_mv: Vector, first_s: float = 0.050, last_s: float = 0.200) -> tuple[Wave, ...]:
     # Gaussians 1.2 standard deviations apart add up to a plateau, of 2.09 times their height.
     width_s = 0.027
     centres = np.arange(first_s, last_s, 1.2 * width_s)
@@ -124,8 +130,8 @@ def left_bundle_branch_block() -> Beat:
     """QRS of about 150 ms to the left and back: QS or rS in V1, a broad notched R without q in I, V5 and V6."""
     qrs = (
         Wave(Part.QRS, -0.046, 0.0120, (0.26, 0.10, -0.10)),
-        Wave(Part.QRS, -0.014, 0.0150, (0.86, 0.38, 0.62)),
-        Wave(Part.QRS, 0.036, 0.0165, (0.92, 0.22, 0.72)),
+        Wave(Part.QRS, -0.012, 0.0160, (0.74, 0.34, 0.52)),
+        Wave(Part.QRS, 0.029, 0.0180, (0.92, 0.22, 0.74)),
     )
     repolarization = (*_st_segment((-0.07, -0.01, -0.10), 0.10, 0.21), *_t_wave((-0.30, -0.08, -0.34), 0.315, 0.042))
     return Beat((*_P, *qrs, *repolarization))

@@ -79,7 +79,9 @@ def draw_patient(rng: np.random.Generator, rhythm: Rhythm | None = None) -> Pati
     if rhythm is None:
         rhythm = list(Rhythm)[rng.integers(len(Rhythm))]
     typical_bpm, typical_axis_deg = _typical(rhythm)
-    axis_deg = float(np.clip(rng.normal(typical_axis_deg, 18), typical_axis_deg - 40, typical_axis_deg + 40))
+    # An infarction's wall stays where it is in the chest: turn the heart little, or inferior becomes lateral.
+    spread_deg = 8.0 if rhythm is Rhythm.ST_ELEVATION else 18.0
+    axis_deg = typical_axis_deg + spread_deg * float(np.clip(rng.standard_normal(), -2.2, 2.2))
     voltage = float(np.exp(rng.normal(0, 0.15)))
     beat = morphology.individual(_draw_beat(rng, rhythm), rng).scaled(voltage)
     beat = _turned_to_axis(beat.rotated(horizontal_deg=rng.normal(0, 8)), axis_deg)
@@ -230,5 +232,5 @@ def _fibrillation(
         drift = rng.uniform(0.5, 1.5) * np.sin(2 * np.pi * rng.uniform(0.2, 0.8) * times_s + rng.uniform(0, 2 * np.pi))
         phase = 2 * np.pi * rate_hz * times_s + drift + rng.uniform(0, 2 * np.pi)
         wavelet = np.sin(phase) + 0.3 * np.sin(2 * phase)
-        dipole_mv += np.outer(0.45 * atrial_mv * (direction + rng.normal(0, 0.3, 3)), wavelet)
+        dipole_mv += np.outer(0.38 * atrial_mv * (direction + rng.normal(0, 0.3, 3)), wavelet)
     return dipole_mv

@@ -1,0 +1,145 @@
+"""The PTB-XL database: which records there are, whose and from where, and their signals.
+
+PTB-XL (Wagner et al. 2020, "PTB-XL, a large publicly available electrocardiography dataset", Scientific Data 7:154) has
+a table, `ptbxl_database.csv`, with a row a recording, and the recordings as WFDB records at 500 and 100 Hz. Its `site`
+column says where a recording was made, its `strat_fold` to which of ten folds, whole patients each, it belongs.
+"""
+
+import csv
+from ast import literal_eval
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ecg_flare.ecg.record import Recording, read_wfdb
+from ecg_flare.errors import RecordError
+
+DATABASE_FILE: Final = "ptbxl_database.csv"
+UNKNOWN: Final = "unknown"
+"""Site of a recording whose site is not recorded."""
+
+_COLUMNS: Final = ("ecg_id", "patient_id", "site", "device", "strat_fold", "scp_codes", "filename_hr")
+
+
+@dataclass(frozen=True)
+class PtbxlEntry:
+    """One row of the table: a recording of a patient at a site.
+
+    `patient_id` and `site` are whole numbers as text (site "unknown" if the table has none); `scp_codes` pairs each
+    statement (NORM, AFIB, ...) with its likelihood in per cent; `path` is the 500 Hz record below the database's
+    folder, without an ending.
+    """
+
+    ecg_id: int
+    patient_id: str
+    site: str
+    device: str
+    strat_fold: int
+    scp_codes: tuple[tuple[str, float], ...]
+    path: str
+
+
+def read_database(root: Path) -> tuple[PtbxlEntry, ...]:
+    """Read the table in the database's folder, ordered as it is.
+
+    Raises RecordError if the table is missing, lacks a column or has a row that cannot be read.
+    """
+    table = root / DATABASE_FILE
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+            if missing:
+                raise RecordError(f"{table} has no column {missing}; expected the table of PTB-XL 1.0.1 or later.")
+            return tuple(_entry(row, table, reader.line_num) for row in reader)
+    except OSError as error:
+        raise RecordError(
+            f"Cannot read {table} ({error.strerror}); give the folder of PTB-XL, which holds it beside records500/."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(f"{table} is not a CSV table in UTF-8 ({error}); fetch it again.") from error
+
+
+def load_record(root: Path, entry: PtbxlEntry) -> Recording:
+    """Read an entry's recording, 12 leads at 500 Hz in mV; RecordError names the file if it is missing or corrupt."""
+    header = root / f"{entry.path}.hea"
+    if not header.is_file():
+        raise RecordError(
+            f"PTB-XL record {entry.ecg_id} is missing: no file {header}. Download records500/ into {root}, "
+            f"or leave the record out of {DATABASE_FILE}."
+        )
+    return replace(read_wfdb(header), patient_id=entry.patient_id)
+
+
+def at_sites(entries: Iterable[PtbxlEntry], sites: Collection[str]) -> tuple[PtbxlEntry, ...]:
+    """Return the entries recorded at any of the sites."""
+    return tuple(entry for entry in entries if entry.site in sites)
+
+
+def in_folds(entries: Iterable[PtbxlEntry], folds: Collection[int]) -> tuple[PtbxlEntry, ...]:
+    """Return the entries of any of the folds (1 to 10)."""
+    return tuple(entry for entry in entries if entry.strat_fold in folds)
+
+
+def of_patients(entries: Iterable[PtbxlEntry], patient_ids: Collection[str]) -> tuple[PtbxlEntry, ...]:
+    """Return the entries of any of the patients."""
+    return tuple(entry for entry in entries if entry.patient_id in patient_ids)
+
+
+def split_by_patient(
+    entries: Sequence[PtbxlEntry], fractions: Sequence[float], rng: np.random.Generator
+) -> tuple[tuple[PtbxlEntry, ...], ...]:
+    """Split entries into parts, at random, so that no patient is in two of them.
+
+    `fractions` are the parts' shares of the patients and add up to 1; a part's share is met to within one patient, and
+    the order of entries is kept. Raises RecordError if a fraction is negative or they don't add up to 1.
+    """
+    if not fractions or min(fractions) < 0 or not np.isclose(sum(fractions), 1.0, atol=1e-9):
+        raise RecordError(f"Fractions must be zero or more and add up to 1, found {tuple(fractions)}.")
+    patients = sorted({entry.patient_id for entry in entries})
+    order = rng.permutation(len(patients))
+    bounds = np.rint(np.concatenate([[0.0], np.cumsum(fractions)]) * len(patients)).astype(int)
+    return tuple(
+        of_patients(entries, {patients[index] for index in order[first:last]}) for first, last in pairwise(bounds)
+    )
+
+
+def _entry(row: dict[str, str], table: Path, line: int) -> PtbxlEntry:
+    try:
+        return PtbxlEntry(
+            ecg_id=int(row["ecg_id"]),
+            patient_id=_whole_number(row["patient_id"]),
+            site=_whole_number(row["site"]) if row["site"].strip() else UNKNOWN,
+            device=" ".join(row["device"].split()),
+            strat_fold=int(row["strat_fold"]),
+            scp_codes=_scp_codes(row["scp_codes"]),
+            path=_relative_path(row["filename_hr"]),
+        )
+    except (ValueError, SyntaxError, TypeError, AttributeError) as error:
+        raise RecordError(f"Line {line} of {table} cannot be read: {error}.") from error
+
+
+def _whole_number(text: str) -> str:
+    # The table was written by pandas, which turned identifiers into floats: "15709.0".
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(f"expected a whole number, found {text!r}")
+    return str(int(value))
+
+
+def _scp_codes(text: str) -> tuple[tuple[str, float], ...]:
+    codes = literal_eval(text)
+    if not isinstance(codes, dict):
+        raise ValueError(f"expected scp_codes as {{statement: likelihood}}, found {text!r}")
+    return tuple((str(code), float(likelihood)) for code, likelihood in codes.items())
+
+
+def _relative_path(text: str) -> str:
+    path = Path(text)
+    if not text or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"expected a record below the database's folder, found {text!r}")
+    return text

@@ -1,0 +1,43 @@
+"""The process settings that nnU-Net reads from its environment, set for the time of a block only."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def nnunet_environment(*, preprocessed: Path | None = None, results: Path | None = None) -> Iterator[None]:
+    """Point nnU-Net at folders, keep its data loading in this process, and swallow what it prints.
+
+    nnU-Net reads its folders and `nnUNet_n_proc_DA` from `os.environ` (the latter already at import, where it would
+    otherwise start a shell), and prints banners to stdout.
+    """
+    settings = {"nnUNet_n_proc_DA": "0"}
+    if preprocessed is not None:
+        settings["nnUNet_preprocessed"] = str(preprocessed)
+    if results is not None:
+        settings["nnUNet_results"] = str(results)
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def limit_threads(threads: int) -> None:
+    """Hold torch and OpenCV to so many threads in this process: on few cores oversubscription costs ten times."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)

@@ -1,0 +1,47 @@
+"""How well a network finds the traces: Dice of the trace class, page by page, as MONAI computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from ecg_flare.errors import SiteDataError
+from ecg_flare.nnunet.case import Case
+from ecg_flare.page.raster import Label
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Trace Dice of each page, by its name; NaN for a page without a trace."""
+
+    dice_by_page: Mapping[str, float]
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean over the pages that have a trace; NaN where none has."""
+        values = [value for value in self.dice_by_page.values() if not np.isnan(value)]
+        return float(np.mean(values)) if values else float("nan")
+
+
+def trace_dice(predicted: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"]) -> float:
+    """Dice of the trace class of two label masks, by MONAI; NaN where the truth has no trace."""
+    import torch
+    from monai.metrics.meandice import compute_dice
+
+    def one_hot(mask: UInt8[np.ndarray, "h w"]) -> torch.Tensor:
+        return torch.from_numpy(mask == Label.TRACE)[None, None].float()
+
+    return float(compute_dice(one_hot(predicted), one_hot(truth), ignore_empty=True))
+
+
+def evaluate_pages(
+    segmenter: Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "classes h w"]], cases: Iterable[Case]
+) -> Evaluation:
+    """Run a segmenter over pages and compare with their masks; raises SiteDataError where there is no page."""
+    dice = {case.name: trace_dice(segmenter(case.image).argmax(0).astype(np.uint8), case.mask) for case in cases}
+    if not dice:
+        raise SiteDataError("there are no pages to evaluate on: the source gave none")
+    return Evaluation(dice)

@@ -1,0 +1,210 @@
+"""Pages that lie in a folder: images with masks drawn by somebody, or with the truth that rendering wrote.
+
+A page is NAME.png (or .jpg, .jpeg, .tif, .tiff, .bmp) with one of
+
+* NAME.json: where everything is printed, as `ecg-flare render` writes it (`page.truth.PageTruth`); the scale is in it;
+* NAME.mask.png, or masks/NAME.png: a label mask of the image's size with the values of `page.raster.Label`, the trace
+  about 0.75 mm wide; the scale is the argument `px_per_mm`.
+
+Whose page it is stands in `patients.csv` (columns `page`, `patient_id`), or in the page's name (`patient_pattern`).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from ecg_flare.errors import PageError, SiteDataError
+from ecg_flare.nnunet.case import JSON, Case, site_entry
+from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label, resample_page
+from ecg_flare.page.render import Page
+from ecg_flare.page.truth import PageTruth
+
+PATIENTS_FILE: Final = "patients.csv"
+
+_IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_MASK_ENDING: Final = ".mask.png"
+_MASK_FOLDER: Final = "masks"
+_PNG_END: Final = b"IEND\xaeB`\x82"
+# A thin line covers less than half of each pixel that it crosses once a page is shrunk.
+_COVERED: Final = 0.4
+
+
+@dataclass(frozen=True)
+class PageFolder:
+    """Page images of each site in folders of this machine.
+
+    Attributes:
+        folder: one folder for all sites, where '{site}' stands for the site's name; or '' if `folders` says it.
+        folders: site -> folder.
+        px_per_mm: resolution of pages that have a mask only; None where each page has a truth.
+        patient_pattern: regular expression whose first group, found in a page's name, is the patient's id. By default
+            what stands before the first underscore. A `patients.csv` in the folder goes before it.
+    """
+
+    folder: str = ""
+    folders: Mapping[str, str] | None = None
+    px_per_mm: float | None = None
+    patient_pattern: str = r"^([^_]+)"
+
+    def describe(self, site: str) -> JSON:
+        """The settings, and the content of every file in the folder."""
+        root = self._root(site)
+        files = sorted(path for path in root.rglob("*") if path.is_file())
+        return {
+            "source": "page folder",
+            "px_per_mm": self.px_per_mm,
+            "patient_pattern": self.patient_pattern,
+            "files": {path.relative_to(root).as_posix(): _digest(path) for path in files},
+        }
+
+    def cases(self, site: str) -> Iterator[Case]:
+        """The pages in the order of their names."""
+        root = self._root(site)
+        images = _images(root)
+        if not images:
+            raise SiteDataError(f"{root} holds no page images ({', '.join(_IMAGE_ENDINGS)})")
+        patients = _read_patients(root / PATIENTS_FILE)
+        for path in images:
+            image, mask = self._normalized(path)
+            yield Case(_safe_name(path.stem), self._patient(path, patients), image, mask)
+
+    def _root(self, site: str) -> Path:
+        if self.folders:
+            text = site_entry(self.folders, site, "page folder")
+        elif self.folder:
+            text = self.folder.replace("{site}", site)
+        else:
+            raise SiteDataError("a page folder needs 'folder' or 'folders'. Found neither.")
+        root = Path(text).expanduser()
+        if not root.is_dir():
+            raise SiteDataError(f"the page folder of site {site!r} does not exist: {root}")
+        return root
+
+    def _patient(self, path: Path, patients: Mapping[str, str] | None) -> str:
+        if patients is not None:
+            if path.stem not in patients:
+                raise SiteDataError(f"{path.parent / PATIENTS_FILE} has no row for page {path.stem!r}")
+            return patients[path.stem]
+        match = re.search(self.patient_pattern, path.stem)
+        if match is None:
+            raise SiteDataError(
+                f"the name of {path} does not match patient_pattern {self.patient_pattern!r}: rename the page, "
+                f"or give a {PATIENTS_FILE} with the columns page, patient_id"
+            )
+        return match.group(1)
+
+    def _normalized(self, path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+        image = _read_image(path, cv2.IMREAD_COLOR_RGB)
+        truth_file = path.with_suffix(".json")
+        if truth_file.exists():
+            page = resample_page(Page(image, _read_truth(truth_file, image)))
+            return page.image, page.mask
+        mask = _read_mask(path, image)
+        if self.px_per_mm is None:
+            raise SiteDataError(
+                f"the resolution of {path} is unknown: give px_per_mm, or a {truth_file.name} beside it"
+            )
+        if not 0 < self.px_per_mm < 1000:
+            raise SiteDataError(f"px_per_mm must be above 0 and below 1000. Found {self.px_per_mm}.")
+        return _resize(image, mask, NORMALIZED_PX_PER_MM / self.px_per_mm)
+
+
+def _images(root: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in root.iterdir()
+        if path.suffix.lower() in _IMAGE_ENDINGS and not path.name.lower().endswith(_MASK_ENDING)
+    )
+
+
+def _safe_name(stem: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", stem)
+    return name if name[:1].isalnum() else f"page{name}"
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SiteDataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(_read_bytes(path)).hexdigest()
+
+
+def _read_image(path: Path, mode: int) -> UInt8[np.ndarray, "h w *c"]:
+    data = _read_bytes(path)
+    # OpenCV shows what it could decode of a PNG that was cut short, the rest black
+    whole = path.suffix.lower() != ".png" or _PNG_END in data[-64:]
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data and whole else None
+    if pixels is None:
+        raise SiteDataError(f"{path} is no whole image ({len(data)} bytes): export the page again")
+    return np.asarray(pixels, np.uint8)
+
+
+def _read_truth(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> PageTruth:
+    try:
+        truth = PageTruth.from_json(_read_bytes(path).decode())
+    except (PageError, UnicodeDecodeError) as error:
+        raise SiteDataError(f"{path} is not the truth of a page: {error}") from error
+    if (truth.height_px, truth.width_px) != image.shape[:2]:
+        raise SiteDataError(
+            f"{path} describes a page of {truth.height_px} x {truth.width_px} pixels, its image has "
+            f"{image.shape[0]} x {image.shape[1]}"
+        )
+    return truth
+
+
+def _read_mask(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    choices = (path.with_suffix(_MASK_ENDING), path.parent / _MASK_FOLDER / f"{path.stem}.png")
+    found = next((choice for choice in choices if choice.exists()), None)
+    if found is None:
+        raise SiteDataError(f"page {path} has neither a mask ({choices[0].name}, {_MASK_FOLDER}/) nor a truth (.json)")
+    mask = _read_image(found, cv2.IMREAD_GRAYSCALE)
+    if mask.shape != image.shape[:2]:
+        raise SiteDataError(f"mask {found} has shape {mask.shape}, its page {image.shape[:2]}")
+    if mask.max(initial=0) > max(Label):
+        raise SiteDataError(f"mask {found} has the value {mask.max()}; the labels are {min(Label)} to {max(Label)}")
+    return mask
+
+
+def _resize(
+    image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"], scale: float
+) -> tuple[UInt8[np.ndarray, "h2 w2 3"], UInt8[np.ndarray, "h2 w2"]]:
+    """Image and mask at another resolution; a class is where it covers enough of a pixel, traces over pulses."""
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized = np.zeros((size[1], size[0]), np.uint8)
+    for label in (Label.PRINT, Label.PULSE, Label.TRACE):
+        share = cv2.resize((mask == label).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        resized[share >= _COVERED] = label
+    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8), resized
+
+
+def _read_patients(path: Path) -> dict[str, str] | None:
+    if not path.exists():
+        return None
+    try:
+        rows = list(csv.DictReader(_read_bytes(path).decode("utf-8-sig").splitlines()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SiteDataError(f"{path} is not a CSV table in UTF-8: {error}") from error
+    if not rows or not {"page", "patient_id"} <= set(rows[0]):
+        raise SiteDataError(f"{path} needs the columns page, patient_id and at least one row")
+    return {
+        Path(row["page"]).stem if _has_image_ending(row["page"]) else row["page"]: row["patient_id"] for row in rows
+    }
+
+
+def _has_image_ending(name: str) -> bool:
+    return Path(name).suffix.lower() in _IMAGE_ENDINGS

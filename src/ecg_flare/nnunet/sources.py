@@ -1,0 +1,208 @@
+"""Where pages come from, named in a job by class path and arguments.
+
+Three kinds: pages rendered from synthetic recordings, pages rendered from PTB-XL records, and a folder of page images
+(`page_folder.PageFolder`). A hospital adds its own kind as a frozen dataclass with `describe` and `cases` (see
+`case.PageSource`) in the job's `custom` folder. This module imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_flare.ecg.ptbxl import DATABASE_FILE, PtbxlEntry, load_record, read_database
+from ecg_flare.ecg.record import Recording
+from ecg_flare.ecg.synthetic import draw_patient, synthesize
+from ecg_flare.errors import ConfigError, RecordError, SiteDataError
+from ecg_flare.nnunet.case import JSON, Case, PageSource, site_entry
+from ecg_flare.nnunet.page_folder import PageFolder
+from ecg_flare.page.raster import resample_page
+from ecg_flare.page.site_profile import SiteProfile, load_profile, profile_page
+
+__all__ = ["Case", "PageFolder", "PageSource", "PtbxlPages", "SyntheticPages", "build_source", "to_spec"]
+
+
+@dataclass(frozen=True)
+class SyntheticPages:
+    """Pages rendered from synthetic recordings, so that nothing has to be downloaded.
+
+    Each site draws its own persons, rhythms and pages: the same site, seed and page give the same page everywhere.
+
+    Attributes:
+        profiles: site -> name of the site profile that its pages look like.
+        pages_per_site: how many pages each site has.
+        pages_per_patient: how many of them one person has.
+        seed: of everything drawn.
+    """
+
+    profiles: Mapping[str, str]
+    pages_per_site: int = 24
+    pages_per_patient: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("pages_per_site", "pages_per_patient"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1. Found {getattr(self, name)}.")
+
+    def describe(self, site: str) -> JSON:
+        """The settings of this site; rendering is a function of them and of the code."""
+        return {
+            "source": "synthetic",
+            "profile": _profile_description(site_entry(self.profiles, site, "profile")),
+            "pages": self.pages_per_site,
+            "pages_per_patient": self.pages_per_patient,
+            "seed": self.seed,
+        }
+
+    def cases(self, site: str) -> Iterator[Case]:
+        """The site's pages, patient by patient."""
+        profile = load_profile(site_entry(self.profiles, site, "profile"))
+        for index in range(self.pages_per_site):
+            person = index // self.pages_per_patient
+            patient = draw_patient(_generator(self.seed, site, "patient", person))
+            rng = _generator(self.seed, site, "page", index)
+            recording = synthesize(rng, patient=patient)
+            yield _printed(recording, profile, rng, name=f"page-{index:04d}", patient_id=f"patient-{person:04d}")
+
+
+@dataclass(frozen=True)
+class PtbxlPages:
+    """Pages rendered from records of PTB-XL (Wagner et al. 2020), one a record.
+
+    Attributes:
+        root: folder of the database, with ptbxl_database.csv.
+        sites: site of the federation -> which records are its own: {"ptbxl_site": "0"} takes those of one recording
+            site of the database (or of a list of them), {"shard": k, "of": n} those of each n-th patient by a hash of
+            the patient's id; both together, those that meet both.
+        profiles: site -> name of the site profile that its pages look like.
+        folds: stratified folds to take records from (1 to 10); None takes all.
+        limit: at most so many pages a site, whole patients first come; None takes all.
+        seed: of the pages' looks.
+    """
+
+    root: str
+    sites: Mapping[str, Mapping[str, Any]]
+    profiles: Mapping[str, str]
+    folds: Sequence[int] | None = None
+    limit: int | None = None
+    seed: int = 0
+
+    def describe(self, site: str) -> JSON:
+        """The settings of this site, and the database's table."""
+        table = Path(self.root).expanduser() / DATABASE_FILE
+        entries = self._entries(site)
+        return {
+            "source": "ptbxl",
+            "table": hashlib.sha256(table.read_bytes()).hexdigest(),
+            "records": [entry.ecg_id for entry in entries],
+            "profile": _profile_description(site_entry(self.profiles, site, "profile")),
+            "seed": self.seed,
+        }
+
+    def cases(self, site: str) -> Iterator[Case]:
+        """The site's pages, in the order of the table."""
+        root = Path(self.root).expanduser()
+        profile = load_profile(site_entry(self.profiles, site, "profile"))
+        for entry in self._entries(site):
+            try:
+                recording = load_record(root, entry)
+            except RecordError as error:
+                raise SiteDataError(f"record {entry.ecg_id} of site {site!r} cannot be read: {error}") from error
+            rng = _generator(self.seed, site, "page", entry.ecg_id)
+            yield _printed(
+                recording, profile, rng, name=f"ptbxl-{entry.ecg_id:05d}", patient_id=f"patient-{entry.patient_id}"
+            )
+
+    def _entries(self, site: str) -> list[PtbxlEntry]:
+        rule = site_entry(self.sites, site, "rule for PTB-XL records")
+        _check_rule(rule, site)
+        try:
+            table = read_database(Path(self.root).expanduser())
+        except RecordError as error:
+            raise SiteDataError(f"PTB-XL cannot be read for site {site!r}: {error}") from error
+        entries = [e for e in table if _meets(e, rule) and (self.folds is None or e.strat_fold in self.folds)]
+        if not entries:
+            raise SiteDataError(f"no PTB-XL record of {self.root} meets the rule of site {site!r}: {dict(rule)}")
+        return entries[: self.limit]
+
+
+def _check_rule(rule: Mapping[str, Any], site: str) -> None:
+    unknown = set(rule) - {"ptbxl_site", "shard", "of"}
+    if unknown or not rule:
+        raise ConfigError(f"the rule of site {site!r} knows ptbxl_site, shard and of. Found {dict(rule)}.")
+    if ("shard" in rule) != ("of" in rule) or ("of" in rule and not 0 <= rule["shard"] < rule["of"]):
+        raise ConfigError(f"site {site!r} needs 'shard' from 0 to below 'of'. Found {dict(rule)}.")
+
+
+def _meets(entry: PtbxlEntry, rule: Mapping[str, Any]) -> bool:
+    if "ptbxl_site" in rule:
+        wanted = rule["ptbxl_site"]
+        if entry.site not in ([wanted] if isinstance(wanted, str) else wanted):
+            return False
+    return "of" not in rule or _stable_number(entry.patient_id) % rule["of"] == rule["shard"]
+
+
+def _printed(
+    recording: Recording, profile: SiteProfile, rng: np.random.Generator, *, name: str, patient_id: str
+) -> Case:
+    page = resample_page(profile_page(recording, profile, rng))
+    return Case(name, patient_id, page.image, page.mask)
+
+
+def _profile_description(name: str) -> str:
+    # A profile of the package changes with the code, one of a site's own with its file.
+    if not name.endswith((".yaml", ".yml")):
+        return name
+    load_profile(name)
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+
+
+def _generator(seed: int, site: str, what: str, index: int) -> np.random.Generator:
+    return np.random.default_rng([seed, _stable_number(site), _stable_number(what), index])
+
+
+def _stable_number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def to_spec(source: PageSource) -> dict[str, Any]:
+    """A source as {"path": class path, "args": constructor arguments}, which is JSON.
+
+    Raises ConfigError where the source is no dataclass or an argument is not JSON.
+    """
+    kind = type(source)
+    if not dataclasses.is_dataclass(source):
+        raise ConfigError(f"page source {kind.__name__} must be a dataclass, so that its arguments can be read")
+    args = {field.name: getattr(source, field.name) for field in dataclasses.fields(source) if field.init}
+    try:
+        args = json.loads(json.dumps(args))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"page source {kind.__name__} has an argument that is not JSON: {error}") from error
+    return {"path": f"{kind.__module__}.{kind.__qualname__}", "args": args}
+
+
+def build_source(spec: Mapping[str, Any]) -> PageSource:
+    """The source that a spec names; raises ConfigError where it cannot be built."""
+    path, args = spec.get("path"), spec.get("args", {})
+    if not isinstance(path, str) or "." not in path:
+        raise ConfigError(f"a page source needs a class path such as 'package.module.Class'. Found {path!r}.")
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+        source = kind(**args)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"page source {path!r} cannot be imported: {error}") from error
+    except TypeError as error:
+        raise ConfigError(f"page source {path!r} does not take the arguments {sorted(args)}: {error}") from error
+    if not isinstance(source, PageSource):
+        raise ConfigError(f"page source {path!r} needs the methods describe(site) and cases(site)")
+    return source

@@ -1,0 +1,277 @@
+"""nnU-Net's own trainer, driven one federated round at a time.
+
+A round starts from the global model with empty momentum and freshly seeded generators, so that its result depends on
+(model, pages, options) alone, whichever process runs it: on one CPU thread bit by bit.
+
+FedProx: Li et al. 2020, "Federated Optimization in Heterogeneous Networks", equation 2: the local objective gains
+mu/2 * |w - w_global|^2, the gradient mu * (w - w_global).
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from ecg_flare.errors import ConfigError, UpdateError
+from ecg_flare.nnunet.dataset import PreparedDataset
+from ecg_flare.nnunet.environment import limit_threads, nnunet_environment
+from ecg_flare.nnunet.plan import CONFIGURATION, Plan, flatten, unflatten_into
+from ecg_flare.nnunet.predictor import page_logits
+
+if TYPE_CHECKING:
+    import torch
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+Schedule = Literal["poly", "constant"]
+
+_POLY_EXPONENT = 0.9
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What one round of local training does.
+
+    Attributes:
+        steps: optimizer steps of this round.
+        learning_rate: of SGD, at the schedule's start.
+        schedule: 'poly' falls as nnU-Net's does, (1 - step / total_steps)^0.9; 'constant' stays.
+        first_step: steps that all earlier rounds did, so that a schedule runs over the whole job.
+        total_steps: steps of the whole job; None for this round's alone.
+        momentum: of SGD with Nesterov's; it starts empty in each round.
+        proximal_mu: FedProx's mu; 0 trains plainly, bit for bit.
+        seed: with `first_step` it seeds what the round draws.
+
+    Raises ConfigError for an impossible value.
+    """
+
+    steps: int
+    learning_rate: float = 0.01
+    schedule: Schedule = "poly"
+    first_step: int = 0
+    total_steps: int | None = None
+    momentum: float = 0.99
+    proximal_mu: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, valid, rule in (
+            ("steps", self.steps, self.steps >= 1, "at least 1"),
+            ("learning_rate", self.learning_rate, 0 < self.learning_rate < np.inf, "above 0"),
+            ("schedule", self.schedule, self.schedule in ("poly", "constant"), "'poly' or 'constant'"),
+            ("first_step", self.first_step, self.first_step >= 0, "at least 0"),
+            ("total_steps", self.total_steps, self._last_step <= self._horizon, f"at least {self._last_step}"),
+            ("momentum", self.momentum, 0 <= self.momentum < 1, "at least 0 and below 1"),
+            ("proximal_mu", self.proximal_mu, 0 <= self.proximal_mu < np.inf, "at least 0"),
+            ("seed", self.seed, self.seed >= 0, "at least 0"),
+        ):
+            if not valid:
+                raise ConfigError(f"{name} must be {rule}. Found {value!r}.")
+
+    @property
+    def _last_step(self) -> int:
+        return self.first_step + self.steps
+
+    @property
+    def _horizon(self) -> int:
+        return self._last_step if self.total_steps is None else self.total_steps
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of step `step` of the round, counted from 0."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 - (self.first_step + step) / self._horizon) ** _POLY_EXPONENT
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """What one round of local training gave: local minus global model, the mean loss, and its time."""
+
+    update: Float32[np.ndarray, " d"]
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Pixels of the validation pages by class: found rightly, found wrongly, missed. They can be summed over sites."""
+
+    tp: tuple[int, ...]
+    fp: tuple[int, ...]
+    fn: tuple[int, ...]
+
+    def dice(self, label: int) -> float:
+        """Dice of one class over all the pages together; NaN where the class is in neither truth nor prediction."""
+        size = 2 * self.tp[label] + self.fp[label] + self.fn[label]
+        return 2 * self.tp[label] / size if size else float("nan")
+
+
+class LocalTrainer:
+    """nnU-Net's trainer for one plan and one site's prepared pages.
+
+    Augmentation, loss, deep supervision, sampling and optimizer are nnU-Net's; mirroring is off, because a mirrored
+    ECG is another ECG.
+    """
+
+    def __init__(self, plan: Plan, dataset: PreparedDataset, *, threads: int = 1, device: str = "cpu") -> None:
+        import torch
+
+        limit_threads(threads)
+        self._plan = plan
+        self._dataset = dataset
+        scratch = Path(tempfile.mkdtemp(prefix="ecg_flare-nnunet-"))
+        self._remove_scratch = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        with nnunet_environment(preprocessed=dataset.preprocessed, results=scratch):
+            self._trainer = _site_trainer_class()(
+                {**plan.nnunet_plans(), "continue_training": False},
+                CONFIGURATION,
+                0,
+                plan.nnunet_dataset_json(),
+                torch.device(device),
+            )
+            self._trainer.page_split = (dataset.names("train"), dataset.names("val") or dataset.names("train"))
+            self._trainer.initialize()
+            self._trainer.set_deep_supervision_enabled(True)
+            self._batches, _ = self._trainer.get_dataloaders()
+        _disable_blur_benchmark(self._batches)
+
+    def train(self, model: Float32[np.ndarray, " d"], options: TrainOptions) -> TrainResult:
+        """Train one round from the global model; raises UpdateError where the result is not finite."""
+        started = time.monotonic()
+        trainer = self._trainer
+        unflatten_into(trainer.network, model)
+        trainer.optimizer.state.clear()
+        trainer.optimizer.param_groups[0]["momentum"] = options.momentum
+        if trainer.grad_scaler is not None:
+            trainer.grad_scaler = type(trainer.grad_scaler)("cuda")
+        trainer.network.train()
+        losses = []
+        with _seeded(options.seed, options.first_step), _proximal_term(trainer, options.proximal_mu):
+            for step in range(options.steps):
+                trainer.optimizer.param_groups[0]["lr"] = options.learning_rate_at(step)
+                losses.append(float(trainer.train_step(next(self._batches))["loss"]))
+        update = flatten(trainer.network) - np.asarray(model, np.float32)
+        if not np.isfinite(update).all():
+            raise UpdateError(
+                f"local training diverged: {np.count_nonzero(~np.isfinite(update))} of {update.size} parameters are "
+                f"not finite after {options.steps} steps at learning rate {options.learning_rate}; lower it"
+            )
+        return TrainResult(update, float(np.mean(losses)), time.monotonic() - started)
+
+    def validate(self, model: Float32[np.ndarray, " d"]) -> ClassCounts:
+        """Count, by class, what the model finds on whole pages of the patients that it is not trained on."""
+        import torch
+
+        module = self._trainer.network
+        unflatten_into(module, model)
+        module.eval()
+        self._trainer.set_deep_supervision_enabled(False)
+        n = self._plan.n_classes
+        confusion = np.zeros((n, n), np.int64)
+        with torch.inference_mode():
+            for case in self._dataset.cases("val"):
+                height, width = case.mask.shape
+                logits = page_logits(module, case.image, self._plan.size_multiple_px)[:, :height, :width]
+                predicted = logits.argmax(0).cpu().numpy()
+                confusion += np.bincount((case.mask.astype(np.int64) * n + predicted).ravel(), minlength=n * n).reshape(
+                    n, n
+                )
+        self._trainer.set_deep_supervision_enabled(True)
+        tp = confusion.diagonal()
+        return ClassCounts(
+            tuple(tp.tolist()), tuple((confusion.sum(0) - tp).tolist()), tuple((confusion.sum(1) - tp).tolist())
+        )
+
+    def close(self) -> None:
+        """Remove the scratch folder of nnU-Net's logs; also done when the trainer is garbage."""
+        self._remove_scratch()
+
+
+@functools.cache
+def _site_trainer_class() -> type[nnUNetTrainer]:
+    with nnunet_environment():
+        from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import (
+            nnUNetTrainerNoMirroring,
+        )
+
+    class SiteTrainer(nnUNetTrainerNoMirroring):
+        """nnU-Net's trainer with the site's own split, and nothing printed, plotted or compiled."""
+
+        page_split: tuple[list[str], list[str]] = ([], [])
+
+        def do_split(self) -> tuple[list[str], list[str]]:
+            return self.page_split
+
+        def print_to_log_file(self, *args: object, **kwargs: object) -> None:
+            pass
+
+        def _do_i_compile(self) -> bool:
+            return False  # a compiled network renames its parameters, and warms up longer than a round lasts
+
+    return SiteTrainer
+
+
+def _disable_blur_benchmark(batches: Any) -> None:
+    # nnU-Net's blur times two algorithms and keeps the quicker one: two processes could then differ in the last bits.
+    from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+
+    pending = [batches.data_loader.transforms]
+    while pending:
+        transform = pending.pop()
+        if isinstance(transform, GaussianBlurTransform):
+            transform.benchmark = False
+        pending.extend(getattr(transform, "transforms", []))
+        if hasattr(transform, "transform"):
+            pending.append(transform.transform)
+
+
+@contextmanager
+def _seeded(seed: int, first_step: int) -> Iterator[None]:
+    """Seed the global generators that nnU-Net draws from, and put them back afterwards."""
+    import torch
+
+    numpy_seed, torch_seed = np.random.SeedSequence([seed, first_step]).generate_state(2)
+    before = np.random.get_state()  # noqa: NPY002 - batchgenerators draws from numpy's global generator
+    with torch.random.fork_rng():
+        np.random.seed(numpy_seed)  # noqa: NPY002
+        torch.manual_seed(int(torch_seed))
+        try:
+            yield
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
+
+
+@contextmanager
+def _proximal_term(trainer: nnUNetTrainer, mu: float) -> Iterator[None]:
+    """Add mu * (w - anchor) to each gradient once it is complete, which is before nnU-Net clips their norm at 12.
+
+    The anchor is the network as it stands now. Parameters without a gradient do not move, and need no term.
+    """
+    if mu == 0:
+        yield
+        return
+
+    def add_pull(parameter: torch.Tensor, anchor: torch.Tensor) -> None:
+        scale = 1.0 if trainer.grad_scaler is None else trainer.grad_scaler.get_scale()
+        assert parameter.grad is not None
+        parameter.grad.add_(parameter.detach() - anchor, alpha=mu * scale)
+
+    hooks = [
+        parameter.register_post_accumulate_grad_hook(functools.partial(add_pull, anchor=parameter.detach().clone()))
+        for parameter in trainer.network.parameters()
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 from ecg_flare.errors import LayoutError
 from ecg_flare.page.layout import load_layout
 
-Colour = tuple[int, int, int]
+Colour = tuple[float, float, float]
 
 PaperName = Literal["a4", "letter", "a4-portrait", "letter-portrait", "chart"]
 GridKind = Literal["fine+coarse", "coarse", "dotted", "none"]

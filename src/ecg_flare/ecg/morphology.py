@@ -101,7 +101,7 @@ _P: Final = (
 )
 _SEPTAL: Final = Wave(Part.QRS, -0.029, 0.0080, (-0.12, -0.02, -0.31))
 _MAIN: Final = Wave(Part.QRS, -0.003, 0.0110, (1.02, 0.80, 0.26))
-_BASAL: Final = Wave(Part.QRS, 0.018, 0.0105, (-0.02, -0.10, 0.62))
+_BASAL: Final = Wave(Part.QRS, 0.015, 0.0105, (-0.02, -0.10, 0.62))
 
 
 def _t_wave(dipole_mv: Vector, centre_s: float = 0.270, width_s: float = 0.034) -> tuple[Wave, ...]:
@@ -185,8 +185,8 @@ def left_ventricular_hypertrophy() -> Beat:
     """A tall QRS (S in V1 plus R in V5 over 3.5 mV, Sokolow-Lyon) with the strain pattern in the left leads."""
     qrs = (
         _SEPTAL,
-        Wave(Part.QRS, -0.002, 0.0120, (2.15, 0.95, 0.75)),
-        Wave(Part.QRS, 0.024, 0.0105, (0.15, -0.20, 1.10)),
+        Wave(Part.QRS, -0.002, 0.0120, (1.85, 0.85, 0.70)),
+        Wave(Part.QRS, 0.024, 0.0105, (0.15, -0.20, 1.00)),
     )
     return Beat((*_P, *qrs, *_st_segment((-0.10, -0.03, -0.07)), *_t_wave((-0.24, -0.06, -0.20))))
 

@@ -5,8 +5,8 @@
 The other limb leads are derived from I and II in float64, so that II = I + III and aVR + aVL + aVF = 0 hold to the
 rounding of float32: within 2e-7 of the largest value, that is a millionth of a millivolt.
 
-Source of the projection: Dower et al. 1980, "Deriving the 12-lead electrocardiogram from four (EASI) electrodes" and
-"On deriving the electrocardiogram from vectorcardiographic leads", Clin. Cardiol. 3:87.
+Source of the projection: Dower et al. 1980, "On deriving the electrocardiogram from vectorcardiographic leads",
+Clinical Cardiology 3:87.
 """
 
 from dataclasses import dataclass, field

@@ -1,0 +1,236 @@
+"""A site's side of the secure sum: a state machine that answers each step of one round once, or not at all.
+
+Bonawitz et al. 2017, figure 4, against an active server. Whatever fails a check ends the round for this site: its
+secrets are overwritten and it answers nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ecg_flare.errors import ConfigError, SecureSumError
+from ecg_flare.privacy.secure_sum import checks, floors, keys, masking, memory, shares
+from ecg_flare.privacy.secure_sum.context import RoundTerms
+from ecg_flare.privacy.secure_sum.encoding import Ring
+from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.masking import Mask
+from ecg_flare.privacy.secure_sum.memory import Progress, RoundMemory, Step
+from ecg_flare.privacy.secure_sum.messages import (
+    Consent,
+    KeyAdvert,
+    KeyRoster,
+    MaskedUpdate,
+    Offer,
+    PeerBoxes,
+    ShareBoxes,
+    ShareRelease,
+    Survivors,
+    UnmaskRequest,
+    consent_part,
+)
+from ecg_flare.privacy.secure_sum.signing import Signer, Verifier
+from ecg_flare.privacy.secure_sum.state import ClientState
+
+_SEED_SHARE = slice(0, shares.SHARE_BYTES)
+_KEY_SHARE = slice(shares.SHARE_BYTES, 2 * shares.SHARE_BYTES)
+
+
+class SecureSumClient:
+    """One attempt at one round at the site `name`.
+
+    `site_floors` are the site's own; `round_memory` must outlive the process wherever the site may be restarted.
+    Every `answer_…` raises `SecureSumError` for a lie and `ConfigError` for impossible terms, and closes the round.
+    """
+
+    def __init__(
+        self, name: str, site_floors: SiteFloors, signer: Signer, verifier: Verifier, round_memory: RoundMemory
+    ) -> None:
+        if signer.test_mode != verifier.test_mode:
+            raise ConfigError("one of signer and verifier is for tests, the other is not: use the two of one kind")
+        self._name = name
+        self._floors = site_floors
+        self._signer = signer
+        self._verifier = verifier
+        self._memory = round_memory
+        self._next: Step | None = Step.KEYS
+        self._state: ClientState | None = None
+
+    @property
+    def next_step(self) -> Step | None:
+        """The step that the site would answer, or None once its round is over."""
+        return self._next
+
+    def answer_offer(self, offer: Offer) -> KeyAdvert:
+        """Step 0: check the terms against the site's floors and advertise two fresh keys."""
+        with self._answering(Step.KEYS):
+            terms = offer.terms
+            floors.check_floors(terms, self._floors)
+            self._check_signing(terms)
+            seat = checks.own_seat(terms, self._name, self._signer.certificate)
+            self._record(terms, Step.KEYS)
+            box_private, mask_private = keys.fresh_secret(), keys.fresh_secret()
+            publics = keys.public_key(box_private), keys.public_key(mask_private)
+            unsigned = KeyAdvert(terms.digest, seat, *publics, self._signer.certificate, b"")
+            signature = self._signer.sign(unsigned.signed_part())
+            advert = KeyAdvert(terms.digest, seat, *publics, self._signer.certificate, signature)
+            self._state = ClientState(
+                terms, seat, Step.SHARES, advert, box_private, mask_private, seed=keys.fresh_secret()
+            )
+            return advert
+
+    def answer_keys(self, roster: KeyRoster) -> ShareBoxes:
+        """Step 1: check everybody's keys, share the seed and the mask key, and seal one box a peer."""
+        with self._answering(Step.SHARES):
+            state = self._under_way()
+            terms = state.terms
+            checks.check_roster(roster, terms, self._verifier, state.advert)
+            self._record(terms, Step.SHARES)
+            state.roster = roster
+            seed_shares = shares.split(state.seed, terms.threshold, terms.sites)
+            key_shares = shares.split(state.mask_private, terms.threshold, terms.sites)
+            state.held[state.seat] = bytearray(seed_shares[state.seat] + key_shares[state.seat])
+            boxes = tuple(
+                (
+                    peer.sender,
+                    keys.seal(
+                        state.box_private,
+                        peer.box_public,
+                        terms.digest,
+                        state.seat,
+                        peer.sender,
+                        seed_shares[peer.sender] + key_shares[peer.sender],
+                    ),
+                )
+                for peer in roster.adverts
+                if peer.sender != state.seat
+            )
+            commitment = keys.commitment(state.seed, terms.digest, state.seat)
+            return ShareBoxes(terms.digest, state.seat, commitment, boxes)
+
+    def answer_boxes(self, boxes: PeerBoxes, vector: Ring, *, trained_from: bytes) -> MaskedUpdate:
+        """Step 2: open the peers' boxes and mask the encoded update.
+
+        `vector` (dimension words of the ring) is masked where it lies, so that no plain copy stays; `trained_from` is
+        the SHA-256 of the model that the update was really trained from.
+        """
+        with self._answering(Step.MASKED):
+            state = self._under_way()
+            terms = state.terms
+            checks.check_trained_from(trained_from, terms)
+            checks.check_vector(vector, terms)
+            self._accept_boxes(state, boxes)
+            self._record(terms, Step.MASKED)
+            masking.add_masks(vector, self._masks(state))
+            state.wipe_keys()
+            return MaskedUpdate(terms.digest, state.seat, vector)
+
+    def answer_survivors(self, survivors: Survivors) -> Consent:
+        """Step 3: sign the list of survivors, if it is one that this site may help to open."""
+        with self._answering(Step.CONSENT):
+            state = self._under_way()
+            checks.check_context(survivors.context, state.terms)
+            checks.check_survivors(survivors.seats, state.peers, state.seat, state.terms)
+            self._record(state.terms, Step.CONSENT)
+            state.survivors = survivors.seats
+            return Consent(state.terms.digest, state.seat, self._signer.sign(_agreed(state)))
+
+    def answer_unmask(self, request: UnmaskRequest) -> ShareRelease:
+        """Step 4: once t sites signed the same list, release one share a peer; the round is then over."""
+        with self._answering(Step.UNMASK):
+            state = self._under_way()
+            terms = state.terms
+            checks.check_context(request.context, terms)
+            checks.check_consents(
+                request.consents, state.survivors, _agreed(state), _roster(state), terms, self._verifier
+            )
+            self._record(terms, Step.UNMASK)
+            seed_of, key_of = checks.shares_to_release(state.peers, state.survivors)
+            return ShareRelease(
+                terms.digest,
+                state.seat,
+                tuple((seat, bytes(state.held[seat][_SEED_SHARE])) for seat in seed_of),
+                tuple((seat, bytes(state.held[seat][_KEY_SHARE])) for seat in key_of),
+            )
+
+    def close(self) -> None:
+        """End the round at this site and overwrite its secrets; safe to call at any time."""
+        self._next = None
+        if self._state is not None:
+            self._state.wipe()
+            self._state = None
+
+    def export_secrets(self) -> bytes:
+        """The round's state for a process about to be swapped out: store it 0600, remove it at the round's end.
+
+        Raises `SecureSumError` when no round is under way.
+        """
+        return self._under_way().to_bytes()
+
+    def restore(self, secrets: bytes) -> None:
+        """Take up the round of `export_secrets` in a new process.
+
+        A stale copy answers nothing: the round memory knows which steps were answered.
+        """
+        checks.check_step(self._next, Step.KEYS)
+        self._state = ClientState.from_bytes(secrets)
+        self._next = self._state.next_step
+
+    @contextmanager
+    def _answering(self, step: Step) -> Iterator[None]:
+        answered = False
+        try:
+            checks.check_step(self._next, step)
+            yield
+            answered = True
+        finally:
+            if not answered or step is Step.UNMASK:
+                self.close()
+        if step is not Step.UNMASK:
+            self._next = self._under_way().next_step = Step(step + 1)
+
+    def _under_way(self) -> ClientState:
+        if self._state is None:
+            raise SecureSumError("no round is under way at this site: wait for the server's next offer")
+        return self._state
+
+    def _check_signing(self, terms: RoundTerms) -> None:
+        if terms.test_mode != self._signer.test_mode:
+            raise SecureSumError(
+                f"the round says test mode {terms.test_mode}, this site's keys say {self._signer.test_mode}: "
+                "provision all sites, or none"
+            )
+
+    def _record(self, terms: RoundTerms, step: Step) -> None:
+        memory.advance(self._memory, terms.job, Progress(terms.round, terms.attempt, step))
+
+    def _accept_boxes(self, state: ClientState, boxes: PeerBoxes) -> None:
+        checks.check_context(boxes.context, state.terms)
+        senders = [sender for sender, _ in boxes.boxes]
+        state.peers = tuple(sorted([*senders, state.seat] if boxes.recipient == state.seat else senders))
+        checks.check_peers(state.peers, _roster(state), state.seat, state.terms)
+        publics = {advert.sender: advert.box_public for advert in _roster(state).adverts}
+        for sender, box in boxes.boxes:
+            opened = keys.unseal(state.box_private, publics[sender], state.terms.digest, sender, state.seat, box)
+            if len(opened) != 2 * shares.SHARE_BYTES:
+                raise SecureSumError(f"seat {sender} sealed {len(opened)} bytes, expected two shares: leave the round")
+            state.held[sender] = bytearray(opened)
+
+    def _masks(self, state: ClientState) -> list[Mask]:
+        ctx, seat = state.terms.digest, state.seat
+        publics = {advert.sender: advert.mask_public for advert in _roster(state).adverts}
+        return [Mask(keys.self_mask_key(state.seed, ctx, seat), 1)] + [
+            Mask(keys.pair_mask_key(state.mask_private, publics[peer], ctx, seat, peer), masking.pair_sign(seat, peer))
+            for peer in state.peers
+            if peer != seat
+        ]
+
+
+def _roster(state: ClientState) -> KeyRoster:
+    if state.roster is None:
+        raise SecureSumError("this site has seen no keys yet: wait for step SHARES")
+    return state.roster
+
+
+def _agreed(state: ClientState) -> bytes:
+    return consent_part(_roster(state), state.peers, state.survivors)

@@ -1,0 +1,145 @@
+"""What a site has answered before, kept so that it outlives the process: no step of a round is answered twice.
+
+A site that lost its memory refuses everything but the start of a round; a site whose masked update left it refuses
+every other attempt at that round, since the same update in two cohorts shows their difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Protocol
+
+from ecg_flare.errors import SecureSumError, StorageError
+
+
+class Step(IntEnum):
+    """The five steps of a round, in order."""
+
+    KEYS = 0
+    SHARES = 1
+    MASKED = 2
+    CONSENT = 3
+    UNMASK = 4
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The last step that a site answered in a job."""
+
+    round: int
+    attempt: int
+    step: Step
+
+
+class RoundMemory(Protocol):
+    """Where a site keeps its progress; `store` returns only when it is durable."""
+
+    def load(self, job: str) -> Progress | None:
+        """The last progress in `job`, or None."""
+
+    def store(self, job: str, progress: Progress) -> None:
+        """Replace the progress in `job`."""
+
+
+class VolatileRoundMemory:
+    """Progress in memory alone: for tests, and where one process lives as long as the job."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Progress] = {}
+
+    def load(self, job: str) -> Progress | None:
+        """The last progress in `job`, or None."""
+        return self._jobs.get(job)
+
+    def store(self, job: str, progress: Progress) -> None:
+        """Replace the progress in `job`."""
+        self._jobs[job] = progress
+
+
+class FileRoundMemory:
+    """Progress of all jobs in one small JSON file, replaced in one step and synced; readable by its owner alone.
+
+    Raises `StorageError` when the file cannot be written, or is there and cannot be read: forgetting what was
+    answered would be worse than stopping.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self, job: str) -> Progress | None:
+        """The last progress in `job`, or None."""
+        return self._read().get(job)
+
+    def store(self, job: str, progress: Progress) -> None:
+        """Replace the progress in `job` on disk."""
+        jobs = {**self._read(), job: progress}
+        text = json.dumps({name: asdict(entry) for name, entry in sorted(jobs.items())}, indent=1)
+        fresh = self._path.with_name(self._path.name + ".new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
+            _sync_folder(self._path.parent)
+        except OSError as error:
+            raise StorageError(
+                f"cannot record the answered round in {self._path} ({error}): free or mount it"
+            ) from error
+
+    def _read(self) -> Mapping[str, Progress]:
+        try:
+            text = self._path.read_text()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise StorageError(f"cannot read the answered rounds in {self._path}: {error}; restore access") from error
+        try:
+            return {
+                job: Progress(entry["round"], entry["attempt"], Step(entry["step"]))
+                for job, entry in json.loads(text).items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StorageError(
+                f"{self._path} does not hold answered rounds ({error!r}): restore it from a backup; deleting it lets a "
+                "server replay old rounds"
+            ) from error
+
+
+def advance(memory: RoundMemory, job: str, progress: Progress) -> None:
+    """Record that a step is about to be answered; `SecureSumError` when it, or a later one, was answered before."""
+    check_never_answered(memory.load(job), progress)
+    memory.store(job, progress)
+
+
+def check_never_answered(last: Progress | None, new: Progress) -> None:
+    """Refuse whatever doesn't follow the last answer: rounds and attempts go forward, steps one by one."""
+    if last is not None and (last.round, last.attempt) == (new.round, new.attempt):
+        follows = new.step == last.step + 1
+    else:
+        follows = new.step == Step.KEYS and (last is None or _is_later_attempt(last, new))
+    if not follows:
+        raise SecureSumError(
+            f"asked for step {new.step.name} of round {new.round}, attempt {new.attempt}, but the last answer was "
+            f"{last}: a step is answered once, and no round again after its update left; start a new round"
+        )
+
+
+def _is_later_attempt(last: Progress, new: Progress) -> bool:
+    if new.round == last.round:
+        return new.attempt > last.attempt and last.step < Step.MASKED
+    return new.round > last.round
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

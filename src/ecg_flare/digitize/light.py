@@ -1,0 +1,68 @@
+"""Light on a page: how bright the paper is at every place, and how dark what is printed on it.
+
+Paper is brighter than anything printed on it, so the brightest value near a place, smoothed, is the paper there.
+Dividing by it takes shadows and a lamp's falloff away without touching the contrast of thin lines.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+_PAPER_CELLS = 96  # the paper's brightness is measured on a picture this many cells long: finer than a shadow's edge
+_EVEN_RATIO = 0.88  # paper whose darkest tenth is this bright, relative to its brightest, needs no flattening
+_DARKEST_PAPER = 24.0  # below this an area is not paper (the table, a black box): it is left as dark as it is
+
+
+def paper_level(channel: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Brightness of the bare paper at every pixel of one channel, on the channel's scale of 0 to 255."""
+    return _enlarge(_paper_cells(channel), channel.shape[1], channel.shape[0])
+
+
+def _paper_cells(channel: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "ch cw"]:
+    height, width = channel.shape
+    step = max(height, width) / _PAPER_CELLS
+    # The brightest pixel counts, not the mean: a cell full of grid lines must not look like a shadow.
+    radius = max(1, round(step / 2))
+    brightest = cv2.dilate(cv2.blur(channel, (3, 3)), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
+    size = (max(1, round(width / step)), max(1, round(height / step)))
+    cells = cv2.resize(brightest, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    opened = cv2.erode(cells, np.ones((3, 3), np.uint8))
+    smooth: Float32[np.ndarray, "ch cw"] = cv2.GaussianBlur(opened, (0, 0), 2.0)
+    return smooth
+
+
+def _enlarge(cells: Float32[np.ndarray, "ch cw"], width: int, height: int) -> Float32[np.ndarray, "h w"]:
+    level: Float32[np.ndarray, "h w"] = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
+    floored: Float32[np.ndarray, "h w"] = np.maximum(level, np.float32(_DARKEST_PAPER))
+    return floored
+
+
+def darkness(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
+    """How much darker than the paper each pixel is in its darkest channel: 0 bare paper, 1 black.
+
+    The darkest channel sees a grid of any colour: red lines are dark in green and blue, blue lines in red.
+    """
+    darkest = image.min(axis=2)
+    dark: Float32[np.ndarray, "h w"] = np.clip(1.0 - darkest / paper_level(darkest), 0.0, 1.0)
+    return dark
+
+
+def flatten_light(image: UInt8[np.ndarray, "h w 3"]) -> tuple[UInt8[np.ndarray, "h w 3"], bool]:
+    """Give the paper the same brightness everywhere; returns the image and whether it was changed.
+
+    An evenly lit page comes back as the same array, untouched. The paper's tint is kept: every channel is brought to
+    its own bright level, not to white.
+    """
+    cells = [_paper_cells(np.ascontiguousarray(image[:, :, channel])) for channel in range(3)]
+    targets = [float(np.quantile(level, 0.9)) for level in cells]
+    evenness = min(
+        float(np.quantile(level, 0.1)) / max(target, 1.0) for level, target in zip(cells, targets, strict=True)
+    )
+    if evenness >= _EVEN_RATIO:
+        return image, False
+    height, width = image.shape[:2]
+    planes = [
+        cv2.convertScaleAbs(image[:, :, channel] * (target / _enlarge(level, width, height)))
+        for channel, (level, target) in enumerate(zip(cells, targets, strict=True))
+    ]
+    return np.dstack(planes), True

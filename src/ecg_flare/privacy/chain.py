@@ -1,0 +1,268 @@
+"""An append-only file of hash-chained JSON lines that survives crashes and shows tampering.
+
+Each line is canonical JSON: its number, its entry, `prev` (SHA-256 of the whole line before it, signature included),
+`hash` (SHA-256 of number, entry and prev) and, where a signer is given, a signature of that hash. Beside the file
+lies `<name>.head` with the number of lines and the SHA-256 of the last: the chain alone cannot show that lines are
+missing at its end.
+
+`append` returns once the line and then the head are on disk. Whoever acts only after it returned can rely on this:
+
+- A crash while the line is written leaves an incomplete last line that the head does not count. Nothing was done on
+  its strength, so opening the file to write cuts it off and reports its bytes.
+- A crash between line and head leaves a whole line that the head does not count. It stands.
+- Anything else (an incomplete line that the head counts, a head ahead of the file, a missing head) is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ecg_flare.errors import LedgerError, StorageError
+from ecg_flare.privacy.durable import replace_durably, storage_errors, sync_folder, write_all
+
+Entry = Mapping[str, Any]
+Signer = Callable[[bytes], bytes]
+"""Message -> signature."""
+
+Verifier = Callable[[bytes, bytes], bool]
+"""Message, signature -> whether the signature is genuine."""
+
+_GENESIS = "0" * 64
+_DOMAIN = b"ecg_flare ledger line\0"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line as read: its number (from 1), what it says, and the SHA-256 of its bytes."""
+
+    number: int
+    entry: Entry
+    digest: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """How many lines there are, and the SHA-256 of the last."""
+
+    lines: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A file as read: its whole lines, and the bytes of an incomplete one at the end."""
+
+    lines: tuple[Line, ...]
+    torn: bytes
+
+    @property
+    def head(self) -> Head:
+        return Head(len(self.lines), self.lines[-1].digest if self.lines else _GENESIS)
+
+
+def read_chain(path: Path, verifier: Verifier | None = None) -> Chain:
+    """Read a file and check every line: form, number, chain, hash and, with a verifier, signature.
+
+    Raises LedgerError naming the first line that is wrong.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
+    *whole, torn = raw.split(b"\n")
+    lines: list[Line] = []
+    previous = _GENESIS
+    for number, text in enumerate(whole, start=1):
+        line = _parse(path, number, text, previous, verifier)
+        lines.append(line)
+        previous = line.digest
+    return Chain(tuple(lines), torn)
+
+
+def read_head(path: Path) -> Head | None:
+    """The head that lies beside a ledger, None where there is none.
+
+    Raises LedgerError where it cannot be understood.
+    """
+    head_path = _head_path(path)
+    try:
+        fields = json.loads(head_path.read_text())
+        return Head(int(fields["lines"]), str(fields["digest"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LedgerError(f"{head_path} cannot be understood ({error}): restore it from a copy") from error
+
+
+def check_head(path: Path, chain: Chain, head: Head) -> None:
+    """Refuse a chain that does not contain what the head anchors; raises LedgerError naming the line."""
+    if head.lines > len(chain.lines):
+        raise LedgerError(
+            f"{path}, line {len(chain.lines) + 1}: missing or incomplete, though {head.lines} lines were on disk "
+            "once: restore the ledger from a copy"
+        )
+    if head.lines and chain.lines[head.lines - 1].digest != head.digest:
+        raise LedgerError(f"{path}, line {head.lines}: is not the line that the head anchors; it was changed")
+
+
+class ChainWriter:
+    """The one writer of a file; holds an exclusive lock on it until `close`.
+
+    `torn` has the bytes of an incomplete last line that opening cut off.
+
+    Raises LedgerError where another process writes to the file or the file is wrong, StorageError where it cannot be
+    opened or written.
+    """
+
+    def __init__(self, path: Path, signer: Signer | None = None) -> None:
+        self.path = path
+        self._signer = signer
+        self._fd = _open_locked(path)
+        try:
+            self._load()
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _load(self) -> None:
+        chain, head = read_chain(self.path), read_head(self.path)
+        if head is not None:
+            check_head(self.path, chain, head)
+        elif len(chain.lines) > 1:
+            raise LedgerError(
+                f"{_head_path(self.path)} is missing, so lines may be missing at the end of {self.path}: "
+                "restore both from a copy"
+            )
+        self.lines = list(chain.lines)
+        self.torn = chain.torn
+        self._size = os.fstat(self._fd).st_size - len(chain.torn)
+        with storage_errors(self.path):
+            if chain.torn:
+                self._cut_back()
+            if chain.lines:
+                self._write_head()
+
+    @property
+    def head(self) -> Head:
+        """Number of lines and SHA-256 of the last."""
+        return Chain(tuple(self.lines), b"").head
+
+    def append(self, entry: Entry) -> Line:
+        """Put one entry on disk; it is there, whatever happens next, when this returns.
+
+        Raises StorageError, with the file as it was, where the line cannot be written (a full disk). Where only the
+        head cannot, the error says that the line stands.
+        """
+        number = len(self.lines) + 1
+        if os.fstat(self._fd).st_size != self._size:
+            raise StorageError(f"{self.path} has bytes after line {number - 1} that were not recorded: open it again")
+        text = _compose(number, entry, self.head.digest, self._signer)
+        try:
+            write_all(self._fd, text + b"\n")
+            os.fsync(self._fd)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # an incomplete line is cut off when the file is opened next
+                self._cut_back()
+            raise StorageError(
+                f"line {number} of {self.path} was not recorded ({error}): make room on the disk and retry"
+            ) from error
+        line = Line(number, entry, _sha256(text))
+        self.lines.append(line)
+        self._size += len(text) + 1
+        with storage_errors(self.path, f"line {number} is recorded, but its head is not"):
+            self._write_head()
+        return line
+
+    def close(self) -> None:
+        """Give the lock back; closing twice is harmless."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> ChainWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _cut_back(self) -> None:
+        os.ftruncate(self._fd, self._size)
+        os.fsync(self._fd)
+
+    def _write_head(self) -> None:
+        head = self.head
+        replace_durably(_head_path(self.path), _canonical({"digest": head.digest, "lines": head.lines}) + b"\n")
+
+
+def _open_locked(path: Path) -> int:
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        sync_folder(path.parent)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise LedgerError(
+            f"another job writes to the ledger {path}: wait for it, or give this cohort its own"
+        ) from error
+    return fd
+
+
+def _compose(number: int, entry: Entry, previous: str, signer: Signer | None) -> bytes:
+    body: dict[str, Any] = {"entry": entry, "line": number, "prev": previous}
+    body["hash"] = _sha256(_canonical(body))
+    if signer is not None:
+        body["signature"] = signer(_DOMAIN + body["hash"].encode()).hex()
+    return _canonical(body)
+
+
+def _parse(path: Path, number: int, text: bytes, previous: str, verifier: Verifier | None) -> Line:
+    def wrong(what: str) -> LedgerError:
+        return LedgerError(f"{path}, line {number}: {what}; the ledger was changed, restore it from a copy")
+
+    try:
+        body = json.loads(text)
+        canonical = isinstance(body, dict) and _canonical(body) == text
+    except ValueError:
+        canonical = False
+    if not canonical or not body.keys() - {"signature"} == {"entry", "hash", "line", "prev"}:
+        raise wrong("is not a line of a ledger")
+    if body["line"] != number or body["prev"] != previous:
+        raise wrong("does not follow the line before it")
+    if body["hash"] != _sha256(_canonical({key: body[key] for key in ("entry", "line", "prev")})):
+        raise wrong("its hash does not fit what it says")
+    if verifier is not None and not _signed(body, verifier):
+        raise wrong("its signature is missing or not genuine")
+    return Line(number, body["entry"], _sha256(text))
+
+
+def _signed(body: Mapping[str, Any], verifier: Verifier) -> bool:
+    try:
+        signature = bytes.fromhex(body.get("signature", ""))
+    except (TypeError, ValueError):
+        return False
+    return bool(signature) and verifier(_DOMAIN + body["hash"].encode(), signature)
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _head_path(path: Path) -> Path:
+    return path.with_name(path.name + ".head")

@@ -1,0 +1,79 @@
+"""Whose data a ledger protects, what they were promised, and how a round's sum is made private."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ecg_flare.errors import ConfigError, LedgerError
+from ecg_flare.privacy.events import GaussianEvent, Unit
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Whose data a ledger is about, and what they were promised.
+
+    delta and epsilon_budget bound everything that is ever released; adjacency is adding or removing one unit.
+
+    Raises ConfigError for an impossible promise.
+    """
+
+    name: str
+    unit: Unit
+    roster: tuple[str, ...]
+    delta: float
+    epsilon_budget: float
+    adjacency: Literal["add-remove"] = "add-remove"
+
+    def __post_init__(self) -> None:
+        if self.unit not in get_args(Unit):
+            raise ConfigError(f"privacy unit is {self.unit!r}, expected one of {get_args(Unit)}")
+        if not self.roster or len(set(self.roster)) != len(self.roster):
+            raise ConfigError(f"the roster is {self.roster}, expected the distinct names of the cohort's sites")
+        if not 0 < self.delta < 1:
+            raise ConfigError(f"delta is {self.delta}, expected it in (0, 1)")
+        if not (math.isfinite(self.epsilon_budget) and self.epsilon_budget > 0):
+            raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected a positive number")
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """How one round's sum is made private: all that a third party needs to recompute its cost.
+
+    The sensitivity is clipping_norm * max(weights); the noise's standard deviation is noise_multiplier times that.
+
+    Raises ConfigError for an impossible value.
+    """
+
+    job: str
+    round: int
+    clipping_norm: float
+    noise_multiplier: float
+    weights: Mapping[str, float]
+    denominator: float
+    sampling_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        _ = self.event  # checks sigma and the rate
+        for name in ("clipping_norm", "denominator"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected a positive number")
+        if not self.weights or not all(math.isfinite(weight) and weight > 0 for weight in self.weights.values()):
+            raise ConfigError(f"weights are {dict(self.weights)}, expected a positive number for each site")
+
+    @property
+    def event(self) -> GaussianEvent:
+        """What the round does to the data."""
+        return GaussianEvent(self.noise_multiplier, self.sampling_rate)
+
+
+def check_belongs(mechanism: Mechanism, cohort: Cohort) -> None:
+    """Refuse a round that is not the cohort's; raises LedgerError."""
+    if strangers := sorted(set(mechanism.weights) - set(cohort.roster)):
+        raise LedgerError(f"{', '.join(strangers)} is not on the roster of cohort {cohort.name!r}: {cohort.roster}")
+    if cohort.unit == "site" and mechanism.sampling_rate != 1:
+        raise LedgerError(
+            f"sampling_rate is {mechanism.sampling_rate} under unit site, expected 1: everyone sees which sites answer"
+        )

@@ -1,0 +1,38 @@
+"""A run's folder in, the report's file out."""
+
+from pathlib import Path
+
+from ecg_flare.errors import EcgFlareError
+from ecg_flare.report.document import render
+from ecg_flare.report.pages import PageView, model_size, page_views
+from ecg_flare.report.run import Run
+from ecg_flare.storage import write_atomically
+
+
+def write_report(run: Run, path: Path, *, pages: int = 3) -> Path:
+    """Write the report of a run, with the first `pages` public pages as the models read them.
+
+    Where pages cannot be drawn the report says why and stands without them. Raises StorageError where `path` cannot
+    be written.
+    """
+    notes = []
+    if run.final.index < run.terms.rounds:
+        notes.append(f"The run ended after round {run.final.index} of {run.terms.rounds}.")
+    if run.cut_short:
+        notes.append("The last line of metrics.jsonl was half written and is left out.")
+    views: tuple[PageView, ...] = ()
+    if pages:
+        try:
+            views = page_views(run, pages)
+        except EcgFlareError as error:
+            notes.append(f"No pages are drawn: {error}")
+    page = render(run, views, parameters=_parameters(run), notes=notes).encode()
+    write_atomically(path, lambda file: file.write(page) and None)
+    return path
+
+
+def _parameters(run: Run) -> int | None:
+    try:
+        return model_size(run)
+    except EcgFlareError:
+        return None

@@ -1,0 +1,107 @@
+"""The report's charts by round, each on a card with its key and a line that says what it shows."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from ecg_flare.report.charts import (
+    Reference,
+    Series,
+    bar_legend,
+    line_chart,
+    line_legend,
+    presence_matrix,
+    stacked_bars,
+)
+from ecg_flare.report.figures import natural_key, scientific
+from ecg_flare.report.run import Round, Run
+
+_MEGABYTE = 1e6
+_ROUNDS_IN_A_CARD = 40
+
+
+def cards(run: Run) -> Iterator[str]:
+    """The cards in reading order: Dice, norms, clipping, epsilon, time, traffic, sites; those without data left out."""
+    every = run.rounds
+    numbers = [each.index for each in every]
+    references = [Reference(f"start {run.start.dice:.3f}", run.start.dice)] if run.start and len(every) > 1 else []
+    dice = [Series("global model", [each.dice for each in every], 1)]
+    chart = line_chart(numbers, dice, y_label="trace Dice", references=references, ceiling=1.0)
+    yield _card("Trace Dice on the public pages", chart, "1 is perfect; pages that no site has.")
+    trained = [each for each in every if each.index > 0]
+    if trained:
+        yield from _trained_cards(run, trained)
+
+
+def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
+    numbers = [each.index for each in trained]
+    yield _norm_card(run, trained, numbers)
+    if any(each.clipped_fraction is not None for each in trained):
+        values = [_percent(each.clipped_fraction) for each in trained]
+        clipped = [Series("sites clipped", values, 1)]
+        chart = line_chart(numbers, clipped, y_label="clipped, %", floor=0.0, ceiling=100.0)
+        yield _card("Clipped updates", chart, "Share of the answering sites whose update was cut to the clipping norm.")
+    if any(each.epsilon_rdp is not None for each in trained):
+        yield _epsilon_card(run)
+    seconds = [
+        Series("training", [each.seconds_train for each in trained], 1),
+        Series("sum and step", [each.seconds_aggregate for each in trained], 2),
+        Series("evaluation", [each.seconds_evaluate for each in trained], 3),
+    ]
+    chart = stacked_bars(numbers, seconds, y_label="seconds", unit="s")
+    yield _card("Time", bar_legend(seconds) + chart, "Wall time at the server.")
+    traffic = [
+        Series("to the sites", [each.bytes_down / _MEGABYTE for each in trained], 1),
+        Series("from the sites", [each.bytes_up / _MEGABYTE for each in trained], 2),
+    ]
+    chart = stacked_bars(numbers, traffic, y_label="megabytes", unit="MB")
+    yield _card("Traffic", bar_legend(traffic) + chart, "Models and updates of all sites, without FLARE's framing.")
+    yield _sites_card(run, trained, numbers)
+
+
+def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
+    series = [Series("step of the global model", [each.update_norm for each in trained], 1)]
+    told = [_site_norms(each) for each in trained]
+    references = []
+    under = "Length (L2) of the step that the global model took."
+    if any(told):
+        series.append(Series("longest update of a site", [max(norms, default=None) for norms in told], 2))
+        series.append(Series("shortest", [min(norms, default=None) for norms in told], 3))
+        under += " Sites told the length of their updates before clipping."
+    elif run.terms.private:
+        under += " Sites tell nothing about single updates under differential privacy."
+    if run.terms.clipping_norm is not None and any(told):
+        references.append(Reference(f"clipping norm {run.terms.clipping_norm:g}", run.terms.clipping_norm))
+    chart = line_chart(numbers, series, y_label="L2 norm", references=references, floor=0.0)
+    return _card("Update norms", (line_legend(series) if len(series) > 1 else "") + chart, under)
+
+
+def _site_norms(each: Round) -> list[float]:
+    return [metrics["update_norm"] for metrics in each.site_metrics.values() if "update_norm" in metrics]
+
+
+def _epsilon_card(run: Run) -> str:
+    series = [Series("RDP (the guarantee)", [each.epsilon_rdp or 0.0 for each in run.rounds], 1)]
+    if any(each.epsilon_prv is not None for each in run.rounds):
+        series.append(Series("PRV", [each.epsilon_prv or 0.0 for each in run.rounds], 2))
+    budget = run.terms.epsilon_budget
+    references = [Reference(f"budget {budget:g}", budget)] if budget is not None else []
+    numbers = [each.index for each in run.rounds]
+    chart = line_chart(numbers, series, y_label="epsilon", references=references, floor=0.0)
+    delta = scientific(run.terms.delta)
+    return _card("Privacy spent", line_legend(series) + chart, f"Epsilon so far at delta {delta}, as in the ledger.")
+
+
+def _sites_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
+    names = {*run.terms.sites, *(site for each in trained for site in (*each.answered, *each.missing))}
+    rows = [(name, [name in each.answered for each in trained]) for name in sorted(names, key=natural_key)]
+    under = "Filled: the site's update is in the sum. Crossed: it is missing."
+    return _card("Sites", presence_matrix(numbers, rows), under, wide=len(trained) > _ROUNDS_IN_A_CARD)
+
+
+def _card(title: str, chart: str, under: str, *, wide: bool = False) -> str:
+    kind = "card wide" if wide else "card"
+    return f"<figure class='{kind}'><h3>{escape(title)}</h3>{chart}<p class='under'>{escape(under)}</p></figure>"
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share

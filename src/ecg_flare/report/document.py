@@ -1,0 +1,180 @@
+"""The report as one HTML file: no script, no outside resource, light and dark, printable."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+
+from ecg_flare.report.cards import cards
+from ecg_flare.report.figures import bytes_text, scientific, significant
+from ecg_flare.report.pages import PageView
+from ecg_flare.report.run import Run
+from ecg_flare.report.words import headlines, noise_to_signal, noise_words, privacy_words
+
+_ROUNDS_IN_SIGHT = 30
+
+
+def render(
+    run: Run, views: Sequence[PageView] = (), *, parameters: int | None = None, notes: Sequence[str] = ()
+) -> str:
+    """The whole page.
+
+    Args:
+        run: what was read from the run's folder.
+        views: public pages with the models' traces.
+        parameters: size of the network, where it is known.
+        notes: what the reader should know of this report itself, such as why no pages are drawn.
+    """
+    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    return "".join(
+        [
+            "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>",
+            "<meta name='viewport' content='width=device-width, initial-scale=1'>",
+            "<meta name='color-scheme' content='light dark'>",
+            f"<title>{escape(run.job)} – ecg_flare</title><style>{style}</style></head><body><main>",
+            _header(run),
+            *(f"<p class='note'>{escape(note)}</p>" for note in notes),
+            _privacy(run, parameters),
+            "<section><h2>By round</h2><div class='cards'>",
+            *cards(run),
+            "</div></section>",
+            _pages(views),
+            _table(run),
+            _terms(run, parameters),
+            _files(run),
+            "</main></body></html>\n",
+        ]
+    )
+
+
+def _header(run: Run) -> str:
+    tiles = "".join(
+        f"<div class='tile'><span class='label'>{escape(tile.label)}</span>"
+        f"<span class='value'>{escape(tile.value)}</span><span class='under'>{escape(tile.note)}</span></div>"
+        for tile in headlines(run)
+    )
+    facts = run.facts
+    line = " · ".join(
+        str(part)
+        for part in (facts.get("aggregator"), f"plan {run.terms.plan}", facts.get("started"), _version(run))
+        if part
+    )
+    return (
+        f"<header><h1>{escape(run.job)}</h1><p class='sub'>{escape(line)}</p><div class='tiles'>{tiles}</div></header>"
+    )
+
+
+def _privacy(run: Run, parameters: int | None) -> str:
+    words = privacy_words(run)
+    details = list(words.details)
+    ratio = noise_to_signal(run, parameters) if parameters is not None else None
+    if ratio is not None:
+        details.append(noise_words(ratio))
+    kind = "private" if run.terms.private else "open"
+    return (
+        f"<section class='privacy {kind}'><h2>Privacy</h2><p class='promise'>{escape(words.promise)}</p>"
+        f"<div class='columns'><div><h3>What that means</h3>{_items(details)}</div>"
+        f"<div><h3>What it does not do</h3>{_items(words.limits)}</div></div></section>"
+    )
+
+
+def _pages(views: Sequence[PageView]) -> str:
+    if not views:
+        return ""
+    figures = "".join(
+        f"<figure class='page'><img src='{view.uri}' alt='Page {escape(view.name)} with the traces that the model of "
+        f"{escape(view.model)} found'><figcaption>{escape(view.name)}, {escape(view.model)}: Dice {view.dice:.3f}"
+        "</figcaption></figure>"
+        for view in views
+    )
+    key = (
+        "<p class='legend'><span><i class='swatch hit'></i>trace found</span><span><i class='swatch missed'></i>trace "
+        "missed</span><span><i class='swatch extra'></i>found where there is none</span></p>"
+    )
+    return f"<section><h2>Public pages</h2>{key}<div class='pages'>{figures}</div></section>"
+
+
+def _table(run: Run) -> str:
+    private = run.terms.private
+    head = [
+        "round",
+        "Dice",
+        "step",
+        *(["epsilon RDP", "epsilon PRV"] if private else []),
+        "sites",
+        "seconds",
+        "traffic",
+    ]
+    rows = []
+    for each in run.rounds:
+        epsilons = [_optional(each.epsilon_rdp), _optional(each.epsilon_prv)] if private else []
+        trained = each.index > 0
+        cells = [
+            str(each.index),
+            f"{each.dice:.4f}",
+            significant(each.update_norm) if trained else "–",
+            *epsilons,
+            str(len(each.answered)) if trained else "–",
+            f"{each.seconds:.1f}",
+            bytes_text(each.bytes_down + each.bytes_up) if trained else "–",
+        ]
+        mark = " class='best'" if each is run.best else ""
+        rows.append(f"<tr{mark}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    table = (
+        f"<div class='scroll'><table><thead><tr>{''.join(f'<th>{each}</th>' for each in head)}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div><p class='under'>Bold: the highest Dice.</p>"
+    )
+    if len(rows) > _ROUNDS_IN_SIGHT:
+        table = f"<details><summary>All {len(rows)} rows</summary>{table}</details>"
+    return f"<section><h2>Rounds</h2>{table}</section>"
+
+
+def _terms(run: Run, parameters: int | None) -> str:
+    terms, facts = run.terms, run.facts
+    pairs = {
+        "aggregator": _with_arguments(str(facts.get("aggregator", "–")), facts.get("optimizer")),
+        "plan": f"{terms.plan}{f', {parameters:,} parameters' if parameters else ''}",
+        "plan hash": facts.get("plan_hash", "–"),
+        "terms digest": facts.get("terms_digest", "–"),
+        "start": facts.get("start", "–"),
+        "sites and weights": ", ".join(f"{site} {terms.weights[site]:g}" for site in terms.sites),
+        "fewest sites": terms.min_sites,
+        "clipping norm C": "none" if terms.clipping_norm is None else f"{terms.clipping_norm:g}",
+        "noise multiplier sigma": "none" if terms.noise_multiplier is None else f"{terms.noise_multiplier:g}",
+        "delta": "–" if terms.delta is None or not terms.private else scientific(terms.delta),
+        "unit": terms.unit if terms.private else "–",
+    }
+    rows = "".join(f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in pairs.items())
+    return f"<section><h2>Terms</h2><dl>{rows}</dl></section>"
+
+
+def _files(run: Run) -> str:
+    about = {
+        "model": "the final model as a stock nnU-Net folder (nnUNetv2_predict_from_modelfolder -m model -f 0)",
+        "state.npz": "the final model and the server optimizer's state",
+        "best.npz": "the model of the highest Dice",
+        "ledger.jsonl": "the privacy ledger (ecg-flare privacy verify ledger.jsonl)",
+        "metrics.jsonl": "the figures of this report",
+        "run.json": "the terms",
+    }
+    rows = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in about.items() if run.file(name) is not None
+    )
+    return f"<section><h2>Files of the run</h2><dl>{rows}</dl></section>"
+
+
+def _items(texts: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+
+
+def _with_arguments(name: str, arguments: object) -> str:
+    if not isinstance(arguments, dict) or not arguments:
+        return name
+    return f"{name} ({', '.join(f'{key} {value}' for key, value in sorted(arguments.items()))})"
+
+
+def _version(run: Run) -> str:
+    return f"ecg_flare {run.facts['version']}" if "version" in run.facts else ""
+
+
+def _optional(value: float | None) -> str:
+    return "–" if value is None else significant(value)

@@ -1,0 +1,159 @@
+"""A run in words: its headline figures, and what was promised about privacy and what was not."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ecg_flare.report.figures import bytes_text, scientific, seconds_text, significant
+from ecg_flare.report.run import Run
+
+# Tiers of Ponomareva et al. 2023, "How to DP-fy ML", section 5.2.
+_STRONG_EPSILON: Final = 1.0
+_REASONABLE_EPSILON: Final = 10.0
+
+_SUMMATION: Final = {
+    "plain": "The server saw each site's update by itself: updates were not masked or encrypted.",
+    "masked": "The server saw only the sum of masked updates, never one site's own.",
+    "encrypted": "The server added encrypted updates and saw only the sum that the sites decrypted.",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One figure to read from across the room, and a line under it."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class PrivacyWords:
+    """What was promised in one sentence, then the details, then what is not promised."""
+
+    promise: str
+    details: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+def headlines(run: Run) -> tuple[Headline, ...]:
+    """The figures at the top of the report."""
+    final, best, start = run.final, run.best, run.start
+    gained = f"start {start.dice:.3f}, " if start is not None and start is not final else ""
+    shown = [
+        Headline("trace Dice", f"{final.dice:.3f}", f"{gained}best {best.dice:.3f} in round {best.index}"),
+        Headline("rounds", f"{final.index} of {run.terms.rounds}", _sites_note(run)),
+        Headline("time", seconds_text(sum(each.seconds for each in run.rounds)), _bytes_note(run)),
+    ]
+    if final.epsilon_rdp is not None:
+        shown.insert(1, Headline("epsilon", significant(final.epsilon_rdp), _epsilon_note(run)))
+    return tuple(shown)
+
+
+def privacy_words(run: Run) -> PrivacyWords:
+    """What the run's terms and ledger figures mean, for a reader who decides whether to trust the model's release."""
+    if not run.terms.private:
+        return PrivacyWords(
+            "The released models are not differentially private.", tuple(_plain_details(run)), (_summation(run),)
+        )
+    return PrivacyWords(_promise(run), tuple(_private_details(run)), tuple(_private_limits(run)))
+
+
+def noise_to_signal(run: Run, parameters: int) -> float | None:
+    """Length of a round's noise over the longest mean update: sigma sqrt(d) max(w) / sum(w); None without noise.
+
+    The noise has standard deviation sigma C max(w) in each of the d = `parameters` coordinates of the weighted sum,
+    and sites that all send the same update of length C make a sum of length C sum(w).
+    """
+    if run.terms.noise_multiplier is None:
+        return None
+    weights = run.terms.weights.values()
+    return run.terms.noise_multiplier * math.sqrt(parameters) * max(weights) / sum(weights)
+
+
+def noise_words(ratio: float) -> str:
+    """What a noise-to-signal ratio means for learning."""
+    length = (
+        f"The noise of a round is {significant(ratio)} times as long as the longest step that the sites can ask for"
+    )
+    if ratio <= 1:
+        return f"{length}: training can follow it."
+    if ratio <= 10:
+        return f"{length}: training is slowed."
+    return f"{length}: little is learnt beyond the start. More units, a smaller network or a larger epsilon lower it."
+
+
+def _promise(run: Run) -> str:
+    epsilon, delta = run.final.epsilon_rdp, run.terms.delta
+    if epsilon is None:
+        return "Noise was added to every sum, but no epsilon was recorded: treat the models as not private."
+    strength = "strong"
+    if epsilon > _STRONG_EPSILON:
+        strength = "reasonable" if epsilon <= _REASONABLE_EPSILON else "weak, formal only"
+    return (
+        f"Each {run.terms.unit} is hidden with epsilon {significant(epsilon)} at delta {scientific(delta)} over all "
+        f"{run.final.index} rounds ({strength})."
+    )
+
+
+def _private_details(run: Run) -> Iterator[str]:
+    terms, final = run.terms, run.final
+    if final.epsilon_rdp is not None:
+        odds = math.exp(min(final.epsilon_rdp, 700))
+        yield (
+            f"Whoever sees every released model can raise the odds that a given {terms.unit} took part at most "
+            f"{significant(odds)}-fold, but for a chance of {scientific(terms.delta)}."
+        )
+    if final.epsilon_rdp is not None and final.epsilon_prv is not None:
+        yield (
+            f"Epsilon {significant(final.epsilon_rdp)} is the guarantee, by Rényi accounting; the numerical accountant "
+            f"(PRV) finds {significant(final.epsilon_prv)}."
+        )
+    if terms.epsilon_budget is not None and final.epsilon_rdp is not None:
+        left = max(0.0, terms.epsilon_budget - final.epsilon_rdp)
+        yield f"Of the budget of {terms.epsilon_budget:g}, {significant(left)} is left; no round may pass it."
+    yield (
+        f"Every update was clipped to length {terms.clipping_norm:g}, and Gaussian noise of {terms.noise_multiplier:g} "
+        f"times the sum's sensitivity was added to each sum before anything was released."
+    )
+
+
+def _private_limits(run: Run) -> Iterator[str]:
+    yield _summation(run)
+    if run.terms.unit == "site":
+        yield (
+            "The unit is a site with all that it holds. It is hidden that a site took part; nothing better is claimed "
+            f"for one patient, and {len(run.terms.sites)} sites leave the noise little to average over."
+        )
+    else:
+        yield "The unit is a patient; what all patients of a site have in common is not hidden."
+    yield "The roster, the rounds in which a site answered, the network and these terms are public."
+    yield "The Dice here is measured on public pages, which costs no privacy."
+
+
+def _plain_details(run: Run) -> Iterator[str]:
+    yield "No noise was added: whoever holds the models may learn something of the pages that they were trained on."
+    if run.terms.clipping_norm is not None:
+        yield f"Updates were clipped to length {run.terms.clipping_norm:g}, which alone promises nothing."
+
+
+def _summation(run: Run) -> str:
+    kind = str(run.facts.get("summation", "plain"))
+    return _SUMMATION.get(kind, f"The sum was formed by {kind}.")
+
+
+def _sites_note(run: Run) -> str:
+    absences = sum(len(each.missing) for each in run.rounds)
+    noun = "answer" if absences == 1 else "answers"
+    return f"{len(run.terms.sites)} sites, " + (f"{absences} {noun} missing" if absences else "all answered")
+
+
+def _bytes_note(run: Run) -> str:
+    return f"{bytes_text(sum(each.bytes_down + each.bytes_up for each in run.rounds))} of models and updates"
+
+
+def _epsilon_note(run: Run) -> str:
+    budget = run.terms.epsilon_budget
+    of_budget = f", budget {budget:g}" if budget is not None else ""
+    return f"at delta {scientific(run.terms.delta)}, unit {run.terms.unit}{of_budget}"

@@ -1,0 +1,106 @@
+"""The report is one file that needs nothing else, and says what the figures say."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from ecg_flare.report import read_run, write_report
+from ecg_flare.report.table import rounds_table, summary
+
+WriteRun = Callable[..., Path]
+_VOID = {"meta", "img", "br", "line", "rect", "circle", "path", "polyline"}
+
+
+class _Balance(HTMLParser):
+    """Open elements; closing another than the innermost fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in _VOID:
+            assert self.open.pop() == tag
+
+
+def _text(page: str) -> str:
+    return re.sub(r"<[^>]+>", " ", page.partition("<body>")[2])
+
+
+@pytest.fixture
+def report(write_run: WriteRun, tmp_path: Path) -> str:
+    return write_report(read_run(write_run()), tmp_path / "report.html", pages=0).read_text()
+
+
+def test_every_element_is_closed(report: str) -> None:
+    balance = _Balance()
+    balance.feed(report)
+    assert balance.open == []
+
+
+def test_nothing_is_loaded_from_elsewhere(report: str) -> None:
+    assert re.findall(r"https?:|<script|<link|@import|url\(", report) == []
+
+
+def test_the_figures_are_there(report: str) -> None:
+    text = _text(report)
+    for figure in ("0.9000", "epsilon RDP", "2.70", "13.0", "4.50 MB", "site-10 2", "Each site is hidden"):
+        assert figure in text
+
+
+def test_names_are_escaped(write_run: WriteRun, tmp_path: Path) -> None:
+    run = read_run(write_run(facts={"job": "<script>alert(1)</script>", "aggregator": "<b>"}))
+    page = write_report(run, tmp_path / "report.html", pages=0).read_text()
+    assert "<script>" not in page
+    assert "<b>" not in page
+
+
+def test_a_run_that_ended_early_says_so(write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path) -> None:
+    run = read_run(write_run([report_line(0), report_line(1)]))
+    assert "The run ended after round 1 of 3." in write_report(run, tmp_path / "r.html", pages=0).read_text()
+
+
+def test_a_run_with_its_start_alone_can_be_reported(
+    write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
+) -> None:
+    page = write_report(read_run(write_run([report_line(0)])), tmp_path / "r.html", pages=0).read_text()
+    assert "0.500" in _text(page)
+
+
+def test_where_pages_cannot_be_drawn_the_report_says_why(write_run: WriteRun, tmp_path: Path) -> None:
+    from ecg_flare.nnunet.plan import plan_preset
+
+    run = read_run(write_run(facts={"plan_hash": plan_preset("tiny").hash}))
+    page = write_report(run, tmp_path / "r.html", pages=1).read_text()
+    assert "No pages are drawn: the run saved no model" in page
+
+
+def test_the_table_of_rounds(write_run: WriteRun) -> None:
+    assert rounds_table(read_run(write_run())).splitlines() == [
+        "round    Dice  epsilon  sites  seconds",
+        "    0  0.5000        0      –      2.0",
+        "    1  0.7000     1.00    3/3     13.0",
+        "    2  0.9000     2.00    3/3     13.0",
+        "    3  0.8000     3.00    3/3     13.0",
+    ]
+
+
+def test_the_table_has_no_epsilon_without_noise(write_run: WriteRun) -> None:
+    assert "epsilon" not in rounds_table(read_run(write_run(terms={"noise_multiplier": None})))
+
+
+def test_the_summary_holds_the_figures_unrounded(write_run: WriteRun) -> None:
+    told = summary(read_run(write_run()))
+    assert told["best_round"] == 2
+    assert told["rounds"][2]["epsilon_prv"] == pytest.approx(1.8)
+    assert told["model"] is None

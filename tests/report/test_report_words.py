@@ -1,0 +1,73 @@
+"""What the report says about privacy follows from the terms and the figures, and from nothing else."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ecg_flare.report.run import read_run
+from ecg_flare.report.words import headlines, noise_to_signal, noise_words, privacy_words
+
+WriteRun = Callable[..., Path]
+
+
+def test_the_promise_names_unit_epsilon_delta_and_rounds(write_run: WriteRun) -> None:
+    words = privacy_words(read_run(write_run()))
+    assert words.promise == "Each site is hidden with epsilon 3.00 at delta 10⁻⁵ over all 3 rounds (reasonable)."
+    details = " ".join(words.details)
+    assert f"at most {math.exp(3):.1f}-fold" in details
+    assert "(PRV) finds 2.70" in details
+    assert "Of the budget of 8, 5.00 is left" in details
+
+
+@pytest.mark.parametrize(("epsilon", "strength"), [(1.0, "strong"), (10.0, "reasonable"), (10.1, "weak, formal only")])
+def test_the_strength_follows_the_published_tiers(
+    write_run: WriteRun, report_line: Callable[..., dict], epsilon: float, strength: str
+) -> None:
+    run = read_run(write_run([report_line(0), report_line(1, epsilon_rdp=epsilon)]))
+    assert f"({strength})" in privacy_words(run).promise
+
+
+def test_without_noise_nothing_is_promised(write_run: WriteRun) -> None:
+    run = read_run(write_run(terms={"noise_multiplier": None}))
+    words = privacy_words(run)
+    assert words.promise == "The released models are not differentially private."
+    assert any("promises nothing" in detail for detail in words.details)
+
+
+def test_noise_without_a_recorded_epsilon_is_called_not_private(
+    write_run: WriteRun, report_line: Callable[..., dict]
+) -> None:
+    run = read_run(write_run([report_line(0, epsilon_rdp=None, epsilon_prv=None)]))
+    assert "treat the models as not private" in privacy_words(run).promise
+
+
+@pytest.mark.parametrize(
+    ("summation", "said"), [(None, "saw each site's update"), ("masked", "only the sum of masked updates")]
+)
+def test_what_the_server_saw_is_said(write_run: WriteRun, summation: str | None, said: str) -> None:
+    run = read_run(write_run(facts={"summation": summation} if summation else {}))
+    assert any(said in limit for limit in privacy_words(run).limits)
+
+
+def test_noise_to_signal_of_equal_sites_is_sigma_root_d_over_n(write_run: WriteRun) -> None:
+    run = read_run(write_run(terms={"weights": {"a": 1.0, "b": 1.0, "c": 1.0}, "noise_multiplier": 3.7}))
+    # research: sigma 3.7, d = 121,348, three sites: noise 430 times as long as the clipping norm
+    assert noise_to_signal(run, 121_348) == pytest.approx(3.7 * math.sqrt(121_348) / 3)
+    assert noise_to_signal(read_run(write_run(terms={"noise_multiplier": None}, workspace="plain")), 10) is None
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(0.5, "can follow"), (5.0, "slowed"), (500.0, "little is learnt")])
+def test_noise_in_words(ratio: float, said: str) -> None:
+    assert said in noise_words(ratio)
+
+
+def test_headlines(write_run: WriteRun) -> None:
+    tiles = {tile.label: tile for tile in headlines(read_run(write_run()))}
+    assert tiles["trace Dice"].value == "0.800"
+    assert tiles["trace Dice"].note == "start 0.500, best 0.900 in round 2"
+    assert tiles["epsilon"].value == "3.00"
+    assert tiles["rounds"].value == "3 of 3"
+    assert tiles["time"].value == "41.0 s"  # 2 + 3 * 13
+    assert tiles["time"].note.startswith("13.5 MB")  # 3 * 4.5 MB

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ecg_flare.errors import LayoutError
 from ecg_flare.page.heading import Heading
 from ecg_flare.page.layout import Layout, Segment, load_layout
 from ecg_flare.page.lettering import Text
@@ -18,7 +17,7 @@ _EDGE_MM: Final = 5.0
 _PULSE_LEAD_MM: Final = 1.0
 _PULSE_GAP_MM: Final = 2.0
 _LINE_SPACING: Final = 1.35
-_TIME_STEPS: Final = 20
+_TIME_STEPS: Final = 8
 _SEPARATOR_MM: Final = 0.3
 
 
@@ -55,14 +54,14 @@ class Arrangement:
 def arrange(style: PageStyle, heading: Heading) -> Arrangement:
     """Lay a page out.
 
-    All times of the layout are multiplied by the largest multiple of 1/20, at most 1, with which the longest row and
+    All times of the layout are multiplied by the largest multiple of 1/8, at most 1, with which the longest row and
     its pulse fit the paper: at 50 mm/s a 10 s row on A4 becomes 5 s, and 2.5 s columns 1.25 s, still one after the
-    other. Raises LayoutError if the paper is too narrow even so.
+    other. (With the papers and speeds that PageStyle allows, it is at least 1/8.)
     """
     layout = _with_style(load_layout(style.layout), style)
     pulse_mm = 0.0 if style.pulse == "none" else PULSE_S * style.speed_mm_per_s + 2 * _PULSE_LEAD_MM + _PULSE_GAP_MM
     width_mm = style.paper_mm[0]
-    factor = _time_factor(layout, style.speed_mm_per_s, width_mm - 2 * _SIDE_MM - pulse_mm, style)
+    factor = _time_factor(layout, style.speed_mm_per_s, width_mm - 2 * _SIDE_MM - pulse_mm)
     traces_mm = layout.duration_s * factor * style.speed_mm_per_s
     left_mm = (width_mm - traces_mm - pulse_mm) / 2 + style.shift_x_mm
     traces_left_mm = left_mm + (pulse_mm if style.pulse == "left" else 0.0)
@@ -91,14 +90,9 @@ def _with_style(layout: Layout, style: PageStyle) -> Layout:
     return replace(layout, rows=tuple(rows))
 
 
-def _time_factor(layout: Layout, speed_mm_per_s: float, room_mm: float, style: PageStyle) -> float:
+def _time_factor(layout: Layout, speed_mm_per_s: float, room_mm: float) -> float:
     fits = room_mm / (layout.duration_s * speed_mm_per_s)
     steps = min(_TIME_STEPS, math.floor(_TIME_STEPS * fits + 1e-9))
-    if steps < 1:
-        raise LayoutError(
-            f"Layout {layout.name} at {speed_mm_per_s:g} mm/s does not fit {style.paper} paper ({room_mm:.0f} mm left "
-            f"for traces); choose wider paper or a lower speed."
-        )
     return steps / _TIME_STEPS
 
 

@@ -42,8 +42,7 @@ def render_page(recording: Recording, style: PageStyle, rng: np.random.Generator
     """Print a recording; `rng` invents the text of header and footer, all else follows from the style.
 
     The page shows the first seconds of the recording that its layout has room for. Where a recording is too short,
-    lacks a lead or holds NaN nothing is drawn, and the truth has no trace there. Raises LayoutError if the style
-    cannot be laid out on its paper.
+    lacks a lead or holds NaN nothing is drawn, and the truth has no trace there.
     """
     arrangement = arrange(style, draw_heading(style, rng))
     px_per_mm_x, px_per_mm_y = style.px_per_mm

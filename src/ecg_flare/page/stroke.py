@@ -6,11 +6,11 @@ Distances are exact, so that a stroke's middle lies on its polyline to a few hun
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, Float64
 
-_SIMPLIFY_PX: Final = 0.01
+_SIMPLIFY_PX: Final = 0.004
+_SIMPLIFY_PASSES: Final = 3
 _PAIRS_AT_ONCE: Final = 1 << 20
 
 
@@ -59,18 +59,28 @@ def _triangle_integral(distance: Float32[np.ndarray, "h w"]) -> Float32[np.ndarr
 def _segments(
     polylines: Sequence[Float64[np.ndarray, "points 2"]],
 ) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, "n 2"]]:
-    # A sample every few hundredths of a millimetre is far more than the eye of the page needs: points that lie on
-    # the straight line between their neighbours are dropped.
-    simple = [
-        cv2.approxPolyDP(np.ascontiguousarray(polyline, dtype=np.float32)[:, None], _SIMPLIFY_PX, False)[:, 0]
-        for polyline in polylines
-        if len(polyline) >= 2
-    ]
+    simple = [_simplified(polyline) for polyline in polylines if len(polyline) >= 2]
     if not simple:
         return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
-    starts = np.concatenate([points[:-1] if len(points) > 1 else points for points in simple])
-    ends = np.concatenate([points[1:] if len(points) > 1 else points for points in simple])
-    return starts, ends
+    starts = np.concatenate([points[:-1] for points in simple])
+    ends = np.concatenate([points[1:] for points in simple])
+    return starts.astype(np.float32), ends.astype(np.float32)
+
+
+def _simplified(points: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, "fewer 2"]:
+    # A sample every few hundredths of a millimetre is more than the page can show. Each pass drops those of every
+    # second point that lie on the straight line between their neighbours; OpenCV's approxPolyDP loses corners of
+    # lines that come back upon themselves.
+    for _ in range(_SIMPLIFY_PASSES):
+        before, middle, after = points[:-2:2], points[1:-1:2], points[2::2]
+        chord = after - before
+        length_squared = np.maximum((chord**2).sum(axis=1), 1e-12)
+        along = np.clip(((middle - before) * chord).sum(axis=1) / length_squared, 0, 1)
+        off_squared = ((middle - before - along[:, None] * chord) ** 2).sum(axis=1)
+        kept = np.ones(len(points), dtype=np.bool_)
+        kept[1:-1:2] = off_squared > _SIMPLIFY_PX**2
+        points = points[kept]
+    return points
 
 
 def _pairs(

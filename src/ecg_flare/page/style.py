@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from ecg_flare.ecg.leads import LEADS
 from ecg_flare.errors import LayoutError
 from ecg_flare.page.layout import load_layout
 
@@ -147,6 +148,8 @@ class PageStyle:
         _check_range("shift_y_mm", self.shift_y_mm, -20, 20)
         for channel in self.paper_rgb:
             _check_range("paper_rgb", channel, 0, 255)
+        for lead in self.rhythm_leads:
+            _check_choice("each of rhythm_leads", lead, LEADS)
         rhythm_rows = len(load_layout(self.layout).rhythm_rows)
         if len(self.rhythm_leads) > rhythm_rows:
             raise LayoutError(

@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg_flare.digitize.normalize import NormalizedPage
 from ecg_flare.digitize.pulse import Pulse, find_pulses
-from ecg_flare.digitize.scale import GridScale, grid_scale, standard_gain
+from ecg_flare.digitize.scale import GridScale, standard_gain
 from ecg_flare.errors import ConfigError, PageError
 
 Source = Literal["measured", "given", "assumed"]
@@ -23,7 +23,6 @@ _PULSE_S = 0.2
 _SPEEDS = (25.0, 50.0)
 _WIDTH_TOLERANCE = 0.07
 _SPEED_RANGE, _GAIN_RANGE, _SCALE_RANGE = (5.0, 200.0), (1.0, 80.0), (1.0, 100.0)
-_SCALE_GUESSES_MM = (270.0, 180.0, 120.0)  # lengths of a page at which pulses are sought when there is no grid
 _UNSURE_MARGIN = 3.0
 
 
@@ -135,19 +134,17 @@ def _given_scale(page: NormalizedPage, px_per_mm: float | tuple[float, float]) -
 
 
 def _measured_scale(page: NormalizedPage, speed: float | None, gain: float | None) -> _Scale:
-    grid = grid_scale(page)
-    if grid is not None:
-        return _grid_scale(grid)
-    pulses = _pulses_without_scale(page)
-    if pulses:
-        return _pulse_scale(pulses, speed, gain)
+    if page.scale.grid is not None:
+        return _grid_scale(page.scale.grid, page.scale.pulses)
+    if page.scale.pulses:
+        return _pulse_scale(page.scale.pulses, speed, gain)
     raise PageError(
         "no millimetre grid and no calibration pulse was found, so lengths on this page have no measure; "
         "if its scale is known, give it with --px-per-mm (a 200 dpi scan has 7.87)"
     )
 
 
-def _grid_scale(grid: GridScale) -> _Scale:
+def _grid_scale(grid: GridScale, pulses: tuple[Pulse, ...]) -> _Scale:
     confidence = min(1.0, 0.55 + 0.1 * grid.margin) * min(1.0, 0.6 + grid.squares)
     warnings = []
     if grid.margin < _UNSURE_MARGIN:
@@ -155,14 +152,7 @@ def _grid_scale(grid: GridScale) -> _Scale:
             f"the grid can be read in more than one way; taken for {grid.px_per_mm_y:.2f} pixels a millimetre"
         )
         confidence = min(confidence, 0.6)
-    return _Scale(grid.px_per_mm_x, grid.px_per_mm_y, "grid", min(confidence, 0.99), grid.pulses, tuple(warnings))
-
-
-def _pulses_without_scale(page: NormalizedPage) -> tuple[Pulse, ...]:
-    length = max(page.image.shape[:2])
-    found = [find_pulses(page.image, length / guess) for guess in _SCALE_GUESSES_MM]
-    best = max(found, key=len)
-    return best if len(best) >= 2 else ()
+    return _Scale(grid.px_per_mm_x, grid.px_per_mm_y, "grid", min(confidence, 0.99), pulses, tuple(warnings))
 
 
 def _pulse_scale(pulses: tuple[Pulse, ...], speed: float | None, gain: float | None) -> _Scale:

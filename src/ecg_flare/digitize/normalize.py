@@ -17,7 +17,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from ecg_flare.digitize.lattice import Lattice, find_lattice
 from ecg_flare.digitize.light import darkness, flatten_light
-from ecg_flare.digitize.pulse import find_pulses
+from ecg_flare.digitize.scale import PageScale, measure_scale, turned_over
 from ecg_flare.digitize.sheet import Sheet, find_sheet
 from ecg_flare.errors import PageError
 
@@ -40,7 +40,7 @@ class NormalizedPage:
         homography: original pixel -> pixel of `image`.
         rotation_deg: how far the page was turned in the picture, clockwise; 180 more when it stood on its head.
         warnings: what a reader of the result should know.
-        period_px: strongest period of the grid in `image` along x and y; None where no grid was found.
+        scale: the grid and the pulses of `image`, for calibrate.py.
         upright_confidence: 0.5 when nothing on the page says which way is up, 1 when its pulses do.
     """
 
@@ -48,8 +48,19 @@ class NormalizedPage:
     homography: Float64[np.ndarray, "3 3"]
     rotation_deg: float
     warnings: tuple[str, ...]
-    period_px: tuple[float, float] | None = None
-    upright_confidence: float = 0.5
+    scale: PageScale
+    upright_confidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Straight:
+    """A flat page that may stand on its head; period_px is the strongest of its grid along x and y."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    homography: Float64[np.ndarray, "3 3"]
+    turn_deg: float
+    period_px: tuple[float, float] | None
+    warnings: tuple[str, ...]
 
 
 def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
@@ -66,8 +77,17 @@ def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
     lit, uneven = flatten_light(image)
     warnings = ["the light was uneven and has been flattened"] if uneven else []
     lattice = find_lattice(lit)
-    page = _by_outline(lit, sheet) if lattice is None else _by_lattice(lit, lattice, sheet)
-    return _turned_up(replace(page, warnings=(*warnings, *page.warnings)))
+    straight = _by_outline(lit, sheet) if lattice is None else _by_lattice(lit, lattice, sheet)
+    scale = measure_scale(straight.image, straight.period_px)
+    page = NormalizedPage(
+        image=straight.image,
+        homography=straight.homography,
+        rotation_deg=straight.turn_deg,
+        warnings=(*warnings, *straight.warnings),
+        scale=scale,
+        upright_confidence=0.5,
+    )
+    return _turned_up(page)
 
 
 def turn_over(page: NormalizedPage) -> NormalizedPage:
@@ -79,6 +99,7 @@ def turn_over(page: NormalizedPage) -> NormalizedPage:
         image=np.ascontiguousarray(page.image[::-1, ::-1]),
         homography=half @ page.homography,
         rotation_deg=page.rotation_deg + (180.0 if page.rotation_deg <= 0.0 else -180.0),
+        scale=turned_over(page.scale, (height, width)),
     )
 
 
@@ -99,7 +120,7 @@ def _check(image: UInt8[np.ndarray, "h w 3"]) -> None:
 # --- with a grid --------------------------------------------------------------------------------------------------
 
 
-def _by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, sheet: Sheet | None) -> NormalizedPage:
+def _by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, sheet: Sheet | None) -> _Straight:
     height, width = image.shape[:2]
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     slope = _jacobian(lattice.to_grid, centre)
@@ -109,11 +130,10 @@ def _by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, sheet: Shee
     warnings = []
     if lattice.bend_periods > _MOST_BEND_PERIODS:
         warnings.append("the paper is curved: its grid was flattened as a plane, and some bend is left")
-    if _is_straight(straight, turn, (height, width)):
-        covered = _cover_surroundings(image, sheet)
-        return NormalizedPage(covered, np.eye(3), turn, tuple(warnings), (float(periods[0]), float(periods[1])))
-    warped, homography = _warp(_cover_surroundings(image, sheet), straight)
-    return NormalizedPage(warped, homography, turn, tuple(warnings), (float(periods[0]), float(periods[1])))
+    flat, homography = _cover_surroundings(image, sheet), np.eye(3)
+    if not _is_straight(straight, turn, (height, width)):
+        flat, homography = _warp(flat, straight)
+    return _Straight(flat, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings))
 
 
 def _jacobian(homography: Float64[np.ndarray, "3 3"], at: Float64[np.ndarray, " 2"]) -> Float64[np.ndarray, "2 2"]:
@@ -178,7 +198,7 @@ def _cover_surroundings(image: UInt8[np.ndarray, "h w 3"], sheet: Sheet | None) 
 # --- without a grid -----------------------------------------------------------------------------------------------
 
 
-def _by_outline(image: UInt8[np.ndarray, "h w 3"], sheet: Sheet | None) -> NormalizedPage:
+def _by_outline(image: UInt8[np.ndarray, "h w 3"], sheet: Sheet | None) -> _Straight:
     warnings = ["no grid was found: the page was straightened by its edges or its traces"]
     homography = np.eye(3)
     if sheet is not None and sheet.corners is not None:
@@ -189,7 +209,7 @@ def _by_outline(image: UInt8[np.ndarray, "h w 3"], sheet: Sheet | None) -> Norma
         image, turned = _warp(image, np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]]))
         homography = turned @ homography
     whole_turn = turn + float(np.degrees(np.arctan2(-homography[1, 0], homography[0, 0]))) * (turn == 0.0)
-    return NormalizedPage(image, homography / homography[2, 2], whole_turn, tuple(warnings))
+    return _Straight(image, homography / homography[2, 2], whole_turn, None, tuple(warnings))
 
 
 def _flatten_corners(corners: Float64[np.ndarray, "4 2"]) -> Float64[np.ndarray, "3 3"]:
@@ -224,10 +244,8 @@ def _trace_turn_deg(dark: Float32[np.ndarray, "h w"]) -> float:
 
 def _turned_up(page: NormalizedPage) -> NormalizedPage:
     """Turn the page over when its calibration pulses hang."""
-    # 10 mm on paper from 18 to 30 cm long: near enough for find_pulses, which allows for a third either way.
-    scale = max(page.image.shape[:2]) / 270.0
-    pulses = find_pulses(page.image, scale)
-    if len(pulses) < 2:
+    pulses = page.scale.pulses
+    if len(pulses) < 2 or (page.scale.grid is not None and page.scale.standard_gain is None):
         return page
     if pulses[0].upright:
         return replace(page, upright_confidence=1.0)

@@ -148,7 +148,7 @@ def _judge(correlation: Correlation, pitch: float, page_px: float, highest: floa
     # repetition between its lines (2 or 3 mm taken for 1 does).
     score = 6.0 * min(1.0, squares / max(highest, 1e-6))
     score -= 4.0 * max(0.0, _off_lattice(correlation, pitch) - max(0.0, between)) / squares
-    score += _ramp(fine, 0.03, 0.12) * (1.5 + 2.0 * _ramp(hierarchy, 0.0, 0.1))
+    score += 3.5 * _ramp(fine, 0.03, 0.12) * _ramp(hierarchy, 0.02, 0.12)
     score += size_log_odds(page_px / pitch)
     return Pitch(pitch, squares=squares, fine=fine, hierarchy=hierarchy, reach=reach, score=score)
 

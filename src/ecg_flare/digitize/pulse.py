@@ -12,6 +12,10 @@ from jaxtyping import Bool, Float32, UInt8
 
 _LEAST_HEIGHT_MM, _MOST_HEIGHT_MM = 4.0, 24.0
 _LEAST_WIDTH_MM, _MOST_WIDTH_MM = 1.2, 12.0
+_COLUMN_MM = 2.5  # the pulses of a page stand in one column, give or take curved paper
+_CLEAR_MM = (3.5, 30.0)  # beside a pulse, outwards, there is nothing from here to there
+_MOST_CLUTTER = 0.2
+_FINEST_PX_PER_MM = 5.0  # finer pictures are shrunk before pulses are sought
 _LEVEL_MM = 0.7  # how far the two strokes' ends may differ
 _MOST_STROKES = 600
 _INK_LEVELS = (0.38, 0.62)  # thresholds of the ink, as parts of the darkest
@@ -47,6 +51,17 @@ class Pulse:
         """From one stroke's centre line to the other's."""
         return self.right_px - self.left_px
 
+    def enlarged(self, factor: float) -> "Pulse":
+        """The same pulse on a picture that is `factor` times as large."""
+        edges = (self.left_px, self.right_px, self.bar_px, self.foot_px)
+        return Pulse(*(factor * (edge + 0.5) - 0.5 for edge in edges))
+
+    def turned_over(self, width: int, height: int) -> "Pulse":
+        """The same pulse on a picture turned by half a circle."""
+        return Pulse(
+            width - 1 - self.right_px, width - 1 - self.left_px, height - 1 - self.bar_px, height - 1 - self.foot_px
+        )
+
 
 @dataclass(frozen=True)
 class _Stroke:
@@ -64,6 +79,12 @@ def find_pulses(image: UInt8[np.ndarray, "h w 3"], px_per_mm: float) -> tuple[Pu
         image: the page.
         px_per_mm: scale, which may be off by a third: pulses from 4 to 24 mm high and 1.2 to 12 mm wide are found.
     """
+    shrink = max(1, int(px_per_mm / _FINEST_PX_PER_MM))
+    if shrink > 1:
+        found = find_pulses(
+            cv2.resize(image, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), px_per_mm / shrink
+        )
+        return tuple(pulse.enlarged(shrink) for pulse in found)
     depth = line_depth(image, px_per_mm)
     darkest = float(np.quantile(depth[::2, ::2], 0.997))
     best: tuple[Pulse, ...] = ()
@@ -95,9 +116,9 @@ def pulses_in(ink: Bool[np.ndarray, "h w"], px_per_mm: float) -> tuple[Pulse, ..
             if right.x - left.x > _MOST_WIDTH_MM * px_per_mm:
                 break
             pulse = _pulse(ink, left, right, px_per_mm)
-            if pulse is not None:
+            if pulse is not None and _outermost(ink, pulse, px_per_mm):
                 found.append(pulse)
-    return _commonest(found)
+    return _column(found, px_per_mm)
 
 
 def _strokes(ink: Bool[np.ndarray, "h w"], px_per_mm: float) -> list[_Stroke]:
@@ -127,7 +148,7 @@ def _pulse(ink: Bool[np.ndarray, "h w"], left: _Stroke, right: _Stroke, px_per_m
     if abs(left.top - right.top) > level or abs(left.bottom - right.bottom) > level:
         return None
     height = (left.bottom + right.bottom - left.top - right.top) / 2
-    if height < 0.8 * width:
+    if height < 0.4 * width:
         return None
     reach = max(2, round(0.45 * px_per_mm))
     inside = (left.right + 1, right.left)
@@ -189,17 +210,28 @@ def _continues(
     return any(part.size > 0 and float(part.mean()) > 0.6 for part in beyond)
 
 
-def _commonest(pulses: list[Pulse]) -> tuple[Pulse, ...]:
-    """The largest set of pulses of one height and direction; a page's pulses are all alike."""
+def _outermost(ink: Bool[np.ndarray, "h w"], pulse: Pulse, px_per_mm: float) -> bool:
+    """Whether nothing is printed beside the pulse on one of its sides: a beat with a flat top has trace on both."""
+    top, bottom = sorted((pulse.bar_px, pulse.foot_px))
+    rows = slice(max(0, int(top)), int(bottom + 0.5 * px_per_mm) + 1)
+    near, far = (round(edge * px_per_mm) for edge in _CLEAR_MM)
+    left, right = round(pulse.left_px), round(pulse.right_px)
+    sides = (ink[rows, max(0, left - far) : max(0, left - near)], ink[rows, right + near : right + far])
+    return any(side.size == 0 or float(side.any(axis=0).mean()) <= _MOST_CLUTTER for side in sides)
+
+
+def _column(pulses: list[Pulse], px_per_mm: float) -> tuple[Pulse, ...]:
+    """The largest set of pulses of one shape that stand in one column, from the top down."""
     best: list[Pulse] = []
     for model in pulses:
         alike = [
             pulse
             for pulse in pulses
             if pulse.upright == model.upright
+            and abs(pulse.left_px - model.left_px) <= _COLUMN_MM * px_per_mm
             and abs(pulse.height_px - model.height_px) <= 0.06 * model.height_px
             and abs(pulse.width_px - model.width_px) <= 0.15 * model.width_px
         ]
         if len(alike) > len(best):
             best = alike
-    return tuple(best)
+    return tuple(sorted(best, key=lambda pulse: pulse.foot_px))

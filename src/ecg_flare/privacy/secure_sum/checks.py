@@ -33,6 +33,12 @@ def check_context(context: bytes, terms: RoundTerms) -> None:
         )
 
 
+def check_sender(peer: str, sender: int, terms: RoundTerms) -> None:
+    """Refuse a message in another site's name; `peer` is the name that the transport authenticated."""
+    if terms.seat_of(peer) != sender:
+        raise SecureSumError(f"site {peer!r} speaks for seat {sender}, which is not its own: drop it")
+
+
 def own_seat(terms: RoundTerms, name: str, certificate: bytes) -> int:
     """The site's own seat; refuses a roster that lacks it or holds another certificate under its name."""
     seat = terms.seat_of(name)

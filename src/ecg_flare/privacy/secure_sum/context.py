@@ -114,7 +114,7 @@ class RoundTerms:
         for weight in weights:
             writer.real(weight)
         writer.text(self.dp).fixed(self.layout_digest).fixed(self.model_sha256)
-        return writer.integer(int(self.test_mode), 1).done()
+        return writer.flag(self.test_mode).done()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RoundTerms:
@@ -126,7 +126,7 @@ class RoundTerms:
         scale, clipping_norm = reader.integer(8), reader.real()
         weights = tuple(reader.real() for _ in range(reader.integer(2)))
         dp, layout_digest, model_sha256 = reader.text(), reader.fixed(32), reader.fixed(32)
-        test_mode = reader.integer(1) == 1
+        test_mode = reader.flag()
         reader.finish()
         return cls(
             job=job,

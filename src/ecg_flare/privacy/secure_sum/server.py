@@ -162,8 +162,7 @@ class SecureSumServer:
     def _check_answer(self, step: Step, peer: str, sender: int, context: bytes) -> None:
         checks.check_step(self._step, step)
         checks.check_context(context, self.terms)
-        if self.terms.seat_of(peer) != sender:
-            raise SecureSumError(f"site {peer!r} speaks for seat {sender}, which is not its own: drop it")
+        checks.check_sender(peer, sender, self.terms)
         if sender not in self._awaited:
             raise SecureSumError(f"site {peer!r} answered step {step.name} twice or unasked: drop the answer")
 

@@ -22,6 +22,10 @@ class Writer:
         self._parts.append(value.to_bytes(width, "big"))
         return self
 
+    def flag(self, value: bool) -> Writer:
+        """Append a truth value as one byte, 0 or 1."""
+        return self.integer(int(value), 1)
+
     def real(self, value: float) -> Writer:
         """Append an IEEE 754 binary64."""
         self._parts.append(struct.pack(">d", value))
@@ -55,6 +59,13 @@ class Reader:
     def integer(self, width: int) -> int:
         """Take an unsigned integer of `width` bytes."""
         return int.from_bytes(self._take(width), "big")
+
+    def flag(self) -> bool:
+        """Take a truth value."""
+        value = self.integer(1)
+        if value > 1:
+            raise SecureSumError(f"a flag is {value}, expected 0 or 1: the message is corrupt, drop its sender")
+        return value == 1
 
     def real(self) -> float:
         """Take an IEEE 754 binary64."""

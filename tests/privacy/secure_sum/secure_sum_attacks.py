@@ -1,0 +1,503 @@
+"""Attacks on the secure sum by a server, site or thief of the test's own.
+
+Each function plays one attack with honest sites and says whether the adversary got what it wanted. The adversary
+uses the protocol's primitives and what it was sent, never a site's private fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from secure_sum_certs import Authority
+from secure_sum_world import LAYOUT, MODEL, Site, World, floors_for_tests, make_terms, make_world, signed
+
+from ecg_flare.errors import EcgFlareError
+from ecg_flare.privacy.secure_sum import keys, masking, shares
+from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.masking import Mask
+from ecg_flare.privacy.secure_sum.messages import (
+    KeyAdvert,
+    KeyRoster,
+    MaskedUpdate,
+    Offer,
+    PeerBoxes,
+    ShareBoxes,
+    ShareRelease,
+    Survivors,
+    UnmaskRequest,
+)
+from ecg_flare.privacy.secure_sum.server import SecureSumServer
+
+VICTIM = 1
+
+
+def refused(attack: Callable[[], bool]) -> Callable[[], bool]:
+    """An attack that a site's or the server's refusal ends has failed."""
+
+    def outcome() -> bool:
+        try:
+            return attack()
+        except EcgFlareError:
+            return False
+
+    outcome.__name__ = attack.__name__
+    outcome.__doc__ = attack.__doc__
+    return outcome
+
+
+class LyingServer:
+    """Runs the honest steps without any check, keeps all it was sent, and lets the attack lie in between."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ctx = world.terms.digest
+        self.clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+        self.adverts: dict[int, KeyAdvert] = {}
+        self.boxes: dict[int, ShareBoxes] = {}
+        self.masked: dict[int, np.ndarray] = {}
+
+    def collect_masked(self) -> None:
+        """Steps 0 to 2 with every site, honestly."""
+        for seat, client in self.clients.items():
+            self.adverts[seat] = client.answer_offer(Offer(self.world.terms))
+        roster = KeyRoster(self.ctx, tuple(self.adverts.values()))
+        for seat, client in self.clients.items():
+            self.boxes[seat] = client.answer_keys(roster)
+        for seat, client in self.clients.items():
+            update = client.answer_boxes(
+                self.boxes_for(seat), self.world.vector(seat), trained_from=self.world.terms.model_sha256
+            )
+            self.masked[seat] = update.vector
+
+    def boxes_for(self, recipient: int) -> PeerBoxes:
+        found = ((seat, dict(boxes.boxes)[recipient]) for seat, boxes in self.boxes.items() if seat != recipient)
+        return PeerBoxes(self.ctx, recipient, tuple(found))
+
+    def consents(self, lists: Mapping[int, Sequence[int]]) -> dict[int, bytes]:
+        """Ask each site of `lists` to sign its own list of survivors."""
+        return {
+            seat: self.clients[seat].answer_survivors(Survivors(self.ctx, tuple(listed))).signature
+            for seat, listed in lists.items()
+        }
+
+    def releases(self, requests: Mapping[int, Mapping[int, bytes]]) -> list[ShareRelease]:
+        """Send each site of `requests` the consents given for it."""
+        return [
+            self.clients[seat].answer_unmask(UnmaskRequest(self.ctx, tuple(sorted(given.items()))))
+            for seat, given in requests.items()
+        ]
+
+    def open_group(self, group: Iterable[int], releases: Sequence[ShareRelease]) -> np.ndarray | None:
+        """The sum over `group` alone, if the released shares suffice for it."""
+        group, everyone = sorted(group), sorted(self.masked)
+        total = np.sum([self.masked[seat] for seat in group], axis=0, dtype=self.world.terms.word)
+        masks = []
+        for seat in group:
+            seed = self.secret({r.sender: dict(r.seed_shares).get(seat) for r in releases})
+            if seed is None:
+                return None
+            masks.append(Mask(keys.self_mask_key(seed, self.ctx, seat), -1))
+        for other in set(everyone) - set(group):
+            private = self.secret({r.sender: dict(r.key_shares).get(other) for r in releases})
+            if private is None:
+                return None
+            masks += self.pair_masks(private, other, group)
+        masking.add_masks(total, masks)
+        return signed(total)
+
+    def pair_masks(self, private: bytes, owner: int, others: Iterable[int]) -> list[Mask]:
+        """What takes out of the updates of `others` the masks that they share with `owner`."""
+        return [
+            Mask(
+                keys.pair_mask_key(private, self.adverts[seat].mask_public, self.ctx, seat, owner),
+                -masking.pair_sign(seat, owner),
+            )
+            for seat in others
+        ]
+
+    def secret(self, found: Mapping[int, bytes | None]) -> bytes | None:
+        """What the shares combine to, if there are enough of them."""
+        given = {sender: share for sender, share in found.items() if share is not None}
+        if len(given) < self.world.terms.threshold:
+            return None
+        return shares.combine(given, self.world.terms.threshold, lambda _: True)
+
+
+def _is_victims(world: World, found: np.ndarray | None) -> bool:
+    return found is not None and np.array_equal(found, world.sites[VICTIM - 1].plain)
+
+
+@refused
+def overlapping_lists() -> bool:
+    """A victim counted as active and as dropped: both its secrets open its update (Flower's SecAgg+, see docs)."""
+    world = make_world(4)
+    server = LyingServer(world)
+    server.collect_masked()
+    everyone = tuple(server.clients)
+    consents = server.consents(dict.fromkeys(everyone, everyone))
+    return _is_victims(world, server.open_group([VICTIM], server.releases(dict.fromkeys(everyone, consents))))
+
+
+@refused
+def listed_twice() -> bool:
+    """A list of survivors that repeats one site to reach the threshold."""
+    world = make_world(4)
+    server = LyingServer(world)
+    server.collect_masked()
+    server.consents({VICTIM: (VICTIM, VICTIM, 2)})
+    return True
+
+
+@refused
+def second_unmask_request() -> bool:
+    """The same sites are asked a second time, now with the victim among the dropped."""
+    world = make_world(4)
+    server = LyingServer(world)
+    server.collect_masked()
+    everyone, others = (1, 2, 3, 4), (2, 3, 4)
+    first = server.releases(dict.fromkeys(everyone, server.consents(dict.fromkeys(everyone, everyone))))
+    total = server.open_group(everyone, first)
+    second = server.releases(dict.fromkeys(others, server.consents(dict.fromkeys(others, others))))
+    rest = server.open_group(others, second)
+    return total is not None and rest is not None and _is_victims(world, total - rest)
+
+
+@refused
+def two_survivor_lists() -> bool:
+    """Every site gets a list of its own, so that the sum of 6 of 10 opens although the threshold is 7."""
+    world = make_world(10)
+    server = LyingServer(world)
+    server.collect_masked()
+    group, outsiders = range(1, 7), range(7, 11)
+    kept = {seat: seat if seat in outsiders else 7 + seat % 4 for seat in server.clients}
+    lists = {seat: tuple(sorted({*group, kept[seat]})) for seat in server.clients}
+    consents = server.consents(lists)
+    requests = {seat: {peer: consents[peer] for peer in lists[seat]} for seat in lists}
+    found = server.open_group(group, server.releases(requests))
+    return found is not None and np.array_equal(found, world.plain_sum(group))
+
+
+@refused
+def replayed_round() -> bool:
+    """The answered round is run again without one site: the two sums differ by its update."""
+    world = make_world(4)
+    first = _open_honestly(world)
+    rest = world.sites[1:]
+    smaller = World(replace(make_terms(rest, 4), attempt=1), rest)
+    return _is_victims(world, first - _open_honestly(smaller))
+
+
+def _open_honestly(world: World) -> np.ndarray:
+    server = LyingServer(world)
+    server.collect_masked()
+    everyone = tuple(server.clients)
+    releases = server.releases(dict.fromkeys(everyone, server.consents(dict.fromkeys(everyone, everyone))))
+    total = server.open_group(everyone, releases)
+    assert total is not None
+    return total
+
+
+@refused
+def rolled_back_site() -> bool:
+    """A site's saved state is put back after it signed, to have a second list signed."""
+    world = make_world(4)
+    server = LyingServer(world)
+    server.collect_masked()
+    stale = server.clients[VICTIM].export_secrets()
+    server.clients[VICTIM].answer_survivors(Survivors(server.ctx, (1, 2, 3, 4)))
+    again = world.sites[VICTIM - 1].client()
+    again.restore(stale)
+    again.answer_survivors(Survivors(server.ctx, (1, 2, 3)))
+    return True
+
+
+@refused
+def swapped_keys() -> bool:
+    """The server puts keys of its own under the peers' names and so reads every share and mask of the victim."""
+    world = make_world(3)
+    terms, ctx = world.terms, world.terms.digest
+    victim = world.sites[VICTIM - 1].client()
+    adverts = {VICTIM: victim.answer_offer(Offer(terms))}
+    mine = {seat: (bytes(keys.fresh_secret()), bytes(keys.fresh_secret())) for seat in (2, 3)}
+    for seat, (box, mask) in mine.items():
+        honest = world.sites[seat - 1].client().answer_offer(Offer(terms))
+        adverts[seat] = replace(honest, box_public=keys.public_key(box), mask_public=keys.public_key(mask))
+    sent = dict(victim.answer_keys(KeyRoster(ctx, tuple(adverts.values()))).boxes)
+    box_public = adverts[VICTIM].box_public
+    opened = {s: keys.unseal(box, box_public, ctx, VICTIM, s, sent[s]) for s, (box, _) in mine.items()}
+    # Two boxes hold two of three shares; the third comes as the victim's own release of the self-mask seed.
+    forged = [(s, keys.seal(box, box_public, ctx, s, VICTIM, opened[s])) for s, (box, _) in mine.items()]
+    y = victim.answer_boxes(PeerBoxes(ctx, VICTIM, tuple(forged)), world.vector(VICTIM), trained_from=MODEL).vector
+    mask_public = adverts[VICTIM].mask_public
+    for seat, (_, private) in mine.items():
+        key = keys.pair_mask_key(private, mask_public, ctx, VICTIM, seat)
+        masking.add_masks(y, [Mask(key, -masking.pair_sign(VICTIM, seat))])
+    honest_signatures = {VICTIM: victim.answer_survivors(Survivors(ctx, (1, 2, 3))).signature, 2: b"", 3: b""}
+    release = victim.answer_unmask(UnmaskRequest(ctx, tuple(sorted(honest_signatures.items()))))
+    seed_shares = {VICTIM: dict(release.seed_shares)[VICTIM]} | {s: part[:33] for s, part in opened.items()}
+    seed = shares.combine(seed_shares, 3, lambda _: True)
+    masking.add_masks(y, [Mask(keys.self_mask_key(seed, ctx, VICTIM), -1)])
+    return _is_victims(world, signed(y))
+
+
+@refused
+def lowered_threshold() -> bool:
+    """With t = 1 the server lists the victim as the only survivor and opens its update."""
+    world = make_world(3, threshold=1)
+    server = LyingServer(world)
+    server.collect_masked()
+    consents = server.consents({VICTIM: (VICTIM,)})
+    return _is_victims(world, server.open_group([VICTIM], server.releases({VICTIM: consents})))
+
+
+@refused
+def altered_model_hash() -> bool:
+    """All sites are offered a doctored model in the place of the released one."""
+    doctored = bytes(32)
+    world = make_world(3, model_sha256=doctored)
+    server = LyingServer(world)
+    server.collect_masked()
+    return len(server.masked) == 3
+
+
+@refused
+def another_model_for_the_victim() -> bool:
+    """The terms name the released model, but the victim is given another one to train from."""
+    world = make_world(3)
+    server = LyingServer(world)
+    server.adverts = {seat: client.answer_offer(Offer(world.terms)) for seat, client in server.clients.items()}
+    roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
+    server.boxes = {seat: client.answer_keys(roster) for seat, client in server.clients.items()}
+    server.clients[VICTIM].answer_boxes(server.boxes_for(VICTIM), world.vector(VICTIM), trained_from=bytes(32))
+    return True
+
+
+def _surrounded(authority: Authority, forger: Authority, pin_forged: bool) -> bool:
+    """A victim with a genuine certificate among sites that the adversary made up with certificates of `forger`."""
+    rng = np.random.default_rng(3)
+    names = ("site-001", "site-002", "site-003")
+    signers = {name: (authority if name == names[0] else forger).signer(name) for name in names}
+    genuine = {name: authority.signer(name) for name in names}
+    drafts = [Site(name, rng.integers(-99, 99, size=4), floors_for_tests(), signers[name]) for name in names]
+    terms = make_terms(drafts, 4)
+    known = signers if pin_forged else {**genuine, names[0]: signers[names[0]]}
+    pinned = {m.name: m.fingerprint for m in make_terms([replace(s, signer=known[s.name]) for s in drafts], 4).roster}
+    victim = replace(drafts[0], floors=_certificate_floors(pinned), verifier=authority.verifier())
+    own = {member.name: member.fingerprint for member in terms.roster}
+    accomplices = [replace(site, floors=_certificate_floors(own), verifier=_BelievesAll()) for site in drafts[1:]]
+    world = World(terms, [victim, *accomplices])
+    total = _open_honestly(world)
+    return _is_victims(world, total - accomplices[0].plain - accomplices[1].plain)
+
+
+class _BelievesAll:
+    """What an accomplice verifies by."""
+
+    test_mode = False
+
+    def verify(self, name: str, certificate: bytes, message: bytes, signature: bytes) -> None:
+        return
+
+
+def _certificate_floors(pinned: Mapping[str, bytes]) -> SiteFloors:
+    return SiteFloors(LAYOUT, MODEL, 1.0, pinned)
+
+
+@refused
+def forged_certificates() -> bool:
+    """Made-up sites show certificates of a CA of the adversary's; the victim's pins came from the adversary too."""
+    return _surrounded(Authority(), Authority("forger"), pin_forged=True)
+
+
+@refused
+def minted_certificates() -> bool:
+    """Whoever holds the project's CA mints certificates for made-up sites under the names of real ones."""
+    return _surrounded(Authority(), Authority(), pin_forged=False)
+
+
+def _with_corrupt_release(dropped: bool) -> bool:
+    """Site 2 releases shares that it altered; does the server release a wrong sum?"""
+    world = make_world(4)
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    for seat, client in clients.items():
+        server.receive_keys(world.name(seat), client.answer_offer(server.offer()))
+    roster = server.close_keys()
+    for seat, client in clients.items():
+        server.receive_shares(world.name(seat), client.answer_keys(roster))
+    boxes = server.close_shares()
+    senders = (1, 2, 3)
+    for seat in senders:
+        boxed = boxes[world.name(seat)]
+        server.receive_masked(
+            world.name(seat), clients[seat].answer_boxes(boxed, world.vector(seat), trained_from=MODEL)
+        )
+    survivors = server.close_masked()
+    for seat in senders:
+        server.receive_consent(world.name(seat), clients[seat].answer_survivors(survivors))
+    request = server.close_consent()
+    for seat in senders:
+        release = clients[seat].answer_unmask(request)
+        if seat == 2:
+            kind = "key_shares" if dropped else "seed_shares"
+            corrupt = tuple((peer, share[:-1] + bytes([share[-1] ^ 1])) for peer, share in getattr(release, kind))
+            release = replace(release, **{kind: corrupt})
+        server.receive_release(world.name(seat), release)
+    return not np.array_equal(signed(server.open()), world.plain_sum(senders))
+
+
+@refused
+def corrupt_seed_share() -> bool:
+    """A site corrupts its shares of the survivors' seeds."""
+    return _with_corrupt_release(dropped=False)
+
+
+@refused
+def corrupt_key_share() -> bool:
+    """A site corrupts its shares of the dropped site's mask key."""
+    return _with_corrupt_release(dropped=True)
+
+
+@refused
+def predictable_masks() -> bool:
+    """The server guesses: it tries every secret that a weak generator with ten bits of state could have made."""
+    world = make_world(3)
+    server = LyingServer(world)
+    server.collect_masked()
+    guesses = [bytes(30) + number.to_bytes(2, "big") for number in range(1 << 10)]
+    by_public = {keys.public_key(guess): guess for guess in guesses}
+    seeds = {keys.commitment(guess, server.ctx, VICTIM): guess for guess in guesses}
+    private = by_public.get(server.adverts[VICTIM].mask_public)
+    seed = seeds.get(server.boxes[VICTIM].seed_commitment)
+    if private is None or seed is None:
+        return False
+    found = server.masked[VICTIM].copy()
+    masking.add_masks(found, [Mask(keys.self_mask_key(seed, server.ctx, VICTIM), -1)])
+    for peer in (2, 3):
+        key = keys.pair_mask_key(private, server.adverts[peer].mask_public, server.ctx, VICTIM, peer)
+        masking.add_masks(found, [Mask(key, -masking.pair_sign(VICTIM, peer))])
+    return _is_victims(world, signed(found))
+
+
+@refused
+def reused_masks() -> bool:
+    """Two rounds with the same masks: the masked updates differ by what the plain ones do."""
+    first, second = make_world(3, seed=1), make_world(3, seed=2)
+    second = World(
+        replace(first.terms, round=1),
+        [replace(site, plain=later.plain) for site, later in zip(first.sites, second.sites, strict=True)],
+    )
+    servers = [LyingServer(first), LyingServer(second)]
+    for server in servers:
+        server.collect_masked()
+    seen = signed(servers[1].masked[VICTIM] - servers[0].masked[VICTIM])
+    wanted = signed(second.vector(VICTIM) - first.vector(VICTIM))
+    return np.array_equal(seen, wanted)
+
+
+@refused
+def single_contributor() -> bool:
+    """Weights so small for all but the victim that nobody else's coordinates are left in the sum."""
+    world = make_world(3, weights=(1.0, 1e-30, 1e-30))
+    for site, weight in zip(world.sites, world.terms.weights or (), strict=True):
+        site.plain = np.trunc(site.plain * weight).astype(np.int64)
+    return _is_victims(world, _open_honestly(world))
+
+
+@refused
+def different_lengths() -> bool:
+    """The victim is told of one coordinate more than its peers, which then carries its value alone."""
+    world = make_world(3)
+    longer = replace(world.terms, dimension=5)
+    clients = [site.client() for site in world.sites]
+    adverts = [c.answer_offer(Offer(t)) for c, t in zip(clients, (longer, world.terms, world.terms), strict=True)]
+    disguised = tuple(replace(advert, context=longer.digest) for advert in adverts)
+    clients[0].answer_keys(KeyRoster(longer.digest, disguised))
+    return True
+
+
+@refused
+def two_peer_lists() -> bool:
+    """Sites are shown different sets U2 and still sign off one another's survivors."""
+    world = make_world(5)
+    server = LyingServer(world)
+    for seat, client in server.clients.items():
+        server.adverts[seat] = client.answer_offer(Offer(world.terms))
+    roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
+    server.boxes = {seat: client.answer_keys(roster) for seat, client in server.clients.items()}
+    survivors = (1, 2, 3, 4)
+    for seat in survivors:
+        boxes = server.boxes_for(seat)
+        shown = boxes if seat == VICTIM else replace(boxes, boxes=boxes.boxes[:-1])
+        server.clients[seat].answer_boxes(shown, world.vector(seat), trained_from=MODEL)
+    consents = server.consents(dict.fromkeys(survivors, survivors))
+    server.releases({VICTIM: consents})
+    return True
+
+
+@refused
+def impostor() -> bool:
+    """A site sends a masked update in another's name."""
+    world = make_world(3)
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    clients = [site.client() for site in world.sites]
+    for seat, client in enumerate(clients, start=1):
+        server.receive_keys(world.name(seat), client.answer_offer(server.offer()))
+    roster = server.close_keys()
+    for seat, client in enumerate(clients, start=1):
+        server.receive_shares(world.name(seat), client.answer_keys(roster))
+    server.close_shares()
+    server.receive_masked(world.name(3), MaskedUpdate(world.terms.digest, VICTIM, world.vector(3)))
+    return server.survivors == (world.name(VICTIM),)
+
+
+@refused
+def altered_box() -> bool:
+    """A box is altered on its way; the victim takes it and goes on."""
+    world = make_world(3)
+    server = LyingServer(world)
+    for seat, client in server.clients.items():
+        server.adverts[seat] = client.answer_offer(Offer(world.terms))
+    roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
+    server.boxes = {seat: client.answer_keys(roster) for seat, client in server.clients.items()}
+    boxes = server.boxes_for(VICTIM)
+    (peer, box), rest = boxes.boxes[0], boxes.boxes[1:]
+    altered = replace(boxes, boxes=((peer, bytes([box[0] ^ 1]) + box[1:]), *rest))
+    server.clients[VICTIM].answer_boxes(altered, world.vector(VICTIM), trained_from=MODEL)
+    return True
+
+
+@refused
+def two_of_two() -> bool:
+    """A cohort of two, where each site would learn the other's update from the sum."""
+    world = make_world(2, threshold=2)
+    for site in world.sites:
+        site.client().answer_offer(Offer(world.terms))
+    return True
+
+
+@refused
+def throw_away_keys() -> bool:
+    """A server calls a real round a test, to have throw-away keys accepted."""
+    world = make_world(3)
+    production = SiteFloors(LAYOUT, MODEL, 1.0, {m.name: m.fingerprint for m in world.terms.roster})
+    replace(world.sites[0], floors=production).client().answer_offer(Offer(world.terms))
+    return True
+
+
+@refused
+def higher_clipping_norm() -> bool:
+    """A server raises C above what the site gives."""
+    world = make_world(3, clipping_norm=100.0)
+    world.sites[0].client().answer_offer(Offer(world.terms))
+    return True
+
+
+@refused
+def hidden_weights_unasked() -> bool:
+    """A server hides the weights from a site that wants them public."""
+    world = make_world(3, weights=None)
+    world.sites[0].client().answer_offer(Offer(world.terms))
+    return True

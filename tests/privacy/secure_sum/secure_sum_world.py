@@ -1,0 +1,149 @@
+"""A small federation in memory: sites with throw-away keys, a server, and messages that pass as bytes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from ecg_flare.privacy.secure_sum.client import SecureSumClient
+from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, least_threshold
+from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.memory import Step, VolatileRoundMemory
+from ecg_flare.privacy.secure_sum.messages import Message
+from ecg_flare.privacy.secure_sum.server import SecureSumServer
+from ecg_flare.privacy.secure_sum.signing import Signer, TestSigner, TestVerifier, Verifier, fingerprint
+
+MODEL = bytes(range(32))
+LAYOUT = bytes(range(32, 64))
+NEVER = 5
+M = TypeVar("M", bound=Message)
+
+
+@dataclass
+class Site:
+    """A site of the federation: its identity, its memory and the integers that it would send."""
+
+    name: str
+    plain: np.ndarray
+    floors: SiteFloors
+    signer: Signer = field(default_factory=TestSigner)
+    verifier: Verifier = field(default_factory=TestVerifier)
+    memory: VolatileRoundMemory = field(default_factory=VolatileRoundMemory)
+
+    def client(self) -> SecureSumClient:
+        return SecureSumClient(self.name, self.floors, self.signer, self.verifier, self.memory)
+
+    def fork(self, client: SecureSumClient) -> tuple[Site, SecureSumClient]:
+        """The same site a second time, with its own copy of memory and secrets."""
+        site = replace(self, memory=copy.deepcopy(self.memory))
+        twin = site.client()
+        if client.next_step is not None:
+            twin.restore(client.export_secrets())
+        return site, twin
+
+
+@dataclass
+class World:
+    """Terms and the sites that they name, in the order of the seats."""
+
+    terms: RoundTerms
+    sites: list[Site]
+
+    def vector(self, seat: int) -> np.ndarray:
+        return self.sites[seat - 1].plain.astype(self.terms.word)
+
+    def name(self, seat: int) -> str:
+        return self.terms.member(seat).name
+
+    def plain_sum(self, seats: Sequence[int]) -> np.ndarray:
+        return np.sum([self.sites[seat - 1].plain for seat in seats], axis=0)
+
+
+def floors_for_tests(**changes: object) -> SiteFloors:
+    settings: dict[str, object] = {
+        "layout_digest": LAYOUT,
+        "expected_model_sha256": MODEL,
+        "most_clipping_norm": 1.0,
+        "pinned": None,
+        "allow_test_mode": True,
+    }
+    return SiteFloors(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def make_terms(sites: Sequence[Site], dimension: int, **changes: object) -> RoundTerms:
+    settings: dict[str, object] = {
+        "job": "job",
+        "round": 0,
+        "attempt": 0,
+        "roster": tuple(Member(site.name, fingerprint(site.signer.certificate)) for site in sites),
+        "threshold": least_threshold(len(sites)),
+        "ring_bits": 32,
+        "dimension": dimension,
+        "scale": 1 << 20,
+        "clipping_norm": 1.0,
+        "weights": (1.0,) * len(sites),
+        "dp": "",
+        "layout_digest": LAYOUT,
+        "model_sha256": MODEL,
+        "test_mode": sites[0].signer.test_mode,
+    }
+    return RoundTerms(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def make_world(n: int, *, dimension: int = 4, seed: int = 0, **terms: object) -> World:
+    rng = np.random.default_rng(seed)
+    top = 1 << (int(terms.get("ring_bits", 32)) - 1)  # type: ignore[call-overload]
+    sites = [
+        Site(f"site-{seat:03d}", rng.integers(-top // n, top // n, size=dimension), floors_for_tests())
+        for seat in range(1, n + 1)
+    ]
+    return World(make_terms(sites, dimension, **terms), sites)
+
+
+def wired(message: M, on_wire: Callable[[Message], None] | None = None) -> M:
+    """The message as it arrives: through its bytes and back."""
+    if on_wire is not None:
+        on_wire(message)
+    return type(message).from_bytes(message.to_bytes())  # type: ignore[return-value]
+
+
+def signed(total: np.ndarray) -> np.ndarray:
+    """Ring elements as the integers that they stand for."""
+    return total.view(np.dtype(f"<i{total.dtype.itemsize}")).astype(np.int64)
+
+
+def run_round(
+    world: World, drops: Mapping[int, int] | None = None, on_wire: Callable[[Message], None] | None = None
+) -> np.ndarray:
+    """A whole round; seat s falls silent from step drops[s] on. Gives the opened integers."""
+    until = dict.fromkeys(range(1, world.terms.sites + 1), NEVER) | dict(drops or {})
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    clients = {seat: world.sites[seat - 1].client() for seat in until}
+
+    def pass_on(message: M) -> M:
+        return wired(message, on_wire)
+
+    def alive(step: Step) -> list[int]:
+        return [seat for seat in until if until[seat] > step]
+
+    for seat in alive(Step.KEYS):
+        server.receive_keys(world.name(seat), pass_on(clients[seat].answer_offer(pass_on(server.offer()))))
+    roster = server.close_keys()
+    for seat in alive(Step.SHARES):
+        server.receive_shares(world.name(seat), pass_on(clients[seat].answer_keys(pass_on(roster))))
+    boxes = server.close_shares()
+    for seat in alive(Step.MASKED):
+        sealed = pass_on(boxes[world.name(seat)])
+        masked = clients[seat].answer_boxes(sealed, world.vector(seat), trained_from=world.terms.model_sha256)
+        server.receive_masked(world.name(seat), pass_on(masked))
+    survivors = server.close_masked()
+    for seat in alive(Step.CONSENT):
+        server.receive_consent(world.name(seat), pass_on(clients[seat].answer_survivors(pass_on(survivors))))
+    request = server.close_consent()
+    for seat in alive(Step.UNMASK):
+        server.receive_release(world.name(seat), pass_on(clients[seat].answer_unmask(pass_on(request))))
+    return signed(server.open())

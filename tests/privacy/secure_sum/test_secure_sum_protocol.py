@@ -1,0 +1,414 @@
+"""The round as a whole: exact sums or clean aborts, whoever falls silent and in whatever order messages come."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from secure_sum_certs import Authority
+from secure_sum_world import (
+    NEVER,
+    Site,
+    World,
+    floors_for_tests,
+    make_terms,
+    make_world,
+    run_round,
+    signed,
+    wired,
+)
+
+from ecg_flare.errors import ConfigError, SecureSumError
+from ecg_flare.privacy.secure_sum.client import SecureSumClient
+from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.memory import Step
+from ecg_flare.privacy.secure_sum.messages import MaskedUpdate, Message, UnmaskRequest
+from ecg_flare.privacy.secure_sum.server import SecureSumServer
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 10])
+@pytest.mark.parametrize("ring_bits", [32, 64])
+def test_sum_is_exact_without_dropouts(n: int, ring_bits: int) -> None:
+    world = make_world(n, ring_bits=ring_bits, dimension=7)
+    assert np.array_equal(run_round(world), world.plain_sum(range(1, n + 1)))
+
+
+class Exploration:
+    """Walks every subset of answers at every step, and counts how the rounds end."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.opened = 0
+        self.aborted = 0
+
+    def run(self) -> None:
+        server = SecureSumServer(self.world.terms, self.world.sites[0].verifier)
+        sites = {seat: (site, site.client()) for seat, site in enumerate(self.world.sites, start=1)}
+        offers = {seat: server.offer() for seat in sites}
+        self._step(Step.KEYS, server, sites, offers)
+
+    def _step(
+        self,
+        step: Step,
+        server: SecureSumServer,
+        sites: dict[int, tuple[Site, SecureSumClient]],
+        asked: dict[int, object],
+    ) -> None:
+        answers = {seat: self._answer(step, client, seat, asked[seat]) for seat, (_, client) in sites.items()}
+        for size in range(len(sites) + 1):
+            for alive in itertools.combinations(sites, size):
+                fork = copy.deepcopy(server)
+                for seat in alive:
+                    self._deliver(step, fork, seat, answers[seat])
+                if size < self.world.terms.threshold:
+                    self._expect_abort(step, fork)
+                    continue
+                if step is Step.UNMASK:
+                    self._expect_sum(fork)
+                    continue
+                following = self._close(step, fork, alive)
+                self._step(
+                    Step(step + 1), fork, {seat: sites[seat][0].fork(sites[seat][1]) for seat in alive}, following
+                )
+
+    def _answer(self, step: Step, client: SecureSumClient, seat: int, message: object) -> object:
+        if step is Step.MASKED:
+            vector = self.world.vector(seat)
+            return client.answer_boxes(message, vector, trained_from=self.world.terms.model_sha256)  # type: ignore[arg-type]
+        names = {Step.KEYS: "offer", Step.SHARES: "keys", Step.CONSENT: "survivors", Step.UNMASK: "unmask"}
+        return getattr(client, f"answer_{names[step]}")(message)
+
+    def _deliver(self, step: Step, server: SecureSumServer, seat: int, answer: object) -> None:
+        names = ("keys", "shares", "masked", "consent", "release")
+        getattr(server, f"receive_{names[step]}")(self.world.name(seat), answer)
+
+    def _close(self, step: Step, server: SecureSumServer, alive: tuple[int, ...]) -> dict[int, object]:
+        if step is Step.SHARES:
+            boxes = server.close_shares()
+            return {seat: boxes[self.world.name(seat)] for seat in alive}
+        message = getattr(server, f"close_{('keys', '', 'masked', 'consent')[step]}")()
+        return dict.fromkeys(alive, message)
+
+    def _expect_abort(self, step: Step, server: SecureSumServer) -> None:
+        close = (
+            server.open
+            if step is Step.UNMASK
+            else getattr(server, ("close_keys", "close_shares", "close_masked", "close_consent")[step])
+        )
+        with pytest.raises(SecureSumError, match="opens nothing"):
+            close()
+        assert server.step is None
+        self.aborted += 1
+
+    def _expect_sum(self, server: SecureSumServer) -> None:
+        survivors = [self.world.terms.seat_of(name) for name in server.survivors]
+        assert np.array_equal(signed(server.open()), self.world.plain_sum(survivors))
+        self.opened += 1
+
+
+def _chains(sites: int, threshold: int, steps: int) -> int:
+    """Number of shrinking chains of `steps` sets that each keep at least `threshold` of `sites`."""
+    if steps == 0:
+        return 1
+    subsets = (set(c) for k in range(threshold, sites + 1) for c in itertools.combinations(range(sites), k))
+    return sum(_chains(len(subset), threshold, steps - 1) for subset in subsets)
+
+
+@pytest.mark.parametrize(("n", "threshold"), [(3, 3), (4, 3), (4, 4), (5, 4), (5, 5)])
+def test_every_subset_of_dropouts_at_every_step(n: int, threshold: int) -> None:
+    exploration = Exploration(make_world(n, threshold=threshold, dimension=3))
+    exploration.run()
+    assert exploration.opened == _chains(n, threshold, 5)
+    assert exploration.aborted > exploration.opened
+
+
+@pytest.mark.parametrize(("n", "rounds"), [(10, 8), (50, 2)])
+def test_random_dropouts_in_larger_cohorts(n: int, rounds: int) -> None:
+    rng = np.random.default_rng(n)
+    for number in range(rounds):
+        world = make_world(n, seed=number)
+        gone = rng.choice(n, size=n - world.terms.threshold + number % 2, replace=False) + 1
+        drops = {int(seat): int(rng.integers(0, 5)) for seat in gone}
+        if len(drops) > n - world.terms.threshold:
+            with pytest.raises(SecureSumError, match="opens nothing"):
+                run_round(world, drops)
+            continue
+        opened = [seat for seat in range(1, n + 1) if drops.get(seat, NEVER) > Step.MASKED]
+        assert np.array_equal(run_round(world, drops), world.plain_sum(opened))
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_orderings_and_replays_never_change_the_sum(data: st.DataObject) -> None:
+    """Answers come in any order, some twice, some late; the sum is still exact."""
+    n = data.draw(st.integers(3, 5))
+    world = make_world(n, dimension=2)
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    past: list[tuple[str, int, object]] = []
+
+    def deliver(kind: str, answers: dict[int, object]) -> None:
+        for seat in data.draw(st.permutations(sorted(answers))):
+            getattr(server, f"receive_{kind}")(world.name(seat), answers[seat])
+            past.append((kind, seat, answers[seat]))
+            for old_kind, old_seat, old in data.draw(st.lists(st.sampled_from(past), max_size=2)):
+                with pytest.raises(SecureSumError):
+                    getattr(server, f"receive_{old_kind}")(world.name(old_seat), old)
+
+    deliver("keys", {seat: client.answer_offer(server.offer()) for seat, client in clients.items()})
+    roster = server.close_keys()
+    deliver("shares", {seat: client.answer_keys(roster) for seat, client in clients.items()})
+    boxes = server.close_shares()
+    masked = {
+        seat: client.answer_boxes(boxes[world.name(seat)], world.vector(seat), trained_from=world.terms.model_sha256)
+        for seat, client in clients.items()
+    }
+    deliver("masked", masked)
+    survivors = server.close_masked()
+    deliver("consent", {seat: client.answer_survivors(survivors) for seat, client in clients.items()})
+    request = server.close_consent()
+    deliver("release", {seat: client.answer_unmask(request) for seat, client in clients.items()})
+    assert np.array_equal(signed(server.open()), world.plain_sum(range(1, n + 1)))
+
+
+@given(order=st.lists(st.sampled_from(["offer", "keys", "boxes", "survivors", "unmask"]), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_a_site_answers_only_the_next_step(order: list[str]) -> None:
+    """Whatever sequence of genuine messages a site gets, it answers the longest run in order and nothing after it."""
+    names = ["offer", "keys", "boxes", "survivors", "unmask"]
+    world = make_world(3, dimension=2)
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    peers = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    site = peers[1]
+    answered = 0
+    messages: dict[str, object] = {"offer": server.offer()}
+    for index, name in enumerate(order):
+        in_order = order[: index + 1] == names[: index + 1]
+        if not in_order:
+            message = messages.get(name, UnmaskRequest(world.terms.digest, ()))
+            with pytest.raises(SecureSumError):
+                _ask(site, name, message, world)
+            assert site.next_step is None
+            break
+        _advance(name, server, peers, messages, world)
+        answered += 1
+    assert site.next_step is None or site.next_step == answered
+
+
+def _ask(client: SecureSumClient, name: str, message: object, world: World) -> object:
+    if name == "boxes":
+        return client.answer_boxes(message, world.vector(1), trained_from=world.terms.model_sha256)  # type: ignore[arg-type]
+    return getattr(client, f"answer_{name}")(message)
+
+
+def _advance(
+    name: str,
+    server: SecureSumServer,
+    peers: dict[int, SecureSumClient],
+    messages: dict[str, object],
+    world: World,
+) -> None:
+    kind, close, following = {
+        "offer": ("keys", "close_keys", "keys"),
+        "keys": ("shares", "close_shares", "boxes"),
+        "boxes": ("masked", "close_masked", "survivors"),
+        "survivors": ("consent", "close_consent", "unmask"),
+        "unmask": ("release", "open", "done"),
+    }[name]
+    for seat, client in peers.items():
+        message = messages[name][world.name(seat)] if name == "boxes" else messages[name]  # type: ignore[index]
+        answer = (
+            client.answer_boxes(message, world.vector(seat), trained_from=world.terms.model_sha256)  # type: ignore[arg-type]
+            if name == "boxes"
+            else getattr(client, f"answer_{name}")(message)
+        )
+        getattr(server, f"receive_{kind}")(world.name(seat), answer)
+    messages[following] = getattr(server, close)()
+
+
+def test_swapped_out_between_all_steps() -> None:
+    world = make_world(4, dimension=5)
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+
+    def swapped(seat: int) -> SecureSumClient:
+        secrets = clients[seat].export_secrets()
+        clients[seat].close()
+        clients[seat] = world.sites[seat - 1].client()
+        clients[seat].restore(secrets)
+        return clients[seat]
+
+    for seat in clients:
+        server.receive_keys(world.name(seat), clients[seat].answer_offer(server.offer()))
+    roster = server.close_keys()
+    for seat in clients:
+        server.receive_shares(world.name(seat), swapped(seat).answer_keys(roster))
+    boxes = server.close_shares()
+    for seat in (1, 2, 4):
+        masked = swapped(seat).answer_boxes(
+            boxes[world.name(seat)], world.vector(seat), trained_from=world.terms.model_sha256
+        )
+        server.receive_masked(world.name(seat), masked)
+    survivors = server.close_masked()
+    for seat in (1, 2, 4):
+        server.receive_consent(world.name(seat), swapped(seat).answer_survivors(survivors))
+    request = server.close_consent()
+    for seat in (1, 2, 4):
+        server.receive_release(world.name(seat), swapped(seat).answer_unmask(request))
+    assert np.array_equal(signed(server.open()), world.plain_sum([1, 2, 4]))
+
+
+def test_secrets_are_overwritten_at_the_end_and_after_a_lie() -> None:
+    world = make_world(3)
+    client = world.sites[0].client()
+    client.answer_offer(SecureSumServer(world.terms, world.sites[0].verifier).offer())
+    state = client._state
+    assert state is not None
+    assert any(state.mask_private)
+    with pytest.raises(SecureSumError):
+        client.answer_unmask(UnmaskRequest(world.terms.digest, ()))
+    assert not any(state.mask_private + state.box_private + state.seed)
+    assert state.held == {}
+    with pytest.raises(SecureSumError, match="no round is under way"):
+        client.export_secrets()
+
+
+def test_masking_happens_in_the_vector_that_was_passed() -> None:
+    """No plain copy of the encoded update stays behind at the site."""
+    world = make_world(3, dimension=64)
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    for seat, client in clients.items():
+        server.receive_keys(world.name(seat), client.answer_offer(server.offer()))
+    roster = server.close_keys()
+    for seat, client in clients.items():
+        server.receive_shares(world.name(seat), client.answer_keys(roster))
+    vector = world.vector(1)
+    masked = clients[1].answer_boxes(
+        server.close_shares()[world.name(1)], vector, trained_from=world.terms.model_sha256
+    )
+    assert masked.vector is vector
+    assert not np.any(vector == world.vector(1))
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_memory_is_one_vector_at_the_server_and_none_more_at_a_site(n: int) -> None:
+    """Peaks in vectors, on top of what was handed in: the encoded update at a site, one message at the server."""
+    dimension = 1_000_000
+    world = make_world(n, dimension=dimension, ring_bits=32)
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    for seat, client in clients.items():
+        server.receive_keys(world.name(seat), client.answer_offer(server.offer()))
+    roster = server.close_keys()
+    for seat, client in clients.items():
+        server.receive_shares(world.name(seat), client.answer_keys(roster))
+    at_sites, at_server = 0.0, 0.0
+    with peak_in_vectors(dimension) as peak:
+        boxes = server.close_shares()
+    at_server = max(at_server, peak[0])
+    for seat, client in clients.items():
+        vector, message = world.vector(seat), boxes[world.name(seat)]
+        with peak_in_vectors(dimension) as peak:
+            masked = client.answer_boxes(message, vector, trained_from=world.terms.model_sha256)
+        at_sites = max(at_sites, peak[0])
+        with peak_in_vectors(dimension) as peak:
+            server.receive_masked(world.name(seat), masked)
+        at_server = max(at_server, 1 + peak[0])
+    survivors = server.close_masked()
+    for seat, client in clients.items():
+        server.receive_consent(world.name(seat), client.answer_survivors(survivors))
+    request = server.close_consent()
+    for seat, client in clients.items():
+        server.receive_release(world.name(seat), client.answer_unmask(request))
+    with peak_in_vectors(dimension) as peak:
+        total = server.open()
+    at_server = max(at_server, 1 + peak[0])
+    assert np.array_equal(signed(total), world.plain_sum(range(1, n + 1)))
+    assert at_sites < 0.1
+    assert at_server < 1.1
+
+
+@contextmanager
+def peak_in_vectors(dimension: int) -> Iterator[list[float]]:
+    """What Python and numpy allocate at most inside the block, in vectors of 32-bit words."""
+    peak = [0.0]
+    tracemalloc.start()
+    try:
+        yield peak
+        peak[0] = tracemalloc.get_traced_memory()[1] / (4 * dimension)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_site_may_not_speak_for_another() -> None:
+    world = make_world(3)
+    server = SecureSumServer(world.terms, world.sites[0].verifier)
+    advert = world.sites[0].client().answer_offer(server.offer())
+    with pytest.raises(SecureSumError, match="not its own"):
+        server.receive_keys(world.name(2), advert)
+    assert server.awaited == ("site-001", "site-002", "site-003")
+
+
+def test_messages_of_another_attempt_are_refused() -> None:
+    world = make_world(3)
+    late = world.sites[0].client().answer_offer(wired(SecureSumServer(world.terms, world.sites[0].verifier).offer()))
+    again = make_world(3, attempt=1)
+    with pytest.raises(SecureSumError, match="context"):
+        SecureSumServer(again.terms, again.sites[0].verifier).receive_keys("site-001", late)
+
+
+@pytest.mark.parametrize(("n", "threshold"), [(2, 2), (1, 1), (3, 2), (4, 2), (5, 3), (10, 6), (50, 33)])
+def test_server_refuses_small_cohorts_and_low_thresholds(n: int, threshold: int) -> None:
+    world = make_world(n, threshold=threshold)
+    with pytest.raises(ConfigError, match="expected at least"):
+        SecureSumServer(world.terms, world.sites[0].verifier)
+
+
+def test_control_messages_stay_under_100_kb_a_client_at_50_sites() -> None:
+    """Measured with X.509 certificates and RSA-2048 signatures; the masked vector itself is not counted."""
+    authority = Authority()
+    drafts = [
+        Site(
+            f"site-{seat:03d}", np.arange(2), floors_for_tests(), authority.signer(f"site-{seat:03d}", key_label="one")
+        )
+        for seat in range(1, 51)
+    ]
+    terms = make_terms(drafts, 2)
+    pinned = {member.name: member.fingerprint for member in terms.roster}
+    floors = SiteFloors(terms.layout_digest, terms.model_sha256, 1.0, pinned)
+    verifier = authority.verifier()
+    world = World(terms, [replace(site, floors=floors, verifier=verifier) for site in drafts])
+    traffic = Traffic()
+    assert np.array_equal(run_round(world, {50: Step.MASKED}, on_wire=traffic), world.plain_sum(range(1, 50)))
+    assert traffic.control / 50 < 100_000
+
+
+class Traffic:
+    """Adds up the bytes of all messages but the masked vectors."""
+
+    def __init__(self) -> None:
+        self.control = 0
+
+    def __call__(self, message: Message) -> None:
+        self.control += 0 if isinstance(message, MaskedUpdate) else len(message.to_bytes())
+
+
+def test_importing_the_protocol_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; import ecg_flare.privacy.secure_sum.client, ecg_flare.privacy.secure_sum.server; "
+        "heavy = ('torch', 'scipy', 'nvflare', 'nnunetv2', 'monai', 'tenseal', 'opacus', 'cv2'); "
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, UInt
+from jaxtyping import Float, Float64, Int64, Integer, UInt
 
 from ecg_flare.errors import ConfigError, EncodingError
 
@@ -185,12 +185,11 @@ class FixedPoint:
     def check_sum(self, total: Int64[np.ndarray, " d"]) -> None:
         """Raise EncodingError where a sum without noise passes the bound that the scale was derived from."""
         self._check_integers(total)
-        largest = max(int(total.max()), -int(total.min()))
-        if largest > self.sum_bound:
-            raise EncodingError(
-                f"a coordinate of the sum is {largest}, above the bound {self.sum_bound} of "
-                f"{len(self.weights) * self.vectors_per_site} vectors: a site sent more than it may, discard the round"
-            )
+        _check_reach(total, self.sum_bound, "the sum", len(self.weights) * self.vectors_per_site)
+
+    def check_contribution(self, contribution: Integer[np.ndarray, " d"]) -> None:
+        """Raise EncodingError where what one site sent passes what one site may send."""
+        _check_reach(contribution, self.contribution_bound, "a site's contribution", self.vectors_per_site)
 
     def _check_vector(self, vector: Float[np.ndarray, " d"], weight: float) -> None:
         if vector.shape != (self.dimension,) or vector.dtype not in (np.float32, np.float64):
@@ -225,6 +224,14 @@ def squared_norm(vector: Float[np.ndarray, " d"]) -> float:
     return math.fsum(
         float(np.square(vector[part], dtype=np.float64).sum(dtype=np.float64)) for part in _chunks(vector.size)
     )
+
+
+def _check_reach(values: Integer[np.ndarray, " d"], bound: int, what: str, n_vectors: int) -> None:
+    largest = max(int(values.max()), -int(values.min()))
+    if largest > bound:
+        raise EncodingError(
+            f"a coordinate of {what} is {largest}, above the bound {bound} of {n_vectors} vectors: do not use it"
+        )
 
 
 def _chunks(size: int) -> Iterator[slice]:

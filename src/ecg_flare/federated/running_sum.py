@@ -1,0 +1,90 @@
+"""The sum of a round's updates as they arrive, in the memory of one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+
+from ecg_flare.errors import EncodingError, UpdateError
+from ecg_flare.federated.update import check_update
+from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+
+
+class RunningSum:
+    """Adds updates one by one and keeps none of them.
+
+    In the clear it holds ``sum_s w_s * x_s`` in float64. Then the order of arrival can move a coordinate by at most
+    ``n * 2^-53`` of ``sum_s |w_s * x_s|``, which after rounding to float32 is a unit in the last place at most. With
+    a fixed point it adds what the sites encoded, weights included, and is exact in any order.
+
+    Under differential privacy (`fixed` has noise) the mean is over the whole roster, whoever answered, since a
+    denominator that depends on the answers would change the sensitivity. Otherwise it is over those who answered.
+
+    weights: public weight of each site of the roster.
+    """
+
+    def __init__(self, dimension: int, weights: Mapping[str, float], fixed: FixedPoint | None = None) -> None:
+        self.total: Shaped[np.ndarray, " d"] = np.zeros(dimension, dtype=np.float64 if fixed is None else np.int64)
+        self._weights = dict(weights)
+        self._fixed = fixed
+        self._answered: set[str] = set()
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Who is in the sum, in sorted order."""
+        return tuple(sorted(self._answered))
+
+    @property
+    def denominator(self) -> float:
+        """What makes the sum a mean."""
+        if self._fixed is not None and self._fixed.noise_multiplier > 0:
+            return math.fsum(self._weights.values())
+        return math.fsum(self._weights[site] for site in self._answered)
+
+    def add(self, site: str, contribution: Shaped[np.ndarray, " d"]) -> None:
+        """Add a site's update (float32) or, with a fixed point, what it encoded (int32 or int64).
+
+        Raises UpdateError, with the sum as it was, for a site that is not on the roster or already in, and for a
+        vector of another type or length, not finite, or larger than one site may send.
+        """
+        if site not in self._weights:
+            raise UpdateError(f"{site} is not on the roster {sorted(self._weights)}")
+        if site in self._answered:
+            raise UpdateError(f"{site} is in the sum already, expected one update from each site")
+        if self._fixed is None:
+            check_update(contribution, size=self.total.size)
+            self.total += np.multiply(contribution, self._weights[site], dtype=np.float64)
+        else:
+            self._check_encoded(site, contribution, self._fixed)
+            self.total += contribution
+        self._answered.add(site)
+
+    def mean(
+        self, total: Shaped[np.ndarray, " d"] | None = None, denominator: float | None = None
+    ) -> Float64[np.ndarray, " d"]:
+        """The mean update: of the sum, or of `total` where noise was added to it, over another public `denominator`.
+
+        Raises UpdateError where nobody answered and no public denominator is fixed.
+        """
+        total = self.total if total is None else total
+        denominator = self.denominator if denominator is None else denominator
+        if not denominator > 0:
+            raise UpdateError("nobody is in the sum, so it has no mean")
+        if self._fixed is not None:
+            return self._fixed.decode(total, denominator)
+        mean: Float64[np.ndarray, " d"] = total / denominator
+        return mean
+
+    def _check_encoded(self, site: str, contribution: Shaped[np.ndarray, " d"], fixed: FixedPoint) -> None:
+        if contribution.dtype not in (np.int32, np.int64) or contribution.shape != self.total.shape:
+            raise UpdateError(
+                f"{site} sent {contribution.dtype} of shape {contribution.shape}, expected {self.total.size} integers "
+                "in fixed point"
+            )
+        try:
+            fixed.check_contribution(contribution)
+        except EncodingError as error:
+            raise UpdateError(f"{site}: {error}") from error

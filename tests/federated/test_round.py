@@ -1,0 +1,246 @@
+"""Whole rounds: by hand, against published values, and against the promises of the private path."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecg_flare.errors import BudgetError, ConfigError, RoundError, SiteDataError
+from ecg_flare.federated.optimizers import FedAdam, FedAvg
+from ecg_flare.federated.round import LocalTraining, RoundConfig, RoundResult, contribution, run_round
+from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.events import GaussianEvent
+from ecg_flare.privacy.gaussian import ChaChaStream, gaussian_noise
+from ecg_flare.privacy.ledger import Ledger
+
+KEY = bytes(range(32))
+
+
+def vector(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def sends(*values: float) -> LocalTraining:
+    return lambda model, round_index: vector(*values)
+
+
+def config(**changes: Any) -> RoundConfig:
+    values = {"optimizer": FedAvg(), "weights": {"a": 1.0, "b": 0.5}, "min_sites": 1}
+    return RoundConfig(**(values | changes))
+
+
+def play(terms: RoundConfig, sites: dict[str, LocalTraining], model: np.ndarray, **options: Any) -> RoundResult:
+    return run_round(model, terms.optimizer.init(model.size), sites, terms, **options)
+
+
+def sgd(batches: Sequence[Sequence[float]], *, learning_rate: float = 1.0, mu: float | None = None) -> LocalTraining:
+    """Local training on the loss x * w, with the proximal term mu/2 * (w - global)^2 where mu is given."""
+
+    def train(model: np.ndarray, round_index: int) -> np.ndarray:
+        local = model.copy()
+        for batch in batches:
+            gradient = np.full_like(local, np.mean(batch))
+            if mu is not None:
+                gradient = gradient + np.float32(mu) * (local - model)
+            local = local - np.float32(learning_rate) * gradient
+        return local - model
+
+    return train
+
+
+def test_plain_round_by_hand() -> None:
+    result = play(config(), {"a": sends(1, 0), "b": sends(4, -6)}, vector(10, 10))
+    # (1 * [1, 0] + 0.5 * [4, -6]) / 1.5 = [2, -2]
+    assert result.model.tolist() == [12, 8]
+    assert result.model.dtype == np.float32
+    assert result.answered == ("a", "b")
+
+
+def test_fedprox_gives_the_published_value() -> None:
+    # FedJAX's fed_prox_test: w = 4, loss x * w, learning rate 1, mu 0.01; clients of 3 and 2 examples
+    sites = {"a": sgd([[4, 6], [2]], mu=0.01), "b": sgd([[8, 10]], mu=0.01)}
+    model = vector(4.0)
+    assert sites["a"](model, 0) == pytest.approx([-6.95])
+    assert sites["b"](model, 0) == pytest.approx([-9.0])
+    assert play(config(weights={"a": 3.0, "b": 2.0}), sites, model).model == pytest.approx([-3.77])
+
+
+def test_fedprox_without_its_term_is_fedavg_bit_for_bit() -> None:
+    rng = np.random.default_rng(5)
+    batches = rng.standard_normal((4, 3, 8)).tolist()
+    model = rng.standard_normal(50).astype(np.float32)
+    results = [
+        play(
+            config(weights={"a": 3.0, "b": 2.0}),
+            {"a": sgd(batches[0], learning_rate=0.1, mu=mu), "b": sgd(batches[1], learning_rate=0.1, mu=mu)},
+            model,
+        )
+        for mu in (None, 0.0)
+    ]
+    assert results[0].model.tobytes() == results[1].model.tobytes()
+
+
+def test_clipped_round_by_hand() -> None:
+    result = play(config(clipping_norm=1.0), {"a": sends(3, 4), "b": sends(0, 0.5)}, vector(0, 0))
+    # ([0.6, 0.8] + 0.5 * [0, 0.5]) / 1.5
+    assert result.model == pytest.approx([0.4, 0.7], rel=1e-6)
+
+
+def test_round_goes_on_without_a_failed_site() -> None:
+    def fails(model: np.ndarray, round_index: int) -> np.ndarray:
+        raise SiteDataError("no pages")
+
+    result = play(config(), {"a": sends(1, 2), "b": fails}, vector(0, 0))
+    assert result.model.tolist() == [1, 2]
+    assert result.dropped == {"b": "no pages"}
+    assert play(config(), {"b": sends(3, 3)}, vector(0, 0)).model.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("bad", [(1.0, np.nan), (1.0,), (1.0, 2.0, 3.0)])
+def test_a_bad_update_is_a_dropout(bad: tuple[float, ...]) -> None:
+    result = play(config(), {"a": sends(1, 2), "b": sends(*bad)}, vector(0, 0))
+    assert result.answered == ("a",)
+    assert "the update" in result.dropped["b"]
+
+
+def test_too_few_answers_end_the_round() -> None:
+    with pytest.raises(RoundError, match=r"round 7 has updates of 1 sites, expected at least 2; .*'b'"):
+        play(config(min_sites=2), {"a": sends(1, 2), "b": sends(np.nan, 0)}, vector(0, 0), round_index=7)
+
+
+def test_fixed_point_agrees_with_floats_to_a_unit_of_the_grid() -> None:
+    rng = np.random.default_rng(2)
+    sites = {site: sends(*rng.standard_normal(64)) for site in ("a", "b")}
+    model = np.zeros(64, np.float32)
+    floats = play(config(clipping_norm=1.0), sites, model)
+    integers = play(config(clipping_norm=1.0, fixed_point=True), sites, model)
+    assert integers.summed.dtype == np.int64
+    assert np.abs(integers.mean_update - floats.mean_update).max() <= 2 * 2 / (1.5 * 2**24)
+
+
+def test_private_round_adds_the_noise_of_the_stream_once_over_the_roster() -> None:
+    terms = config(clipping_norm=2.0, noise_multiplier=0.5, optimizer=FedAdam(learning_rate=0.1))
+    model = vector(1, 1, 1)
+    result = play(terms, {"a": sends(2, 0, 0)}, model, stream=ChaChaStream(KEY))
+    exact = np.array([2**24 - 1, 0, 0])  # the guard against rounding takes the last unit of a vector as long as C
+    noise = gaussian_noise(3, 2**23, ChaChaStream(KEY))  # 0.5 * max weight 1 * 2^24
+    assert result.summed.tolist() == (exact + noise).tolist()
+    mean = (exact + noise) * 2.0 / (2**24 * 1.5)  # 1.5 though b did not answer
+    assert result.mean_update == pytest.approx(mean, rel=1e-15)
+    assert np.array_equal(result.model, FedAdam(learning_rate=0.1).step(FedAdam().init(3), model, mean)[1])
+
+
+def test_private_noise_differs_from_round_to_round() -> None:
+    terms = config(clipping_norm=1.0, noise_multiplier=1.0)
+    first, second = (play(terms, {"a": sends(0, 0)}, vector(0, 0)) for _ in range(2))
+    assert not np.array_equal(first.summed, second.summed)
+
+
+class Untouched:
+    """A stream that must not be read."""
+
+    def words(self, n: int) -> np.ndarray:
+        raise AssertionError("noise was drawn")
+
+
+def test_a_round_beyond_the_budget_draws_no_noise(tmp_path: Path) -> None:
+    cohort = Cohort("test", "site", ("a", "b"), delta=1e-5, epsilon_budget=5.0)
+    terms = config(clipping_norm=1.0, noise_multiplier=1.0)
+
+    with Ledger(tmp_path / "ledger.jsonl", cohort) as ledger:
+
+        def charge(event: GaussianEvent) -> None:
+            ledger.charge(Mechanism("job", 0, 1.0, event.noise_multiplier, terms.weights, 1.5))
+
+        play(terms, {"a": sends(1, 0)}, vector(0, 0), before_noise=charge)
+        with pytest.raises(BudgetError):
+            play(terms, {"a": sends(1, 0)}, vector(0, 0), before_noise=charge, stream=Untouched())
+        assert len(ledger.rounds) == 1
+
+
+def patient_config(**changes: Any) -> RoundConfig:
+    values = {"clipping_norm": 1.0, "noise_multiplier": 1.0, "unit": "patient", "patients_per_site": 4, "patients": 6}
+    return config(**(values | {"sampling_rate": 0.5} | changes))
+
+
+def test_patients_are_clipped_and_encoded_one_by_one() -> None:
+    terms = patient_config()
+    fixed = terms.fixed_encoding(2)
+    assert fixed is not None
+    sent = contribution(np.stack([vector(3, 4), vector(0, 0.5)]), 0.5, terms, 2)
+    assert sent == pytest.approx([0.3 * fixed.scale, 0.65 * fixed.scale], abs=3)
+    assert contribution(np.zeros((0, 2), np.float32), 0.5, terms, 2).tolist() == [0, 0]
+    result = play(terms, {"a": lambda model, index: np.zeros((0, 2), np.float32)}, vector(0, 0))
+    assert result.mean_update == pytest.approx(result.summed / (fixed.scale * 0.5 * 6))
+
+
+@pytest.mark.parametrize("update", [vector(1, 2), np.zeros((5, 2), np.float32), np.zeros((1, 3), np.float32)])
+def test_patients_beyond_the_terms_are_a_dropout(update: np.ndarray) -> None:
+    with pytest.raises(RoundError, match="the update has shape"):
+        play(patient_config(), {"a": lambda model, index: update}, vector(0, 0))
+
+
+def largest_change(sites: dict[str, np.ndarray], terms: RoundConfig) -> float:
+    """Brute force: the largest change of the integer sum when one row of one site is left out."""
+
+    def total(left: dict[str, np.ndarray]) -> np.ndarray:
+        rows = [contribution(update, terms.weights[site], terms, 8) for site, update in left.items()]
+        return np.sum(rows, axis=0, dtype=np.int64) if rows else np.zeros(8, np.int64)
+
+    whole = total(sites)
+    changes = []
+    for site, update in sites.items():
+        if terms.unit == "site":
+            changes.append(whole - total({name: sites[name] for name in sites if name != site}))
+        else:
+            changes += [whole - total(sites | {site: np.delete(update, row, axis=0)}) for row in range(len(update))]
+    return max(float(np.linalg.norm(change.astype(np.float64))) for change in changes)
+
+
+@pytest.mark.parametrize("unit", ["site", "patient"])
+@pytest.mark.parametrize("length", [0.1, 1.0, 100.0])
+def test_leaving_out_one_unit_never_moves_the_sum_beyond_the_sensitivity(unit: str, length: float) -> None:
+    rng = np.random.default_rng(4)
+    terms = patient_config() if unit == "patient" else config(clipping_norm=1.0, noise_multiplier=1.0)
+    fixed = terms.fixed_encoding(8)
+    assert fixed is not None
+    shape = (4, 8) if unit == "patient" else (8,)
+    change = max(
+        largest_change({site: (length * rng.standard_normal(shape)).astype(np.float32) for site in ("a", "b")}, terms)
+        for _ in range(20)
+    )
+    assert change <= fixed.sensitivity
+    if length == 100.0:
+        assert change > 0.999 * fixed.sensitivity
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"min_sites": 3}, "min_sites is 3, expected 1 to the 2 sites"),
+        ({"min_sites": 0}, "min_sites is 0"),
+        ({"weights": {}}, "0 sites"),
+        ({"weights": {"a": -1.0}}, r"weight of a is -1\.0"),
+        ({"clipping_norm": 0.0}, r"clipping_norm is 0\.0"),
+        ({"clipping_norm": -2.0}, r"clipping_norm is -2\.0"),
+        ({"clipping_norm": 1.0, "noise_multiplier": -1.0}, r"noise_multiplier is -1\.0"),
+        ({"clipping_norm": 1.0, "noise_multiplier": float("nan")}, "noise_multiplier is nan"),
+        ({"noise_multiplier": 1.0}, "clipping_norm is None"),
+        ({"fixed_point": True}, "clipping_norm is None"),
+        ({"unit": "page"}, "unit is 'page'"),
+        ({"sampling_rate": 0.5}, r"sampling_rate 0\.5 .* no meaning under unit site"),
+        ({"sampling_rate": 1.5}, r"sampling_rate is 1\.5"),
+        ({"unit": "patient", "clipping_norm": 1.0, "noise_multiplier": 1.0}, "patients None"),
+        ({"unit": "patient", "clipping_norm": 1.0, "patients": 5}, "noise_multiplier None"),
+    ],
+)
+def test_impossible_terms_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config(**change)
+
+
+def test_a_site_off_the_roster_is_refused() -> None:
+    with pytest.raises(ConfigError, match="z is not on the roster"):
+        play(config(), {"z": sends(1, 1)}, vector(0, 0))

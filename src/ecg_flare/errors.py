@@ -14,6 +14,7 @@
     │   ├── EncodingError     the integer sum could wrap, or left its bounds
     │   ├── LedgerError       the ledger is corrupt, or does not belong to this cohort
     │   └── SecureSumError    a message or a peer broke the secure sum
+    ├── RoundError            a round had too few answers
     ├── StorageError          a file could not be written durably
     └── WorkerError           the training process died or answered with an error
 
@@ -75,6 +76,10 @@ class LedgerError(PrivacyError):
 
 class SecureSumError(PrivacyError):
     """A message or a peer broke the secure sum."""
+
+
+class RoundError(EcgFlareError):
+    """A round had too few answers to be closed."""
 
 
 class StorageError(EcgFlareError):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import BudgetError, ConfigError, RoundError, SiteDataError
-from ecg_flare.federated.optimizers import FedAdam, FedAvg
+from ecg_flare.federated.optimizers import FedAdam, FedAvg, ServerOptimizer
 from ecg_flare.federated.round import LocalTraining, RoundConfig, RoundResult, contribution, run_round
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.events import GaussianEvent
@@ -27,12 +27,18 @@ def sends(*values: float) -> LocalTraining:
 
 
 def config(**changes: Any) -> RoundConfig:
-    values = {"optimizer": FedAvg(), "weights": {"a": 1.0, "b": 0.5}, "min_sites": 1}
+    values = {"weights": {"a": 1.0, "b": 0.5}, "min_sites": 1}
     return RoundConfig(**(values | changes))
 
 
-def play(terms: RoundConfig, sites: dict[str, LocalTraining], model: np.ndarray, **options: Any) -> RoundResult:
-    return run_round(model, terms.optimizer.init(model.size), sites, terms, **options)
+def play(
+    terms: RoundConfig,
+    sites: dict[str, LocalTraining],
+    model: np.ndarray,
+    optimizer: ServerOptimizer = FedAvg(),  # noqa: B008 - frozen
+    **options: Any,
+) -> RoundResult:
+    return run_round(model, optimizer.init(model.size), sites, terms, optimizer, **options)
 
 
 def sgd(batches: Sequence[Sequence[float]], *, learning_rate: float = 1.0, mu: float | None = None) -> LocalTraining:
@@ -121,9 +127,9 @@ def test_fixed_point_agrees_with_floats_to_a_unit_of_the_grid() -> None:
 
 
 def test_private_round_adds_the_noise_of_the_stream_once_over_the_roster() -> None:
-    terms = config(clipping_norm=2.0, noise_multiplier=0.5, optimizer=FedAdam(learning_rate=0.1))
+    terms = config(clipping_norm=2.0, noise_multiplier=0.5)
     model = vector(1, 1, 1)
-    result = play(terms, {"a": sends(2, 0, 0)}, model, stream=ChaChaStream(KEY))
+    result = play(terms, {"a": sends(2, 0, 0)}, model, FedAdam(learning_rate=0.1), stream=ChaChaStream(KEY))
     exact = np.array([2**24 - 1, 0, 0])  # the guard against rounding takes the last unit of a vector as long as C
     noise = gaussian_noise(3, 2**23, ChaChaStream(KEY))  # 0.5 * max weight 1 * 2^24
     assert result.summed.tolist() == (exact + noise).tolist()

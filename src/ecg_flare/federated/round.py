@@ -52,7 +52,6 @@ class RoundConfig:
     Raises ConfigError naming an impossible value.
     """
 
-    optimizer: ServerOptimizer
     weights: Mapping[str, float]
     min_sites: int
     clipping_norm: float | None = None
@@ -147,6 +146,7 @@ def run_round(
     state: ServerState,
     sites: Mapping[str, LocalTraining],
     config: RoundConfig,
+    optimizer: ServerOptimizer,
     *,
     round_index: int = 0,
     before_noise: Callable[[GaussianEvent], object] | None = None,
@@ -182,7 +182,7 @@ def run_round(
             before_noise(config.event)
         summed = add_noise(summed, fixed, stream=stream)
     mean = total.mean(summed, config.public_denominator)
-    state, model = config.optimizer.step(state, model, mean)
+    state, model = optimizer.step(state, model, mean)
     return RoundResult(model, state, mean, summed, total.sites, dropped)
 
 

@@ -1,0 +1,38 @@
+# Everything here is plain pip, pytest and nvflare: `make -n demo` prints the commands.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOB ?= fedadam_dp
+RUN := runs/$(JOB)
+
+.PHONY: demo test lint jobs clean
+
+demo: $(VENV)/.demo
+	$(BIN)/nvflare simulator jobs/$(JOB) -w $(RUN)
+	$(BIN)/ecg-flare report $(RUN) -o $(RUN)/report.html
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check src tests benchmarks custom
+	$(BIN)/ruff format --check src tests benchmarks custom
+	$(BIN)/mypy
+
+jobs: $(VENV)/.demo
+	$(BIN)/ecg-flare jobs build
+
+clean:
+	rm -rf $(VENV) runs build dist .mypy_cache .pytest_cache .ruff_cache
+
+# constraints.txt holds the versions that were tested together, with torch's CPU-sized build.
+$(VENV)/.demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt .
+	touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	touch $@ $(VENV)/.demo

@@ -1,0 +1,104 @@
+"""A controller that asks several sites at once, each with a message of its own, and waits no longer than it must."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from nvflare.apis.client import Client
+from nvflare.apis.controller_spec import ClientTask, SendOrder, Task
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+
+from ecg_flare.errors import ConfigError, EcgFlareError
+
+Receive = Callable[[str, Shareable], None]
+"""Takes (site, its answer); raises one of our errors for an answer that does not count."""
+
+
+class AskingController(Controller):
+    """Sends each site its own message of a step and hands the answers on, one at a time.
+
+    (FLARE's broadcast gives all sites one message, of which it keeps a deep copy.)
+
+    Args:
+        step_timeout_s: a step closes after this, whoever has answered.
+        grace_s: once enough sites have answered, how long to wait for the others.
+    """
+
+    def __init__(self, step_timeout_s: int, grace_s: int, task_check_period: float) -> None:
+        super().__init__(task_check_period=task_check_period)
+        if step_timeout_s < 1:
+            raise ConfigError(f"step_timeout_s is {step_timeout_s}, expected at least 1")
+        if grace_s < 0:
+            raise ConfigError(f"grace_s is {grace_s}, expected at least 0")
+        self._step_timeout_s = step_timeout_s
+        self._grace_s = grace_s
+        self._period_s = task_check_period
+
+    def ask(
+        self,
+        task_name: str,
+        messages: Mapping[str, Shareable],
+        receive: Receive,
+        *,
+        enough: int,
+        fl_ctx: FLContext,
+        abort_signal: Signal,
+    ) -> tuple[str, ...]:
+        """Ask each site of `messages`; gives the sites whose answers counted, in sorted order.
+
+        An answer for which `receive` raises one of our errors is logged and does not count. Sites that are not
+        connected are not asked.
+        """
+        counted: list[str] = []
+
+        def on_answer(client_task: ClientTask, fl_ctx: FLContext) -> None:
+            site = client_task.client.name
+            try:
+                receive(site, client_task.result)
+                counted.append(site)
+            except EcgFlareError as error:
+                self.log_error(fl_ctx, f"{task_name}: {site} is out: {error}", fire_event=False)
+            finally:
+                client_task.result = None
+
+        connected = {client.name for client in self._engine.get_clients()}
+        tasks = [
+            self._send(task_name, site, message, on_answer, fl_ctx)
+            for site, message in messages.items()
+            if site in connected
+        ]
+        self._wait(tasks, lambda: len(counted) >= enough, abort_signal)
+        return tuple(sorted(counted))
+
+    def process_result_of_unknown_task(
+        self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
+    ) -> None:
+        """A late answer belongs to a step that is closed: it is told and dropped, never counted."""
+        self.log_info(fl_ctx, f"dropped a late '{task_name}' of {client.name}: its round is closed")
+
+    def _send(
+        self,
+        task_name: str,
+        site: str,
+        message: Shareable,
+        on_answer: Callable[[ClientTask, FLContext], None],
+        fl_ctx: FLContext,
+    ) -> Task:
+        task = Task(task_name, message, timeout=self._step_timeout_s, result_received_cb=on_answer)
+        self.send(task, fl_ctx, [site], SendOrder.ANY)
+        return task
+
+    def _wait(self, tasks: list[Task], enough: Callable[[], bool], abort_signal: Signal) -> None:
+        enough_since: float | None = None
+        while any(task.completion_status is None for task in tasks):
+            if enough_since is None and enough():
+                enough_since = time.monotonic()
+            waited_on = enough_since is not None and time.monotonic() - enough_since > self._grace_s
+            if waited_on or abort_signal.triggered:
+                for task in tasks:
+                    if task.completion_status is None:
+                        self.cancel_task(task)
+                return
+            time.sleep(self._period_s)

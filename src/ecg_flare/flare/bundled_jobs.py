@@ -1,0 +1,82 @@
+"""The jobs that come with ecg_flare, written to the project's `jobs/` by `ecg-flare jobs build`.
+
+Three sites whose pages differ in layout, grid, scanner and noise (the paper's non-IID), a public start, and public
+pages in habits that neither the sites nor the start know.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from ecg_flare.flare.jobs import JobSpec, Pages, Training
+from ecg_flare.flare.terms import RoundTerms
+
+_SITES: Final = {"site-1": "district", "site-2": "university", "site-3": "archive"}
+_WEIGHTS: Final = dict.fromkeys(_SITES, 1.0)
+_ROUNDS: Final = 4
+
+_SITE_PAGES: Final = Pages("site_pages.SitePages", {"profiles": _SITES, "pages_per_site": 8, "seed": 1})
+_PUBLIC_PAGES: Final = Pages(
+    "ecg_flare.nnunet.sources.SyntheticPages", {"profiles": {"public": "public"}, "pages_per_site": 4, "seed": 900}
+)
+_PLAIN: Final = RoundTerms(weights=_WEIGHTS, rounds=_ROUNDS, min_sites=2)
+
+_FEDAVG: Final = JobSpec(
+    name="fedavg",
+    about="FedAvg: the weighted mean of the sites' models. No privacy: the server sees each site's update.",
+    aggregator="FedAvg",
+    terms=_PLAIN,
+    pages=_SITE_PAGES,
+    public_pages=_PUBLIC_PAGES,
+    optimizer={"learning_rate": 1.0},
+)
+
+_FEDADAM: Final = replace(
+    _FEDAVG,
+    name="fedadam",
+    about="FedAdam at the server (Reddi et al. 2021). No privacy: the server sees each site's update.",
+    aggregator="FedAdam",
+    optimizer={"learning_rate": 0.003, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
+)
+
+_SITE_DP: Final = replace(
+    _FEDADAM,
+    name="fedadam_site_dp",
+    about=(
+        "FedAdam, clipped updates, Gaussian noise on the integer sum, a ledger; the privacy unit is a site. "
+        "With three sites the noise drowns what they learn: the guarantee is real, the use is to see it work."
+    ),
+    terms=replace(_PLAIN, clipping_norm=0.5, noise_multiplier=1.0, delta=1e-5, epsilon_budget=20.0),
+    optimizer={"learning_rate": 0.0001, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
+)
+
+BUNDLED: Final = {
+    spec.name: spec
+    for spec in (
+        _FEDAVG,
+        replace(
+            _FEDAVG,
+            name="fedprox",
+            about="FedProx (Li et al. 2020): FedAvg whose sites are held near the global model. No privacy.",
+            aggregator="FedProx",
+            training=Training(proximal_mu=0.01),
+        ),
+        _FEDADAM,
+        replace(
+            _SITE_DP,
+            name="fedadam_dp",
+            about=(
+                "The paper's protocol as far as it exists: FedAdam, clipping, Gaussian noise on the integer sum, "
+                "a Renyi-accounted ledger, a public start. Not yet: the server still sees each site's clipped update, "
+                "and the privacy unit is a site, not a patient."
+            ),
+        ),
+        _SITE_DP,
+        replace(
+            _FEDAVG,
+            name="centralized",
+            about="All pages at one place, the upper line that federated training is measured against.",
+            terms=RoundTerms(weights={"site-1": 1.0}, rounds=_ROUNDS, min_sites=1),
+            pages=Pages("site_pages.SitePages", {**_SITE_PAGES.args, "profiles": {"site-1": list(_SITES.values())}}),
+        ),
+    )
+}

@@ -1,0 +1,81 @@
+"""What the server measures and writes with the network: the public pages' Dice and the exported model.
+
+The public pages are rendered from seeds and page habits that no site uses, so that measuring on them costs no
+privacy. The network runs in a process of its own, as at the sites.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_context import FLContext
+
+from ecg_flare.errors import ConfigError, PlanMismatchError
+from ecg_flare.flare.components import cache_folder, page_source
+from ecg_flare.nnunet.export import load_bundled, load_model
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.worker import Worker
+
+_logger = logging.getLogger(__name__)
+
+
+class PublicEvaluator(FLComponent):
+    """Runs the network for the server.
+
+    Args:
+        source: id of the component that gives the public pages.
+        threads: CPU threads of its process.
+        device: torch device.
+        cache: folder of prepared pages; by default below the server's workspace.
+    """
+
+    def __init__(self, source: str = "public_pages", threads: int = 1, device: str = "cpu", cache: str = "") -> None:
+        super().__init__()
+        self._source_id = source
+        self._cache = cache
+        self._worker = Worker(threads=threads, device=device, log=_logger.info)
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.close()
+
+    def start_model(self, start: str, plan: Plan, fl_ctx: FLContext) -> Float32[np.ndarray, " d"]:
+        """The first global model: 'bundled:NAME', 'random:SEED', or the path of a model file (.npz).
+
+        Raises:
+            ConfigError: where there is no such model, or the seed is no number.
+            PlanMismatchError: where the model belongs to another plan.
+        """
+        kind, _, name = start.partition(":")
+        if kind == "random":
+            if not name.isdigit():
+                raise ConfigError(f"start='random:SEED' needs a whole number. Found {start!r}.")
+            return self._worker.call("initialize", {"plan": plan.name, "seed": int(name)}).arrays["model"]
+        stored = load_bundled(name) if kind == "bundled" else load_model(Path(start).expanduser())
+        if stored.plan.hash != plan.hash:
+            raise PlanMismatchError(
+                f"start={start!r} is a model of plan '{stored.plan.name}', the job's is '{plan.name}'."
+            )
+        return stored.vector
+
+    def evaluate(self, model: Float32[np.ndarray, " d"], plan: Plan, fl_ctx: FLContext) -> float:
+        """Mean trace Dice of the model over the public pages, 0 to 1."""
+        params = {
+            "source": self.source_spec(fl_ctx),
+            "site": "public",
+            "plan": plan.name,
+            "cache": str(cache_folder(self._cache, fl_ctx)),
+        }
+        return float(self._worker.call("evaluate", params, {"model": model}).params["dice"])
+
+    def export(self, model: Float32[np.ndarray, " d"], plan: Plan, folder: Path) -> None:
+        """Write the model as a folder that stock nnU-Net predicts from."""
+        self._worker.call("export", {"plan": plan.name, "folder": str(folder)}, {"model": model})
+
+    def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
+        """Class path and arguments of the public pages' source."""
+        return to_spec(page_source(fl_ctx, self._source_id))

@@ -1,0 +1,141 @@
+"""The site's side of a round: FLARE hands over a task, a child process trains the nnU-Net, the update goes back.
+
+Training runs in a child process (`nnunet.worker`), because a FLARE job dies with a site's job process: the child's
+death costs this site one round instead. Nothing has to be carried from one task to the next: a round depends only on
+the global model, the site's prepared pages (cached on disk by content) and the seed, so an executor that FLARE throws
+away between tasks and one that it keeps give the same update.
+"""
+
+import logging
+from collections.abc import Callable
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.signal import Signal
+
+from ecg_flare.errors import ConfigError, EcgFlareError
+from ecg_flare.federated.update import check_update
+from ecg_flare.flare.components import cache_folder, component, page_source
+from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.worker import Worker
+
+_logger = logging.getLogger(__name__)
+
+
+class NnunetExecutor(Executor):
+    """Trains and validates the global nnU-Net on this site's pages.
+
+    Args:
+        steps: optimizer steps a round.
+        learning_rate: of nnU-Net's SGD at the schedule's start.
+        schedule: 'poly' (nnU-Net's own, over all rounds of the job) or 'constant'.
+        proximal_mu: FedProx's mu (Li et al. 2020, equation 2); 0 trains plainly.
+        threads: CPU threads of the training process.
+        device: torch device.
+        seed: of the training; together with the site's name and the round it fixes a round's update on one thread.
+        cache: folder of prepared pages; by default below the site's own workspace.
+        source: id of the component that says where this site's pages come from.
+        terms: id of the `RoundTerms` component.
+        task_timeout_s: longest time that one task may take.
+    """
+
+    def __init__(
+        self,
+        steps: int = 20,
+        learning_rate: float = 0.01,
+        schedule: str = "poly",
+        proximal_mu: float = 0.0,
+        threads: int = 1,
+        device: str = "cpu",
+        seed: int = 0,
+        cache: str = "",
+        source: str = "pages",
+        terms: str = "terms",
+        task_timeout_s: float = 7200.0,
+    ) -> None:
+        super().__init__()
+        if steps < 1:
+            raise ConfigError(f"steps must be at least 1. Found {steps}.")
+        if not learning_rate > 0:
+            raise ConfigError(f"learning_rate must be above 0. Found {learning_rate}.")
+        if schedule not in ("poly", "constant"):
+            raise ConfigError(f"schedule must be 'poly' or 'constant'. Found {schedule!r}.")
+        if not proximal_mu >= 0:
+            raise ConfigError(f"proximal_mu must be at least 0. Found {proximal_mu}.")
+        self._training = {
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "proximal_mu": proximal_mu,
+            "seed": seed,
+        }
+        self._cache = cache
+        self._source_id = source
+        self._terms_id = terms
+        self._timeout_s = task_timeout_s
+        self._worker = Worker(threads=threads, device=device, log=_logger.info)
+        self._prepared = False
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type in (EventType.SWAP_OUT, EventType.ABOUT_TO_END_RUN):
+            self._worker.close()
+            self._prepared = False
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        tasks = {TRAIN: self._train, VALIDATE: self._validate}
+        if task_name not in tasks:
+            return make_reply(ReturnCode.TASK_UNKNOWN)
+        try:
+            order = Order.from_shareable(shareable)
+            terms = component(fl_ctx, self._terms_id, RoundTerms)
+            plan = plan_preset(terms.plan)
+            terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
+            self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
+            return tasks[task_name](order, terms, fl_ctx, lambda: abort_signal.triggered)
+        except EcgFlareError as error:
+            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            return error_reply(error)
+
+    def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
+        if self._prepared and self._worker.alive:
+            return
+        params = {
+            "source": to_spec(page_source(fl_ctx, self._source_id)),
+            "site": fl_ctx.get_identity_name(),
+            "plan": terms.plan,
+            "cache": str(cache_folder(self._cache, fl_ctx)),
+        }
+        reply = self._worker.call("prepare", params, should_abort=should_abort, timeout_s=self._timeout_s)
+        self._prepared = True
+        self.log_info(fl_ctx, f"pages ready: {reply.params}")
+
+    def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
+        params = {**self._training, "round": order.round_index, "rounds": terms.rounds}
+        reply = self._worker.call(
+            "train", params, {"model": order.model}, should_abort=should_abort, timeout_s=self._timeout_s
+        )
+        update = reply.arrays["update"]
+        check_update(update, size=len(order.model))
+        self.log_info(fl_ctx, f"round {order.round_index}: trained, {reply.params}")
+        return Reply(
+            vector=update,
+            round_index=order.round_index,
+            attempt=order.attempt,
+            layout_digest=order.layout_digest,
+            metrics={key: float(value) for key, value in reply.params.items() if isinstance(value, (int, float))},
+        ).to_shareable()
+
+    def _validate(
+        self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
+    ) -> Shareable:
+        reply = self._worker.call(
+            "validate", {}, {"model": order.model}, should_abort=should_abort, timeout_s=self._timeout_s
+        )
+        counts = {key: int(reply.params[key]) for key in ("tp", "fp", "fn")}
+        return Counts(**counts, round_index=order.round_index, attempt=order.attempt).to_shareable()

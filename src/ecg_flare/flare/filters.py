@@ -1,0 +1,90 @@
+"""What stands between a site's update and the network: clip it, encode it, and let nothing else out.
+
+Both are result filters of the site. They fail closed: a message that they do not know raises, and FLARE then sends an
+error instead of the message. FLARE's own `DXOFilter` lets such messages pass, so it is not used.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable, make_reply
+
+from ecg_flare.errors import ConfigError, PrivacyError, UpdateError
+from ecg_flare.federated.clipping import clip
+from ecg_flare.federated.round import contribution
+from ecg_flare.flare.components import component
+from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, Reply, to_wire
+from ecg_flare.flare.terms import RoundTerms
+
+
+class _SiteFilter(Filter, ABC):
+    """A result filter that knows the job's terms; an error reply passes with its code and class alone."""
+
+    def __init__(self, terms: str = "terms") -> None:
+        super().__init__()
+        self._terms_id = terms
+
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        code = shareable.get_return_code(ReturnCode.OK)
+        if code != ReturnCode.OK:
+            reply = make_reply(code)
+            reply.set_header(ERROR_HEADER, str(shareable.get_header(ERROR_HEADER, "")))
+            return reply
+        return self._process(shareable, component(fl_ctx, self._terms_id, RoundTerms), fl_ctx)
+
+    @abstractmethod
+    def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable: ...
+
+
+class ClipUpdate(_SiteFilter):
+    """Bounds the update's L2 norm by C and, under differential privacy, encodes it in fixed point.
+
+    Clip first, then quantize toward zero, so that the norm in integers is bounded too (design.md, rule 2).
+    """
+
+    def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+        reply = Reply.from_shareable(shareable)
+        if terms.clipping_norm is None:
+            raise ConfigError("ClipUpdate needs terms with a clipping_norm. Found null.")
+        if reply.encoded:
+            raise UpdateError("The update reached ClipUpdate already in fixed point: name ClipUpdate once, and first.")
+        size = len(reply.vector)
+        norm = clip(reply.vector, terms.clipping_norm).norm_before
+        metrics = {**reply.metrics, "update_norm": norm, "clipped": float(norm > terms.clipping_norm)}
+        weight = terms.weight_of(fl_ctx.get_identity_name())
+        vector = contribution(reply.vector, weight, terms.config, size)
+        vector = to_wire(vector) if terms.private else vector
+        return replace(reply, vector=vector, metrics=metrics).to_shareable()
+
+
+class StripResult(_SiteFilter):
+    """Builds the outgoing message anew from what may leave a site, and from nothing else.
+
+    Without differential privacy these are the update and the named metrics. With it the update must be in fixed
+    point and is all that leaves: losses, counts and timings would be releases that nobody accounts for.
+
+    Args:
+        metrics: names of metrics that may leave a site when the job is not private.
+    """
+
+    def __init__(self, terms: str = "terms", metrics: tuple[str, ...] = ()) -> None:
+        super().__init__(terms)
+        self._metrics = frozenset(metrics)
+
+    def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+        task = fl_ctx.get_prop(FLContextKey.TASK_NAME)
+        if task == TRAIN:
+            reply = Reply.from_shareable(shareable)
+            if terms.private and not reply.encoded:
+                raise PrivacyError("A plain update may not leave the site under differential privacy: add ClipUpdate.")
+            allowed = frozenset() if terms.private else self._metrics
+            metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
+            return replace(reply, metrics=metrics).to_shareable()
+        if task == VALIDATE:
+            if terms.private:
+                raise PrivacyError("Validation counts may not leave the site under differential privacy.")
+            return Counts.from_shareable(shareable).to_shareable()
+        raise PrivacyError(f"StripResult knows the tasks {TRAIN} and {VALIDATE}. Found {task!r}.")

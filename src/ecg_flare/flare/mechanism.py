@@ -1,0 +1,120 @@
+"""Server-side differential privacy: Gaussian noise on the round's integer sum, paid for in the cohort's ledger first.
+
+A post-aggregation filter: it stands between the sum and the server optimizer, where it runs once a round. (A filter
+on FLARE's outgoing tasks would run once for each site.)
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from nvflare.apis.dxo import DXO, from_shareable
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+
+from ecg_flare.errors import ConfigError, PrivacyError
+from ecg_flare.flare.messages import SUM
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.privacy.accountant import Spent
+from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.events import GaussianEvent
+from ecg_flare.privacy.gaussian import add_noise
+from ecg_flare.privacy.ledger import Ledger, Round
+from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+
+
+class GaussianMechanism(Filter):
+    """Adds the noise that the job's terms promise, and keeps the ledger.
+
+    In a round: `begin` (is there budget left?), `process` (charge on disk, then noise), `release` (what is about to
+    leave, on disk). A crash between any two leaves the round charged.
+
+    Args:
+        ledger: path of the cohort's ledger. By default `ledger.jsonl` beside the job's results; a consortium names
+            one that outlives its jobs, and each later job on the same data continues it.
+        cohort: the cohort's name in the ledger.
+    """
+
+    def __init__(self, ledger: str = "", cohort: str = "cohort") -> None:
+        super().__init__()
+        self._path = ledger
+        self._cohort = cohort
+        self._ledger: Ledger | None = None
+        self._terms: RoundTerms | None = None
+        self._fixed: FixedPoint | None = None
+        self._round_index: int | None = None
+        self._charged: Round | None = None
+        self._noised_sha256 = ""
+
+    def open(self, terms: RoundTerms, dimension: int, folder: Path) -> None:
+        """Open the ledger; raises LedgerError where it is another cohort's, in use, or was changed."""
+        if terms.epsilon_budget is None:
+            raise ConfigError("noise needs terms with an epsilon_budget. Found null.")
+        self.close()
+        cohort = Cohort(self._cohort, terms.unit, terms.roster, terms.delta, terms.epsilon_budget)
+        self._terms = terms
+        self._fixed = terms.config.fixed_encoding(dimension)
+        self._ledger = Ledger(Path(self._path).expanduser() if self._path else folder / "ledger.jsonl", cohort)
+
+    def close(self) -> None:
+        """Give the ledger's lock back."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    @property
+    def spent(self) -> Spent:
+        """Epsilon so far, over all jobs of the cohort."""
+        return self._opened()[0].spent()
+
+    def begin(self, round_index: int) -> None:
+        """Start a round; raises BudgetError where it would pass the budget, and it must not be run."""
+        ledger, terms, _ = self._opened()
+        ledger.check_budget(GaussianEvent(_noise_multiplier(terms)))
+        self._round_index = round_index
+        self._charged = None
+
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        """The sum with its noise; the charge is on disk before any noise is drawn."""
+        ledger, terms, fixed = self._opened()
+        if self._round_index is None or self._charged is not None:
+            raise PrivacyError("noise goes once on a round's sum: the round was not begun, or has its noise already")
+        dxo = from_shareable(shareable)
+        if dxo.data_kind != SUM or dxo.data["sum"].dtype != np.int64:
+            raise PrivacyError(f"noise goes on an integer {SUM}. Found {dxo.data_kind}.")
+        charged = ledger.charge(
+            Mechanism(
+                job=fl_ctx.get_job_id(),
+                round=self._round_index,
+                clipping_norm=fixed.clipping_norm,
+                noise_multiplier=_noise_multiplier(terms),
+                weights=dict(terms.weights),
+                denominator=terms.denominator,
+            )
+        )
+        noised = add_noise(dxo.data["sum"], fixed)
+        self._charged = charged
+        self._noised_sha256 = hashlib.sha256(noised.astype("<i8").data).hexdigest()
+        return DXO(SUM, data={"sum": noised}, meta=dxo.meta).to_shareable()
+
+    def release(self, model: Float32[np.ndarray, " d"]) -> None:
+        """Write down what the round is about to release."""
+        ledger, _, _ = self._opened()
+        if self._charged is None:
+            raise PrivacyError("nothing may be released: the round's noise was not added")
+        model_sha256 = hashlib.sha256(model.astype("<f4").data).hexdigest()
+        ledger.release(self._charged, model_sha256=model_sha256, noised_sum_sha256=self._noised_sha256)
+        self._round_index = None
+
+    def _opened(self) -> tuple[Ledger, RoundTerms, FixedPoint]:
+        if self._ledger is None or self._terms is None or self._fixed is None:
+            raise PrivacyError("the ledger is not open: the workflow opens it before the first round")
+        return self._ledger, self._terms, self._fixed
+
+
+def _noise_multiplier(terms: RoundTerms) -> float:
+    if terms.noise_multiplier is None:
+        raise ConfigError("the mechanism needs terms with a noise_multiplier. Found null.")
+    return terms.noise_multiplier

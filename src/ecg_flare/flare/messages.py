@@ -1,0 +1,202 @@
+"""What the server and a site say to each other in a round, as frozen dataclasses.
+
+FLARE carries `Shareable` objects; these two classes are the only ones that read or write them, so that every
+check of a message stands in one place. Arrays travel as numpy arrays in FLARE's own encoding, which never unpickles.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Float32, Int64, Integer, Shaped
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.shareable import Shareable, make_reply
+
+from ecg_flare.errors import EcgFlareError, UpdateError
+from ecg_flare.federated.update import check_update
+
+TRAIN: Final = "train"
+VALIDATE: Final = "validate"
+
+_MODEL: Final = "model"
+_VECTOR: Final = "update"
+ENCODED_UPDATE: Final = "ECG_FLARE_ENCODED_UPDATE"
+"""DXO data kind of an update in fixed point; a plain float32 update is `DataKind.WEIGHT_DIFF`."""
+COUNTS: Final = "ECG_FLARE_COUNTS"
+"""DXO data kind of a validation reply: true positives, false positives and false negatives by class."""
+
+SUM: Final = "ECG_FLARE_SUM"
+"""DXO data kind of a round's sum at the server: float64 in the clear, int64 in fixed point."""
+
+ERROR_HEADER: Final = "ecg_flare_error"
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """The server's order of one round: what to start from, and under which public terms.
+
+    Attributes:
+        model: the global model, one flat float32 vector.
+        round_index: counted from 0.
+        attempt: random hex of this attempt at the round; a reply must repeat it.
+        layout_digest: gives the vector its meaning.
+        plan_hash: hash of the nnU-Net plan that the server trains.
+        terms_digest: hash of the job's public terms.
+    """
+
+    model: Float32[np.ndarray, " d"]
+    round_index: int
+    attempt: str
+    layout_digest: str
+    plan_hash: str
+    terms_digest: str
+
+    def to_shareable(self) -> Shareable:
+        meta = {
+            "round": self.round_index,
+            "attempt": self.attempt,
+            "layout_digest": self.layout_digest,
+            "plan_hash": self.plan_hash,
+            "terms_digest": self.terms_digest,
+        }
+        return DXO(DataKind.WEIGHTS, data={_MODEL: self.model}, meta=meta).to_shareable()
+
+    @classmethod
+    def from_shareable(cls, shareable: Shareable) -> "Order":
+        """Read an order; raises UpdateError where a field is missing or the model is not finite."""
+        dxo = _dxo(shareable)
+        if dxo.data_kind != DataKind.WEIGHTS or set(dxo.data) != {_MODEL}:
+            raise UpdateError(f"An order must be {DataKind.WEIGHTS} with '{_MODEL}' alone. Found {_summary(dxo)}.")
+        order = cls(
+            model=dxo.data[_MODEL],
+            round_index=_meta(dxo, "round", int),
+            attempt=_meta(dxo, "attempt", str),
+            layout_digest=_meta(dxo, "layout_digest", str),
+            plan_hash=_meta(dxo, "plan_hash", str),
+            terms_digest=_meta(dxo, "terms_digest", str),
+        )
+        check_update(order.model, size=len(order.model))
+        return order
+
+
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """A site's answer: its update, in the clear as float32 or in fixed point as integers.
+
+    Attributes:
+        vector: local minus global model, shape (d,).
+        round_index, attempt, layout_digest: repeated from the order.
+        metrics: what the site tells about its training; empty under differential privacy.
+    """
+
+    vector: Shaped[np.ndarray, " d"]
+    round_index: int
+    attempt: str
+    layout_digest: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the vector is in fixed point."""
+        return bool(np.issubdtype(self.vector.dtype, np.integer))
+
+    def to_shareable(self) -> Shareable:
+        meta = {
+            "round": self.round_index,
+            "attempt": self.attempt,
+            "layout_digest": self.layout_digest,
+            "metrics": dict(self.metrics),
+        }
+        kind = ENCODED_UPDATE if self.encoded else DataKind.WEIGHT_DIFF
+        return DXO(kind, data={_VECTOR: self.vector}, meta=meta).to_shareable()
+
+    @classmethod
+    def from_shareable(cls, shareable: Shareable) -> "Reply":
+        """Read a reply; raises UpdateError where a field is missing, of the wrong type, or the code is not OK."""
+        code = shareable.get_return_code(ReturnCode.OK)
+        if code != ReturnCode.OK:
+            reason = shareable.get_header(ERROR_HEADER, "no reason given")
+            raise UpdateError(f"The site answered {code} ({reason}), not an update.")
+        dxo = _dxo(shareable)
+        kinds = {DataKind.WEIGHT_DIFF: (np.float32,), ENCODED_UPDATE: (np.int32, np.int64)}
+        vector = dxo.data.get(_VECTOR) if isinstance(dxo.data, dict) else None
+        if dxo.data_kind not in kinds or set(dxo.data) != {_VECTOR} or not isinstance(vector, np.ndarray):
+            raise UpdateError(
+                f"An update must be one of {sorted(kinds)} with '{_VECTOR}' alone. Found {_summary(dxo)}."
+            )
+        if vector.dtype not in kinds[dxo.data_kind] or vector.ndim != 1:
+            expected = " or ".join(kind.__name__ for kind in kinds[dxo.data_kind])
+            raise UpdateError(
+                f"An update of kind {dxo.data_kind} must be a flat vector of {expected}. "
+                f"Found {vector.dtype} of shape {vector.shape}."
+            )
+        return cls(
+            vector=vector,
+            round_index=_meta(dxo, "round", int),
+            attempt=_meta(dxo, "attempt", str),
+            layout_digest=_meta(dxo, "layout_digest", str),
+            metrics={str(k): float(v) for k, v in _meta(dxo, "metrics", dict).items()},
+        )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A site's validation counts of the trace class, which can be summed over sites.
+
+    Attributes:
+        tp, fp, fn: pixels of the trace class found rightly, found wrongly, and missed.
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    round_index: int
+    attempt: str
+
+    def to_shareable(self) -> Shareable:
+        data = {"tp": self.tp, "fp": self.fp, "fn": self.fn}
+        return DXO(COUNTS, data=data, meta={"round": self.round_index, "attempt": self.attempt}).to_shareable()
+
+    @classmethod
+    def from_shareable(cls, shareable: Shareable) -> "Counts":
+        """Read the counts; raises UpdateError where one is missing or negative."""
+        dxo = _dxo(shareable)
+        if dxo.data_kind != COUNTS or set(dxo.data) != {"tp", "fp", "fn"}:
+            raise UpdateError(f"A validation reply must be {COUNTS} with tp, fp and fn. Found {_summary(dxo)}.")
+        if any(not isinstance(v, int) or v < 0 for v in dxo.data.values()):
+            raise UpdateError(f"Validation counts must be integers of at least 0. Found {dxo.data}.")
+        return cls(**dxo.data, round_index=_meta(dxo, "round", int), attempt=_meta(dxo, "attempt", str))
+
+
+def to_wire(integers: Int64[np.ndarray, " d"]) -> Integer[np.ndarray, " d"]:
+    """The integers as int32 where all of them fit, which is float32's size; as they are otherwise."""
+    fits = integers.size == 0 or max(abs(int(integers.min())), abs(int(integers.max()))) < 2**31
+    return integers.astype(np.int32) if fits else integers
+
+
+def error_reply(error: EcgFlareError) -> Shareable:
+    """The reply of a site that could not do the task: its code and the error's class, not its text."""
+    reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+    reply.set_header(ERROR_HEADER, type(error).__name__)
+    return reply
+
+
+def _dxo(shareable: Shareable) -> DXO:
+    try:
+        return from_shareable(shareable)
+    except (ValueError, TypeError) as error:
+        raise UpdateError(f"The message holds no data exchange object: {error}.") from error
+
+
+def _meta(dxo: DXO, key: str, kind: type) -> Any:
+    value = (dxo.meta or {}).get(key)
+    if not isinstance(value, kind):
+        raise UpdateError(f"The message's '{key}' must be {kind.__name__}. Found {value!r}.")
+    return value
+
+
+def _summary(dxo: DXO) -> str:
+    keys = sorted(map(str, dxo.data)) if isinstance(dxo.data, dict) else type(dxo.data).__name__
+    return f"{dxo.data_kind} with {keys}"

@@ -1,0 +1,123 @@
+"""The server's durable memory: the last and the best model, the optimizer's state, and the rounds' figures.
+
+FLARE restarts no job where it stopped, so the folder is written after every round and read at the start: a job that
+finds its own state there goes on from it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Float32
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_context import FLContext
+
+from ecg_flare.errors import ConfigError, StorageError
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.storage import append_line, read_arrays, write_arrays, write_json
+
+_OPTIMIZER: Final = "optimizer."
+_FIELDS: Final = ("rounds_done", "best_dice", "best_round", "plan_hash", "layout_digest", "terms_digest")
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalState:
+    """All that the server must remember between two rounds.
+
+    Attributes:
+        model: the global model, one flat float32 vector.
+        optimizer: the server optimizer's arrays by name (none for FedAvg).
+        rounds_done: how many rounds this model has behind it.
+        best_dice: highest Dice on the public pages so far, and best_round the round that had it (-1: none yet).
+        plan_hash, layout_digest, terms_digest: what the state belongs to.
+    """
+
+    model: Float32[np.ndarray, " d"]
+    plan_hash: str
+    layout_digest: str
+    terms_digest: str
+    optimizer: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rounds_done: int = 0
+    best_dice: float = -1.0
+    best_round: int = -1
+
+
+class ModelStore(FLComponent):
+    """Keeps the global state, the metrics of the rounds, and where the ledger and the exported model lie.
+
+    Args:
+        folder: where to keep them. By default `ecg_flare` in the job's run folder, which FLARE's `download_job`
+            brings along and which ends with the job; name a folder of your own to let a later submission of the
+            same job go on from it.
+        start: 'bundled:NAME' (a public model that ecg_flare ships), 'random:SEED', or the path of a model file.
+    """
+
+    def __init__(self, folder: str = "", start: str = "bundled:start") -> None:
+        super().__init__()
+        self._folder = folder
+        self.start = start
+
+    def folder(self, fl_ctx: FLContext) -> Path:
+        """The folder of this job's results."""
+        if self._folder:
+            return Path(self._folder).expanduser()
+        return Path(fl_ctx.get_engine().get_workspace().get_run_dir(fl_ctx.get_job_id())) / "ecg_flare"
+
+    def load(self, fl_ctx: FLContext, plan: Plan, terms_digest: str) -> GlobalState | None:
+        """The state that an earlier run left, or None; raises ConfigError where it belongs to another plan or terms."""
+        path = self.folder(fl_ctx) / "state.npz"
+        if not path.exists():
+            return None
+        state = _from_arrays(read_arrays(path), path)
+        mine = {"plan_hash": plan.hash, "layout_digest": plan.layout_digest, "terms_digest": terms_digest}
+        for key, value in mine.items():
+            found = getattr(state, key)
+            if found != value:
+                raise ConfigError(
+                    f"{path} holds a job with {key} {found[:12]}, this one has {value[:12]}: "
+                    "give another folder, or submit the job as it was."
+                )
+        return state
+
+    def save(self, state: GlobalState, fl_ctx: FLContext, *, best: bool) -> None:
+        """Write the last state and, where it is the best so far, the best model, each whole or not at all."""
+        folder = self.folder(fl_ctx)
+        write_arrays(folder / "state.npz", _to_arrays(state))
+        if best:
+            write_arrays(folder / "best.npz", _to_arrays(state))
+
+    def log_round(self, figures: Mapping[str, Any], fl_ctx: FLContext) -> None:
+        """Append a round's figures to metrics.jsonl."""
+        append_line(self.folder(fl_ctx) / "metrics.jsonl", json.dumps(figures, sort_keys=True))
+
+    def describe(self, run: Mapping[str, Any], fl_ctx: FLContext) -> None:
+        """Write run.json: what the figures beside it are figures of."""
+        write_json(self.folder(fl_ctx) / "run.json", run)
+
+    def check_writable(self, fl_ctx: FLContext) -> None:
+        """Raise StorageError now rather than after the first round where the folder cannot be written."""
+        folder = self.folder(fl_ctx)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"Could not make {folder}: {error.strerror}.") from error
+        if not os.access(folder, os.W_OK):
+            raise StorageError(f"{folder} is read-only: results could not be saved.")
+
+
+def _to_arrays(state: GlobalState) -> dict[str, np.ndarray]:
+    fields = {name: getattr(state, name) for name in _FIELDS}
+    arrays = {_OPTIMIZER + name: array for name, array in state.optimizer.items()}
+    return {"model": state.model, "fields": np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8), **arrays}
+
+
+def _from_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> GlobalState:
+    if "model" not in arrays or "fields" not in arrays:
+        raise StorageError(f"{path} is not a saved state: it holds {sorted(arrays)}.")
+    fields = json.loads(arrays["fields"].tobytes())
+    optimizer = {k.removeprefix(_OPTIMIZER): v for k, v in arrays.items() if k.startswith(_OPTIMIZER)}
+    return GlobalState(model=arrays["model"], optimizer=optimizer, **fields)

@@ -1,0 +1,116 @@
+"""The public terms of a job: what every party knows, agrees on, and can check before a round."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
+from ecg_flare.federated.round import RoundConfig
+from ecg_flare.flare.messages import Order
+from ecg_flare.privacy.events import Unit
+
+
+@dataclass(frozen=True)
+class RoundTerms:
+    """The terms of every round of a job, the same component at the server and at each site.
+
+    Weights and denominator are fixed before the first round: anything else would change the sensitivity
+    (design.md, rule 4). A site compares its own terms with the digest in the order and refuses others.
+
+    Attributes:
+        weights: site name -> its public weight, above 0. The keys are the roster.
+        rounds: how many rounds the job runs.
+        min_sites: fewest sites whose updates make a round.
+        plan: name of the nnU-Net plan preset.
+        clipping_norm: C, the largest L2 norm of a site's update; None leaves updates as they are.
+        noise_multiplier: sigma, the noise's standard deviation over the sensitivity; None adds no noise.
+        delta: of (epsilon, delta)-differential privacy.
+        epsilon_budget: the job stops before the ledger passes it; needed with noise, None otherwise.
+        unit: whose presence is hidden.
+
+    Raises:
+        ConfigError: where a value is impossible; the message names it.
+    """
+
+    weights: Mapping[str, float]
+    rounds: int
+    min_sites: int
+    plan: str = "tiny"
+    clipping_norm: float | None = None
+    noise_multiplier: float | None = None
+    delta: float = 1e-5
+    epsilon_budget: float | None = None
+    unit: Unit = "site"
+
+    def __post_init__(self) -> None:
+        _ = self.config  # checks what a round in memory checks
+        if self.rounds < 1:
+            raise ConfigError(f"rounds is {self.rounds}, expected at least 1")
+        if not 0 < self.delta < 1:
+            raise ConfigError(f"delta is {self.delta}, expected it between 0 and 1")
+        if self.epsilon_budget is not None and not self.epsilon_budget > 0:
+            raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected it above 0")
+        if self.private and self.epsilon_budget is None:
+            raise ConfigError(f"noise_multiplier={self.noise_multiplier} needs an epsilon_budget. Found null.")
+
+    @cached_property
+    def config(self) -> RoundConfig:
+        """The same terms for a round in memory; the adapters here must give the numbers that it gives."""
+        return RoundConfig(
+            weights=self.weights,
+            min_sites=self.min_sites,
+            clipping_norm=self.clipping_norm,
+            noise_multiplier=self.noise_multiplier,
+            unit=self.unit,
+        )
+
+    @property
+    def private(self) -> bool:
+        """Whether noise makes what is released differentially private."""
+        return self.noise_multiplier is not None
+
+    @property
+    def roster(self) -> tuple[str, ...]:
+        """The sites, in sorted order."""
+        return tuple(sorted(self.weights))
+
+    @property
+    def denominator(self) -> float:
+        """Sum of the public weights: what a private sum is divided by, whoever answered."""
+        return math.fsum(self.weights.values())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 hex of the terms as canonical JSON."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def weight_of(self, site: str) -> float:
+        """The public weight of `site`; raises ConfigError where the roster lacks it."""
+        if site not in self.weights:
+            raise ConfigError(f"{site} is not in the roster {list(self.roster)}.")
+        return self.weights[site]
+
+    def check_order(self, order: Order, *, plan_hash: str, layout_digest: str) -> None:
+        """Refuse an order under other terms, for another plan, or of another layout (run at the site)."""
+        if order.terms_digest != self.digest:
+            raise PrivacyError(
+                f"The server's terms have digest {order.terms_digest[:12]}, this site's {self.digest[:12]}: "
+                "the job's server and client configurations differ. Export the job again."
+            )
+        if order.plan_hash != plan_hash:
+            raise PlanMismatchError(
+                f"The server trains plan {order.plan_hash[:12]}, this site has '{self.plan}' as {plan_hash[:12]}: "
+                "install the same version of ecg_flare at both."
+            )
+        if order.layout_digest != layout_digest:
+            raise PlanMismatchError(
+                f"The server's model has layout {order.layout_digest[:12]}, the plan here {layout_digest[:12]}."
+            )
+        if not 0 <= order.round_index < self.rounds:
+            raise PrivacyError(
+                f"The order is for round {order.round_index}; the job has rounds 0 to {self.rounds - 1}."
+            )

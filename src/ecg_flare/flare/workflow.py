@@ -1,0 +1,272 @@
+"""The server's side of the job: rounds of training that survive missing sites, noise, and a restart.
+
+A round, in the order of design.md's second flow:
+
+    order -> sites train -> sum (once min_sites answered) -> noise and ledger -> server optimizer -> saved -> evaluated
+
+The numbers of a round are those of `federated.round`; this module adds who is asked, who answered in time, and what is
+written down when.
+"""
+
+import secrets
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.signal import Signal
+
+from ecg_flare import __version__
+from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError
+from ecg_flare.flare.aggregators import UpdateAggregator
+from ecg_flare.flare.asking import AskingController
+from ecg_flare.flare.collection import Collection, PlainCollection
+from ecg_flare.flare.evaluator import PublicEvaluator
+from ecg_flare.flare.mechanism import GaussianMechanism
+from ecg_flare.flare.messages import Order
+from ecg_flare.flare.persistor import GlobalState, ModelStore
+from ecg_flare.flare.telemetry import RoundFigures, publish
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.nnunet.plan import Plan, parameter_count, plan_preset
+from ecg_flare.privacy.accountant import Spent
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The components of the job that the workflow drives."""
+
+    terms: RoundTerms
+    plan: Plan
+    aggregator: UpdateAggregator
+    store: ModelStore
+    evaluator: PublicEvaluator
+    collection: Collection
+    mechanism: GaussianMechanism | None
+
+
+class FederatedRounds(AskingController):
+    """Runs the job's rounds and keeps what they give.
+
+    Args:
+        aggregator, persistor, evaluator, terms: ids of the components.
+        mechanism: id of the `GaussianMechanism`; empty where the job adds no noise.
+        step_timeout_s: a step of a round closes after this, whoever has answered.
+        grace_s: once enough sites have answered, how long to wait for the others.
+    """
+
+    def __init__(
+        self,
+        aggregator: str = "aggregator",
+        persistor: str = "persistor",
+        evaluator: str = "evaluator",
+        terms: str = "terms",
+        mechanism: str = "",
+        step_timeout_s: int = 7200,
+        grace_s: int = 1800,
+        task_check_period: float = 0.2,
+    ) -> None:
+        super().__init__(step_timeout_s, grace_s, task_check_period)
+        self._ids = {
+            "aggregator": aggregator,
+            "persistor": persistor,
+            "evaluator": evaluator,
+            "terms": terms,
+            "mechanism": mechanism,
+        }
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Nothing to do before the flow: components are found when it starts, so that their errors end the job."""
+
+    def stop_controller(self, fl_ctx: FLContext) -> None:
+        """End the evaluation process and give the ledger back."""
+        for role in ("evaluator", "mechanism"):
+            component = self._engine.get_component(self._ids[role])
+            if isinstance(component, PublicEvaluator | GaussianMechanism):
+                component.close()
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        try:
+            parts = self._parts(fl_ctx)
+            state = self._first_state(parts, fl_ctx)
+            state = self._rounds(state, parts, abort_signal, fl_ctx)
+            if abort_signal.triggered:
+                raise RoundError(f"The job was aborted after round {state.rounds_done}, whose model is kept.")
+            self._export(state, parts, fl_ctx)
+        except EcgFlareError as error:
+            self.system_panic(f"{type(error).__name__}: {error}", fl_ctx)
+
+    def _parts(self, fl_ctx: FLContext) -> _Parts:
+        terms = self._component("terms", RoundTerms)
+        mechanism = self._component("mechanism", GaussianMechanism) if self._ids["mechanism"] else None
+        if terms.private != (mechanism is not None):
+            raise ConfigError(
+                f"noise_multiplier={terms.noise_multiplier} and mechanism={self._ids['mechanism']!r}: "
+                "name both or neither."
+            )
+        parts = _Parts(
+            terms=terms,
+            plan=plan_preset(terms.plan),
+            aggregator=self._component("aggregator", UpdateAggregator),
+            store=self._component("persistor", ModelStore),
+            evaluator=self._component("evaluator", PublicEvaluator),
+            collection=PlainCollection(),
+            mechanism=mechanism,
+        )
+        parts.store.check_writable(fl_ctx)
+        parts.store.describe(_description(parts, fl_ctx), fl_ctx)
+        if mechanism is not None:
+            mechanism.open(terms, parameter_count(parts.plan), parts.store.folder(fl_ctx))
+        return parts
+
+    def _component(self, role: str, kind: type) -> Any:
+        component = self._engine.get_component(self._ids[role])
+        if not isinstance(component, kind):
+            raise ConfigError(
+                f"{role}={self._ids[role]!r} must be a {kind.__name__}. Found {type(component).__name__}."
+            )
+        return component
+
+    def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
+        """Go on from a saved state where there is one; otherwise start from the public model and measure it."""
+        saved = parts.store.load(fl_ctx, parts.plan, parts.terms.digest)
+        if saved is not None:
+            self.log_info(fl_ctx, f"going on after round {saved.rounds_done} of {parts.terms.rounds}")
+            return saved
+        model = parts.evaluator.start_model(parts.store.start, parts.plan, fl_ctx)
+        state = GlobalState(
+            model=model,
+            optimizer=parts.aggregator.initial_state(len(model)),
+            plan_hash=parts.plan.hash,
+            layout_digest=parts.plan.layout_digest,
+            terms_digest=parts.terms.digest,
+        )
+        started = time.monotonic()
+        dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
+        figures = RoundFigures(
+            round=0, dice=dice, seconds_by_step={"evaluate": time.monotonic() - started}, spent=_spent(parts.mechanism)
+        )
+        state = replace(state, best_dice=dice, best_round=0)
+        parts.store.save(state, fl_ctx, best=True)
+        self._tell(figures, parts, fl_ctx)
+        return state
+
+    def _rounds(self, state: GlobalState, parts: _Parts, abort_signal: Signal, fl_ctx: FLContext) -> GlobalState:
+        for index in range(state.rounds_done, parts.terms.rounds):
+            if abort_signal.triggered:
+                break
+            try:
+                state = self._round(index, state, parts, abort_signal, fl_ctx)
+            except BudgetError as error:
+                self.log_warning(fl_ctx, f"stopped before round {index + 1}: {error}")
+                break
+        return state
+
+    def _round(
+        self, index: int, state: GlobalState, parts: _Parts, abort_signal: Signal, fl_ctx: FLContext
+    ) -> GlobalState:
+        clock = _Clock()
+        if parts.mechanism is not None:
+            parts.mechanism.begin(index)
+        order = Order(
+            model=state.model,
+            round_index=index,
+            attempt=secrets.token_hex(16),
+            layout_digest=state.layout_digest,
+            plan_hash=state.plan_hash,
+            terms_digest=state.terms_digest,
+        )
+        ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
+        try:
+            collected = parts.collection.collect(order, parts.terms, parts.aggregator, ask)
+        except RoundError:
+            if abort_signal.triggered:
+                return state
+            raise
+        if abort_signal.triggered:
+            return state
+        clock.restart()
+        total = parts.aggregator.aggregate(fl_ctx)
+        if parts.mechanism is not None:
+            total = parts.mechanism.process(total, fl_ctx)
+        model, optimizer = parts.aggregator.step(state.model, total, state.optimizer)
+        if parts.mechanism is not None:
+            parts.mechanism.release(model)
+        clock.lap("aggregate")
+        dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
+        clock.lap("evaluate")
+        best = dice > state.best_dice
+        after = replace(
+            state,
+            model=model,
+            optimizer=optimizer,
+            rounds_done=index + 1,
+            best_dice=dice if best else state.best_dice,
+            best_round=index + 1 if best else state.best_round,
+        )
+        parts.store.save(after, fl_ctx, best=best)
+        figures = RoundFigures(
+            round=index + 1,
+            dice=dice,
+            update_norm=float(np.linalg.norm(model.astype(np.float64) - state.model)),
+            answered=collected.answered,
+            missing=tuple(sorted(set(parts.terms.roster) - set(collected.answered))),
+            bytes_down=collected.bytes_down,
+            bytes_up=collected.bytes_up,
+            site_metrics=collected.metrics,
+            seconds_by_step={**collected.seconds, **clock.seconds},
+            spent=_spent(parts.mechanism),
+        )
+        self._tell(figures, parts, fl_ctx)
+        return after
+
+    def _export(self, state: GlobalState, parts: _Parts, fl_ctx: FLContext) -> None:
+        folder = parts.store.folder(fl_ctx) / "model"
+        parts.evaluator.export(state.model, parts.plan, folder)
+        self.log_info(fl_ctx, f"the model after round {state.rounds_done} lies in {folder} (stock nnU-Net reads it)")
+
+    def _tell(self, figures: RoundFigures, parts: _Parts, fl_ctx: FLContext) -> None:
+        self.log_info(fl_ctx, figures.line(parts.terms.rounds))
+        parts.store.log_round(figures.to_json(), fl_ctx)
+        publish(figures, self, fl_ctx)
+
+
+class _Clock:
+    """Wall seconds by part of a round."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def restart(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self, part: str) -> None:
+        now = time.monotonic()
+        self.seconds[part] = now - self._last
+        self._last = now
+
+
+def _description(parts: _Parts, fl_ctx: FLContext) -> dict[str, Any]:
+    """What run.json says of the job, enough to draw its report."""
+    meta = fl_ctx.get_prop(FLContextKey.JOB_META) or {}
+    return {
+        "job": meta.get("name", fl_ctx.get_job_id()),
+        "version": __version__,
+        "plan": parts.plan.name,
+        "plan_hash": parts.plan.hash,
+        "terms": asdict(parts.terms),
+        "terms_digest": parts.terms.digest,
+        "aggregator": type(parts.aggregator).__name__,
+        "optimizer": parts.aggregator.settings,
+        "public_pages": parts.evaluator.source_spec(fl_ctx),
+        "start": parts.store.start,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _spent(mechanism: GaussianMechanism | None) -> Spent | None:
+    return None if mechanism is None else mechanism.spent

@@ -1,0 +1,168 @@
+"""Lead labels read from the page: words of print beside the rows, compared with the twelve names in several typefaces.
+
+A label is read only as well as its place demands: `assign` asks how well each of the twelve names fits the word at each
+place of a layout, and adds up over the page, so that a smudged letter does no harm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+
+from ecg_flare.digitize.segment import Probabilities
+from ecg_flare.ecg.leads import LEADS
+from ecg_flare.page.lettering import Text, draw_texts
+from ecg_flare.page.raster import Label
+
+TEMPLATE_HEIGHT: Final = 24
+FRAME: Final = 5
+LETTER_GAP: Final = 0.5  # of their height: letters of one word stand nearer than this
+LINE_TOLERANCE: Final = 0.2  # of their height: letters of one word end at one line
+LETTER_HEIGHT_MM: Final = (1.2, 7.5)
+LETTER_WIDTH_MM: Final = 12.0  # three letters that touch
+WORD_WIDTH_MM: Final = 20.0
+MOST_LETTERS: Final = 5
+ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
+INK_THRESHOLD: Final = 0.45
+_HERSHEY: Final = (
+    (cv2.FONT_HERSHEY_SIMPLEX, 3),
+    (cv2.FONT_HERSHEY_DUPLEX, 5),
+    (cv2.FONT_HERSHEY_COMPLEX, 3),
+    (cv2.FONT_HERSHEY_TRIPLEX, 5),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Word:
+    """A short word on the page: its box in pixels, its letters, and how well each lead's name fits (-1 to 1)."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    n_letters: int
+    fits: Float32[np.ndarray, " 12"]
+
+    @property
+    def best(self) -> str:
+        return LEADS[int(self.fits.argmax())]
+
+    @property
+    def margin(self) -> float:
+        """How much better the best name fits than the next."""
+        second, first = np.sort(self.fits)[-2:]
+        return float(first - second)
+
+
+def read_words(
+    ink: Float32[np.ndarray, "h w"], probabilities: Probabilities, px_per_mm_x: float, px_per_mm_y: float
+) -> tuple[Word, ...]:
+    """Return the words of the page that are as small as a lead's label; `ink` is all ink, print included."""
+    printed = _printed(ink, probabilities)
+    letters = _letters(printed, px_per_mm_x, px_per_mm_y)
+    words = []
+    for group in _grouped(letters, px_per_mm_x, px_per_mm_y):
+        left, top = int(group[:, 0].min()), int(group[:, 1].min())
+        right, bottom = int(group[:, 2].max()), int(group[:, 3].max())
+        width_mm, height_mm = (right - left) / px_per_mm_x, (bottom - top) / px_per_mm_y
+        if width_mm > WORD_WIDTH_MM or height_mm > LETTER_HEIGHT_MM[1]:
+            continue
+        fits = fit_names(np.where(printed, ink, 0)[top:bottom, left:right].astype(np.float32), width_mm / height_mm)
+        words.append(Word(float(left), float(top), float(right), float(bottom), len(group), fits))
+    return tuple(words)
+
+
+def _printed(ink: Float32[np.ndarray, "h w"], probabilities: Probabilities) -> Bool[np.ndarray, "h w"]:
+    probability = cv2.resize(probabilities[Label.PRINT], ink.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    near = cv2.dilate((probability > 0.35).astype(np.uint8), np.ones((3, 3), np.uint8))
+    printed: Bool[np.ndarray, "h w"] = (near > 0) & (ink > INK_THRESHOLD)
+    return printed
+
+
+def _letters(printed: Bool[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y: float) -> Int64[np.ndarray, "n 4"]:
+    """Return the boxes (left, top, right, bottom) of pieces of the size of a letter, from left to right."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(printed.astype(np.uint8), connectivity=8)
+    x, y, width, height = (stats[1:, k].astype(np.int64) for k in range(4))
+    size = (
+        (height / px_per_mm_y > LETTER_HEIGHT_MM[0])
+        & (height / px_per_mm_y < LETTER_HEIGHT_MM[1])
+        & (width / px_per_mm_x < LETTER_WIDTH_MM)
+    )
+    boxes = np.stack([x, y, x + width, y + height], axis=1)[size]
+    result: Int64[np.ndarray, "n 4"] = boxes[np.argsort(boxes[:, 0], kind="stable")]
+    return result
+
+
+def _grouped(
+    letters: Int64[np.ndarray, "n 4"], px_per_mm_x: float, px_per_mm_y: float
+) -> list[Int64[np.ndarray, "k 4"]]:
+    """Put letters that stand on one line, nearer than LETTER_GAP of their height, into words."""
+    groups: list[list[Int64[np.ndarray, " 4"]]] = []
+    for letter in letters:
+        for group in reversed(groups):
+            before = group[-1]
+            height = max(before[3] - before[1], letter[3] - letter[1])
+            gap_mm = (letter[0] - before[2]) / px_per_mm_x
+            level = abs(letter[3] - before[3]) < LINE_TOLERANCE * height
+            if level and gap_mm < LETTER_GAP * height / px_per_mm_y:
+                group.append(letter)
+                break
+        else:
+            groups.append([letter])
+    return [np.stack(group) for group in groups if len(group) <= MOST_LETTERS]
+
+
+def fit_names(word: Float32[np.ndarray, "h w"], aspect: float) -> Float32[np.ndarray, " 12"]:
+    """Return how well each name fits a word cut out tightly: the best correlation over the typefaces.
+
+    `aspect` is the word's width over its height in millimetres. A template of another aspect pays for the difference.
+    """
+    fits = np.full(len(LEADS), -1.0, np.float32)
+    for lead, template in _templates():
+        other = template.shape[1] / template.shape[0]
+        away = max(0.0, abs(np.log(aspect / other)) - ASPECT_TOLERANCE)
+        if away > 1.0:
+            continue
+        interpolation = cv2.INTER_AREA if word.shape[0] > template.shape[0] else cv2.INTER_LINEAR
+        resized = cv2.resize(word, (template.shape[1], template.shape[0]), interpolation=interpolation)
+        fits[lead] = max(fits[lead], _correlation(_framed(resized), _framed(template)) - away)
+    return fits
+
+
+def _framed(letters: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h2 w2"]:
+    # paper around: an "I" is ink nearly everywhere in its own box and would have no contrast to correlate
+    framed: Float32[np.ndarray, "h2 w2"] = np.pad(letters, FRAME)
+    result: Float32[np.ndarray, "h2 w2"] = cv2.GaussianBlur(framed, (5, 5), 1.2)
+    return result
+
+
+def _correlation(a: Float32[np.ndarray, "h w"], b: Float32[np.ndarray, "h w"]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / np.sqrt(max(float((a * a).sum() * (b * b).sum()), 1e-9)))
+
+
+@cache
+def _templates() -> tuple[tuple[int, Float32[np.ndarray, "h w"]], ...]:
+    drawn: list[tuple[int, UInt8[np.ndarray, "h w"]]] = []
+    for index, name in enumerate(LEADS):
+        for font in ("sans", "serif", "mono"):
+            drawn.append((index, draw_texts([Text(name, 4.0, 20.0, 16.0)], font, (4.0, 4.0), (120, 400))[0]))
+        for face, thickness in _HERSHEY:
+            sheet = np.zeros((120, 400), np.uint8)
+            cv2.putText(sheet, name, (10, 90), face, 2.5, 255, thickness, cv2.LINE_AA)
+            drawn.append((index, sheet))
+    return tuple((index, _template(sheet)) for index, sheet in drawn)
+
+
+def _template(sheet: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    inked: Bool[np.ndarray, "h w"] = sheet > 64
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    tight = sheet[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32) / 255
+    width = max(4, round(tight.shape[1] * TEMPLATE_HEIGHT / tight.shape[0]))
+    result: Float32[np.ndarray, "h w"] = cv2.resize(tight, (width, TEMPLATE_HEIGHT), interpolation=cv2.INTER_AREA)
+    return result

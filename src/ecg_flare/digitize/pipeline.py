@@ -1,0 +1,305 @@
+"""A page image goes in, a recording comes out and says how sure it is: the stages of the design, one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, Literal, TypeVar
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from ecg_flare.digitize.assign import Assignment, LeadSpan, PageRows, assign, sample_rows
+from ecg_flare.digitize.by_labels import assign_by_labels
+from ecg_flare.digitize.calibrate import Calibration, calibrate
+from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency
+from ecg_flare.digitize.labels import read_words
+from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
+from ecg_flare.digitize.pulse import find_pulses
+from ecg_flare.digitize.refine import refine_row
+from ecg_flare.digitize.segment import Segmenter, load_segmenter
+from ecg_flare.digitize.spans import find_span
+from ecg_flare.digitize.suppress import find_ink
+from ecg_flare.digitize.trace import trace_rows
+from ecg_flare.digitize.vectorize import vectorize
+from ecg_flare.ecg.record import Recording
+from ecg_flare.errors import ConfigError, PageError
+from ecg_flare.page.layout import load_layout
+from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
+
+CONFIDENT: Final = 0.75
+"""A result below this confidence always carries a warning."""
+
+FINEST_PX_PER_MM: Final = 12.0  # 300 dpi: finer scans add time, not signal
+FS_RANGE_HZ: Final = (50.0, 5000.0)
+_Place = TypeVar("_Place", float, Float64[np.ndarray, " k"])
+
+
+@dataclass(frozen=True, eq=False)
+class Digitization:
+    """A page read: the recording, where each lead was found, and how sure that is.
+
+    `recording` holds twelve leads in mV, NaN where nothing was printed. `page` is the upright page that all pixels
+    refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `spans` the leads along them.
+    `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines; `warnings` are sentences, never empty
+    below CONFIDENT. `seconds` by stage.
+    """
+
+    recording: Recording
+    page: NormalizedPage
+    calibration: Calibration
+    layout: str
+    layout_confidence: float
+    columns: Literal["consecutive", "simultaneous"]
+    spans: tuple[LeadSpan, ...]
+    polylines: tuple[Float64[np.ndarray, "k 2"], ...]
+    checks: ConsistencyChecks
+    confidence: float
+    warnings: tuple[str, ...]
+    seconds: Mapping[str, float]
+
+    @property
+    def coverage(self) -> Mapping[str, float]:
+        """For each lead that the page prints, the share of its time span whose ink was found."""
+        fs_hz = self.recording.fs_hz
+        found: dict[str, float] = {}
+        for span in sorted(self.spans, key=lambda span: span.end_s - span.start_s):
+            stretch = self.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
+            found[span.lead] = float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
+        return MappingProxyType(found)
+
+
+def digitize(
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    segmenter: Segmenter | None = None,
+    layout: str = "auto",
+    speed: float | Literal["auto"] = "auto",
+    gain: float | Literal["auto"] = "auto",
+    px_per_mm: float | tuple[float, float] | None = None,
+    fs_hz: float = 500.0,
+) -> Digitization:
+    """Read a page image (RGB, any orientation and resolution) into a 12-lead recording.
+
+    `segmenter` is any callable as in segment.py; None takes the bundled model, or the classical segmenter with a
+    warning where that is not installed. `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` are measured unless
+    given. Raises PageError if this is no ECG page or has no measure, ConfigError or LayoutError for a wrong setting.
+    """
+    if not FS_RANGE_HZ[0] <= fs_hz <= FS_RANGE_HZ[1]:
+        raise ConfigError(f"fs_hz is {fs_hz}; expected {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g} samples a second.")
+    if layout != "auto":
+        load_layout(layout)
+    notes: tuple[str, ...] = ()
+    if segmenter is None:
+        segmenter, notes = _default_segmenter()
+    settings = _Settings(segmenter, layout, speed, gain, px_per_mm, fs_hz)
+    best: Digitization | None = None
+    refusal: PageError | None = None
+    for quarter_turns in (0, 1, 3):
+        try:
+            found = _read_either_way_up(np.ascontiguousarray(np.rot90(image, quarter_turns)), settings)
+        except PageError as error:
+            refusal = refusal or error
+            continue
+        if quarter_turns:
+            found = _turned_by(found, image.shape[:2], quarter_turns)
+        if best is None or found.confidence > best.confidence + 0.1:
+            best = found
+        if best.layout_confidence >= 0.5:
+            break
+    if best is None:
+        assert refusal is not None
+        raise refusal
+    return replace(best, warnings=(*notes, *best.warnings))
+
+
+@dataclass(frozen=True)
+class _Settings:
+    segmenter: Segmenter
+    layout: str
+    speed: float | Literal["auto"]
+    gain: float | Literal["auto"]
+    px_per_mm: float | tuple[float, float] | None
+    fs_hz: float
+
+
+def _default_segmenter() -> tuple[Segmenter, tuple[str, ...]]:
+    try:
+        return load_segmenter("bundled"), ()
+    except ConfigError:
+        return load_segmenter("classical"), ("the bundled model is not installed: read by the classical segmenter",)
+
+
+def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], settings: _Settings) -> Digitization:
+    clock = _Clock()
+    with clock.stage("normalize"):
+        page = normalize(image)
+    refusal: PageError | None = None
+    found: Digitization | None = None
+    try:
+        found = _read_page(page, settings, clock)
+    except PageError as error:
+        if page.upright_confidence > 0.9:
+            raise
+        refusal = error
+    if found is not None and (found.layout_confidence >= 0.5 or page.upright_confidence > 0.9):
+        return found
+    try:
+        other = _read_page(turn_over(page), settings, _Clock(clock.seconds))
+    except PageError as error:
+        if found is None:
+            raise refusal or error from None
+        return found
+    return other if found is None or other.confidence > found.confidence + 0.1 else found
+
+
+def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> Digitization:
+    with clock.stage("calibrate"):
+        calibration = calibrate(page, speed=settings.speed, gain=settings.gain, px_per_mm=settings.px_per_mm)
+    with clock.stage("segment"):
+        probabilities = settings.segmenter(_at_network_scale(page.image, calibration))
+    with clock.stage("suppress"):
+        image, shrink = _at_trace_scale(page.image, calibration)
+        scale = (calibration.px_per_mm_x * shrink[0], calibration.px_per_mm_y * shrink[1])
+        ink = find_ink(image, probabilities)
+    with clock.stage("trace"):
+        rows = trace_rows(ink.trace, *scale)
+        if not rows:
+            raise PageError("No ECG trace was found on this page: no line is 20 mm long.")
+        polylines = tuple(refine_row(row, scale[0]) for row in rows)
+    with clock.stage("assign"):
+        words = read_words(ink.every, probabilities, *scale)
+        span = find_span(rows, find_pulses(image, scale[0]), scale[0])
+        levels = [row.level_px for row in rows]
+        sampled = sample_rows(polylines, levels, words, span, scale, calibration.speed_mm_per_s)
+        assignment = _assign(sampled, settings.layout)
+    with clock.stage("vectorize"):
+        signal = vectorize(polylines, assignment.spans, scale[1], calibration.gain_mm_per_mv, settings.fs_hz)
+        recording = Recording(signal, settings.fs_hz)
+        checks = check_consistency(recording, sampled, assignment.spans)
+    return _result(page, calibration, sampled, polylines, assignment, recording, checks, shrink, clock)
+
+
+def _assign(sampled: PageRows, layout: str) -> Assignment:
+    assignment = assign(sampled, layout)
+    if assignment is not None:
+        return assignment
+    if layout != "auto":
+        raise PageError(
+            f"Layout {layout} has {len(load_layout(layout).rows)} rows, but {len(sampled.level_px)} were found on this "
+            "page; give another layout, or leave it to be measured."
+        )
+    return assign_by_labels(sampled)
+
+
+def _result(
+    page: NormalizedPage,
+    calibration: Calibration,
+    sampled: PageRows,
+    polylines: tuple[Float64[np.ndarray, "k 2"], ...],
+    assignment: Assignment,
+    recording: Recording,
+    checks: ConsistencyChecks,
+    shrink: tuple[float, float],
+    clock: _Clock,
+) -> Digitization:
+    spans = tuple(
+        replace(span, left_px=_grow(span.left_px, shrink[0]), right_px=_grow(span.right_px, shrink[0]))
+        for span in assignment.spans
+    )
+    printed = np.isfinite(sampled.y_mm).mean()
+    warnings = [*page.warnings, *calibration.warnings, *assignment.warnings]
+    confidence = min(calibration.confidence, assignment.confidence)
+    if checks.passed is False:
+        warnings.append(f"the leads contradict each other ({_describe(checks)}): a lead or the layout may be wrong")
+        confidence *= 0.7
+    if printed < 0.9:
+        warnings.append(f"only {printed:.0%} of the rows' length shows a trace")
+        confidence *= printed
+    if confidence < CONFIDENT and not warnings:
+        warnings.append(f"the confidence of this reading is low ({confidence:.2f})")
+    return Digitization(
+        recording=recording,
+        page=page,
+        calibration=calibration,
+        layout=assignment.layout,
+        layout_confidence=assignment.confidence,
+        columns=assignment.columns,
+        spans=spans,
+        polylines=tuple(np.stack([_grow(line[:, k], shrink[k]) for k in (0, 1)], axis=1) for line in polylines),
+        checks=checks,
+        confidence=float(confidence),
+        warnings=tuple(dict.fromkeys(warnings)),
+        seconds=MappingProxyType(dict(clock.seconds)),
+    )
+
+
+def _describe(checks: ConsistencyChecks) -> str:
+    parts = {
+        "I + III - II": checks.einthoven,
+        "aVR + aVL + aVF": checks.goldberger,
+        "rhythm strip's correlation": checks.rhythm_correlation,
+    }
+    return ", ".join(f"{name} {value:.2f}" for name, value in parts.items() if value is not None)
+
+
+def _at_network_scale(image: UInt8[np.ndarray, "h w 3"], calibration: Calibration) -> UInt8[np.ndarray, "h w 3"]:
+    size = (
+        max(8, round(image.shape[1] * NORMALIZED_PX_PER_MM / calibration.px_per_mm_x)),
+        max(8, round(image.shape[0] * NORMALIZED_PX_PER_MM / calibration.px_per_mm_y)),
+    )
+    shrinks = size[0] < image.shape[1] and size[1] < image.shape[0]
+    resized: UInt8[np.ndarray, "h w 3"] = cv2.resize(
+        image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    )
+    return resized
+
+
+def _at_trace_scale(
+    image: UInt8[np.ndarray, "h w 3"], calibration: Calibration
+) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[float, float]]:
+    """Return the image that lines are followed on, and its scale over the page's in x and y."""
+    finest = max(calibration.px_per_mm_x, calibration.px_per_mm_y)
+    if finest <= 1.1 * FINEST_PX_PER_MM:
+        return image, (1.0, 1.0)
+    factor = FINEST_PX_PER_MM / finest
+    height, width = image.shape[:2]
+    size = (round(width * factor), round(height * factor))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), (size[0] / width, size[1] / height)
+
+
+def _grow(place: _Place, shrink: float) -> _Place:
+    """Undo `_at_trace_scale` for a coordinate: corners stay corners, and pixels have their centre at whole numbers."""
+    return (place + 0.5) / shrink - 0.5
+
+
+def _turned_by(found: Digitization, shape: tuple[int, int], quarter_turns: int) -> Digitization:
+    """Let the homography begin at the picture as it was handed in, before its turn."""
+    height, width = shape
+    turn = {
+        1: np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, width - 1.0], [0.0, 0.0, 1.0]]),
+        3: np.array([[0.0, -1.0, height - 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
+    }[quarter_turns]
+    page = replace(
+        found.page,
+        homography=found.page.homography @ turn,
+        rotation_deg=found.page.rotation_deg + (90.0 if quarter_turns == 3 else -90.0),
+    )
+    return replace(found, page=page)
+
+
+class _Clock:
+    """Seconds by stage, added up."""
+
+    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
+        self.seconds = dict(seconds or {})
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun

@@ -1,0 +1,91 @@
+"""Where the recording begins and ends on the paper: rows without their calibration pulses, cut into equal columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from ecg_flare.digitize.pulse import Pulse
+from ecg_flare.digitize.trace import RowTrace
+
+LEAD_OUT_MM: Final = 0.9  # of base line between a pulse and the recording where no gap is left between them
+GAP_SEARCH_MM: Final = 5.0
+LEAST_GAP_MM: Final = 0.8
+SAME_PLACE_MM: Final = 2.5
+PULSE_REACH_MM: Final = 25.0  # from the end of the rows to the pulse
+
+
+@dataclass(frozen=True)
+class PageSpan:
+    """The stretch of x, in pixels, that holds the recording; the same for every row."""
+
+    left_px: float
+    right_px: float
+    pulse: Literal["left", "right", "both", "none"]
+
+
+def find_span(rows: Sequence[RowTrace], pulses: Sequence[Pulse], px_per_mm_x: float) -> PageSpan:
+    """Return where the recording begins and ends: what most rows say, their pulses cut off."""
+    first = np.array([row.first for row in rows], float)
+    last = np.array([row.last for row in rows], float)
+    middle = (np.median(first) + np.median(last)) / 2
+    left_pulses = _beside(pulses, float(np.median(first)), middle, px_per_mm_x)
+    right_pulses = _beside(pulses, float(np.median(last)), middle, px_per_mm_x)
+    at_left, at_right = bool(left_pulses), bool(right_pulses)
+    if at_left:
+        fall = float(np.median([pulse.right_px for pulse in left_pulses]))
+        first = np.array([_begin_after(row.y, fall, px_per_mm_x) for row in rows])
+    if at_right:
+        rise = float(np.median([pulse.left_px for pulse in right_pulses]))
+        width = len(rows[0].y)
+        last = np.array([width - 1 - _begin_after(row.y[::-1], width - 1 - rise, px_per_mm_x) for row in rows])
+    side: Literal["left", "right", "both", "none"] = (
+        "both" if at_left and at_right else "left" if at_left else "right" if at_right else "none"
+    )
+    # a pen leaves ink half its width beyond either end of the line
+    pen = float(np.median([np.nanpercentile(row.bottom - row.top, 25) for row in rows])) / 2
+    return PageSpan(_agreed(first, px_per_mm_x) - 0.5 + pen, _agreed(last, px_per_mm_x) + 0.5 - pen, side)
+
+
+def _beside(pulses: Sequence[Pulse], end: float, middle: float, px_per_mm_x: float) -> list[Pulse]:
+    """Return the pulses that stand at one end of the rows, one below the other."""
+    near = [
+        pulse
+        for pulse in pulses
+        if abs((pulse.left_px + pulse.right_px) / 2 - end) < PULSE_REACH_MM * px_per_mm_x
+        and (pulse.left_px < middle) == (end < middle)
+    ]
+    if not near:
+        return []
+    x = np.array([pulse.left_px for pulse in near])
+    aligned = np.abs(x[:, None] - x[None]) < SAME_PLACE_MM * px_per_mm_x
+    group = aligned[int(aligned.sum(axis=1).argmax())]
+    return [pulse for pulse, member in zip(near, group, strict=True) if member]
+
+
+def _begin_after(y: Float64[np.ndarray, " w"], fall: float, px_per_mm_x: float) -> float:
+    """Return the first column of the recording after a pulse that ends at `fall`."""
+    start = int(np.ceil(fall + 0.3 * px_per_mm_x))
+    inked = np.isfinite(y[start : start + round(GAP_SEARCH_MM * px_per_mm_x)])
+    blank = np.flatnonzero(~inked)
+    if len(blank):
+        # the longest blank stretch near the pulse
+        groups = np.split(blank, np.flatnonzero(np.diff(blank) > 1) + 1)
+        longest = max(groups, key=len)
+        after = start + int(longest[-1]) + 1
+        if len(longest) >= LEAST_GAP_MM * px_per_mm_x and after < len(y):
+            rest = np.flatnonzero(np.isfinite(y[after:]))
+            if len(rest):
+                return float(after + rest[0])
+    return fall + LEAD_OUT_MM * px_per_mm_x
+
+
+def _agreed(places: Float64[np.ndarray, " n"], px_per_mm_x: float) -> float:
+    """Return the middle of the largest group of places that agree."""
+    near = np.abs(places[:, None] - places[None]) < SAME_PLACE_MM * px_per_mm_x
+    best = near[int(near.sum(axis=1).argmax())]
+    return float(np.median(places[best]))

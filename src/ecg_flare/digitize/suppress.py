@@ -1,0 +1,86 @@
+"""What of each pixel is trace ink: the grey values of the full-resolution page, without grid, print and paper.
+
+The segmenter says where the trace is, at 4 px/mm; how dark each pixel of the full page is there says where the middle
+of the stroke runs, to a fraction of a pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from ecg_flare.digitize.segment import Probabilities
+from ecg_flare.page.raster import Label
+
+SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
+PAPER_SCALE: Final = 8  # paper light is smooth: estimated on a page this many times smaller
+
+
+@dataclass(frozen=True, eq=False)
+class Ink:
+    """Share of ink in every pixel, 0 (paper, grid) to 1 (full ink): of the traces, and of all that was drawn."""
+
+    trace: Float32[np.ndarray, "h w"]
+    every: Float32[np.ndarray, "h w"]
+
+
+def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) -> Ink:
+    """Return the ink of a page at the image's own resolution.
+
+    Colours are projected on the direction that tells the trace from paper and grid best (Fisher 1936), so that a red
+    grid under black ink vanishes and a grey one is kept to its own darkness, then cut at what the grid still reaches.
+    """
+    height, width = image.shape[:2]
+    trace = cv2.resize(probabilities[Label.TRACE], (width, height), interpolation=cv2.INTER_LINEAR)
+    other = cv2.resize(probabilities[Label.PRINT], (width, height), interpolation=cv2.INTER_LINEAR)
+    even = _even_light(image)
+    core, paper = _colour_samples(even, trace, other)
+    if len(core) < 20 or len(paper) < 20:
+        return Ink(np.zeros((height, width), np.float32), np.zeros((height, width), np.float32))
+    direction = _fisher_direction(core, paper)
+    origin = np.median(paper, axis=0) @ direction
+    full = np.percentile(core @ direction, 60) - origin
+    floor = min(0.40, max(0.08, float(np.percentile((paper @ direction - origin) / full, 97))))
+    shade = (even @ (direction / full).astype(np.float32)) - np.float32(origin / full)
+    every = np.clip((shade - floor) / (1.0 - floor), 0.0, 1.0).astype(np.float32)
+    inside = np.clip((trace - 0.08) / 0.25, 0.0, 1.0).astype(np.float32)
+    return Ink(every * inside, every)
+
+
+def _even_light(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
+    """Return the page over its own paper colour: 1 where there is paper, whatever the light."""
+    height, width = image.shape[:2]
+    small = cv2.resize(
+        image, (max(1, width // PAPER_SCALE), max(1, height // PAPER_SCALE)), interpolation=cv2.INTER_AREA
+    )
+    size = max(3, min(small.shape[:2]) // 16) | 1
+    paper = cv2.morphologyEx(small, cv2.MORPH_DILATE, np.ones((3, 3), np.uint8))
+    paper = cv2.blur(paper, (size, size))
+    paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
+    even: Float32[np.ndarray, "h w 3"] = image.astype(np.float32) / np.maximum(paper, 16).astype(np.float32)
+    return even
+
+
+def _colour_samples(
+    even: Float32[np.ndarray, "h w 3"], trace: Float32[np.ndarray, "h w"], other: Float32[np.ndarray, "h w"]
+) -> tuple[Float64[np.ndarray, "m 3"], Float64[np.ndarray, "n 3"]]:
+    """Return colours of the strokes' core (the darkest third of where the trace is) and of paper with grid."""
+    inside = even[trace > 0.6]
+    value = inside.max(axis=1)
+    core = inside[value <= np.percentile(value, 30)] if len(value) else inside
+    far = cv2.dilate(((trace > 0.05) | (other > 0.05)).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    paper = even[far]
+    return core[:: max(1, len(core) // SAMPLES)].astype(np.float64), paper[:: max(1, len(paper) // SAMPLES)].astype(
+        np.float64
+    )
+
+
+def _fisher_direction(core: Float64[np.ndarray, "m 3"], paper: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " 3"]:
+    """Return the colour direction of the greatest between-class over within-class spread."""
+    spread = np.cov(core.T) + 4.0 * np.cov(paper.T) + 1e-4 * np.eye(3)
+    direction: Float64[np.ndarray, " 3"] = np.linalg.solve(spread, core.mean(axis=0) - paper.mean(axis=0))
+    return direction

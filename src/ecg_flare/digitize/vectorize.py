@@ -1,0 +1,80 @@
+"""Polylines in pixels become twelve leads in mV at an even rate.
+
+Between the points of a polyline the signal follows PCHIP (Fritsch & Carlson 1980): smooth, and never beyond its points,
+so that no peak is invented. Every lead's zero is its own median: paper knows no zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from ecg_flare.digitize.assign import LeadSpan
+from ecg_flare.ecg.leads import LEADS
+
+LONGEST_BRIDGE_S: Final = 0.10  # a longer hole in the ink stays NaN
+BORDER_S: Final = 0.006  # the step from lead to lead at the border of two columns belongs to neither
+
+
+def vectorize(
+    polylines: Sequence[Float64[np.ndarray, "k 2"]],
+    spans: Sequence[LeadSpan],
+    px_per_mm_y: float,
+    gain_mm_per_mv: float,
+    fs_hz: float,
+) -> Float32[np.ndarray, "12 samples"]:
+    """Return the twelve leads in mV, in the order of LEADS, from time 0 to the end of the last span.
+
+    `polylines` are one a row, (x, y) in pixels with NaN where there is no ink. Of a lead that is printed twice the
+    longer stretch is taken. Samples that were not printed, or whose ink is lost, are NaN.
+    """
+    if not spans:
+        return np.full((len(LEADS), 0), np.nan, np.float32)
+    n_samples = round(max(span.end_s for span in spans) * fs_hz)
+    signal = np.full((len(LEADS), n_samples), np.nan, np.float32)
+    borders = {round(span.left_px, 2) for span in spans}
+    for span in sorted(spans, key=lambda span: span.end_s - span.start_s):
+        inner_left = any(
+            round(other.right_px, 2) == round(span.left_px, 2) and other.row == span.row for other in spans
+        )
+        inner_right = round(span.right_px, 2) in borders and any(
+            round(other.left_px, 2) == round(span.right_px, 2) and other.row == span.row for other in spans
+        )
+        first, values = _read_span(polylines[span.row], span, fs_hz, (inner_left, inner_right))
+        if not np.isfinite(values).any():
+            continue
+        millivolt = -values / (px_per_mm_y * gain_mm_per_mv)
+        millivolt = millivolt - np.nanmedian(millivolt)
+        last = min(n_samples, first + len(values))
+        row = signal[LEADS.index(span.lead)]
+        row[first:last] = (-millivolt if span.inverted else millivolt)[: last - first]
+    return signal
+
+
+def _read_span(
+    polyline: Float64[np.ndarray, "k 2"], span: LeadSpan, fs_hz: float, inner: tuple[bool, bool]
+) -> tuple[int, Float64[np.ndarray, " n"]]:
+    """Return the index of the span's first sample, and y in pixels at each of its samples."""
+    from scipy.interpolate import PchipInterpolator
+
+    seconds_per_px = (span.end_s - span.start_s) / (span.right_px - span.left_px)
+    first, after = int(np.ceil(span.start_s * fs_hz - 1e-6)), int(np.ceil(span.end_s * fs_hz - 1e-6))
+    times = np.arange(first, after) / fs_hz
+    margin = BORDER_S / seconds_per_px
+    left = span.left_px + margin * inner[0]
+    right = span.right_px - margin * inner[1]
+    inside = (polyline[:, 0] >= left) & (polyline[:, 0] <= right) & np.isfinite(polyline[:, 1])
+    points = polyline[inside]
+    if len(points) < 2:
+        return first, np.full(len(times), np.nan)
+    at = span.start_s + (points[:, 0] - span.left_px) * seconds_per_px
+    # up to the border the nearest sample holds; beyond that nothing was printed
+    values = PchipInterpolator(at, points[:, 1])(np.clip(times, at[0], at[-1]))
+    nearest = np.clip(np.searchsorted(at, times), 1, len(at) - 1)
+    lost = (at[nearest] - at[nearest - 1] > LONGEST_BRIDGE_S) & (times > at[0]) & (times < at[-1])
+    reach = 2 * BORDER_S + 1 / fs_hz
+    lost |= (times < at[0] - reach) | (times > at[-1] + reach)
+    return first, np.where(lost, np.nan, values)

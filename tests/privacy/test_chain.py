@@ -174,7 +174,7 @@ def full_disk_after(n_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
         room[0] -= written
         return written
 
-    monkeypatch.setattr("ecg_flare.privacy.durable.os.write", limited)
+    monkeypatch.setattr("ecg_flare.privacy.chain.os.write", limited)
 
 
 @pytest.mark.parametrize("room", [0, 10])
@@ -191,15 +191,18 @@ def test_a_full_disk_leaves_the_file_as_it_was(path: Path, room: int, monkeypatc
 
 
 def test_a_disk_that_fills_before_the_head_keeps_the_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, write: object) -> None:
+        raise StorageError("No space left")
+
     with ChainWriter(path) as chain:
-        line_size = len(path.read_bytes().splitlines(keepends=True)[0]) - len(',"signature":""') - 64
         with monkeypatch.context() as patch:
-            full_disk_after(line_size + 5, patch)
-            with pytest.raises(StorageError, match="line 4 is recorded, but its head is not"):
-                chain.append({"kind": "a"})
+            patch.setattr("ecg_flare.privacy.chain.write_atomically", full)
+            with pytest.raises(StorageError, match=r"line 4 of .* is recorded, but its head is not"):
+                chain.append({"kind": "d"})
         assert len(chain.lines) == 4
     with ChainWriter(path) as chain:
         assert len(chain.lines) == 4
+        assert read_head(path) == chain.head
 
 
 def test_a_writer_that_could_not_cut_back_writes_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from dp_accounting import GaussianDpEvent
 from dp_accounting.rdp import RdpAccountant
 
-from ecg_flare.errors import BudgetError, ConfigError, LedgerError
+from ecg_flare.errors import BudgetError, ConfigError, LedgerError, StorageError
 from ecg_flare.privacy.accountant import ORDERS, epsilon_rdp, noise_multiplier_for
 from ecg_flare.privacy.chain import ChainWriter, read_chain
 from ecg_flare.privacy.cohort import Cohort, Mechanism
@@ -101,6 +101,20 @@ def test_a_torn_charge_is_cut_off_and_told(path: Path) -> None:
     assert [entry["kind"] for entry in entries[-2:]] == ["recovery", "charge"]
     assert entries[-2]["torn_bytes"] == 22
     assert len(verify(path).rounds) == 4
+
+
+def test_a_charge_whose_head_could_not_be_written_still_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, write: object) -> None:
+        raise StorageError("No space left")
+
+    with Ledger(path, COHORT) as ledger:
+        with monkeypatch.context() as patch:
+            patch.setattr("ecg_flare.privacy.chain.write_atomically", full)
+            with pytest.raises(StorageError, match=r"line 8 .* is recorded, but its head is not"):
+                ledger.charge(mechanism(3))
+        assert ledger.spent().epsilon_rdp == epsilon_rdp([GaussianEvent(5.0, count=4)], 1e-5)
+        ledger.charge(mechanism(3))
+    assert len(verify(path).rounds) == 5
 
 
 CHILD = """

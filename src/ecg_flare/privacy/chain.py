@@ -20,14 +20,14 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ecg_flare.errors import LedgerError, StorageError
-from ecg_flare.privacy.durable import replace_durably, storage_errors, sync_folder, write_all
+from ecg_flare.storage import sync_folder, write_atomically
 
 Entry = Mapping[str, Any]
 Signer = Callable[[bytes], bytes]
@@ -145,11 +145,11 @@ class ChainWriter:
         self.lines = list(chain.lines)
         self.torn = chain.torn
         self._size = os.fstat(self._fd).st_size - len(chain.torn)
-        with storage_errors(self.path):
-            if chain.torn:
+        if chain.torn:
+            with _storage_errors(self.path):
                 self._cut_back()
-            if chain.lines:
-                self._write_head()
+        if chain.lines:
+            self._write_head()
 
     @property
     def head(self) -> Head:
@@ -167,7 +167,7 @@ class ChainWriter:
             raise StorageError(f"{self.path} has bytes after line {number - 1} that were not recorded: open it again")
         text = _compose(number, entry, self.head.digest, self._signer)
         try:
-            write_all(self._fd, text + b"\n")
+            _write_all(self._fd, text + b"\n")
             os.fsync(self._fd)
         except OSError as error:
             with contextlib.suppress(OSError):  # an incomplete line is cut off when the file is opened next
@@ -178,8 +178,10 @@ class ChainWriter:
         line = Line(number, entry, _sha256(text))
         self.lines.append(line)
         self._size += len(text) + 1
-        with storage_errors(self.path, f"line {number} is recorded, but its head is not"):
+        try:
             self._write_head()
+        except StorageError as error:
+            raise StorageError(f"line {number} of {self.path} is recorded, but its head is not. {error}") from error
         return line
 
     def close(self) -> None:
@@ -202,11 +204,12 @@ class ChainWriter:
 
     def _write_head(self) -> None:
         head = self.head
-        replace_durably(_head_path(self.path), _canonical({"digest": head.digest, "lines": head.lines}) + b"\n")
+        text = _canonical({"digest": head.digest, "lines": head.lines}) + b"\n"
+        write_atomically(_head_path(self.path), lambda file: file.write(text))
 
 
 def _open_locked(path: Path) -> int:
-    with storage_errors(path):
+    with _storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         sync_folder(path.parent)
@@ -266,3 +269,16 @@ def _sha256(data: bytes) -> str:
 
 def _head_path(path: Path) -> Path:
     return path.with_name(path.name + ".head")
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+@contextlib.contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error}): check the disk and its permissions") from error

@@ -122,9 +122,8 @@ class Ledger:
         """
         check_belongs(mechanism, self.cohort)
         after = self.check_budget(mechanism.event)
-        line = self._append("charge", {**asdict(mechanism), "spent": asdict(after)})
-        charged = Round(line.number, mechanism, after)
-        self._rounds[line.number] = charged
+        charged = Round(self.head.lines + 1, mechanism, after)
+        self._record(charged, "charge", {**asdict(mechanism), "spent": asdict(after)})
         return charged
 
     def release(self, charged: Round, *, model_sha256: str, noised_sum_sha256: str | None = None) -> None:
@@ -134,8 +133,7 @@ class Ledger:
         """
         fields = {"charge": charged.line, "model_sha256": model_sha256, "noised_sum_sha256": noised_sum_sha256}
         released = _released(self._rounds, fields)
-        self._append("release", fields)
-        self._rounds[charged.line] = released
+        self._record(released, "release", fields)
 
     def close(self) -> None:
         """Give the lock back."""
@@ -152,9 +150,17 @@ class Ledger:
     def _events(self) -> list[GaussianEvent]:
         return [charged.mechanism.event for charged in self._rounds.values()]
 
-    def _append(self, kind: str, fields: Mapping[str, Any]) -> Line:
+    def _record(self, entered: Round, kind: str, fields: Mapping[str, Any]) -> None:
+        lines_before = self.head.lines
+        try:
+            self._append(kind, fields)
+        finally:
+            if self.head.lines > lines_before:  # also where only the head of the chain could not be written
+                self._rounds[entered.line] = entered
+
+    def _append(self, kind: str, fields: Mapping[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return self._chain.append({**fields, "kind": kind, "time": now})
+        self._chain.append({**fields, "kind": kind, "time": now})
 
 
 def verify(path: Path, *, verifier: Verifier | None = None, expected_head: Head | None = None) -> LedgerReport:

@@ -192,7 +192,7 @@ def test_text_follows_the_rng_and_nothing_else_does(waves: Recording) -> None:
         assert np.array_equal(a.polyline, b.polyline)
 
 
-@pytest.mark.parametrize("font", ["sans", "serif", "mono"])
+@pytest.mark.parametrize("font", ["sans", "serif", "serif-bold", "mono"])
 def test_every_typeface_prints(waves: Recording, font: str) -> None:
     page = render(waves, PageStyle(dpi=100.0, text=PrintStyle(font=font)))  # type: ignore[arg-type]
     assert len(page.truth.print_boxes) >= 13 + 3 + 4 + 2 + 4

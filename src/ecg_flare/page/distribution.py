@@ -7,24 +7,26 @@
 [250, {uniform: [0, 9]}]    a tuple, each part drawn by itself
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ecg_flare.errors import LayoutError
 
 
-class Distribution(Protocol):
+class Distribution(ABC):
     """Something to draw a value from."""
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator) -> Any:
         """Draw one value."""
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(Distribution):
     """Always the same value."""
 
     value: Any
@@ -35,7 +37,7 @@ class Fixed:
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Distribution):
     """Evenly from `low` to `high`."""
 
     low: float
@@ -47,7 +49,7 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Distribution):
     """One of `values`, each with its probability."""
 
     values: tuple[Any, ...]
@@ -59,7 +61,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Each:
+class Each(Distribution):
     """A tuple, each part of which is drawn by itself."""
 
     parts: tuple[Distribution, ...]

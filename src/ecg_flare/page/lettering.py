@@ -1,6 +1,7 @@
-"""Print on a page: text in three typefaces, and where it stands.
+"""Print on a page: text in four typefaces, and where it stands.
 
-`sans` is the typeface that comes with Pillow; `serif` (STIX, like Times) and `mono` (DejaVu) come with matplotlib.
+`sans` is the typeface that comes with Pillow; `serif` and `serif-bold` (STIX, like Times) and `mono`
+(DejaVu) come with matplotlib.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,11 @@ from PIL import Image, ImageDraw, ImageFont
 from ecg_flare.errors import StorageError
 from ecg_flare.page.style import FontName
 
-_FILES: Final[dict[FontName, str]] = {"serif": "STIXGeneral.ttf", "mono": "DejaVuSansMono.ttf"}
+_FILES: Final[dict[FontName, str]] = {
+    "serif": "STIXGeneral.ttf",
+    "serif-bold": "STIXGeneralBol.ttf",
+    "mono": "DejaVuSansMono.ttf",
+}
 
 
 @dataclass(frozen=True)

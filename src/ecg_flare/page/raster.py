@@ -84,7 +84,7 @@ def resize_page(page: "Page", shape: tuple[int, int]) -> "Page":
 
 
 def _stroke(
-    mask: UInt8[np.ndarray, "h w"], polylines: Sequence[Float64[np.ndarray, "points 2"]], half_px: float, label: Label
+    mask: UInt8[np.ndarray, "h w"], polylines: Sequence[Float64[np.ndarray, "_ 2"]], half_px: float, label: Label
 ) -> None:
     # Strip by strip: the traces of a row touch a part of the page only.
     for polyline in polylines:

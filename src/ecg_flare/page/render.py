@@ -133,9 +133,7 @@ def _print(
     _lay(image, coverage, style)
 
 
-def _ink(
-    image: UInt8[np.ndarray, "h w 3"], polylines: Sequence[Float64[np.ndarray, "points 2"]], style: PageStyle
-) -> None:
+def _ink(image: UInt8[np.ndarray, "h w 3"], polylines: Sequence[Float64[np.ndarray, "_ 2"]], style: PageStyle) -> None:
     px_per_mm = float(np.sqrt(np.prod(style.px_per_mm)))
     width_px = style.ink.width_mm * px_per_mm
     distance = distance_to_strokes(polylines, image.shape[:2], stroke_reach(width_px))

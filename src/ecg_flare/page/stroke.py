@@ -15,7 +15,7 @@ _PAIRS_AT_ONCE: Final = 1 << 20
 
 
 def distance_to_strokes(
-    polylines: Sequence[Float64[np.ndarray, "points 2"]], shape: tuple[int, int], reach_px: float
+    polylines: Sequence[Float64[np.ndarray, "_ 2"]], shape: tuple[int, int], reach_px: float
 ) -> Float32[np.ndarray, "h w"]:
     """Distance in pixels from each pixel's centre to the nearest polyline.
 
@@ -57,7 +57,7 @@ def _triangle_integral(distance: Float32[np.ndarray, "h w"]) -> Float32[np.ndarr
 
 
 def _segments(
-    polylines: Sequence[Float64[np.ndarray, "points 2"]],
+    polylines: Sequence[Float64[np.ndarray, "_ 2"]],
 ) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, "n 2"]]:
     simple = [_simplified(polyline) for polyline in polylines if len(polyline) >= 2]
     if not simple:

@@ -12,10 +12,10 @@ Colour = tuple[float, float, float]
 
 PaperName = Literal["a4", "letter", "a4-portrait", "letter-portrait", "chart"]
 GridKind = Literal["fine+coarse", "coarse", "dotted", "none"]
-GridColour = Literal["red", "pink", "orange", "blue", "green", "grey", "brown"]
+GridColour = Literal["red", "pink", "orange", "blue", "green", "grey", "brown", "black"]
 PulseSide = Literal["left", "right", "none"]
 Columns = Literal["consecutive", "simultaneous"]
-FontName = Literal["sans", "serif", "mono"]
+FontName = Literal["sans", "serif", "serif-bold", "mono"]
 LabelPlace = Literal["above", "below", "beside"]
 Separator = Literal["none", "ticks", "dashes", "line"]
 
@@ -36,6 +36,7 @@ GRID_RGB: Final[dict[GridColour, tuple[Colour, Colour]]] = {
     "green": ((100, 178, 130), (180, 220, 194)),
     "grey": ((120, 120, 120), (188, 188, 188)),
     "brown": ((172, 128, 112), (212, 186, 174)),
+    "black": ((64, 60, 60), (150, 146, 144)),
 }
 """Colours of the coarse (5 mm) and the fine (1 mm) lines."""
 

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 
 from ecg_flare.errors import PageError
 
-Points = Float64[np.ndarray, "points 2"]
+Points = Float64[np.ndarray, "_ 2"]
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 """A 3 x 3 matrix, in rows."""
 

@@ -19,7 +19,7 @@ class Photocopy(Degradation):
     """
 
     contrast: float = between(1.0, 2.2)
-    midpoint: float = between(150, 205)
+    midpoint: float = between(150, 225)
     paper_grey: float = between(215, 250)
     toner_grey: float = between(15, 70)
     specks_per_cm2: float = between(0, 4)

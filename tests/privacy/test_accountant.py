@@ -1,5 +1,6 @@
 """Epsilon against dp-accounting, opacus and closed forms."""
 
+import doctest
 import math
 import warnings
 
@@ -9,6 +10,7 @@ from dp_accounting.pld import PLDAccountant
 from dp_accounting.rdp import RdpAccountant
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.privacy import accountant
 from ecg_flare.privacy.accountant import ORDERS, epsilon_prv, epsilon_rdp, noise_multiplier_for, spent
 from ecg_flare.privacy.events import GaussianEvent, merge
 
@@ -172,3 +174,9 @@ def test_impossible_deltas_are_named(delta: float) -> None:
 def test_impossible_budgets_are_named(epsilon: float) -> None:
     with pytest.raises(ConfigError, match=f"epsilon (is )?{epsilon}"):
         noise_multiplier_for(epsilon, DELTA, rounds=10)
+
+
+def test_examples_in_the_documentation() -> None:
+    results = doctest.testmod(accountant)
+    assert results.attempted >= 2
+    assert results.failed == 0

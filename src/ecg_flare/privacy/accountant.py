@@ -102,7 +102,7 @@ def noise_multiplier_for(epsilon: float, delta: float, *, sampling_rate: float =
     """Smallest noise multiplier, to one part in 10,000, whose guarantee after `rounds` releases is within `epsilon`.
 
     >>> round(noise_multiplier_for(4.0, 1e-5, rounds=100), 1)
-    11.7
+    11.6
 
     Raises ConfigError for an epsilon that is not positive, or that no noise reaches.
     """

@@ -22,17 +22,22 @@ from jaxtyping import Complex64, Float32, Float64
 _UPSAMPLE = 8  # lags are read to an eighth of a pixel before the parabola
 _TILE_PERIODS = 10
 _MIN_MM_PX, _MAX_MM_PX = 1.8, 60.0
-_LEAST_CORRELATION = 0.12
+_LEAST_CORRELATION = 0.03
+_LINE_PERIODS = 1.5  # what is narrower than this, in periods, is a line; the rest is shade, ink or table
 _PAGE_MM = (110.0, 330.0)  # the usual length of a page's longer side
 _PAGE_SPREAD = 0.3  # how unusual others are: standard deviation of the logarithm beyond those
 
 
 @dataclass(frozen=True, eq=False)
 class Correlation:
-    """Autocorrelation of the grid along one axis; lags in pixels."""
+    """Autocorrelation of the grid's lines along one axis; lags in pixels.
+
+    `period_px` is the strongest period of the grid, from the lattice's spectrum.
+    """
 
     values: Float64[np.ndarray, " n"]
     length_px: int
+    period_px: float
 
     def at(self, lag_px: float) -> float:
         """Correlation at a lag; NaN beyond the longest one measured."""
@@ -79,21 +84,25 @@ class Pitch:
     score: float
 
 
-def correlate(signal: Float32[np.ndarray, "h w"], around_px: float) -> Correlation:
+def correlate(signal: Float32[np.ndarray, "h w"], period_px: float) -> Correlation:
     """Autocorrelation along x of the grid's darkness, averaged over bands of rows.
 
     Bands, not the whole height, since curved paper moves the lines sideways from top to bottom.
 
     Args:
         signal: darkness of the grid (lattice.grid_signal); transpose it to measure along y.
-        around_px: a period of the grid, which sets the bands' height and the slow changes that are taken away.
+        period_px: strongest period of the grid; it sets the bands' height, and how narrow a line is.
     """
     height, width = signal.shape
-    count = max(1, height // int(max(24, 6 * around_px)))
+    count = max(1, height // int(max(24, 6 * period_px)))
     rows = height // count
     bands = signal[: count * rows].reshape(count, rows, width).mean(axis=1)
-    span = min(int(16 * around_px) | 1, width // 2 * 2 - 1)
-    bands = bands - cv2.blur(bands, (span, 1), borderType=cv2.BORDER_REFLECT)
+    # A top hat keeps what is narrow and dark: subtracting a mean instead would leave troughs beside strong lines,
+    # and with them correlations that are not the grid's.
+    narrow = np.ones((1, max(3, round(_LINE_PERIODS * period_px))), np.uint8)
+    bands = cv2.morphologyEx(np.ascontiguousarray(bands), cv2.MORPH_TOPHAT, narrow)
+    bands = np.minimum(bands, np.quantile(bands, 0.985, axis=1, keepdims=True))
+    bands = bands - bands.mean(axis=1, keepdims=True)
     deviation = np.sqrt((bands**2).mean(axis=1, keepdims=True))
     bands = bands / np.maximum(deviation, 1e-6)
     points = 2 << (width - 1).bit_length()
@@ -103,7 +112,7 @@ def correlate(signal: Float32[np.ndarray, "h w"], around_px: float) -> Correlati
     count_lags = int(0.7 * width * _UPSAMPLE)
     values = np.fft.irfft(padded)[:count_lags] * _UPSAMPLE
     values /= width - np.arange(count_lags) / _UPSAMPLE  # fewer samples overlap at longer lags
-    return Correlation(values / max(float(values[0]), 1e-12), width)
+    return Correlation(values / max(float(values[0]), 1e-12), width, period_px)
 
 
 def readings(correlation: Correlation, page_px: float) -> list[Pitch]:
@@ -148,13 +157,22 @@ def _judge(correlation: Correlation, pitch: float, page_px: float, highest: floa
     # repetition between its lines (2 or 3 mm taken for 1 does).
     score = 6.0 * min(1.0, squares / max(highest, 1e-6))
     score -= 4.0 * max(0.0, _off_lattice(correlation, pitch) - max(0.0, between)) / squares
-    score += 3.5 * _ramp(fine, 0.03, 0.12) * _ramp(hierarchy, 0.02, 0.12)
+    score += 3.5 * _ramp(fine / highest, 0.03, 0.12) * _ramp(hierarchy / highest, 0.02, 0.12)
+    score += _harmonic_log_odds(5 * pitch / correlation.period_px)
     score += size_log_odds(page_px / pitch)
     return Pitch(pitch, squares=squares, fine=fine, hierarchy=hierarchy, reach=reach, score=score)
 
 
 def _ramp(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def _harmonic_log_odds(harmonic: float) -> float:
+    """Log-odds that the grid's strongest component is this harmonic of the 5 mm lines; 5 is that of the 1 mm lines."""
+    nearest = round(harmonic)
+    if nearest < 1 or abs(harmonic / nearest - 1.0) > 0.02 or nearest > 10:
+        return -4.0
+    return 0.0 if nearest <= 5 else -1.5
 
 
 def _off_lattice(correlation: Correlation, pitch: float) -> float:

@@ -23,7 +23,7 @@ _SURE = 8.0  # log-odds of the best reading over the next at which the pulses ar
 _PULSE_LOG_ODDS = 3.0
 _TRACKED = 0.5  # a repetition followed over half the page is exact; on curved paper phases are better
 _HEIGHT_TOLERANCE = 0.08
-_LEAST_SQUARES = 0.18
+_LEAST_SQUARES = 0.06
 _LENGTHS_MM = (270.0, 180.0, 120.0)  # lengths of a page at which pulses are sought when there is no grid
 
 

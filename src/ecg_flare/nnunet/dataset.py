@@ -142,6 +142,7 @@ def prepare(
     settings = {
         "format": _FORMAT,
         "code": _code_digest(),
+        "kind": f"{type(source).__module__}.{type(source).__qualname__}",
         "source": source.describe(site),
         "site": site,
         "plan": plan.hash,

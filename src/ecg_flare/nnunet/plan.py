@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
@@ -296,15 +296,3 @@ def _slices(module: nn.Module, vector: Float32[np.ndarray, " d"]) -> Iterator[tu
         stop = start + parameter.numel()
         yield parameter, np.array(vector[start:stop], np.float32).reshape(tuple(parameter.shape))
         start = stop
-
-
-def split_vector(layout: Sequence[tuple[str, tuple[int, ...]]], vector: Float32[np.ndarray, " d"]) -> dict[str, Any]:
-    """A flat vector as named arrays, following a layout.
-
-    Raises UpdateError for another length.
-    """
-    sizes = [int(np.prod(shape)) for _, shape in layout]
-    if vector.shape != (sum(sizes),):
-        raise UpdateError(f"a model vector has shape {vector.shape}, this layout needs ({sum(sizes)},)")
-    parts = np.split(vector, np.cumsum(sizes)[:-1])
-    return {name: part.reshape(shape) for (name, shape), part in zip(layout, parts, strict=True)}

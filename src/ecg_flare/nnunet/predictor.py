@@ -86,11 +86,14 @@ class Segmenter:
 
 
 def page_logits(module: nn.Module, image: UInt8[np.ndarray, "h w 3"], multiple: int) -> torch.Tensor:
-    """Logits (classes, h', w') of a page, padded at the bottom and right with its own edge to the next multiple."""
+    """Logits (classes, h', w') of a page, padded at the bottom and right with its own edge to the next multiple.
+
+    At least two multiples high: an instance norm at the deepest stage needs more than one pixel.
+    """
     import torch
 
     height, width = image.shape[:2]
-    padding = ((0, -height % multiple), (0, -width % multiple), (0, 0))
+    padding = ((0, max(-height % multiple, 2 * multiple - height)), (0, -width % multiple), (0, 0))
     pixels = np.pad(image, padding, mode="edge").transpose(2, 0, 1)
     device = next(module.parameters()).device
     batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)[None].float().div_(255)

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,8 +145,17 @@ class LocalTrainer:
             self._batches, _ = self._trainer.get_dataloaders()
         _disable_blur_benchmark(self._batches)
 
-    def train(self, model: Float32[np.ndarray, " d"], options: TrainOptions) -> TrainResult:
-        """Train one round from the global model; raises UpdateError where the result is not finite."""
+    def train(
+        self,
+        model: Float32[np.ndarray, " d"],
+        options: TrainOptions,
+        *,
+        on_step: Callable[[int, float], None] = lambda step, loss: None,
+    ) -> TrainResult:
+        """Train one round from the global model.
+
+        `on_step` hears of each step (counted from 0) and its loss. Raises UpdateError where the result is not finite.
+        """
         started = time.monotonic()
         trainer = self._trainer
         unflatten_into(trainer.network, model)
@@ -160,6 +169,7 @@ class LocalTrainer:
             for step in range(options.steps):
                 trainer.optimizer.param_groups[0]["lr"] = options.learning_rate_at(step)
                 losses.append(float(trainer.train_step(next(self._batches))["loss"]))
+                on_step(step, losses[-1])
         update = flatten(trainer.network) - np.asarray(model, np.float32)
         if not np.isfinite(update).all():
             raise UpdateError(

@@ -1,0 +1,114 @@
+"""Train a network on public rendered pages: the start of a federation, or the model that reads pages.
+
+Rendered pages belong to nobody, so this costs no privacy. On one CPU thread the result is a function of
+(plan, source, steps, learning rate, seed) bit by bit, given the same versions of torch and of this package.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float32
+
+from ecg_flare.nnunet.case import PageSource
+from ecg_flare.nnunet.dataset import prepare
+from ecg_flare.nnunet.plan import Plan, initial_vector
+from ecg_flare.page.raster import Label
+
+_HISTORY_POINTS: Final = 50
+_LOG_INTERVAL_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """Mean training loss of the steps up to and with `step` since the point before."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """A pretrained model, its training loss over time, and its trace Dice on the patients left out of training."""
+
+    vector: Float32[np.ndarray, " d"]
+    history: tuple[HistoryPoint, ...]
+    validation_dice: float
+
+
+def pretrain(
+    plan: Plan,
+    source: PageSource,
+    *,
+    site: str,
+    steps: int,
+    cache: Path,
+    learning_rate: float = 0.01,
+    seed: int = 0,
+    threads: int = 1,
+    device: str = "cpu",
+    start: Float32[np.ndarray, " d"] | None = None,
+    log: Callable[[str], None] = print,
+) -> Pretrained:
+    """Train from nnU-Net's initialization (or from `start`) on one source's pages of `site`.
+
+    Shows a bar on a terminal and log lines otherwise.
+
+    Raises:
+        SiteDataError: the source has no pages, or of one patient only.
+        ConfigError: an impossible setting.
+        StorageError: the cache cannot be written.
+    """
+    from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+
+    options = TrainOptions(steps=steps, learning_rate=learning_rate, seed=seed)
+    dataset = prepare(source, site, plan, cache, log=log)
+    model = initial_vector(plan, seed) if start is None else start
+    trainer = LocalTrainer(plan, dataset, threads=threads, device=device)
+    progress = _Progress(steps, log)
+    result = trainer.train(model, options, on_step=progress.step)
+    trained = model + result.update
+    dice = trainer.validate(trained).dice(int(Label.TRACE))
+    trainer.close()
+    log(f"{steps} steps in {result.seconds:.0f} s; Dice {dice:.3f} on patients left out")
+    return Pretrained(trained, tuple(progress.history), dice)
+
+
+class _Progress:
+    def __init__(self, steps: int, log: Callable[[str], None]) -> None:
+        self.history: list[HistoryPoint] = []
+        self._steps = steps
+        self._log = log
+        self._losses: list[float] = []
+        self._logged = time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=steps, desc="training", unit="step")
+
+    def step(self, step: int, loss: float) -> None:
+        self._losses.append(loss)
+        last = step + 1 == self._steps
+        if last or len(self._losses) >= max(1, self._steps // _HISTORY_POINTS):
+            self.history.append(HistoryPoint(step + 1, float(np.mean(self._losses))))
+            self._losses = []
+            self._report(last=last)
+        if self._bar is not None:
+            self._bar.update()
+
+    def _report(self, *, last: bool) -> None:
+        point = self.history[-1]
+        if self._bar is not None:
+            self._bar.set_postfix(loss=f"{point.loss:.3f}")
+            if last:
+                self._bar.close()
+        elif last or time.monotonic() - self._logged > _LOG_INTERVAL_S:
+            self._logged = time.monotonic()
+            self._log(f"step {point.step} of {self._steps}: loss {point.loss:.3f}")

@@ -1,0 +1,126 @@
+"""Probabilities of a page: whole-page passes against nnU-Net's own sliding window, bands against the whole."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+import torch
+from nnunet_scribbles import scribbled_page
+
+from ecg_flare.errors import ConfigError, PageError
+from ecg_flare.nnunet import predictor as predictor_module
+from ecg_flare.nnunet.dataset import PreparedDataset
+from ecg_flare.nnunet.environment import nnunet_environment
+from ecg_flare.nnunet.export import bundled_names
+from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, unflatten_into
+from ecg_flare.nnunet.predictor import Segmenter, _bands
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+
+
+@pytest.fixture(scope="module")
+def vector(tiny: Plan, prepared: PreparedDataset, start: np.ndarray) -> np.ndarray:
+    return start + LocalTrainer(tiny, prepared).train(start, TrainOptions(steps=60)).update
+
+
+@pytest.fixture(scope="module")
+def segmenter(tiny: Plan, vector: np.ndarray) -> Segmenter:
+    return Segmenter(tiny, vector)
+
+
+@pytest.fixture(scope="module")
+def page() -> tuple[np.ndarray, np.ndarray]:
+    return scribbled_page(np.random.default_rng(99), 317, 601)
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * np.sum(a & b) / (np.sum(a) + np.sum(b))
+
+
+def test_probabilities_are_those_of_the_page(segmenter: Segmenter, page: tuple[np.ndarray, np.ndarray]) -> None:
+    image, mask = page
+    probabilities = segmenter(image)
+    assert probabilities.shape == (4, 317, 601)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+    assert dice(probabilities.argmax(0) == 1, mask == 1) > 0.7
+
+
+def test_a_page_passes_as_nnunets_sliding_window_has_it(
+    segmenter: Segmenter, tiny: Plan, vector: np.ndarray, page: tuple[np.ndarray, np.ndarray]
+) -> None:
+    with nnunet_environment():
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+    module = network(tiny).eval()
+    unflatten_into(module, vector)
+    manager = PlansManager(tiny.nnunet_plans())
+    with contextlib.redirect_stdout(io.StringIO()):
+        sliding = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False)
+        sliding.manual_initialization(
+            module, manager, manager.get_configuration(CONFIGURATION), None, tiny.nnunet_dataset_json(), "", None
+        )
+        logits = sliding.predict_sliding_window_return_logits(
+            torch.from_numpy(page[0].transpose(2, 0, 1)[:, None].astype(np.float32) / 255)
+        )
+    theirs, ours = logits.argmax(0)[0].numpy(), segmenter(page[0]).argmax(0)
+    assert np.mean(theirs == ours) > 0.97
+    assert dice(theirs == 1, ours == 1) > 0.9
+
+
+def test_a_large_page_runs_in_bands(
+    segmenter: Segmenter, page: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = segmenter(page[0])
+    sizes: list[int] = []
+    run = Segmenter._probabilities
+
+    def counted(self: Segmenter, image: np.ndarray) -> np.ndarray:
+        sizes.append(image.shape[0] * image.shape[1])
+        return run(self, image)
+
+    monkeypatch.setattr(predictor_module, "MAX_WHOLE_PAGE_PX", 140_000)
+    monkeypatch.setattr(Segmenter, "_probabilities", counted)
+    banded = segmenter(page[0])
+    assert len(sizes) > 1
+    assert max(sizes) <= 140_000
+    assert np.mean(banded.argmax(0) == whole.argmax(0)) > 0.97
+
+
+@pytest.mark.parametrize(("height", "rows", "multiple"), [(1, 9, 8), (1000, 300, 8), (1000, 10, 64), (640, 641, 8)])
+def test_bands_cover_each_row_once(height: int, rows: int, multiple: int) -> None:
+    page = np.arange(height)
+    result = np.full(height, -1)
+    for band, inner, target in _bands(height, rows, multiple):
+        assert (result[target] == -1).all()
+        result[target] = page[band][inner]
+    np.testing.assert_array_equal(result, page)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((0, 9, 3), np.uint8)]
+)
+def test_what_is_no_page_is_refused(segmenter: Segmenter, image: np.ndarray) -> None:
+    with pytest.raises(PageError, match="RGB uint8"):
+        segmenter(image)
+
+
+def test_a_page_of_any_size_passes(segmenter: Segmenter) -> None:
+    for shape in ((1, 1, 3), (7, 300, 3), (16, 8, 3)):
+        assert segmenter(np.full(shape, 255, np.uint8)).shape == (4, *shape[:2])
+
+
+def test_the_bundled_models_read_a_page() -> None:
+    from ecg_flare.nnunet.evaluate import evaluate_pages
+    from ecg_flare.nnunet.sources import SyntheticPages
+
+    assert {"start", "segmenter"} <= set(bundled_names())
+    pages = list(SyntheticPages({"x": "university"}, pages_per_site=2, pages_per_patient=1, seed=5).cases("x"))
+    start, reader = (evaluate_pages(Segmenter.bundled(name), pages).mean_dice for name in ("start", "segmenter"))
+    assert 0.4 < start < reader
+    assert reader > 0.8
+
+
+def test_an_unknown_bundled_model_names_the_known() -> None:
+    with pytest.raises(ConfigError, match=r"'best'.*start"):
+        Segmenter.bundled("best")

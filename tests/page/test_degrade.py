@@ -126,6 +126,16 @@ def test_a_full_crop_spares_the_traces(page: Page) -> None:
     assert np.abs(ink_offset(cut)).max() < 0.06
 
 
+def test_what_was_cut_off_is_not_labelled_on_the_table(waves: Recording) -> None:
+    page = render_page(waves, PageStyle(dpi=75.0), np.random.default_rng(0))
+    bare_table = Perspective(0.1, 0.1, 3.0, 0.1, 0.0, 0.0)
+    cut = apply(apply(page, Crop(1.0, 1.0, 1.0, 1.0)), bare_table)
+    table = (cut.image == 0).all(axis=2)
+    assert table.mean() > 0.1
+    assert not cut.mask[table].any()
+    assert set(np.unique(cut.mask).tolist()) == {0, 1, 2, 3}
+
+
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - set(GEOMETRY)))
 def test_the_rest_changes_the_image_alone(small: Page, kind: str) -> None:
     before = small.image.copy()

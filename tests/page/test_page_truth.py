@@ -40,7 +40,18 @@ def test_a_rendered_page_survives_json_bit_for_bit(waves: Recording) -> None:
 def test_any_number_survives_json(polyline: np.ndarray, scale: float, start_s: float) -> None:
     trace = LeadTrace("V3", 2, polyline, start_s, start_s + 1, True)
     truth = PageTruth(
-        10, 20, scale, scale, "3x4", 25.0, 10.0, (trace,), (polyline,), (), to_matrix(np.diag([scale, scale, 1]))
+        10,
+        20,
+        scale,
+        scale,
+        "3x4",
+        25.0,
+        10.0,
+        (trace,),
+        (polyline,),
+        (),
+        polyline,
+        to_matrix(np.diag([scale, scale, 1])),
     )
     assert equal(PageTruth.from_json(truth.to_json()), truth)
 

@@ -8,13 +8,14 @@ from ecg_flare.errors import PageError
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label, rasterize, resample_page
 from ecg_flare.page.render import Page, render_page
 from ecg_flare.page.style import InkStyle, PageStyle
-from ecg_flare.page.truth import LeadTrace, PageTruth
+from ecg_flare.page.truth import LeadTrace, PageTruth, outline
 
 
 def truth_of(polyline: np.ndarray, px_per_mm: float = 4.0, **more: tuple[np.ndarray, ...]) -> PageTruth:
     trace = LeadTrace("I", 0, polyline, 0.0, 1.0, False)
     return PageTruth(
         60, 200, px_per_mm, px_per_mm, "3x4", 25.0, 10.0, (trace,), more.get("pulses", ()), more.get("boxes", ()),
+        outline((60, 200)),
         ((px_per_mm, 0, -0.5), (0, px_per_mm, -0.5), (0, 0, 1)),
     )  # fmt: skip
 

@@ -43,18 +43,19 @@ def rasterize(truth: PageTruth) -> UInt8[np.ndarray, "h w"]:
     """Draw the label mask of a page at the resolution of its truth.
 
     A pixel belongs to a trace if its centre lies within half the trace width, TRACE_WIDTH_PX / NORMALIZED_PX_PER_MM
-    times the mean px_per_mm, of the polyline; never less than one pixel wide.
+    times the mean px_per_mm, of the polyline; never less than one pixel wide. Outside the paper all is background.
     """
     shape = (truth.height_px, truth.width_px)
     px_per_mm = math.sqrt(truth.px_per_mm_x * truth.px_per_mm_y)
     half_px = max(TRACE_WIDTH_PX * px_per_mm / NORMALIZED_PX_PER_MM, 1.0) / 2
     mask = np.zeros(shape, dtype=np.uint8)
     for box in truth.print_boxes:
-        corners = np.rint(box * 2**_BOX_SHIFT).astype(np.int32)
-        cv2.fillPoly(mask, [corners], int(Label.PRINT), cv2.LINE_8, _BOX_SHIFT)
+        _fill(mask, box, Label.PRINT)
     _stroke(mask, truth.pulses, half_px, Label.PULSE)
     _stroke(mask, [trace.polyline for trace in truth.traces], half_px, Label.TRACE)
-    return mask
+    seen = np.zeros(shape, dtype=np.uint8)
+    _fill(seen, truth.paper, 1)
+    return mask * seen
 
 
 def resample_page(page: "Page", px_per_mm: float = NORMALIZED_PX_PER_MM) -> "Page":
@@ -81,6 +82,11 @@ def resize_page(page: "Page", shape: tuple[int, int]) -> "Page":
     # Corners of the image stay corners, and centres of pixels have whole coordinates: hence the halves.
     matrix = np.array([[scale_x, 0, scale_x / 2 - 0.5], [0, scale_y, scale_y / 2 - 0.5], [0, 0, 1]])
     return replace(page, image=image, truth=truth.warped(matrix, shape))
+
+
+def _fill(mask: UInt8[np.ndarray, "h w"], polygon: Float64[np.ndarray, "corners 2"], label: int) -> None:
+    corners = np.rint(polygon * 2**_BOX_SHIFT).astype(np.int32)
+    cv2.fillPoly(mask, [corners], int(label), cv2.LINE_8, _BOX_SHIFT)
 
 
 def _stroke(

@@ -20,7 +20,7 @@ from ecg_flare.page.lettering import draw_texts, rectangle
 from ecg_flare.page.raster import rasterize
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage, stroke_reach
 from ecg_flare.page.style import PageStyle
-from ecg_flare.page.truth import LeadTrace, PageTruth, to_matrix
+from ecg_flare.page.truth import LeadTrace, PageTruth, outline, to_matrix
 
 __all__ = ["LeadTrace", "Page", "PageTruth", "render_page"]
 
@@ -67,6 +67,7 @@ def render_page(recording: Recording, style: PageStyle, rng: np.random.Generator
         traces=traces,
         pulses=pulses,
         print_boxes=(*text_boxes, *separators),
+        paper=outline(shape),
         homography=to_matrix(np.array([[px_per_mm_x, 0, -0.5], [0, px_per_mm_y, -0.5], [0, 0, 1]])),
     )
     return Page(image, truth)

@@ -6,7 +6,7 @@ Pixel (row r, column c) has its centre at x = c, y = r. Points are (x, y), float
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ from ecg_flare.errors import PageError
 Points = Float64[np.ndarray, "_ 2"]
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 """A 3 x 3 matrix, in rows."""
+
+_OUTLINE_STEPS: Final = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,8 @@ class PageTruth:
     `px_per_mm_x`, `px_per_mm_y`: scale along the page's own axes; after a perspective, curl or fold only the scale at
     the middle of the page, while `homography` still maps millimetres from the page's top left corner (x, y, 1) to
     pixels (exactly, but for the bend of a curl or fold). `pulses`: calibration pulses, `print_boxes`: text, labels and
-    separators as quadrilaterals (4, 2). `height_px`, `width_px`: size of the image.
+    separators as quadrilaterals (4, 2). `paper`: outline of the paper as far as it is seen; what the others hold
+    outside of it was cut off and is not on the image. `height_px`, `width_px`: size of the image.
     """
 
     height_px: int
@@ -62,6 +65,7 @@ class PageTruth:
     traces: tuple[LeadTrace, ...]
     pulses: tuple[Points, ...]
     print_boxes: tuple[Points, ...]
+    paper: Points
     homography: Matrix
 
     def moved(self, move: Callable[[Points], Points], shape: tuple[int, int]) -> "PageTruth":
@@ -76,6 +80,7 @@ class PageTruth:
             traces=tuple(replace(trace, polyline=move(trace.polyline)) for trace in self.traces),
             pulses=tuple(move(pulse) for pulse in self.pulses),
             print_boxes=tuple(move(box) for box in self.print_boxes),
+            paper=move(self.paper),
         )
 
     def warped(self, matrix: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> "PageTruth":
@@ -100,11 +105,21 @@ class PageTruth:
                     "traces": tuple(_trace_from_json(trace) for trace in fields["traces"]),
                     "pulses": tuple(_points(pulse) for pulse in fields["pulses"]),
                     "print_boxes": tuple(_points(box) for box in fields["print_boxes"]),
+                    "paper": _points(fields["paper"]),
                     "homography": to_matrix(np.array(fields["homography"], dtype=np.float64)),
                 }
             )
         except (ValueError, TypeError, KeyError) as error:
             raise PageError(f"Not the truth of a page ({error}); expected what PageTruth.to_json writes.") from error
+
+
+def outline(shape: tuple[int, int]) -> Points:
+    """Edge of a whole image of `shape` (height, width), clockwise, with enough points to follow a bend."""
+    steps = np.linspace(0, 1, _OUTLINE_STEPS, endpoint=False)
+    zero, one = np.zeros_like(steps), np.ones_like(steps)
+    parts = [(steps, zero), (one, steps), (1 - steps, one), (zero, 1 - steps)]
+    edge: Points = np.concatenate([np.stack(part, axis=1) for part in parts]) * [shape[1], shape[0]] - 0.5
+    return edge
 
 
 def warp_points(points: Points, matrix: Float64[np.ndarray, "3 3"]) -> Points:

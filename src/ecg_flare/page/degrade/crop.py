@@ -1,11 +1,12 @@
 """A picture that shows less than the whole page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ecg_flare.page.degrade.base import Degradation, between, px_per_mm, warp
 from ecg_flare.page.render import Page
+from ecg_flare.page.truth import outline
 
 _SPARE_MM = 2.0
 
@@ -14,7 +15,8 @@ _SPARE_MM = 2.0
 class Crop(Degradation):
     """Cut from each side a part of what is free of traces and pulses: 0 nothing, 1 all but 2 mm.
 
-    Header and footer may go; traces are never cut. What is cut off remains in the truth, outside the image.
+    Header and footer may go; traces are never cut. What is cut off remains in the
+    truth, outside its `paper`. Crop before geometry: the whole image counts as paper afterwards.
     """
 
     left: float = between(0, 1)
@@ -36,4 +38,6 @@ class Crop(Degradation):
         left, top = first.astype(int).tolist()
         right, bottom = (size - last.astype(int)).tolist()
         matrix = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
-        return warp(page, matrix, (bottom - top, right - left), (0.0, 0.0, 0.0))
+        shape = (bottom - top, right - left)
+        cut = warp(page, matrix, shape, (0.0, 0.0, 0.0))
+        return replace(cut, truth=replace(cut.truth, paper=outline(shape)))

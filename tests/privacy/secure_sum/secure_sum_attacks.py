@@ -117,12 +117,53 @@ class LyingServer:
             for seat in others
         ]
 
+    def open_victim(self, seed: bytes, private: bytes) -> np.ndarray:
+        """The victim's update, from both its secrets."""
+        found = self.masked[VICTIM].copy()
+        masks = [Mask(keys.self_mask_key(seed, self.ctx, VICTIM), -1)]
+        for peer in self.masked:
+            if peer != VICTIM:
+                key = keys.pair_mask_key(private, self.adverts[peer].mask_public, self.ctx, VICTIM, peer)
+                masks.append(Mask(key, -masking.pair_sign(VICTIM, peer)))
+        masking.add_masks(found, masks)
+        return signed(found)
+
     def secret(self, found: Mapping[int, bytes | None]) -> bytes | None:
         """What the shares combine to, if there are enough of them."""
         given = {sender: share for sender, share in found.items() if share is not None}
         if len(given) < self.world.terms.threshold:
             return None
         return shares.combine(given, self.world.terms.threshold, lambda _: True)
+
+
+def colluding(n: int, accomplices: int) -> bool:
+    """The server and k sites who sign two lists and hand out both kinds of share; the rest are split between them.
+
+    Not among the attacks that always fail: it succeeds from k = 2t - n on, the collusion bound.
+    """
+
+    @refused
+    def attempt() -> bool:
+        world = make_world(n)
+        server = LyingServer(world)
+        server.collect_masked()
+        everyone = tuple(server.clients)
+        without = tuple(seat for seat in everyone if seat != VICTIM)
+        others, colluders = without[: n - 1 - accomplices], without[n - 1 - accomplices :]
+        twins = {seat: world.sites[seat - 1].fork(server.clients[seat])[1] for seat in colluders}
+        needed = max(0, world.terms.threshold - accomplices - 1)
+        told_all = (VICTIM, *others[:needed], *colluders)
+        told_less = (*others[needed:], *colluders)
+        first = server.consents(dict.fromkeys(told_all, everyone))
+        seeds = server.releases(dict.fromkeys(told_all, first))
+        server.clients |= twins
+        second = server.consents(dict.fromkeys(told_less, without))
+        private_keys = server.releases(dict.fromkeys(told_less, second))
+        seed = server.secret({r.sender: dict(r.seed_shares).get(VICTIM) for r in seeds})
+        private = server.secret({r.sender: dict(r.key_shares).get(VICTIM) for r in private_keys})
+        return seed is not None and private is not None and _is_victims(world, server.open_victim(seed, private))
+
+    return attempt()
 
 
 def _is_victims(world: World, found: np.ndarray | None) -> bool:
@@ -136,8 +177,10 @@ def overlapping_lists() -> bool:
     server = LyingServer(world)
     server.collect_masked()
     everyone = tuple(server.clients)
-    consents = server.consents(dict.fromkeys(everyone, everyone))
-    return _is_victims(world, server.open_group([VICTIM], server.releases(dict.fromkeys(everyone, consents))))
+    releases = server.releases(dict.fromkeys(everyone, server.consents(dict.fromkeys(everyone, everyone))))
+    seed = server.secret({r.sender: dict(r.seed_shares).get(VICTIM) for r in releases})
+    private = server.secret({r.sender: dict(r.key_shares).get(VICTIM) for r in releases})
+    return seed is not None and private is not None and _is_victims(world, server.open_victim(seed, private))
 
 
 @refused
@@ -373,12 +416,7 @@ def predictable_masks() -> bool:
     seed = seeds.get(server.boxes[VICTIM].seed_commitment)
     if private is None or seed is None:
         return False
-    found = server.masked[VICTIM].copy()
-    masking.add_masks(found, [Mask(keys.self_mask_key(seed, server.ctx, VICTIM), -1)])
-    for peer in (2, 3):
-        key = keys.pair_mask_key(private, server.adverts[peer].mask_public, server.ctx, VICTIM, peer)
-        masking.add_masks(found, [Mask(key, -masking.pair_sign(VICTIM, peer))])
-    return _is_victims(world, signed(found))
+    return _is_victims(world, server.open_victim(seed, private))
 
 
 @refused

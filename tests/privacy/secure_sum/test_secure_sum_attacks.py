@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import secure_sum_attacks as attacks
+from secure_sum_world import make_world, run_round
+
+from ecg_flare.privacy.secure_sum.context import least_threshold
 
 
 def test_overlapping_active_and_dropped_lists_fail() -> None:
@@ -103,3 +108,15 @@ def test_higher_clipping_norm_fails() -> None:
 
 def test_hidden_weights_unasked_fail() -> None:
     assert not attacks.hidden_weights_unasked()
+
+
+@pytest.mark.parametrize(("n", "accomplices"), [(n, k) for n in (4, 5, 6, 7) for k in range(n - 1)])
+def test_collusion_succeeds_from_2t_minus_n_sites_on(n: int, accomplices: int) -> None:
+    """The bound that the threat model states is exact: one accomplice fewer and the sites refuse."""
+    assert attacks.colluding(n, accomplices) == (accomplices >= 2 * least_threshold(n) - n)
+
+
+def test_server_and_all_other_sites_see_the_last_one() -> None:
+    """A limit of every sum, stated and not fixed."""
+    world = make_world(3)
+    assert np.array_equal(run_round(world) - world.plain_sum([2, 3]), world.sites[0].plain)

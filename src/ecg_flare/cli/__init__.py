@@ -1,0 +1,32 @@
+"""The command `ecg-flare`: each command parses, calls one part of the package, and prints.
+
+Command modules import nothing heavy at their head, so that `ecg-flare --help` answers at once.
+"""
+
+import click
+
+from ecg_flare import __version__
+from ecg_flare.cli.jobs import jobs
+from ecg_flare.cli.model import export, pretrain
+from ecg_flare.cli.pages import profiles, render, synthesize
+from ecg_flare.cli.privacy import privacy
+from ecg_flare.cli.report import report
+from ecg_flare.cli.screen import Commands
+
+__all__ = ["main"]
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ecg-flare")
+def main() -> None:
+    """Federated, private training of a network that reads paper ECGs.
+
+    \b
+    Make pages:     synthesize, render, profiles
+    Train:          pretrain, jobs, export
+    Look:           report, privacy
+    """
+
+
+for command in (synthesize, render, profiles, pretrain, jobs, export, report, privacy):
+    main.add_command(command)

@@ -1,0 +1,150 @@
+"""FLARE jobs: those that come with the project, and ones for other sites."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json
+
+if TYPE_CHECKING:
+    from ecg_flare.flare.jobs import Pages
+
+_SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def _names() -> tuple[str, ...]:
+    from ecg_flare.flare.bundled_jobs import BUNDLED
+
+    return tuple(BUNDLED)
+
+
+@click.group(cls=Commands)
+def jobs() -> None:
+    """Write FLARE job folders.
+
+    They run with `nvflare simulator FOLDER` or are submitted with `nvflare job submit -j FOLDER`.
+    """
+
+
+@jobs.command("list")
+@json_option
+def list_jobs(as_json: bool) -> None:
+    """List the jobs that come with the project.
+
+    \b
+    Example:
+      ecg-flare jobs list
+    """
+    from ecg_flare.flare.bundled_jobs import BUNDLED
+
+    if as_json:
+        say_json({name: spec.about for name, spec in BUNDLED.items()})
+        return
+    width = max(map(len, BUNDLED))
+    for name, spec in BUNDLED.items():
+        click.echo(f"{name.ljust(width)}  {spec.about}")
+
+
+@jobs.command()
+@click.option("--check", is_flag=True, help="Write nothing; end with 1 where a job is stale.")
+@click.option("--jobs", "folder", type=FOLDER, default=Path("jobs"), show_default=True)
+@click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the jobs carry.")
+def build(check: bool, folder: Path, custom: Path) -> None:
+    """Write the project's own jobs.
+
+    For those who work on the project: jobs/ is generated, and a test says when it is stale.
+
+    \b
+    Example:
+      ecg-flare jobs build --check
+    """
+    from ecg_flare.flare.bundled_jobs import BUNDLED
+    from ecg_flare.flare.jobs import stale_files, write_job
+
+    if check:
+        stale = [f"{name}/{file}" for name, spec in BUNDLED.items() for file in stale_files(spec, folder, custom)]
+        if stale:
+            raise click.ClickException(f"stale, run `ecg-flare jobs build`: {', '.join(stale)}")
+        click.echo(f"{len(BUNDLED)} jobs in {folder} are as they should be")
+        return
+    for spec in BUNDLED.values():
+        click.echo(write_job(spec, folder, custom))
+
+
+@jobs.command()
+@click.argument("name", type=OneOf("NAME", _names))
+@click.option("--sites", required=True, help="Names of the sites, with commas, as FLARE knows them.")
+@click.option("--rounds", type=click.IntRange(1), metavar="N", help="[default: as in the project's job]")
+@click.option(
+    "--min-sites",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Fewest sites of a round. [default: two thirds, rounded up]",
+)
+@click.option(
+    "--data",
+    default="custom",
+    show_default=True,
+    help="Where pages come from: custom (site_pages.SitePages of --custom), synthetic, ptbxl:FOLDER (its patients "
+    "dealt out to the sites), or pages:FOLDER, in which {site} stands for the site's name.",
+)
+@click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the job carries.")
+@click.option("--no-code", is_flag=True, help="Carry no code: for sites whose allow-list names ecg_flare.")
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write the job's folder in.")
+def export(
+    name: str,
+    sites: str,
+    rounds: int | None,
+    min_sites: int | None,
+    data: str,
+    custom: Path,
+    no_code: bool,
+    output: Path,
+) -> None:
+    """Write one of the jobs for other sites, rounds or pages.
+
+    \b
+    Examples:
+      ecg-flare jobs export fedadam --sites berlin,lyon,porto --rounds 20 --data 'pages:/data/ecg/{site}' -o jobs_eu
+      ecg-flare jobs export fedavg --sites a,b,c,d --data ptbxl:path/to/ptbxl -o jobs_ptbxl
+    """
+    from dataclasses import replace
+
+    from ecg_flare.flare.bundled_jobs import BUNDLED
+    from ecg_flare.flare.jobs import write_job
+
+    roster = [site.strip() for site in sites.split(",") if site.strip()]
+    if not roster or len(set(roster)) != len(roster):
+        raise click.UsageError(f"--sites takes distinct names with commas. Found {sites!r}.")
+    spec = BUNDLED[name]
+    terms = replace(
+        spec.terms,
+        weights=dict.fromkeys(roster, 1.0),
+        rounds=rounds or spec.terms.rounds,
+        min_sites=min_sites or -(-2 * len(roster) // 3),
+    )
+    if no_code and data == "custom":
+        raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
+    changed = replace(spec, terms=terms, pages=_pages(data, roster, dict(spec.pages.args)), custom=not no_code)
+    click.echo(write_job(changed, output, custom))
+
+
+def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":
+    from ecg_flare.flare.jobs import Pages
+
+    kind, _, folder = data.partition(":")
+    profiles = {site: _SITE_PROFILES[index % len(_SITE_PROFILES)] for index, site in enumerate(sites)}
+    sources = "ecg_flare.nnunet.sources."
+    match kind, bool(folder):
+        case "custom", False:
+            return Pages("site_pages.SitePages", own_args | {"profiles": profiles})
+        case "synthetic", False:
+            return Pages(sources + "SyntheticPages", {"profiles": profiles})
+        case "ptbxl", True:
+            shards = {site: {"shard": index, "of": len(sites)} for index, site in enumerate(sites)}
+            return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
+        case "pages", True:
+            return Pages(sources + "PageFolder", {"folder": folder})
+    raise click.UsageError(f"--data is custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")

@@ -1,0 +1,66 @@
+"""What the commands share: errors as one line, JSON for machines, bars on a terminal, choices found when asked."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from ecg_flare.errors import EcgFlareError
+
+_Item = TypeVar("_Item")
+
+
+class Commands(click.Group):
+    """A group whose commands keep the order they were added in, and whose errors end in one line and exit code 1.
+
+    Errors in the use of a command end with 2, as click has it.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EcgFlareError as error:
+            raise click.ClickException(str(error)) from error
+
+
+class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
+    """A name out of a list that is loaded only when an argument is converted or completed."""
+
+    def __init__(self, metavar: str, names: Callable[[], Sequence[str]]) -> None:
+        self.name = metavar
+        self._names = names
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self._names():
+            self.fail(f"{value!r} is not one of {', '.join(self._names())}.", param, ctx)
+        return str(value)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return self.name
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--json`, handed over as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def tell(text: str) -> None:
+    """Print a line for people on stderr, so that stdout stays the command's result."""
+    click.echo(text, err=True)
+
+
+def progress(items: Iterable[_Item], what: str, total: int | None = None) -> Iterator[_Item]:
+    """The items, with a bar on stderr where that is a terminal."""
+    from tqdm import tqdm
+
+    yield from tqdm(items, total=total, desc=what, unit="page", disable=not sys.stderr.isatty())

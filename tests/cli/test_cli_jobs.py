@@ -1,0 +1,98 @@
+"""jobs list, build and export."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+RunCli = Callable[..., Result]
+
+
+@pytest.fixture
+def custom(tmp_path: Path) -> Path:
+    folder = tmp_path / "custom"
+    folder.mkdir()
+    (folder / "site_pages.py").write_text("class SitePages: ...\n")
+    return folder
+
+
+def _client_component(job: Path, component_id: str) -> dict[str, Any]:
+    config = json.loads((job / "app" / "config" / "config_fed_client.json").read_text())
+    return next(each for each in config["components"] if each["id"] == component_id)
+
+
+def test_the_jobs_are_listed(run_cli: RunCli) -> None:
+    told = json.loads(run_cli("jobs", "list", "--json").stdout)
+    assert {"fedavg", "fedprox", "fedadam", "fedadam_dp", "fedadam_site_dp", "centralized"} <= told.keys()
+    assert all(name in run_cli("jobs", "list").stdout for name in told)
+
+
+def test_built_jobs_are_not_stale_until_one_is_touched(run_cli: RunCli, custom: Path, tmp_path: Path) -> None:
+    where = ("--jobs", tmp_path / "jobs", "--custom", custom)
+    assert run_cli("jobs", "build", *where).exit_code == 0
+    assert run_cli("jobs", "build", "--check", *where).exit_code == 0
+    (tmp_path / "jobs" / "fedavg" / "meta.json").write_text("{}")
+    told = run_cli("jobs", "build", "--check", *where)
+    assert told.exit_code == 1
+    assert "fedavg/meta.json" in told.stderr
+
+
+def test_a_job_for_other_sites_names_them_everywhere(run_cli: RunCli, custom: Path, tmp_path: Path) -> None:
+    options = ("--sites", "berlin, lyon,porto,turin", "--rounds", 9, "--custom", custom, "-o", tmp_path / "out")
+    told = run_cli("jobs", "export", "fedadam_dp", *options)
+    assert told.exit_code == 0, told.output
+    job = tmp_path / "out" / "fedadam_dp"
+    meta = json.loads((job / "meta.json").read_text())
+    assert meta["deploy_map"]["app"] == ["server", "berlin", "lyon", "porto", "turin"]
+    assert meta["min_clients"] == 3  # two thirds of four, rounded up
+    terms = _client_component(job, "terms")["args"]
+    assert terms["weights"] == dict.fromkeys(("berlin", "lyon", "porto", "turin"), 1.0)
+    assert terms["rounds"] == 9
+    assert _client_component(job, "pages")["args"]["profiles"].keys() == terms["weights"].keys()
+    assert (job / "app" / "custom" / "site_pages.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "source", "args"),
+    [
+        ("pages:/data/{site}", "PageFolder", {"folder": "/data/{site}"}),
+        ("synthetic", "SyntheticPages", {"profiles": {"a": "district", "b": "university"}}),
+        (
+            "ptbxl:/data/ptbxl",
+            "PtbxlPages",
+            {
+                "root": "/data/ptbxl",
+                "sites": {"a": {"shard": 0, "of": 2}, "b": {"shard": 1, "of": 2}},
+                "profiles": {"a": "district", "b": "university"},
+            },
+        ),
+    ],
+)
+def test_the_pages_can_come_from_ecg_flare_itself(
+    run_cli: RunCli, tmp_path: Path, data: str, source: str, args: dict[str, Any]
+) -> None:
+    options = ("--sites", "a,b", "--data", data, "--no-code", "-o", tmp_path)
+    told = run_cli("jobs", "export", "fedavg", *options)
+    assert told.exit_code == 0, told.output
+    pages = _client_component(tmp_path / "fedavg", "pages")
+    assert pages == {"id": "pages", "path": f"ecg_flare.nnunet.sources.{source}", "args": args}
+    assert not (tmp_path / "fedavg" / "app" / "custom").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--sites", ""), 2),
+        (("--sites", "a,a"), 2),
+        (("--sites", "a,b", "--data", "ptbxl"), 2),
+        (("--sites", "a,b", "--data", "cloud:x"), 2),
+        (("--sites", "a,b", "--no-code"), 2),
+        (("--sites", "a,b", "--min-sites", 3, "--data", "synthetic", "--no-code"), 1),
+        (("--sites", "a,b", "--custom", "/nowhere"), 1),
+    ],
+)
+def test_impossible_jobs_are_refused(run_cli: RunCli, tmp_path: Path, options: tuple[object, ...], code: int) -> None:
+    assert run_cli("jobs", "export", "fedavg", *options, "-o", tmp_path).exit_code == code

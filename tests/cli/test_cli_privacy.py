@@ -1,0 +1,100 @@
+"""privacy plan, report and verify."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.ledger import Ledger
+
+RunCli = Callable[..., Result]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.jsonl"
+    cohort = Cohort("cohort", "site", ("a", "b", "c"), delta=1e-5, epsilon_budget=20.0)
+    with Ledger(path, cohort) as opened:
+        for number in range(2):
+            mechanism = Mechanism(
+                job="fedadam_dp",
+                round=number,
+                clipping_norm=0.5,
+                noise_multiplier=5.0,
+                weights={"a": 1.0, "b": 1.0, "c": 1.0},
+                denominator=3.0,
+            )
+            opened.release(opened.charge(mechanism), model_sha256="0" * 64)
+    return path
+
+
+def test_the_plan_keeps_its_promise_and_gives_the_ratio(run_cli: RunCli) -> None:
+    arguments = ("--sites", 10, "--rounds", 100, "--epsilon", 4, "--parameters", 50_000, "--json")
+    told = json.loads(run_cli("privacy", "plan", *arguments).stdout)
+    # Mironov 2017 and Balle et al. 2020, minimized over a finer grid of orders than the accountant's
+    orders = np.linspace(1.01, 200, 200_000)
+    renyi = 100 * orders / (2 * told["noise_multiplier"] ** 2)
+    epsilon = (renyi + np.log1p(-1 / orders) - (np.log(1e-5) + np.log(orders)) / (orders - 1)).min()
+    assert epsilon == pytest.approx(4.0, abs=2e-3)
+    assert told["epsilon_rdp"] == pytest.approx(epsilon, abs=2e-3)
+    assert told["epsilon_prv"] < told["epsilon_rdp"]
+    assert told["noise_to_signal"] == pytest.approx(told["noise_multiplier"] * math.sqrt(50_000) / 10)
+
+
+def test_sampling_patients_needs_less_noise(run_cli: RunCli) -> None:
+    def sigma(*rate: object) -> float:
+        arguments = ("--patients", 1000, "--rounds", 100, "--epsilon", 4, *rate, "--json")
+        return float(json.loads(run_cli("privacy", "plan", *arguments).stdout)["noise_multiplier"])
+
+    assert sigma("--rate", 0.1) < sigma() / 5
+
+
+def test_the_plan_says_in_words_whether_it_can_work(run_cli: RunCli) -> None:
+    few = run_cli("privacy", "plan", "--sites", 3, "--rounds", 20, "--epsilon", 8).stdout
+    many = run_cli("privacy", "plan", "--patients", 19_000, "--rounds", 20, "--epsilon", 8, "--delta", 1e-6).stdout
+    assert "little is learnt" in few
+    assert "training can follow it" in many
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--rounds", 10, "--epsilon", 4),
+        ("--rounds", 10, "--epsilon", 4, "--sites", 3, "--patients", 30),
+        ("--rounds", 10, "--epsilon", 4, "--sites", 3, "--rate", 0.5),
+        ("--rounds", 10, "--epsilon", 4, "--patients", 3, "--rate", 0),
+    ],
+)
+def test_a_plan_for_nobody_is_refused(run_cli: RunCli, arguments: tuple[object, ...]) -> None:
+    assert run_cli("privacy", "plan", *arguments).exit_code == 2
+
+
+def test_an_impossible_epsilon_is_refused(run_cli: RunCli) -> None:
+    told = run_cli("privacy", "plan", "--sites", 3, "--rounds", 10, "--epsilon", -1)
+    assert (told.exit_code, "epsilon is -1.0" in told.stderr) == (1, True)
+
+
+def test_a_whole_ledger_is_accepted(run_cli: RunCli, ledger: Path) -> None:
+    told = json.loads(run_cli("privacy", "verify", ledger, "--json").stdout)
+    assert told["valid"] is True
+    assert told["lines"] == 5  # the cohort, and a charge and a release for each of two rounds
+
+
+def test_a_changed_ledger_is_refused(run_cli: RunCli, ledger: Path) -> None:
+    ledger.write_text(ledger.read_text().replace('"noise_multiplier":5.0', '"noise_multiplier":9.0', 1))
+    told = run_cli("privacy", "verify", ledger)
+    assert told.exit_code == 1
+    assert "line 2" in told.stderr
+
+
+def test_the_report_tells_each_round(run_cli: RunCli, ledger: Path) -> None:
+    told = json.loads(run_cli("privacy", "report", ledger, "--json").stdout)
+    assert [each["mechanism"]["round"] for each in told["rounds"]] == [0, 1]
+    lines = run_cli("privacy", "report", ledger).stdout.splitlines()
+    assert lines[0] == "cohort cohort: 3 sites, unit site, add-remove adjacency"
+    assert len(lines) == 5

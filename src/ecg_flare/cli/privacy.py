@@ -45,8 +45,9 @@ def plan(
 ) -> None:
     """Find the noise that a promise needs.
 
-    And say whether a network can still learn under it. The noise multiplier is the smallest whose Rényi epsilon stays within --epsilon. Noise over signal is
-    sigma sqrt(d) / (q N): how long a round's noise is beside the longest mean update of q N units.
+    And say whether a network can still learn under it. The noise multiplier is the smallest whose Rényi epsilon
+    stays within --epsilon. Noise over signal is sigma sqrt(d) / (q N): how long a round's noise is beside the longest
+    mean update of q N units.
 
     \b
     Examples:
@@ -129,7 +130,8 @@ def report(ledger: Path, as_json: bool) -> None:
 def verify(ledger: Path, as_json: bool) -> None:
     """Check a ledger as a third party.
 
-    Every line, the chain of their hashes, and every epsilon, computed anew. Ends with 0 where all holds and with 1, naming the first line that is wrong, where it does not.
+    Every line, the chain of their hashes, and every epsilon, computed anew. Ends with 0 where all holds and with 1,
+    naming the first line that is wrong, where it does not.
 
     \b
     Example:

@@ -534,6 +534,15 @@ def higher_clipping_norm() -> bool:
 
 
 @refused
+def dropped_noise() -> bool:
+    """A server leaves out the differential privacy that the site was promised."""
+    world = make_world(3, dp="")
+    site = world.sites[0]
+    replace(site, floors=replace(site.floors, dp="sigma=2")).client().answer_offer(Offer(world.terms))
+    return True
+
+
+@refused
 def hidden_weights_unasked() -> bool:
     """A server hides the weights from a site that wants them public."""
     world = make_world(3, weights=None)

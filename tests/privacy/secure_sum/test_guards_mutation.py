@@ -77,6 +77,7 @@ REMOVALS: dict[str, tuple[Removal, ...]] = {
     "different_lengths": ((signing.TestVerifier, "verify", _nothing),),
     "impostor": ((checks, "check_sender", _nothing),),
     "higher_clipping_norm": ((floors, "check_clipping", _nothing),),
+    "dropped_noise": ((floors, "check_dp", _nothing),),
     "hidden_weights_unasked": ((floors, "check_weights", _nothing),),
 }
 LAYERED = [name for name, removals in REMOVALS.items() if len(removals) > 1 and name != "predictable_masks"]

@@ -106,6 +106,10 @@ def test_higher_clipping_norm_fails() -> None:
     assert not attacks.higher_clipping_norm()
 
 
+def test_dropped_noise_fails() -> None:
+    assert not attacks.dropped_noise()
+
+
 def test_hidden_weights_unasked_fail() -> None:
     assert not attacks.hidden_weights_unasked()
 

@@ -268,6 +268,14 @@ def test_swapped_out_between_all_steps() -> None:
     assert np.array_equal(signed(server.open()), world.plain_sum([1, 2, 4]))
 
 
+def test_a_saved_round_is_taken_up_by_its_own_site_only() -> None:
+    world = make_world(3)
+    client = world.sites[0].client()
+    client.answer_offer(SecureSumServer(world.terms, world.sites[0].verifier).offer())
+    with pytest.raises(SecureSumError, match="belongs to seat 1"):
+        world.sites[1].client().restore(client.export_secrets())
+
+
 def test_secrets_are_overwritten_at_the_end_and_after_a_lie() -> None:
     world = make_world(3)
     client = world.sites[0].client()
@@ -357,6 +365,8 @@ def test_a_site_may_not_speak_for_another() -> None:
     advert = world.sites[0].client().answer_offer(server.offer())
     with pytest.raises(SecureSumError, match="not its own"):
         server.receive_keys(world.name(2), advert)
+    with pytest.raises(SecureSumError, match="not its own"):
+        server.receive_keys("stranger", advert)
     assert server.awaited == ("site-001", "site-002", "site-003")
 
 

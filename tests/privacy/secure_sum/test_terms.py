@@ -118,6 +118,8 @@ PINS = {member.name: member.fingerprint for member in TERMS.roster}
         ({"weights": dict.fromkeys(PINS, 2.0)}, {}, "expects"),
         ({"weights": {"site-001": 1.0}}, {}, "expects"),
         ({"hidden_weights": False}, {"weights": None}, "hides its weights"),
+        ({"dp": "sigma=2"}, {"dp": "sigma=1"}, "promised 'sigma=2'"),
+        ({"dp": "sigma=2"}, {"dp": ""}, "promised 'sigma=2'"),
     ],
 )
 def test_each_floor_holds(floors: dict[str, Any], terms: dict[str, Any], match: str) -> None:
@@ -134,6 +136,7 @@ def test_each_floor_holds(floors: dict[str, Any], terms: dict[str, Any], match: 
         ({"weights": dict.fromkeys(PINS, 0.25)}, {"weights": (0.25,) * 4}),
         ({"hidden_weights": True}, {"weights": None}),
         ({"least_threshold": 4}, {"threshold": 4}),
+        ({"dp": "sigma=2"}, {"dp": "sigma=2"}),
     ],
 )
 def test_terms_within_the_floors_pass(floors: dict[str, Any], terms: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def check_context(context: bytes, terms: RoundTerms) -> None:
 
 def check_sender(peer: str, sender: int, terms: RoundTerms) -> None:
     """Refuse a message in another site's name; `peer` is the name that the transport authenticated."""
-    if terms.seat_of(peer) != sender:
+    if not 1 <= sender <= terms.sites or terms.member(sender).name != peer:
         raise SecureSumError(f"site {peer!r} speaks for seat {sender}, which is not its own: drop it")
 
 

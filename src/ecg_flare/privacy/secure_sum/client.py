@@ -87,24 +87,7 @@ class SecureSumClient:
             checks.check_roster(roster, terms, self._verifier, state.advert)
             self._record(terms, Step.SHARES)
             state.roster = roster
-            seed_shares = shares.split(state.seed, terms.threshold, terms.sites)
-            key_shares = shares.split(state.mask_private, terms.threshold, terms.sites)
-            state.held[state.seat] = bytearray(seed_shares[state.seat] + key_shares[state.seat])
-            boxes = tuple(
-                (
-                    peer.sender,
-                    keys.seal(
-                        state.box_private,
-                        peer.box_public,
-                        terms.digest,
-                        state.seat,
-                        peer.sender,
-                        seed_shares[peer.sender] + key_shares[peer.sender],
-                    ),
-                )
-                for peer in roster.adverts
-                if peer.sender != state.seat
-            )
+            boxes = self._share(state, roster)
             commitment = keys.commitment(state.seed, terms.digest, state.seat)
             return ShareBoxes(terms.digest, state.seat, commitment, boxes)
 
@@ -173,8 +156,13 @@ class SecureSumClient:
         A stale copy answers nothing: the round memory knows which steps were answered.
         """
         checks.check_step(self._next, Step.KEYS)
-        self._state = ClientState.from_bytes(secrets)
-        self._next = self._state.next_step
+        state = ClientState.from_bytes(secrets)
+        if checks.own_seat(state.terms, self._name, self._signer.certificate) != state.seat:
+            raise SecureSumError(
+                f"the saved round belongs to seat {state.seat}, not to {self._name!r}: remove the file"
+            )
+        self._state = state
+        self._next = state.next_step
 
     @contextmanager
     def _answering(self, step: Step) -> Iterator[None]:
@@ -203,6 +191,21 @@ class SecureSumClient:
 
     def _record(self, terms: RoundTerms, step: Step) -> None:
         memory.advance(self._memory, terms.job, Progress(terms.round, terms.attempt, step))
+
+    def _share(self, state: ClientState, roster: KeyRoster) -> tuple[tuple[int, bytes], ...]:
+        terms, seat = state.terms, state.seat
+        seed_shares = shares.split(state.seed, terms.threshold, terms.sites)
+        key_shares = shares.split(state.mask_private, terms.threshold, terms.sites)
+        both = {peer: seed_shares[peer] + key_shares[peer] for peer in seed_shares}
+        state.held[seat] = bytearray(both[seat])
+        return tuple(
+            (
+                peer.sender,
+                keys.seal(state.box_private, peer.box_public, terms.digest, seat, peer.sender, both[peer.sender]),
+            )
+            for peer in roster.adverts
+            if peer.sender != seat
+        )
 
     def _accept_boxes(self, state: ClientState, boxes: PeerBoxes) -> None:
         checks.check_context(boxes.context, state.terms)

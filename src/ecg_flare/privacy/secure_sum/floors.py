@@ -22,8 +22,8 @@ class SiteFloors:
     `least_threshold_fraction` of the roster; every member pinned by certificate fingerprint (`pinned` maps name to
     SHA-256; None, trust in whoever holds the CA, is for the test mode alone); the expected layout; the SHA-256 of the
     model that the site itself holds (None where it is not known before the round); the clipping norm at most
-    `most_clipping_norm`; the weights (None: equal ones; hidden ones only where `hidden_weights` says so). Raises
-    `ConfigError` for floors that are themselves unsafe.
+    `most_clipping_norm`; the weights (None: equal ones; hidden ones only where `hidden_weights` says so); the text of
+    the differential privacy (None: any, or none). Raises `ConfigError` for floors that are themselves unsafe.
     """
 
     layout_digest: bytes
@@ -35,6 +35,7 @@ class SiteFloors:
     least_threshold_fraction: Fraction = LEAST_THRESHOLD_FRACTION
     weights: Mapping[str, float] | None = None
     hidden_weights: bool = False
+    dp: str | None = None
     allow_test_mode: bool = False
 
     def __post_init__(self) -> None:
@@ -72,6 +73,7 @@ def check_floors(terms: RoundTerms, floors: SiteFloors) -> None:
     check_model(terms, floors)
     check_clipping(terms, floors)
     check_weights(terms, floors)
+    check_dp(terms, floors)
 
 
 def check_cohort(terms: RoundTerms, floors: SiteFloors) -> None:
@@ -155,4 +157,12 @@ def check_weights(terms: RoundTerms, floors: SiteFloors) -> None:
             f"the round weighs its sites {terms.weights}, this site expects "
             f"{'equal weights' if floors.weights is None else dict(floors.weights)}: a sum could be left to one site; "
             "agree on the weights with every site"
+        )
+
+
+def check_dp(terms: RoundTerms, floors: SiteFloors) -> None:
+    """Refuse another differential privacy than the site was promised."""
+    if floors.dp is not None and terms.dp != floors.dp:
+        raise SecureSumError(
+            f"the round's differential privacy is {terms.dp!r}, this site was promised {floors.dp!r}: restore it"
         )

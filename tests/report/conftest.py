@@ -32,9 +32,7 @@ def round_line(number: int, **changes: Any) -> dict[str, Any]:
         "bytes_up": 1_500_000 if trained else 0,
         "epsilon_rdp": float(number),
         "epsilon_prv": 0.9 * number,
-        "seconds_train": 10.0 if trained else 0.0,
-        "seconds_aggregate": 1.0 if trained else 0.0,
-        "seconds_evaluate": 2.0,
+        "seconds_by_step": {"train": 10.0, "aggregate": 1.0, "evaluate": 2.0} if trained else {"evaluate": 2.0},
         "seconds": 13.0 if trained else 2.0,
         "site_metrics": {},
     } | changes

@@ -44,10 +44,10 @@ def test_noise_without_a_recorded_epsilon_is_called_not_private(
 
 
 @pytest.mark.parametrize(
-    ("summation", "said"), [(None, "saw each site's update"), ("masked", "only the sum of masked updates")]
+    ("summation", "said"), [("plain", "saw each site's update"), ("masked", "only the sum of masked updates")]
 )
-def test_what_the_server_saw_is_said(write_run: WriteRun, summation: str | None, said: str) -> None:
-    run = read_run(write_run(facts={"summation": summation} if summation else {}))
+def test_what_the_server_saw_is_said(write_run: WriteRun, summation: str, said: str) -> None:
+    run = read_run(write_run(terms={"summation": summation}))
     assert any(said in limit for limit in privacy_words(run).limits)
 
 

@@ -12,11 +12,14 @@ from ecg_flare.report.charts import (
     presence_matrix,
     stacked_bars,
 )
-from ecg_flare.report.figures import natural_key, scientific
+from ecg_flare.report.figures import natural_key, scientific, seconds_text
 from ecg_flare.report.run import Round, Run
 
 _MEGABYTE = 1e6
 _ROUNDS_IN_A_CARD = 40
+_SECURE = "secure sum"
+_STEPS = {"train": "training", "aggregate": "sum and step", "evaluate": "evaluation"}
+_PARTS = {"training": 1, _SECURE: 4, "sum and step": 2, "evaluation": 3}
 
 
 def cards(run: Run) -> Iterator[str]:
@@ -42,13 +45,7 @@ def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
         yield _card("Clipped updates", chart, "Share of the answering sites whose update was cut to the clipping norm.")
     if any(each.epsilon_rdp is not None for each in trained):
         yield _epsilon_card(run)
-    seconds = [
-        Series("training", [each.seconds_train for each in trained], 1),
-        Series("sum and step", [each.seconds_aggregate for each in trained], 2),
-        Series("evaluation", [each.seconds_evaluate for each in trained], 3),
-    ]
-    chart = stacked_bars(numbers, seconds, y_label="seconds", unit="s")
-    yield _card("Time", bar_legend(seconds) + chart, "Wall time at the server.")
+    yield _time_card(trained, numbers)
     traffic = [
         Series("to the sites", [each.bytes_down / _MEGABYTE for each in trained], 1),
         Series("from the sites", [each.bytes_up / _MEGABYTE for each in trained], 2),
@@ -56,6 +53,21 @@ def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
     chart = stacked_bars(numbers, traffic, y_label="megabytes", unit="MB")
     yield _card("Traffic", bar_legend(traffic) + chart, "Models and updates of all sites, without FLARE's framing.")
     yield _sites_card(run, trained, numbers)
+
+
+def _time_card(trained: Sequence[Round], numbers: Sequence[int]) -> str:
+    steps = list(dict.fromkeys(step for each in trained for step in each.seconds_by_step))
+    parts = {name: [step for step in steps if _STEPS.get(step, _SECURE) == name] for name in _PARTS}
+    series = [
+        Series(name, [sum(each.seconds_by_step.get(step, 0.0) for step in parts[name]) for each in trained], slot)
+        for name, slot in _PARTS.items()
+        if parts[name]
+    ]
+    means = {step: sum(each.seconds_by_step.get(step, 0.0) for each in trained) / len(trained) for step in steps}
+    under = "Wall time at the server. A round's mean: " + ", ".join(
+        f"{step} {seconds_text(mean)}" for step, mean in means.items()
+    )
+    return _card("Time", bar_legend(series) + stacked_bars(numbers, series, y_label="seconds", unit="s"), under + ".")
 
 
 def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:

@@ -1,6 +1,7 @@
 """A run read back from its folder: `run.json`, `metrics.jsonl` and, where they are, the models and the ledger."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,15 +27,13 @@ class Round:
     bytes_up: int = 0
     epsilon_rdp: float | None = None
     epsilon_prv: float | None = None
-    seconds_train: float = 0.0
-    seconds_aggregate: float = 0.0
-    seconds_evaluate: float = 0.0
+    seconds_by_step: Mapping[str, float] = field(default_factory=dict)
     site_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
         """Wall seconds of the whole round."""
-        return self.seconds_train + self.seconds_aggregate + self.seconds_evaluate
+        return math.fsum(self.seconds_by_step.values())
 
     @property
     def clipped_fraction(self) -> float | None:
@@ -56,6 +55,7 @@ class Terms:
     delta: float = 1e-5
     epsilon_budget: float | None = None
     unit: str = "site"
+    summation: str = "plain"
 
     @property
     def sites(self) -> tuple[str, ...]:

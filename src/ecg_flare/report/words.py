@@ -139,8 +139,8 @@ def _plain_details(run: Run) -> Iterator[str]:
 
 
 def _summation(run: Run) -> str:
-    kind = str(run.facts.get("summation", "plain"))
-    return _SUMMATION.get(kind, f"The sum was formed by {kind}.")
+    kind = run.terms.summation
+    return _SUMMATION.get(kind, f"How the server learnt the sum: {kind}.")
 
 
 def _sites_note(run: Run) -> str:

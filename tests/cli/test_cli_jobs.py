@@ -47,7 +47,7 @@ def test_a_job_for_other_sites_names_them_everywhere(run_cli: RunCli, custom: Pa
     job = tmp_path / "out" / "fedadam_dp"
     meta = json.loads((job / "meta.json").read_text())
     assert meta["deploy_map"]["app"] == ["server", "berlin", "lyon", "porto", "turin"]
-    assert meta["min_clients"] == 3  # two thirds of four, rounded up
+    assert meta["min_clients"] == 3  # more than two thirds of four, or the masked sum could be opened twice
     terms = _client_component(job, "terms")["args"]
     assert terms["weights"] == dict.fromkeys(("berlin", "lyon", "porto", "turin"), 1.0)
     assert terms["rounds"] == 9

@@ -81,7 +81,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     "--min-sites",
     type=click.IntRange(1),
     metavar="N",
-    help="Fewest sites of a round. [default: two thirds, rounded up]",
+    help="Fewest sites of a round. [default: two thirds of them]",
 )
 @click.option(
     "--data",
@@ -123,12 +123,18 @@ def export(
         spec.terms,
         weights=dict.fromkeys(roster, 1.0),
         rounds=rounds or spec.terms.rounds,
-        min_sites=min_sites or -(-2 * len(roster) // 3),
+        min_sites=min_sites or _least_sites(len(roster), masked=spec.terms.summation == "masked"),
     )
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
     changed = replace(spec, terms=terms, pages=_pages(data, roster, dict(spec.pages.args)), custom=not no_code)
     click.echo(write_job(changed, output, custom))
+
+
+def _least_sites(count: int, *, masked: bool) -> int:
+    from ecg_flare.privacy.secure_sum.context import least_threshold
+
+    return least_threshold(count) if masked else -(-2 * count // 3)
 
 
 def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":

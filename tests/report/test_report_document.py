@@ -61,11 +61,11 @@ def test_the_figures_are_there(report: str) -> None:
 def test_steps_of_a_secure_sum_are_drawn_as_one_part_and_told_apart(
     write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
 ) -> None:
-    steps = {"keys": 0.5, "shares": 1.5, "train": 9.0, "unmask": 1.0, "aggregate": 0.25, "evaluate": 2.0}
+    steps = {"aggregate": 0.25, "evaluate": 2.0, "sum_keys": 0.5, "sum_shares": 1.5, "sum_unmask": 1.0, "train": 9.0}
     run = read_run(write_run([report_line(0), report_line(1, seconds_by_step=steps)]))
     page = write_report(run, tmp_path / "r.html", pages=0).read_text()
     assert "round 1: secure sum 3.00 s" in page
-    assert "keys 0.500 s, shares 1.50 s, train 9.00 s" in page
+    assert "keys 0.500 s, shares 1.50 s, train 9.00 s, unmask 1.00 s, aggregate 0.250 s" in page
 
 
 def test_names_are_escaped(write_run: WriteRun, tmp_path: Path) -> None:

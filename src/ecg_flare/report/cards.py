@@ -18,6 +18,7 @@ from ecg_flare.report.run import Round, Run
 _MEGABYTE = 1e6
 _ROUNDS_IN_A_CARD = 40
 _SECURE = "secure sum"
+_ORDER = ("sum_identify", "sum_keys", "sum_shares", "train", "sum_consent", "sum_unmask", "aggregate", "evaluate")
 _STEPS = {"train": "training", "aggregate": "sum and step", "evaluate": "evaluation"}
 _PARTS = {"training": 1, _SECURE: 4, "sum and step": 2, "evaluation": 3}
 
@@ -56,7 +57,8 @@ def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
 
 
 def _time_card(trained: Sequence[Round], numbers: Sequence[int]) -> str:
-    steps = list(dict.fromkeys(step for each in trained for step in each.seconds_by_step))
+    told = dict.fromkeys(step for each in trained for step in each.seconds_by_step)
+    steps = sorted(told, key=lambda step: _ORDER.index(step) if step in _ORDER else -1)
     parts = {name: [step for step in steps if _STEPS.get(step, _SECURE) == name] for name in _PARTS}
     series = [
         Series(name, [sum(each.seconds_by_step.get(step, 0.0) for step in parts[name]) for each in trained], slot)
@@ -65,7 +67,7 @@ def _time_card(trained: Sequence[Round], numbers: Sequence[int]) -> str:
     ]
     means = {step: sum(each.seconds_by_step.get(step, 0.0) for each in trained) / len(trained) for step in steps}
     under = "Wall time at the server. A round's mean: " + ", ".join(
-        f"{step} {seconds_text(mean)}" for step, mean in means.items()
+        f"{step.removeprefix('sum_')} {seconds_text(mean)}" for step, mean in means.items()
     )
     return _card("Time", bar_legend(series) + stacked_bars(numbers, series, y_label="seconds", unit="s"), under + ".")
 

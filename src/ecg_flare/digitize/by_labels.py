@@ -62,8 +62,10 @@ def _labels_of(page: PageRows, row: int) -> list[Word]:
 
 
 def _cut(page: PageRows, row: int, words: list[Word]) -> list[LeadSpan]:
+    if not words:
+        return []
     begin = [max(page.span.left_px, word.left - page.px_per_mm_x) for word in words]
-    if begin and begin[0] - page.span.left_px < FIRST_LABEL_MM * page.px_per_mm_x:
+    if begin[0] - page.span.left_px < FIRST_LABEL_MM * page.px_per_mm_x:
         begin[0] = page.span.left_px
     px_per_s = page.px_per_mm_x * page.speed_mm_per_s
     spans = []

@@ -20,7 +20,7 @@ from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency
 from ecg_flare.digitize.labels import read_words
 from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
 from ecg_flare.digitize.pulse import find_pulses
-from ecg_flare.digitize.refine import refine_row
+from ecg_flare.digitize.refine import pen_px, refine_row
 from ecg_flare.digitize.segment import Segmenter, load_segmenter
 from ecg_flare.digitize.spans import find_span
 from ecg_flare.digitize.suppress import find_ink
@@ -170,7 +170,8 @@ def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> Digi
         rows = trace_rows(ink.trace, *scale)
         if not rows:
             raise PageError("No ECG trace was found on this page: no line is 20 mm long.")
-        polylines = tuple(refine_row(row, scale[0]) for row in rows)
+        pen = pen_px(rows)
+        polylines = tuple(refine_row(row, scale[0], pen) for row in rows)
     with clock.stage("assign"):
         words = read_words(ink.every, probabilities, *scale)
         span = find_span(rows, find_pulses(image, scale[0]), scale[0])

@@ -11,6 +11,7 @@ were measured: each error goes to the sample that makes the extreme, errors on o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -18,30 +19,64 @@ from jaxtyping import Float64
 
 from ecg_flare.digitize.trace import RowTrace
 
+PEN_PERCENTILE: Final = 20
 ITERATIONS: Final = 40
 STEP: Final = 0.5
 SMOOTHING: Final = 0.05  # of the distance to the mean of the neighbours, a step: keeps unseen samples in line
 COLUMN_REACH_PX: Final = 0.2  # half a column, less what the pen must enter before the column counts as inked
+PEAK_PENS: Final = 4.0  # half pens: less extent than this is no peak
 FINE_PX_PER_MM: Final = 9.0  # above it one sample a column is finer than 500 Hz at 25 mm/s
 
 
-def refine_row(row: RowTrace, px_per_mm_x: float) -> Float64[np.ndarray, "k 2"]:
-    """Return the polyline (x, y) in pixels whose drawn extents are those of the row; y is NaN where there is no ink."""
+def pen_px(rows: Sequence[RowTrace]) -> float:
+    """Return the pen's width in pixels: what the thinnest columns of a row show, the middle of all rows.
+
+    Few columns of a noisy row are level, so that its own extents would make the pen too wide.
+    """
+    return float(np.median([np.nanpercentile(row.bottom - row.top, PEN_PERCENTILE) for row in rows]))
+
+
+def refine_row(row: RowTrace, px_per_mm_x: float, pen: float) -> Float64[np.ndarray, "k 2"]:
+    """Return the polyline (x, y) in pixels whose drawn extents are those of the row; y is NaN where there is no ink.
+
+    `pen` is the pen's width in pixels.
+    """
     samples = 2 if px_per_mm_x < FINE_PX_PER_MM else 1
     inked = np.isfinite(row.y)
     if inked.sum() < 3:
         return np.stack([np.arange(len(row.y), dtype=np.float64), row.y], axis=1)
     top, bottom, middle = (_filled(values, inked) for values in (row.top, row.bottom, row.y))
-    half_width = float(np.percentile((row.bottom - row.top)[inked], 25)) / 2
+    half_width = pen / 2
     # where the line is level the mean of the ink is the better measure of its height
     level = np.clip(1.0 - (bottom - top - 2 * half_width), 0.0, 1.0)
     top += level * (middle - half_width - top)
     bottom += level * (middle + half_width - bottom)
     x = (np.arange(len(middle) * samples) + 0.5) / samples - 0.5
-    y = np.interp(x, np.arange(len(middle)), middle)
+    y = np.interp(x, np.arange(len(middle)), _start(middle, top, bottom, half_width))
     y = _fit(y, top, bottom, half_width, samples)
     y[~np.repeat(inked, samples)] = np.nan
     return np.stack([x, y], axis=1)
+
+
+def _start(
+    middle: Float64[np.ndarray, " w"],
+    top: Float64[np.ndarray, " w"],
+    bottom: Float64[np.ndarray, " w"],
+    half_width: float,
+) -> Float64[np.ndarray, " w"]:
+    """Return where the fit begins: the middle of the ink, but at a peak's column its tip.
+
+    Begun in the middle there, the fit would end with two peaks beside the column and a dip in it.
+    """
+    start = middle.copy()
+    for edge, far, sign in ((top, bottom, 1.0), (bottom, top, -1.0)):
+        near, beyond = sign * edge, sign * far
+        padded, padded_far = np.pad(near, 2, mode="edge"), np.pad(beyond, 2, mode="edge")
+        first = np.min([padded[k : k + len(near)] for k in range(5)], axis=0)
+        tip = (near <= first + half_width) & (beyond <= padded_far[:-4]) & (beyond <= padded_far[4:])
+        tip &= bottom - top > PEAK_PENS * half_width
+        start = np.where(tip, edge + sign * half_width, start)
+    return start
 
 
 def _fit(

@@ -11,22 +11,25 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
+from ecg_flare.digitize.overlap import HOLE, disentangle, foreign_runs, shared_runs
 from ecg_flare.digitize.runs import Runs, find_runs
 
 HOLE_COST_MM: Final = 0.4  # a column without ink, at 8 px/mm
-LONG_HOLE_COST_MM: Final = 0.01  # the same, once the hole is longer than LONG_HOLE_MM
+LONG_HOLE_COST_MM: Final = 0.06  # the same, once the hole is longer than LONG_HOLE_MM
 LONG_HOLE_MM: Final = 4.0
-BAND_COST_MM: Final = 0.05  # at half the distance to the next row; grows with the square
-BAND_LIMIT_MM: Final = 0.2  # always less than a hole: ink that can be reached is followed
+BAND_COST_MM: Final = 0.03  # at half the distance to the next row; grows with the square
+BAND_LIMIT_MM: Final = 0.1  # always less than a hole: ink that can be reached is followed
 MIDDLE_COST: Final = 0.01  # share of the distance between the middles of two runs
+FOREIGN_COST_MM: Final = 0.3  # a column of a run that is another row's alone
+INK_REWARD: Final = 0.03  # for every millimetre of ink that a column of the path explains
+MOST_REWARDED_MM: Final = 8.0
 LEVEL_SIGMA_MM: Final = 1.3
 LEAST_ROW_DISTANCE_MM: Final = 7.0
 LEAST_ROW_WIDTH_MM: Final = 20.0
 LEAST_ROW_VOTES: Final = 0.18  # of the strongest row's
 TAKING_TURNS: Final = 0.3  # two rows that are both there for less of their way are one
-HOLE: Final = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +72,12 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y:
     paths = _merge_pieces(runs, paths)
     drifting = np.stack([_drifting_level(runs, path, px_per_mm_x) for path in paths])
     paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y)
+    paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=foreign_runs(runs, paths, drifting))
     levels = np.median(drifting, axis=1)
+    shared = shared_runs(runs, paths)
     rows = []
     for path, level in zip(paths, levels, strict=True):
-        row = _row_of(runs, _without_islands(path, px_per_mm_x), level)
+        row = _row_of(runs, _without_islands(path, px_per_mm_x), level, shared)
         if row is not None and row.last - row.first > LEAST_ROW_WIDTH_MM * px_per_mm_x:
             rows.append(row)
     return tuple(rows)
@@ -103,12 +108,20 @@ def find_levels(runs: Runs, height: int, px_per_mm_x: float, px_per_mm_y: float)
 
 
 def walk_rows(
-    runs: Runs, levels: Float64[np.ndarray, "rows columns"], px_per_mm_x: float, px_per_mm_y: float
+    runs: Runs,
+    levels: Float64[np.ndarray, "rows columns"],
+    px_per_mm_x: float,
+    px_per_mm_y: float,
+    foreign: Bool[np.ndarray, "rows runs"] | None = None,
 ) -> Int64[np.ndarray, "rows columns"]:
-    """Return for each row and column the index of the run that its cheapest path takes, HOLE where it takes none."""
+    """Return for each row and column the index of the run that its cheapest path takes, HOLE where it takes none.
+
+    `foreign` marks for each row the runs that are another row's alone; they cost FOREIGN_COST_MM more.
+    """
     n_rows, n_columns = levels.shape
     reach = _half_spacing(levels, px_per_mm_y)
     top, bottom, centre = runs.top / px_per_mm_y, runs.bottom / px_per_mm_y, runs.centre / px_per_mm_y
+    mass = runs.mass / px_per_mm_y
     levels_mm, reach_mm = levels / px_per_mm_y, reach / px_per_mm_y
     density = 8.0 / px_per_mm_x  # costs a column are costs a millimetre
     hole_step, long_step = HOLE_COST_MM * density, LONG_HOLE_COST_MM * density
@@ -128,6 +141,9 @@ def walk_rows(
         from_hole = np.maximum(0.0, np.maximum(t[None] - hole_bottom[:, None], hole_top[:, None] - b[None]))
         away = np.maximum(0.0, np.maximum(t[None] - levels_mm[:, c, None], levels_mm[:, c, None] - b[None]))
         band = np.minimum(BAND_COST_MM * (away / reach_mm[:, None]) ** 2, BAND_LIMIT_MM) * density
+        band = band - INK_REWARD * density * np.minimum(mass[here], MOST_REWARDED_MM)
+        if foreign is not None:
+            band = band + FOREIGN_COST_MM * density * foreign[:, here]
         into = np.concatenate([cost[:, :-1, None] + step[None], (cost[:, -1:] + from_hole)[:, None, :]], axis=1)
         choice = into.argmin(axis=1)
         run_cost = np.take_along_axis(into, choice[:, None, :], axis=1)[:, 0, :] + band
@@ -237,10 +253,15 @@ def _without_islands(path: Int64[np.ndarray, " columns"], px_per_mm_x: float) ->
     return path
 
 
-def _row_of(runs: Runs, path: Int64[np.ndarray, " columns"], level: float) -> RowTrace | None:
+def _row_of(
+    runs: Runs, path: Int64[np.ndarray, " columns"], level: float, shared: Bool[np.ndarray, " runs"]
+) -> RowTrace | None:
     at = path != HOLE
     if not at.any():
         return None
     y, top, bottom = (np.full(len(path), np.nan) for _ in range(3))
     y[at], top[at], bottom[at] = runs.centre[path[at]], runs.top[path[at]], runs.bottom[path[at]]
+    crowded = np.zeros(len(path), bool)
+    crowded[at] = shared[path[at]]
+    y, top, bottom = disentangle(y, top, bottom, crowded)
     return RowTrace(y, top, bottom, float(level))

@@ -12,8 +12,10 @@ import numpy as np
 from ecg_flare.errors import StorageError
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o644) -> None:
     """Write `path` by `write(file)` so that a crash, a full disk or an error leaves the old file whole.
+
+    `mode` is the file's permission bits: 0o600 for secrets.
 
     Raises:
         StorageError: where the disk is full, the folder read-only or missing; the old file is untouched.
@@ -23,6 +25,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = file.name
+            os.fchmod(file.fileno(), mode)
             write(file)
             file.flush()
             os.fsync(file.fileno())

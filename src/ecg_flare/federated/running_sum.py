@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float64, Int64, Shaped
 
 from ecg_flare.errors import EncodingError, UpdateError
 from ecg_flare.federated.update import check_update
@@ -61,6 +61,26 @@ class RunningSum:
             self._check_encoded(site, contribution, self._fixed)
             self.total += contribution
         self._answered.add(site)
+
+    def add_total(self, sites: Iterable[str], total: Int64[np.ndarray, " d"]) -> None:
+        """Add what several sites encoded, summed already: what a secure sum opens.
+
+        Raises UpdateError, with the sum as it was, for a site that is not on the roster or already in, in the clear,
+        and for a total that these sites cannot have given.
+        """
+        new = set(sites)
+        if self._fixed is None or not new <= set(self._weights) or new & self._answered:
+            kind = "in the clear" if self._fixed is None else "in fixed point"
+            raise UpdateError(
+                f"a total of {sorted(new)} cannot be added to the sum {kind} of {list(self.sites)}; the roster is "
+                f"{sorted(self._weights)}"
+            )
+        try:
+            self._fixed.check_sum(total)
+        except EncodingError as error:
+            raise UpdateError(f"the total of {sorted(new)}: {error}") from error
+        self.total += total
+        self._answered |= new
 
     def mean(
         self, total: Shaped[np.ndarray, " d"] | None = None, denominator: float | None = None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from nvflare.apis.dxo import DXO, from_shareable
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
@@ -63,10 +63,15 @@ class UpdateAggregator(Aggregator):
                 f"this is round {order.round_index}, attempt {order.attempt[:8]}"
             )
         check_layout(reply.layout_digest, expected=order.layout_digest)
-        if reply.encoded != terms.private:
+        if reply.encoded != terms.config.encoded:
             found, expected = ("encoded", "plain") if reply.encoded else ("plain", "encoded")
             raise UpdateError(f"the update is {found}, this job's are {expected}")
         total.add(site, reply.vector)
+
+    def add_total(self, sites: tuple[str, ...], total: Int64[np.ndarray, " d"]) -> None:
+        """Take the sum of several sites' encoded updates, which a secure sum opened; raises UpdateError as `add`."""
+        _, _, running = self._round()
+        running.add_total(sites, total)
 
     def reset(self, fl_ctx: FLContext) -> None:
         """Forget the round."""

@@ -12,7 +12,7 @@ from ecg_flare.flare.terms import RoundTerms
 
 _SITES: Final = {"site-1": "district", "site-2": "university", "site-3": "archive"}
 _WEIGHTS: Final = dict.fromkeys(_SITES, 1.0)
-_ROUNDS: Final = 4
+_ROUNDS: Final = 3
 
 _SITE_PAGES: Final = Pages("site_pages.SitePages", {"profiles": _SITES, "pages_per_site": 8, "seed": 1})
 _PUBLIC_PAGES: Final = Pages(
@@ -49,6 +49,8 @@ _SITE_DP: Final = replace(
     optimizer={"learning_rate": 0.0001, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
 )
 
+_MASKED: Final = replace(_PLAIN, summation="masked", min_sites=3, clipping_norm=2.0)
+
 BUNDLED: Final = {
     spec.name: spec
     for spec in (
@@ -65,10 +67,17 @@ BUNDLED: Final = {
             _SITE_DP,
             name="fedadam_dp",
             about=(
-                "The paper's protocol as far as it exists: FedAdam, clipping, Gaussian noise on the integer sum, "
-                "a Renyi-accounted ledger, a public start. Not yet: the server still sees each site's clipped update, "
-                "and the privacy unit is a site, not a patient."
+                "The paper's protocol: FedAdam, clipping, a masked sum that opens over the threshold alone, Gaussian "
+                "noise on the integer sum, a Renyi-accounted ledger, a public start. Not yet: the privacy unit is a "
+                "site, not a patient."
             ),
+            terms=replace(_SITE_DP.terms, summation="masked", min_sites=3),
+        ),
+        replace(
+            _FEDADAM,
+            name="fedadam_secure",
+            about="FedAdam over a masked sum: the server opens only the sum of the clipped updates. No noise.",
+            terms=_MASKED,
         ),
         _SITE_DP,
         replace(

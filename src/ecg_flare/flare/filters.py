@@ -30,9 +30,7 @@ class _SiteFilter(Filter, ABC):
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         code = shareable.get_return_code(ReturnCode.OK)
         if code != ReturnCode.OK:
-            reply = make_reply(code)
-            reply.set_header(ERROR_HEADER, str(shareable.get_header(ERROR_HEADER, "")))
-            return reply
+            return bare_error(shareable)
         return self._process(shareable, component(fl_ctx, self._terms_id, RoundTerms), fl_ctx)
 
     @abstractmethod
@@ -56,7 +54,7 @@ class ClipUpdate(_SiteFilter):
         metrics = {**reply.metrics, "update_norm": norm, "clipped": float(norm > terms.clipping_norm)}
         weight = terms.weight_of(fl_ctx.get_identity_name())
         vector = contribution(reply.vector, weight, terms.config, size)
-        vector = to_wire(vector) if terms.private else vector
+        vector = to_wire(vector) if terms.config.encoded else vector
         return replace(reply, vector=vector, metrics=metrics).to_shareable()
 
 
@@ -78,13 +76,23 @@ class StripResult(_SiteFilter):
         task = fl_ctx.get_prop(FLContextKey.TASK_NAME)
         if task == TRAIN:
             reply = Reply.from_shareable(shareable)
-            if terms.private and not reply.encoded:
-                raise PrivacyError("A plain update may not leave the site under differential privacy: add ClipUpdate.")
-            allowed = frozenset() if terms.private else self._metrics
+            if terms.config.encoded and not reply.encoded:
+                raise PrivacyError(
+                    "the update is plain, but in this job updates leave the site in fixed point only: "
+                    "name ClipUpdate before StripResult"
+                )
+            allowed = self._metrics if terms.tells_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
             return replace(reply, metrics=metrics).to_shareable()
         if task == VALIDATE:
-            if terms.private:
-                raise PrivacyError("Validation counts may not leave the site under differential privacy.")
+            if not terms.tells_metrics:
+                raise PrivacyError("validation counts may not leave the site where its update is hidden")
             return Counts.from_shareable(shareable).to_shareable()
         raise PrivacyError(f"StripResult knows the tasks {TRAIN} and {VALIDATE}. Found {task!r}.")
+
+
+def bare_error(shareable: Shareable) -> Shareable:
+    """An error reply with its code and the error's class, and nothing else of the original."""
+    reply = make_reply(shareable.get_return_code())
+    reply.set_header(ERROR_HEADER, str(shareable.get_header(ERROR_HEADER, "")))
+    return reply

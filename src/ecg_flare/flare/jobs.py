@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.flare.secure_messages import CONTROL_TASKS
 from ecg_flare.flare.terms import RoundTerms
 
 _WORKFLOW: Final = "ecg_flare.flare.workflow.FederatedRounds"
+_MASKED_SITE: Final = "ecg_flare.flare.masked_site"
 _AGGREGATORS: Final = ("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad")
 
 Aggregator = Literal["FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"]
@@ -154,8 +156,9 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
 
 
 def _client_config(spec: JobSpec) -> dict[str, Any]:
+    masked = spec.terms.summation == "masked"
     strip = {"path": "ecg_flare.flare.filters.StripResult", "args": {"metrics": _told(spec)}}
-    clip = {"path": "ecg_flare.flare.filters.ClipUpdate", "args": {}}
+    clip = _plain("ecg_flare.flare.filters.ClipUpdate")
     training = asdict(spec.training)
     return {
         "format_version": 2,
@@ -163,26 +166,43 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
             {
                 "tasks": ["train", "validate"],
                 "executor": {"path": "ecg_flare.flare.executor.NnunetExecutor", "args": training},
-            }
+            },
+            *(
+                [{"tasks": list(CONTROL_TASKS), "executor": _plain(f"{_MASKED_SITE}.SecureSumExecutor")}]
+                if masked
+                else []
+            ),
         ],
         "task_data_filters": [],
         "task_result_filters": [
-            {"tasks": ["train"], "filters": [strip] if spec.terms.clipping_norm is None else [clip, strip]},
+            {
+                "tasks": ["train"],
+                "filters": [
+                    *([clip] if spec.terms.clipping_norm is not None else []),
+                    strip,
+                    *([_plain(f"{_MASKED_SITE}.MaskUpdate")] if masked else []),
+                ],
+            },
             {"tasks": ["validate"], "filters": [strip]},
         ],
         "components": [
             _component("terms", "ecg_flare.flare.terms.RoundTerms", _terms_args(spec.terms)),
             _component("pages", spec.pages.path, dict(spec.pages.args)),
+            *([_component("secure_sum", f"{_MASKED_SITE}.SecureSumSite", {})] if masked else []),
         ],
     }
 
 
 def _told(spec: JobSpec) -> list[str]:
-    return [] if spec.terms.private else list(spec.site_metrics)
+    return list(spec.site_metrics) if spec.terms.tells_metrics else []
 
 
 def _terms_args(terms: RoundTerms) -> dict[str, Any]:
     return asdict(terms)
+
+
+def _plain(path: str) -> dict[str, Any]:
+    return {"path": path, "args": {}}
 
 
 def _component(component_id: str, path: str, args: Mapping[str, Any]) -> dict[str, Any]:

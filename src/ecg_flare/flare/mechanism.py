@@ -15,7 +15,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.errors import ConfigError, PrivacyError
-from ecg_flare.flare.messages import SUM
+from ecg_flare.flare.messages import SUM, model_sha256
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.cohort import Cohort, Mechanism
@@ -104,8 +104,7 @@ class GaussianMechanism(Filter):
         ledger, _, _ = self._opened()
         if self._charged is None:
             raise PrivacyError("nothing may be released: the round's noise was not added")
-        model_sha256 = hashlib.sha256(model.astype("<f4").data).hexdigest()
-        ledger.release(self._charged, model_sha256=model_sha256, noised_sum_sha256=self._noised_sha256)
+        ledger.release(self._charged, model_sha256=model_sha256(model).hex(), noised_sum_sha256=self._noised_sha256)
         self._round_index = None
 
     def _opened(self) -> tuple[Ledger, RoundTerms, FixedPoint]:

@@ -4,6 +4,7 @@ FLARE carries `Shareable` objects; these two classes are the only ones that read
 check of a message stands in one place. Arrays travel as numpy arrays in FLARE's own encoding, which never unpickles.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -44,6 +45,7 @@ class Order:
         layout_digest: gives the vector its meaning.
         plan_hash: hash of the nnU-Net plan that the server trains.
         terms_digest: hash of the job's public terms.
+        boxes: under a secure sum, the peers' sealed shares for this site (`secure_sum.messages.PeerBoxes`).
     """
 
     model: Float32[np.ndarray, " d"]
@@ -52,6 +54,7 @@ class Order:
     layout_digest: str
     plan_hash: str
     terms_digest: str
+    boxes: bytes = b""
 
     def to_shareable(self) -> Shareable:
         meta = {
@@ -60,8 +63,14 @@ class Order:
             "layout_digest": self.layout_digest,
             "plan_hash": self.plan_hash,
             "terms_digest": self.terms_digest,
+            "boxes": self.boxes,
         }
         return DXO(DataKind.WEIGHTS, data={_MODEL: self.model}, meta=meta).to_shareable()
+
+    @property
+    def model_sha256(self) -> bytes:
+        """SHA-256 of the model's little-endian float32 bytes, 32 bytes."""
+        return model_sha256(self.model)
 
     @classmethod
     def from_shareable(cls, shareable: Shareable) -> "Order":
@@ -76,6 +85,7 @@ class Order:
             layout_digest=_meta(dxo, "layout_digest", str),
             plan_hash=_meta(dxo, "plan_hash", str),
             terms_digest=_meta(dxo, "terms_digest", str),
+            boxes=_meta(dxo, "boxes", bytes),
         )
         check_update(order.model, size=len(order.model))
         return order
@@ -168,6 +178,11 @@ class Counts:
         if any(not isinstance(v, int) or v < 0 for v in dxo.data.values()):
             raise UpdateError(f"Validation counts must be integers of at least 0. Found {dxo.data}.")
         return cls(**dxo.data, round_index=_meta(dxo, "round", int), attempt=_meta(dxo, "attempt", str))
+
+
+def model_sha256(model: Float32[np.ndarray, " d"]) -> bytes:
+    """SHA-256 (32 bytes) of a model's little-endian float32 bytes: how ledger and secure sum name it."""
+    return hashlib.sha256(np.ascontiguousarray(model, "<f4").data).digest()
 
 
 def to_wire(integers: Int64[np.ndarray, " d"]) -> Integer[np.ndarray, " d"]:

@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Literal, get_args
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.flare.messages import Order
 from ecg_flare.privacy.events import Unit
+from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
+
+Summation = Literal["plain", "masked"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class RoundTerms:
         delta: of (epsilon, delta)-differential privacy.
         epsilon_budget: the job stops before the ledger passes it; needed with noise, None otherwise.
         unit: whose presence is hidden.
+        summation: how the server learns the sum: 'plain' (it sees each update) or 'masked' (it sees the sum alone,
+            and min_sites is the threshold below which nothing is opened).
 
     Raises:
         ConfigError: where a value is impossible; the message names it.
@@ -44,6 +50,7 @@ class RoundTerms:
     delta: float = 1e-5
     epsilon_budget: float | None = None
     unit: Unit = "site"
+    summation: Summation = "plain"
 
     def __post_init__(self) -> None:
         _ = self.config  # checks what a round in memory checks
@@ -53,8 +60,27 @@ class RoundTerms:
             raise ConfigError(f"delta is {self.delta}, expected it between 0 and 1")
         if self.epsilon_budget is not None and not self.epsilon_budget > 0:
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected it above 0")
+        if self.summation not in get_args(Summation):
+            raise ConfigError(f"summation is {self.summation!r}, expected one of {get_args(Summation)}")
+        if self.summation == "masked":
+            self._check_masked()
         if self.private and self.epsilon_budget is None:
             raise ConfigError(f"noise_multiplier={self.noise_multiplier} needs an epsilon_budget. Found null.")
+
+    def _check_masked(self) -> None:
+        if self.clipping_norm is None:
+            raise ConfigError("a masked sum needs a clipping_norm, which bounds its integers. Found null.")
+        if len(self.weights) < LEAST_SITES:
+            raise ConfigError(
+                f"a masked sum of {len(self.weights)} sites was asked for, expected at least {LEAST_SITES}: "
+                "of two, each subtracts its own update and has the other's"
+            )
+        least = least_threshold(len(self.weights))
+        if self.min_sites < least:
+            raise ConfigError(
+                f"min_sites={self.min_sites} of {len(self.weights)} sites, expected at least {least} = "
+                "max(3, floor(2n/3) + 1) for a masked sum: below it a lying server could open two sums"
+            )
 
     @cached_property
     def config(self) -> RoundConfig:
@@ -65,12 +91,18 @@ class RoundTerms:
             clipping_norm=self.clipping_norm,
             noise_multiplier=self.noise_multiplier,
             unit=self.unit,
+            fixed_point=self.summation == "masked",
         )
 
     @property
     def private(self) -> bool:
         """Whether noise makes what is released differentially private."""
         return self.noise_multiplier is not None
+
+    @property
+    def tells_metrics(self) -> bool:
+        """Whether a site may tell about its own training: only where its update is in the clear anyway."""
+        return self.summation == "plain" and not self.private
 
     @property
     def roster(self) -> tuple[str, ...]:

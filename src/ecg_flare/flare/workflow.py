@@ -26,6 +26,7 @@ from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.asking import AskingController
 from ecg_flare.flare.collection import Collection, PlainCollection
 from ecg_flare.flare.evaluator import PublicEvaluator
+from ecg_flare.flare.masked_collection import MaskedCollection
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import Order
 from ecg_flare.flare.persistor import GlobalState, ModelStore
@@ -113,7 +114,7 @@ class FederatedRounds(AskingController):
             aggregator=self._component("aggregator", UpdateAggregator),
             store=self._component("persistor", ModelStore),
             evaluator=self._component("evaluator", PublicEvaluator),
-            collection=PlainCollection(),
+            collection=self._collection(terms, fl_ctx),
             mechanism=mechanism,
         )
         parts.store.check_writable(fl_ctx)
@@ -129,6 +130,12 @@ class FederatedRounds(AskingController):
                 f"{role}={self._ids[role]!r} must be a {kind.__name__}. Found {type(component).__name__}."
             )
         return component
+
+    def _collection(self, terms: RoundTerms, fl_ctx: FLContext) -> Collection:
+        if terms.summation == "plain":
+            return PlainCollection()
+        workspace = fl_ctx.get_engine().get_workspace()
+        return MaskedCollection(workspace, fl_ctx.get_job_id(), partial(self.log_warning, fl_ctx, fire_event=False))
 
     def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
         """Go on from a saved state where there is one; otherwise start from the public model and measure it."""

@@ -141,8 +141,9 @@ class TestSigner:
     __test__ = False  # not a test case, whatever pytest thinks of the name
     test_mode = True
 
-    def __init__(self) -> None:
-        self._key = Ed25519PrivateKey.generate()
+    def __init__(self, seed: bytes | None = None) -> None:
+        """A random key, or the one that 32 bytes of `seed` give."""
+        self._key = Ed25519PrivateKey.generate() if seed is None else Ed25519PrivateKey.from_private_bytes(seed)
         self.certificate = self._key.public_key().public_bytes_raw()
 
     def sign(self, message: bytes) -> bytes:

@@ -1,0 +1,156 @@
+"""The secure sum at the server: its steps as tasks of the round, and nothing but the opened sum at the end.
+
+The protocol is `privacy.secure_sum.server`; a site whose message it refuses is a dropout, and a step that ends below
+the threshold aborts the round with nothing opened.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.workspace import Workspace
+
+from ecg_flare.errors import RoundError, SecureSumError
+from ecg_flare.flare.aggregators import UpdateAggregator
+from ecg_flare.flare.collection import Ask, Collected, Collection
+from ecg_flare.flare.identity import kit_verifier, test_signer
+from ecg_flare.flare.messages import TRAIN, Order
+from ecg_flare.flare.secure_messages import (
+    CONSENT,
+    IDENTIFY,
+    KEYS,
+    SHARES,
+    UNMASK,
+    pack,
+    pack_bytes,
+    unpack,
+    unpack_bytes,
+    unpack_masked,
+)
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.privacy.secure_sum.context import Member
+from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
+from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+from ecg_flare.privacy.secure_sum.messages import Consent, KeyAdvert, ShareBoxes, ShareRelease
+from ecg_flare.privacy.secure_sum.server import SecureSumServer
+from ecg_flare.privacy.secure_sum.signing import fingerprint
+
+T = TypeVar("T")
+
+
+class MaskedCollection(Collection):
+    """Collects a round's updates under masks (Bonawitz et al. 2017).
+
+    Args:
+        workspace: the server's, whose startup kit holds the root CA that vouches for the sites.
+        job: FLARE's id of the job.
+        log: takes one line.
+    """
+
+    def __init__(self, workspace: Workspace, job: str, log: Callable[[str], None]) -> None:
+        self._verifier = kit_verifier(workspace)
+        self._job = job
+        self._log = log
+        self._members: tuple[Member, ...] = ()
+        if self._verifier.test_mode:
+            log("secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity")
+
+    def collect(self, order: Order, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
+        aggregator.begin(order, terms)
+        collected = Collected()
+        fixed = terms.config.fixed_encoding(len(order.model))
+        assert fixed is not None, "masked terms have a clipping norm"
+        try:
+            self._identify(terms, ask)
+            sums = SecureSumServer(self._sum_terms(order, terms, fixed), self._verifier)
+            self._run(sums, order, ask, collected)
+            ring = sums.open()
+        except SecureSumError as error:
+            raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}") from error
+        collected.answered = sums.survivors
+        aggregator.add_total(sums.survivors, fixed.from_ring(ring))
+        return collected
+
+    def _identify(self, terms: RoundTerms, ask: Ask) -> None:
+        """Learn each site's certificate, once a job; in the test mode it follows from the site's name."""
+        if self._members:
+            return
+        if self._verifier.test_mode:
+            prints = {site: fingerprint(test_signer(self._job, site).certificate) for site in terms.roster}
+        else:
+            prints = {}
+
+            def receive(site: str, answer: Shareable) -> None:
+                prints[site] = fingerprint(unpack_bytes(answer))
+
+            ask(IDENTIFY, dict.fromkeys(terms.roster, pack_bytes(b"")), receive, enough=len(terms.roster))
+        if missing := sorted(set(terms.roster) - set(prints)):
+            raise SecureSumError(f"{', '.join(missing)} sent no certificate, so the cohort cannot be formed")
+        self._members = tuple(Member(site, prints[site]) for site in terms.roster)
+
+    def _sum_terms(self, order: Order, terms: RoundTerms, fixed: FixedPoint) -> SumTerms:
+        privacy = f"sigma={terms.noise_multiplier!r} delta={terms.delta!r} unit={terms.unit}" if terms.private else ""
+        return SumTerms(
+            job=self._job,
+            round=order.round_index,
+            # Attempts go forward, also past a server that lost its memory: a site answers none twice.
+            attempt=int(time.time()) & 0xFFFFFFFF,
+            roster=self._members,
+            threshold=terms.min_sites,
+            ring_bits=fixed.ring_bits,
+            dimension=fixed.dimension,
+            scale=fixed.scale,
+            clipping_norm=fixed.clipping_norm,
+            weights=tuple(terms.weights[site] for site in terms.roster),
+            dp=privacy,
+            layout_digest=bytes.fromhex(order.layout_digest),
+            model_sha256=order.model_sha256,
+            test_mode=self._verifier.test_mode,
+        )
+
+    def _run(self, sums: SecureSumServer, order: Order, ask: Ask, collected: Collected) -> None:
+        """The five steps, each to those who answered the step before."""
+        step = partial(_step, ask=ask, collected=collected, enough=sums.terms.threshold)
+        names = [member.name for member in sums.terms.roster]
+        offer = pack(sums.offer())
+        step(KEYS, dict.fromkeys(names, offer), lambda answer: unpack(answer, KeyAdvert), sums.receive_keys)
+        roster = sums.close_keys()
+        names = [sums.terms.member(advert.sender).name for advert in roster.adverts]
+        step(SHARES, dict.fromkeys(names, pack(roster)), lambda answer: unpack(answer, ShareBoxes), sums.receive_shares)
+        orders = {
+            site: replace(order, boxes=boxes.to_bytes()).to_shareable() for site, boxes in sums.close_shares().items()
+        }
+        step(TRAIN, orders, unpack_masked, sums.receive_masked)
+        survivors = sums.close_masked()
+        collected.bytes_down = order.model.nbytes * len(orders)
+        collected.bytes_up = order.model.size * sums.terms.word.itemsize * len(survivors.seats)
+        names = list(sums.survivors)
+        step(
+            CONSENT, dict.fromkeys(names, pack(survivors)), lambda answer: unpack(answer, Consent), sums.receive_consent
+        )
+        request = sums.close_consent()
+        names = [sums.terms.member(seat).name for seat, _ in request.consents]
+        step(
+            UNMASK,
+            dict.fromkeys(names, pack(request)),
+            lambda answer: unpack(answer, ShareRelease),
+            sums.receive_release,
+        )
+
+
+def _step(
+    task_name: str,
+    messages: Mapping[str, Shareable],
+    decode: Callable[[Shareable], T],
+    receive: Callable[[str, T], None],
+    *,
+    ask: Ask,
+    collected: Collected,
+    enough: int,
+) -> None:
+    started = time.monotonic()
+    ask(task_name, messages, lambda site, answer: receive(site, decode(answer)), enough=enough)
+    collected.seconds[task_name] = time.monotonic() - started

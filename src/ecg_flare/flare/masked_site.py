@@ -1,0 +1,252 @@
+"""The secure sum at a site: one component that remembers, one executor that answers, one filter that masks.
+
+The protocol is `privacy.secure_sum.client`; here is only what FLARE needs: where keys and memory lie, that a
+simulated site survives being swapped out, and that the mask is the last thing that touches an update. No control
+message imports torch.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.signal import Signal
+from nvflare.apis.workspace import Workspace
+
+from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, SecureSumError
+from ecg_flare.flare.components import component
+from ecg_flare.flare.filters import ClipUpdate, StripResult, bare_error
+from ecg_flare.flare.identity import kit_verifier, site_signer
+from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
+from ecg_flare.flare.secure_messages import (
+    CONSENT,
+    CONTROL_TASKS,
+    IDENTIFY,
+    KEYS,
+    SHARES,
+    Encoded,
+    pack,
+    pack_bytes,
+    pack_masked,
+    unpack,
+)
+from ecg_flare.flare.site_policy import SitePolicy, read_policy
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.privacy.secure_sum.client import SecureSumClient
+from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
+from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
+from ecg_flare.storage import write_atomically
+
+_MEMORY_FILE: Final = "ecg_flare_answered_rounds.json"
+_SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
+
+
+class SecureSumSite(FLComponent):
+    """This site's part in the secure sum of the round under way.
+
+    Args:
+        terms: id of the `RoundTerms` component.
+    """
+
+    def __init__(self, terms: str = "terms") -> None:
+        super().__init__()
+        self._terms_id = terms
+        self._client: SecureSumClient | None = None
+        self._boxes: PeerBoxes | None = None
+        self._trained_from = b""
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
+            self._take_boxes(fl_ctx)
+        elif event_type in (EventType.ABOUT_TO_END_RUN, EventType.JOB_ABORTED):
+            self.close(fl_ctx)
+
+    def certificate(self, fl_ctx: FLContext) -> bytes:
+        """The public bytes by which others know this site's signatures."""
+        return site_signer(_workspace(fl_ctx), fl_ctx.get_job_id(), fl_ctx.get_identity_name()).certificate
+
+    def open_round(self, fl_ctx: FLContext) -> SecureSumClient:
+        """A client for a new round; an unfinished earlier round is wiped."""
+        self.close(fl_ctx)
+        check_filter_order(fl_ctx)
+        workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
+        signer = site_signer(workspace, fl_ctx.get_job_id(), site)
+        if signer.test_mode:
+            self.log_warning(
+                fl_ctx,
+                "secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity",
+                fire_event=False,
+            )
+        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        site_floors = floors(terms, read_policy(workspace), test_mode=signer.test_mode)
+        self._client = self._new_client(fl_ctx, site_floors)
+        return self._client
+
+    def client(self, fl_ctx: FLContext) -> SecureSumClient:
+        """The round's client, taken back from disk where FLARE swapped this site out; raises SecureSumError if none."""
+        if self._client is None:
+            self._client = self._restore(fl_ctx)
+        return self._client
+
+    def mask(self, reply: Reply, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+        """The update under its masks; no plain copy is kept."""
+        boxes, self._boxes = self._boxes, None
+        if boxes is None:
+            raise SecureSumError("the server sent no shares of peers with this round's order: nothing can be masked")
+        fixed = terms.config.fixed_encoding(len(reply.vector))
+        if fixed is None:
+            raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
+        ring = fixed.to_ring(reply.vector.astype(np.int64))
+        update = self.client(fl_ctx).answer_boxes(boxes, ring, trained_from=self._trained_from)
+        self.keep(fl_ctx)
+        return pack_masked(update)
+
+    def close(self, fl_ctx: FLContext) -> None:
+        """Wipe the round's secrets, in memory and on disk."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._boxes = None
+        _secrets_file(fl_ctx).unlink(missing_ok=True)
+
+    def _take_boxes(self, fl_ctx: FLContext) -> None:
+        order = Order.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
+        self._boxes = PeerBoxes.from_bytes(order.boxes) if order.boxes else None
+        self._trained_from = order.model_sha256
+
+    def keep(self, fl_ctx: FLContext) -> None:
+        """In the simulator, put the round's secrets on disk for the process that takes this site's next task.
+
+        FLARE's simulator ends a swapped-out site with SIGTERM right after asking it to fire SWAP_OUT
+        (`SimulatorClientRunner._cleanup_process`), so that event comes too late: secrets are kept after each answer.
+        A site with a startup kit is one process through the job, and its secrets never leave its memory.
+        """
+        in_simulator = kit_verifier(_workspace(fl_ctx)).test_mode
+        if in_simulator and self._client is not None and self._client.next_step is not None:
+            secrets = self._client.export_secrets()
+            write_atomically(_secrets_file(fl_ctx), lambda file: file.write(secrets), mode=0o600)
+
+    def _restore(self, fl_ctx: FLContext) -> SecureSumClient:
+        path = _secrets_file(fl_ctx)
+        try:
+            secrets = path.read_bytes()
+        except FileNotFoundError as error:
+            raise SecureSumError("this site holds no secrets of the round: it was restarted, or never began") from error
+        path.unlink()
+        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        policy, test_mode = read_policy(_workspace(fl_ctx)), kit_verifier(_workspace(fl_ctx)).test_mode
+        client = self._new_client(fl_ctx, floors(terms, policy, test_mode=test_mode))
+        client.restore(secrets)
+        return client
+
+    def _new_client(self, fl_ctx: FLContext, site_floors: SiteFloors) -> SecureSumClient:
+        workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
+        return SecureSumClient(
+            site,
+            site_floors,
+            site_signer(workspace, fl_ctx.get_job_id(), site),
+            kit_verifier(workspace),
+            FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FILE),
+        )
+
+
+class SecureSumExecutor(Executor):
+    """Answers the secure sum's control tasks.
+
+    Args:
+        site: id of the `SecureSumSite` component.
+    """
+
+    def __init__(self, site: str = "secure_sum") -> None:
+        super().__init__()
+        self._site_id = site
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        if task_name not in CONTROL_TASKS:
+            return make_reply(ReturnCode.TASK_UNKNOWN)
+        site = component(fl_ctx, self._site_id, SecureSumSite)
+        try:
+            return self._answer(task_name, shareable, site, fl_ctx)
+        except EcgFlareError as error:
+            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            site.close(fl_ctx)
+            return error_reply(error)
+
+    def _answer(self, task_name: str, message: Shareable, site: SecureSumSite, fl_ctx: FLContext) -> Shareable:
+        if task_name == IDENTIFY:
+            return pack_bytes(site.certificate(fl_ctx))
+        answer: Encoded
+        if task_name == KEYS:
+            answer = site.open_round(fl_ctx).answer_offer(unpack(message, Offer))
+        elif task_name == SHARES:
+            answer = site.client(fl_ctx).answer_keys(unpack(message, KeyRoster))
+        elif task_name == CONSENT:
+            answer = site.client(fl_ctx).answer_survivors(unpack(message, Survivors))
+        else:
+            answer = site.client(fl_ctx).answer_unmask(unpack(message, UnmaskRequest))
+        site.keep(fl_ctx)
+        return pack(answer)
+
+
+class MaskUpdate(Filter):
+    """The last result filter of 'train': what leaves the site is masked, or an error.
+
+    Args:
+        site: id of the `SecureSumSite` component.
+        terms: id of the `RoundTerms` component.
+    """
+
+    def __init__(self, site: str = "secure_sum", terms: str = "terms") -> None:
+        super().__init__()
+        self._site_id = site
+        self._terms_id = terms
+
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        site = component(fl_ctx, self._site_id, SecureSumSite)
+        if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
+            site.close(fl_ctx)
+            return bare_error(shareable)
+        check_filter_order(fl_ctx)
+        return site.mask(Reply.from_shareable(shareable), component(fl_ctx, self._terms_id, RoundTerms), fl_ctx)
+
+
+def check_filter_order(fl_ctx: FLContext) -> None:
+    """Raise PrivacyError unless 'train' ends in ClipUpdate, StripResult, MaskUpdate: nothing may follow a mask."""
+    chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
+    found = [type(one) for one in chains.get(f"{TRAIN}/out", [])]
+    expected = [ClipUpdate, StripResult, MaskUpdate]
+    if found != expected:
+        raise PrivacyError(
+            f"the result filters of '{TRAIN}' are {[one.__name__ for one in found]}, a masked sum needs "
+            f"{[one.__name__ for one in expected]} in this order"
+        )
+
+
+def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:
+    """The site's floors for a job: its own policy, and what it knows of the job's public terms."""
+    return SiteFloors(
+        layout_digest=bytes.fromhex(plan_preset(terms.plan).layout_digest),
+        expected_model_sha256=None,
+        most_clipping_norm=min(policy.most_clipping_norm, terms.clipping_norm or 0.0),
+        pinned=None if test_mode else policy.fingerprints,
+        least_cohort=policy.least_cohort,
+        least_threshold=policy.least_threshold,
+        weights=terms.weights,
+        allow_test_mode=test_mode,
+    )
+
+
+def _workspace(fl_ctx: FLContext) -> Workspace:
+    return fl_ctx.get_engine().get_workspace()
+
+
+def _secrets_file(fl_ctx: FLContext) -> Path:
+    return Path(_workspace(fl_ctx).get_root_dir()) / _SECRETS_FILE

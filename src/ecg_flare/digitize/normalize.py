@@ -29,6 +29,8 @@ _FLAT_PART = 0.003  # a page's corners are this near (of its length) to a straig
 _MOST_TURN_DEG = 46.0
 _MOST_GROWTH = 1.8  # a rectified page is at most this much longer than its picture
 _MOST_BEND_PERIODS = 0.22
+_TURNED_DEG = 3.0  # a page turned further lies in a frame with wide corners, which are cut off
+_GRID_MARGIN_PERIODS = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +134,17 @@ def _by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, sheet: Shee
         warnings.append("the paper is curved: its grid was flattened as a plane, and some bend is left")
     flat, homography = _cover_surroundings(image, sheet), np.eye(3)
     if not _is_straight(straight, turn, (height, width)):
-        flat, homography = _warp(flat, straight)
+        flat, homography = _warp(flat, straight, _grid_box(lattice, periods) if abs(turn) > _TURNED_DEG else None)
     return _Straight(flat, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings))
+
+
+def _grid_box(lattice: Lattice, periods: Float64[np.ndarray, " 2"]) -> Float64[np.ndarray, "2 2"]:
+    """Where a turned page lies: the grid's extent, and a margin as wide as the tiles it was measured by."""
+    left, right, top, bottom = lattice.extent
+    margin = _GRID_MARGIN_PERIODS
+    box: Float64[np.ndarray, "2 2"] = np.array([[left - margin, top - margin], [right + margin, bottom + margin]])
+    scaled: Float64[np.ndarray, "2 2"] = box * periods
+    return scaled
 
 
 def _jacobian(homography: Float64[np.ndarray, "3 3"], at: Float64[np.ndarray, " 2"]) -> Float64[np.ndarray, "2 2"]:
@@ -163,9 +174,11 @@ def _corners(shape: tuple[int, int]) -> Float64[np.ndarray, "4 2"]:
 
 
 def _warp(
-    image: UInt8[np.ndarray, "h w 3"], homography: Float64[np.ndarray, "3 3"]
+    image: UInt8[np.ndarray, "h w 3"],
+    homography: Float64[np.ndarray, "3 3"],
+    box: Float64[np.ndarray, "2 2"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Float64[np.ndarray, "3 3"]]:
-    """The whole picture seen through a homography, moved into view; paper where the picture does not reach."""
+    """The picture, or a box of it, seen through a homography, moved into view; paper where it does not reach."""
     shape = image.shape[:2]
     moved = cv2.perspectiveTransform(_corners((shape[0], shape[1]))[None], homography)[0]
     centre = np.array([[[(shape[1] - 1) / 2, (shape[0] - 1) / 2]]])
@@ -173,6 +186,8 @@ def _warp(
     reach = _MOST_GROWTH * max(shape) / 2
     low = np.floor(np.maximum(moved.min(axis=0), middle - reach))
     high = np.ceil(np.minimum(moved.max(axis=0), middle + reach))
+    if box is not None:
+        low, high = np.maximum(low, np.floor(box[0])), np.minimum(high, np.ceil(box[1]))
     into_view = np.array([[1.0, 0.0, -low[0]], [0.0, 1.0, -low[1]], [0.0, 0.0, 1.0]]) @ homography
     size = (int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1)
     paper = _paper_colour(image)

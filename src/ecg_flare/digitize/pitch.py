@@ -172,7 +172,7 @@ def _harmonic_log_odds(harmonic: float) -> float:
     nearest = round(harmonic)
     if nearest < 1 or abs(harmonic / nearest - 1.0) > 0.02 or nearest > 10:
         return -4.0
-    return 0.0 if nearest <= 5 else -1.5
+    return 0.0 if nearest <= 5 else -2.5
 
 
 def _off_lattice(correlation: Correlation, pitch: float) -> float:

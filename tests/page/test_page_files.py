@@ -10,7 +10,7 @@ from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError, RecordError
 from ecg_flare.nnunet.sources import PageFolder
-from ecg_flare.page.files import add_patients, load_page, save_page
+from ecg_flare.page.files import add_patients, as_printed, load_page, save_page
 from ecg_flare.page.raster import resample_page
 from ecg_flare.page.render import Page, render_page
 from ecg_flare.page.style import PageStyle
@@ -37,10 +37,21 @@ def test_the_mask_on_disk_is_the_mask_of_the_page(page: Page, recording: Recordi
     assert np.array_equal(cv2.imread(str(tmp_path / "p.mask.png"), cv2.IMREAD_UNCHANGED), page.mask)
 
 
-def test_the_recording_lies_beside_its_page(page: Page, recording: Recording, tmp_path: Path) -> None:
+def test_what_is_printed_of_the_recording_lies_beside_its_page(
+    page: Page, recording: Recording, tmp_path: Path
+) -> None:
     save_page(page, recording, tmp_path, "p")
     back = read_wfdb(tmp_path / "p.hea")
-    assert np.abs(back.signal_mv - recording.signal_mv).max() <= 0.0005 + 1e-6  # half a step of 1 µV
+    shown = np.isfinite(back.signal_mv)
+    halves = np.arange(recording.n_samples) < 2500  # 6x2 at 500 Hz: limb leads for 5 s, then chest leads for 5 s
+    assert np.array_equal(shown, np.array([halves] * 6 + [~halves] * 6))
+    assert np.abs(back.signal_mv - recording.signal_mv)[shown].max() <= 0.0005 + 1e-6  # half a step of 1 µV
+
+
+def test_a_lead_with_a_rhythm_strip_is_printed_throughout(recording: Recording) -> None:
+    page = render_page(recording, PageStyle(layout="3x4+1R", dpi=60), np.random.default_rng(2))
+    shown = np.isfinite(as_printed(recording, page.truth).signal_mv).sum(axis=1)
+    assert shown.tolist() == [1250, 5000, *[1250] * 10]
 
 
 def test_a_site_can_train_on_the_folder(page: Page, recording: Recording, tmp_path: Path) -> None:

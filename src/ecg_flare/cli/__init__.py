@@ -6,6 +6,7 @@ Command modules import nothing heavy at their head, so that `ecg-flare --help` a
 import click
 
 from ecg_flare import __version__
+from ecg_flare.cli.digitize import digitize, evaluate
 from ecg_flare.cli.jobs import jobs
 from ecg_flare.cli.model import export, pretrain
 from ecg_flare.cli.pages import profiles, render, synthesize
@@ -19,14 +20,15 @@ __all__ = ["main"]
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="ecg-flare")
 def main() -> None:
-    """Federated, private training of a network that reads paper ECGs.
+    """Federated, private training of a network that reads paper ECGs, and reading them.
 
     \b
     Make pages:     synthesize, render, profiles
     Train:          pretrain, jobs, export
     Look:           report, privacy
+    Read pages:     digitize, evaluate
     """
 
 
-for command in (synthesize, render, profiles, pretrain, jobs, export, report, privacy):
+for command in (synthesize, render, profiles, pretrain, jobs, export, report, privacy, digitize, evaluate):
     main.add_command(command)

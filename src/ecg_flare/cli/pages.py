@@ -93,7 +93,7 @@ def render(
 
     RECORDS are WFDB records, folders of them, or with --ptbxl the folder of PTB-XL. For each there come NAME.png,
     NAME.mask.png (0 background, 1 trace, 2 pulse, 3 print), NAME.json (where everything stands, to a fraction of a
-    pixel) and the recording itself; patients.csv says whose page it is. Such a folder can train a site.
+    pixel) and what is printed of the recording; patients.csv says whose page it is. Such a folder can train a site.
 
     \b
     Examples:

@@ -5,13 +5,14 @@ A page NAME is
     NAME.png                the image
     NAME.mask.png           the label mask, values of `raster.Label`
     NAME.json               where everything is printed (`PageTruth`)
-    NAME.hea, NAME.dat      the recording that was printed, as a WFDB record
+    NAME.hea, NAME.dat      what is printed of the recording, as a WFDB record: NaN where nothing is
     patients.csv            in the folder: whose page each is
 """
 
 import csv
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ PATIENTS_FILE: Final = "patients.csv"
 
 
 def save_page(page: Page, recording: Recording, folder: Path, name: str) -> Path:
-    """Write a page, its mask, its truth and its recording; returns the image's path.
+    """Write a page, its mask, its truth and what it prints of its recording; returns the image's path.
 
     `name` is letters, digits, '-' and '_'. Raises RecordError for another name and StorageError where the folder
     cannot be written.
@@ -39,12 +40,21 @@ def save_page(page: Page, recording: Recording, folder: Path, name: str) -> Path
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-    write_wfdb(recording, folder, name)
+    write_wfdb(as_printed(recording, page.truth), folder, name)
     _write(folder / f"{name}.json", page.truth.to_json().encode())
     _write(folder / f"{name}{MASK_ENDING}", _png(page.mask))
     image_path = folder / f"{name}.png"
     _write(image_path, _png(cv2.cvtColor(page.image, cv2.COLOR_RGB2BGR)))
     return image_path
+
+
+def as_printed(recording: Recording, truth: PageTruth) -> Recording:
+    """The recording with NaN wherever the page does not show it: what a perfect reader could find."""
+    shown = np.zeros(recording.signal_mv.shape, dtype=bool)
+    for trace in truth.traces:
+        first, last = (round(time_s * recording.fs_hz) for time_s in (trace.start_s, trace.end_s))
+        shown[recording.lead_names.index(trace.lead), first:last] = True
+    return replace(recording, signal_mv=np.where(shown, recording.signal_mv, np.float32(np.nan)))
 
 
 def load_page(image_path: Path) -> Page:

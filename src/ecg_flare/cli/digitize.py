@@ -1,0 +1,140 @@
+"""Reading pages, and scoring what was read."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ecg_flare.cli.screen import OneOf, json_option, say_json
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from ecg_flare.digitize.segment import Segmenter
+
+_USAGE = 2
+
+
+def _layouts() -> tuple[str, ...]:
+    from ecg_flare.page.layout import layout_names
+
+    return "auto", *layout_names()
+
+
+@click.command()
+@click.argument("pages", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for what is read."
+)
+@click.option(
+    "--segmenter",
+    default="bundled",
+    show_default=True,
+    help="bundled, classical (no learning at all), or a model: an nnU-Net folder or a file (.npz).",
+)
+@click.option(
+    "--layout",
+    type=OneOf("LAYOUT", _layouts),
+    default="auto",
+    show_default=True,
+    help="auto, or a layout (see `ecg-flare profiles`).",
+)
+@click.option("--speed", default="auto", show_default=True, help="auto, or mm/s.")
+@click.option("--gain", default="auto", show_default=True, help="auto, or mm/mV.")
+@click.option("--px-per-mm", type=float, help="Resolution of pages without a grid. [default: measured]")
+@click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
+@click.option("--html", is_flag=True, help="Write report.html too: overlays beside waveforms, worst first.")
+@json_option
+@click.pass_context
+def digitize(
+    ctx: click.Context,
+    pages: tuple[str, ...],
+    output: Path,
+    segmenter: str,
+    layout: str,
+    speed: str,
+    gain: str,
+    px_per_mm: float | None,
+    fs_hz: float,
+    html: bool,
+    as_json: bool,
+) -> None:
+    """Read ECG pages into 12-lead recordings.
+
+    PAGES are images (PNG, JPEG, TIFF, BMP), PDFs, folders or globs. For each page come NAME.hea and .dat (WFDB),
+    NAME.csv, NAME.overlay.png and NAME.json, which says what was measured, what was assumed, and how sure that is.
+
+    Ends with 0 where every page was read, 3 where some were not, 2 for wrong use.
+
+    \b
+    Examples:
+      ecg-flare digitize scan.png -o read --html
+      ecg-flare digitize 'archive/*.pdf' -o read --segmenter runs/fedadam/server/simulate_job/ecg_flare/model
+    """
+    from ecg_flare.digitize.batch import BatchOptions, run_batch
+    from ecg_flare.digitize.pipeline import FS_RANGE_HZ
+    from ecg_flare.errors import ConfigError, LayoutError, StorageError
+
+    if not FS_RANGE_HZ[0] <= fs_hz <= FS_RANGE_HZ[1]:
+        raise click.BadParameter(f"must be from {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g}. Found {fs_hz:g}.", ctx)
+    quiet = sys.stderr.isatty()  # there a bar shows how far it is
+    logging.basicConfig(level=logging.ERROR if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        options = BatchOptions(layout, _measured(speed, "--speed"), _measured(gain, "--gain"), px_per_mm, fs_hz, html)
+        summary = run_batch(pages, output, options, segmenter=_segmenter(segmenter))
+    except (ConfigError, LayoutError, StorageError) as error:
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(_USAGE)
+    if as_json:
+        say_json(summary.to_json())
+    else:
+        click.echo(summary.to_text())
+    ctx.exit(summary.exit_code)
+
+
+@click.command()
+@click.argument("pred", type=click.Path(path_type=Path))
+@click.argument("truth", type=click.Path(path_type=Path))
+@json_option
+def evaluate(pred: Path, truth: Path, as_json: bool) -> None:
+    """Score recordings that were read against true ones.
+
+    PRED and TRUTH are folders of WFDB records with the same names, or one record each. Signal-to-noise ratios by the
+    definitions of PhysioNet 2024 and Kaggle 2025, correlation, error and coverage, by lead and by page; a true record
+    that was not read counts as 0 dB.
+
+    \b
+    Example:
+      ecg-flare evaluate read records
+    """
+    from ecg_flare.digitize.evaluate import evaluate as score
+
+    evaluation = score(pred, truth)
+    click.echo(evaluation.to_json() if as_json else evaluation.table())
+
+
+def _measured(text: str, option: str) -> "float | Literal['auto']":
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is neither 'auto' nor a number.", param_hint=option) from None
+
+
+def _segmenter(name: str) -> "Segmenter | str":
+    """A segmenter by name, or the network of a model folder or file."""
+    path = Path(name)
+    if name != "bundled" and not path.exists():
+        return name
+    from ecg_flare.nnunet.export import load_model
+    from ecg_flare.nnunet.predictor import Segmenter
+
+    if name == "bundled":
+        return Segmenter.bundled("segmenter")
+    if path.is_dir():
+        return Segmenter.from_model_folder(path)
+    model = load_model(path)
+    return Segmenter(model.plan, model.vector)

@@ -1,0 +1,97 @@
+"""digitize and evaluate, as a user runs them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from ecg_flare.ecg.synthetic import synthesize
+from ecg_flare.nnunet.export import save_model
+from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.page.files import save_page
+from ecg_flare.page.render import render_page
+from ecg_flare.page.style import PageStyle
+
+RunCli = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One printed page, with its recording beside it."""
+    folder = tmp_path_factory.mktemp("pages")
+    recording = synthesize(np.random.default_rng(3))
+    page = render_page(recording, PageStyle(layout="3x4+1R", dpi=150), np.random.default_rng(4))
+    save_page(page, recording, folder, "page")
+    return folder
+
+
+@pytest.fixture
+def no_page(tmp_path: Path) -> Path:
+    path = tmp_path / "blank.png"
+    path.write_bytes(b"not an image")
+    return path
+
+
+def test_a_page_is_read_and_scored(run_cli: RunCli, pages: Path, tmp_path: Path) -> None:
+    out = tmp_path / "read"
+    told = run_cli("digitize", pages / "page.png", "-o", out, "--segmenter", "classical", "--json")
+    assert told.exit_code == 0, told.output
+    summary = json.loads(told.stdout)
+    assert (summary["pages"], summary["failed"]) == (1, 0)
+    assert {"page.hea", "page.dat", "page.csv", "page.json", "page.overlay.png"} <= {f.name for f in out.iterdir()}
+    scores = json.loads(run_cli("evaluate", out, pages, "--json").stdout)
+    assert scores["pages"]["snr_db_kaggle2025"]["median"] > 5
+    assert "aVR" in run_cli("evaluate", out / "page", pages / "page").stdout
+
+
+def test_a_batch_goes_on_past_a_bad_page_and_ends_with_3(
+    run_cli: RunCli, pages: Path, no_page: Path, tmp_path: Path
+) -> None:
+    arguments = (pages / "page.png", no_page, "-o", tmp_path / "read", "--segmenter", "classical")
+    told = run_cli("digitize", *arguments)
+    assert told.exit_code == 3
+    assert "1 of 2 pages read" in told.stdout
+    assert "blank.png" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--segmenter", "nobody"), "No segmenter is called 'nobody'"),
+        (("--segmenter", "classical", "--layout", "4x4"), "4x4"),
+        (("--segmenter", "classical", "--speed", "fast"), "'fast' is neither 'auto' nor a number"),
+        (("--segmenter", "classical", "--fs", 5), "must be from 50 to 5000. Found 5."),
+    ],
+)
+def test_wrong_use_ends_with_2(
+    run_cli: RunCli, pages: Path, tmp_path: Path, options: tuple[object, ...], said: str
+) -> None:
+    told = run_cli("digitize", pages / "page.png", "-o", tmp_path / "read", *options)
+    assert (told.exit_code, said in told.stderr) == (2, True), told.output
+
+
+def test_no_pages_at_all_end_with_2(run_cli: RunCli, tmp_path: Path) -> None:
+    assert run_cli("digitize", tmp_path, "-o", tmp_path / "read", "--segmenter", "classical").exit_code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_model_of_ones_own_can_segment(run_cli: RunCli, pages: Path, tmp_path: Path, exported: bool) -> None:
+    plan = plan_preset("tiny")
+    model = save_model(tmp_path / "model.npz", initial_vector(plan, 1), plan)
+    if exported:
+        run_cli("export", model, "-o", tmp_path / "model")
+        model = tmp_path / "model"
+    told = run_cli("digitize", pages / "page.png", "-o", tmp_path / "read", "--segmenter", model, "--json")
+    # An untrained network: what matters here is that it is loaded and asked, not what it finds.
+    assert told.exit_code in (0, 3), told.output
+    assert json.loads(told.stdout)["pages"] == 1
+
+
+def test_a_truth_that_is_not_there_is_named(run_cli: RunCli, pages: Path, tmp_path: Path) -> None:
+    told = run_cli("evaluate", pages, tmp_path / "nowhere")
+    assert told.exit_code == 1
+    assert "nowhere" in told.stderr

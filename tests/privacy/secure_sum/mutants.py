@@ -18,7 +18,17 @@ from pathlib import Path
 
 PACKAGE = "ecg_flare.privacy.secure_sum."
 MODULES = ("checks", "floors", "memory", "masking", "signing", "context")
-FILES = ("checks", "terms", "secure_sum_attacks", "memory", "signing", "masking", "keys", "secure_sum_protocol")
+FILES = (
+    "checks",
+    "terms",
+    "secure_sum_attacks",
+    "memory",
+    "signing",
+    "masking",
+    "keys",
+    "dropouts",
+    "secure_sum_protocol",
+)
 RUN = """
 import importlib, sys, pytest
 module = importlib.import_module({module!r})

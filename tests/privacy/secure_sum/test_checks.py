@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from secure_sum_attacks import LyingServer
+from secure_sum_liar import LyingServer
 from secure_sum_world import MODEL, World, make_world
 
 from ecg_flare.errors import SecureSumError

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from secure_sum_attacks import LyingServer
+from secure_sum_liar import LyingServer
 from secure_sum_world import make_world, signed
 
 from ecg_flare.errors import EncodingError, SecureSumError

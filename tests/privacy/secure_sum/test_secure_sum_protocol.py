@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 import subprocess
 import sys
 import tracemalloc
@@ -17,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from secure_sum_certs import Authority
 from secure_sum_world import (
-    NEVER,
     Site,
     World,
     floors_for_tests,
@@ -41,110 +38,6 @@ from ecg_flare.privacy.secure_sum.server import SecureSumServer
 def test_sum_is_exact_without_dropouts(n: int, ring_bits: int) -> None:
     world = make_world(n, ring_bits=ring_bits, dimension=7)
     assert np.array_equal(run_round(world), world.plain_sum(range(1, n + 1)))
-
-
-class Exploration:
-    """Walks every subset of answers at every step, and counts how the rounds end."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.opened = 0
-        self.aborted = 0
-
-    def run(self) -> None:
-        server = SecureSumServer(self.world.terms, self.world.sites[0].verifier)
-        sites = {seat: (site, site.client()) for seat, site in enumerate(self.world.sites, start=1)}
-        offers = {seat: server.offer() for seat in sites}
-        self._step(Step.KEYS, server, sites, offers)
-
-    def _step(
-        self,
-        step: Step,
-        server: SecureSumServer,
-        sites: dict[int, tuple[Site, SecureSumClient]],
-        asked: dict[int, object],
-    ) -> None:
-        answers = {seat: self._answer(step, client, seat, asked[seat]) for seat, (_, client) in sites.items()}
-        for size in range(len(sites) + 1):
-            for alive in itertools.combinations(sites, size):
-                fork = copy.deepcopy(server)
-                for seat in alive:
-                    self._deliver(step, fork, seat, answers[seat])
-                if size < self.world.terms.threshold:
-                    self._expect_abort(step, fork)
-                    continue
-                if step is Step.UNMASK:
-                    self._expect_sum(fork)
-                    continue
-                following = self._close(step, fork, alive)
-                self._step(
-                    Step(step + 1), fork, {seat: sites[seat][0].fork(sites[seat][1]) for seat in alive}, following
-                )
-
-    def _answer(self, step: Step, client: SecureSumClient, seat: int, message: object) -> object:
-        if step is Step.MASKED:
-            vector = self.world.vector(seat)
-            return client.answer_boxes(message, vector, trained_from=self.world.terms.model_sha256)  # type: ignore[arg-type]
-        names = {Step.KEYS: "offer", Step.SHARES: "keys", Step.CONSENT: "survivors", Step.UNMASK: "unmask"}
-        return getattr(client, f"answer_{names[step]}")(message)
-
-    def _deliver(self, step: Step, server: SecureSumServer, seat: int, answer: object) -> None:
-        names = ("keys", "shares", "masked", "consent", "release")
-        getattr(server, f"receive_{names[step]}")(self.world.name(seat), answer)
-
-    def _close(self, step: Step, server: SecureSumServer, alive: tuple[int, ...]) -> dict[int, object]:
-        if step is Step.SHARES:
-            boxes = server.close_shares()
-            return {seat: boxes[self.world.name(seat)] for seat in alive}
-        message = getattr(server, f"close_{('keys', '', 'masked', 'consent')[step]}")()
-        return dict.fromkeys(alive, message)
-
-    def _expect_abort(self, step: Step, server: SecureSumServer) -> None:
-        close = (
-            server.open
-            if step is Step.UNMASK
-            else getattr(server, ("close_keys", "close_shares", "close_masked", "close_consent")[step])
-        )
-        with pytest.raises(SecureSumError, match="opens nothing"):
-            close()
-        assert server.step is None
-        self.aborted += 1
-
-    def _expect_sum(self, server: SecureSumServer) -> None:
-        survivors = [self.world.terms.seat_of(name) for name in server.survivors]
-        assert np.array_equal(signed(server.open()), self.world.plain_sum(survivors))
-        self.opened += 1
-
-
-def _chains(sites: int, threshold: int, steps: int) -> int:
-    """Number of shrinking chains of `steps` sets that each keep at least `threshold` of `sites`."""
-    if steps == 0:
-        return 1
-    subsets = (set(c) for k in range(threshold, sites + 1) for c in itertools.combinations(range(sites), k))
-    return sum(_chains(len(subset), threshold, steps - 1) for subset in subsets)
-
-
-@pytest.mark.parametrize(("n", "threshold"), [(3, 3), (4, 3), (4, 4), (5, 4), (5, 5)])
-def test_every_subset_of_dropouts_at_every_step(n: int, threshold: int) -> None:
-    exploration = Exploration(make_world(n, threshold=threshold, dimension=3))
-    exploration.run()
-    assert exploration.opened == _chains(n, threshold, 5)
-    assert exploration.aborted > exploration.opened
-
-
-@pytest.mark.parametrize(("n", "rounds"), [(10, 8), (50, 2)])
-def test_random_dropouts_in_larger_cohorts(n: int, rounds: int) -> None:
-    rng = np.random.default_rng(n)
-    for number in range(rounds):
-        world = make_world(n, seed=number)
-        gone = rng.choice(n, size=n - world.terms.threshold + number % 2, replace=False) + 1
-        drops = {int(seat): int(rng.integers(0, 5)) for seat in gone}
-        if len(drops) > n - world.terms.threshold:
-            with pytest.raises(SecureSumError, match="opens nothing"):
-                run_round(world, drops)
-            continue
-        opened = [seat for seat in range(1, n + 1) if drops.get(seat, NEVER) > Step.MASKED]
-        assert np.array_equal(run_round(world, drops), world.plain_sum(opened))
 
 
 @given(data=st.data())

@@ -1,0 +1,1 @@
+"""Secure sums side by side: `python -m benchmarks.secure_sum`."""

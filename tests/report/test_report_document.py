@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.ledger import Ledger
 from ecg_flare.report import read_run, write_report
 from ecg_flare.report.table import rounds_table, summary
 
@@ -93,6 +95,19 @@ def test_where_pages_cannot_be_drawn_the_report_says_why(write_run: WriteRun, tm
     run = read_run(write_run(facts={"plan_hash": plan_preset("tiny").hash}))
     page = write_report(run, tmp_path / "r.html", pages=1).read_text()
     assert "No pages are drawn: the run saved no model" in page
+
+
+def test_the_ledger_beside_a_run_is_recomputed(write_run: WriteRun, tmp_path: Path) -> None:
+    run = read_run(write_run())
+    weights = dict(run.terms.weights)
+    with Ledger(run.folder / "ledger.jsonl", Cohort("cohort", "site", tuple(weights), 1e-5, 8.0)) as ledger:
+        mechanism = Mechanism("fedadam_dp", 0, 0.5, 5.0, weights, denominator=4.0)
+        ledger.release(ledger.charge(mechanism), model_sha256="0" * 64)
+    page = write_report(run, tmp_path / "r.html", pages=0).read_text()
+    assert "holds: 1 rounds charged, 1 released" in page
+    text = (run.folder / "ledger.jsonl").read_text()
+    (run.folder / "ledger.jsonl").write_text(text.replace("5.0", "6.0", 1))
+    assert "The ledger does not hold: " in write_report(run, tmp_path / "r.html", pages=0).read_text()
 
 
 def test_the_table_of_rounds(write_run: WriteRun) -> None:

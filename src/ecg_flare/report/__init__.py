@@ -1,6 +1,7 @@
 """The report of a run: what a federation learnt, what it cost, and what it promised, on one page.
 
-run (read) -> words, charts, pages -> document -> build (one file), and table for the terminal. FLARE is not needed.
+run (read) -> words, charts, ledger, pages -> document -> build (one file), and table for the terminal. It needs the
+run's folder alone, not FLARE.
 """
 
 from ecg_flare.report.build import write_report

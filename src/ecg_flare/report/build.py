@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ecg_flare.errors import EcgFlareError
 from ecg_flare.report.document import render
+from ecg_flare.report.ledger import check_ledger
 from ecg_flare.report.pages import PageView, model_size, page_views
 from ecg_flare.report.run import Run
 from ecg_flare.storage import write_atomically
@@ -20,13 +21,17 @@ def write_report(run: Run, path: Path, *, pages: int = 3) -> Path:
         notes.append(f"The run ended after round {run.final.index} of {run.terms.rounds}.")
     if run.cut_short:
         notes.append("The last line of metrics.jsonl was half written and is left out.")
+    ledger = check_ledger(run)
+    if ledger is not None and not ledger.holds:
+        notes.append(ledger.sentence)
     views: tuple[PageView, ...] = ()
     if pages:
         try:
             views = page_views(run, pages)
         except EcgFlareError as error:
             notes.append(f"No pages are drawn: {error}")
-    page = render(run, views, parameters=_parameters(run), notes=notes).encode()
+    facts = [ledger.sentence] if ledger is not None and ledger.holds else []
+    page = render(run, views, parameters=_parameters(run), facts=facts, notes=notes).encode()
     write_atomically(path, lambda file: file.write(page) and None)
     return path
 

@@ -14,7 +14,12 @@ _ROUNDS_IN_SIGHT = 30
 
 
 def render(
-    run: Run, views: Sequence[PageView] = (), *, parameters: int | None = None, notes: Sequence[str] = ()
+    run: Run,
+    views: Sequence[PageView] = (),
+    *,
+    parameters: int | None = None,
+    facts: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
     """The whole page.
 
@@ -22,6 +27,7 @@ def render(
         run: what was read from the run's folder.
         views: public pages with the models' traces.
         parameters: size of the network, where it is known.
+        facts: sentences to stand with what was promised, such as that the ledger holds.
         notes: what the reader should know of this report itself, such as why no pages are drawn.
     """
     style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
@@ -33,7 +39,7 @@ def render(
             f"<title>{escape(run.job)} – ecg_flare</title><style>{style}</style></head><body><main>",
             _header(run),
             *(f"<p class='note'>{escape(note)}</p>" for note in notes),
-            _privacy(run, parameters),
+            _privacy(run, parameters, facts),
             "<section><h2>By round</h2><div class='cards'>",
             *cards(run),
             "</div></section>",
@@ -63,9 +69,9 @@ def _header(run: Run) -> str:
     )
 
 
-def _privacy(run: Run, parameters: int | None) -> str:
+def _privacy(run: Run, parameters: int | None, facts: Sequence[str]) -> str:
     words = privacy_words(run)
-    details = list(words.details)
+    details = [*words.details, *facts]
     ratio = noise_to_signal(run, parameters) if parameters is not None else None
     if ratio is not None:
         details.append(noise_words(ratio))

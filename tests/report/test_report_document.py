@@ -70,6 +70,24 @@ def test_steps_of_a_secure_sum_are_drawn_as_one_part_and_told_apart(
     assert "keys 0.500 s, shares 1.50 s, train 9.00 s, unmask 1.00 s, aggregate 0.250 s" in page
 
 
+@pytest.mark.parametrize(
+    ("sites", "drawn"),
+    [
+        (3, [("site-1", "0.2500"), ("site-2", "0.5000"), ("site-3", "0.7500")]),
+        (9, [("highest", "2.250"), ("mean", "1.250"), ("lowest", "0.2500")]),
+    ],
+)
+def test_losses_that_sites_told_are_drawn_by_site_while_they_are_few(
+    write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path, sites: int, drawn: list[tuple[str, str]]
+) -> None:
+    names = [f"site-{number}" for number in range(1, sites + 1)]
+    told = {name: {"loss": 0.25 * number} for number, name in enumerate(names, 1)}
+    lines = [report_line(0), report_line(1, site_metrics=told, answered=names)]
+    run = read_run(write_run(lines, terms={"weights": dict.fromkeys(names, 1.0), "noise_multiplier": None}))
+    page = write_report(run, tmp_path / "r.html", pages=0).read_text()
+    assert re.findall(r"round 1: (site-\d|highest|mean|lowest) ([\d.]+)", page) == drawn
+
+
 def test_names_are_escaped(write_run: WriteRun, tmp_path: Path) -> None:
     run = read_run(write_run(facts={"job": "<script>alert(1)</script>", "aggregator": "<b>"}))
     page = write_report(run, tmp_path / "report.html", pages=0).read_text()

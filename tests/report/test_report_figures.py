@@ -73,8 +73,14 @@ def test_ticks_of_a_constant_are_around_it() -> None:
     assert marks[0] < 0.8 < marks[-1]
 
 
-@given(low=st.integers(0, 5), rounds=st.integers(0, 2000))
-def test_whole_ticks_are_whole_within_and_few(low: int, rounds: int) -> None:
-    marks = whole_ticks(low, low + rounds)
+@given(low=st.integers(0, 5), rounds=st.integers(0, 2000), count=st.integers(2, 12))
+def test_whole_ticks_are_whole_within_and_few(low: int, rounds: int, count: int) -> None:
+    marks = whole_ticks(low, low + rounds, count)
     assert all(isinstance(mark, int) and low <= mark <= low + rounds for mark in marks)
-    assert 1 <= len(marks) <= 16
+    assert 1 <= len(marks) <= count + 1
+
+
+def test_few_rounds_are_all_marked() -> None:
+    assert whole_ticks(1, 4) == (1, 2, 3, 4)
+    assert whole_ticks(1, 4, 2) == (2, 4)
+    assert whole_ticks(1, 100) == (20, 40, 60, 80, 100)

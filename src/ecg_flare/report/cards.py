@@ -17,6 +17,7 @@ from ecg_flare.report.run import Round, Run
 
 _MEGABYTE = 1e6
 _ROUNDS_IN_A_CARD = 40
+_MOST_LINES = 4
 _SECURE = "secure sum"
 _ORDER = ("sum_identify", "sum_keys", "sum_shares", "train", "sum_consent", "sum_unmask", "aggregate", "evaluate")
 _STEPS = {"train": "training", "aggregate": "sum and step", "evaluate": "evaluation"}
@@ -39,6 +40,8 @@ def cards(run: Run) -> Iterator[str]:
 def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
     numbers = [each.index for each in trained]
     yield _norm_card(run, trained, numbers)
+    if any(_told(each, "loss") for each in trained):
+        yield _loss_card(run, trained, numbers)
     if any(each.clipped_fraction is not None for each in trained):
         values = [_percent(each.clipped_fraction) for each in trained]
         clipped = [Series("sites clipped", values, 1)]
@@ -74,7 +77,7 @@ def _time_card(trained: Sequence[Round], numbers: Sequence[int]) -> str:
 
 def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
     series = [Series("step of the global model", [each.update_norm for each in trained], 1)]
-    told = [_site_norms(each) for each in trained]
+    told = [list(_told(each, "update_norm").values()) for each in trained]
     references = []
     under = "Length (L2) of the step that the global model took."
     if any(told):
@@ -89,8 +92,24 @@ def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
     return _card("Update norms", (line_legend(series) if len(series) > 1 else "") + chart, under)
 
 
-def _site_norms(each: Round) -> list[float]:
-    return [metrics["update_norm"] for metrics in each.site_metrics.values() if "update_norm" in metrics]
+def _loss_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
+    sites = run.terms.sites
+    if len(sites) <= _MOST_LINES:
+        losses = {site: [each.site_metrics.get(site, {}).get("loss") for each in trained] for site in sites}
+    else:
+        told = [list(_told(each, "loss").values()) for each in trained]
+        losses = {
+            "highest": [max(values, default=None) for values in told],
+            "mean": [sum(values) / len(values) if values else None for values in told],
+            "lowest": [min(values, default=None) for values in told],
+        }
+    series = [Series(name, values, slot) for slot, (name, values) in enumerate(losses.items(), 1)]
+    chart = line_chart(numbers, series, y_label="loss")
+    return _card("Training loss at the sites", line_legend(series) + chart, "nnU-Net's: Dice and cross-entropy.")
+
+
+def _told(each: Round, metric: str) -> dict[str, float]:
+    return {site: metrics[metric] for site, metrics in each.site_metrics.items() if metric in metrics}
 
 
 def _epsilon_card(run: Run) -> str:

@@ -1,6 +1,7 @@
 """The report as one HTML file: no script, no outside resource, light and dark, printable."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 
@@ -61,7 +62,12 @@ def _header(run: Run) -> str:
     facts = run.facts
     line = " · ".join(
         str(part)
-        for part in (facts.get("aggregator"), f"plan {run.terms.plan}", facts.get("started"), _version(run))
+        for part in (
+            facts.get("aggregator"),
+            f"plan {run.terms.plan}",
+            _when(str(facts.get("started", ""))),
+            _version(run),
+        )
         if part
     )
     return (
@@ -176,6 +182,13 @@ def _with_arguments(name: str, arguments: object) -> str:
     if not isinstance(arguments, dict) or not arguments:
         return name
     return f"{name} ({', '.join(f'{key} {value}' for key, value in sorted(arguments.items()))})"
+
+
+def _when(started: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(started).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return started
 
 
 def _version(run: Run) -> str:

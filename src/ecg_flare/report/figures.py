@@ -57,14 +57,18 @@ def ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
     if not high > low:
         span = abs(low) or 1.0
         low, high = low - span / 2, high + span / 2
-    raw = (high - low) / max(1, count - 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
+    step = _round_step((high - low) / max(1, count - 1))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return tuple(round(index * step, 12) for index in range(first, last + 1))
 
 
 def whole_ticks(low: int, high: int, count: int = 8) -> tuple[int, ...]:
-    """Round whole numbers from `low` to `high`, not beyond: for rounds."""
-    step = max(1, round(ticks(0, max(1, high - low), count)[1]))
-    return tuple(value for value in range(math.ceil(low / step) * step, high + 1, step))
+    """At most `count` round whole numbers (and one more) from `low` to `high`, not beyond: for rounds."""
+    step = math.ceil(_round_step((high - low) / count)) if high > low else 1
+    return tuple(range(math.ceil(low / step) * step, high + 1, step)) or (low,)
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that is at least `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))

@@ -67,17 +67,17 @@ def find_lattice(image: UInt8[np.ndarray, "h w 3"]) -> Lattice | None:
     refined = None
     for _ in range(_REFINEMENTS):
         refined = _refine(signal, to_grid)
-        if refined is None or refined.jitter > _MOST_JITTER:
+        if refined is None:
             return None
         to_grid = refined.to_grid
-    if refined is None:
+    if refined is None or refined.jitter > _MOST_JITTER:
         return None
     return Lattice(to_grid @ _shrink(scale), strength, refined.bend, refined.extent)
 
 
 @dataclass(frozen=True, eq=False)
 class _Refined:
-    """A better homography; jitter and bend are the median and the 90th percentile of the phases that were left."""
+    """A better homography; jitter is the median phase left in the worse of the families, bend the 90th percentile."""
 
     to_grid: Float64[np.ndarray, "3 3"]
     jitter: float
@@ -125,10 +125,11 @@ def _refine(signal: Float32[np.ndarray, "h w"], to_grid: Float64[np.ndarray, "3 
     refined = correction @ to_rectified
     refined = refined / refined[2, 2]
     left = np.abs(np.concatenate([across.left, down.left]))
+    jitter = max(float(np.median(np.abs(family.left))) for family in (across, down))
     box = _extent(across.strong & down.strong.T, round(period * _PHASE_TILE_PERIODS))
     ends = cv2.perspectiveTransform(np.array([box]), correction / correction[2, 2])[0]
     extent = (float(ends[0, 0]), float(ends[1, 0]), float(ends[0, 1]), float(ends[1, 1]))
-    return _Refined(refined, float(np.median(left)), float(np.quantile(left, 0.9)), extent)
+    return _Refined(refined, jitter, float(np.quantile(left, 0.9)), extent)
 
 
 def _extent(strong: Bool[np.ndarray, "r c"], side: int) -> Float64[np.ndarray, "2 2"]:

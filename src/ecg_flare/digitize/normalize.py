@@ -24,6 +24,7 @@ from ecg_flare.errors import PageError
 MIN_SIDE_PX, MIN_LENGTH_PX = 150, 300
 """Smallest picture worth reading: 300 pixels for 25 cm are about 1.2 pixels a millimetre."""
 
+_DARKEST_PAGE = 40.0
 _STRAIGHT_DEG = 0.1
 _FLAT_PART = 0.003  # a page's corners are this near (of its length) to a straight page's: it is left alone
 _MOST_TURN_DEG = 46.0
@@ -114,6 +115,8 @@ def _check(image: UInt8[np.ndarray, "h w 3"]) -> None:
             f"page image is {width} x {height} pixels; at least {MIN_LENGTH_PX} x {MIN_SIDE_PX} are needed to tell "
             "traces from grid: scan the page at 100 dpi or more"
         )
+    if float(np.quantile(image[::7, ::7], 0.99)) < _DARKEST_PAGE:
+        raise PageError("page image is blank: it is black all over; check the scan")
     dark = darkness(image[:: max(1, height // 1000), :: max(1, width // 1000)])
     if float((dark > 0.15).mean()) < 2e-4:
         raise PageError("page image is blank: nothing on it is darker than its paper; check the scan")

@@ -123,11 +123,12 @@ def readings(correlation: Correlation, page_px: float) -> list[Pitch]:
     """
     lags = _peak_lags(correlation)
     candidates: list[float] = []
-    for lag in lags:
-        for pitch in (lag, lag / 5.0):
-            known = any(abs(np.log(pitch / other)) < 0.02 for other in candidates)
-            if _MIN_MM_PX <= pitch <= _MAX_MM_PX and not known:
-                candidates.append(pitch)
+    # The strongest period is a harmonic of the 5 mm lines, or else a repetition that the correlation shows.
+    of_harmonics = [correlation.period_px * harmonic / 5.0 for harmonic in range(1, 11)]
+    for pitch in (*of_harmonics, *lags, *(lag / 5.0 for lag in lags)):
+        known = any(abs(np.log(pitch / other)) < 0.02 for other in candidates)
+        if _MIN_MM_PX <= pitch <= _MAX_MM_PX and not known:
+            candidates.append(pitch)
     highest = max((correlation.peak_near(lag, 0.5)[1] for lag in lags), default=0.0)
     read = [_judge(correlation, pitch, page_px, highest) for pitch in candidates]
     return sorted((pitch for pitch in read if pitch is not None), key=lambda pitch: -pitch.score)
@@ -219,6 +220,12 @@ def refine(signal: Float32[np.ndarray, "h w"], px_per_mm: float) -> float:
     The phase is followed from tile to tile, so lines missing in places, and paper that is stretched here and pressed
     there, average out: what comes back is the mean pitch. Starts from a pitch that is right to about 2 %.
     """
+    for _ in range(2):  # the nearer the start, the less the tiles' windows shift the phases
+        px_per_mm = _refined_once(signal, px_per_mm)
+    return px_per_mm
+
+
+def _refined_once(signal: Float32[np.ndarray, "h w"], px_per_mm: float) -> float:
     period = _strongest_period(signal, px_per_mm)
     side = round(_TILE_PERIODS * period)
     rows, columns = signal.shape[0] // side, signal.shape[1] // side

@@ -127,4 +127,4 @@ def _exact(signal: Float32[np.ndarray, "h w"], pitch: Pitch) -> float:
 
 def turned_over(scale: PageScale, shape: tuple[int, int]) -> PageScale:
     """The same scale on a page turned by half a circle; shape is (height, width)."""
-    return replace(scale, pulses=tuple(pulse.turned_over(shape[1], shape[0]) for pulse in scale.pulses))
+    return replace(scale, pulses=tuple(pulse.turned_over(shape[1], shape[0]) for pulse in reversed(scale.pulses)))

@@ -1,0 +1,148 @@
+"""Pages turned, bent by a camera, badly lit or blank become upright pages, and clean ones are left alone."""
+
+import cv2
+import numpy as np
+import pytest
+
+from ecg_flare.digitize.light import flatten_light
+from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
+from ecg_flare.ecg.synthetic import synthesize
+from ecg_flare.errors import PageError
+from ecg_flare.page.degrade.perspective import Perspective
+from ecg_flare.page.degrade.rotation import Rotation
+from ecg_flare.page.render import Page, render_page
+from ecg_flare.page.style import GridStyle, PageStyle
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return draw()
+
+
+def draw(**style: object) -> Page:
+    rng = np.random.default_rng(3)
+    return render_page(synthesize(rng), PageStyle(dpi=100, **style), rng)  # type: ignore[arg-type]
+
+
+def millimetre_steps(page: Page, normal: NormalizedPage) -> tuple[np.ndarray, np.ndarray]:
+    """Where a step of one millimetre along x and down y leads on the normalized page, at points of the traces."""
+    to_page = np.linalg.inv(np.array(page.truth.homography))
+    points = np.concatenate([trace.polyline[::200] for trace in page.truth.traces])
+    whole = normal.homography @ np.array(page.truth.homography)
+    on_paper = cv2.perspectiveTransform(points[None], to_page)[0]
+
+    def moved(step: tuple[float, float]) -> np.ndarray:
+        ends = cv2.perspectiveTransform((on_paper + step)[None], whole)[0]
+        return ends - cv2.perspectiveTransform(on_paper[None], whole)[0]
+
+    return moved((1.0, 0.0)), moved((0.0, 1.0))
+
+
+def test_a_clean_page_is_handed_on_untouched(page: Page) -> None:
+    normal = normalize(page.image)
+
+    assert normal.image is page.image
+    np.testing.assert_array_equal(normal.homography, np.eye(3))
+    assert normal.warnings == ()
+
+
+@pytest.mark.parametrize("angle_deg", [-44.0, -17.0, 0.4, 8.0, 43.0])
+def test_turned_pages_come_back_level(page: Page, angle_deg: float) -> None:
+    turned = Rotation(angle_deg=angle_deg, lid_grey=240).apply(page)
+
+    normal = normalize(turned.image)
+
+    assert normal.rotation_deg == pytest.approx(angle_deg, abs=0.05)
+    along, down = millimetre_steps(turned, normal)
+    assert np.abs(along[:, 1] / along[:, 0]).max() < np.tan(np.radians(0.06))
+    assert np.abs(down[:, 0] / down[:, 1]).max() < np.tan(np.radians(0.06))
+    np.testing.assert_allclose(along[:, 0], page.truth.px_per_mm_x, rtol=0.004)
+
+
+def test_a_page_seen_from_an_angle_comes_back_flat(page: Page) -> None:
+    photo = Perspective(tilt_x=0.08, tilt_y=-0.1, roll_deg=2.0, margin=0.03, desk_grey=60, desk_warmth=0.1).apply(page)
+
+    along, down = millimetre_steps(photo, normalize(photo.image))
+
+    for length in (along[:, 0], down[:, 1]):  # the same everywhere, where the photo differs by a tenth
+        assert length.std() / length.mean() < 0.003
+    assert np.abs(along[:, 1] / along[:, 0]).max() < 0.004
+
+
+def test_the_table_is_painted_over(page: Page) -> None:
+    photo = Perspective(tilt_x=0.02, tilt_y=0.02, roll_deg=1.0, margin=0.05, desk_grey=50, desk_warmth=0.0).apply(page)
+    assert photo.image[:5, :5].mean() < 90
+
+    normal = normalize(photo.image)
+
+    border = np.concatenate([normal.image[:4].reshape(-1, 3), normal.image[-4:].reshape(-1, 3)])
+    assert np.quantile(border, 0.2) > 180
+
+
+@pytest.mark.parametrize("colour", ["red", "grey"])
+def test_hanging_pulses_turn_a_page_over(colour: str) -> None:
+    upright = draw(grid=GridStyle(colour=colour))  # type: ignore[arg-type]
+
+    normal = normalize(np.ascontiguousarray(upright.image[::-1, ::-1]))
+
+    np.testing.assert_array_equal(normal.image, upright.image)
+    assert abs(normal.rotation_deg) == pytest.approx(180.0, abs=0.1)
+    assert normal.upright_confidence == 1.0
+    assert "upside down" in normal.warnings[-1]
+
+
+def test_without_pulses_up_and_down_stay_open() -> None:
+    assert normalize(draw(pulse="none").image).upright_confidence == 0.5
+
+
+def test_turning_over_twice_changes_nothing(page: Page) -> None:
+    normal = normalize(page.image)
+
+    back = turn_over(turn_over(normal))
+
+    np.testing.assert_array_equal(back.image, normal.image)
+    np.testing.assert_allclose(back.homography, normal.homography)
+    assert back.scale.grid == normal.scale.grid
+    feet = [pulse.foot_px for pulse in normal.scale.pulses]
+    assert len(feet) == 4
+    assert [pulse.foot_px for pulse in back.scale.pulses] == pytest.approx(feet)
+
+
+def test_without_a_grid_the_traces_level_the_page() -> None:
+    turned = Rotation(angle_deg=4.0, lid_grey=240).apply(draw(grid=GridStyle(kind="none")))
+
+    normal = normalize(turned.image)
+
+    assert normal.rotation_deg == pytest.approx(4.0, abs=0.2)
+    assert any("no grid" in warning for warning in normal.warnings)
+
+
+def test_uneven_light_is_flattened_and_even_light_is_not_touched() -> None:
+    paper = np.full((300, 500, 3), 240, np.uint8)
+    paper[::10] = 180
+    falloff = np.linspace(1.0, 0.5, 500)[None, :, None]
+    dim = (paper * falloff).astype(np.uint8)
+
+    lit, changed = flatten_light(dim)
+
+    assert changed
+    between = lit[5::10, 20:-20].astype(float)
+    assert between.std() / between.mean() < 0.03
+    same, changed = flatten_light(paper)
+    assert same is paper
+    assert not changed
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (np.full((40, 40, 3), 200, np.uint8), "40 x 40 pixels"),
+        (np.full((800, 1000, 3), 255, np.uint8), "blank"),
+        (np.zeros((800, 1000, 3), np.uint8), "blank"),
+        (np.zeros((800, 1000), np.uint8), "expected uint8 RGB"),
+        (np.zeros((800, 1000, 3), np.float32), "expected uint8 RGB"),
+    ],
+)
+def test_what_is_no_page_is_refused(image: np.ndarray, reason: str) -> None:
+    with pytest.raises(PageError, match=reason):
+        normalize(image)

@@ -100,6 +100,25 @@ def test_a_run_that_ended_early_says_so(write_run: WriteRun, report_line: Callab
     assert "The run ended after round 1 of 3." in write_report(run, tmp_path / "r.html", pages=0).read_text()
 
 
+def test_a_lost_round_is_told_and_not_taken_for_a_step(
+    write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
+) -> None:
+    lost = report_line(2, lost="1 of 3 sites answered", answered=[], update_norm=0.0)
+    run = read_run(write_run([report_line(0), report_line(1), lost, report_line(3)]))
+    page = write_report(run, tmp_path / "r.html", pages=0).read_text()
+    assert "Round 2 was lost, and the model stayed: 1 of 3 sites answered" in page
+    assert re.findall(r"round (\d): step of the global model", page) == ["1", "3"]
+    assert rounds_table(run).splitlines()[3].split() == ["2", "0.9000", "2.00", "lost", "13.0"]
+
+
+def test_the_dice_at_the_sites_is_drawn_where_it_was_asked_for(
+    write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
+) -> None:
+    run = read_run(write_run([report_line(0), report_line(1, sites_dice=0.625), report_line(2)]))
+    page = write_report(run, tmp_path / "r.html", pages=0).read_text()
+    assert re.findall(r"round (\d): patients held out at the sites ([\d.]+)", page) == [("1", "0.6250")]
+
+
 def test_a_run_with_its_start_alone_can_be_reported(
     write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
 ) -> None:

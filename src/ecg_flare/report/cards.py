@@ -29,9 +29,12 @@ def cards(run: Run) -> Iterator[str]:
     every = run.rounds
     numbers = [each.index for each in every]
     references = [Reference(f"start {run.start.dice:.3f}", run.start.dice)] if run.start and len(every) > 1 else []
-    dice = [Series("global model", [each.dice for each in every], 1)]
+    dice = [Series("public pages", [each.dice for each in every], 1)]
+    if any(each.sites_dice is not None for each in every):
+        dice.append(Series("patients held out at the sites", [each.sites_dice for each in every], 2))
     chart = line_chart(numbers, dice, y_label="trace Dice", references=references, ceiling=1.0)
-    yield _card("Trace Dice on the public pages", chart, "1 is perfect; pages that no site has.")
+    key = line_legend(dice) if len(dice) > 1 else ""
+    yield _card("Trace Dice of the global model", key + chart, "1 is perfect. Public pages are such as no site has.")
     trained = [each for each in every if each.index > 0]
     if trained:
         yield from _trained_cards(run, trained)
@@ -76,7 +79,7 @@ def _time_card(trained: Sequence[Round], numbers: Sequence[int]) -> str:
 
 
 def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
-    series = [Series("step of the global model", [each.update_norm for each in trained], 1)]
+    series = [Series("step of the global model", [each.update_norm if each.trained else None for each in trained], 1)]
     told = [list(_told(each, "update_norm").values()) for each in trained]
     references = []
     under = "Length (L2) of the step that the global model took."

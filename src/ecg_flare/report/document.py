@@ -119,13 +119,13 @@ def _table(run: Run) -> str:
     rows = []
     for each in run.rounds:
         epsilons = [_optional(each.epsilon_rdp), _optional(each.epsilon_prv)] if private else []
-        trained = each.index > 0
+        trained = each.trained
         cells = [
             str(each.index),
             f"{each.dice:.4f}",
             significant(each.update_norm) if trained else "–",
             *epsilons,
-            str(len(each.answered)) if trained else "–",
+            "lost" if each.lost else str(len(each.answered)) if trained else "–",
             f"{each.seconds:.1f}",
             bytes_text(each.bytes_down + each.bytes_up) if trained else "–",
         ]

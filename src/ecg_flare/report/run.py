@@ -20,6 +20,8 @@ class Round:
 
     index: int
     dice: float
+    sites_dice: float | None = None
+    lost: str = ""
     update_norm: float = 0.0
     answered: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -34,6 +36,11 @@ class Round:
     def seconds(self) -> float:
         """Wall seconds of the whole round."""
         return math.fsum(self.seconds_by_step.values())
+
+    @property
+    def trained(self) -> bool:
+        """Whether the model took a step in it: it is neither the start nor lost."""
+        return self.index > 0 and not self.lost
 
     @property
     def clipped_fraction(self) -> float | None:

@@ -27,6 +27,8 @@ def summary(run: Run) -> dict[str, Any]:
             {
                 "round": each.index,
                 "dice": each.dice,
+                "sites_dice": each.sites_dice,
+                "lost": each.lost,
                 "epsilon_rdp": each.epsilon_rdp,
                 "epsilon_prv": each.epsilon_prv,
                 "answered": list(each.answered),
@@ -40,7 +42,7 @@ def summary(run: Run) -> dict[str, Any]:
 
 def _cells(each: Round, run: Run) -> list[str]:
     epsilon = "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)
-    sites = f"{len(each.answered)}/{len(run.terms.sites)}" if each.index else "–"
+    sites = "lost" if each.lost else f"{len(each.answered)}/{len(run.terms.sites)}" if each.index else "–"
     return [
         str(each.index),
         f"{each.dice:.4f}",

@@ -55,6 +55,16 @@ def test_a_job_for_other_sites_names_them_everywhere(run_cli: RunCli, custom: Pa
     assert (job / "app" / "custom" / "site_pages.py").exists()
 
 
+def test_what_a_private_job_will_spend_is_told(run_cli: RunCli, tmp_path: Path) -> None:
+    def told(rounds: int) -> str:
+        options = ("--sites", "a,b,c", "--rounds", rounds, "--data", "synthetic", "--no-code", "-o", tmp_path)
+        return run_cli("jobs", "export", "fedadam_site_dp", *options).stderr
+
+    # sigma 1, delta 1e-5: epsilon 19.05 after 10 rounds by Rényi accounting
+    assert told(10) == "epsilon 19.05 at delta 1e-05 after 10 rounds, budget 20\n"
+    assert told(50).endswith("budget 20: the job will stop after round 10\n")
+
+
 @pytest.mark.parametrize(
     ("data", "source", "args"),
     [

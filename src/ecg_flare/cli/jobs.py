@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json
+from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json, tell
 
 if TYPE_CHECKING:
     from ecg_flare.flare.jobs import Pages
@@ -129,6 +129,20 @@ def export(
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
     changed = replace(spec, terms=terms, pages=_pages(data, roster, dict(spec.pages.args)), custom=not no_code)
     click.echo(write_job(changed, output, custom))
+    if terms.noise_multiplier is not None and terms.epsilon_budget is not None:
+        tell(_cost(terms.noise_multiplier, terms.delta, terms.rounds, terms.epsilon_budget))
+
+
+def _cost(noise_multiplier: float, delta: float, rounds: int, budget: float) -> str:
+    from ecg_flare.privacy.accountant import epsilon_rdp
+    from ecg_flare.privacy.events import GaussianEvent
+
+    def epsilon(count: int) -> float:
+        return epsilon_rdp([GaussianEvent(noise_multiplier, count=count)], delta) if count else 0.0
+
+    affordable = next(count for count in range(rounds, -1, -1) if epsilon(count) <= budget)
+    told = f"epsilon {epsilon(rounds):.2f} at delta {delta:g} after {rounds} rounds, budget {budget:g}"
+    return told if affordable == rounds else f"{told}: the job will stop after round {affordable}"
 
 
 def _least_sites(count: int, *, masked: bool) -> int:

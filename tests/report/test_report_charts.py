@@ -43,6 +43,13 @@ def test_the_axis_does_not_pass_its_ceiling() -> None:
     assert "1.2" not in texts
 
 
+def test_noise_is_not_drawn_as_a_trend() -> None:
+    svg = line_chart([0, 1], [Series("Dice", [0.57955, 0.57958], 1)], y_label="Dice", least_span=0.04)
+    ((_, first), (_, second)) = _points(svg)[0]
+    assert abs(first - second) < 1
+    assert max(len(text.text or "") for text in ElementTree.fromstring(svg).iter("text")) <= 5
+
+
 def test_the_parts_of_a_bar_are_as_high_as_their_share() -> None:
     svg = stacked_bars([1], [Series("a", [10.0], 1), Series("b", [30.0], 2)], y_label="s", unit="s")
     (a,), (b,) = _marks(svg, "rect", "s1"), _marks(svg, "rect", "s2")

@@ -97,7 +97,7 @@ def test_names_are_escaped(write_run: WriteRun, tmp_path: Path) -> None:
 
 def test_a_run_that_ended_early_says_so(write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path) -> None:
     run = read_run(write_run([report_line(0), report_line(1)]))
-    assert "The run ended after round 1 of 3." in write_report(run, tmp_path / "r.html", pages=0).read_text()
+    assert "The run has come to round 1 of 3." in write_report(run, tmp_path / "r.html", pages=0).read_text()
 
 
 def test_a_lost_round_is_told_and_not_taken_for_a_step(

@@ -14,14 +14,14 @@ WriteRun = Callable[..., Path]
 
 def test_the_promise_names_unit_epsilon_delta_and_rounds(write_run: WriteRun) -> None:
     words = privacy_words(read_run(write_run()))
-    assert words.promise == "Each site is hidden with epsilon 3.00 at delta 10⁻⁵ over all 3 rounds (reasonable)."
+    assert words.promise == "Each site is hidden with epsilon 3.00 at delta 10⁻⁵ over all 3 rounds (moderate)."
     details = " ".join(words.details)
     assert f"at most {math.exp(3):.1f}-fold" in details
     assert "(PRV) finds 2.70" in details
     assert "Of the budget of 8, 5.00 is left" in details
 
 
-@pytest.mark.parametrize(("epsilon", "strength"), [(1.0, "strong"), (10.0, "reasonable"), (10.1, "weak, formal only")])
+@pytest.mark.parametrize(("epsilon", "strength"), [(1.0, "strong"), (10.0, "moderate"), (10.1, "weak, formal only")])
 def test_the_strength_follows_the_published_tiers(
     write_run: WriteRun, report_line: Callable[..., dict], epsilon: float, strength: str
 ) -> None:

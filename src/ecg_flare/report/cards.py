@@ -32,7 +32,7 @@ def cards(run: Run) -> Iterator[str]:
     dice = [Series("public pages", [each.dice for each in every], 1)]
     if any(each.sites_dice is not None for each in every):
         dice.append(Series("patients held out at the sites", [each.sites_dice for each in every], 2))
-    chart = line_chart(numbers, dice, y_label="trace Dice", references=references, ceiling=1.0)
+    chart = line_chart(numbers, dice, y_label="trace Dice", references=references, ceiling=1.0, least_span=0.04)
     key = line_legend(dice) if len(dice) > 1 else ""
     yield _card("Trace Dice of the global model", key + chart, "1 is perfect. Public pages are such as no site has.")
     trained = [each for each in every if each.index > 0]

@@ -45,11 +45,16 @@ def line_chart(
     references: Sequence[Reference] = (),
     floor: float | None = None,
     ceiling: float | None = None,
+    least_span: float = 0.0,
 ) -> str:
-    """Values against rounds; the y axis spans the data and the references, held within `floor` and `ceiling`."""
+    """Values against rounds; the y axis spans the data and the references, held within `floor` and `ceiling`.
+
+    The axis never spans less than `least_span`, so that noise is not drawn as a trend.
+    """
     seen = [value for each in series for value in each.values if value is not None]
     seen += [reference.value for reference in references] + ([floor] if floor is not None else [])
-    marks = [mark for mark in ticks(min(seen), max(seen)) if ceiling is None or mark <= ceiling]
+    spare = max(0.0, least_span - (max(seen) - min(seen))) / 2
+    marks = [mark for mark in ticks(min(seen) - spare, max(seen) + spare) if ceiling is None or mark <= ceiling]
     frame = _Frame(rounds, marks[0], max(marks[-1], max(seen)))
     body = [frame.axes(marks, y_label)]
     body += [_reference(frame, reference) for reference in references]

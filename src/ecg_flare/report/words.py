@@ -10,7 +10,7 @@ from ecg_flare.report.run import Run
 
 # Tiers of Ponomareva et al. 2023, "How to DP-fy ML", section 5.2.
 _STRONG_EPSILON: Final = 1.0
-_REASONABLE_EPSILON: Final = 10.0
+_MODERATE_EPSILON: Final = 10.0
 
 _SUMMATION: Final = {
     "plain": "The server saw each site's update by itself: updates were not masked or encrypted.",
@@ -90,7 +90,7 @@ def _promise(run: Run) -> str:
         return "Noise was added to every sum, but no epsilon was recorded: treat the models as not private."
     strength = "strong"
     if epsilon > _STRONG_EPSILON:
-        strength = "reasonable" if epsilon <= _REASONABLE_EPSILON else "weak, formal only"
+        strength = "moderate" if epsilon <= _MODERATE_EPSILON else "weak, formal only"
     return (
         f"Each {run.terms.unit} is hidden with epsilon {significant(epsilon)} at delta {scientific(delta)} over all "
         f"{run.final.index} rounds ({strength})."

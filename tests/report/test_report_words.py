@@ -43,12 +43,16 @@ def test_noise_without_a_recorded_epsilon_is_called_not_private(
     assert "treat the models as not private" in privacy_words(run).promise
 
 
-@pytest.mark.parametrize(
-    ("summation", "said"), [("plain", "saw each site's update"), ("masked", "only the sum of masked updates")]
-)
-def test_what_the_server_saw_is_said(write_run: WriteRun, summation: str, said: str) -> None:
-    run = read_run(write_run(terms={"summation": summation}))
-    assert any(said in limit for limit in privacy_words(run).limits)
+@pytest.mark.parametrize("private", [True, False])
+def test_what_the_server_saw_is_a_limit_in_the_clear_and_a_protection_under_masks(
+    write_run: WriteRun, private: bool
+) -> None:
+    noise = {} if private else {"noise_multiplier": None}
+    plain = privacy_words(read_run(write_run(terms={"summation": "plain", **noise}, workspace="plain")))
+    masked = privacy_words(read_run(write_run(terms={"summation": "masked", **noise}, workspace="masked")))
+    assert "saw each site's update by itself" in plain.limits[0]
+    assert "only the sum of masked updates" in masked.details[0]
+    assert "all sites but one, working together" in masked.limits[0]
 
 
 def test_noise_to_signal_of_equal_sites_is_sigma_root_d_over_n(write_run: WriteRun) -> None:

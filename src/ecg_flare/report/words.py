@@ -18,6 +18,8 @@ _SUMMATION: Final = {
     "encrypted": "The server added encrypted updates and saw only the sum that the sites decrypted.",
 }
 
+_COLLUSION: Final = "The server and all sites but one, working together, still see the last one's update."
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -53,11 +55,14 @@ def headlines(run: Run) -> tuple[Headline, ...]:
 
 def privacy_words(run: Run) -> PrivacyWords:
     """What the run's terms and ledger figures mean, for a reader who decides whether to trust the model's release."""
+    hidden = run.terms.summation != "plain"
+    seen = _SUMMATION.get(run.terms.summation, f"How the server learnt the sum: {run.terms.summation}.")
+    details = (seen,) if hidden else ()
+    limits = (_COLLUSION,) if hidden else (seen,)
     if not run.terms.private:
-        return PrivacyWords(
-            "The released models are not differentially private.", tuple(_plain_details(run)), (_summation(run),)
-        )
-    return PrivacyWords(_promise(run), tuple(_private_details(run)), tuple(_private_limits(run)))
+        promise = "The released models are not differentially private."
+        return PrivacyWords(promise, (*details, *_plain_details(run)), limits)
+    return PrivacyWords(_promise(run), (*details, *_private_details(run)), (*limits, *_private_limits(run)))
 
 
 def noise_to_signal(run: Run, parameters: int) -> float | None:
@@ -120,7 +125,6 @@ def _private_details(run: Run) -> Iterator[str]:
 
 
 def _private_limits(run: Run) -> Iterator[str]:
-    yield _summation(run)
     if run.terms.unit == "site":
         yield (
             "The unit is a site with all that it holds. It is hidden that a site took part; nothing better is claimed "
@@ -136,11 +140,6 @@ def _plain_details(run: Run) -> Iterator[str]:
     yield "No noise was added: whoever holds the models may learn something of the pages that they were trained on."
     if run.terms.clipping_norm is not None:
         yield f"Updates were clipped to length {run.terms.clipping_norm:g}, which alone promises nothing."
-
-
-def _summation(run: Run) -> str:
-    kind = run.terms.summation
-    return _SUMMATION.get(kind, f"How the server learnt the sum: {kind}.")
 
 
 def _sites_note(run: Run) -> str:

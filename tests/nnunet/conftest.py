@@ -13,6 +13,7 @@ from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,13 @@ def scribbles() -> ScribbledPages:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory, tiny: Plan, scribbles: ScribbledPages) -> PreparedDataset:
     return prepare(scribbles, "site-1", tiny, tmp_path_factory.mktemp("cache"), log=lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def trainer(tiny: Plan, prepared: PreparedDataset) -> LocalTrainer:
+    return LocalTrainer(tiny, prepared)
+
+
+@pytest.fixture(scope="session")
+def trained(trainer: LocalTrainer, start: np.ndarray) -> np.ndarray:
+    return start + trainer.train(start, TrainOptions(steps=40)).update

@@ -182,3 +182,15 @@ def test_a_full_disk(tmp_path: Path, tiny: Plan, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(StorageError, match="No space left on device"):
         prepare(ScribbledPages(), "s", tiny, tmp_path, log=quiet)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_as_blosc2_reports_it(tmp_path: Path, tiny: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+
+    def full(*args: object) -> None:
+        raise RuntimeError("Error while creating the NDArray")
+
+    monkeypatch.setattr(DefaultPreprocessor, "run_case_save", full)
+    with pytest.raises(StorageError, match=r"page0.*disk full"):
+        prepare(ScribbledPages(), "s", tiny, tmp_path, log=quiet)
+    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from ecg_flare.errors import SiteDataError
 from ecg_flare.nnunet.evaluate import Evaluation, evaluate_pages, trace_dice
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
 def test_dice_is_twice_the_overlap_over_the_sum(seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)

@@ -141,7 +141,7 @@ def test_stock_nnunet_predicts_with_an_exported_folder(tmp_path: Path, tiny: Pla
     from ecg_flare.nnunet.export import load_bundled
     from ecg_flare.nnunet.sources import SyntheticPages
 
-    vector = load_bundled("start").vector
+    vector = load_bundled("segmenter").vector
     model = export_model_folder(vector, tiny, tmp_path / "model")
     (tmp_path / "in").mkdir()
     case = next(SyntheticPages({"x": "plain"}, pages_per_site=1).cases("x"))
@@ -157,4 +157,4 @@ def test_stock_nnunet_predicts_with_an_exported_folder(tmp_path: Path, tiny: Pla
     assert theirs.shape == case.mask.shape
     assert np.mean(theirs == ours) > 0.97
     traces = theirs == 1, ours == 1
-    assert 2 * np.sum(traces[0] & traces[1]) / (np.sum(traces[0]) + np.sum(traces[1])) > 0.85
+    assert 2 * np.sum(traces[0] & traces[1]) / (np.sum(traces[0]) + np.sum(traces[1])) > 0.9

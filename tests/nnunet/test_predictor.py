@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,22 +12,15 @@ from nnunet_scribbles import scribbled_page
 
 from ecg_flare.errors import ConfigError, PageError
 from ecg_flare.nnunet import predictor as predictor_module
-from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.export import bundled_names
 from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, unflatten_into
 from ecg_flare.nnunet.predictor import Segmenter, _bands
-from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
 
 @pytest.fixture(scope="module")
-def vector(tiny: Plan, prepared: PreparedDataset, start: np.ndarray) -> np.ndarray:
-    return start + LocalTrainer(tiny, prepared).train(start, TrainOptions(steps=60)).update
-
-
-@pytest.fixture(scope="module")
-def segmenter(tiny: Plan, vector: np.ndarray) -> Segmenter:
-    return Segmenter(tiny, vector)
+def segmenter(tiny: Plan, trained: np.ndarray) -> Segmenter:
+    return Segmenter(tiny, trained)
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +42,13 @@ def test_probabilities_are_those_of_the_page(segmenter: Segmenter, page: tuple[n
 
 
 def test_a_page_passes_as_nnunets_sliding_window_has_it(
-    segmenter: Segmenter, tiny: Plan, vector: np.ndarray, page: tuple[np.ndarray, np.ndarray]
+    segmenter: Segmenter, tiny: Plan, trained: np.ndarray, page: tuple[np.ndarray, np.ndarray]
 ) -> None:
     with nnunet_environment():
         from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
     module = network(tiny).eval()
-    unflatten_into(module, vector)
+    unflatten_into(module, trained)
     manager = PlansManager(tiny.nnunet_plans())
     with contextlib.redirect_stdout(io.StringIO()):
         sliding = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False)
@@ -108,6 +103,19 @@ def test_what_is_no_page_is_refused(segmenter: Segmenter, image: np.ndarray) -> 
 def test_a_page_of_any_size_passes(segmenter: Segmenter) -> None:
     for shape in ((1, 1, 3), (7, 300, 3), (16, 8, 3)):
         assert segmenter(np.full(shape, 255, np.uint8)).shape == (4, *shape[:2])
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
+def test_pages_of_many_sizes_do_not_pile_up_memory(segmenter: Segmenter) -> None:
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+    sizes = [(500 + 37 * k, 900 - 29 * k) for k in range(10)]
+    used = []
+    for height, width in sizes:
+        segmenter(np.full((height, width, 3), 255, np.uint8))
+        used.append(resident_mb())
+    assert used[-1] - used[1] < 60
 
 
 def test_the_bundled_models_read_a_page() -> None:

@@ -1,5 +1,6 @@
 """A round of nnU-Net's own training: reproducible, stateless, and with FedProx's term where it belongs."""
 
+import hashlib
 import itertools
 import subprocess
 import sys
@@ -17,23 +18,13 @@ from ecg_flare.nnunet.predictor import Segmenter
 from ecg_flare.nnunet.trainer import ClassCounts, LocalTrainer, TrainOptions
 
 
-@pytest.fixture(scope="module")
-def trainer(tiny: Plan, prepared: PreparedDataset) -> LocalTrainer:
-    return LocalTrainer(tiny, prepared)
-
-
-@pytest.fixture(scope="module")
-def trained(trainer: LocalTrainer, start: np.ndarray) -> np.ndarray:
-    return start + trainer.train(start, TrainOptions(steps=40)).update
-
-
 def test_training_lowers_the_loss(trainer: LocalTrainer, start: np.ndarray) -> None:
     losses: list[float] = []
-    result = trainer.train(start, TrainOptions(steps=30), on_step=lambda step, loss: losses.append(loss))
+    result = trainer.train(start, TrainOptions(steps=15), on_step=lambda step, loss: losses.append(loss))
     assert result.update.dtype == np.float32
     assert result.update.shape == start.shape
     assert result.loss == pytest.approx(np.mean(losses))
-    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.2
 
 
 def test_a_round_depends_on_model_and_options_alone(trainer: LocalTrainer, start: np.ndarray) -> None:
@@ -72,21 +63,24 @@ from ecg_flare.nnunet.plan import initial_vector, plan_preset
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 plan = plan_preset("tiny")
 trainer = LocalTrainer(plan, open_dataset(Path({str(prepared.folder)!r}), plan))
-result = trainer.train(initial_vector(plan, seed=1), TrainOptions(steps=8, proximal_mu=0.1, seed=3))
+result = trainer.train(initial_vector(plan, seed=1), TrainOptions(steps=4, proximal_mu=0.1, seed=3))
 print(hashlib.sha256(result.update.tobytes()).hexdigest())
 """
     digests = [
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1]
         for _ in range(2)
     ]
-    assert digests[0] == digests[1]
+    here = LocalTrainer(tiny, prepared).train(start, TrainOptions(steps=4, proximal_mu=0.1, seed=3))
+    assert digests == [hashlib.sha256(here.update.tobytes()).hexdigest()] * 2
 
 
-@pytest.mark.parametrize("mu", [0.0, 0.5, 400.0])
+@pytest.mark.parametrize("mu", [0.0, 5.0, 400.0])
 def test_the_proximal_term_against_a_step_by_hand(
     tiny: Plan, prepared: PreparedDataset, start: np.ndarray, mu: float
 ) -> None:
     trainer = LocalTrainer(tiny, prepared)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
     batch = next(trainer._batches)
     trainer._batches = itertools.repeat(batch)
     options = TrainOptions(steps=3, learning_rate=0.02, schedule="constant", momentum=0.0, proximal_mu=mu)
@@ -108,12 +102,13 @@ def test_the_proximal_term_against_a_step_by_hand(
             for (p, _), g in zip(pairs, gradients, strict=True):
                 p -= options.learning_rate * (factor * g + 3e-5 * p)
     assert clipped == (mu == 400.0)  # the term counts in the norm that is clipped
-    np.testing.assert_allclose(update, flatten(module) - start, rtol=1e-3, atol=1e-6)
+    by_hand = flatten(module) - start
+    assert np.linalg.norm(update - by_hand) < 1e-3 * np.linalg.norm(by_hand)
 
 
 def test_the_proximal_term_holds_the_model_near(trainer: LocalTrainer, start: np.ndarray) -> None:
     norms = [
-        np.linalg.norm(trainer.train(start, TrainOptions(steps=10, proximal_mu=mu)).update) for mu in (0.0, 1.0, 10.0)
+        np.linalg.norm(trainer.train(start, TrainOptions(steps=6, proximal_mu=mu)).update) for mu in (0.0, 1.0, 10.0)
     ]
     assert norms[0] > norms[1] > norms[2]
 

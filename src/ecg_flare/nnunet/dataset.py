@@ -246,14 +246,17 @@ def _preprocess(
     preprocessor: tuple[DefaultPreprocessor, PlansManager], name: str, dataset: PreparedDataset, plan: Plan
 ) -> None:
     run, manager = preprocessor
-    run.run_case_save(
-        str(dataset.preprocessed_cases / name),
-        [str(_image_file(dataset.raw, name))],
-        str(_label_file(dataset.raw, name)),
-        manager,
-        manager.get_configuration(CONFIGURATION),
-        plan.nnunet_dataset_json(),
-    )
+    try:
+        run.run_case_save(
+            str(dataset.preprocessed_cases / name),
+            [str(_image_file(dataset.raw, name))],
+            str(_label_file(dataset.raw, name)),
+            manager,
+            manager.get_configuration(CONFIGURATION),
+            plan.nnunet_dataset_json(),
+        )
+    except RuntimeError as error:  # so blosc2 reports a file that it cannot write
+        raise StorageError(f"cannot write page {name!r} below {dataset.folder}: {error} (is the disk full?)") from error
 
 
 def _write_manifest(folder: Path, plan: Plan, pages: tuple[PageEntry, ...]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +43,14 @@ def limit_threads(threads: int) -> None:
 
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+
+
+def return_memory() -> None:
+    """Give memory that was freed back to the system.
+
+    Whole pages of ever other sizes fragment glibc's heap: without this a process that reads a hundred of them holds
+    three gigabytes. Does nothing where the C library cannot.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

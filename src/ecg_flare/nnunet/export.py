@@ -22,7 +22,9 @@ from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, parameter_count,
 from ecg_flare.storage import write_atomically
 
 CHECKPOINT: Final = "checkpoint_final.pth"
-TRAINER: Final = "nnUNetTrainerNoMirroring"
+# Prediction asks the trainer for the network's architecture only, which all plain trainers share. nnU-Net finds this
+# one without importing the others, whose own dependencies (timm, torchvision) may be broken where pages are read.
+TRAINER: Final = "nnUNetTrainer"
 
 
 @dataclass(frozen=True, eq=False)

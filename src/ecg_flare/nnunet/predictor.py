@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from ecg_flare.errors import ConfigError, PageError
+from ecg_flare.nnunet.environment import return_memory
 from ecg_flare.nnunet.export import CHECKPOINT, load_bundled
 from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, unflatten_into
 
@@ -82,7 +83,10 @@ class Segmenter:
         height, width = image.shape[:2]
         with torch.inference_mode():
             logits = page_logits(self._network, image, self.plan.size_multiple_px)
-            return torch.softmax(logits, 0)[:, :height, :width].cpu().numpy()
+            probabilities = torch.softmax(logits, 0)[:, :height, :width].cpu().numpy()
+        del logits
+        return_memory()
+        return probabilities
 
 
 def page_logits(module: nn.Module, image: UInt8[np.ndarray, "h w 3"], multiple: int) -> torch.Tensor:

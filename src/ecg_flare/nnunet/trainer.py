@@ -25,7 +25,7 @@ from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.nnunet.dataset import PreparedDataset
-from ecg_flare.nnunet.environment import limit_threads, nnunet_environment
+from ecg_flare.nnunet.environment import limit_threads, nnunet_environment, return_memory
 from ecg_flare.nnunet.plan import CONFIGURATION, Plan, flatten, unflatten_into
 from ecg_flare.nnunet.predictor import page_logits
 
@@ -192,10 +192,10 @@ class LocalTrainer:
             for case in self._dataset.cases("val"):
                 height, width = case.mask.shape
                 logits = page_logits(module, case.image, self._plan.size_multiple_px)[:, :height, :width]
-                predicted = logits.argmax(0).cpu().numpy()
-                confusion += np.bincount((case.mask.astype(np.int64) * n + predicted).ravel(), minlength=n * n).reshape(
-                    n, n
-                )
+                pairs = case.mask.astype(np.int64) * n + logits.argmax(0).cpu().numpy()
+                confusion += np.bincount(pairs.ravel(), minlength=n * n).reshape(n, n)
+                del logits
+                return_memory()
         self._trainer.set_deep_supervision_enabled(True)
         tp = confusion.diagonal()
         return ClassCounts(

@@ -55,6 +55,11 @@ def test_what_the_server_saw_is_a_limit_in_the_clear_and_a_protection_under_mask
     assert "all sites but one, working together" in masked.limits[0]
 
 
+def test_the_shared_key_of_an_encrypted_sum_is_a_limit(write_run: WriteRun) -> None:
+    words = privacy_words(read_run(write_run(terms={"summation": "encrypted"})))
+    assert "the server and any site, working together, see every update" in words.limits[0]
+
+
 def test_noise_to_signal_of_equal_sites_is_sigma_root_d_over_n(write_run: WriteRun) -> None:
     run = read_run(write_run(terms={"weights": {"a": 1.0, "b": 1.0, "c": 1.0}, "noise_multiplier": 3.7}))
     # research: sigma 3.7, d = 121,348, three sites: noise 430 times as long as the clipping norm

@@ -123,7 +123,7 @@ def export(
         spec.terms,
         weights=dict.fromkeys(roster, 1.0),
         rounds=rounds or spec.terms.rounds,
-        min_sites=min_sites or _least_sites(len(roster), masked=spec.terms.summation == "masked"),
+        min_sites=min_sites or _least_sites(len(roster), hidden=spec.terms.summation != "plain"),
     )
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
@@ -145,10 +145,10 @@ def _cost(noise_multiplier: float, delta: float, rounds: int, budget: float) -> 
     return told if affordable == rounds else f"{told}: the job will stop after round {affordable}"
 
 
-def _least_sites(count: int, *, masked: bool) -> int:
+def _least_sites(count: int, *, hidden: bool) -> int:
     from ecg_flare.privacy.secure_sum.context import least_threshold
 
-    return least_threshold(count) if masked else -(-2 * count // 3)
+    return least_threshold(count) if hidden else -(-2 * count // 3)
 
 
 def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":

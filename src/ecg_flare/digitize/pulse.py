@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from ecg_flare.digitize.light import brightest_channel
+
 _LEAST_HEIGHT_MM, _MOST_HEIGHT_MM = 4.0, 24.0
 _LEAST_WIDTH_MM, _MOST_WIDTH_MM = 1.2, 12.0
 _COLUMN_MM = 2.5  # the pulses of a page stand in one column, give or take curved paper
@@ -100,7 +102,7 @@ def line_depth(image: UInt8[np.ndarray, "h w 3"], px_per_mm: float) -> Float32[n
 
     A coloured grid is bright in one channel; black ink is dark in all.
     """
-    brightest = cv2.GaussianBlur(image.max(axis=2), (3, 3), 0.6)
+    brightest = cv2.GaussianBlur(brightest_channel(image), (3, 3), 0.6)
     side = 2 * max(2, round(px_per_mm)) + 1
     around = cv2.morphologyEx(brightest, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)).astype(np.float32)
     depth: Float32[np.ndarray, "h w"] = (around - brightest) / np.maximum(around, np.float32(24.0))

@@ -25,7 +25,7 @@ BORDER_MM: Final = 0.8  # left out at either end of a column: the step from lead
 LABEL_TEMPERATURE: Final = 0.05
 LABEL_FLOOR: Final = -4.0  # natural logarithm: one misread label is no proof
 LABEL_MISSING: Final = -1.5
-LEAST_FIT: Final = 0.45
+LEAST_FIT: Final = 0.70
 RHYTHM_PRIOR: Final = 0.5  # of the layout's own rhythm lead; any other may stand there
 TIME_STEPS: Final = 20
 NOMINAL_TOLERANCE_S: Final = 0.06
@@ -187,8 +187,9 @@ def _word_at(page: PageRows, span: LeadSpan) -> Word | None:
         if from_x < (word.left + word.right) / 2 < to_x
         and abs((word.top + word.bottom) / 2 - level) < 0.62 * spacing
         and word.fits.max() > LEAST_FIT
+        and (word.n_letters > 1 or span.left_px < page.span.left_px + 4.0 * page.px_per_mm_x)
     ]
-    # a separator's dash looks like an "I": several letters say more than one
+    # a separator's dash looks like an "I", which stands at the page's left in every layout
     return max(near, key=lambda word: (word.n_letters > 1, float(word.fits.max())), default=None)
 
 
@@ -254,7 +255,7 @@ def _name_strips(page: PageRows, spans: Sequence[LeadSpan], read_leads: Mapping[
             for other in spans:
                 repeated = None if other.is_rhythm else repeat_db(strip, signal_of(page, other))
                 if repeated is not None:
-                    score[LEADS.index(other.lead)] += float(np.clip(repeated, -5, 25)) / 3.0
+                    score[LEADS.index(other.lead)] += float(np.clip(repeated, -5, 40)) / 3.0
             span = replace(span, lead=LEADS[int(score.argmax())])
         named.append(span)
     return tuple(named)

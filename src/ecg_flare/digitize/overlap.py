@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from ecg_flare.digitize.ranks import thin_runs
 from ecg_flare.digitize.runs import Runs
 
 HOLE: Final = -1
-THIN: Final = 2.5  # pens: a thinner run cannot hold two lines side by side
 SLOPE_COLUMNS: Final = 2
 MOST_COLUMNS: Final = 40  # a longer common stretch is one line that two rows claim, not a crossing
 
@@ -25,8 +25,7 @@ def foreign_runs(
 ) -> Bool[np.ndarray, "rows runs"]:
     """Return for each row the thin runs that another row takes, and whose level is nearer to them."""
     n_runs = len(runs.centre)
-    extent = runs.bottom - runs.top
-    thin = extent < THIN * np.percentile(extent, 25) if n_runs else np.zeros(0, bool)
+    thin = thin_runs(runs)
     nearest, owner = np.full(n_runs, np.inf), np.full(n_runs, HOLE)
     for row, path in enumerate(paths):
         at = np.flatnonzero(path != HOLE)
@@ -35,7 +34,8 @@ def foreign_runs(
         nearer = distance < nearest[taken]
         nearest[taken[nearer]], owner[taken[nearer]] = distance[nearer], row
     rows = np.arange(len(paths))[:, None]
-    return thin[None] & (owner[None] != HOLE) & (owner[None] != rows)
+    others: Bool[np.ndarray, "rows runs"] = thin[None] & (owner[None] != HOLE) & (owner[None] != rows)
+    return others
 
 
 def shared_runs(runs: Runs, paths: Int64[np.ndarray, "rows columns"]) -> Bool[np.ndarray, " runs"]:

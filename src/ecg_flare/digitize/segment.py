@@ -24,7 +24,7 @@ Segmenter = Callable[[UInt8[np.ndarray, "h w 3"]], Probabilities]
 SEGMENTER_GROUP: Final = "ecg_flare.segmenters"
 INK_FLOOR: Final = 0.10  # darkness that paper noise and JPEG blocks reach
 BLOCK_MM: Final = 12.0  # stretch over which a grid line is straight, and longer than any stroke of the trace
-LONGEST_STROKE_MM: Final = 28.0  # a straight vertical run beyond this is a frame or a separator
+LONGEST_STROKE_MM: Final = 70.0  # a straight vertical run beyond this is a frame; tall R waves reach 50 mm
 LONGEST_LEVEL_MM: Final = 120.0  # a perfectly level run beyond this is a frame
 SMALLEST_TRACE_MM: Final = 11.0  # print is narrower than this, a lead is wider
 GRID_CAP_PERCENTILE: Final = 95.0
@@ -87,9 +87,10 @@ def _upright_lines(dark: Float32[np.ndarray, "h w"], px_per_mm: float) -> Float3
         # a stretch of trace may fill one block on its own; its neighbours know the grid
         padded = np.concatenate([medians[:1], medians, medians[-1:]])
         medians = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
-    # a resting line fills several blocks, but all rows together only a few lines of the page: no grid line is darker
-    # than the fifth of lines that the strong grid takes
-    medians = np.minimum(medians, np.percentile(medians, GRID_CAP_PERCENTILE))
+    # a resting line fills several blocks, a grid line nearly all: what few blocks have may be as dark as most lines are
+    everywhere = cv2.dilate(np.percentile(medians, 25, axis=0)[None].astype(np.float32), np.ones((1, 5), np.uint8))
+    usual = np.percentile(medians, GRID_CAP_PERCENTILE)
+    medians = np.minimum(medians, np.maximum(1.3 * everywhere, usual))
     result: Float32[np.ndarray, "h w"] = cv2.resize(
         medians.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
     )

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from ecg_flare.digitize.overlap import HOLE, disentangle, foreign_runs, shared_runs
+from ecg_flare.digitize.ranks import foreign_by_rank, rank_levels, rank_rows
 from ecg_flare.digitize.runs import Runs, find_runs
 
 HOLE_COST_MM: Final = 0.4  # a column without ink, at 8 px/mm
@@ -25,6 +26,7 @@ MIDDLE_COST: Final = 0.01  # share of the distance between the middles of two ru
 FOREIGN_COST_MM: Final = 0.3  # a column of a run that is another row's alone
 INK_REWARD: Final = 0.03  # for every millimetre of ink that a column of the path explains
 MOST_REWARDED_MM: Final = 8.0
+LEVEL_REACH_MM: Final = 25.0  # to either side: a row's level drifts no faster
 LEVEL_SIGMA_MM: Final = 1.3
 LEAST_ROW_DISTANCE_MM: Final = 7.0
 LEAST_ROW_WIDTH_MM: Final = 20.0
@@ -61,18 +63,20 @@ class RowTrace:
 def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y: float) -> tuple[RowTrace, ...]:
     """Return the rows of a page from top to bottom; empty if nothing is long enough to be one."""
     runs = find_runs(ink)
-    levels = find_levels(runs, ink.shape[0], px_per_mm_x, px_per_mm_y)
-    if not len(levels):
-        return ()
-    flat = np.repeat(levels[:, None], runs.n_columns, axis=1)
-    paths = walk_rows(runs, flat, px_per_mm_x, px_per_mm_y)
-    paths = paths[_distinct(paths, px_per_mm_x)]
-    if not len(paths):
-        return ()
-    paths = _merge_pieces(runs, paths)
-    drifting = np.stack([_drifting_level(runs, path, px_per_mm_x) for path in paths])
-    paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y)
-    paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=foreign_runs(runs, paths, drifting))
+    ranks = rank_rows(runs)
+    if ranks is not None:
+        drifting = rank_levels(runs, ranks, LEVEL_REACH_MM * px_per_mm_x)
+        anchored = foreign_by_rank(runs, ranks)
+    else:
+        found = _levels_by_walking(runs, ink.shape[0], px_per_mm_x, px_per_mm_y)
+        if found is None:
+            return ()
+        drifting, anchored = found, np.zeros((len(found), len(runs.centre)), bool)
+    paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=anchored)
+    owned = foreign_runs(runs, paths, drifting)
+    if ranks is not None:
+        owned[:, ranks.run.ravel()] = anchored[:, ranks.run.ravel()]
+    paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=owned)
     levels = np.median(drifting, axis=1)
     shared = shared_runs(runs, paths)
     rows = []
@@ -81,6 +85,22 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y:
         if row is not None and row.last - row.first > LEAST_ROW_WIDTH_MM * px_per_mm_x:
             rows.append(row)
     return tuple(rows)
+
+
+def _levels_by_walking(
+    runs: Runs, height: int, px_per_mm_x: float, px_per_mm_y: float
+) -> Float64[np.ndarray, "rows columns"] | None:
+    """Return the rows' levels where columns do not agree on their number: walked first at level, then as they drift."""
+    levels = find_levels(runs, height, px_per_mm_x, px_per_mm_y)
+    if not len(levels):
+        return None
+    flat = np.repeat(levels[:, None], runs.n_columns, axis=1)
+    paths = walk_rows(runs, flat, px_per_mm_x, px_per_mm_y)
+    paths = paths[_distinct(paths, px_per_mm_x)]
+    if not len(paths):
+        return None
+    paths = _merge_pieces(runs, paths)
+    return np.stack([_drifting_level(runs, path, px_per_mm_x) for path in paths])
 
 
 def find_levels(runs: Runs, height: int, px_per_mm_x: float, px_per_mm_y: float) -> Float64[np.ndarray, " rows"]:
@@ -209,7 +229,7 @@ def _drifting_level(
     """Return the row's resting level along the page: the running median of its path over 50 mm."""
     at = np.flatnonzero(path != HOLE)
     y = runs.centre[path[at]]
-    width = round(25 * px_per_mm_x)
+    width = round(LEVEL_REACH_MM * px_per_mm_x)
     knots = np.arange(0, len(path), max(1, round(10 * px_per_mm_x)))
     places, values = [], []
     for knot in knots:

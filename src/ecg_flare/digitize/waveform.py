@@ -16,6 +16,7 @@ SPEED_MM_PER_S: Final = 25.0
 GAIN_MM_PER_MV: Final = 10.0
 _MARGIN_MM: Final = 4.0
 _LEAST_ROW_MM: Final = 16.0
+_NAME_MM: Final = 12.0  # a lead's name is about this wide, and stands above what is drawn there
 _FLATNESS_MM: Final = 0.04  # points that lie this near to the line between their neighbours are left out
 
 
@@ -81,7 +82,9 @@ def _lead(result: Digitization, row: list[LeadSpan], span: LeadSpan, zero_mm: fl
     points = np.stack([x, zero_mm - samples * GAIN_MM_PER_MV], axis=1)
     name = f"{span.lead} rhythm" if span.is_rhythm else span.lead
     mark = f'<path class="edge" d="M{left:.2f} {zero_mm - 4:.2f}v8"/>' if span is not row[0] else ""
-    label = f'<text x="{left + 0.8:.2f}" y="{zero_mm - 5.2:.2f}">{name}</text>'
+    beside = points[x < left + _NAME_MM, 1]
+    highest = float(np.nanmin(beside)) if np.isfinite(beside).any() else zero_mm
+    label = f'<text x="{left + 0.8:.2f}" y="{min(zero_mm - 5.2, highest - 1.0):.2f}">{name}</text>'
     return f'{mark}<path class="ecg" d="{_path(points)}"/>{label}'
 
 

@@ -92,6 +92,13 @@ def test_a_sites_own_source_is_found_on_the_path(tmp_path: Path, monkeypatch: py
     assert source.describe("x") == "3B"
 
 
+def test_a_spec_runs_nothing_that_is_no_page_source(tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    with pytest.raises(ConfigError, match="no dataclass"):
+        build_source({"path": "subprocess.Popen", "args": {"args": ["touch", str(touched)]}})
+    assert not touched.exists()
+
+
 @pytest.mark.parametrize(
     ("spec", "named"),
     [
@@ -100,7 +107,9 @@ def test_a_sites_own_source_is_found_on_the_path(tmp_path: Path, monkeypatch: py
         ({"path": "no.such.Pages"}, "no.such.Pages"),
         ({"path": "ecg_flare.nnunet.sources.Nothing"}, "Nothing"),
         ({"path": "ecg_flare.nnunet.sources.PageFolder", "args": {"depth": 3}}, "depth"),
-        ({"path": "pathlib.PurePath", "args": {}}, "describe"),
+        ({"path": "pathlib.PurePath", "args": {}}, "no dataclass"),
+        ({"path": "ecg_flare.ecg.leads.LEADS"}, "no dataclass"),
+        ({"path": "ecg_flare.nnunet.plan.Plan", "args": {"name": "x", "plans": {}, "dataset_json": {}}}, "describe"),
     ],
 )
 def test_a_bad_spec_is_named(spec: dict[str, Any], named: str) -> None:

@@ -62,8 +62,8 @@ class RunningSum:
             self.total += contribution
         self._answered.add(site)
 
-    def add_total(self, sites: Iterable[str], total: Int64[np.ndarray, " d"]) -> None:
-        """Add what several sites encoded, summed already: what a secure sum opens.
+    def add_total(self, sites: Iterable[str], total: Int64[np.ndarray, " d"], *, noised: bool = False) -> None:
+        """Add what several sites encoded, summed already: what a secure sum opens, with its noise where `noised`.
 
         Raises UpdateError, with the sum as it was, for a site that is not on the roster or already in, in the clear,
         and for a total that these sites cannot have given.
@@ -76,7 +76,7 @@ class RunningSum:
                 f"{sorted(self._weights)}"
             )
         try:
-            self._fixed.check_sum(total)
+            self._fixed.check_sum(total, noised=noised)
         except EncodingError as error:
             raise UpdateError(f"the total of {sorted(new)}: {error}") from error
         self.total += total

@@ -68,10 +68,13 @@ class UpdateAggregator(Aggregator):
             raise UpdateError(f"the update is {found}, this job's are {expected}")
         total.add(site, reply.vector)
 
-    def add_total(self, sites: tuple[str, ...], total: Int64[np.ndarray, " d"]) -> None:
-        """Take the sum of several sites' encoded updates, which a secure sum opened; raises UpdateError as `add`."""
+    def add_total(self, sites: tuple[str, ...], total: Int64[np.ndarray, " d"], *, noised: bool = False) -> None:
+        """Take the sum of several sites' encoded updates, which a secure sum opened; raises UpdateError as `add`.
+
+        `noised` says that it was opened with its noise on it.
+        """
         _, _, running = self._round()
-        running.add_total(sites, total)
+        running.add_total(sites, total, noised=noised)
 
     def reset(self, fl_ctx: FLContext) -> None:
         """Forget the round."""

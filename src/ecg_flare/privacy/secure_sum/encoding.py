@@ -182,10 +182,11 @@ class FixedPoint:
         signed = np.int32 if self.ring_bits == 32 else np.int64
         return values.view(signed).astype(np.int64)
 
-    def check_sum(self, total: Int64[np.ndarray, " d"]) -> None:
-        """Raise EncodingError where a sum without noise passes the bound that the scale was derived from."""
+    def check_sum(self, total: Int64[np.ndarray, " d"], *, noised: bool = False) -> None:
+        """Raise EncodingError where a sum passes the bound behind the scale; `noised`: with the round's noise on it."""
         self._check_integers(total)
-        _check_reach(total, self.sum_bound, "the sum", len(self.weights) * self.vectors_per_site)
+        bound = self.sum_bound + (NOISE_TAIL * self.noise_sd if noised else 0)
+        _check_reach(total, bound, "the sum", len(self.weights) * self.vectors_per_site)
 
     def check_contribution(self, contribution: Integer[np.ndarray, " d"]) -> None:
         """Raise EncodingError where what one site sent passes what one site may send."""

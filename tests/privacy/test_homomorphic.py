@@ -1,0 +1,372 @@
+"""CKKS on integers: exact sums, the bound behind them, and every way in which a lying server is refused."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jaxtyping import Int64
+
+from ecg_flare.errors import ConfigError, EncodingError, PrivacyError, SecureSumError
+from ecg_flare.privacy import homomorphic
+from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
+from ecg_flare.privacy.homomorphic import (
+    RING_DEGREE,
+    SCALE,
+    SLOTS,
+    TAG_BITS,
+    TAG_SLOTS,
+    VALUES,
+    EncryptedTotal,
+    SecretContext,
+    block_count,
+    check_exact,
+    keyless_context,
+    measure_cost,
+    new_context,
+    rounding_error,
+)
+from ecg_flare.privacy.secure_sum.encoding import NOISE_TAIL, FixedPoint
+from ecg_flare.privacy.secure_sum.memory import FileRoundMemory, RoundMemory, VolatileRoundMemory
+
+tenseal = pytest.importorskip("tenseal", reason="needs the extra 'he'")
+
+SITES = ("a", "b", "c", "d")
+DIMENSION = VALUES + 100  # two ciphertexts, the second one short
+NOW = Round("job", 4, bytes(range(32)))
+
+
+@pytest.fixture(scope="module")
+def context() -> bytes:
+    return new_context()
+
+
+@pytest.fixture(scope="module")
+def fixed() -> FixedPoint:
+    return FixedPoint.derive(clipping_norm=1.0, weights=[1.0] * len(SITES), dimension=DIMENSION, noise_multiplier=1.0)
+
+
+class Cohort:
+    """Four honest sites with updates of integers up to the bound, and the server's sum of some of them."""
+
+    def __init__(self, context: bytes, fixed: FixedPoint, memory: RoundMemory | None = None) -> None:
+        self.fixed = fixed
+        self.sites = {
+            name: EncryptedSumSite(name, SITES, 3, SecretContext(context), memory or VolatileRoundMemory())
+            for name in SITES
+        }
+        rng = np.random.default_rng(7)
+        bound = fixed.contribution_bound
+        self.updates = {name: rng.integers(-bound, bound + 1, DIMENSION) for name in SITES}
+        self.updates["a"][:3] = bound, -bound, 0
+
+    def encrypt(self, about: Round = NOW) -> dict[str, list[bytes]]:
+        return {name: site.encrypt(about, self.updates[name], self.fixed) for name, site in self.sites.items()}
+
+    def consents(self, contributors: Sequence[str] = SITES, about: Round = NOW) -> dict[str, bytes]:
+        return {name: self.sites[name].consent(about, contributors) for name in contributors}
+
+    def expected(self, contributors: Sequence[str] = SITES) -> Int64[np.ndarray, " d"]:
+        return np.sum([self.updates[name] for name in contributors], axis=0)
+
+
+@pytest.fixture
+def cohort(context: bytes, fixed: FixedPoint) -> Cohort:
+    return Cohort(context, fixed)
+
+
+def added(*uploads: Sequence[bytes]) -> EncryptedTotal:
+    total = EncryptedTotal(DIMENSION, keyless_context())
+    for upload in uploads:
+        total.add(upload)
+    return total
+
+
+def total_of(*uploads: Sequence[bytes]) -> list[bytes]:
+    return added(*uploads).ciphertexts()
+
+
+# ── exactness ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("contributors", [SITES, SITES[:3], SITES[1:]])
+def test_opened_sum_is_the_integer_sum(cohort: Cohort, contributors: tuple[str, ...]) -> None:
+    uploads = cohort.encrypt()
+    total = total_of(*(uploads[name] for name in contributors))
+    consents = cohort.consents(contributors)
+    for opener in contributors[:2]:
+        opened = cohort.sites[opener].open(NOW, contributors, consents, total, cohort.fixed)
+        assert np.array_equal(opened, cohort.expected(contributors))
+
+
+def test_noise_in_the_clear_goes_exactly_on_the_sum(cohort: Cohort, fixed: FixedPoint) -> None:
+    total = added(*cohort.encrypt().values())
+    reach = NOISE_TAIL * fixed.noise_sd
+    noise = np.random.default_rng(3).integers(-reach, reach + 1, DIMENSION)
+    noise[:2] = reach, -reach
+    total.add_noise(noise)
+    opened = cohort.sites["b"].open(NOW, SITES, cohort.consents(), total.ciphertexts(), fixed)
+    assert np.array_equal(opened, cohort.expected() + noise)
+
+
+@pytest.mark.parametrize("sites", [3, 30])
+def test_raw_error_stays_within_the_proven_bound(context: bytes, sites: int) -> None:
+    fixed = FixedPoint.derive(clipping_norm=1.0, weights=[1.0] * sites, dimension=VALUES, noise_multiplier=2.0)
+    rng = np.random.default_rng(sites)
+    key, keyless = tenseal.context_from(context), tenseal.context_from(keyless_context())
+    expected, total = np.zeros(SLOTS, dtype=np.int64), None
+    for _ in range(sites):
+        values = rng.integers(-fixed.contribution_bound, fixed.contribution_bound + 1, SLOTS)
+        sealed = tenseal.ckks_vector_from(keyless, tenseal.ckks_vector(key, values.tolist()).serialize())
+        expected, total = expected + values, sealed if total is None else total + sealed
+    noise = rng.integers(-NOISE_TAIL * fixed.noise_sd, NOISE_TAIL * fixed.noise_sd + 1, SLOTS)
+    opened = tenseal.ckks_vector_from(key, (total + noise.tolist()).serialize()).decrypt()
+    error = np.abs(np.array(opened) - (expected + noise)).max()
+    assert 0 < error < rounding_error(fixed) < 0.25
+
+
+def test_bound_by_hand() -> None:
+    """Three sites, no noise: 8192 * (21.5 * 3 + 0.5) / 2^40 + 2 * 2^29.58.. * 8 * 2^-53 * 13 * sqrt(8192)."""
+    fixed = FixedPoint.derive(clipping_norm=1.0, weights=[1.0] * 3, dimension=10)
+    assert (RING_DEGREE, SCALE) == (8192, 2.0**40)
+    by_hand = 8192 * 65 / 2**40 + 2 * max(3 * fixed.scale, 3 * 2**TAG_BITS) * 8 * 2**-53 * 13 * 8192**0.5
+    assert rounding_error(fixed) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_sums_that_ckks_cannot_hold_exactly_are_refused(cohort: Cohort) -> None:
+    wide = FixedPoint.derive(
+        clipping_norm=1.0, weights=[1.0] * 4, dimension=DIMENSION, vectors_per_site=2**16, noise_multiplier=1000.0
+    )
+    with pytest.raises(EncodingError, match="off the sum of 4 sites"):
+        check_exact(wide)
+    with pytest.raises(EncodingError, match="off the sum"):
+        cohort.sites["a"].encrypt(NOW, cohort.updates["a"], wide)
+
+
+def test_contribution_above_its_bound_is_not_encrypted(cohort: Cohort, fixed: FixedPoint) -> None:
+    cohort.updates["a"][0] = fixed.contribution_bound + 1
+    with pytest.raises(EncodingError, match="a site's contribution"):
+        cohort.encrypt()
+
+
+def test_sum_above_its_bound_is_not_returned(cohort: Cohort, fixed: FixedPoint) -> None:
+    total = added(*cohort.encrypt().values())
+    total.add_noise(np.full(DIMENSION, fixed.sum_bound + NOISE_TAIL * fixed.noise_sd, dtype=np.int64))
+    with pytest.raises(EncodingError, match="the sum"):
+        cohort.sites["a"].open(NOW, SITES, cohort.consents(), total.ciphertexts(), fixed)
+
+
+# ── a server that lies ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def refused(cohort: Cohort, total: Sequence[bytes], contributors: Sequence[str] = SITES, match: str = "") -> None:
+    """The site does not open this total as the sum of these contributors."""
+    consents = cohort.consents(contributors)
+    with pytest.raises(SecureSumError, match=match):
+        cohort.sites["b"].open(NOW, contributors, consents, total, cohort.fixed)
+
+
+def test_single_update_called_a_sum_is_refused(cohort: Cohort) -> None:
+    refused(cohort, total_of(cohort.encrypt()["a"]), match="not the sum of")
+
+
+def test_update_counted_twice_is_refused(cohort: Cohort) -> None:
+    uploads = cohort.encrypt()
+    refused(cohort, total_of(uploads["a"], uploads["a"], uploads["b"], uploads["c"]), match="not the sum of")
+
+
+def test_fewer_updates_than_named_are_refused(cohort: Cohort) -> None:
+    uploads = cohort.encrypt()
+    refused(cohort, total_of(uploads["a"], uploads["b"], uploads["c"]), match="not the sum of")
+
+
+def test_updates_of_another_round_are_refused(cohort: Cohort) -> None:
+    uploads = cohort.encrypt(Round("job", 3, NOW.digest))
+    later = cohort.encrypt()
+    refused(cohort, total_of(uploads["a"], later["b"], later["c"], later["d"]), match="not the sum of")
+
+
+def test_other_sites_masked_out_are_refused(cohort: Cohort) -> None:
+    """Multiplying by a mask would leave one site's values and all sites' tags, but costs a level."""
+    uploads = cohort.encrypt()
+    keyless = tenseal.context_from(keyless_context())
+    mask = [0.0] * VALUES + [1.0] * TAG_SLOTS
+    tags_only = [
+        (tenseal.ckks_vector_from(keyless, one) * mask).serialize() for one in total_of(*list(uploads.values())[1:])
+    ]
+    with pytest.raises(SecureSumError, match="it was multiplied"):
+        added(uploads["a"], tags_only)
+    forged = []
+    for own, others in zip(uploads["a"], tags_only, strict=True):
+        forged.append((tenseal.ckks_vector_from(keyless, own) + tenseal.ckks_vector_from(keyless, others)).serialize())
+    refused(cohort, forged, match="it was multiplied")
+
+
+def test_ciphertexts_in_another_order_are_refused(cohort: Cohort) -> None:
+    refused(cohort, total_of(*cohort.encrypt().values())[::-1], match="not the sum of")
+
+
+@pytest.mark.parametrize(
+    ("contributors", "match"),
+    [
+        (("a", "b"), "opens sums of 3 at least"),
+        (("a", "b", "b", "c"), "each once and sorted"),
+        (("b", "a", "c"), "each once and sorted"),
+        (("a", "b", "x"), "sites of the roster"),
+        (("a", "c", "d"), "b among them"),
+    ],
+)
+def test_site_consents_to_no_other_list(cohort: Cohort, contributors: tuple[str, ...], match: str) -> None:
+    cohort.encrypt()
+    with pytest.raises(SecureSumError, match=match):
+        cohort.sites["b"].consent(NOW, contributors)
+
+
+def test_second_list_gets_no_consent(cohort: Cohort) -> None:
+    cohort.encrypt()
+    cohort.sites["b"].consent(NOW, SITES)
+    with pytest.raises(SecureSumError, match="in turn and once"):
+        cohort.sites["b"].consent(NOW, ("a", "b", "c"))
+
+
+def test_sum_opens_only_with_consents_to_its_list(cohort: Cohort, fixed: FixedPoint) -> None:
+    uploads = cohort.encrypt()
+    total = total_of(uploads["a"], uploads["b"], uploads["c"])
+    consents = cohort.consents()
+    with pytest.raises(SecureSumError, match="have the consent of \\[\\]"):
+        cohort.sites["b"].open(NOW, ("a", "b", "c"), consents, total, fixed)
+
+
+@pytest.mark.parametrize("kept", [("a", "b"), ("a", "c", "d")])
+def test_too_few_consents_open_nothing(cohort: Cohort, fixed: FixedPoint, kept: tuple[str, ...]) -> None:
+    total = total_of(*cohort.encrypt().values())
+    consents = cohort.consents()
+    forged = dict.fromkeys(SITES, bytes(32)) | {name: consents[name] for name in kept}
+    with pytest.raises(SecureSumError, match="expected that of 3 sites"):
+        cohort.sites["b"].open(NOW, SITES, forged, total, fixed)
+
+
+def test_sum_is_opened_once(cohort: Cohort, fixed: FixedPoint) -> None:
+    total, consents = total_of(*cohort.encrypt().values()), cohort.consents()
+    cohort.sites["a"].open(NOW, SITES, consents, total, fixed)
+    with pytest.raises(SecureSumError, match="in turn and once"):
+        cohort.sites["a"].open(NOW, SITES, consents, total, fixed)
+
+
+def test_refused_opening_is_not_tried_again(cohort: Cohort, fixed: FixedPoint) -> None:
+    uploads, consents = cohort.encrypt(), cohort.consents()
+    with pytest.raises(SecureSumError, match="not the sum of"):
+        cohort.sites["a"].open(NOW, SITES, consents, total_of(uploads["a"]), fixed)
+    with pytest.raises(SecureSumError, match="in turn and once"):
+        cohort.sites["a"].open(NOW, SITES, consents, total_of(*uploads.values()), fixed)
+
+
+def test_update_leaves_once_a_round_also_after_a_restart(tmp_path: Path, context: bytes, fixed: FixedPoint) -> None:
+    update = np.zeros(DIMENSION, dtype=np.int64)
+
+    def restarted() -> EncryptedSumSite:
+        return EncryptedSumSite("a", SITES, 3, SecretContext(context), FileRoundMemory(tmp_path / "memory.json"))
+
+    restarted().encrypt(NOW, update, fixed)
+    for digest in (NOW.digest, bytes(32)):
+        with pytest.raises(SecureSumError, match="left this site"):
+            restarted().encrypt(Round("job", 4, digest), update, fixed)
+    with pytest.raises(SecureSumError, match="in turn and once"):
+        restarted().consent(Round("job", 4, bytes(32)), SITES)
+    assert len(restarted().consent(NOW, SITES)) == 32
+    restarted().encrypt(Round("job", 5, NOW.digest), update, fixed)
+
+
+# ── bytes and contexts that are not what they should be ─────────────────────────────────────────────────────────────
+
+
+def test_corrupt_ciphertexts_leave_the_sum_as_it_was(cohort: Cohort, fixed: FixedPoint) -> None:
+    uploads = cohort.encrypt()
+    total = added(uploads["a"], uploads["b"])
+    for bad in ([uploads["c"][0], b"nonsense"], [uploads["c"][0], uploads["c"][1][:-7]], uploads["c"][:1]):
+        with pytest.raises(SecureSumError):
+            total.add(bad)
+    total.add(uploads["c"])
+    names = ("a", "b", "c")
+    opened = cohort.sites["a"].open(NOW, names, cohort.consents(names), total.ciphertexts(), fixed)
+    assert np.array_equal(opened, cohort.expected(names))
+
+
+def test_sum_under_another_key_is_refused(cohort: Cohort, fixed: FixedPoint) -> None:
+    strangers = Cohort(new_context(), fixed)
+    cohort.encrypt()
+    refused(cohort, total_of(*strangers.encrypt().values()), match="under another key")
+
+
+def test_upload_shows_nothing_of_the_update(cohort: Cohort) -> None:
+    uploads = cohort.encrypt()
+    again = cohort.encrypt(Round("job", 5, NOW.digest))
+    assert uploads["a"] != again["a"]
+    values = np.frombuffer(b"".join(uploads["a"]), dtype=np.uint8).astype(float)
+    update = cohort.updates["a"].astype(float)
+    assert abs(np.corrcoef(values[: len(update)], update)[0, 1]) < 5 / np.sqrt(len(update))
+
+
+def test_parties_refuse_each_others_contexts(context: bytes) -> None:
+    with pytest.raises(PrivacyError, match="no secret key"):
+        SecretContext(keyless_context())
+    with pytest.raises(PrivacyError, match="with the secret key"):
+        EncryptedTotal(DIMENSION, context)
+
+
+@pytest.mark.parametrize(
+    ("degree", "bits", "scale", "kind"),
+    [
+        (4096, [40, 20, 40], 2.0**40, "SYMMETRIC"),
+        (8192, [60, 40, 40], 2.0**30, "SYMMETRIC"),
+        (8192, [60, 40, 60], 2.0**40, "SYMMETRIC"),
+        (8192, [60, 40, 40], 2.0**40, "ASYMMETRIC"),
+    ],
+)
+def test_other_parameters_are_refused(degree: int, bits: list[int], scale: float, kind: str) -> None:
+    other = tenseal.context(
+        tenseal.SCHEME_TYPE.CKKS, degree, coeff_mod_bit_sizes=bits, encryption_type=tenseal.ENCRYPTION_TYPE[kind]
+    )
+    other.global_scale = scale
+    with pytest.raises(ConfigError, match="HEBuilder's defaults"):
+        SecretContext(other.serialize(save_secret_key=True, save_galois_keys=False, save_relin_keys=False))
+
+
+def test_bytes_that_are_no_context_are_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        SecretContext(b"nonsense")
+
+
+def test_contexts_of_flares_builder_work(fixed: FixedPoint) -> None:
+    from nvflare.lighter.impl.he import HEBuilder
+
+    builder = HEBuilder()
+    builder.initialize(None, None)
+    cohort = Cohort(builder.get_serialized_context(is_client=True), fixed)
+    total = EncryptedTotal(DIMENSION, builder.get_serialized_context(is_client=False))
+    for upload in cohort.encrypt().values():
+        total.add(upload)
+    opened = cohort.sites["c"].open(NOW, SITES, cohort.consents(), total.ciphertexts(), fixed)
+    assert np.array_equal(opened, cohort.expected())
+
+
+def test_missing_tenseal_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tenseal", None)
+    for call in (new_context, keyless_context, lambda: measure_cost(10), lambda: SecretContext(b"")):
+        with pytest.raises(ConfigError, match=r"pip install 'ecg_flare\[he\]'"):
+            call()
+
+
+def test_cost_counts_the_real_bytes(cohort: Cohort) -> None:
+    uploads = cohort.encrypt()
+    cost = measure_cost(DIMENSION)
+    assert cost.ciphertexts == block_count(DIMENSION) == 2
+    assert cost.bytes_up == pytest.approx(sum(map(len, uploads["a"])), rel=0.01)
+    assert cost.bytes_down == pytest.approx(sum(map(len, total_of(*uploads.values()))), rel=0.01)
+    assert min(cost.encrypt_s, cost.add_s, cost.decrypt_s) > 0
+    assert f"{4 * cost.bytes_up / 1e6:.1f} MB up from 4 sites" in cost.line(4, 2)
+
+
+def test_tags_take_their_slots() -> None:
+    assert (VALUES, VALUES + TAG_SLOTS, homomorphic.block_count(VALUES), block_count(VALUES + 1)) == (4092, 4096, 1, 2)

@@ -79,6 +79,15 @@ BUNDLED: Final = {
             about="FedAdam over a masked sum: the server opens only the sum of the clipped updates. No noise.",
             terms=_MASKED,
         ),
+        replace(
+            _FEDADAM,
+            name="fedadam_he",
+            about=(
+                "FedAdam over a homomorphic sum (CKKS, extra 'he'): the server adds ciphertexts, two sites open the "
+                "sum. All sites share one secret key. No noise."
+            ),
+            terms=replace(_MASKED, summation="encrypted"),
+        ),
         _SITE_DP,
         replace(
             _FEDAVG,

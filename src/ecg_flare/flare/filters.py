@@ -91,6 +91,18 @@ class StripResult(_SiteFilter):
         raise PrivacyError(f"StripResult knows the tasks {TRAIN} and {VALIDATE}. Found {task!r}.")
 
 
+def check_filter_order(fl_ctx: FLContext, last: type[Filter]) -> None:
+    """Raise PrivacyError unless 'train' ends in ClipUpdate, StripResult, `last`: nothing may follow what hides."""
+    chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
+    found = [type(one) for one in chains.get(f"{TRAIN}/out", [])]
+    expected: list[type] = [ClipUpdate, StripResult, last]
+    if found != expected:
+        raise PrivacyError(
+            f"the result filters of '{TRAIN}' are {[one.__name__ for one in found]}, a sum that hides updates needs "
+            f"{[one.__name__ for one in expected]} in this order"
+        )
+
+
 def bare_error(shareable: Shareable) -> Shareable:
     """An error reply with its code and the error's class, and nothing else of the original."""
     reply = make_reply(shareable.get_return_code())

@@ -1,6 +1,6 @@
 """The jobs of ecg_flare as FLARE job folders, written from one place.
 
-`BUNDLED` holds the seven jobs that stand in the project's `jobs/`; `JobSpec` with other sites, pages or settings gives
+`BUNDLED` holds the jobs that stand in the project's `jobs/`; `JobSpec` with other sites, pages or settings gives
 one for a real consortium. The configs are plain JSON that an administrator can read before approving.
 """
 
@@ -12,14 +12,43 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.flare.encrypted_messages import OPENING_TASKS
 from ecg_flare.flare.secure_messages import CONTROL_TASKS
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.terms import RoundTerms, Summation
 
 _WORKFLOW: Final = "ecg_flare.flare.workflow.FederatedRounds"
-_MASKED_SITE: Final = "ecg_flare.flare.masked_site"
 _AGGREGATORS: Final = ("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad")
 
 Aggregator = Literal["FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"]
+
+
+@dataclass(frozen=True)
+class _Hiding:
+    """The classes by which a site hides its update from the server, and the tasks that its executor answers."""
+
+    component_id: str
+    component: str
+    executor: str
+    filter: str
+    tasks: tuple[str, ...]
+
+
+_HIDING: Final[Mapping[Summation, _Hiding]] = {
+    "masked": _Hiding(
+        component_id="secure_sum",
+        component="ecg_flare.flare.masked_site.SecureSumSite",
+        executor="ecg_flare.flare.masked_site.SecureSumExecutor",
+        filter="ecg_flare.flare.masked_site.MaskUpdate",
+        tasks=CONTROL_TASKS,
+    ),
+    "encrypted": _Hiding(
+        component_id="encrypted_sum",
+        component="ecg_flare.flare.encrypted_site.EncryptedSite",
+        executor="ecg_flare.flare.encrypted_site.EncryptedSumExecutor",
+        filter="ecg_flare.flare.encrypted_site.EncryptUpdate",
+        tasks=OPENING_TASKS,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -156,7 +185,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
 
 
 def _client_config(spec: JobSpec) -> dict[str, Any]:
-    masked = spec.terms.summation == "masked"
+    hiding = _HIDING.get(spec.terms.summation)
     strip = {"path": "ecg_flare.flare.filters.StripResult", "args": {"metrics": _told(spec)}}
     clip = _plain("ecg_flare.flare.filters.ClipUpdate")
     training = asdict(spec.training)
@@ -167,11 +196,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
                 "tasks": ["train", "validate"],
                 "executor": {"path": "ecg_flare.flare.executor.NnunetExecutor", "args": training},
             },
-            *(
-                [{"tasks": list(CONTROL_TASKS), "executor": _plain(f"{_MASKED_SITE}.SecureSumExecutor")}]
-                if masked
-                else []
-            ),
+            *([{"tasks": list(hiding.tasks), "executor": _plain(hiding.executor)}] if hiding else []),
         ],
         "task_data_filters": [],
         "task_result_filters": [
@@ -180,7 +205,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
                 "filters": [
                     *([clip] if spec.terms.clipping_norm is not None else []),
                     strip,
-                    *([_plain(f"{_MASKED_SITE}.MaskUpdate")] if masked else []),
+                    *([_plain(hiding.filter)] if hiding else []),
                 ],
             },
             {"tasks": ["validate"], "filters": [strip]},
@@ -188,7 +213,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
         "components": [
             _component("terms", "ecg_flare.flare.terms.RoundTerms", _terms_args(spec.terms)),
             _component("pages", spec.pages.path, dict(spec.pages.args)),
-            *([_component("secure_sum", f"{_MASKED_SITE}.SecureSumSite", {})] if masked else []),
+            *([_component(hiding.component_id, hiding.component, {})] if hiding else []),
         ],
     }
 

@@ -19,9 +19,9 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, SecureSumError
+from ecg_flare.errors import ConfigError, EcgFlareError, SecureSumError
 from ecg_flare.flare.components import component
-from ecg_flare.flare.filters import ClipUpdate, StripResult, bare_error
+from ecg_flare.flare.filters import bare_error, check_filter_order
 from ecg_flare.flare.identity import kit_verifier, site_signer
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.secure_messages import (
@@ -76,7 +76,7 @@ class SecureSumSite(FLComponent):
     def open_round(self, fl_ctx: FLContext) -> SecureSumClient:
         """A client for a new round; an unfinished earlier round is wiped."""
         self.close(fl_ctx)
-        check_filter_order(fl_ctx)
+        check_filter_order(fl_ctx, MaskUpdate)
         workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
         signer = site_signer(workspace, fl_ctx.get_job_id(), site)
         if signer.test_mode:
@@ -214,20 +214,8 @@ class MaskUpdate(Filter):
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             site.close(fl_ctx)
             return bare_error(shareable)
-        check_filter_order(fl_ctx)
+        check_filter_order(fl_ctx, MaskUpdate)
         return site.mask(Reply.from_shareable(shareable), component(fl_ctx, self._terms_id, RoundTerms), fl_ctx)
-
-
-def check_filter_order(fl_ctx: FLContext) -> None:
-    """Raise PrivacyError unless 'train' ends in ClipUpdate, StripResult, MaskUpdate: nothing may follow a mask."""
-    chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
-    found = [type(one) for one in chains.get(f"{TRAIN}/out", [])]
-    expected = [ClipUpdate, StripResult, MaskUpdate]
-    if found != expected:
-        raise PrivacyError(
-            f"the result filters of '{TRAIN}' are {[one.__name__ for one in found]}, a masked sum needs "
-            f"{[one.__name__ for one in expected]} in this order"
-        )
 
 
 def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:

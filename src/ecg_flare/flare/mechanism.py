@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from nvflare.apis.dxo import DXO, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_context import FLContext
@@ -29,7 +29,8 @@ class GaussianMechanism(Filter):
     """Adds the noise that the job's terms promise, and keeps the ledger.
 
     In a round: `begin` (is there budget left?), `process` (charge on disk, then noise), `release` (what is about to
-    leave, on disk). A crash between any two leaves the round charged.
+    leave, on disk). A crash between any two leaves the round charged. Where the sum is encrypted, `draw` charges and
+    gives the noise that goes on it before any site opens it, and `process` takes the sum that was opened.
 
     Args:
         ledger: path of the cohort's ledger. By default `ledger.jsonl` beside the job's results; a consortium names
@@ -78,13 +79,30 @@ class GaussianMechanism(Filter):
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """The sum with its noise; the charge is on disk before any noise is drawn."""
-        ledger, terms, fixed = self._opened()
-        if self._round_index is None or self._charged is not None:
-            raise PrivacyError("noise goes once on a round's sum: the round was not begun, or has its noise already")
+        _, terms, fixed = self._opened()
         dxo = from_shareable(shareable)
         if dxo.data_kind != SUM or dxo.data["sum"].dtype != np.int64:
             raise PrivacyError(f"noise goes on an integer {SUM}. Found {dxo.data_kind}.")
-        charged = ledger.charge(
+        noised = dxo.data["sum"]
+        if terms.summation != "encrypted":
+            self._charge(fl_ctx)
+            noised = add_noise(noised, fixed)
+        elif self._charged is None:
+            raise PrivacyError("an encrypted sum was opened before its noise was drawn")
+        self._noised_sha256 = hashlib.sha256(noised.astype("<i8").data).hexdigest()
+        return DXO(SUM, data={"sum": noised}, meta=dxo.meta).to_shareable()
+
+    def draw(self, fl_ctx: FLContext) -> Int64[np.ndarray, " d"]:
+        """The noise of a sum that is still encrypted; the charge is on disk before it is drawn."""
+        _, _, fixed = self._opened()
+        self._charge(fl_ctx)
+        return add_noise(np.zeros(fixed.dimension, dtype=np.int64), fixed)
+
+    def _charge(self, fl_ctx: FLContext) -> None:
+        ledger, terms, fixed = self._opened()
+        if self._round_index is None or self._charged is not None:
+            raise PrivacyError("noise goes once on a round's sum: the round was not begun, or has its noise already")
+        self._charged = ledger.charge(
             Mechanism(
                 job=fl_ctx.get_job_id(),
                 round=self._round_index,
@@ -94,10 +112,6 @@ class GaussianMechanism(Filter):
                 denominator=terms.denominator,
             )
         )
-        noised = add_noise(dxo.data["sum"], fixed)
-        self._charged = charged
-        self._noised_sha256 = hashlib.sha256(noised.astype("<i8").data).hexdigest()
-        return DXO(SUM, data={"sum": noised}, meta=dxo.meta).to_shareable()
 
     def release(self, model: Float32[np.ndarray, " d"]) -> None:
         """Write down what the round is about to release."""

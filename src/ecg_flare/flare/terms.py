@@ -14,7 +14,7 @@ from ecg_flare.flare.messages import Order
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
 
-Summation = Literal["plain", "masked"]
+Summation = Literal["plain", "masked", "encrypted"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class RoundTerms:
         delta: of (epsilon, delta)-differential privacy.
         epsilon_budget: the job stops before the ledger passes it; needed with noise, None otherwise.
         unit: whose presence is hidden.
-        summation: how the server learns the sum: 'plain' (it sees each update) or 'masked' (it sees the sum alone,
-            and min_sites is the threshold below which nothing is opened).
+        summation: how the server learns the sum: 'plain' (it sees each update), 'masked' (it sees the sum alone) or
+            'encrypted' (it adds ciphertexts, and sites open the sum); in the latter two min_sites is the threshold
+            below which nothing is opened.
 
     Raises:
         ConfigError: where a value is impossible; the message names it.
@@ -62,24 +63,24 @@ class RoundTerms:
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected it above 0")
         if self.summation not in get_args(Summation):
             raise ConfigError(f"summation is {self.summation!r}, expected one of {get_args(Summation)}")
-        if self.summation == "masked":
-            self._check_masked()
+        if self.summation != "plain":
+            self._check_hidden()
         if self.private and self.epsilon_budget is None:
             raise ConfigError(f"noise_multiplier={self.noise_multiplier} needs an epsilon_budget. Found null.")
 
-    def _check_masked(self) -> None:
+    def _check_hidden(self) -> None:
         if self.clipping_norm is None:
             raise ConfigError("a masked sum needs a clipping_norm, which bounds its integers. Found null.")
         if len(self.weights) < LEAST_SITES:
             raise ConfigError(
-                f"a masked sum of {len(self.weights)} sites was asked for, expected at least {LEAST_SITES}: "
+                f"a {self.summation} sum of {len(self.weights)} sites was asked for, expected at least {LEAST_SITES}: "
                 "of two, each subtracts its own update and has the other's"
             )
         least = least_threshold(len(self.weights))
         if self.min_sites < least:
             raise ConfigError(
                 f"min_sites={self.min_sites} of {len(self.weights)} sites, expected at least {least} = "
-                "max(3, floor(2n/3) + 1) for a masked sum: below it a lying server could open two sums"
+                "max(3, floor(2n/3) + 1) for a sum that hides updates: below it a lying server could open two sums"
             )
 
     @cached_property
@@ -91,7 +92,7 @@ class RoundTerms:
             clipping_norm=self.clipping_norm,
             noise_multiplier=self.noise_multiplier,
             unit=self.unit,
-            fixed_point=self.summation == "masked",
+            fixed_point=self.summation != "plain",
         )
 
     @property

@@ -25,6 +25,7 @@ from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError
 from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.asking import AskingController
 from ecg_flare.flare.collection import Collection, PlainCollection
+from ecg_flare.flare.encrypted_collection import EncryptedCollection
 from ecg_flare.flare.evaluator import PublicEvaluator
 from ecg_flare.flare.masked_collection import MaskedCollection
 from ecg_flare.flare.mechanism import GaussianMechanism
@@ -114,7 +115,7 @@ class FederatedRounds(AskingController):
             aggregator=self._component("aggregator", UpdateAggregator),
             store=self._component("persistor", ModelStore),
             evaluator=self._component("evaluator", PublicEvaluator),
-            collection=self._collection(terms, fl_ctx),
+            collection=self._collection(terms, mechanism, fl_ctx),
             mechanism=mechanism,
         )
         parts.store.check_writable(fl_ctx)
@@ -131,11 +132,16 @@ class FederatedRounds(AskingController):
             )
         return component
 
-    def _collection(self, terms: RoundTerms, fl_ctx: FLContext) -> Collection:
+    def _collection(self, terms: RoundTerms, mechanism: GaussianMechanism | None, fl_ctx: FLContext) -> Collection:
         if terms.summation == "plain":
             return PlainCollection()
-        workspace = fl_ctx.get_engine().get_workspace()
-        return MaskedCollection(workspace, fl_ctx.get_job_id(), partial(self.log_warning, fl_ctx, fire_event=False))
+        workspace, job = fl_ctx.get_engine().get_workspace(), fl_ctx.get_job_id()
+        warn = partial(self.log_warning, fl_ctx, fire_event=False)
+        if terms.summation == "masked":
+            return MaskedCollection(workspace, job, warn)
+        noise = None if mechanism is None else partial(mechanism.draw, fl_ctx)
+        log = partial(self.log_info, fl_ctx, fire_event=False)
+        return EncryptedCollection(workspace, job, terms, noise, log, warn)
 
     def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
         """Go on from a saved state where there is one; otherwise start from the public model and measure it."""

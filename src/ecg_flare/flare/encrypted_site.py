@@ -1,0 +1,157 @@
+"""The homomorphic sum at a site: a component that holds the key, an executor that answers, a filter that encrypts.
+
+The rules are `privacy.encrypted_sum`; here is only where the key and the memory of answered rounds lie, and that the
+encryption is the last thing that touches an update. No control message imports torch.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.signal import Signal
+
+from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, SecureSumError
+from ecg_flare.flare.components import component
+from ecg_flare.flare.encrypted_messages import (
+    AGREE,
+    OPENING_TASKS,
+    Opening,
+    pack_ciphertexts,
+    pack_consent,
+    pack_total,
+    round_of,
+)
+from ecg_flare.flare.filters import bare_error, check_filter_order
+from ecg_flare.flare.homomorphic_contexts import site_context
+from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
+from ecg_flare.flare.site_policy import SitePolicy, read_policy
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
+from ecg_flare.privacy.homomorphic import SecretContext
+from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
+
+_MEMORY_FILE: Final = "ecg_flare_opened_rounds.json"
+
+
+class EncryptedSite(FLComponent):
+    """This site's part in homomorphic sums.
+
+    Args:
+        terms: id of the `RoundTerms` component.
+    """
+
+    def __init__(self, terms: str = "terms") -> None:
+        super().__init__()
+        self._terms_id = terms
+        self._rules: EncryptedSumSite | None = None
+        self._about: Round | None = None
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
+            order = Order.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
+            self._about = round_of(fl_ctx.get_job_id(), order)
+        elif event_type in (EventType.ABOUT_TO_END_RUN, EventType.JOB_ABORTED):
+            self._rules = self._about = None
+
+    def encrypt(self, reply: Reply, fl_ctx: FLContext) -> Shareable:
+        """The update's ciphertexts; no plain copy is kept."""
+        about, self._about = self._about, None
+        if about is None:
+            raise SecureSumError("there is no order of the round under way: nothing can be encrypted")
+        vector = reply.vector.astype(np.int64)
+        return pack_ciphertexts(self._site(fl_ctx).encrypt(about, vector, self._fixed(fl_ctx)))
+
+    def agree(self, asked: Opening, fl_ctx: FLContext) -> Shareable:
+        """This site's consent to a list of contributors."""
+        about = Round(fl_ctx.get_job_id(), asked.round_index, asked.digest)
+        return pack_consent(self._site(fl_ctx).consent(about, asked.contributors))
+
+    def open(self, asked: Opening, fl_ctx: FLContext) -> Shareable:
+        """The sum that the server asks to open."""
+        about = Round(fl_ctx.get_job_id(), asked.round_index, asked.digest)
+        total = self._site(fl_ctx).open(
+            about, asked.contributors, asked.consents, asked.ciphertexts, self._fixed(fl_ctx)
+        )
+        return pack_total(total)
+
+    def _site(self, fl_ctx: FLContext) -> EncryptedSumSite:
+        if self._rules is None:
+            workspace = fl_ctx.get_engine().get_workspace()
+            terms, policy = component(fl_ctx, self._terms_id, RoundTerms), read_policy(workspace)
+            check_policy(terms, policy)
+            context = site_context(workspace, lambda line: self.log_warning(fl_ctx, line, fire_event=False))
+            self._rules = EncryptedSumSite(
+                fl_ctx.get_identity_name(),
+                terms.roster,
+                max(terms.min_sites, policy.least_threshold),
+                SecretContext(context),
+                FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FILE),
+            )
+        return self._rules
+
+    def _fixed(self, fl_ctx: FLContext) -> FixedPoint:
+        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        fixed = terms.config.fixed_encoding(parameter_count(plan_preset(terms.plan)))
+        if fixed is None:
+            raise ConfigError("a homomorphic sum needs updates in fixed point: give the terms a clipping_norm")
+        return fixed
+
+
+class EncryptedSumExecutor(Executor):
+    """Answers the homomorphic sum's steps after training.
+
+    Args:
+        site: id of the `EncryptedSite` component.
+    """
+
+    def __init__(self, site: str = "encrypted_sum") -> None:
+        super().__init__()
+        self._site_id = site
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        if task_name not in OPENING_TASKS:
+            return make_reply(ReturnCode.TASK_UNKNOWN)
+        try:
+            site = component(fl_ctx, self._site_id, EncryptedSite)
+            asked = Opening.from_shareable(shareable)
+            return site.agree(asked, fl_ctx) if task_name == AGREE else site.open(asked, fl_ctx)
+        except EcgFlareError as error:
+            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            return error_reply(error)
+
+
+class EncryptUpdate(Filter):
+    """The last result filter of 'train': what leaves the site is encrypted, or an error.
+
+    Args:
+        site: id of the `EncryptedSite` component.
+    """
+
+    def __init__(self, site: str = "encrypted_sum") -> None:
+        super().__init__()
+        self._site_id = site
+
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
+            return bare_error(shareable)
+        check_filter_order(fl_ctx, EncryptUpdate)
+        return component(fl_ctx, self._site_id, EncryptedSite).encrypt(Reply.from_shareable(shareable), fl_ctx)
+
+
+def check_policy(terms: RoundTerms, policy: SitePolicy) -> None:
+    """Raise PrivacyError where a job's terms go under this site's own floors."""
+    if len(terms.roster) < policy.least_cohort:
+        raise PrivacyError(f"the job has {len(terms.roster)} sites, this site takes part from {policy.least_cohort}")
+    if (terms.clipping_norm or 0.0) > policy.most_clipping_norm:
+        raise PrivacyError(
+            f"the job clips to {terms.clipping_norm}, this site gives {policy.most_clipping_norm} at most"
+        )

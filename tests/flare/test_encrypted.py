@@ -1,0 +1,519 @@
+"""The homomorphic sum over FLARE's messages: the round in memory to the integer, and how it ends without a sum."""
+
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from flare_runs import ENVIRONMENT, simulate_toy, toy_spec
+from nvflare.apis.dxo import DXO, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.signal import Signal
+from nvflare.apis.workspace import Workspace
+from nvflare.fuel.sec.security_content_service import SecurityContentManager, SecurityContentService
+
+from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, RoundError, SecureSumError
+from ecg_flare.federated.optimizers import FedAvg as AverageStep
+from ecg_flare.federated.round import contribution, run_round
+from ecg_flare.flare.aggregators import FedAvg
+from ecg_flare.flare.encrypted_collection import EncryptedCollection, Noise, agreed_total
+from ecg_flare.flare.encrypted_messages import (
+    AGREE,
+    OPEN,
+    Opening,
+    pack_ciphertexts,
+    pack_consent,
+    pack_total,
+    round_of,
+    unpack_ciphertexts,
+    unpack_consent,
+    unpack_total,
+)
+from ecg_flare.flare.encrypted_site import EncryptedSite, EncryptedSumExecutor, EncryptUpdate
+from ecg_flare.flare.filters import ClipUpdate, StripResult, check_filter_order
+from ecg_flare.flare.homomorphic_contexts import TEST_CONTEXT_FILE, server_context, site_context
+from ecg_flare.flare.mechanism import GaussianMechanism
+from ecg_flare.flare.messages import SUM, TRAIN, Order, Reply
+from ecg_flare.flare.site_policy import POLICY_FILE
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext
+from ecg_flare.privacy.ledger import verify
+from ecg_flare.storage import read_arrays
+
+pytest.importorskip("tenseal", reason="needs the extra 'he'")
+
+NAMES = ("site-1", "site-2", "site-3", "site-4")
+WEIGHTS = {"site-1": 1.0, "site-2": 0.5, "site-3": 1.0, "site-4": 0.25}
+TERMS = RoundTerms(WEIGHTS, rounds=3, min_sites=3, clipping_norm=2.0, summation="encrypted")
+PRIVATE = replace(TERMS, noise_multiplier=1.0, epsilon_budget=20.0)
+D = parameter_count(plan_preset(TERMS.plan))
+MODEL = np.zeros(D, dtype=np.float32)
+
+Contexts = Callable[..., FLContext]
+Tamper = Callable[[str, str, Shareable], Shareable]
+
+
+def order_of(terms: RoundTerms = TERMS, **changes: Any) -> Order:
+    return replace(Order(MODEL, 0, "attempt", "d" * 64, "plan", terms.digest), **changes)
+
+
+def update_of(site: str) -> np.ndarray:
+    rng = np.random.default_rng(NAMES.index(site))
+    return (rng.standard_normal(D) * 0.02).astype(np.float32)
+
+
+class Site:
+    """One site as FLARE drives it: event, training, result filters, then the control tasks."""
+
+    def __init__(self, name: str, terms: RoundTerms, contexts: Contexts) -> None:
+        self.name = name
+        self.fl_ctx = contexts(name=name, terms=terms, encrypted_sum=EncryptedSite())
+        self.component = self.fl_ctx.get_engine().get_component("encrypted_sum")
+        self.filters = [ClipUpdate(), StripResult(), EncryptUpdate()]
+        chains = {f"{TRAIN}/out": self.filters}
+        runner = SimpleNamespace(task_result_filters=chains)
+        self.fl_ctx.set_prop(FLContextKey.RUNNER, runner, private=True, sticky=False)
+
+    def answer(self, task_name: str, message: Shareable) -> Shareable:
+        if task_name != TRAIN:
+            return EncryptedSumExecutor().execute(task_name, message, self.fl_ctx, Signal())
+        self.fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
+        self.component.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
+        order = Order.from_shareable(message)
+        reply = Reply(update_of(self.name), order.round_index, order.attempt, order.layout_digest).to_shareable()
+        for one in self.filters:
+            reply = one.process(reply, self.fl_ctx)
+        return reply
+
+
+class Asking:
+    """Carries messages in memory; `tamper` may change an answer, or the order in which a step's sites are named."""
+
+    def __init__(
+        self, terms: RoundTerms, contexts: Contexts, tamper: Tamper = lambda task, site, answer: answer
+    ) -> None:
+        self.sites = {name: Site(name, terms, contexts) for name in NAMES}
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+        self._tamper = tamper
+
+    def __call__(
+        self,
+        task_name: str,
+        messages: Mapping[str, Shareable],
+        receive: Callable[[str, Shareable], None],
+        *,
+        enough: int,
+    ) -> tuple[str, ...]:
+        self.asked.append((task_name, tuple(messages)))
+        counted = []
+        for site, message in messages.items():
+            try:
+                receive(site, self._tamper(task_name, site, self.sites[site].answer(task_name, message)))
+                counted.append(site)
+            except EcgFlareError:
+                pass
+        return tuple(sorted(counted))
+
+
+def collect(
+    terms: RoundTerms, asking: Asking, contexts: Contexts, noise: Noise | None = None, lines: list[str] | None = None
+) -> FedAvg:
+    """Run one round's collection and give the aggregator that holds its sum."""
+    aggregator = FedAvg()
+    said = [] if lines is None else lines
+    workspace = contexts(name="server").get_engine().get_workspace()
+    collection = EncryptedCollection(workspace, "job-1", terms, noise, said.append, said.append)
+    collected = collection.collect(order_of(terms), terms, aggregator, asking)
+    assert set(collected.seconds) == {TRAIN, AGREE, OPEN}
+    assert collected.bytes_up > 50 * D * len(collected.answered)
+    return aggregator
+
+
+def summed(aggregator: FedAvg, contexts: Contexts) -> np.ndarray:
+    return from_shareable(aggregator.aggregate(contexts())).data["sum"]
+
+
+def in_memory(terms: RoundTerms, names: Sequence[str] = NAMES) -> Any:
+    sites = {name: lambda model, index, name=name: update_of(name) for name in names}
+    optimizer = AverageStep(1.0)
+    return run_round(MODEL, optimizer.init(D), sites, terms.config, optimizer)
+
+
+def dropping(task: str, *names: str) -> Tamper:
+    def tamper(task_name: str, site: str, answer: Shareable) -> Shareable:
+        return make_reply(ReturnCode.EXECUTION_EXCEPTION) if task_name == task and site in names else answer
+
+    return tamper
+
+
+# ── the sum ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_sum_is_that_of_the_round_in_memory_to_the_integer(context: Contexts) -> None:
+    lines: list[str] = []
+    asking = Asking(TERMS, context)
+    aggregator = collect(TERMS, asking, context, lines=lines)
+    expected = in_memory(TERMS)
+    assert np.array_equal(summed(aggregator, context), expected.summed)
+    model, _ = aggregator.step(MODEL, aggregator.aggregate(context()), aggregator.initial_state(D))
+    assert np.array_equal(model, expected.model)
+    assert asking.asked == [(TRAIN, NAMES), (AGREE, NAMES), (OPEN, NAMES[:2])]
+    assert any("TEST MODE" in line for line in lines)
+    assert any("30 CKKS ciphertexts" in line and "MB up from 4 sites" in line for line in lines)
+
+
+def test_missing_site_is_survived_down_to_the_threshold(context: Contexts) -> None:
+    aggregator = collect(TERMS, Asking(TERMS, context, dropping(TRAIN, "site-1")), context)
+    assert np.array_equal(summed(aggregator, context), in_memory(TERMS, NAMES[1:]).summed)
+
+
+@pytest.mark.parametrize("task", [TRAIN, AGREE])
+def test_below_the_threshold_nobody_is_asked_to_open(context: Contexts, task: str) -> None:
+    asking = Asking(TERMS, context, dropping(task, "site-2", "site-3"))
+    with pytest.raises(RoundError, match="expected at least 3"):
+        collect(TERMS, asking, context)
+    assert OPEN not in [name for name, _ in asking.asked]
+
+
+def test_next_site_opens_where_one_does_not(context: Contexts) -> None:
+    asking = Asking(TERMS, context, dropping(OPEN, "site-1", "site-2"))
+    aggregator = collect(TERMS, asking, context)
+    assert np.array_equal(summed(aggregator, context), in_memory(TERMS).summed)
+    assert asking.asked[2:] == [(OPEN, NAMES[:2]), (OPEN, NAMES[2:])]
+
+
+def test_one_opener_is_not_believed(context: Contexts) -> None:
+    with pytest.raises(RoundError, match=r"opened by \['site-4'\], expected 2"):
+        collect(TERMS, Asking(TERMS, context, dropping(OPEN, *NAMES[:3])), context)
+
+
+def test_openers_that_differ_end_the_round(context: Contexts) -> None:
+    def lie(task_name: str, site: str, answer: Shareable) -> Shareable:
+        if (task_name, site) != (OPEN, "site-2"):
+            return answer
+        total = unpack_total(answer)
+        total[7] += 1
+        return pack_total(total)
+
+    with pytest.raises(RoundError, match=r"'site-1', 'site-2'\] opened different sums"):
+        collect(TERMS, Asking(TERMS, context, lie), context)
+
+
+def test_openers_of_different_lengths_differ() -> None:
+    with pytest.raises(SecureSumError, match="different sums"):
+        agreed_total({"a": np.zeros(3, dtype=np.int64), "b": np.zeros(4, dtype=np.int64)})
+
+
+# ── noise ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_noise_goes_on_before_anyone_opens(context: Contexts) -> None:
+    noise = np.random.default_rng(1).integers(-(2**25), 2**25, D)
+    asking = Asking(PRIVATE, context)
+
+    def draw() -> np.ndarray:
+        assert [name for name, _ in asking.asked] == [TRAIN, AGREE]
+        return noise
+
+    aggregator = collect(PRIVATE, asking, context, draw)
+    updates = [contribution(update_of(name), WEIGHTS[name], PRIVATE.config, D) for name in NAMES]
+    assert np.array_equal(summed(aggregator, context), sum(updates) + noise)
+
+
+def as_sum(total: np.ndarray) -> Shareable:
+    """A round's sum as an aggregator gives it."""
+    return DXO(SUM, data={"sum": total}, meta={"denominator": 2.75}).to_shareable()
+
+
+def test_noise_of_an_encrypted_sum_is_charged_before_it_is_drawn(context: Contexts, tmp_path: Path) -> None:
+    mechanism = GaussianMechanism()
+    mechanism.open(PRIVATE, D, tmp_path)
+    mechanism.begin(0)
+    with pytest.raises(PrivacyError, match="before its noise was drawn"):
+        mechanism.process(as_sum(np.zeros(D, dtype=np.int64)), context())
+    noise = mechanism.draw(context())
+    assert verify(tmp_path / "ledger.jsonl").spent.epsilon_rdp == pytest.approx(4.7285, abs=1e-4)
+    assert noise.std() / PRIVATE.config.fixed_encoding(D).noise_sd == pytest.approx(1.0, abs=5 / np.sqrt(2 * D))
+    with pytest.raises(PrivacyError, match="noise goes once"):
+        mechanism.draw(context())
+    assert np.array_equal(from_shareable(mechanism.process(as_sum(noise), context())).data["sum"], noise)
+    mechanism.release(MODEL)
+    assert verify(tmp_path / "ledger.jsonl").rounds[0].released
+    mechanism.close()
+
+
+# ── a site's own checks ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_upload_is_ciphertexts_alone(context: Contexts) -> None:
+    site = Site("site-1", TERMS, context)
+    answer = from_shareable(site.answer(TRAIN, order_of().to_shareable()))
+    assert set(answer.data) == {"bytes", "lengths"}
+    assert answer.meta == {}
+    assert len(answer.data["lengths"]) == 30
+
+
+def test_error_of_training_stays_a_bare_error(context: Contexts) -> None:
+    failed = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+    failed["secret"] = "patient"
+    passed = EncryptUpdate().process(failed, Site("site-1", TERMS, context).fl_ctx)
+    assert passed.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    assert "secret" not in passed
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [ClipUpdate, EncryptUpdate, StripResult],
+        [StripResult, EncryptUpdate],
+        [ClipUpdate, StripResult, EncryptUpdate, StripResult],
+    ],
+)
+def test_encryption_must_be_the_last_filter(context: Contexts, found: list[type]) -> None:
+    site = Site("site-1", TERMS, context)
+    site.filters[:] = [one() for one in found]
+    with pytest.raises(PrivacyError, match="in this order"):
+        check_filter_order(site.fl_ctx, EncryptUpdate)
+
+
+def test_filter_encrypts_nothing_without_an_order(context: Contexts) -> None:
+    site = Site("site-1", TERMS, context)
+    reply = Reply(np.zeros(D, dtype=np.int32), 0, "attempt", "d" * 64).to_shareable()
+    with pytest.raises(SecureSumError, match="no order"):
+        EncryptUpdate().process(reply, site.fl_ctx)
+
+
+@pytest.mark.parametrize(
+    ("policy", "match"),
+    [
+        ('{"least_cohort": 5}', "takes part from 5"),
+        ('{"most_clipping_norm": 1.5}', "gives 1.5 at most"),
+    ],
+)
+def test_terms_under_the_sites_floors_are_refused(context: Contexts, policy: str, match: str) -> None:
+    site = Site("site-1", TERMS, context)
+    folder = Path(site.fl_ctx.get_engine().get_workspace().get_site_config_dir())
+    (folder / POLICY_FILE).write_text(policy)
+    with pytest.raises(PrivacyError, match=match):
+        site.answer(TRAIN, order_of().to_shareable())
+
+
+def test_sites_own_threshold_is_above_the_jobs(context: Contexts) -> None:
+    asking = Asking(TERMS, context, dropping(TRAIN, "site-4"))
+    for site in asking.sites.values():
+        folder = Path(site.fl_ctx.get_engine().get_workspace().get_site_config_dir())
+        (folder / POLICY_FILE).write_text('{"least_threshold": 4}')
+    with pytest.raises(RoundError, match="0 sites consent"):
+        collect(TERMS, asking, context)
+
+
+def test_site_survives_being_swapped_out_between_steps(context: Contexts) -> None:
+    asking = Asking(TERMS, context)
+    carry = asking.sites["site-1"].answer
+
+    def swapped(task_name: str, message: Shareable) -> Shareable:
+        asking.sites["site-1"].component.handle_event(EventType.ABOUT_TO_END_RUN, asking.sites["site-1"].fl_ctx)
+        return carry(task_name, message)
+
+    asking.sites["site-1"].answer = swapped
+    assert np.array_equal(summed(collect(TERMS, asking, context), context), in_memory(TERMS).summed)
+
+
+# ── contexts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def workspaces(tmp_path: Path, *names: str) -> list[Workspace]:
+    for name in names:
+        for folder in ("startup", "local"):
+            (tmp_path / name / folder).mkdir(parents=True)
+    return [Workspace(str(tmp_path / name), name) for name in names]
+
+
+def root_ca() -> bytes:
+    """A self-signed certificate, by which a startup kit is known."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(start).not_valid_after(start + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def test_simulated_sites_share_one_key_that_others_cannot_read(tmp_path: Path) -> None:
+    found: list[bytes] = []
+    notices: list[str] = []
+    spaces = workspaces(tmp_path, *NAMES)
+    threads = [
+        threading.Thread(target=lambda space=space: found.append(site_context(space, notices.append)))
+        for space in spaces
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == len(NAMES)
+    assert len(set(found)) == 1
+    assert all("TEST MODE" in notice for notice in notices)
+    assert stat.S_IMODE((tmp_path / TEST_CONTEXT_FILE).stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [TEST_CONTEXT_FILE]
+
+
+def test_simulated_server_makes_no_key(tmp_path: Path) -> None:
+    (space,) = workspaces(tmp_path, "server")
+    assert len(server_context(space, print)) < 200
+    assert not (tmp_path / TEST_CONTEXT_FILE).exists()
+
+
+def test_kit_without_a_context_is_told(tmp_path: Path) -> None:
+    (space,) = workspaces(tmp_path, "site-1")
+    (Path(space.get_startup_kit_dir()) / "rootCA.pem").write_bytes(root_ca())
+    for find in (site_context, server_context):
+        with pytest.raises(ConfigError, match="HEBuilder"):
+            find(space, print)
+
+
+PROJECT = """
+api_version: 3
+name: he
+participants:
+  - {name: server, type: server, org: o, fed_learn_port: 8002}
+  - {name: site-1, type: client, org: o}
+  - {name: site-2, type: client, org: o}
+  - {name: admin@o.org, type: admin, org: o, role: project_admin}
+builders:
+  - {path: nvflare.lighter.impl.workspace.WorkspaceBuilder, args: {template_file: master_template.yml}}
+  - {path: nvflare.lighter.impl.static_file.StaticFileBuilder, args: {config_folder: config}}
+  - {path: nvflare.lighter.impl.cert.CertBuilder}
+  - {path: nvflare.lighter.impl.he.HEBuilder}
+  - {path: nvflare.lighter.impl.signature.SignatureBuilder}
+"""
+
+
+def test_provisioned_kits_hold_one_key_at_the_sites_and_none_at_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project.yml").write_text(PROJECT)
+    command = [str(Path(sys.executable).with_name("nvflare")), "provision", "-p", "project.yml", "-w", "out"]
+    subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
+    kits = tmp_path / "out" / "he" / "prod_00"
+
+    def load(party: str, find: Callable[[Workspace, Callable[[str], None]], bytes]) -> bytes:
+        manager = SecurityContentManager(str(kits / party / "startup"))
+        monkeypatch.setattr(SecurityContentService, "security_content_manager", manager)
+        return find(Workspace(str(kits / party), party), pytest.fail)  # no test mode
+
+    keys = {SecretContext(load(site, site_context)).secret() for site in ("site-1", "site-2")}
+    assert len(keys) == 1
+    server = load("server", server_context)
+    EncryptedTotal(10, server)
+    with pytest.raises(PrivacyError, match="no secret key"):
+        SecretContext(server)
+    with pytest.raises(ConfigError, match="noSuchContent"):
+        load("server", site_context)
+    file = kits / "site-1" / "startup" / "client_context.tenseal"
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match="invalidSignature"):
+        load("site-1", site_context)
+
+
+# ── messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_messages_come_back_as_they_went() -> None:
+    opening = Opening(2, b"digest", ("a", "b"), {"a": b"1"}, (b"xy", b"", b"z"))
+    again = Opening.from_shareable(opening.to_shareable())
+    assert replace(again, ciphertexts=tuple(again.ciphertexts)) == opening
+    assert unpack_ciphertexts(pack_ciphertexts([b"ab", b"c"])) == [b"ab", b"c"]
+    assert unpack_consent(pack_consent(b"me")) == b"me"
+    total = np.array([-(2**40), 5], dtype=np.int64)
+    assert np.array_equal(unpack_total(pack_total(total)), total)
+    assert unpack_total(pack_total(np.array([5]))).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("round", "2"),
+        ("digest", None),
+        ("contributors", ["a", 3]),
+        ("consents", {"a": "text"}),
+        ("lengths", [1, 1]),
+        ("lengths", [-1, 4]),
+        ("bytes", b"xyz"),
+    ],
+)
+def test_malformed_openings_are_refused(key: str, value: object) -> None:
+    message = Opening(2, b"digest", ("a",), {"a": b"1"}, (b"xyz",)).to_shareable()
+    from_shareable(message).data[key] = value
+    with pytest.raises(SecureSumError):
+        Opening.from_shareable(message)
+
+
+@pytest.mark.parametrize("answer", [make_reply(ReturnCode.EXECUTION_EXCEPTION), Shareable(), order_of().to_shareable()])
+def test_other_answers_are_refused(answer: Shareable) -> None:
+    with pytest.raises(SecureSumError):
+        unpack_ciphertexts(answer)
+
+
+def test_every_public_word_of_a_round_is_in_its_digest() -> None:
+    other = MODEL.copy()
+    other[0] = 1.0
+    digests = {
+        round_of("job", order_of()).digest,
+        round_of("other", order_of()).digest,
+        *(
+            round_of("job", order_of(**{field: value})).digest
+            for field, value in {
+                "model": other,
+                "round_index": 1,
+                "attempt": "x",
+                "layout_digest": "e" * 64,
+                "plan_hash": "x",
+                "terms_digest": "x",
+            }.items()
+        ),
+    }
+    assert len(digests) == 8
+
+
+# ── FLARE ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_simulated_job_gives_the_masked_jobs_model_bit_for_bit(tmp_path: Path) -> None:
+    models = {}
+    for summation in ("masked", "encrypted"):
+        (tmp_path / summation).mkdir()
+        spec = toy_spec(summation=summation, min_sites=3, clipping_norm=1.0)
+        run = simulate_toy(spec, tmp_path / summation, threads=3)
+        assert run.code == 0, run.log
+        assert "Traceback" not in run.log
+        models[summation] = read_arrays(run.results / "state.npz")["model"]
+    assert np.array_equal(models["masked"], models["encrypted"])
+
+
+@pytest.mark.slow
+def test_job_without_tenseal_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stub").mkdir()
+    (tmp_path / "stub" / "tenseal.py").write_text("raise ImportError('no such package')\n")
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", str(tmp_path / "stub"))
+    run = simulate_toy(toy_spec(summation="encrypted", min_sites=3, clipping_norm=1.0), tmp_path, threads=3)
+    assert run.code != 0
+    assert "pip install 'ecg_flare[he]'" in run.log
+    assert "Traceback" not in run.log

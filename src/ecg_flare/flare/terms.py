@@ -54,6 +54,8 @@ class RoundTerms:
     summation: Summation = "plain"
 
     def __post_init__(self) -> None:
+        if self.summation not in get_args(Summation):
+            raise ConfigError(f"summation is {self.summation!r}, expected one of {get_args(Summation)}")
         _ = self.config  # checks what a round in memory checks
         if self.rounds < 1:
             raise ConfigError(f"rounds is {self.rounds}, expected at least 1")
@@ -61,8 +63,6 @@ class RoundTerms:
             raise ConfigError(f"delta is {self.delta}, expected it between 0 and 1")
         if self.epsilon_budget is not None and not self.epsilon_budget > 0:
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected it above 0")
-        if self.summation not in get_args(Summation):
-            raise ConfigError(f"summation is {self.summation!r}, expected one of {get_args(Summation)}")
         if self.summation != "plain":
             self._check_hidden()
         if self.private and self.epsilon_budget is None:

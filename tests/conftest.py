@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# A busy machine is no failure: examples may take as long as they take.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def _data_root() -> Path:

@@ -9,6 +9,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.controller import Controller
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
+from nvflare.fuel.utils.memory_utils import try_malloc_trim
 
 from ecg_flare.errors import ConfigError, EcgFlareError
 
@@ -62,6 +63,8 @@ class AskingController(Controller):
                 self.log_error(fl_ctx, f"{task_name}: {site} is out: {error}", fire_event=False)
             finally:
                 client_task.result = None
+                # glibc keeps what large messages leave free, an arena a thread: the server would grow with the sites
+                try_malloc_trim()
 
         connected = {client.name for client in self._engine.get_clients()}
         tasks = [

@@ -12,10 +12,10 @@ from typing import Protocol
 
 from nvflare.apis.shareable import Shareable
 
-from ecg_flare.errors import RoundError
+from ecg_flare.errors import RoundError, UpdateError
 from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.asking import Receive
-from ecg_flare.flare.messages import TRAIN, Order, Reply
+from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply
 from ecg_flare.flare.terms import RoundTerms
 
 
@@ -71,6 +71,22 @@ class PlainCollection(Collection):
         collected.seconds[TRAIN] = time.monotonic() - started
         require_enough(collected.answered, terms, order)
         return collected
+
+
+def validate(order: Order, terms: RoundTerms, ask: Ask) -> float | None:
+    """Trace Dice of the order's model over the held-out patients of all sites that answer; None where none did."""
+    counts: list[Counts] = []
+    message = order.to_shareable()
+
+    def receive(site: str, answer: Shareable) -> None:
+        count = Counts.from_shareable(answer)
+        if count.attempt != order.attempt:
+            raise UpdateError(f"the counts answer attempt {count.attempt[:8]}, this is {order.attempt[:8]}")
+        counts.append(count)
+
+    ask(VALIDATE, dict.fromkeys(terms.roster, message), receive, enough=len(terms.roster))
+    tp, fp, fn = (sum(getattr(count, name) for count in counts) for name in ("tp", "fp", "fn"))
+    return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None
 
 
 def require_enough(answered: tuple[str, ...], terms: RoundTerms, order: Order) -> None:

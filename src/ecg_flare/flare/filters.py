@@ -40,10 +40,13 @@ class _SiteFilter(Filter, ABC):
 class ClipUpdate(_SiteFilter):
     """Bounds the update's L2 norm by C and, under differential privacy, encodes it in fixed point.
 
-    Clip first, then quantize toward zero, so that the norm in integers is bounded too (design.md, rule 2).
+    Clip first, then quantize toward zero, so that the norm in integers is bounded too.
     """
 
     def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+        task = fl_ctx.get_prop(FLContextKey.TASK_NAME)
+        if task != TRAIN:
+            raise PrivacyError(f"ClipUpdate knows the task '{TRAIN}'. Found {task!r}.")
         reply = Reply.from_shareable(shareable)
         if terms.clipping_norm is None:
             raise ConfigError("ClipUpdate needs terms with a clipping_norm. Found null.")

@@ -84,6 +84,8 @@ class JobSpec:
         pages: the sites' pages; public_pages those that the server measures the global model on.
         start: where the first global model comes from; see `ModelStore`.
         site_metrics: what a site may tell about its training when the job is not private.
+        folder: where the server keeps the results; see `ModelStore`.
+        validate_every: see `FederatedRounds`.
         custom: whether the job carries the hospital's own code (`custom/site_pages.py`), which FLARE then asks the
             'byoc' right for, and which lets a bare simulator run classes outside FLARE's own allow-list.
     """
@@ -99,6 +101,7 @@ class JobSpec:
     start: str = "bundled:start"
     site_metrics: tuple[str, ...] = ("loss", "update_norm", "clipped")
     folder: str = ""
+    validate_every: int = 0
     custom: bool = True
 
     def __post_init__(self) -> None:
@@ -164,7 +167,9 @@ def stale_files(spec: JobSpec, folder: Path, custom: Path | None = None) -> list
 
 
 def _server_config(spec: JobSpec) -> dict[str, Any]:
-    rounds_args: dict[str, Any] = {"mechanism": "mechanism"} if spec.terms.private else {}
+    rounds_args: dict[str, Any] = {"validate_every": spec.validate_every}
+    if spec.terms.private:
+        rounds_args["mechanism"] = "mechanism"
     components = [
         _component("terms", "ecg_flare.flare.terms.RoundTerms", _terms_args(spec.terms)),
         _component("aggregator", f"ecg_flare.flare.aggregators.{spec.aggregator}", dict(spec.optimizer)),

@@ -92,7 +92,6 @@ class MaskedCollection(Collection):
         self._members = tuple(Member(site, prints[site]) for site in terms.roster)
 
     def _sum_terms(self, order: Order, terms: RoundTerms, fixed: FixedPoint) -> SumTerms:
-        privacy = f"sigma={terms.noise_multiplier!r} delta={terms.delta!r} unit={terms.unit}" if terms.private else ""
         return SumTerms(
             job=self._job,
             round=order.round_index,
@@ -105,7 +104,7 @@ class MaskedCollection(Collection):
             scale=fixed.scale,
             clipping_norm=fixed.clipping_norm,
             weights=tuple(terms.weights[site] for site in terms.roster),
-            dp=privacy,
+            dp=terms.privacy_text,
             layout_digest=bytes.fromhex(order.layout_digest),
             model_sha256=order.model_sha256,
             test_mode=self._verifier.test_mode,

@@ -228,6 +228,7 @@ def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFlo
         least_cohort=policy.least_cohort,
         least_threshold=policy.least_threshold,
         weights=terms.weights,
+        dp=terms.privacy_text,
         allow_test_mode=test_mode,
     )
 

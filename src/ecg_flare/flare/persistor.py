@@ -21,7 +21,7 @@ from ecg_flare.nnunet.plan import Plan
 from ecg_flare.storage import append_line, read_arrays, write_arrays, write_json
 
 _OPTIMIZER: Final = "optimizer."
-_FIELDS: Final = ("rounds_done", "best_dice", "best_round", "plan_hash", "layout_digest", "terms_digest")
+_FIELDS: Final = ("rounds_done", "dice", "best_dice", "best_round", "plan_hash", "layout_digest", "terms_digest")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,8 @@ class GlobalState:
         model: the global model, one flat float32 vector.
         optimizer: the server optimizer's arrays by name (none for FedAvg).
         rounds_done: how many rounds this model has behind it.
-        best_dice: highest Dice on the public pages so far, and best_round the round that had it (-1: none yet).
+        dice: of this model on the public pages (-1: not yet measured).
+        best_dice: the highest so far, and best_round the round that had it.
         plan_hash, layout_digest, terms_digest: what the state belongs to.
     """
 
@@ -42,6 +43,7 @@ class GlobalState:
     terms_digest: str
     optimizer: Mapping[str, np.ndarray] = field(default_factory=dict)
     rounds_done: int = 0
+    dice: float = -1.0
     best_dice: float = -1.0
     best_round: int = -1
 

@@ -23,6 +23,8 @@ class RoundFigures:
 
     Attributes:
         dice: trace Dice of the global model on the server's public pages, 0 to 1.
+        sites_dice: the same over the sites' held-out patients, where the job asks for it.
+        lost: why the round had too few answers; empty where it did not.
         update_norm: L2 norm of the step that the global model took.
         answered, missing: the roster's sites by whether their update is in the sum.
         bytes_down, bytes_up: model and update payloads of all sites, without FLARE's framing.
@@ -33,6 +35,8 @@ class RoundFigures:
 
     round: int
     dice: float
+    sites_dice: float | None = None
+    lost: str = ""
     update_norm: float = 0.0
     answered: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -50,6 +54,10 @@ class RoundFigures:
     def line(self, rounds: int) -> str:
         """One line for the log."""
         parts = [f"round {self.round}/{rounds}", f"Dice {self.dice:.4f}"]
+        if self.sites_dice is not None:
+            parts.append(f"at the sites {self.sites_dice:.4f}")
+        if self.lost:
+            return "  ".join([parts[0], f"LOST: {self.lost}"])
         if self.round:
             parts += [f"step {self.update_norm:.3g}", f"sites {len(self.answered)}"]
         if self.missing:

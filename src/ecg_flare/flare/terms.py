@@ -21,8 +21,8 @@ Summation = Literal["plain", "masked", "encrypted"]
 class RoundTerms:
     """The terms of every round of a job, the same component at the server and at each site.
 
-    Weights and denominator are fixed before the first round: anything else would change the sensitivity
-    (design.md, rule 4). A site compares its own terms with the digest in the order and refuses others.
+    Weights and denominator are fixed before the first round: anything else would change the sensitivity. A site
+    compares its own terms with the digest in the order and refuses others.
 
     Attributes:
         weights: site name -> its public weight, above 0. The keys are the roster.
@@ -69,8 +69,6 @@ class RoundTerms:
             raise ConfigError(f"noise_multiplier={self.noise_multiplier} needs an epsilon_budget. Found null.")
 
     def _check_hidden(self) -> None:
-        if self.clipping_norm is None:
-            raise ConfigError("a masked sum needs a clipping_norm, which bounds its integers. Found null.")
         if len(self.weights) < LEAST_SITES:
             raise ConfigError(
                 f"a {self.summation} sum of {len(self.weights)} sites was asked for, expected at least {LEAST_SITES}: "
@@ -120,6 +118,13 @@ class RoundTerms:
         """SHA-256 hex of the terms as canonical JSON."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def privacy_text(self) -> str:
+        """The differential privacy in force as one canonical line; empty for none."""
+        if not self.private:
+            return ""
+        return f"sigma={self.noise_multiplier!r} delta={self.delta!r} unit={self.unit}"
 
     def weight_of(self, site: str) -> float:
         """The public weight of `site`; raises ConfigError where the roster lacks it."""

@@ -1,6 +1,6 @@
 """The server's side of the job: rounds of training that survive missing sites, noise, and a restart.
 
-A round, in the order of design.md's second flow:
+A round:
 
     order -> sites train -> sum (once min_sites answered) -> noise and ledger -> server optimizer -> saved -> evaluated
 
@@ -24,7 +24,7 @@ from ecg_flare import __version__
 from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError
 from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.asking import AskingController
-from ecg_flare.flare.collection import Collection, PlainCollection
+from ecg_flare.flare.collection import Collection, PlainCollection, validate
 from ecg_flare.flare.encrypted_collection import EncryptedCollection
 from ecg_flare.flare.evaluator import PublicEvaluator
 from ecg_flare.flare.masked_collection import MaskedCollection
@@ -58,6 +58,10 @@ class FederatedRounds(AskingController):
         mechanism: id of the `GaussianMechanism`; empty where the job adds no noise.
         step_timeout_s: a step of a round closes after this, whoever has answered.
         grace_s: once enough sites have answered, how long to wait for the others.
+        most_lost_rounds: a round with too few answers is lost and told, and the model stays; more than so many in a
+            row end the job.
+        validate_every: after each so many rounds the sites count, on their held-out patients, what the global model
+            finds, and the counts are summed; 0 asks for none. Only where sites may tell about their training.
     """
 
     def __init__(
@@ -69,9 +73,17 @@ class FederatedRounds(AskingController):
         mechanism: str = "",
         step_timeout_s: int = 7200,
         grace_s: int = 1800,
+        most_lost_rounds: int = 1,
+        validate_every: int = 0,
         task_check_period: float = 0.2,
     ) -> None:
         super().__init__(step_timeout_s, grace_s, task_check_period)
+        if most_lost_rounds < 0 or validate_every < 0:
+            raise ConfigError(
+                f"most_lost_rounds={most_lost_rounds} and validate_every={validate_every}, expected 0 or more"
+            )
+        self._most_lost_rounds = most_lost_rounds
+        self._validate_every = validate_every
         self._ids = {
             "aggregator": aggregator,
             "persistor": persistor,
@@ -108,6 +120,10 @@ class FederatedRounds(AskingController):
             raise ConfigError(
                 f"noise_multiplier={terms.noise_multiplier} and mechanism={self._ids['mechanism']!r}: "
                 "name both or neither."
+            )
+        if self._validate_every and not terms.tells_metrics:
+            raise ConfigError(
+                f"validate_every={self._validate_every}, but this job hides what single sites know: set it to 0"
             )
         parts = _Parts(
             terms=terms,
@@ -162,20 +178,41 @@ class FederatedRounds(AskingController):
         figures = RoundFigures(
             round=0, dice=dice, seconds_by_step={"evaluate": time.monotonic() - started}, spent=_spent(parts.mechanism)
         )
-        state = replace(state, best_dice=dice, best_round=0)
+        state = replace(state, dice=dice, best_dice=dice, best_round=0)
         parts.store.save(state, fl_ctx, best=True)
         self._tell(figures, parts, fl_ctx)
         return state
 
     def _rounds(self, state: GlobalState, parts: _Parts, abort_signal: Signal, fl_ctx: FLContext) -> GlobalState:
+        lost_in_a_row = 0
         for index in range(state.rounds_done, parts.terms.rounds):
             if abort_signal.triggered:
                 break
             try:
                 state = self._round(index, state, parts, abort_signal, fl_ctx)
+                lost_in_a_row = 0
             except BudgetError as error:
                 self.log_warning(fl_ctx, f"stopped before round {index + 1}: {error}")
                 break
+            except RoundError as error:
+                if abort_signal.triggered:
+                    break
+                state = self._lose_round(index, state, error, parts, fl_ctx)
+                lost_in_a_row += 1
+                if lost_in_a_row > self._most_lost_rounds:
+                    raise
+        return state
+
+    def _lose_round(
+        self, index: int, state: GlobalState, error: RoundError, parts: _Parts, fl_ctx: FLContext
+    ) -> GlobalState:
+        """A round with too few answers: the model stays, the round's number is used up."""
+        state = replace(state, rounds_done=index + 1)
+        parts.store.save(state, fl_ctx, best=False)
+        figures = RoundFigures(
+            round=index + 1, dice=state.dice, lost=str(error), missing=parts.terms.roster, spent=_spent(parts.mechanism)
+        )
+        self._tell(figures, parts, fl_ctx)
         return state
 
     def _round(
@@ -193,14 +230,7 @@ class FederatedRounds(AskingController):
             terms_digest=state.terms_digest,
         )
         ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
-        try:
-            collected = parts.collection.collect(order, parts.terms, parts.aggregator, ask)
-        except RoundError:
-            if abort_signal.triggered:
-                return state
-            raise
-        if abort_signal.triggered:
-            return state
+        collected = parts.collection.collect(order, parts.terms, parts.aggregator, ask)
         clock.restart()
         total = parts.aggregator.aggregate(fl_ctx)
         if parts.mechanism is not None:
@@ -211,12 +241,17 @@ class FederatedRounds(AskingController):
         clock.lap("aggregate")
         dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
         clock.lap("evaluate")
+        sites_dice = None
+        if self._validate_every and (index + 1) % self._validate_every == 0:
+            sites_dice = validate(replace(order, model=model), parts.terms, ask)
+            clock.lap("validate")
         best = dice > state.best_dice
         after = replace(
             state,
             model=model,
             optimizer=optimizer,
             rounds_done=index + 1,
+            dice=dice,
             best_dice=dice if best else state.best_dice,
             best_round=index + 1 if best else state.best_round,
         )
@@ -224,6 +259,7 @@ class FederatedRounds(AskingController):
         figures = RoundFigures(
             round=index + 1,
             dice=dice,
+            sites_dice=sites_dice,
             update_norm=float(np.linalg.norm(model.astype(np.float64) - state.model)),
             answered=collected.answered,
             missing=tuple(sorted(set(parts.terms.roster) - set(collected.answered))),

@@ -198,9 +198,12 @@ def build_source(spec: Mapping[str, Any]) -> PageSource:
     module_name, _, class_name = path.rpartition(".")
     try:
         kind = getattr(importlib.import_module(module_name), class_name)
-        source = kind(**args)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"page source {path!r} cannot be imported: {error}") from error
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise ConfigError(f"page source {path!r} is no dataclass: only a class made to be one is ever called")
+    try:
+        source = kind(**args)
     except TypeError as error:
         raise ConfigError(f"page source {path!r} does not take the arguments {sorted(args)}: {error}") from error
     if not isinstance(source, PageSource):

@@ -1,0 +1,50 @@
+"""A job's own code for the memory benchmark: updates of any size without training, and the server's peak memory."""
+
+import json
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nvflare.apis.executor import Executor
+
+from ecg_flare.flare.evaluator import PublicEvaluator
+from ecg_flare.flare.messages import Order, Reply
+from ecg_flare.nnunet.plan import parameter_count
+
+
+@dataclass(frozen=True)
+class NoPages:
+    """A page source with nothing in it."""
+
+    def describe(self, site):
+        return {}
+
+    def cases(self, site):
+        return iter(())
+
+
+class RandomUpdate(Executor):
+    """Answers 'train' with noise of the model's size."""
+
+    def execute(self, task_name, shareable, fl_ctx, abort_signal):
+        order = Order.from_shareable(shareable)
+        update = np.random.default_rng(order.round_index).standard_normal(len(order.model), np.float32)
+        return Reply(update, order.round_index, order.attempt, order.layout_digest).to_shareable()
+
+
+class MemoryProbe(PublicEvaluator):
+    """Writes the server process's peak resident memory, in bytes, after each round."""
+
+    def start_model(self, start, plan, fl_ctx):
+        return np.zeros(parameter_count(plan), np.float32)
+
+    def evaluate(self, model, plan, fl_ctx):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        with Path(os.environ["ECG_FLARE_MEMORY_PROBE"]).open("a") as file:
+            file.write(json.dumps(peak) + "\n")
+        return 0.0
+
+    def export(self, model, plan, folder):
+        """Nothing to keep."""

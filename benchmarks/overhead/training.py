@@ -1,0 +1,91 @@
+"""Seconds a step of the executor, as FLARE calls it, over those of the same trainer called directly."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.signal import Signal
+from nvflare.apis.workspace import Workspace
+from tqdm import tqdm
+
+from ecg_flare.flare.executor import NnunetExecutor
+from ecg_flare.flare.messages import TRAIN, Order, Reply
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.nnunet.dataset import prepare
+from ecg_flare.nnunet.export import load_bundled
+from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+
+_SITE = "site-1"
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Seconds a step, pair by pair in one run, and their ratio."""
+
+    direct_s: tuple[float, ...]
+    executor_s: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Median of the pairs' ratios, executor over direct."""
+        return statistics.median(a / b for a, b in zip(self.executor_s, self.direct_s, strict=True))
+
+
+def measure(*, steps: int, pairs: int, threads: int = 1, plan_name: str = "tiny") -> Overhead:
+    """Train the same rounds both ways in turn, after one round of warm-up each."""
+    plan, start = plan_preset(plan_name), load_bundled("start")
+    source = SyntheticPages(profiles={_SITE: "district"}, pages_per_site=6)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = LocalTrainer(plan, prepare(source, _SITE, plan, Path(folder) / "cache"), threads=threads)
+        terms = RoundTerms({_SITE: 1.0}, rounds=pairs + 1, min_sites=1, plan=plan_name)
+        executor = NnunetExecutor(steps=steps, schedule="constant", threads=threads, cache=str(Path(folder) / "cache"))
+        fl_ctx = _context(Path(folder), {"terms": terms, "pages": source})
+
+        def direct(index: int) -> None:
+            trainer.train(start.vector, TrainOptions(steps, schedule="constant", seed=index))
+
+        def through_flare(index: int) -> None:
+            order = Order(start.vector, index, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
+            Reply.from_shareable(executor.execute(TRAIN, order.to_shareable(), fl_ctx, Signal()))
+
+        seconds: tuple[list[float], list[float]] = ([], [])
+        for index in tqdm(range(pairs + 1), desc="pairs"):
+            for times, run in zip(seconds, (direct, through_flare), strict=True):
+                times.append(_seconds(run, index) / steps)
+        executor._worker.close()
+    return Overhead(tuple(seconds[0][1:]), tuple(seconds[1][1:]))
+
+
+def _seconds(run: Callable[[int], None], index: int) -> float:
+    started = time.perf_counter()
+    run(index)
+    return time.perf_counter() - started
+
+
+def _context(root: Path, components: dict[str, Any]) -> FLContext:
+    for name in ("startup", "local"):
+        (root / name).mkdir()
+    engine = SimpleNamespace(get_component=components.get, get_workspace=lambda: Workspace(str(root), _SITE))
+    fl_ctx = FLContext()
+    for key, value in {
+        ReservedKey.ENGINE: engine,
+        ReservedKey.IDENTITY_NAME: _SITE,
+        FLContextKey.TASK_NAME: TRAIN,
+    }.items():
+        fl_ctx.set_prop(key, value, private=True, sticky=False)
+    return fl_ctx
+
+
+def difference(overhead: Overhead) -> float:
+    """Median seconds a step that FLARE's side adds."""
+    return float(np.median(np.subtract(overhead.executor_s, overhead.direct_s)))

@@ -1,0 +1,99 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from nvflare.apis.dxo import DXO, DataKind
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.shareable import make_reply
+
+from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, UpdateError
+from ecg_flare.flare.filters import ClipUpdate, StripResult
+from ecg_flare.flare.messages import ERROR_HEADER, Counts, Reply
+from ecg_flare.flare.terms import RoundTerms
+
+WEIGHTS = {"site-1": 1.0, "site-2": 0.5, "site-3": 1.0}
+PLAIN = RoundTerms(WEIGHTS, rounds=1, min_sites=1)
+CLIPPED = RoundTerms(WEIGHTS, rounds=1, min_sites=1, clipping_norm=1.0)
+PRIVATE = RoundTerms(WEIGHTS, rounds=1, min_sites=1, clipping_norm=1.0, noise_multiplier=1.0, epsilon_budget=9.0)
+
+
+def reply(*values: float, **metrics: float) -> Reply:
+    return Reply(np.array(values, np.float32), 0, "a" * 32, "layout", metrics)
+
+
+def test_clip_shortens_to_c_and_says_so(context: Callable[..., Any]) -> None:
+    out = Reply.from_shareable(ClipUpdate().process(reply(3, 4).to_shareable(), context(terms=CLIPPED)))
+    assert out.vector == pytest.approx([0.6, 0.8])
+    assert out.metrics == {"update_norm": 5.0, "clipped": 1.0}
+    short = Reply.from_shareable(ClipUpdate().process(reply(0.3, 0.4).to_shareable(), context(terms=CLIPPED)))
+    assert short.vector.tolist() == np.array([0.3, 0.4], np.float32).tolist()
+    assert short.metrics["clipped"] == 0.0
+
+
+def test_under_privacy_the_update_leaves_as_weighted_integers_of_bounded_norm(context: Callable[..., Any]) -> None:
+    out = Reply.from_shareable(ClipUpdate().process(reply(3, 4).to_shareable(), context(terms=PRIVATE, name="site-2")))
+    assert out.vector.dtype == np.int32
+    bound = 2**24 // 2  # weight 0.5 of the scale
+    assert out.vector == pytest.approx([0.6 * bound, 0.8 * bound], abs=1)
+    assert int((out.vector.astype(object) ** 2).sum()) <= bound**2
+
+
+def test_clip_needs_a_norm_and_refuses_what_is_encoded(context: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match="clipping_norm"):
+        ClipUpdate().process(reply(1).to_shareable(), context(terms=PLAIN))
+    encoded = Reply(np.array([1], np.int32), 0, "a", "l")
+    with pytest.raises(UpdateError, match="already in fixed point"):
+        ClipUpdate().process(encoded.to_shareable(), context(terms=PRIVATE))
+
+
+def test_clip_refuses_an_update_that_is_not_finite(context: Callable[..., Any]) -> None:
+    with pytest.raises(UpdateError, match="finite"):
+        ClipUpdate().process(reply(1, float("nan")).to_shareable(), context(terms=CLIPPED))
+
+
+def test_strip_lets_out_named_metrics_alone(context: Callable[..., Any]) -> None:
+    message = reply(1, 2, loss=0.5, n_patients=17.0).to_shareable()
+    message["smuggled"] = "patient 4711"
+    message.set_header("also_smuggled", 1)
+    out = StripResult(metrics=("loss",)).process(message, context(terms=PLAIN))
+    assert Reply.from_shareable(out).metrics == {"loss": 0.5}
+    assert "smuggled" not in str(out)
+    assert "n_patients" not in str(out)
+
+
+def test_under_privacy_no_metric_leaves_and_no_plain_update(context: Callable[..., Any]) -> None:
+    encoded = Reply(np.array([1, 2], np.int32), 0, "a", "l", {"loss": 0.5})
+    out = StripResult(metrics=("loss",)).process(encoded.to_shareable(), context(terms=PRIVATE))
+    assert Reply.from_shareable(out).metrics == {}
+    with pytest.raises(PrivacyError, match="plain"):
+        StripResult().process(reply(1, 2).to_shareable(), context(terms=PRIVATE))
+    with pytest.raises(PrivacyError, match="counts"):
+        StripResult().process(Counts(1, 1, 1, 0, "a").to_shareable(), context(terms=PRIVATE, task="validate"))
+
+
+def test_counts_may_leave_where_nothing_is_hidden(context: Callable[..., Any]) -> None:
+    out = StripResult().process(Counts(1, 2, 3, 0, "a").to_shareable(), context(terms=PLAIN, task="validate"))
+    assert Counts.from_shareable(out) == Counts(1, 2, 3, 0, "a")
+
+
+def test_an_error_passes_with_its_code_alone(context: Callable[..., Any]) -> None:
+    error = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+    error.set_header(ERROR_HEADER, "SiteDataError")
+    error["detail"] = "patient 4711"
+    for one in (ClipUpdate(), StripResult()):
+        out = one.process(error, context(terms=PRIVATE))
+        assert out.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+        assert out.get_header(ERROR_HEADER) == "SiteDataError"
+        assert "4711" not in str(out)
+
+
+@pytest.mark.parametrize("one", [ClipUpdate(), StripResult()])
+def test_what_is_unknown_is_refused(one: Any, context: Callable[..., Any]) -> None:
+    strange = DXO(DataKind.COLLECTION, data={"x": 1}).to_shareable()
+    with pytest.raises(EcgFlareError):
+        one.process(strange, context(terms=PRIVATE))
+    with pytest.raises(EcgFlareError):
+        one.process(reply(1).to_shareable(), context(terms=PRIVATE, task="submit_model"))
+    with pytest.raises(ConfigError, match="terms"):
+        one.process(reply(1).to_shareable(), context())

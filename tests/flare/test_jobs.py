@@ -1,0 +1,73 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ecg_flare.errors import ConfigError
+from ecg_flare.flare.bundled_jobs import BUNDLED
+from ecg_flare.flare.jobs import Training, job_files, stale_files, write_job
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_the_projects_jobs_are_what_the_code_writes(name: str) -> None:
+    stale = stale_files(BUNDLED[name], ROOT / "jobs", ROOT / "custom")
+    assert stale == [], f"jobs/{name} is stale: run 'ecg-flare jobs build'"
+
+
+def test_there_is_no_job_that_nobody_writes() -> None:
+    assert {path.name for path in (ROOT / "jobs").iterdir()} == set(BUNDLED)
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_server_and_sites_hold_the_same_terms(name: str) -> None:
+    files = job_files(BUNDLED[name])
+    terms = [
+        next(
+            part["args"]
+            for part in json.loads(files[f"app/config/config_fed_{side}.json"])["components"]
+            if part["id"] == "terms"
+        )
+        for side in ("server", "client")
+    ]
+    assert terms[0] == terms[1]
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_updates_pass_the_filters_in_the_order_that_their_terms_need(name: str) -> None:
+    spec = BUNDLED[name]
+    client = json.loads(job_files(spec)["app/config/config_fed_client.json"])
+    chain = next(one["filters"] for one in client["task_result_filters"] if one["tasks"] == ["train"])
+    found = [one["path"].rpartition(".")[2] for one in chain]
+    last = {"plain": [], "masked": ["MaskUpdate"], "encrypted": ["EncryptUpdate"]}[spec.terms.summation]
+    assert found == [*(["ClipUpdate"] if spec.terms.clipping_norm else []), "StripResult", *last]
+
+
+def test_a_written_job_is_not_stale_and_a_changed_one_is(tmp_path: Path) -> None:
+    spec, custom = BUNDLED["fedavg"], ROOT / "custom"
+    folder = write_job(spec, tmp_path, custom)
+    assert stale_files(spec, tmp_path, custom) == []
+    (folder / "meta.json").write_text("{}")
+    (folder / "app" / "custom" / "extra.py").write_text("")
+    assert stale_files(spec, tmp_path, custom) == ["app/custom/extra.py", "meta.json"]
+
+
+def test_a_job_without_own_code_ships_none(tmp_path: Path) -> None:
+    spec = replace(BUNDLED["fedavg"], custom=False)
+    assert not (write_job(spec, tmp_path) / "app" / "custom").exists()
+    with pytest.raises(ConfigError, match="own code"):
+        write_job(BUNDLED["fedavg"], tmp_path, tmp_path / "nothing")
+
+
+def test_unknown_aggregators_and_misplaced_settings_are_refused() -> None:
+    with pytest.raises(ConfigError, match="'FedMagic'"):
+        replace(BUNDLED["fedavg"], aggregator="FedMagic")
+    with pytest.raises(ConfigError, match=r"proximal_mu=0\.1"):
+        replace(BUNDLED["fedavg"], training=Training(proximal_mu=0.1))
+
+
+def test_the_private_jobs_say_what_they_do_not_do() -> None:
+    assert "Not yet" in BUNDLED["fedadam_dp"].about
+    assert "unit is a site" in BUNDLED["fedadam_site_dp"].about

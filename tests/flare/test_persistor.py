@@ -1,0 +1,104 @@
+import errno
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecg_flare.errors import ConfigError, StorageError
+from ecg_flare.flare.persistor import GlobalState, ModelStore
+from ecg_flare.nnunet.plan import plan_preset
+
+PLAN = plan_preset("tiny")
+STATE = GlobalState(
+    model=np.arange(4, dtype=np.float32),
+    plan_hash=PLAN.hash,
+    layout_digest=PLAN.layout_digest,
+    terms_digest="t" * 64,
+    optimizer={"steps": np.array(2), "m": np.ones(4), "v": np.full(4, 0.5)},
+    rounds_done=2,
+    dice=0.5,
+    best_dice=0.6,
+    best_round=1,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(folder=str(tmp_path / "state"))
+
+
+def test_a_state_comes_back_whole(store: ModelStore, context: Callable[..., Any]) -> None:
+    fl_ctx = context()
+    assert store.load(fl_ctx, PLAN, "t" * 64) is None
+    store.save(STATE, fl_ctx, best=True)
+    store.save(replace(STATE, rounds_done=3), fl_ctx, best=False)
+    back = store.load(fl_ctx, PLAN, "t" * 64)
+    assert back is not None
+    assert back.rounds_done == 3
+    assert (back.dice, back.best_dice, back.best_round) == (0.5, 0.6, 1)
+    assert np.array_equal(back.model, STATE.model)
+    assert {name: array.tolist() for name, array in back.optimizer.items()} == {
+        "steps": 2, "m": [1.0] * 4, "v": [0.5] * 4,
+    }  # fmt: skip
+    assert {path.name for path in store.folder(fl_ctx).iterdir()} == {"state.npz", "best.npz"}
+
+
+def test_a_state_of_other_terms_is_refused(store: ModelStore, context: Callable[..., Any]) -> None:
+    store.save(STATE, context(), best=False)
+    with pytest.raises(ConfigError, match="terms_digest"):
+        store.load(context(), PLAN, "u" * 64)
+    with pytest.raises(ConfigError, match="plan_hash"):
+        store.load(context(), plan_preset("small"), "t" * 64)
+
+
+def test_a_corrupt_state_is_refused_and_never_unpickled(store: ModelStore, context: Callable[..., Any]) -> None:
+    fl_ctx = context()
+    store.save(STATE, fl_ctx, best=False)
+    path = store.folder(fl_ctx) / "state.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StorageError, match=r"state\.npz"):
+        store.load(fl_ctx, PLAN, "t" * 64)
+    np.savez(path, model=np.array([{"an": "object"}], dtype=object))
+    with pytest.raises(StorageError, match=r"state\.npz"):
+        store.load(fl_ctx, PLAN, "t" * 64)
+
+
+def test_a_full_disk_leaves_the_last_state_whole(
+    store: ModelStore, context: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fl_ctx = context()
+    store.save(STATE, fl_ctx, best=False)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match="No space left"):
+            store.save(replace(STATE, rounds_done=3), fl_ctx, best=True)
+        with pytest.raises(StorageError, match="No space left"):
+            store.log_round({"round": 1}, fl_ctx)
+    back = store.load(fl_ctx, PLAN, "t" * 64)
+    assert back is not None
+    assert back.rounds_done == 2
+    assert not [path for path in store.folder(fl_ctx).iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_first_round(
+    tmp_path: Path, context: Callable[..., Any]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="file"):
+        ModelStore(folder=str(tmp_path / "file" / "state")).check_writable(context())
+
+
+def test_rounds_are_appended_one_json_line_each(store: ModelStore, context: Callable[..., Any]) -> None:
+    for number in range(3):
+        store.log_round({"round": number, "dice": 0.5}, context())
+    lines = (store.folder(context()) / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["round"] for line in lines] == [0, 1, 2]

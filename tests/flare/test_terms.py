@@ -1,0 +1,96 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
+from ecg_flare.flare.messages import Order
+from ecg_flare.flare.terms import RoundTerms
+
+WEIGHTS = {"site-1": 1.0, "site-2": 1.0, "site-3": 0.5}
+
+
+def terms(**changes: Any) -> RoundTerms:
+    return RoundTerms(**{"weights": WEIGHTS, "rounds": 3, "min_sites": 2, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"min_sites": 4}, "min_sites is 4"),
+        ({"min_sites": 0}, "min_sites is 0"),
+        ({"rounds": 0}, "rounds is 0"),
+        ({"weights": {"a": 1.0, "b": -1.0}}, "weight of b is -1.0"),
+        ({"weights": {}, "min_sites": 1}, "min_sites is 1"),
+        ({"clipping_norm": 0.0}, "clipping_norm is 0.0"),
+        ({"clipping_norm": float("nan")}, "clipping_norm is nan"),
+        ({"clipping_norm": 1.0, "noise_multiplier": -1.0, "epsilon_budget": 8.0}, "noise_multiplier is -1.0"),
+        ({"noise_multiplier": 1.0, "epsilon_budget": 8.0}, "clipping_norm is None"),
+        ({"clipping_norm": 1.0, "noise_multiplier": 1.0}, "needs an epsilon_budget"),
+        ({"delta": 1.0}, "delta is 1.0"),
+        ({"epsilon_budget": -1.0}, "epsilon_budget is -1.0"),
+        ({"summation": "hidden"}, "summation is 'hidden'"),
+        ({"summation": "masked", "min_sites": 3}, "clipping_norm is None"),
+        ({"summation": "masked", "min_sites": 2, "clipping_norm": 1.0}, "expected at least 3"),
+        (
+            {"summation": "masked", "clipping_norm": 1.0, "weights": {"a": 1.0, "b": 1.0}, "min_sites": 2},
+            "masked sum of 2 sites",
+        ),
+    ],
+)
+def test_impossible_terms_are_refused_by_name(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named.replace("(", r"\(")):
+        terms(**changes)
+
+
+@pytest.mark.parametrize(("sites", "least"), [(4, 3), (5, 4), (10, 7)])
+def test_masked_threshold_is_two_thirds_and_one(sites: int, least: int) -> None:
+    weights = {f"site-{i}": 1.0 for i in range(sites)}
+    terms(weights=weights, summation="masked", clipping_norm=1.0, min_sites=least)
+    with pytest.raises(ConfigError, match=f"expected at least {least}"):
+        terms(weights=weights, summation="masked", clipping_norm=1.0, min_sites=least - 1)
+
+
+def test_digest_changes_with_every_term() -> None:
+    base = terms(clipping_norm=1.0)
+    changed = [
+        terms(clipping_norm=1.0, rounds=4),
+        terms(clipping_norm=2.0),
+        terms(clipping_norm=1.0, weights={**WEIGHTS, "site-3": 0.25}),
+        terms(clipping_norm=1.0, delta=1e-6),
+        terms(clipping_norm=1.0, plan="small"),
+        terms(clipping_norm=1.0, noise_multiplier=1.0, epsilon_budget=8.0),
+    ]
+    assert len({base.digest, *(one.digest for one in changed)}) == 7
+    assert terms(clipping_norm=1.0).digest == base.digest
+
+
+def test_denominator_is_the_whole_roster() -> None:
+    assert terms().denominator == 2.5
+    assert terms().roster == ("site-1", "site-2", "site-3")
+
+
+def order(**changes: Any) -> Order:
+    return replace(Order(np.zeros(2, np.float32), 0, "a" * 32, "layout", "plan", terms().digest), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "named"),
+    [
+        ({"terms_digest": "f" * 64}, PrivacyError, "ffffffffffff"),
+        ({"plan_hash": "other"}, PlanMismatchError, "plan other"),
+        ({"layout_digest": "other"}, PlanMismatchError, "layout other"),
+        ({"round_index": 3}, PrivacyError, "round 3"),
+        ({"round_index": -1}, PrivacyError, "round -1"),
+    ],
+)
+def test_a_site_refuses_what_it_did_not_agree_to(changes: dict[str, Any], error: type, named: str) -> None:
+    terms().check_order(order(), plan_hash="plan", layout_digest="layout")
+    with pytest.raises(error, match=named):
+        terms().check_order(order(**changes), plan_hash="plan", layout_digest="layout")
+
+
+def test_weight_of_a_stranger_is_refused() -> None:
+    with pytest.raises(ConfigError, match="site-9"):
+        terms().weight_of("site-9")

@@ -30,6 +30,7 @@ RHYTHM_PRIOR: Final = 0.5  # of the layout's own rhythm lead; any other may stan
 TIME_STEPS: Final = 20
 NOMINAL_TOLERANCE_S: Final = 0.06
 EDGE_MM: Final = 1.5
+SAMPLE_S: Final = 0.002  # recorders sample at 500 Hz, most of them
 PHYSIOLOGY_PIVOT_DB: Final = 12.0
 PHYSIOLOGY_SCALE_DB: Final = 3.0
 PHYSIOLOGY_WEIGHT: Final = 2.0
@@ -162,12 +163,14 @@ def _nominal_span(page: PageRows, layout: Layout) -> tuple[float, float]:
     px_per_s = page.px_per_mm_x * page.speed_mm_per_s
     step = layout.duration_s / TIME_STEPS
     nominal = round((right - left) / px_per_s / step) * step * px_per_s
-    missing = nominal - (right - left)
+    # the last sample is drawn one step before the end
+    missing = nominal - (right - left) - SAMPLE_S * px_per_s
     if nominal <= 0 or abs(missing) > NOMINAL_TOLERANCE_S * px_per_s:
         return left, right
     edge = EDGE_MM * page.px_per_mm_x
     share = 1.0 if left < edge else 0.0 if right > page.width_px - edge else 0.5
-    return left - share * missing, right + (1 - share) * missing
+    begin = left - share * missing
+    return begin, begin + nominal
 
 
 def _span(segment: Segment, row: int, x_px: tuple[float, float], factor: float) -> LeadSpan:

@@ -174,7 +174,7 @@ def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> Digi
         polylines = tuple(refine_row(row, scale[0], pen) for row in rows)
     with clock.stage("assign"):
         words = read_words(ink.every, probabilities, *scale)
-        span = find_span(rows, find_pulses(image, scale[0]), scale[0])
+        span = find_span(rows, find_pulses(image, scale[0]), ink.trace, scale[0])
         levels = [row.level_px for row in rows]
         sampled = sample_rows(polylines, levels, words, span, scale, calibration.speed_mm_per_s)
         assignment = _assign(sampled, settings.layout)

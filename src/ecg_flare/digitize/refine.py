@@ -22,7 +22,9 @@ from ecg_flare.digitize.trace import RowTrace
 PEN_PERCENTILE: Final = 20
 ITERATIONS: Final = 40
 STEP: Final = 0.5
-SMOOTHING: Final = 0.05  # of the distance to the mean of the neighbours, a step: keeps unseen samples in line
+ALONG_STROKE: Final = 0.3  # of the distance to the mean of the neighbours, a step: keeps unseen samples in line
+AT_TIP: Final = 0.05
+MONOTONE_REACH: Final = 2  # columns
 COLUMN_REACH_PX: Final = 0.2  # half a column, less what the pen must enter before the column counts as inked
 PEAK_PENS: Final = 4.0  # half pens: less extent than this is no peak
 FINE_PX_PER_MM: Final = 9.0  # above it one sample a column is finer than 500 Hz at 25 mm/s
@@ -101,8 +103,19 @@ def _fit(
         error += np.bincount(at_bottom, bottom - drawn_bottom[column, lowest], len(y))
         count = np.bincount(at_top, minlength=len(y)) + np.bincount(at_bottom, minlength=len(y))
         y = y + STEP * error / np.maximum(count, 1)
-        y[1:-1] += SMOOTHING * ((y[:-2] + y[2:]) / 2 - y[1:-1])
+        y[1:-1] += _smoothing(y, MONOTONE_REACH * samples)[1:-1] * ((y[:-2] + y[2:]) / 2 - y[1:-1])
     return y
+
+
+def _smoothing(y: Float64[np.ndarray, " k"], reach: int) -> Float64[np.ndarray, " k"]:
+    """Return how strongly each sample is drawn to the mean of its neighbours: fully along a stroke, hardly at a tip.
+
+    Along a straight stroke that mean is right, and the extents do not say in which order a column's samples come.
+    """
+    before, after = np.roll(y, reach), np.roll(y, -reach)
+    before[:reach], after[-reach:] = y[0], y[-1]
+    between = (y - before) * (after - y) > 0
+    return np.where(between, ALONG_STROKE, AT_TIP)
 
 
 def _filled(values: Float64[np.ndarray, " w"], known: np.ndarray) -> Float64[np.ndarray, " w"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 
 from ecg_flare.digitize.pulse import Pulse
 from ecg_flare.digitize.trace import RowTrace
@@ -15,6 +15,8 @@ from ecg_flare.digitize.trace import RowTrace
 LEAD_OUT_MM: Final = 0.9  # of base line between a pulse and the recording where no gap is left between them
 GAP_SEARCH_MM: Final = 5.0
 LEAST_GAP_MM: Final = 0.8
+ROUND_END: Final = np.pi / 8  # of the pen's width: the area of a half disc over its height
+LEVEL_COLUMNS: Final = 5
 SAME_PLACE_MM: Final = 2.5
 PULSE_REACH_MM: Final = 25.0  # from the end of the rows to the pulse
 
@@ -28,8 +30,16 @@ class PageSpan:
     pulse: Literal["left", "right", "both", "none"]
 
 
-def find_span(rows: Sequence[RowTrace], pulses: Sequence[Pulse], px_per_mm_x: float) -> PageSpan:
-    """Return where the recording begins and ends: what most rows say, their pulses cut off."""
+def find_span(
+    rows: Sequence[RowTrace],
+    pulses: Sequence[Pulse],
+    ink: Float32[np.ndarray, "h w"],
+    px_per_mm_x: float,
+) -> PageSpan:
+    """Return where the recording begins and ends: what most rows say, their pulses cut off.
+
+    `ink` is the traces' ink, which says to a fraction of a pixel where a line begins. A millisecond of a QRS is 0.1 mV.
+    """
     first = np.array([row.first for row in rows], float)
     last = np.array([row.last for row in rows], float)
     middle = (np.median(first) + np.median(last)) / 2
@@ -46,9 +56,33 @@ def find_span(rows: Sequence[RowTrace], pulses: Sequence[Pulse], px_per_mm_x: fl
     side: Literal["left", "right", "both", "none"] = (
         "both" if at_left and at_right else "left" if at_left else "right" if at_right else "none"
     )
-    # a pen leaves ink half its width beyond either end of the line
-    pen = float(np.median([np.nanpercentile(row.bottom - row.top, 25) for row in rows])) / 2
-    return PageSpan(_agreed(first, px_per_mm_x) - 0.5 + pen, _agreed(last, px_per_mm_x) + 0.5 - pen, side)
+    pen = float(np.median([np.nanpercentile(row.bottom - row.top, 25) for row in rows]))
+    width = ink.shape[1]
+    begins = np.array([_begin_px(ink, row.y, round(at), pen) for row, at in zip(rows, first, strict=True)])
+    mirrored = [
+        _begin_px(ink[:, ::-1], row.y[::-1], width - 1 - round(at), pen) for row, at in zip(rows, last, strict=True)
+    ]
+    ends = width - 1 - np.array(mirrored)
+    return PageSpan(_agreed(begins, px_per_mm_x), _agreed(ends, px_per_mm_x), side)
+
+
+def _begin_px(ink: Float32[np.ndarray, "h w"], y: Float64[np.ndarray, " w"], first: int, pen: float) -> float:
+    """Return the x at which a line begins, from how much ink its first columns hold beside the next ones.
+
+    A round pen leaves ROUND_END of its width beyond the line's end.
+    """
+    full = np.arange(first + 2, first + 2 + LEVEL_COLUMNS)
+    if full[-1] >= len(y) or first < 2 or not np.isfinite(y[first : full[-1] + 1]).all():
+        return first - 0.5 + ROUND_END * pen
+    steep = np.ptp(y[first : full[-1] + 1]) > 1.5 * pen
+    if steep:
+        return first - 0.5 + ROUND_END * pen
+    top, bottom = int(y[first] - 2 * pen - 1), int(y[first] + 2 * pen + 2)
+    mass = ink[max(0, top) : bottom, first - 2 : full[-1] + 1].sum(axis=0)
+    usual = float(np.median(mass[4:]))
+    if usual <= 0:
+        return first - 0.5 + ROUND_END * pen
+    return float(first + 1.5 - np.minimum(mass[:4] / usual, 1.0).sum() + ROUND_END * pen)
 
 
 def _beside(pulses: Sequence[Pulse], end: float, middle: float, px_per_mm_x: float) -> list[Pulse]:

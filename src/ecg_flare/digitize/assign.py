@@ -14,6 +14,7 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.digitize.columns import LabelPlace, uneven_borders
 from ecg_flare.digitize.labels import Word
 from ecg_flare.digitize.physiology import activity, correlation, limb_consistency_db, repeat_db
 from ecg_flare.digitize.spans import PageSpan
@@ -123,7 +124,7 @@ def assign(page: PageRows, layout: str = "auto") -> Assignment | None:
 
 
 def _try(page: PageRows, layout: Layout) -> tuple[float, Assignment]:
-    spans = _place(page, layout)
+    spans = _follow_labels(page, layout, _place(page, layout))
     label_score, read, agreeing, leads = _hear_labels(page, spans)
     spans = tuple(replace(span, lead=lead) for span, lead in zip(spans, leads, strict=True))
     limb_db = limb_consistency(page, spans)
@@ -151,6 +152,32 @@ def _place(page: PageRows, layout: Layout) -> tuple[LeadSpan, ...]:
             spans.append(_span(segment, row, (a, b), factor))
             done += segment.duration_s
     return tuple(spans)
+
+
+def _follow_labels(page: PageRows, layout: Layout, spans: tuple[LeadSpan, ...]) -> tuple[LeadSpan, ...]:
+    """Move the columns' borders to where the labels say that they are, if the page cuts a column short."""
+    short = [span for span in spans if not span.is_rhythm]
+    lefts = sorted({round(span.left_px, 2) for span in short})
+    segments = [segment for row in layout.rows for segment in row if not segment.rhythm]
+    if len({segment.duration_s for segment in segments}) != 1 or len(lefts) * len({s.row for s in short}) != len(short):
+        return spans
+    places = []
+    for span in short:
+        word = _word_at(page, span)
+        if word is not None and word.best == span.lead:
+            places.append(LabelPlace(lefts.index(round(span.left_px, 2)), word.left))
+    px_per_s = page.px_per_mm_x * page.speed_mm_per_s
+    column_px = segments[0].duration_s * px_per_s
+    borders = uneven_borders(places, len(lefts), lefts[0], page.span.right_px, column_px, page.px_per_mm_x)
+    if borders is None:
+        return spans
+    moved = []
+    for span in spans:
+        k = lefts.index(round(span.left_px, 2)) if not span.is_rhythm else 0
+        left, right = (borders[k], borders[k + 1]) if not span.is_rhythm else (borders[0], borders[-1])
+        start, end = ((x - borders[0]) / px_per_s for x in (left, right))
+        moved.append(replace(span, left_px=left, right_px=right, start_s=start, end_s=end))
+    return tuple(moved)
 
 
 def _nominal_span(page: PageRows, layout: Layout) -> tuple[float, float]:

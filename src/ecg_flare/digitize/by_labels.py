@@ -17,6 +17,7 @@ from ecg_flare.errors import PageError
 LAYOUT_NAME: Final = "by labels"
 LEAST_FIT: Final = 0.70
 LEAST_MARGIN: Final = 0.06
+LEAST_COVERAGE: Final = 0.75  # of the row's length, with ink
 FIRST_LABEL_MM: Final = 15.0  # a label this near the row's beginning names its first stretch
 MOST_CONFIDENCE: Final = 0.4
 
@@ -29,6 +30,8 @@ def assign_by_labels(page: PageRows) -> Assignment:
     spans: list[LeadSpan] = []
     read = 0
     for row in range(len(page.level_px)):
+        if np.isfinite(page.y_mm[row]).mean() < LEAST_COVERAGE:
+            continue  # letters of a text in a line, or the edges of a picture
         words = _labels_of(page, row)
         read += len(words)
         spans += _cut(page, row, words)

@@ -1,5 +1,6 @@
 """A controller that asks several sites at once, each with a message of its own, and waits no longer than it must."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -11,7 +12,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.fuel.utils.memory_utils import try_malloc_trim
 
-from ecg_flare.errors import ConfigError, EcgFlareError
+from ecg_flare.errors import ConfigError, EcgFlareError, RoundError
 
 Receive = Callable[[str, Shareable], None]
 """Takes (site, its answer); raises one of our errors for an answer that does not count."""
@@ -50,15 +51,20 @@ class AskingController(Controller):
         """Ask each site of `messages`; gives the sites whose answers counted, in sorted order.
 
         An answer for which `receive` raises one of our errors is logged and does not count. Sites that are not
-        connected are not asked.
+        connected are not asked. `receive` is never at work after this returned.
         """
         counted: list[str] = []
+        at_work = threading.Lock()  # FLARE's threads bring answers while this one decides that it has waited enough
+        closed = False
 
         def on_answer(client_task: ClientTask, fl_ctx: FLContext) -> None:
             site = client_task.client.name
             try:
-                receive(site, client_task.result)
-                counted.append(site)
+                with at_work:
+                    if closed:
+                        raise RoundError("the answer came as the step was closed")
+                    receive(site, client_task.result)
+                    counted.append(site)
             except EcgFlareError as error:
                 self.log_error(fl_ctx, f"{task_name}: {site} is out: {error}", fire_event=False)
             finally:
@@ -73,7 +79,9 @@ class AskingController(Controller):
             if site in connected
         ]
         self._wait(tasks, lambda: len(counted) >= enough, abort_signal)
-        return tuple(sorted(counted))
+        with at_work:
+            closed = True
+            return tuple(sorted(counted))
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext

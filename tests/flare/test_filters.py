@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,15 @@ def test_under_privacy_the_update_leaves_as_weighted_integers_of_bounded_norm(co
     bound = 2**24 // 2  # weight 0.5 of the scale
     assert out.vector == pytest.approx([0.6 * bound, 0.8 * bound], abs=1)
     assert int((out.vector.astype(object) ** 2).sum()) <= bound**2
+
+
+@pytest.mark.parametrize("changes", [{}, {"noise_multiplier": None, "epsilon_budget": None, "summation": "masked"}])
+def test_where_updates_are_hidden_the_clip_tells_neither_norm_nor_metrics(
+    changes: dict[str, Any], context: Callable[..., Any]
+) -> None:
+    hidden = replace(PRIVATE, min_sites=3, **changes)
+    out = Reply.from_shareable(ClipUpdate().process(reply(3, 4, loss=0.5).to_shareable(), context(terms=hidden)))
+    assert out.metrics == {}
 
 
 def test_clip_needs_a_norm_and_refuses_what_is_encoded(context: Callable[..., Any]) -> None:

@@ -40,7 +40,8 @@ class _SiteFilter(Filter, ABC):
 class ClipUpdate(_SiteFilter):
     """Bounds the update's L2 norm by C and, under differential privacy, encodes it in fixed point.
 
-    Clip first, then quantize toward zero, so that the norm in integers is bounded too.
+    Clip first, then quantize toward zero, so that the norm in integers is bounded too. Where updates are hidden it drops
+    all metrics, so that a job that forgets `StripResult` tells nothing either.
     """
 
     def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
@@ -54,7 +55,8 @@ class ClipUpdate(_SiteFilter):
             raise UpdateError("The update reached ClipUpdate already in fixed point: name ClipUpdate once, and first.")
         size = len(reply.vector)
         norm = clip(reply.vector, terms.clipping_norm).norm_before
-        metrics = {**reply.metrics, "update_norm": norm, "clipped": float(norm > terms.clipping_norm)}
+        told = {**reply.metrics, "update_norm": norm, "clipped": float(norm > terms.clipping_norm)}
+        metrics = told if terms.tells_metrics else {}
         weight = terms.weight_of(fl_ctx.get_identity_name())
         vector = contribution(reply.vector, weight, terms.config, size)
         vector = to_wire(vector) if terms.config.encoded else vector

@@ -42,6 +42,8 @@ def shareable(kind: str, data: dict[str, Any], **meta: Any) -> Shareable:
         (shareable(DataKind.WEIGHT_DIFF, {"update": np.zeros(2, np.float32), "extra": 1}), "extra"),
         (shareable(DataKind.WEIGHT_DIFF, {"update": [1.0]}), "update"),
         (shareable(DataKind.WEIGHT_DIFF, {"update": np.zeros(2, np.float32)}, attempt=3), "attempt"),
+        (shareable(DataKind.WEIGHT_DIFF, {"update": np.zeros(2, np.float32)}, metrics={"loss": "low"}), "'low'"),
+        (shareable(DataKind.WEIGHT_DIFF, {"update": np.zeros(2, np.float32)}, metrics={"loss": None}), "None"),
     ],
 )
 def test_a_reply_of_another_form_is_refused(message: Shareable, named: str) -> None:
@@ -53,6 +55,14 @@ def test_an_order_whose_model_is_not_finite_is_refused() -> None:
     bad = Order(np.array([1.0, np.nan], np.float32), 0, "a", "l", "p", "t")
     with pytest.raises(UpdateError, match="not finite"):
         Order.from_shareable(bad.to_shareable())
+
+
+@pytest.mark.parametrize("model", [3, np.float32(1), np.zeros((2, 2), np.float32)])
+def test_an_order_whose_model_is_no_flat_vector_is_refused(model: Any) -> None:
+    message = Order(np.zeros(2, np.float32), 0, "a", "l", "p", "t").to_shareable()
+    message["DXO"]["data"] = {"model": model}
+    with pytest.raises(UpdateError, match="flat vector"):
+        Order.from_shareable(message)
 
 
 def test_negative_counts_are_refused() -> None:

@@ -40,8 +40,8 @@ class _SiteFilter(Filter, ABC):
 class ClipUpdate(_SiteFilter):
     """Bounds the update's L2 norm by C and, under differential privacy, encodes it in fixed point.
 
-    Clip first, then quantize toward zero, so that the norm in integers is bounded too. Where updates are hidden it drops
-    all metrics, so that a job that forgets `StripResult` tells nothing either.
+    Clip first, then quantize toward zero, so that the norm in integers is bounded too. Where updates are hidden it
+    drops all metrics, so that a job that forgets `StripResult` tells nothing either.
     """
 
     def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:

@@ -78,6 +78,8 @@ class Order:
         dxo = _dxo(shareable)
         if dxo.data_kind != DataKind.WEIGHTS or set(dxo.data) != {_MODEL}:
             raise UpdateError(f"An order must be {DataKind.WEIGHTS} with '{_MODEL}' alone. Found {_summary(dxo)}.")
+        if not isinstance(dxo.data[_MODEL], np.ndarray) or dxo.data[_MODEL].ndim != 1:
+            raise UpdateError(f"An order's model must be a flat vector. Found {type(dxo.data[_MODEL]).__name__}.")
         order = cls(
             model=dxo.data[_MODEL],
             round_index=_meta(dxo, "round", int),
@@ -147,7 +149,7 @@ class Reply:
             round_index=_meta(dxo, "round", int),
             attempt=_meta(dxo, "attempt", str),
             layout_digest=_meta(dxo, "layout_digest", str),
-            metrics={str(k): float(v) for k, v in _meta(dxo, "metrics", dict).items()},
+            metrics=_metrics(dxo),
         )
 
 
@@ -210,6 +212,13 @@ def _meta(dxo: DXO, key: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise UpdateError(f"The message's '{key}' must be {kind.__name__}. Found {value!r}.")
     return value
+
+
+def _metrics(dxo: DXO) -> dict[str, float]:
+    metrics = _meta(dxo, "metrics", dict)
+    if any(not isinstance(name, str) or not isinstance(value, int | float) for name, value in metrics.items()):
+        raise UpdateError(f"The message's metrics must be numbers by name. Found {metrics!r}.")
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _summary(dxo: DXO) -> str:

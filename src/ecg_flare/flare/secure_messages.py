@@ -51,8 +51,7 @@ def pack(message: Encoded) -> Shareable:
 
 def unpack_bytes(shareable: Shareable) -> bytes:
     """The bytes that `pack_bytes` wrapped; raises SecureSumError for anything else, an error reply included."""
-    _require_ok(shareable)
-    dxo = from_shareable(shareable)
+    dxo = _dxo(shareable)
     data = dxo.data.get("message") if isinstance(dxo.data, dict) else None
     if dxo.data_kind != SECURE_SUM or not isinstance(data, bytes):
         raise SecureSumError(f"got {dxo.data_kind}, expected a {SECURE_SUM} message of bytes")
@@ -72,19 +71,23 @@ def pack_masked(update: MaskedUpdate) -> Shareable:
 
 def unpack_masked(shareable: Shareable) -> MaskedUpdate:
     """The masked update that `pack_masked` wrapped; raises SecureSumError for anything else."""
-    _require_ok(shareable)
-    dxo = from_shareable(shareable)
+    dxo = _dxo(shareable)
     vector = dxo.data.get("vector") if isinstance(dxo.data, dict) else None
     if dxo.data_kind != MASKED_UPDATE or not isinstance(vector, np.ndarray):
         raise SecureSumError(f"got {dxo.data_kind}, expected a {MASKED_UPDATE} with its vector")
-    context, sender = dxo.meta.get("context"), dxo.meta.get("sender")
+    meta = dxo.meta or {}
+    context, sender = meta.get("context"), meta.get("sender")
     if not isinstance(context, bytes) or not isinstance(sender, int):
         raise SecureSumError("the masked update lacks its context or its sender's seat")
     return MaskedUpdate(context, sender, vector)
 
 
-def _require_ok(shareable: Shareable) -> None:
+def _dxo(shareable: Shareable) -> DXO:
     code = shareable.get_return_code(ReturnCode.OK)
     if code != ReturnCode.OK:
         reason = shareable.get_header(ERROR_HEADER, "no reason given")
         raise SecureSumError(f"the site answered {code} ({reason}), not a message of the secure sum")
+    try:
+        return from_shareable(shareable)
+    except (ValueError, TypeError) as error:
+        raise SecureSumError(f"the message holds no data exchange object: {error}") from error

@@ -30,12 +30,25 @@ class SitePolicy:
         least_threshold: fewest sites whose sum may be opened.
         most_clipping_norm: largest clipping norm that the site gives its updates to.
         pinned: site -> SHA-256 of its certificate, in hex.
+
+    Raises ConfigError for an entry that is no number, or that would bound nothing.
     """
 
     least_cohort: int = LEAST_SITES
     least_threshold: int = LEAST_SITES
     most_clipping_norm: float = math.inf
     pinned: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("least_cohort", "least_threshold"):
+            value = getattr(self, name)
+            if type(value) is not int or value < LEAST_SITES:
+                raise ConfigError(f"{POLICY_FILE}: {name} is {value!r}, expected a whole number from {LEAST_SITES}")
+        norm = self.most_clipping_norm
+        if type(norm) not in (int, float) or not norm > 0:
+            raise ConfigError(f"{POLICY_FILE}: most_clipping_norm is {norm!r}, expected a positive number")
+        if not isinstance(self.pinned, Mapping):
+            raise ConfigError(f"{POLICY_FILE}: pinned is {self.pinned!r}, expected a fingerprint by site")
 
     @property
     def fingerprints(self) -> dict[str, bytes]:
@@ -60,6 +73,8 @@ def read_policy(workspace: Workspace) -> SitePolicy:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     known = {entry.name for entry in fields(SitePolicy)}
-    if not isinstance(entries, dict) or (unknown := sorted(set(entries) - known)):
+    if not isinstance(entries, dict):
+        raise ConfigError(f"{path} holds {entries!r}, expected an object with some of {sorted(known)}")
+    if unknown := sorted(set(entries) - known):
         raise ConfigError(f"{path} has unknown entries {unknown}, expected some of {sorted(known)}")
     return SitePolicy(**entries)

@@ -28,6 +28,7 @@ def terms(**changes: Any) -> RoundTerms:
         ({"clipping_norm": 1.0, "noise_multiplier": -1.0, "epsilon_budget": 8.0}, "noise_multiplier is -1.0"),
         ({"noise_multiplier": 1.0, "epsilon_budget": 8.0}, "clipping_norm is None"),
         ({"clipping_norm": 1.0, "noise_multiplier": 1.0}, "needs an epsilon_budget"),
+        ({"clipping_norm": 1.0, "epsilon_budget": 8.0}, "epsilon_budget=8.0 promises privacy"),
         ({"delta": 1.0}, "delta is 1.0"),
         ({"epsilon_budget": -1.0}, "epsilon_budget is -1.0"),
         ({"summation": "hidden"}, "summation is 'hidden'"),

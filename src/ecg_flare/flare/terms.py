@@ -67,6 +67,11 @@ class RoundTerms:
             self._check_hidden()
         if self.private and self.epsilon_budget is None:
             raise ConfigError(f"noise_multiplier={self.noise_multiplier} needs an epsilon_budget. Found null.")
+        if self.epsilon_budget is not None and not self.private:
+            raise ConfigError(
+                f"epsilon_budget={self.epsilon_budget} promises privacy, but noise_multiplier is null: "
+                "give it a value, or leave the budget out"
+            )
 
     def _check_hidden(self) -> None:
         if len(self.weights) < LEAST_SITES:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError, StorageError
+from ecg_flare.flare import persistor
 from ecg_flare.flare.persistor import GlobalState, ModelStore
 from ecg_flare.nnunet.plan import plan_preset
 
@@ -48,6 +49,22 @@ def test_a_state_comes_back_whole(store: ModelStore, context: Callable[..., Any]
     assert {path.name for path in store.folder(fl_ctx).iterdir()} == {"state.npz", "best.npz"}
 
 
+def test_a_crash_while_saving_leaves_no_state_that_names_a_best_model_which_is_not_there(
+    store: ModelStore, context: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fl_ctx, written = context(), []
+
+    def crash_after_one(path: Path, arrays: object) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(path.name)
+
+    monkeypatch.setattr(persistor, "write_arrays", crash_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        store.save(STATE, fl_ctx, best=True)
+    assert written == ["best.npz"]
+
+
 def test_a_state_of_other_terms_is_refused(store: ModelStore, context: Callable[..., Any]) -> None:
     store.save(STATE, context(), best=False)
     with pytest.raises(ConfigError, match="terms_digest"):
@@ -66,6 +83,24 @@ def test_a_corrupt_state_is_refused_and_never_unpickled(store: ModelStore, conte
     np.savez(path, model=np.array([{"an": "object"}], dtype=object))
     with pytest.raises(StorageError, match=r"state\.npz"):
         store.load(fl_ctx, PLAN, "t" * 64)
+
+
+@pytest.mark.parametrize("fields", [b"{", b"[1]", b'{"unknown": 1}', b"\xff"])
+def test_a_state_with_other_fields_is_refused(store: ModelStore, context: Callable[..., Any], fields: bytes) -> None:
+    path = store.folder(context()) / "state.npz"
+    path.parent.mkdir()
+    np.savez(path, model=np.zeros(4, np.float32), fields=np.frombuffer(fields, np.uint8))
+    with pytest.raises(StorageError, match=r"state\.npz is not a saved state"):
+        store.load(context(), PLAN, "t" * 64)
+
+
+def test_a_bare_array_is_no_state(store: ModelStore, context: Callable[..., Any]) -> None:
+    path = store.folder(context()) / "state.npz"
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        np.save(file, np.zeros(4, np.float32))
+    with pytest.raises(StorageError, match=r"state\.npz"):
+        store.load(context(), PLAN, "t" * 64)
 
 
 def test_a_full_disk_leaves_the_last_state_whole(

@@ -86,11 +86,14 @@ class ModelStore(FLComponent):
         return state
 
     def save(self, state: GlobalState, fl_ctx: FLContext, *, best: bool) -> None:
-        """Write the last state and, where it is the best so far, the best model, each whole or not at all."""
+        """Write the last state and, where it is the best so far, the best model, each whole or not at all.
+
+        The best goes first: a crash in between must not leave a state that names a best round whose model is gone.
+        """
         folder = self.folder(fl_ctx)
-        write_arrays(folder / "state.npz", _to_arrays(state))
         if best:
             write_arrays(folder / "best.npz", _to_arrays(state))
+        write_arrays(folder / "state.npz", _to_arrays(state))
 
     def log_round(self, figures: Mapping[str, Any], fl_ctx: FLContext) -> None:
         """Append a round's figures to metrics.jsonl."""
@@ -120,6 +123,9 @@ def _to_arrays(state: GlobalState) -> dict[str, np.ndarray]:
 def _from_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> GlobalState:
     if "model" not in arrays or "fields" not in arrays:
         raise StorageError(f"{path} is not a saved state: it holds {sorted(arrays)}.")
-    fields = json.loads(arrays["fields"].tobytes())
     optimizer = {k.removeprefix(_OPTIMIZER): v for k, v in arrays.items() if k.startswith(_OPTIMIZER)}
-    return GlobalState(model=arrays["model"], optimizer=optimizer, **fields)
+    try:
+        fields = json.loads(arrays["fields"].tobytes())
+        return GlobalState(model=arrays["model"], optimizer=optimizer, **fields)
+    except (ValueError, TypeError) as error:
+        raise StorageError(f"{path} is not a saved state: {error}.") from error

@@ -13,7 +13,7 @@ from typing import TypeVar
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.errors import RoundError, SecureSumError
+from ecg_flare.errors import RoundError, SecureSumError, UpdateError
 from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.collection import Ask, Collected, Collection
 from ecg_flare.flare.identity import kit_verifier, test_signer
@@ -71,7 +71,10 @@ class MaskedCollection(Collection):
         except SecureSumError as error:
             raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}") from error
         collected.answered = sums.survivors
-        aggregator.add_total(sums.survivors, fixed.from_ring(ring))
+        try:
+            aggregator.add_total(sums.survivors, fixed.from_ring(ring))
+        except UpdateError as error:  # a site masked what it may not send, and nobody can tell which
+            raise RoundError(f"round {order.round_index + 1} is aborted, its sum is not used: {error}") from error
         return collected
 
     def _identify(self, terms: RoundTerms, ask: Ask) -> None:

@@ -126,13 +126,17 @@ class SecureSumSite(FLComponent):
         """In the simulator, put the round's secrets on disk for the process that takes this site's next task.
 
         FLARE's simulator ends a swapped-out site with SIGTERM right after asking it to fire SWAP_OUT
-        (`SimulatorClientRunner._cleanup_process`), so that event comes too late: secrets are kept after each answer.
+        (`SimulatorClientRunner._cleanup_process`), so that event comes too late: secrets are kept after each answer,
+        and removed after the round's last.
         A site with a startup kit is one process through the job, and its secrets never leave its memory.
         """
-        in_simulator = kit_verifier(_workspace(fl_ctx)).test_mode
-        if in_simulator and self._client is not None and self._client.next_step is not None:
-            secrets = self._client.export_secrets()
-            write_atomically(_secrets_file(fl_ctx), lambda file: file.write(secrets), mode=0o600)
+        if not kit_verifier(_workspace(fl_ctx)).test_mode:
+            return
+        if self._client is None or self._client.next_step is None:
+            _secrets_file(fl_ctx).unlink(missing_ok=True)
+            return
+        secrets = self._client.export_secrets()
+        write_atomically(_secrets_file(fl_ctx), lambda file: file.write(secrets), mode=0o600)
 
     def _restore(self, fl_ctx: FLContext) -> SecureSumClient:
         path = _secrets_file(fl_ctx)

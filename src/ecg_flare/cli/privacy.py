@@ -1,10 +1,19 @@
-"""Privacy before a job (plan) and after it (report, verify)."""
+"""Privacy before a job (plan), of the code that it runs (audit), and after it (report, verify)."""
 
+from __future__ import annotations
+
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json
+from ecg_flare.errors import PrivacyError
+
+if TYPE_CHECKING:
+    from ecg_flare.privacy.audit import AuditResult
+    from ecg_flare.privacy.planning import Plan
 
 LEDGER = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -17,7 +26,7 @@ def _plans() -> tuple[str, ...]:
 
 @click.group(cls=Commands)
 def privacy() -> None:
-    """Plan a job's noise, and check its ledger."""
+    """Plan a job's noise, audit the code that makes it, and check a ledger."""
 
 
 @privacy.command()
@@ -54,9 +63,7 @@ def plan(
       ecg-flare privacy plan --patients 19000 --rounds 100 --rate 0.05 --epsilon 4 --delta 1e-6
       ecg-flare privacy plan --sites 10 --rounds 50 --epsilon 8
     """
-    from ecg_flare.privacy.accountant import noise_multiplier_for, spent
-    from ecg_flare.privacy.events import GaussianEvent
-    from ecg_flare.report.words import noise_words
+    from ecg_flare.privacy.planning import plan as plan_privacy
 
     if (patients is None) == (sites is None):
         raise click.UsageError("Give either --patients or --sites: whose presence is to be hidden.")
@@ -64,30 +71,95 @@ def plan(
         raise click.UsageError("--rate is for patients: everyone sees which sites answer, so sampling them hides none.")
     if not 0 < rate <= 1:
         raise click.BadParameter(f"must be above 0 and at most 1. Found {rate}.", param_hint="--rate")
-    units = patients or sites or 0
-    size = parameters or _size(plan_name)
-    sigma = noise_multiplier_for(epsilon, delta, sampling_rate=rate, rounds=rounds)
-    cost = spent([GaussianEvent(sigma, rate, rounds)], delta)
-    ratio = sigma * size**0.5 / (rate * units)
+    planned = plan_privacy(
+        unit="site" if patients is None else "patient",
+        units=patients or sites or 0,
+        rounds=rounds,
+        epsilon=epsilon,
+        delta=delta,
+        parameters=parameters or _size(plan_name),
+        sampling_rate=rate,
+    )
     if as_json:
-        say_json(
-            {
-                "unit": "site" if patients is None else "patient",
-                "units": units,
-                "noise_multiplier": sigma,
-                "epsilon_rdp": cost.epsilon_rdp,
-                "epsilon_prv": cost.epsilon_prv,
-                "delta": delta,
-                "parameters": size,
-                "noise_to_signal": ratio,
-            }
-        )
+        say_json(_plan_json(planned))
         return
-    tight = "" if cost.epsilon_prv is None else f" (PRV: {cost.epsilon_prv:.2f})"
-    click.echo(f"noise multiplier  {sigma:.2f}")
-    click.echo(f"epsilon           {cost.epsilon_rdp:.2f} at delta {delta:g} after {rounds} rounds{tight}")
-    click.echo(f"noise over signal {ratio:.3g}, for {size:,} parameters and {rate * units:g} units a round")
-    click.echo(noise_words(ratio))
+    cost, tight = planned.spent, planned.noise_multiplier_prv
+    click.echo(f"noise multiplier  {planned.noise_multiplier:.2f}{_aside(tight)}")
+    click.echo(
+        f"epsilon           {cost.epsilon_rdp:.2f} at delta {delta:g} after {rounds} rounds{_aside(cost.epsilon_prv)}"
+    )
+    for stop in planned.costs[:-1]:
+        click.echo(f"  after {stop.rounds:>6,}    {stop.spent.epsilon_rdp:.2f}{_aside(stop.spent.epsilon_prv)}")
+    click.echo(
+        f"noise over signal {planned.noise_to_signal:.3g}, for {planned.parameters:,} parameters and "
+        f"{rate * planned.units:g} units a round"
+    )
+    click.echo(planned.words)
+
+
+@privacy.command()
+@click.option("--unit", type=click.Choice(["patient", "site"]), default="patient", show_default=True)
+@click.option(
+    "--noise-multiplier", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="What is claimed."
+)
+@click.option("--delta", type=click.FloatRange(1e-9, 0.1), default=1e-5, show_default=True)
+@click.option("--parameters", type=click.IntRange(400), default=121_348, show_default=True, help="Length of an update.")
+@click.option(
+    "--canaries",
+    type=click.IntRange(10),
+    default=500,
+    show_default=True,
+    help="Of the one-shot audit; at most a twentieth of the parameters.",
+)
+@click.option("--trials", type=click.IntRange(20), default=2000, show_default=True, help="Of the many-trial audit.")
+@click.option(
+    "--candidates", type=click.IntRange(20), default=1000, show_default=True, help="Of the membership inference."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the attacks, not of the noise.")
+@json_option
+def audit(
+    unit: Literal["patient", "site"],
+    noise_multiplier: float,
+    delta: float,
+    parameters: int,
+    canaries: int,
+    trials: int,
+    candidates: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Attack the code that makes a round private.
+
+    Clipping, fixed point, sum and noise are the ones that jobs run; the data are the attacks' own. Each audit gives a
+    number and the bound that it must obey, which does not prove the promise but would show it broken. Ends with 1
+    where an audit fails. A right mechanism fails one of the statistical audits once in a thousand times.
+
+    \b
+    Examples:
+      ecg-flare privacy audit
+      ecg-flare privacy audit --unit site --canaries 100 --json
+    """
+    from ecg_flare.federated.audits import run_audits
+
+    found = run_audits(
+        unit,
+        noise_multiplier=noise_multiplier,
+        delta=delta,
+        dimension=parameters,
+        canaries=canaries,
+        trials=trials,
+        candidates=candidates,
+        seed=seed,
+    )
+    results = []
+    for result in found:
+        results.append(result)
+        if not as_json:
+            _tell_audit(result)
+    if as_json:
+        say_json([{**asdict(result), "passed": result.passed} for result in results])
+    if failed := [result.name for result in results if not result.passed]:
+        raise PrivacyError(f"{', '.join(failed)} passed the bound: do not release what this code makes private")
 
 
 @privacy.command()
@@ -102,8 +174,6 @@ def report(ledger: Path, as_json: bool) -> None:
     Example:
       ecg-flare privacy report runs/fedadam_dp/server/simulate_job/ecg_flare/ledger.jsonl
     """
-    from dataclasses import asdict
-
     from ecg_flare.privacy.ledger import verify as read
 
     told = read(ledger)
@@ -149,6 +219,40 @@ def verify(ledger: Path, as_json: bool) -> None:
     )
     if not told.anchored:
         click.echo("No head was kept beside it: lines cut off its end would not show.")
+
+
+def _plan_json(planned: Plan) -> dict[str, Any]:
+    cost = planned.spent
+    return {
+        "unit": planned.unit,
+        "units": planned.units,
+        "rounds": planned.rounds,
+        "sampling_rate": planned.sampling_rate,
+        "noise_multiplier": planned.noise_multiplier,
+        "noise_multiplier_prv": planned.noise_multiplier_prv,
+        "epsilon_rdp": cost.epsilon_rdp,
+        "epsilon_prv": cost.epsilon_prv,
+        "delta": planned.delta,
+        "epsilon_after": [
+            {"rounds": stop.rounds, "epsilon_rdp": stop.spent.epsilon_rdp, "epsilon_prv": stop.spent.epsilon_prv}
+            for stop in planned.costs
+        ],
+        "parameters": planned.parameters,
+        "noise_to_signal": planned.noise_to_signal,
+        "outlook": planned.outlook,
+    }
+
+
+def _tell_audit(result: AuditResult) -> None:
+    verdict = "passed" if result.passed else "FAILED"
+    click.echo(
+        f"{result.name:<20}  {verdict}  {result.estimate:.4g} of at most {result.bound:.4g}  ({result.seconds:.1f} s)"
+    )
+    click.echo(f"  {result.detail}")
+
+
+def _aside(tight: float | None) -> str:
+    return "" if tight is None else f" (PRV: {tight:.2f})"
 
 
 def _size(plan_name: str) -> int:

@@ -1,0 +1,41 @@
+"""`ecg-flare privacy audit`."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ecg_flare.cli import main
+from ecg_flare.federated import round as federated_round
+
+SMALL = ("--parameters", "4000", "--canaries", "100", "--trials", "200", "--candidates", "200")
+
+
+def audit(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["privacy", "audit", *SMALL, *arguments])
+
+
+def test_each_audit_has_its_line_and_its_bound() -> None:
+    told = audit("--seed", "3")
+    assert told.exit_code == 0
+    names = ["one-shot canaries", "many-trial canary", "sensitivity", "gradient inversion", "membership inference"]
+    assert [line[:20].strip() for line in told.stdout.splitlines()[::2]] == names
+    assert told.stdout.count("passed") == len(names)
+
+
+def test_machines_get_the_figures() -> None:
+    told = json.loads(audit("--unit", "site", "--json").stdout)
+    assert [each["name"] for each in told][2] == "sensitivity"
+    assert all(each["estimate"] <= each["bound"] and each["passed"] for each in told)
+
+
+def test_a_round_without_noise_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(federated_round, "add_noise", lambda total, fixed, *, stream=None: total)
+    told = audit()
+    assert told.exit_code == 1
+    assert "one-shot canaries, many-trial canary, membership inference passed the bound" in told.stderr
+
+
+def test_too_many_canaries_are_refused() -> None:
+    told = audit("--canaries", "500")
+    assert (told.exit_code, "no more than a twentieth" in told.stderr) == (1, True)

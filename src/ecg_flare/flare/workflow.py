@@ -135,7 +135,6 @@ class FederatedRounds(AskingController):
             mechanism=mechanism,
         )
         parts.store.check_writable(fl_ctx)
-        parts.store.describe(_description(parts, fl_ctx), fl_ctx)
         if mechanism is not None:
             mechanism.open(terms, parameter_count(parts.plan), parts.store.folder(fl_ctx))
         return parts
@@ -162,6 +161,7 @@ class FederatedRounds(AskingController):
     def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
         """Go on from a saved state where there is one; otherwise start from the public model and measure it."""
         saved = parts.store.load(fl_ctx, parts.plan, parts.terms.digest)
+        parts.store.describe(_description(parts, fl_ctx), fl_ctx)  # only now: the folder may be another job's
         if saved is not None:
             self.log_info(fl_ctx, f"going on after round {saved.rounds_done} of {parts.terms.rounds}")
             return saved
@@ -238,6 +238,9 @@ class FederatedRounds(AskingController):
         model, optimizer = parts.aggregator.step(state.model, total, state.optimizer)
         if parts.mechanism is not None:
             parts.mechanism.release(model)
+        after = replace(state, model=model, optimizer=optimizer, rounds_done=index + 1)
+        # Before it is measured: what is paid for and was opened must never be run, and paid for, again.
+        parts.store.save(after, fl_ctx, best=False)
         clock.lap("aggregate")
         dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
         clock.lap("evaluate")
@@ -247,10 +250,7 @@ class FederatedRounds(AskingController):
             clock.lap("validate")
         best = dice > state.best_dice
         after = replace(
-            state,
-            model=model,
-            optimizer=optimizer,
-            rounds_done=index + 1,
+            after,
             dice=dice,
             best_dice=dice if best else state.best_dice,
             best_round=index + 1 if best else state.best_round,

@@ -1,0 +1,113 @@
+"""The rounds of a whole job without FLARE's processes: sites answer in the same thread."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+
+from ecg_flare.errors import WorkerError
+from ecg_flare.flare.aggregators import FedAdam
+from ecg_flare.flare.evaluator import PublicEvaluator
+from ecg_flare.flare.filters import ClipUpdate
+from ecg_flare.flare.mechanism import GaussianMechanism
+from ecg_flare.flare.messages import Order, Reply, model_sha256
+from ecg_flare.flare.persistor import ModelStore
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.workflow import FederatedRounds
+from ecg_flare.nnunet.plan import parameter_count
+from ecg_flare.privacy.ledger import verify
+
+SITES = ("site-1", "site-2", "site-3")
+PRIVATE = RoundTerms(
+    dict.fromkeys(SITES, 1.0), 3, min_sites=2, clipping_norm=1.0, noise_multiplier=2.0, epsilon_budget=9.0
+)
+
+
+class Rounds(FederatedRounds):
+    """The workflow, whose sites answer at once with the same update of ones."""
+
+    def __init__(self, context: Callable[..., Any], **components: Any) -> None:
+        super().__init__(mechanism="mechanism")
+        self.fl_ctx = context(name="server", **components)
+        self._engine = self.fl_ctx.get_engine()
+        self._context, self._terms = context, components["terms"]
+        self.panic = ""
+
+    def ask(  # type: ignore[override]
+        self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], **others: Any
+    ) -> tuple[str, ...]:
+        for site, message in messages.items():
+            order = Order.from_shareable(message)
+            reply = Reply(np.ones_like(order.model), order.round_index, order.attempt, order.layout_digest)
+            receive(site, ClipUpdate().process(reply.to_shareable(), self._context(name=site, terms=self._terms)))
+        return tuple(messages)
+
+    def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
+        self.panic = reason
+
+    def fire_event(self, event_type: str, fl_ctx: FLContext) -> None: ...
+
+
+class Evaluator(PublicEvaluator):
+    """Starts from zeros; its process dies at measurement number `dies_at`."""
+
+    def __init__(self, dies_at: int = 0) -> None:
+        super().__init__()
+        self._dies_at, self._measured = dies_at, 0
+
+    def start_model(self, start: str, plan: Any, fl_ctx: FLContext) -> Any:
+        return np.zeros(parameter_count(plan), np.float32)
+
+    def evaluate(self, model: Any, plan: Any, fl_ctx: FLContext) -> float:
+        self._measured += 1
+        if self._measured == self._dies_at:
+            raise WorkerError("the process died")
+        return 0.5
+
+    def export(self, model: Any, plan: Any, folder: Path) -> None: ...
+
+    def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def run(tmp_path: Path, context: Callable[..., Any]) -> Callable[..., str]:
+    def one(terms: RoundTerms = PRIVATE, *, dies_at: int = 0) -> str:
+        rounds = Rounds(
+            context,
+            terms=terms,
+            aggregator=FedAdam(),
+            persistor=ModelStore(folder=str(tmp_path / "state")),
+            evaluator=Evaluator(dies_at),
+            mechanism=GaussianMechanism(),
+        )
+        rounds.control_flow(Signal(), rounds.fl_ctx)
+        rounds.stop_controller(rounds.fl_ctx)
+        return rounds.panic
+
+    return one
+
+
+def test_a_round_that_was_released_is_kept_and_not_paid_for_twice(run: Callable[..., str], tmp_path: Path) -> None:
+    assert "the process died" in run(dies_at=3)  # in round 2, after its release
+    with np.load(tmp_path / "state" / "state.npz") as state:
+        fields, model = json.loads(state["fields"].tobytes()), state["model"]
+    released = verify(tmp_path / "state" / "ledger.jsonl").rounds
+    assert fields["rounds_done"] == len(released) == 2
+    assert released[-1].model_sha256 == model_sha256(model).hex()
+    assert run() == ""
+    assert [one.mechanism.round for one in verify(tmp_path / "state" / "ledger.jsonl").rounds] == [0, 1, 2]
+
+
+def test_a_refused_job_leaves_what_stands_in_the_folder(run: Callable[..., str], tmp_path: Path) -> None:
+    assert run() == ""
+    before = (tmp_path / "state" / "run.json").read_bytes()
+    assert "terms_digest" in run(replace(PRIVATE, rounds=5))
+    assert (tmp_path / "state" / "run.json").read_bytes() == before

@@ -17,6 +17,7 @@ from nvflare.apis.workspace import Workspace
 from tqdm import tqdm
 
 from ecg_flare.flare.executor import NnunetExecutor
+from ecg_flare.flare.filters import StripResult
 from ecg_flare.flare.messages import TRAIN, Order, Reply
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.dataset import prepare
@@ -77,11 +78,14 @@ def _context(root: Path, components: dict[str, Any]) -> FLContext:
         (root / name).mkdir()
     engine = SimpleNamespace(get_component=components.get, get_workspace=lambda: Workspace(str(root), _SITE))
     fl_ctx = FLContext()
-    for key, value in {
+    runner = SimpleNamespace(task_result_filters={"train/out": [StripResult()]})
+    props = {
         ReservedKey.ENGINE: engine,
         ReservedKey.IDENTITY_NAME: _SITE,
         FLContextKey.TASK_NAME: TRAIN,
-    }.items():
+        FLContextKey.RUNNER: runner,
+    }
+    for key, value in props.items():
         fl_ctx.set_prop(key, value, private=True, sticky=False)
     return fl_ctx
 

@@ -10,6 +10,8 @@ from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.workspace import Workspace
 
+from ecg_flare.flare.filters import StripResult
+
 
 class Engine:
     """The little of FLARE's engine that the adapters ask for."""
@@ -38,7 +40,7 @@ def make_context(root: Path, *, name: str = "site-1", task: str = "train", **com
         ReservedKey.IDENTITY_NAME: name,
         ReservedKey.RUN_NUM: "job-1",
         FLContextKey.TASK_NAME: task,
-        FLContextKey.RUNNER: SimpleNamespace(task_result_filters={}),
+        FLContextKey.RUNNER: SimpleNamespace(task_result_filters={"train/out": [StripResult()]}),
     }
     for key, value in props.items():
         fl_ctx.set_prop(key, value, private=True, sticky=False)

@@ -45,7 +45,7 @@ from ecg_flare.flare.encrypted_messages import (
     unpack_total,
 )
 from ecg_flare.flare.encrypted_site import EncryptedSite, EncryptedSumExecutor, EncryptUpdate
-from ecg_flare.flare.filters import ClipUpdate, StripResult, check_filter_order
+from ecg_flare.flare.filters import ClipUpdate, StripResult, check_filters
 from ecg_flare.flare.homomorphic_contexts import TEST_CONTEXT_FILE, server_context, site_context
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import SUM, TRAIN, Order, Reply
@@ -289,7 +289,7 @@ def test_encryption_must_be_the_last_filter(context: Contexts, found: list[type]
     site = Site("site-1", TERMS, context)
     site.filters[:] = [one() for one in found]
     with pytest.raises(PrivacyError, match="in this order"):
-        check_filter_order(site.fl_ctx, EncryptUpdate)
+        check_filters(site.fl_ctx, TERMS)
 
 
 def test_filter_encrypts_nothing_without_an_order(context: Contexts) -> None:

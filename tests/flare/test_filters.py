@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.shareable import make_reply
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, UpdateError
-from ecg_flare.flare.filters import ClipUpdate, StripResult
+from ecg_flare.flare.filters import ClipUpdate, StripResult, check_filters
+from ecg_flare.flare.masked_site import MaskUpdate
 from ecg_flare.flare.messages import ERROR_HEADER, Counts, Reply
 from ecg_flare.flare.terms import RoundTerms
 
@@ -107,3 +108,25 @@ def test_what_is_unknown_is_refused(one: Any, context: Callable[..., Any]) -> No
         one.process(reply(1).to_shareable(), context(terms=PRIVATE, task="submit_model"))
     with pytest.raises(ConfigError, match="terms"):
         one.process(reply(1).to_shareable(), context())
+
+
+MASKED = RoundTerms(WEIGHTS, rounds=1, min_sites=3, clipping_norm=1.0, summation="masked")
+CHAINS = {
+    "plain": (PLAIN, [StripResult]),
+    "clipped": (CLIPPED, [ClipUpdate, StripResult]),
+    "private": (PRIVATE, [ClipUpdate, StripResult]),
+    "masked": (MASKED, [ClipUpdate, StripResult, MaskUpdate]),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CHAINS))
+def test_training_starts_only_behind_the_filters_that_the_terms_need(name: str, context: Callable[..., Any]) -> None:
+    terms, right = CHAINS[name]
+    for chain in ([], *(kinds for _, kinds in CHAINS.values()), [StripResult, ClipUpdate], [*right, StripResult]):
+        fl_ctx = context(terms=terms)
+        fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters["train/out"] = [kind() for kind in chain]
+        if chain == right:
+            check_filters(fl_ctx, terms)
+        else:
+            with pytest.raises(PrivacyError, match="in this order"):
+                check_filters(fl_ctx, terms)

@@ -94,3 +94,23 @@ def test_it_needs_an_open_ledger_and_a_budget(tmp_path: Path, context: Callable[
         GaussianMechanism().begin(0)
     with pytest.raises(ConfigError, match="epsilon_budget"):
         GaussianMechanism().open(RoundTerms(WEIGHTS, 1, 1, clipping_norm=1.0), D, tmp_path)
+
+
+def test_a_job_does_not_go_on_with_another_ledger_than_it_wrote(tmp_path: Path, context: Callable[..., Any]) -> None:
+    first = GaussianMechanism()
+    first.open(TERMS, D, tmp_path)
+    first.begin(0)
+    first.process(summed(), context())
+    head = first.head
+    first.close()
+    again = GaussianMechanism()
+    again.open(TERMS, D, tmp_path)
+    again.require(head)
+    again.close()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    fresh = GaussianMechanism()
+    fresh.open(TERMS, D, tmp_path)
+    with pytest.raises(LedgerError):
+        fresh.require(head)
+    fresh.close()

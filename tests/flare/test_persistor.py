@@ -137,3 +137,10 @@ def test_rounds_are_appended_one_json_line_each(store: ModelStore, context: Call
         store.log_round({"round": number, "dice": 0.5}, context())
     lines = (store.folder(context()) / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["round"] for line in lines] == [0, 1, 2]
+
+
+def test_a_state_of_another_optimizer_is_refused(store: ModelStore, context: Callable[..., Any]) -> None:
+    store.save(replace(STATE, aggregator="FedAdam(learning_rate=0.1)"), context(), best=False)
+    assert store.load(context(), PLAN, "t" * 64, "FedAdam(learning_rate=0.1)") is not None
+    with pytest.raises(ConfigError, match="FedYogi"):
+        store.load(context(), PLAN, "t" * 64, "FedYogi(learning_rate=0.1)")

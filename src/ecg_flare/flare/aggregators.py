@@ -38,6 +38,11 @@ class UpdateAggregator(Aggregator):
         self._sum: RunningSum | None = None
 
     @property
+    def description(self) -> str:
+        """The optimizer and its settings in one line: what a saved state belongs to."""
+        return repr(self._optimizer)
+
+    @property
     def settings(self) -> dict[str, float]:
         """The optimizer's settings by name."""
         return asdict(self._optimizer)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask, SendOrder, Task
@@ -13,6 +14,8 @@ from nvflare.apis.signal import Signal
 from nvflare.fuel.utils.memory_utils import try_malloc_trim
 
 from ecg_flare.errors import ConfigError, EcgFlareError, RoundError
+
+_CONNECT_S: Final = 30.0
 
 Receive = Callable[[str, Shareable], None]
 """Takes (site, its answer); raises one of our errors for an answer that does not count."""
@@ -50,8 +53,8 @@ class AskingController(Controller):
     ) -> tuple[str, ...]:
         """Ask each site of `messages`; gives the sites whose answers counted, in sorted order.
 
-        An answer for which `receive` raises one of our errors is logged and does not count. Sites that are not
-        connected are not asked. `receive` is never at work after this returned.
+        An answer for which `receive` raises one of our errors is logged and does not count. Sites that do not connect
+        within half a minute are not asked. `receive` is never at work after this returned.
         """
         counted: list[str] = []
         at_work = threading.Lock()  # FLARE's threads bring answers while this one decides that it has waited enough
@@ -72,7 +75,7 @@ class AskingController(Controller):
                 # glibc keeps what large messages leave free, an arena a thread: the server would grow with the sites
                 try_malloc_trim()
 
-        connected = {client.name for client in self._engine.get_clients()}
+        connected = self._connected(set(messages), abort_signal)
         tasks = [
             self._send(task_name, site, message, on_answer, fl_ctx)
             for site, message in messages.items()
@@ -88,6 +91,14 @@ class AskingController(Controller):
     ) -> None:
         """A late answer belongs to a step that is closed: it is told and dropped, never counted."""
         self.log_info(fl_ctx, f"dropped a late '{task_name}' of {client.name}: its round is closed")
+
+    def _connected(self, sites: set[str], abort_signal: Signal) -> set[str]:
+        deadline = time.monotonic() + _CONNECT_S
+        while True:
+            connected = sites & {client.name for client in self._engine.get_clients()}
+            if connected == sites or abort_signal.triggered or time.monotonic() > deadline:
+                return connected
+            time.sleep(self._period_s)
 
     def _send(
         self,

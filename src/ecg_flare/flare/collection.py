@@ -64,7 +64,7 @@ class PlainCollection(Collection):
         collected.answered = ask(
             TRAIN,
             dict.fromkeys(terms.roster, message),
-            partial(_receive, aggregator, collected),
+            partial(_receive, aggregator, collected, terms),
             enough=terms.min_sites,
         )
         collected.bytes_down = order.model.nbytes * len(terms.roster)
@@ -99,8 +99,12 @@ def require_enough(answered: tuple[str, ...], terms: RoundTerms, order: Order) -
         )
 
 
-def _receive(aggregator: UpdateAggregator, collected: Collected, site: str, answer: Shareable) -> None:
+def _receive(
+    aggregator: UpdateAggregator, collected: Collected, terms: RoundTerms, site: str, answer: Shareable
+) -> None:
     reply = Reply.from_shareable(answer)
+    if reply.metrics and not terms.tells_metrics:
+        raise UpdateError(f"the update comes with {sorted(reply.metrics)}, but this job's tell nothing beside")
     aggregator.add(site, reply)
     collected.bytes_up += reply.vector.nbytes
     if reply.metrics:

@@ -15,7 +15,7 @@ from jaxtyping import Int64
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.errors import RoundError, SecureSumError
+from ecg_flare.errors import RoundError, SecureSumError, UpdateError
 from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.collection import Ask, Collected, Collection, require_enough
 from ecg_flare.flare.encrypted_messages import (
@@ -79,7 +79,10 @@ class EncryptedCollection(Collection):
             total = self._open(self._agree(order, terms, ask, collected), sums, terms, ask, collected)
         except SecureSumError as error:
             raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}") from error
-        aggregator.add_total(collected.answered, total, noised=self._noise is not None)
+        try:
+            aggregator.add_total(collected.answered, total, noised=self._noise is not None)
+        except UpdateError as error:  # a site encrypted what it may not send, and nobody can tell which
+            raise RoundError(f"round {order.round_index + 1} is aborted, its sum is not used: {error}") from error
         return collected
 
     def _train(self, order: Order, terms: RoundTerms, ask: Ask, collected: Collected) -> EncryptedTotal:

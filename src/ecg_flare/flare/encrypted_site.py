@@ -5,7 +5,7 @@ encryption is the last thing that touches an update. No control message imports 
 """
 
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from nvflare.apis.event_type import EventType
@@ -28,7 +28,7 @@ from ecg_flare.flare.encrypted_messages import (
     pack_total,
     round_of,
 )
-from ecg_flare.flare.filters import bare_error, check_filter_order
+from ecg_flare.flare.filters import bare_error, check_filters
 from ecg_flare.flare.homomorphic_contexts import site_context
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
@@ -39,7 +39,7 @@ from ecg_flare.privacy.homomorphic import SecretContext
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
 
-_MEMORY_FILE: Final = "ecg_flare_opened_rounds.json"
+_MEMORY_FOLDER: Final = "ecg_flare_opened_rounds"  # a file a job: two of them never write to one
 
 
 class EncryptedSite(FLComponent):
@@ -94,7 +94,7 @@ class EncryptedSite(FLComponent):
                 terms.roster,
                 max(terms.min_sites, policy.least_threshold),
                 SecretContext(context),
-                FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FILE),
+                FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json"),
             )
         return self._rules
 
@@ -134,16 +134,20 @@ class EncryptUpdate(Filter):
 
     Args:
         site: id of the `EncryptedSite` component.
+        terms: id of the `RoundTerms` component.
     """
 
-    def __init__(self, site: str = "encrypted_sum") -> None:
+    summation: ClassVar = "encrypted"
+
+    def __init__(self, site: str = "encrypted_sum", terms: str = "terms") -> None:
         super().__init__()
         self._site_id = site
+        self._terms_id = terms
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             return bare_error(shareable)
-        check_filter_order(fl_ctx, EncryptUpdate)
+        check_filters(fl_ctx, component(fl_ctx, self._terms_id, RoundTerms))
         return component(fl_ctx, self._site_id, EncryptedSite).encrypt(Reply.from_shareable(shareable), fl_ctx)
 
 

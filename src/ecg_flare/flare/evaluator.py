@@ -5,20 +5,23 @@ privacy. The network runs in a process of its own, as at the sites.
 """
 
 import logging
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float32
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 
-from ecg_flare.errors import ConfigError, PlanMismatchError
+from ecg_flare.errors import ConfigError, PlanMismatchError, WorkerError
 from ecg_flare.flare.components import cache_folder, page_source
 from ecg_flare.nnunet.export import load_bundled, load_model
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.sources import to_spec
 from ecg_flare.nnunet.worker import Worker
+
+_TIMEOUT_S: Final = 3600.0
 
 _logger = logging.getLogger(__name__)
 
@@ -70,12 +73,32 @@ class PublicEvaluator(FLComponent):
             "plan": plan.name,
             "cache": str(cache_folder(self._cache, fl_ctx)),
         }
-        return float(self._worker.call("evaluate", params, {"model": model}).params["dice"])
+        call = partial(
+            self._worker.call,
+            "evaluate",
+            params,
+            {"model": model},
+            should_abort=partial(_aborted, fl_ctx),
+            timeout_s=_TIMEOUT_S,
+        )
+        try:
+            return float(call().params["dice"])
+        except WorkerError as error:  # a process that died, of memory say, gets one more try
+            if _aborted(fl_ctx):
+                raise
+            self.log_warning(fl_ctx, f"measuring failed and is tried again: {error}", fire_event=False)
+            return float(call().params["dice"])
 
     def export(self, model: Float32[np.ndarray, " d"], plan: Plan, folder: Path) -> None:
         """Write the model as a folder that stock nnU-Net predicts from."""
-        self._worker.call("export", {"plan": plan.name, "folder": str(folder)}, {"model": model})
+        params = {"plan": plan.name, "folder": str(folder)}
+        self._worker.call("export", params, {"model": model}, timeout_s=_TIMEOUT_S)
 
     def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
         """Class path and arguments of the public pages' source."""
         return to_spec(page_source(fl_ctx, self._source_id))
+
+
+def _aborted(fl_ctx: FLContext) -> bool:
+    signal = fl_ctx.get_run_abort_signal()
+    return signal is not None and bool(signal.triggered)

@@ -19,6 +19,7 @@ from nvflare.apis.signal import Signal
 from ecg_flare.errors import ConfigError, EcgFlareError
 from ecg_flare.federated.update import check_update
 from ecg_flare.flare.components import cache_folder, component, page_source
+from ecg_flare.flare.filters import check_filters
 from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
@@ -95,11 +96,14 @@ class NnunetExecutor(Executor):
             order = Order.from_shareable(shareable)
             terms = component(fl_ctx, self._terms_id, RoundTerms)
             plan = plan_preset(terms.plan)
+            check_filters(fl_ctx, terms)
             terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
             self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
             return tasks[task_name](order, terms, fl_ctx, lambda: abort_signal.triggered)
         except EcgFlareError as error:
-            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            # FLARE streams error logs to the server by default: a text that may name pages is no error line.
+            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}, see the log's next line", fire_event=False)
+            self.log_info(fl_ctx, f"{type(error).__name__}: {error}")
             return error_reply(error)
 
     def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:

@@ -96,15 +96,24 @@ class StripResult(_SiteFilter):
         raise PrivacyError(f"StripResult knows the tasks {TRAIN} and {VALIDATE}. Found {task!r}.")
 
 
-def check_filter_order(fl_ctx: FLContext, last: type[Filter]) -> None:
-    """Raise PrivacyError unless 'train' ends in ClipUpdate, StripResult, `last`: nothing may follow what hides."""
+def check_filters(fl_ctx: FLContext, terms: RoundTerms) -> None:
+    """Raise PrivacyError unless the filters of 'train' are those that the terms need, in their order and no others.
+
+    ClipUpdate where there is a clipping norm, StripResult always, and last the one that hides updates where the terms
+    say that they are hidden. Whoever trains calls this first: a filter that a job forgot cannot complain itself.
+    """
     chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
-    found = [type(one) for one in chains.get(f"{TRAIN}/out", [])]
-    expected: list[type] = [ClipUpdate, StripResult, last]
-    if found != expected:
+    found = chains.get(f"{TRAIN}/out", [])
+    seen = [getattr(one, "summation", None) or type(one).__name__ for one in found]
+    expected = [
+        *(["ClipUpdate"] if terms.clipping_norm is not None else []),
+        "StripResult",
+        *([terms.summation] if terms.summation != "plain" else []),
+    ]
+    if seen != expected:
         raise PrivacyError(
-            f"the result filters of '{TRAIN}' are {[one.__name__ for one in found]}, a sum that hides updates needs "
-            f"{[one.__name__ for one in expected]} in this order"
+            f"the result filters of '{TRAIN}' are {[type(one).__name__ for one in found]}; terms with "
+            f"clipping_norm={terms.clipping_norm} and summation={terms.summation!r} need {expected} in this order"
         )
 
 

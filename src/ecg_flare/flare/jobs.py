@@ -17,6 +17,7 @@ from ecg_flare.flare.secure_messages import CONTROL_TASKS
 from ecg_flare.flare.terms import RoundTerms, Summation
 
 _WORKFLOW: Final = "ecg_flare.flare.workflow.FederatedRounds"
+_MECHANISM: Final = "ecg_flare.flare.mechanism.GaussianMechanism"
 _AGGREGATORS: Final = ("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad")
 
 Aggregator = Literal["FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"]
@@ -85,6 +86,7 @@ class JobSpec:
         start: where the first global model comes from; see `ModelStore`.
         site_metrics: what a site may tell about its training when the job is not private.
         folder: where the server keeps the results; see `ModelStore`.
+        ledger, cohort: the cohort's ledger and its name in it; see `GaussianMechanism`.
         validate_every: see `FederatedRounds`.
         custom: whether the job carries the hospital's own code (`custom/site_pages.py`), which FLARE then asks the
             'byoc' right for, and which lets a bare simulator run classes outside FLARE's own allow-list.
@@ -101,6 +103,8 @@ class JobSpec:
     start: str = "bundled:start"
     site_metrics: tuple[str, ...] = ("loss", "update_norm", "clipped")
     folder: str = ""
+    ledger: str = ""
+    cohort: str = "cohort"
     validate_every: int = 0
     custom: bool = True
 
@@ -179,7 +183,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
         _component("tensorboard", "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver", {}),
     ]
     if spec.terms.private:
-        components.append(_component("mechanism", "ecg_flare.flare.mechanism.GaussianMechanism", {}))
+        components.append(_component("mechanism", _MECHANISM, {"ledger": spec.ledger, "cohort": spec.cohort}))
     return {
         "format_version": 2,
         "workflows": [_component("rounds", _WORKFLOW, rounds_args)],

@@ -6,7 +6,7 @@ message imports torch.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from nvflare.apis.event_type import EventType
@@ -21,7 +21,7 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, EcgFlareError, SecureSumError
 from ecg_flare.flare.components import component
-from ecg_flare.flare.filters import bare_error, check_filter_order
+from ecg_flare.flare.filters import bare_error, check_filters
 from ecg_flare.flare.identity import kit_verifier, site_signer
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.secure_messages import (
@@ -45,7 +45,7 @@ from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
 from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
 from ecg_flare.storage import write_atomically
 
-_MEMORY_FILE: Final = "ecg_flare_answered_rounds.json"
+_MEMORY_FOLDER: Final = "ecg_flare_answered_rounds"  # a file a job: two of them never write to one
 _SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
 
 
@@ -76,7 +76,8 @@ class SecureSumSite(FLComponent):
     def open_round(self, fl_ctx: FLContext) -> SecureSumClient:
         """A client for a new round; an unfinished earlier round is wiped."""
         self.close(fl_ctx)
-        check_filter_order(fl_ctx, MaskUpdate)
+        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        check_filters(fl_ctx, terms)
         workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
         signer = site_signer(workspace, fl_ctx.get_job_id(), site)
         if signer.test_mode:
@@ -85,7 +86,6 @@ class SecureSumSite(FLComponent):
                 "secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity",
                 fire_event=False,
             )
-        terms = component(fl_ctx, self._terms_id, RoundTerms)
         site_floors = floors(terms, read_policy(workspace), test_mode=signer.test_mode)
         self._client = self._new_client(fl_ctx, site_floors)
         return self._client
@@ -158,7 +158,7 @@ class SecureSumSite(FLComponent):
             site_floors,
             site_signer(workspace, fl_ctx.get_job_id(), site),
             kit_verifier(workspace),
-            FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FILE),
+            FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json"),
         )
 
 
@@ -208,6 +208,8 @@ class MaskUpdate(Filter):
         terms: id of the `RoundTerms` component.
     """
 
+    summation: ClassVar = "masked"
+
     def __init__(self, site: str = "secure_sum", terms: str = "terms") -> None:
         super().__init__()
         self._site_id = site
@@ -218,8 +220,9 @@ class MaskUpdate(Filter):
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             site.close(fl_ctx)
             return bare_error(shareable)
-        check_filter_order(fl_ctx, MaskUpdate)
-        return site.mask(Reply.from_shareable(shareable), component(fl_ctx, self._terms_id, RoundTerms), fl_ctx)
+        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        check_filters(fl_ctx, terms)
+        return site.mask(Reply.from_shareable(shareable), terms, fl_ctx)
 
 
 def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:

@@ -18,10 +18,11 @@ from ecg_flare.errors import ConfigError, PrivacyError
 from ecg_flare.flare.messages import SUM, model_sha256
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.accountant import Spent
+from ecg_flare.privacy.chain import Head
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.gaussian import add_noise
-from ecg_flare.privacy.ledger import Ledger, Round
+from ecg_flare.privacy.ledger import Ledger, Round, verify
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
 
@@ -48,6 +49,7 @@ class GaussianMechanism(Filter):
         self._round_index: int | None = None
         self._charged: Round | None = None
         self._noised_sha256 = ""
+        self._ledger_path = Path(ledger)
 
     def open(self, terms: RoundTerms, dimension: int, folder: Path) -> None:
         """Open the ledger; raises LedgerError where it is another cohort's, in use, or was changed."""
@@ -57,7 +59,8 @@ class GaussianMechanism(Filter):
         cohort = Cohort(self._cohort, terms.unit, terms.roster, terms.delta, terms.epsilon_budget)
         self._terms = terms
         self._fixed = terms.config.fixed_encoding(dimension)
-        self._ledger = Ledger(Path(self._path).expanduser() if self._path else folder / "ledger.jsonl", cohort)
+        self._ledger_path = Path(self._path).expanduser() if self._path else folder / "ledger.jsonl"
+        self._ledger = Ledger(self._ledger_path, cohort)
 
     def close(self) -> None:
         """Give the ledger's lock back."""
@@ -69,6 +72,15 @@ class GaussianMechanism(Filter):
     def spent(self) -> Spent:
         """Epsilon so far, over all jobs of the cohort."""
         return self._opened()[0].spent()
+
+    @property
+    def head(self) -> Head:
+        """Lines of the ledger and the hash of its last one, for the saved state to remember."""
+        return self._opened()[0].head
+
+    def require(self, head: Head) -> None:
+        """Refuse to go on with a ledger that lacks what an earlier run of this job wrote; raises LedgerError."""
+        verify(self._ledger_path, expected_head=head)
 
     def begin(self, round_index: int) -> None:
         """Start a round; raises BudgetError where it would pass the budget, and it must not be run."""

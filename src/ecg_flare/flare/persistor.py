@@ -21,7 +21,18 @@ from ecg_flare.nnunet.plan import Plan
 from ecg_flare.storage import append_line, read_arrays, write_arrays, write_json
 
 _OPTIMIZER: Final = "optimizer."
-_FIELDS: Final = ("rounds_done", "dice", "best_dice", "best_round", "plan_hash", "layout_digest", "terms_digest")
+_FIELDS: Final = (
+    "aggregator",
+    "ledger_lines",
+    "ledger_digest",
+    "rounds_done",
+    "dice",
+    "best_dice",
+    "best_round",
+    "plan_hash",
+    "layout_digest",
+    "terms_digest",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +45,17 @@ class GlobalState:
         rounds_done: how many rounds this model has behind it.
         dice: of this model on the public pages (-1: not yet measured).
         best_dice: the highest so far, and best_round the round that had it.
-        plan_hash, layout_digest, terms_digest: what the state belongs to.
+        plan_hash, layout_digest, terms_digest, aggregator: what the state belongs to.
+        ledger_lines, ledger_digest: head of the ledger when the state was saved; 0 lines where the job is not private.
     """
 
     model: Float32[np.ndarray, " d"]
     plan_hash: str
     layout_digest: str
     terms_digest: str
+    aggregator: str = ""
+    ledger_lines: int = 0
+    ledger_digest: str = ""
     optimizer: Mapping[str, np.ndarray] = field(default_factory=dict)
     rounds_done: int = 0
     dice: float = -1.0
@@ -69,18 +84,19 @@ class ModelStore(FLComponent):
             return Path(self._folder).expanduser()
         return Path(fl_ctx.get_engine().get_workspace().get_run_dir(fl_ctx.get_job_id())) / "ecg_flare"
 
-    def load(self, fl_ctx: FLContext, plan: Plan, terms_digest: str) -> GlobalState | None:
+    def load(self, fl_ctx: FLContext, plan: Plan, terms_digest: str, aggregator: str = "") -> GlobalState | None:
         """The state that an earlier run left, or None; raises ConfigError where it belongs to another plan or terms."""
         path = self.folder(fl_ctx) / "state.npz"
         if not path.exists():
             return None
         state = _from_arrays(read_arrays(path), path)
         mine = {"plan_hash": plan.hash, "layout_digest": plan.layout_digest, "terms_digest": terms_digest}
+        mine["aggregator"] = aggregator
         for key, value in mine.items():
             found = getattr(state, key)
             if found != value:
                 raise ConfigError(
-                    f"{path} holds a job with {key} {found[:12]}, this one has {value[:12]}: "
+                    f"{path} holds a job with {key} {found[:60]}, this one has {value[:60]}: "
                     "give another folder, or submit the job as it was."
                 )
         return state

@@ -35,6 +35,7 @@ from ecg_flare.flare.telemetry import RoundFigures, publish
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import Plan, parameter_count, plan_preset
 from ecg_flare.privacy.accountant import Spent
+from ecg_flare.privacy.chain import Head
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,11 @@ class FederatedRounds(AskingController):
 
     def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
         """Go on from a saved state where there is one; otherwise start from the public model and measure it."""
-        saved = parts.store.load(fl_ctx, parts.plan, parts.terms.digest)
+        saved = parts.store.load(fl_ctx, parts.plan, parts.terms.digest, parts.aggregator.description)
         parts.store.describe(_description(parts, fl_ctx), fl_ctx)  # only now: the folder may be another job's
         if saved is not None:
+            if parts.mechanism is not None:
+                parts.mechanism.require(Head(saved.ledger_lines, saved.ledger_digest))
             self.log_info(fl_ctx, f"going on after round {saved.rounds_done} of {parts.terms.rounds}")
             return saved
         model = parts.evaluator.start_model(parts.store.start, parts.plan, fl_ctx)
@@ -172,6 +175,8 @@ class FederatedRounds(AskingController):
             plan_hash=parts.plan.hash,
             layout_digest=parts.plan.layout_digest,
             terms_digest=parts.terms.digest,
+            aggregator=parts.aggregator.description,
+            **_ledger_head(parts.mechanism),
         )
         started = time.monotonic()
         dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
@@ -238,7 +243,7 @@ class FederatedRounds(AskingController):
         model, optimizer = parts.aggregator.step(state.model, total, state.optimizer)
         if parts.mechanism is not None:
             parts.mechanism.release(model)
-        after = replace(state, model=model, optimizer=optimizer, rounds_done=index + 1)
+        after = replace(state, model=model, optimizer=optimizer, rounds_done=index + 1, **_ledger_head(parts.mechanism))
         # Before it is measured: what is paid for and was opened must never be run, and paid for, again.
         parts.store.save(after, fl_ctx, best=False)
         clock.lap("aggregate")
@@ -315,6 +320,13 @@ def _description(parts: _Parts, fl_ctx: FLContext) -> dict[str, Any]:
         "start": parts.store.start,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _ledger_head(mechanism: GaussianMechanism | None) -> dict[str, Any]:
+    """What a saved state remembers of the ledger, so that no later run starts another one."""
+    if mechanism is None:
+        return {}
+    return {"ledger_lines": mechanism.head.lines, "ledger_digest": mechanism.head.digest}
 
 
 def _spent(mechanism: GaussianMechanism | None) -> Spent | None:

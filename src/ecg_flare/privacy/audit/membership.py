@@ -63,7 +63,7 @@ def membership_inference(
         held_out_worth(outside, inside, _advantage, CONFIDENCE),
         bounds[delta],
         perf_counter() - started,
-        f"{candidates:,} candidates, {rounds} rounds; advantage, a lower limit at {CONFIDENCE:.1%} confidence, its "
+        f"{candidates:,} candidates, rounds: {rounds}; advantage, a lower limit at {CONFIDENCE:.1%} confidence, its "
         f"bound at delta {delta:g}; AUC {area_under_curve(outside, inside):.3f}, advantage of the best threshold in "
         f"hindsight {best_advantage(outside, inside):.3f}",
     )

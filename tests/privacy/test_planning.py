@@ -1,11 +1,14 @@
 """Plans against closed forms, and the bounds of what they say."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 from scipy.stats import norm
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.privacy.accountant import noise_multiplier_for
 from ecg_flare.privacy.planning import Plan, noise_to_signal, noise_words, outlook, plan, tight_noise_multiplier
 
 
@@ -20,6 +23,16 @@ def sites(**changes: object) -> Plan:
         "unit": "site", "units": 10, "rounds": 100, "epsilon": 4.0, "delta": 1e-5, "parameters": 50_000
     }  # fmt: skip
     return plan(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_the_ratios_of_the_papers() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "privacy.md").read_text()
+    rows = [row.strip("| ").split(" | ") for row in re.findall(r"^\|(?: [\d.e+]+ \|){5}$", text, re.MULTILINE)]
+    assert [row[0] for row in rows] == ["3", "100", "407", "1000", "19000"]
+    noise = [noise_multiplier_for(epsilon, 1e-5, rounds=100) for epsilon in (1, 2, 4, 8)]
+    for units, *told in rows:
+        computed = [noise_to_signal(sigma, parameters=121_348, units=int(units)) for sigma in noise]
+        assert [float(ratio) for ratio in told] == pytest.approx(computed, rel=0.01)
 
 
 # the table of docs/privacy.md

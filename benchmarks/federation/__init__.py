@@ -1,0 +1,1 @@
+"""Federated against centralized training on pages of PTB-XL: `python -m benchmarks.federation`."""

@@ -1,0 +1,181 @@
+"""One run: a method, a seed, and the global model's Dice by round.
+
+Rounds are those of `federated.round`, local training is nnU-Net's, and centralized training is a federation of one
+site that holds all pages and takes all the steps. All methods take the same number of steps over the same pages, with
+nnU-Net's schedule over the whole run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float32
+
+from benchmarks.federation.pages import Pooled, content_digest
+from ecg_flare.federated.optimizers import ServerOptimizer, optimizer_by_name
+from ecg_flare.federated.round import LocalTraining, RoundConfig, run_round
+from ecg_flare.nnunet.case import Case, PageSource
+from ecg_flare.nnunet.dataset import PreparedDataset, prepare
+from ecg_flare.nnunet.evaluate import evaluate_pages
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.predictor import Segmenter
+from ecg_flare.nnunet.trainer import LocalTrainer, Schedule, TrainOptions
+
+CENTRALIZED: Final = "centralized"
+_POOL: Final = "pool"
+_SEEDS_APART: Final = 1000
+
+Vector = Float32[np.ndarray, " d"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How the global model is trained.
+
+    Attributes:
+        name: `centralized`, or an aggregator that `optimizer_by_name` knows.
+        learning_rate: of the sites' SGD, at the schedule's start.
+        momentum: of the sites' SGD; it starts empty in each round.
+        server_rate: learning rate of the server's optimizer; centralized training has none.
+        proximal_mu: FedProx's mu.
+    """
+
+    name: str
+    learning_rate: float = 0.01
+    momentum: float = 0.99
+    server_rate: float = 1.0
+    proximal_mu: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The method and the settings that it uses, for people."""
+        parts = [self.name, f"lr {self.learning_rate:g}", f"momentum {self.momentum:g}"]
+        if self.name != CENTRALIZED:
+            parts.append(f"server {self.server_rate:g}")
+        if self.proximal_mu:
+            parts.append(f"mu {self.proximal_mu:g}")
+        return ", ".join(parts)
+
+    @property
+    def optimizer(self) -> ServerOptimizer:
+        """The server's optimizer."""
+        if self.name == CENTRALIZED:
+            return optimizer_by_name("fedavg")
+        return optimizer_by_name(self.name, learning_rate=self.server_rate)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a run is: rounds, and optimizer steps of each site in a round; measured each so many rounds."""
+
+    rounds: int
+    steps: int
+    every: int = 2
+    schedule: Schedule = "poly"
+
+    def measured(self, done: int) -> bool:
+        """Whether the model is measured once `done` rounds are done; the start and the end always are."""
+        return done % self.every == 0 or done == self.rounds
+
+
+@dataclass(frozen=True)
+class Point:
+    """Mean trace Dice after so many rounds, over all pages and over each site's."""
+
+    round: int
+    dice: float
+    by_site: Mapping[str, float]
+
+
+class Bench:
+    """A federation's pages, prepared once, and a trainer for each site that all runs share."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        sites: Sequence[str],
+        pages: PageSource,
+        measured_pages: PageSource,
+        cache: Path,
+        *,
+        measured_sites: Sequence[str] | None = None,
+        log: Callable[[str], None] = print,
+    ) -> None:
+        self.sites = tuple(sites)
+        self._plan = plan
+        self._cache = cache
+        self._log = log
+        self._trainers: dict[str, LocalTrainer] = {}
+        self._datasets = {
+            site: prepare(pages, site, plan, cache, validation_fraction=0, min_patients=1, log=log)
+            for site in self.sites
+        }
+        self._measured = {
+            site: prepare(measured_pages, site, plan, cache, min_patients=1, preprocess=False, log=log)
+            for site in (self.sites if measured_sites is None else measured_sites)
+        }
+
+    @property
+    def pages_digest(self) -> str:
+        """SHA-256 (hex) of all pages, those of training and those measured on."""
+        datasets = (*self._datasets.values(), *self._measured.values())
+        return hashlib.sha256("\n".join(map(content_digest, datasets)).encode()).hexdigest()
+
+    def train(self, method: Method, budget: Budget, start: Vector, seed: int) -> Iterator[Point | None]:
+        """Train and measure: a point for the start, then one a round, None where a round is not measured."""
+        sites = (_POOL,) if method.name == CENTRALIZED else self.sites
+        steps = budget.steps * len(self.sites) // len(sites)
+        config = RoundConfig(dict.fromkeys(sites, 1.0), min_sites=len(sites))
+        training = {site: self._local_training(site, method, budget, steps, seed) for site in sites}
+        optimizer = method.optimizer
+        model, state = start, optimizer.init(start.size)
+        yield self.measure(model, 0)
+        for index in range(budget.rounds):
+            result = run_round(model, state, training, config, optimizer, round_index=index)
+            model, state = result.model, result.state
+            yield self.measure(model, index + 1) if budget.measured(index + 1) else None
+
+    def measure(self, model: Vector, done: int) -> Point:
+        """Trace Dice on pages of patients that no site trains on; pages count alike, whosever they are."""
+        segmenter = Segmenter(self._plan, model)
+        sites = {site: evaluate_pages(segmenter, cases) for site, cases in self._measured_cases.items()}
+        pages = [dice for evaluation in sites.values() for dice in evaluation.dice_by_page.values()]
+        return Point(done, float(np.nanmean(pages)), {site: one.mean_dice for site, one in sites.items()})
+
+    @cached_property
+    def _measured_cases(self) -> dict[str, list[Case]]:
+        return {site: list(dataset.cases()) for site, dataset in self._measured.items()}
+
+    def _local_training(self, site: str, method: Method, budget: Budget, steps: int, seed: int) -> LocalTraining:
+        trainer = self._trainer(site)
+        # Another stream at each site: the same draws everywhere would correlate the sites' augmentation.
+        site_seed = _SEEDS_APART * seed + (0 if site == _POOL else 1 + self.sites.index(site))
+
+        def train(model: Vector, round_index: int) -> Vector:
+            options = TrainOptions(
+                steps=steps,
+                learning_rate=method.learning_rate,
+                schedule=budget.schedule,
+                first_step=round_index * steps,
+                total_steps=budget.rounds * steps,
+                momentum=method.momentum,
+                proximal_mu=method.proximal_mu,
+                seed=site_seed,
+            )
+            return trainer.train(model, options).update
+
+        return train
+
+    def _trainer(self, site: str) -> LocalTrainer:
+        if site not in self._trainers:
+            self._trainers[site] = LocalTrainer(self._plan, self._pool() if site == _POOL else self._datasets[site])
+        return self._trainers[site]
+
+    def _pool(self) -> PreparedDataset:
+        return prepare(Pooled(self._datasets), _POOL, self._plan, self._cache, validation_fraction=0, log=self._log)

@@ -1,0 +1,188 @@
+"""Finished runs: kept as JSON lines, told as tables by round."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point
+
+PAPER_RATIO: Final = 0.997
+"""FedAdam over centralized of Nemati 2025 (arXiv 2510.22387): 0.935 / 0.938."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What determines a run's result: method, length, seed, the first model's name, and a digest of all pages."""
+
+    method: Method
+    budget: Budget
+    seed: int
+    start: str
+    pages: str
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (hex) of the order."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its points by round, and the CPU seconds of its training and measuring."""
+
+    order: Order
+    points: tuple[Point, ...]
+    cpu_s: float
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.order.method.name
+
+    @property
+    def last(self) -> Point:
+        """The point after the last round."""
+        return self.points[-1]
+
+
+class RunFile:
+    """Finished runs as JSON lines: one is appended as soon as it is done, so that a kill loses only the one at work."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def runs(self) -> dict[str, Run]:
+        """All whole lines, by the key of their order."""
+        if not self._path.exists():
+            return {}
+        # A line without its end was cut by a kill.
+        lines = [line for line in self._path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        return {run.order.key: run for run in map(run_from_json, map(json.loads, lines))}
+
+    def append(self, run: Run) -> None:
+        """Write a run and wait until it is on disk."""
+        whole = "".join(json.dumps(asdict(kept)) + "\n" for kept in (*self.runs().values(), run))
+        building = self._path.with_suffix(".building")
+        with building.open("w", encoding="utf-8") as file:
+            file.write(whole)
+            file.flush()
+            os.fsync(file.fileno())
+        building.replace(self._path)
+
+
+def run_from_json(document: dict[str, Any]) -> Run:
+    """The run that `asdict` and JSON made a document of."""
+    order = document["order"]
+    return Run(
+        Order(**{**order, "method": Method(**order["method"]), "budget": Budget(**order["budget"])}),
+        tuple(Point(**point) for point in document["points"]),
+        document["cpu_s"],
+    )
+
+
+def by_method(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Runs by their method's name, in order of appearance."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.name, []).append(run)
+    return found
+
+
+def dice_table(runs: Sequence[Run]) -> str:
+    """Dice by round as Markdown, mean and standard deviation over seeds."""
+    methods = by_method(runs)
+    rounds = [point.round for point in runs[0].points]
+    lines = [_row("round", *methods), _row(*["---"] * (1 + len(methods)))]
+    for index, done in enumerate(rounds):
+        lines.append(_row(str(done), *(_spread([run.points[index].dice for run in one]) for one in methods.values())))
+    return "\n".join(lines)
+
+
+def site_table(runs: Sequence[Run]) -> str:
+    """Dice after the last round by site as Markdown, mean and standard deviation over seeds."""
+    methods = by_method(runs)
+    lines = [_row("site", *methods), _row(*["---"] * (1 + len(methods)))]
+    for site in runs[0].last.by_site:
+        lines.append(_row(site, *(_spread([run.last.by_site[site] for run in one]) for one in methods.values())))
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A method's last Dice over that of centralized training with the same seed: mean, least and most over seeds."""
+
+    method: str
+    mean: float
+    least: float
+    most: float
+
+
+def ratios(runs: Sequence[Run]) -> list[Ratio]:
+    """Each federated method against centralized training, the best first; none where one of the two is missing."""
+    methods = by_method(runs)
+    central = {run.order.seed: run.last.dice for run in methods.get(CENTRALIZED, [])}
+    found = []
+    for name, one in methods.items():
+        values = [run.last.dice / central[run.order.seed] for run in one if run.order.seed in central]
+        if name != CENTRALIZED and values:
+            found.append(Ratio(name, statistics.fmean(values), min(values), max(values)))
+    return sorted(found, key=lambda ratio: -ratio.mean)
+
+
+def ratio_table(found: Sequence[Ratio]) -> str:
+    """The ratios as Markdown, beside the paper's."""
+    lines = [_row("aggregator / centralized", "mean", "least seed", "best seed"), _row(*["---"] * 4)]
+    lines += [_row(one.method, f"{one.mean:.4f}", f"{one.least:.4f}", f"{one.most:.4f}") for one in found]
+    lines.append(_row("aim (the paper's FedAdam)", f"{PAPER_RATIO:.4f}", "", ""))
+    return "\n".join(lines)
+
+
+def tuning_table(runs: Sequence[Run]) -> str:
+    """Every candidate's last Dice as Markdown, each method's best first."""
+    ordered = sorted(runs, key=lambda run: (run.name, -run.last.dice))
+    lines = [_row("method", "Dice on validation pages"), _row("---", "---")]
+    return "\n".join(lines + [_row(run.order.method.label, f"{run.last.dice:.4f}") for run in ordered])
+
+
+def csv_text(runs: Sequence[Run]) -> str:
+    """A line a measurement: method, seed, round, Dice, Dice by site."""
+    sites = list(runs[0].last.by_site)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["method", "seed", "round", "dice", *sites])
+    for run in runs:
+        for point in run.points:
+            figures = [point.dice, *(point.by_site[site] for site in sites)]
+            writer.writerow([run.name, run.order.seed, point.round, *(f"{value:.6f}" for value in figures)])
+    return text.getvalue()
+
+
+def json_text(runs: Sequence[Run]) -> str:
+    """The runs and their ratios as one JSON document."""
+    return json.dumps(
+        {"runs": [asdict(run) for run in runs], "ratios": [asdict(one) for one in ratios(runs)]}, indent=1
+    )
+
+
+def reseeded(order: Order, seeds: Iterable[int]) -> list[Order]:
+    """The order once for each seed."""
+    return [replace(order, seed=seed) for seed in seeds]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(values: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.4f}{spread}"

@@ -1,0 +1,272 @@
+"""The federation benchmark: whose pages, how many steps, what is kept, and that it runs."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+# before the installed distribution that ships a package of the same name
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.federation import runs as runs_module
+from benchmarks.federation.__main__ import GRID, TUNED, finished, main
+from benchmarks.federation.pages import FOLDS, PROFILES, RULES, SITES, Part, Pooled, ptbxl_pages
+from benchmarks.federation.runs import CENTRALIZED, Bench, Budget, Method, Point
+from benchmarks.federation.table import (
+    Order,
+    Run,
+    RunFile,
+    csv_text,
+    dice_table,
+    json_text,
+    ratio_table,
+    ratios,
+    reseeded,
+    run_from_json,
+    site_table,
+    tuning_table,
+)
+
+from ecg_flare.ecg.ptbxl import read_database
+from ecg_flare.nnunet.case import JSON, Case
+from ecg_flare.nnunet.dataset import prepare
+from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.trainer import TrainOptions
+
+BUDGET = Budget(rounds=3, steps=5, every=2)
+
+
+@dataclass(frozen=True)
+class BlankPages:
+    """Small white pages with one black line, two persons a site."""
+
+    def describe(self, site: str) -> JSON:
+        return {"source": "blank"}
+
+    def cases(self, site: str) -> Iterator[Case]:
+        for index in range(2):
+            mask = np.zeros((40, 64), np.uint8)
+            mask[20] = 1
+            image = np.where(mask[..., None] == 1, 0, 255).astype(np.uint8).repeat(3, axis=2)
+            yield Case(f"page-{index}", f"patient-{index}", image, mask)
+
+
+class RecordingTrainer:
+    """Moves every parameter by the site's number; remembers what it was asked."""
+
+    calls: list[tuple[str, TrainOptions]]
+
+    def __init__(self, plan: object, dataset: object) -> None:
+        self._site = dataset.folder.name.rsplit("-", 1)[0]  # type: ignore[attr-defined]
+
+    def train(self, model: np.ndarray, options: TrainOptions) -> SimpleNamespace:
+        self.calls.append((self._site, options))
+        step = {"a": 1.0, "b": 3.0, "pool": 5.0}[self._site]
+        return SimpleNamespace(update=np.full(model.size, step, np.float32))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Two sites whose training only counts, and whose Dice is the model's first parameter."""
+    monkeypatch.setattr(RecordingTrainer, "calls", [], raising=False)
+    monkeypatch.setattr(runs_module, "LocalTrainer", RecordingTrainer)
+    monkeypatch.setattr(Bench, "measure", lambda self, model, done: Point(done, float(model[0]), {"a": 0.0, "b": 1.0}))
+    return Bench(plan_preset("tiny"), ("a", "b"), BlankPages(), BlankPages(), tmp_path, log=lambda _: None)
+
+
+def an_order(method: str, seed: int) -> Order:
+    return Order(Method(method), BUDGET, seed, "start", "0" * 64)
+
+
+def a_run(method: str, seed: int, *dice: float) -> Run:
+    points = tuple(Point(2 * index, value, {"a": value, "b": value / 2}) for index, value in enumerate(dice))
+    return Run(an_order(method, seed), points, cpu_s=1.5)
+
+
+RUNS = [
+    a_run(CENTRALIZED, 0, 0.5, 0.80),
+    a_run(CENTRALIZED, 1, 0.5, 0.90),
+    a_run("fedavg", 0, 0.5, 0.76),
+    a_run("fedavg", 1, 0.5, 0.90),
+    a_run("fedadam", 0, 0.5, 0.84),
+    a_run("fedadam", 1, 0.5, 0.90),
+]
+
+
+@pytest.mark.realdata
+def test_parts_share_no_patient_and_sites_follow_the_table(data_root: Path) -> None:
+    entries = {entry.ecg_id: entry for entry in read_database(data_root / "ptbxl")}
+    patients: dict[Part, set[str]] = {}
+    owners: dict[str, str] = {}
+    for part in FOLDS:
+        source = ptbxl_pages(data_root / "ptbxl", part, pages_per_site=1000)
+        for site in SITES:
+            records = [entries[number] for number in source.describe(site)["records"]]
+            assert records
+            assert {record.site for record in records} <= set(RULES[site]["ptbxl_site"])
+            patients.setdefault(part, set()).update(record.patient_id for record in records)
+            for record in records:
+                assert owners.setdefault(record.patient_id, site) == site
+    assert patients["train"].isdisjoint(patients["val"] | patients["test"])
+    assert patients["val"].isdisjoint(patients["test"])
+    assert len(owners) == len({entry.patient_id for entry in entries.values()})
+
+
+def test_sites_print_four_profiles() -> None:
+    assert sorted(PROFILES.values()) == ["archive", "clinic_photo", "district", "university"]
+    assert list(RULES) == list(SITES)
+
+
+def test_pooled_pages_are_those_of_all_sites(tmp_path: Path) -> None:
+    plan = plan_preset("tiny")
+    datasets = {
+        site: prepare(BlankPages(), site, plan, tmp_path, preprocess=False, log=lambda _: None) for site in ("a", "b")
+    }
+    cases = list(Pooled(datasets).cases("pool"))
+    assert [case.name for case in cases] == ["a-page-0", "a-page-1", "b-page-0", "b-page-1"]
+    assert len({case.patient_id for case in cases}) == 4
+    np.testing.assert_array_equal(cases[3].mask, next(BlankPages().cases("b")).mask)
+
+
+@pytest.mark.parametrize(("method", "site", "steps"), [("fedavg", "a", 5), (CENTRALIZED, "pool", 10)])
+def test_every_method_takes_the_same_steps_on_one_schedule(bench: Bench, method: str, site: str, steps: int) -> None:
+    list(bench.train(Method(method), BUDGET, np.zeros(4, np.float32), seed=7))
+    asked = [options for name, options in RecordingTrainer.calls if name == site]
+    assert sum(options.steps for _, options in RecordingTrainer.calls) == 2 * 5 * 3
+    assert [options.first_step for options in asked] == [0, steps, 2 * steps]
+    assert {options.total_steps for options in asked} == {3 * steps}
+
+
+def test_sites_draw_from_streams_of_their_own(bench: Bench) -> None:
+    for seed in (0, 1):
+        list(bench.train(Method("fedavg"), Budget(1, 1), np.zeros(4, np.float32), seed))
+    assert len({options.seed for _, options in RecordingTrainer.calls}) == 4
+
+
+def test_a_round_moves_by_the_mean_and_is_measured_when_due(bench: Bench) -> None:
+    points = list(bench.train(Method("fedavg"), BUDGET, np.zeros(4, np.float32), seed=0))
+    assert [point and (point.round, point.dice) for point in points] == [(0, 0.0), None, (2, 4.0), (3, 6.0)]
+
+
+def test_finished_runs_are_not_run_again(bench: Bench, tmp_path: Path) -> None:
+    orders = reseeded(Order(Method("fedavg"), BUDGET, 0, "start", bench.pages_digest), range(2))
+    file = RunFile(tmp_path / "runs.jsonl")
+    first = finished(bench, orders[:1], file)
+    calls = len(RecordingTrainer.calls)
+    again = finished(bench, orders, file)
+    assert again[0] == first[0]
+    assert len(RecordingTrainer.calls) == 2 * calls
+    assert list(file.runs()) == [order.key for order in orders]
+
+
+def test_a_line_cut_by_a_kill_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "runs.jsonl"
+    file = RunFile(path)
+    file.append(RUNS[0])
+    with path.open("a") as lines:
+        lines.write('{"order": {"met')
+    assert list(file.runs().values()) == [RUNS[0]]
+    file.append(RUNS[1])
+    assert list(file.runs().values()) == RUNS[:2]
+
+
+def test_a_key_names_all_that_determines_a_run() -> None:
+    order = an_order("fedavg", 0)
+    others = [
+        replace(order, seed=1),
+        replace(order, start="random"),
+        replace(order, pages="1" * 64),
+        replace(order, budget=replace(BUDGET, steps=6)),
+        replace(order, method=replace(order.method, server_rate=1.5)),
+    ]
+    assert len({one.key for one in (order, *others)}) == 6
+
+
+def test_ratios_pair_the_seeds_and_put_the_best_first() -> None:
+    best, other = ratios(RUNS)
+    assert (best.method, other.method) == ("fedadam", "fedavg")
+    assert (best.mean, best.least, best.most) == pytest.approx((1.025, 1.0, 1.05))
+    assert (other.mean, other.least, other.most) == pytest.approx((0.975, 0.95, 1.0))
+    assert ratios(RUNS[2:]) == []
+    assert "| fedadam | 1.0250 | 1.0000 | 1.0500 |" in ratio_table([best, other])
+
+
+def test_tables_give_mean_and_spread_over_seeds() -> None:
+    lines = dice_table(RUNS).splitlines()
+    assert lines[0] == "| round | centralized | fedavg | fedadam |"
+    assert lines[2].startswith("| 0 | 0.5000 ± 0.0000 |")
+    assert lines[3].startswith("| 2 | 0.8500 ± 0.0707 | 0.8300 ± 0.0990 |")
+    assert "| b | 0.4250 ± 0.0354 |" in site_table(RUNS)
+    assert "±" not in dice_table(RUNS[:1])
+
+
+def test_tuning_table_puts_each_methods_best_first() -> None:
+    lines = tuning_table(RUNS[:2]).splitlines()
+    assert [line.split(" | ")[-1] for line in lines[2:]] == ["0.9000 |", "0.8000 |"]
+
+
+def test_csv_and_json_hold_every_point() -> None:
+    rows = list(csv.DictReader(csv_text(RUNS).splitlines()))
+    assert len(rows) == 12
+    assert rows[1] == {
+        "method": CENTRALIZED,
+        "seed": "0",
+        "round": "2",
+        "dice": "0.800000",
+        "a": "0.800000",
+        "b": "0.400000",
+    }
+    document = json.loads(json_text(RUNS))
+    assert [run_from_json(run) for run in document["runs"]] == RUNS
+    assert document["ratios"][0]["method"] == "fedadam"
+
+
+def test_tuned_settings_are_candidates_that_were_tried() -> None:
+    assert set(TUNED.values()) <= set(GRID)
+    assert list(TUNED) == [CENTRALIZED, "fedavg", "fedprox", "fedadam"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "fedavg,fedsgd"], "no method fedsgd"),
+        (["-o", "points.txt"], "neither in .csv nor in .json"),
+    ],
+)
+def test_impossible_options_are_named(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_missing_database_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECG_FLARE_DATA", str(tmp_path / "nowhere"))
+    result = CliRunner().invoke(main, ["--folder", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "set ECG_FLARE_DATA" in result.stderr
+
+
+@pytest.mark.slow
+def test_it_runs_on_synthetic_pages_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+    table = tmp_path / "points.csv"
+    arguments = ["--quick", "--methods", "centralized,fedadam", "--folder", str(tmp_path), "-o", str(table)]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "| round | centralized | fedadam |" in result.stdout
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [(row["method"], row["round"]) for row in rows] == [
+        (method, str(done)) for method in (CENTRALIZED, "fedadam") for done in (0, 2)
+    ]
+    assert rows[0]["dice"] == rows[2]["dice"]  # the same first model
+    assert all(0.3 < float(row["dice"]) < 1 for row in rows)
+    kept = (tmp_path / "runs.jsonl").read_text()
+    again = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert again.stdout == result.stdout
+    assert (tmp_path / "runs.jsonl").read_text() == kept

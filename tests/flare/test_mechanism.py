@@ -107,7 +107,7 @@ def test_a_job_does_not_go_on_with_another_ledger_than_it_wrote(tmp_path: Path, 
     again.open(TERMS, D, tmp_path)
     again.require(head)
     again.close()
-    for path in tmp_path.iterdir():
+    for path in tmp_path.glob("ledger*"):
         path.unlink()
     fresh = GaussianMechanism()
     fresh.open(TERMS, D, tmp_path)

@@ -14,6 +14,7 @@ from ecg_flare.ecg.record import write_wfdb
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ConfigError, LayoutError, SiteDataError
 from ecg_flare.nnunet.case import Case, PageSource
+from ecg_flare.nnunet.pooled_pages import PooledPages
 from ecg_flare.nnunet.sources import PageFolder, PtbxlPages, SyntheticPages, build_source, to_spec
 from ecg_flare.page.raster import Label
 from ecg_flare.page.site_profile import load_profile, profile_page
@@ -267,3 +268,17 @@ def test_ptbxl_pages_follow_the_rule(data_root: Path) -> None:
     assert [case.name for case in cases] == [f"ptbxl-{i:05d}" for i in folds.describe("a")["records"]]
     assert len(cases) == 2
     assert all(np.mean(case.mask == Label.TRACE) > 0.003 for case in cases)
+
+
+def test_pooled_pages_are_the_sites_own_pages_under_their_names() -> None:
+    args = {"profiles": {"a": "plain", "b": "district"}, "pages_per_site": 2, "seed": 3}
+    pooled = PooledPages("ecg_flare.nnunet.sources.SyntheticPages", ("a", "b"), args)
+    cases = list(pooled.cases("anybody"))
+    own = [case for site in ("a", "b") for case in SyntheticPages(**args).cases(site)]
+    assert [case.name for case in cases] == [f"{site}-{case.name}" for site, case in zip("aabb", own, strict=True)]
+    assert len({case.patient_id for case in cases}) == 2
+    for one, other in zip(cases, own, strict=True):
+        assert np.array_equal(one.image, other.image)
+    assert build_source(to_spec(pooled)) == pooled
+    with pytest.raises(ConfigError, match="none"):
+        PooledPages("ecg_flare.nnunet.sources.SyntheticPages", ())

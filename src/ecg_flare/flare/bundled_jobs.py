@@ -94,7 +94,10 @@ BUNDLED: Final = {
             name="centralized",
             about="All pages at one place, the upper line that federated training is measured against.",
             terms=RoundTerms(weights={"site-1": 1.0}, rounds=_ROUNDS, min_sites=1),
-            pages=Pages("site_pages.SitePages", {**_SITE_PAGES.args, "profiles": {"site-1": list(_SITES.values())}}),
+            pages=Pages(
+                "ecg_flare.nnunet.pooled_pages.PooledPages",
+                {"source_path": _SITE_PAGES.path, "source_args": _SITE_PAGES.args, "sites": list(_SITES)},
+            ),
         ),
     )
 }

@@ -111,3 +111,49 @@ def test_a_refused_job_leaves_what_stands_in_the_folder(run: Callable[..., str],
     before = (tmp_path / "state" / "run.json").read_bytes()
     assert "terms_digest" in run(replace(PRIVATE, rounds=5))
     assert (tmp_path / "state" / "run.json").read_bytes() == before
+
+
+class Silence(Rounds):
+    """The workflow, whose sites never answer."""
+
+    def ask(self, task_name: str, messages: Mapping[str, Shareable], receive: Any, **others: Any) -> tuple[str, ...]:  # type: ignore[override]
+        return ()
+
+
+def test_two_lost_rounds_in_a_row_end_the_job_with_the_model_kept(tmp_path: Path, context: Callable[..., Any]) -> None:
+    terms = RoundTerms(dict.fromkeys(SITES, 1.0), 5, min_sites=2)
+    workflow = Silence(
+        context,
+        terms=terms,
+        aggregator=FedAdam(),
+        persistor=ModelStore(str(tmp_path / "state")),
+        evaluator=Evaluator(),
+    )
+    workflow._ids["mechanism"] = ""
+    workflow.control_flow(Signal(), workflow.fl_ctx)
+    assert "missing: site-1, site-2, site-3" in workflow.panic
+    rounds = [json.loads(line) for line in (tmp_path / "state" / "metrics.jsonl").read_text().splitlines()]
+    assert [bool(one["lost"]) for one in rounds] == [False, True, True]
+    assert (tmp_path / "state" / "state.npz").exists()
+
+
+class Median(FedAdam):
+    """Stands for a robust rule, which compares single updates."""
+
+    needs_single_updates = True
+
+
+def test_a_rule_that_needs_single_updates_is_refused_over_a_sum_that_hides_them(
+    tmp_path: Path, context: Callable[..., Any]
+) -> None:
+    terms = RoundTerms(dict.fromkeys(SITES, 1.0), 1, min_sites=3, clipping_norm=1.0, summation="masked")
+    workflow = Silence(
+        context,
+        terms=terms,
+        aggregator=Median(),
+        persistor=ModelStore(str(tmp_path / "state")),
+        evaluator=Evaluator(),
+    )
+    workflow._ids["mechanism"] = ""
+    workflow.control_flow(Signal(), workflow.fl_ctx)
+    assert "Median compares single updates" in workflow.panic

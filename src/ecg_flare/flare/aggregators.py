@@ -7,6 +7,7 @@ model-sized buffers, whatever the number of sites. The mathematics stands in `fe
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -29,6 +30,9 @@ from ecg_flare.flare.terms import RoundTerms
 
 class UpdateAggregator(Aggregator):
     """Sums the updates of one round and moves the global model by their mean."""
+
+    needs_single_updates: ClassVar[bool] = False
+    """Whether the rule compares single updates (Krum, median, trimmed mean): no sum that hides them can serve it."""
 
     def __init__(self, optimizer: ServerOptimizer) -> None:
         super().__init__()

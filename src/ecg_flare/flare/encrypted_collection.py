@@ -2,8 +2,8 @@
 
 train -> agree (the contributors consent to their list) -> noise, under differential privacy -> open (two sites)
 
-The server holds no secret key and one running sum, whatever the number of sites. It never learns the sum without its
-noise, though it draws the noise itself.
+The server holds no secret key and one running sum, whatever the number of sites. Whoever opens sees the sum with its
+noise alone; the server draws that noise itself and is trusted to forget it.
 """
 
 import time

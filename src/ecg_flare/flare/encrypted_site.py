@@ -59,7 +59,7 @@ class EncryptedSite(FLComponent):
         if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
             order = Order.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
             self._about = round_of(fl_ctx.get_job_id(), order)
-        elif event_type in (EventType.ABOUT_TO_END_RUN, EventType.JOB_ABORTED):
+        elif event_type == EventType.ABOUT_TO_END_RUN:
             self._rules = self._about = None
 
     def encrypt(self, reply: Reply, fl_ctx: FLContext) -> Shareable:

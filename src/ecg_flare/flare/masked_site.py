@@ -66,7 +66,7 @@ class SecureSumSite(FLComponent):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
             self._take_boxes(fl_ctx)
-        elif event_type in (EventType.ABOUT_TO_END_RUN, EventType.JOB_ABORTED):
+        elif event_type == EventType.ABOUT_TO_END_RUN:
             self.close(fl_ctx)
 
     def certificate(self, fl_ctx: FLContext) -> bytes:

@@ -126,10 +126,16 @@ class FederatedRounds(AskingController):
             raise ConfigError(
                 f"validate_every={self._validate_every}, but this job hides what single sites know: set it to 0"
             )
+        aggregator = self._component("aggregator", UpdateAggregator)
+        if aggregator.needs_single_updates and terms.summation != "plain":
+            raise ConfigError(
+                f"{type(aggregator).__name__} compares single updates, which summation={terms.summation!r} hides from "
+                "the server: take another aggregator, or summation 'plain'"
+            )
         parts = _Parts(
             terms=terms,
             plan=plan_preset(terms.plan),
-            aggregator=self._component("aggregator", UpdateAggregator),
+            aggregator=aggregator,
             store=self._component("persistor", ModelStore),
             evaluator=self._component("evaluator", PublicEvaluator),
             collection=self._collection(terms, mechanism, fl_ctx),

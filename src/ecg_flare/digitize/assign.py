@@ -32,6 +32,9 @@ TIME_STEPS: Final = 20
 NOMINAL_TOLERANCE_S: Final = 0.06
 EDGE_MM: Final = 1.5
 SAMPLE_S: Final = 0.002  # recorders sample at 500 Hz, most of them
+UNOPPOSED: Final = 0.2  # what is left when no witness speaks for a layout, and none against it
+GIVEN_CONFIDENCE: Final = 0.9
+LEAST_STRIP_DB: Final = 6.0  # a rhythm strip that repeats no short lead is none, or the rows are not these
 PHYSIOLOGY_PIVOT_DB: Final = 12.0
 PHYSIOLOGY_SCALE_DB: Final = 3.0
 PHYSIOLOGY_WEIGHT: Final = 2.0
@@ -56,7 +59,8 @@ class Assignment:
     """The layout found, its leads' places, and how sure that is (0 to 1).
 
     `labels_read` and `labels_agreeing` count the places of the layout with a readable word and those whose word is the
-    name expected; `limb_db` is the consistency of the limb leads under this layout, None where nothing can be checked.
+    name expected; `limb_db` is the consistency of the limb leads under this layout, None where nothing can be checked;
+    `strip_db` says how well the worst rhythm strip repeats a short lead.
     """
 
     layout: str
@@ -66,6 +70,7 @@ class Assignment:
     labels_read: int
     labels_agreeing: int
     limb_db: float | None
+    strip_db: float | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -117,7 +122,9 @@ def assign(page: PageRows, layout: str = "auto") -> Assignment | None:
     best = int(scores.argmax())
     assignment = found[best][1]
     if layout != "auto":
-        return replace(assignment, confidence=1.0)
+        judged = _with_confidence(assignment, 0.0)
+        sure = judged.confidence >= UNOPPOSED
+        return replace(judged, confidence=GIVEN_CONFIDENCE, warnings=()) if sure else judged
     others = np.delete(scores, best)
     margin = float(scores[best] - others.max()) if len(others) else np.inf
     return _with_confidence(assignment, margin)
@@ -135,7 +142,8 @@ def _try(page: PageRows, layout: Layout) -> tuple[float, Assignment]:
     columns = _columns(page, spans)
     if columns == "simultaneous":
         spans = tuple(replace(span, start_s=0.0, end_s=span.end_s - span.start_s) for span in spans)
-    return score, Assignment(layout.name, spans, 0.0, columns, read, agreeing, limb_db)
+    strip_db = _strip_db(page, spans) if columns == "consecutive" else None
+    return score, Assignment(layout.name, spans, 0.0, columns, read, agreeing, limb_db, strip_db)
 
 
 def _place(page: PageRows, layout: Layout) -> tuple[LeadSpan, ...]:
@@ -291,6 +299,17 @@ def _name_strips(page: PageRows, spans: Sequence[LeadSpan], read_leads: Mapping[
     return tuple(named)
 
 
+def _strip_db(page: PageRows, spans: Sequence[LeadSpan]) -> float | None:
+    """Return how well the worst rhythm strip repeats any short lead, None where there is no strip."""
+    short = [signal_of(page, span) for span in spans if not span.is_rhythm]
+    found = []
+    for span in spans:
+        if span.is_rhythm:
+            repeats = [repeat_db(page.y_mm[span.row], signal) for signal in short]
+            found.append(max((value for value in repeats if value is not None), default=0.0))
+    return min(found, default=None)
+
+
 def _columns(page: PageRows, spans: Sequence[LeadSpan]) -> Literal["consecutive", "simultaneous"]:
     """Tell columns that go on in time from columns that all show the same stretch: there beats stand at one place."""
     short = [span for span in spans if not span.is_rhythm]
@@ -327,7 +346,8 @@ def _with_confidence(assignment: Assignment, margin: float) -> Assignment:
     limbs_against = assignment.limb_db is not None and assignment.limb_db < 6.0
     labels_against = assignment.labels_read >= 4 and agreement < 0.4
     confidence = 0.2 + 0.25 * some_labels + 0.2 * most_labels + 0.3 * limbs_agree + 0.2 * (margin > 3.0)
-    confidence -= 0.4 * (labels_against or (limbs_against and not most_labels))
+    strips_against = assignment.strip_db is not None and assignment.strip_db < LEAST_STRIP_DB
+    confidence -= 0.4 * (labels_against or strips_against or (limbs_against and not most_labels))
     warnings: tuple[str, ...] = ()
     if confidence < 0.75:
         limbs = "cannot be checked" if assignment.limb_db is None else f"agree to {assignment.limb_db:.0f} dB"

@@ -46,9 +46,8 @@ def assign_by_labels(page: PageRows) -> Assignment:
         f"on {named} rows: check every lead's name"
     )
     confidence = MOST_CONFIDENCE * named / len(page.level_px)
-    return Assignment(
-        LAYOUT_NAME, tuple(_without_repeats(spans)), confidence, "consecutive", read, read, None, (warning,)
-    )
+    kept = tuple(_without_repeats(spans))
+    return Assignment(LAYOUT_NAME, kept, confidence, "consecutive", read, read, None, warnings=(warning,))
 
 
 def _labels_of(page: PageRows, row: int) -> list[Word]:

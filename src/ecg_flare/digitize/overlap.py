@@ -23,7 +23,7 @@ MOST_COLUMNS: Final = 40  # a longer common stretch is one line that two rows cl
 def foreign_runs(
     runs: Runs, paths: Int64[np.ndarray, "rows columns"], levels: Float64[np.ndarray, "rows columns"]
 ) -> Bool[np.ndarray, "rows runs"]:
-    """Return for each row the thin runs that another row takes, and whose level is nearer to them."""
+    """Return for each row the runs that are another row's: taken by it alone, or thin and nearer to its level."""
     n_runs = len(runs.centre)
     thin = thin_runs(runs)
     nearest, owner = np.full(n_runs, np.inf), np.full(n_runs, HOLE)
@@ -33,8 +33,9 @@ def foreign_runs(
         distance = np.abs(runs.centre[taken] - levels[row, at])
         nearer = distance < nearest[taken]
         nearest[taken[nearer]], owner[taken[nearer]] = distance[nearer], row
+    alone = np.bincount(paths[paths != HOLE], minlength=n_runs) == 1
     rows = np.arange(len(paths))[:, None]
-    others: Bool[np.ndarray, "rows runs"] = thin[None] & (owner[None] != HOLE) & (owner[None] != rows)
+    others: Bool[np.ndarray, "rows runs"] = (thin | alone)[None] & (owner[None] != HOLE) & (owner[None] != rows)
     return others
 
 

@@ -111,9 +111,9 @@ def digitize(
             best = found
         if best.layout_confidence >= 0.5:
             break
-    if best is None:
-        assert refusal is not None
-        raise refusal
+    if refusal is not None and (best is None or best.layout_confidence < 0.5):
+        raise refusal  # what is refused as it lies, and makes no sense on its side either
+    assert best is not None
     return replace(best, warnings=(*notes, *best.warnings))
 
 

@@ -16,6 +16,7 @@ from ecg_flare.digitize.runs import Runs
 
 THIN: Final = 2.5  # pens: a thinner run cannot hold two lines side by side
 LEAST_SHARE: Final = 0.25  # of the inked columns that must agree on the number of rows
+LARGEST_LEAP: Final = 0.6  # of the distance of rows, from one window to the next
 CLEAR_LEAD: Final = 1.3  # how much commoner than the next number it must be
 
 
@@ -54,8 +55,12 @@ def rank_rows(runs: Runs) -> Ranks | None:
     return Ranks(column, runs.start[column][None] + np.arange(n_rows)[:, None])
 
 
-def rank_levels(runs: Runs, ranks: Ranks, reach_px: float) -> Float64[np.ndarray, "rows columns"]:
-    """Return every row's resting level along the page: the running median of its anchors, `reach_px` to either side."""
+def rank_levels(runs: Runs, ranks: Ranks, reach_px: float) -> Float64[np.ndarray, "rows columns"] | None:
+    """Return every row's resting level along the page: the running median of its anchors, `reach_px` to either side.
+
+    None if a row's level leaps by half the distance of rows: then as many lines were counted, but not the same ones (an
+    edge of the paper above for a part of the way, and one below for the rest).
+    """
     knots = np.arange(0, runs.n_columns, max(1, round(reach_px / 2)))
     y = runs.centre[ranks.run]
     first, after = np.searchsorted(ranks.column, knots - reach_px), np.searchsorted(ranks.column, knots + reach_px)
@@ -63,6 +68,9 @@ def rank_levels(runs: Runs, ranks: Ranks, reach_px: float) -> Float64[np.ndarray
     if not len(known):
         return np.repeat(np.median(y, axis=1)[:, None], runs.n_columns, axis=1)
     medians = np.stack([np.median(y[:, first[k] : after[k]], axis=1) for k in known], axis=1)
+    leap = float(np.abs(np.diff(medians, axis=1)).max(initial=0.0))
+    if len(y) > 1 and leap > LARGEST_LEAP * float(np.median(np.diff(medians, axis=0))):
+        return None
     columns = np.arange(runs.n_columns)
     return np.stack([np.interp(columns, knots[known], row) for row in medians])
 

@@ -17,6 +17,7 @@ from ecg_flare.digitize.segment import Probabilities
 from ecg_flare.page.raster import Label
 
 SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
+REACH_PX: Final = (9, 3)  # of the network's pixels, down and along
 PAPER_SCALE: Final = 8  # paper light is smooth: estimated on a page this many times smaller
 
 
@@ -47,8 +48,20 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     floor = min(0.40, max(0.08, float(np.percentile((paper @ direction - origin) / full, 97))))
     shade = (even @ (direction / full).astype(np.float32)) - np.float32(origin / full)
     every = np.clip((shade - floor) / (1.0 - floor), 0.0, 1.0).astype(np.float32)
-    inside = np.clip((trace - 0.08) / 0.25, 0.0, 1.0).astype(np.float32)
+    inside = np.clip((_widened(probabilities, (height, width)) - 0.08) / 0.25, 0.0, 1.0).astype(np.float32)
     return Ink(every * inside, every)
+
+
+def _widened(probabilities: Probabilities, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+    """Return where the trace may be: a little around its probability, more along y, but not over print.
+
+    At 4 px/mm the tip of a narrow peak covers a fraction of a pixel; the page's own grey values know where it ends.
+    """
+    near = cv2.dilate(probabilities[Label.TRACE], np.ones(REACH_PX, np.uint8))
+    free = np.clip(1.0 - 2.0 * probabilities[Label.PRINT], 0.0, 1.0)
+    widened = np.maximum(probabilities[Label.TRACE], near * free).astype(np.float32)
+    result: Float32[np.ndarray, "h w"] = cv2.resize(widened, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return result
 
 
 def _even_light(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:

@@ -24,12 +24,13 @@ BAND_COST_MM: Final = 0.03  # at half the distance to the next row; grows with t
 BAND_LIMIT_MM: Final = 0.1  # always less than a hole: ink that can be reached is followed
 MIDDLE_COST: Final = 0.01  # share of the distance between the middles of two runs
 FOREIGN_COST_MM: Final = 0.3  # a column of a run that is another row's alone
-INK_REWARD: Final = 0.03  # for every millimetre of ink that a column of the path explains
-MOST_REWARDED_MM: Final = 8.0
+INK_REWARD: Final = 0.02  # for every millimetre of ink that a column of the path explains
+MOST_REWARDED_MM: Final = 3.0
 LEVEL_REACH_MM: Final = 25.0  # to either side: a row's level drifts no faster
 LEVEL_SIGMA_MM: Final = 1.3
 LEAST_ROW_DISTANCE_MM: Final = 7.0
 LEAST_ROW_WIDTH_MM: Final = 20.0
+LEAST_PART: Final = 0.55  # of the middle row's ink
 LEAST_ROW_VOTES: Final = 0.18  # of the strongest row's
 TAKING_TURNS: Final = 0.3  # two rows that are both there for less of their way are one
 
@@ -64,19 +65,22 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y:
     """Return the rows of a page from top to bottom; empty if nothing is long enough to be one."""
     runs = find_runs(ink)
     ranks = rank_rows(runs)
-    if ranks is not None:
-        drifting = rank_levels(runs, ranks, LEVEL_REACH_MM * px_per_mm_x)
-        anchored = foreign_by_rank(runs, ranks)
+    ranked = rank_levels(runs, ranks, LEVEL_REACH_MM * px_per_mm_x) if ranks is not None else None
+    if ranks is not None and ranked is not None:
+        drifting, anchored = ranked, foreign_by_rank(runs, ranks)
     else:
+        ranks = None
         found = _levels_by_walking(runs, ink.shape[0], px_per_mm_x, px_per_mm_y)
         if found is None:
             return ()
         drifting, anchored = found, np.zeros((len(found), len(runs.centre)), bool)
-    paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=anchored)
-    owned = foreign_runs(runs, paths, drifting)
-    if ranks is not None:
-        owned[:, ranks.run.ravel()] = anchored[:, ranks.run.ravel()]
-    paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=owned)
+    # whose ink is whose settles in two walks; the third may then be drawn to the ink that nobody else claims
+    foreign = anchored
+    for reward in (0.0, 0.0, INK_REWARD):
+        paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=foreign, reward=reward)
+        foreign = foreign_runs(runs, paths, drifting)
+        if ranks is not None:
+            foreign[:, ranks.run.ravel()] = anchored[:, ranks.run.ravel()]
     levels = np.median(drifting, axis=1)
     shared = shared_runs(runs, paths)
     rows = []
@@ -84,7 +88,13 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y:
         row = _row_of(runs, _without_islands(path, px_per_mm_x), level, shared)
         if row is not None and row.last - row.first > LEAST_ROW_WIDTH_MM * px_per_mm_x:
             rows.append(row)
-    return tuple(rows)
+    return _without_scraps(rows)
+
+
+def _without_scraps(rows: list[RowTrace]) -> tuple[RowTrace, ...]:
+    """Leave out rows with much less ink than the others have: an edge of the paper, a pen's underline."""
+    inked = np.array([np.isfinite(row.y).sum() for row in rows])
+    return tuple(row for row, columns in zip(rows, inked, strict=True) if columns >= LEAST_PART * np.median(inked))
 
 
 def _levels_by_walking(
@@ -133,10 +143,12 @@ def walk_rows(
     px_per_mm_x: float,
     px_per_mm_y: float,
     foreign: Bool[np.ndarray, "rows runs"] | None = None,
+    reward: float = 0.0,
 ) -> Int64[np.ndarray, "rows columns"]:
     """Return for each row and column the index of the run that its cheapest path takes, HOLE where it takes none.
 
-    `foreign` marks for each row the runs that are another row's alone; they cost FOREIGN_COST_MM more.
+    `foreign` marks for each row the runs that are another row's alone; they cost FOREIGN_COST_MM more. `reward` is what
+    every millimetre of ink that a path explains takes off its cost: once it is known whose ink is whose.
     """
     n_rows, n_columns = levels.shape
     reach = _half_spacing(levels, px_per_mm_y)
@@ -161,7 +173,7 @@ def walk_rows(
         from_hole = np.maximum(0.0, np.maximum(t[None] - hole_bottom[:, None], hole_top[:, None] - b[None]))
         away = np.maximum(0.0, np.maximum(t[None] - levels_mm[:, c, None], levels_mm[:, c, None] - b[None]))
         band = np.minimum(BAND_COST_MM * (away / reach_mm[:, None]) ** 2, BAND_LIMIT_MM) * density
-        band = band - INK_REWARD * density * np.minimum(mass[here], MOST_REWARDED_MM)
+        band = band - reward * density * np.minimum(mass[here], MOST_REWARDED_MM)
         if foreign is not None:
             band = band + FOREIGN_COST_MM * density * foreign[:, here]
         into = np.concatenate([cost[:, :-1, None] + step[None], (cost[:, -1:] + from_hole)[:, None, :]], axis=1)

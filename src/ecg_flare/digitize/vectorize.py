@@ -74,7 +74,7 @@ def _read_span(
     # up to the border the nearest sample holds; beyond that nothing was printed
     values = PchipInterpolator(at, points[:, 1])(np.clip(times, at[0], at[-1]))
     nearest = np.clip(np.searchsorted(at, times), 1, len(at) - 1)
-    lost = (at[nearest] - at[nearest - 1] > LONGEST_BRIDGE_S) & (times > at[0]) & (times < at[-1])
+    lost = (at[nearest] - at[nearest - 1] > LONGEST_BRIDGE_S) & (times > at[nearest - 1]) & (times < at[nearest])
     reach = 2 * BORDER_S + 1 / fs_hz
     lost |= (times < at[0] - reach) | (times > at[-1] + reach)
     return first, np.where(lost, np.nan, values)

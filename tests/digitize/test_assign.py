@@ -1,0 +1,99 @@
+"""Layouts, labels, physiology and columns on pages whose leads are known."""
+
+import numpy as np
+import pytest
+
+from ecg_flare.digitize.columns import LabelPlace, uneven_borders
+from ecg_flare.digitize.labels import fit_names
+from ecg_flare.digitize.physiology import correlation, limb_consistency_db, repeat_db
+from ecg_flare.digitize.pipeline import CONFIDENT, digitize
+from ecg_flare.digitize.segment import classical_segmenter
+from ecg_flare.ecg.leads import LEADS, LIMB_LEADS, limb_leads
+from ecg_flare.ecg.synthetic import synthesize
+from ecg_flare.page.lettering import Text, draw_texts
+from ecg_flare.page.render import render_page
+from ecg_flare.page.style import PageStyle
+
+
+@pytest.mark.parametrize("font", ["sans", "serif", "mono"])
+def test_every_name_fits_itself_best(font: str) -> None:
+    for lead in LEADS:
+        sheet, _ = draw_texts([Text(lead, 2.0, 8.0, 3.2)], font, (8.0, 8.0), (100, 200))  # type: ignore[arg-type]
+        rows, columns = np.nonzero(sheet > 100)
+        word = sheet[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32) / 255
+        fits = fit_names(word, word.shape[1] / word.shape[0])
+        assert LEADS[int(fits.argmax())] == lead
+        assert fits.max() > 0.85
+
+
+def two_leads(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    walk = np.cumsum(rng.normal(size=(2, 400)), axis=1)
+    return walk[0], walk[1]
+
+
+def test_limb_leads_lie_in_one_plane_whatever_three_are_given() -> None:
+    limb = dict(zip(LIMB_LEADS, limb_leads(*two_leads(np.random.default_rng(0))), strict=True))
+    for names in (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("aVL", "I", "aVR"), ("II", "aVF", "III")):
+        assert limb_consistency_db({name: limb[name] for name in names}) == pytest.approx(40.0)
+    swapped = {"I": limb["II"], "II": limb["I"], "III": limb["III"]}
+    consistency = limb_consistency_db(swapped)
+    assert consistency is not None
+    assert consistency < 10.0
+    assert limb_consistency_db({"I": limb["I"], "II": limb["II"]}) is None
+
+
+def test_a_repeat_is_told_from_a_likeness() -> None:
+    first, second = two_leads(np.random.default_rng(1))
+    noise = np.random.default_rng(2).normal(size=400)
+    exact, alike = repeat_db(first + 3.0, first), repeat_db(second, first)
+    assert exact == pytest.approx(40.0)
+    assert alike is not None
+    assert alike < 10.0
+    assert correlation(first, 2 * first + 1) == pytest.approx(1.0)
+    assert abs(correlation(first, noise)) < 0.3
+
+
+def test_equal_columns_stay_and_a_cut_one_is_seen() -> None:
+    def labels(pitch: float, offset: float) -> list[LabelPlace]:
+        return [LabelPlace(column, offset + column * pitch) for column in (1, 2, 3) for _ in range(3)]
+
+    assert uneven_borders(labels(500.0, 10.0), 4, 0.0, 2000.0, 500.0, 8.0) is None
+    cut_right = uneven_borders(labels(500.0, 10.0), 4, 0.0, 1850.0, 500.0, 8.0)
+    assert cut_right == pytest.approx((0.0, 500.0, 1000.0, 1500.0, 1850.0))
+    cut_left = uneven_borders(labels(500.0, -138.0), 4, 0.0, 1850.0, 500.0, 8.0)
+    assert cut_left == pytest.approx((0.0, 350.0, 850.0, 1350.0, 1850.0))
+    assert uneven_borders(labels(437.5, 10.0), 4, 0.0, 2000.0, 500.0, 8.0) is None
+
+
+@pytest.mark.parametrize("layout", ["3x4+1R", "3x4-cabrera+1R", "6x2", "12x1"])
+def test_layouts_are_told_apart(layout: str) -> None:
+    rng = np.random.default_rng(11)
+    page = render_page(synthesize(rng), PageStyle(layout=layout, dpi=120), rng)
+    found = digitize(page.image, segmenter=classical_segmenter)
+    assert found.layout == layout
+    assert found.confidence >= CONFIDENT
+    assert {span.lead for span in found.spans} == set(LEADS)
+    for trace in page.truth.traces:
+        span = next(s for s in found.spans if s.lead == trace.lead and s.is_rhythm == trace.is_rhythm)
+        assert span.row == trace.row
+        assert span.inverted == trace.inverted
+        assert span.left_px == pytest.approx(trace.polyline[0, 0], abs=2.0)
+
+
+def test_the_rhythm_strip_is_named_by_what_it_repeats() -> None:
+    rng = np.random.default_rng(5)
+    page = render_page(synthesize(rng), PageStyle(layout="3x4+1R", rhythm_leads=("V1",), dpi=120), rng)
+    found = digitize(page.image, segmenter=classical_segmenter)
+    assert [span.lead for span in found.spans if span.is_rhythm] == ["V1"]
+    assert found.checks.rhythm_correlation is not None
+    assert found.checks.rhythm_correlation > 0.95
+
+
+def test_columns_that_begin_together_are_told() -> None:
+    rng = np.random.default_rng(6)
+    style = PageStyle(layout="3x4+1R", columns="simultaneous", dpi=120)
+    page = render_page(synthesize(rng), style, rng)
+    found = digitize(page.image, segmenter=classical_segmenter)
+    starts = {span.lead: span.start_s for span in found.spans if not span.is_rhythm}
+    assert found.columns == "simultaneous"
+    assert set(starts.values()) == {0.0}

@@ -1,0 +1,55 @@
+"""The classical segmenter on drawn pages whose classes are known."""
+
+import numpy as np
+import pytest
+
+from ecg_flare.digitize.segment import classical_segmenter, grid_darkness, load_segmenter
+from ecg_flare.ecg.synthetic import synthesize
+from ecg_flare.errors import ConfigError
+from ecg_flare.page.raster import Label, resample_page
+from ecg_flare.page.render import render_page
+from ecg_flare.page.style import GridStyle, PageStyle
+
+
+def dice(found: np.ndarray, true: np.ndarray) -> float:
+    return float(2 * (found & true).sum() / (found.sum() + true.sum()))
+
+
+@pytest.mark.parametrize("colour", ["red", "blue", "grey"])
+def test_trace_is_told_from_grid_of_any_colour(colour: str) -> None:
+    rng = np.random.default_rng(3)
+    style = PageStyle(dpi=150, grid=GridStyle(colour=colour), pulse="none")  # type: ignore[arg-type]
+    page = resample_page(render_page(synthesize(rng), style, rng))
+    probabilities = classical_segmenter(page.image)
+    assert probabilities.shape == (len(Label), *page.image.shape[:2])
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1.0, atol=1e-5)
+    assert dice(probabilities[Label.TRACE] > 0.5, page.mask == Label.TRACE) > 0.6
+
+
+def test_text_is_print_and_not_trace() -> None:
+    rng = np.random.default_rng(4)
+    page = resample_page(render_page(synthesize(rng), PageStyle(dpi=150, pulse="none"), rng))
+    heading = page.image[:70]
+    classes = classical_segmenter(page.image)[:, : len(heading)].argmax(axis=0)
+    assert (classes == Label.PRINT).sum() > 20 * (classes == Label.TRACE).sum()
+
+
+def test_blank_page_is_all_background() -> None:
+    probabilities = classical_segmenter(np.full((200, 300, 3), 250, np.uint8))
+    assert (probabilities[Label.BACKGROUND] == 1).all()
+
+
+def test_grid_keeps_a_resting_line() -> None:
+    """A line that rests over half the page is no grid: lines of the grid cross all of it."""
+    dark = np.zeros((400, 800), np.float32)
+    dark[:, ::20] = dark[::20] = 0.3
+    dark[210:212, 200:600] = 0.9
+    grid = grid_darkness(dark, 4.0)
+    assert grid[200, 405] == pytest.approx(0.3)
+    assert grid[211, 405] < 0.45
+
+
+def test_unknown_segmenter_names_what_there_is() -> None:
+    assert load_segmenter("classical") is classical_segmenter
+    with pytest.raises(ConfigError, match=r"'nonsense'.*classical"):
+        load_segmenter("nonsense")

@@ -118,7 +118,8 @@ def main(
     )
     orders = [Order(method, budget, _TUNING_SEED, start, bench.pages_digest) for method in chosen]
     if not tune:
-        orders = [one for order in orders for one in reseeded(order, range(seeds))]
+        # Seed by seed, so that an early end leaves all methods with as many runs.
+        orders = [one for seed in range(seeds) for order in orders for one in reseeded(order, [seed])]
     runs = finished(bench, orders, RunFile(folder / "runs.jsonl"))
     if output is not None:
         output.write_text(csv_text(runs) if output.suffix == ".csv" else json_text(runs), encoding="utf-8")

@@ -1,5 +1,6 @@
 """Seconds a step of the executor, as FLARE calls it, over those of the same trainer called directly."""
 
+import os
 import statistics
 import tempfile
 import time
@@ -23,10 +24,19 @@ from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.service import site_seed
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
 _SITE = "site-1"
+for _variable in (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "BLOSC_NTHREADS",
+):
+    os.environ.setdefault(_variable, "1")  # as the child process sets them: both sides have the same threads
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,15 @@ def measure(*, steps: int, pairs: int, threads: int = 1, plan_name: str = "tiny"
         fl_ctx = _context(Path(folder), {"terms": terms, "pages": source})
 
         def direct(index: int) -> None:
-            trainer.train(start.vector, TrainOptions(steps, schedule="constant", seed=index))
+            # the executor's very options: other draws of the augmentation would take other times
+            options = TrainOptions(
+                steps,
+                schedule="constant",
+                first_step=index * steps,
+                total_steps=(pairs + 1) * steps,
+                seed=site_seed(0, _SITE),
+            )
+            trainer.train(start.vector, options)
 
         def through_flare(index: int) -> None:
             order = Order(start.vector, index, "a" * 32, plan.layout_digest, plan.hash, terms.digest)

@@ -211,7 +211,7 @@ def test_real_training_equals_the_round_in_memory_and_a_killed_child_costs_one_r
 ) -> None:
     """Plain, undisturbed; clipped, with site-2's training process killed in the first round."""
     from ecg_flare.nnunet.dataset import prepare
-    from ecg_flare.nnunet.service import _site_seed
+    from ecg_flare.nnunet.service import site_seed
     from ecg_flare.nnunet.sources import SyntheticPages
     from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
@@ -245,7 +245,7 @@ def test_real_training_equals_the_round_in_memory_and_a_killed_child_costs_one_r
         if site not in trainers:
             trainers[site] = LocalTrainer(plan, prepare(SyntheticPages(**TINY), site, plan, tmp_path / "cache"))
         options = TrainOptions(
-            steps, schedule="constant", first_step=index * steps, total_steps=2 * steps, seed=_site_seed(7, site)
+            steps, schedule="constant", first_step=index * steps, total_steps=2 * steps, seed=site_seed(7, site)
         )
         return trainers[site].train(model, options).update
 

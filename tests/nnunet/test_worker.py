@@ -64,10 +64,10 @@ def test_a_round_is_the_trainers_own(prepared_worker: Worker, cache: Path, tiny:
     reply = prepared_worker.call("train", {**params, "round": 2, "rounds": 5}, {"model": start})
     prepared = prepared_worker.call("prepare", preparing(ScribbledPages(), cache)).params
     assert prepared["reused"]
-    from ecg_flare.nnunet.service import _site_seed
+    from ecg_flare.nnunet.service import site_seed
 
     options = TrainOptions(
-        steps=4, learning_rate=0.02, first_step=8, total_steps=20, proximal_mu=0.1, seed=_site_seed(3, "site-1")
+        steps=4, learning_rate=0.02, first_step=8, total_steps=20, proximal_mu=0.1, seed=site_seed(3, "site-1")
     )
     direct = LocalTrainer(tiny, open_dataset(Path(prepared["folder"]), tiny)).train(start, options)
     np.testing.assert_array_equal(reply.arrays["update"], direct.update)

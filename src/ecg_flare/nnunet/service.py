@@ -115,7 +115,7 @@ class Service:
             total_steps=params.get("rounds", 1) * steps,
             momentum=params.get("momentum", 0.99),
             proximal_mu=params.get("proximal_mu", 0.0),
-            seed=_site_seed(params.get("seed", 0), self._site),
+            seed=site_seed(params.get("seed", 0), self._site),
         )
         result = self._site_trainer().train(_model(arrays), options)
         return {"loss": result.loss, "seconds": result.seconds, "steps": steps}, {"update": result.update}
@@ -177,7 +177,8 @@ def _model(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return arrays["model"]
 
 
-def _site_seed(seed: int, site: str) -> int:
+def site_seed(seed: int, site: str) -> int:
+    """A site's own training seed, from the job's and the site's name."""
     # Sites of one job share its seed, and must not draw the same patches and augmentations.
     return int.from_bytes(hashlib.sha256(f"{seed}/{site}".encode()).digest()[:8], "big")
 

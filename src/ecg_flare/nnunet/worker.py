@@ -41,6 +41,10 @@ _THREAD_VARIABLES: Final = (
     "BLOSC_NTHREADS",
 )
 
+# A step allocates and frees the same megabytes again and again: glibc would map them afresh each time, and the page
+# faults cost a sixth of the training.
+_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(256 << 20), "MALLOC_TRIM_THRESHOLD_": str(512 << 20)}
+
 
 @dataclass(frozen=True, eq=False)
 class Reply:
@@ -251,6 +255,7 @@ class _Child:
             # page sources may live in a job's own folder, which FLARE only added to this process's path
             "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
             "PYTHONUNBUFFERED": "1",
+            **_MALLOC,
             "TMPDIR": str(self._scratch),
         }
         command = [sys.executable, "-m", "ecg_flare.nnunet.service", str(os.getpid()), str(threads), device]

@@ -103,7 +103,8 @@ def digitize(
         try:
             found = _read_either_way_up(np.ascontiguousarray(np.rot90(image, quarter_turns)), settings)
         except PageError as error:
-            refusal = refusal or error
+            if quarter_turns == 0:
+                refusal = error
             continue
         if quarter_turns:
             found = _turned_by(found, image.shape[:2], quarter_turns)

@@ -49,6 +49,12 @@ def test_grid_keeps_a_resting_line() -> None:
     assert grid[211, 405] < 0.45
 
 
+def test_the_bundled_model_is_found_by_its_entry_point() -> None:
+    """Without it everything is read by the classical segmenter, with no more than a note."""
+    probabilities = load_segmenter("bundled")(np.full((64, 96, 3), 250, np.uint8))
+    assert probabilities.shape == (len(Label), 64, 96)
+
+
 def test_unknown_segmenter_names_what_there_is() -> None:
     assert load_segmenter("classical") is classical_segmenter
     with pytest.raises(ConfigError, match=r"'nonsense'.*classical"):

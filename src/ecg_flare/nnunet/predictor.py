@@ -89,6 +89,11 @@ class Segmenter:
         return probabilities
 
 
+def bundled_segmenter() -> Segmenter:
+    """The segmenter that comes with the package; the entry point by which digitize/ finds it."""
+    return Segmenter.bundled("segmenter")
+
+
 def page_logits(module: nn.Module, image: UInt8[np.ndarray, "h w 3"], multiple: int) -> torch.Tensor:
     """Logits (classes, h', w') of a page, padded at the bottom and right with its own edge to the next multiple.
 

@@ -1,0 +1,146 @@
+"""What provisioning adds to FLARE's startup kits: the class allow-list, the roles' rights, and the sites' policies.
+
+Builders for the list in a `project.yml`, after `CertBuilder` (fingerprints need certificates) and before
+`SignatureBuilder` (which signs what stands in the kits where there is a homomorphic context):
+
+    - path: ecg_flare.flare.provision.AllowListBuilder
+    - path: ecg_flare.flare.provision.RightsBuilder
+      args: {withhold_code_from: [lead]}
+    - path: ecg_flare.flare.provision.SitePolicyBuilder
+      args: {policy: {least_cohort: 3, least_threshold: 3}, scope: ecg}
+
+A site's engineer may tighten what they wrote in `local/`; whoever provisions cannot loosen it afterwards.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from nvflare.lighter.constants import CertFileBasename, ProvFileName
+from nvflare.lighter.ctx import ProvisionContext
+from nvflare.lighter.entity import Participant, Project
+from nvflare.lighter.spec import Builder
+
+from ecg_flare.errors import ConfigError
+from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy
+from ecg_flare.privacy.secure_sum.signing import fingerprint
+
+OWN_CLASSES: Final = "ecg_flare."
+PRIVACY_FILE: Final = "privacy.json"
+_ALLOW_LIST: Final = "class_allow_list"
+_ROLES: Final = ("org_admin", "lead", "member")
+
+
+class AllowListBuilder(Builder):
+    """Lets jobs that ship no code name ecg_flare's classes, beside those of FLARE's own list.
+
+    Args:
+        prefixes: what is appended to each kit's `class_allow_list`; a prefix that ends with a dot is a package's.
+    """
+
+    def __init__(self, prefixes: Sequence[str] = (OWN_CLASSES,)) -> None:
+        if isinstance(prefixes, str) or not prefixes or not all(_is_package(prefix) for prefix in prefixes):
+            raise ConfigError(f"prefixes is {prefixes!r}, expected a list of packages such as {OWN_CLASSES!r}")
+        self._prefixes = tuple(prefixes)
+
+    def build(self, project: Project, ctx: ProvisionContext) -> None:
+        for party in (project.get_server(), *project.get_clients()):
+            path = _local(ctx, party) / ProvFileName.RESOURCES_JSON_DEFAULT
+            resources = _read(path)
+            listed = resources.get(_ALLOW_LIST)
+            if not isinstance(listed, list):
+                raise ConfigError(f"{path} has no {_ALLOW_LIST}: put this builder after StaticFileBuilder")
+            resources[_ALLOW_LIST] = listed + [prefix for prefix in self._prefixes if prefix not in listed]
+            _write(path, resources)
+
+
+class RightsBuilder(Builder):
+    """Withholds the right to submit jobs with own code ('byoc') from roles that FLARE gives it to.
+
+    Args:
+        withhold_code_from: roles, of org_admin, lead and member. (FLARE gives project_admin every right.)
+    """
+
+    def __init__(self, withhold_code_from: Sequence[str] = ("lead",)) -> None:
+        if isinstance(withhold_code_from, str) or not set(withhold_code_from) <= set(_ROLES):
+            raise ConfigError(f"withhold_code_from is {withhold_code_from!r}, expected some of {_ROLES}")
+        self._roles = tuple(withhold_code_from)
+
+    def build(self, project: Project, ctx: ProvisionContext) -> None:
+        for party in (project.get_server(), *project.get_clients()):
+            path = _local(ctx, party) / ProvFileName.AUTHORIZATION_JSON_DEFAULT
+            rights = _read(path)
+            for role in self._roles:
+                granted = rights["permissions"].get(role)
+                if not isinstance(granted, dict):
+                    raise ConfigError(f"{path} gives the role {role} {granted!r}: name its rights one by one")
+                granted["byoc"] = "none"
+            _write(path, rights)
+
+
+class SitePolicyBuilder(Builder):
+    """Writes each site's floors, with the fingerprints of all sites' certificates, and its one privacy scope.
+
+    Args:
+        policy: entries of `SitePolicy` for all sites, without `pinned`, which comes from the kits.
+        scope: name of the only scope of jobs that the sites take; a job that names another is rejected.
+    """
+
+    def __init__(self, policy: Mapping[str, Any] | None = None, scope: str = "ecg") -> None:
+        entries = dict(policy or {})
+        known = {entry.name for entry in fields(SitePolicy)} - {"pinned"}
+        if unknown := sorted(set(entries) - known):
+            raise ConfigError(f"policy has {unknown}, expected some of {sorted(known)}")
+        SitePolicy(**entries)
+        if not scope:
+            raise ConfigError("scope is empty: name the one that jobs belong to")
+        self._policy = entries
+        self._scope = scope
+
+    def build(self, project: Project, ctx: ProvisionContext) -> None:
+        sites = project.get_clients()
+        pinned = {site.name: certificate_fingerprint(_certificate(ctx, site)) for site in sites}
+        for site in sites:
+            _write(_local(ctx, site) / POLICY_FILE, {**self._policy, "pinned": pinned})
+            scope = {"name": self._scope, "properties": {}, "task_data_filters": [], "task_result_filters": []}
+            _write(_local(ctx, site) / PRIVACY_FILE, {"scopes": [scope], "default_scope": self._scope})
+
+
+def certificate_fingerprint(path: Path) -> str:
+    """SHA-256 of a PEM certificate's DER bytes, in hex, as `openssl x509 -fingerprint -sha256` counts it.
+
+    Raises ConfigError where the file holds no certificate.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} holds no certificate ({error}): put this builder after CertBuilder") from error
+    return fingerprint(certificate.public_bytes(serialization.Encoding.DER)).hex()
+
+
+def _certificate(ctx: ProvisionContext, site: Participant) -> Path:
+    return Path(ctx.get_kit_dir(site)) / f"{CertFileBasename.CLIENT}.crt"
+
+
+def _local(ctx: ProvisionContext, party: Participant) -> Path:
+    return Path(ctx.get_local_dir(party))
+
+
+def _is_package(prefix: object) -> bool:
+    return isinstance(prefix, str) and prefix.endswith(".") and len(prefix) > 1
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}): put this builder after StaticFileBuilder") from error
+    return entries
+
+
+def _write(path: Path, entries: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")

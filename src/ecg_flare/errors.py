@@ -11,6 +11,7 @@
     ├── UpdateError           an update is not what this round asked for
     ├── PrivacyError          a step would weaken what was promised
     │   ├── BudgetError       the round would pass the privacy budget
+    │   ├── PolicyError       a job goes under a site's own floor
     │   ├── EncodingError     the integer sum could wrap, or left its bounds
     │   ├── LedgerError       the ledger is corrupt, or does not belong to this cohort
     │   └── SecureSumError    a message or a peer broke the secure sum
@@ -64,6 +65,13 @@ class PrivacyError(EcgFlareError):
 
 class BudgetError(PrivacyError):
     """The round would pass the privacy budget."""
+
+
+class PolicyError(PrivacyError):
+    """A job goes under a site's own floor.
+
+    The message is `FLOOR=LIMIT: what the job has`, of public values alone, and so may leave the site.
+    """
 
 
 class EncodingError(PrivacyError):

@@ -1,58 +1,22 @@
 """The secure sum over FLARE's messages, without FLARE's processes."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey
+from masked_sites import PLAN, TERMS, D, Site
 from nvflare.apis.shareable import Shareable
-from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import RoundError
 from ecg_flare.flare.aggregators import FedAvg
-from ecg_flare.flare.filters import ClipUpdate, StripResult
 from ecg_flare.flare.masked_collection import MaskedCollection
-from ecg_flare.flare.masked_site import MaskUpdate, SecureSumExecutor, SecureSumSite
-from ecg_flare.flare.messages import TRAIN, Order, Reply
-from ecg_flare.flare.secure_messages import CONTROL_TASKS, UNMASK, pack_masked, unpack_masked
-from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.flare.messages import TRAIN, Order
+from ecg_flare.flare.secure_messages import UNMASK, pack_masked, unpack_masked
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
 
-PLAN = plan_preset("tiny")
-D = parameter_count(PLAN)
-TERMS = RoundTerms(
-    dict.fromkeys(("site-1", "site-2", "site-3"), 1.0), 2, min_sites=3, clipping_norm=1.0, summation="masked"
-)
-
 Change = Callable[[str, str, Shareable], Shareable]
-
-
-class Site:
-    """One site as FLARE drives it: event, training, result filters, control tasks."""
-
-    def __init__(self, name: str, context: Callable[..., Any]) -> None:
-        self._component = SecureSumSite()
-        self._filters = [ClipUpdate(), StripResult(), MaskUpdate()]
-        self.fl_ctx = context(name=name, terms=TERMS, secure_sum=self._component)
-        self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = self._filters
-        self.root = Path(self.fl_ctx.get_engine().get_workspace().get_root_dir())
-
-    def answer(self, task: str, message: Shareable) -> Shareable:
-        if task in CONTROL_TASKS:
-            return SecureSumExecutor().execute(task, message, self.fl_ctx, Signal())
-        order = Order.from_shareable(message)
-        self.fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
-        self._component.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
-        update = np.full(D, 0.5 / np.sqrt(D), np.float32)
-        result = Reply(update, order.round_index, order.attempt, order.layout_digest, {"loss": 1.0}).to_shareable()
-        for one in self._filters:
-            result = one.process(result, self.fl_ctx)
-        return result
 
 
 class Asking:

@@ -4,10 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from nvflare.apis.signal import Signal
 
-from ecg_flare.errors import ConfigError
+from ecg_flare.errors import ConfigError, PolicyError
+from ecg_flare.flare.executor import NnunetExecutor
+from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, Order
 from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy, read_policy
+from ecg_flare.flare.terms import RoundTerms
 
 
 def read(context: Callable[..., Any], text: str) -> SitePolicy:
@@ -17,7 +22,10 @@ def read(context: Callable[..., Any], text: str) -> SitePolicy:
 
 
 def test_without_a_file_the_protocols_own_floors_hold(context: Callable[..., Any]) -> None:
-    assert read_policy(context().get_engine().get_workspace()) == SitePolicy(3, 3, math.inf, {})
+    policy = read_policy(context().get_engine().get_workspace())
+    assert policy == SitePolicy()
+    assert (policy.least_cohort, policy.least_threshold, policy.most_clipping_norm) == (3, 3, math.inf)
+    policy.check(RoundTerms({"site-1": 1.0}, rounds=1, min_sites=1))
 
 
 def test_a_policy_is_read_whole(context: Callable[..., Any]) -> None:
@@ -42,6 +50,19 @@ def test_a_policy_is_read_whole(context: Callable[..., Any]) -> None:
         ('{"most_clipping_norm": 0}', "most_clipping_norm is 0"),
         ('{"most_clipping_norm": "1"}', "most_clipping_norm is '1'"),
         ('{"pinned": ["ab"]}', "pinned is"),
+        ('{"summations": []}', r"summations is \[\]"),
+        ('{"summations": "masked"}', "summations is 'masked'"),
+        ('{"summations": ["masked", "open"]}', "summations has"),
+        ('{"least_noise_multiplier": NaN}', "least_noise_multiplier is nan"),
+        ('{"least_noise_multiplier": -1}', "least_noise_multiplier is -1"),
+        ('{"least_noise_multiplier": true}', "least_noise_multiplier is True"),
+        ('{"weights": {}}', "weights is {}"),
+        ('{"weights": {"site-1": 0}}', "weights is"),
+        ('{"weights": {"site-1": "1"}}', "weights is"),
+        ('{"weights": [1]}', "weights is"),
+        ('{"start_model": "ab"}', "start_model is 'ab'"),
+        ('{"start_model": 7}', "start_model is 7"),
+        ('{"once_per_model": 1}', "once_per_model is 1"),
     ],
 )
 def test_a_policy_that_would_bound_nothing_is_refused(context: Callable[..., Any], text: str, named: str) -> None:
@@ -54,3 +75,59 @@ def test_a_policy_that_would_bound_nothing_is_refused(context: Callable[..., Any
 def test_a_pin_that_is_no_fingerprint_is_refused(pin: object) -> None:
     with pytest.raises(ConfigError, match="pin"):
         _ = SitePolicy(pinned={"site-1": pin}).fingerprints  # type: ignore[dict-item]
+
+
+COHORT = {"site-1": 1.0, "site-2": 2.0, "site-3": 1.0}
+PRIVATE = RoundTerms(
+    COHORT,
+    rounds=2,
+    min_sites=3,
+    clipping_norm=1.0,
+    noise_multiplier=0.8,
+    epsilon_budget=50.0,
+    summation="masked",
+)
+
+
+@pytest.mark.parametrize(
+    ("at_the_floor", "above_it"),
+    [
+        ({"summations": ("masked",)}, {"summations": ("plain", "encrypted")}),
+        ({"least_cohort": 3}, {"least_cohort": 4}),
+        ({"least_threshold": 3}, {"least_threshold": 4}),
+        ({"most_clipping_norm": 1.0}, {"most_clipping_norm": 0.99}),
+        ({"least_noise_multiplier": 0.8}, {"least_noise_multiplier": 0.81}),
+        ({"weights": COHORT}, {"weights": {**COHORT, "site-2": 1.0}}),
+        ({"weights": COHORT}, {"weights": {"site-1": 1.0}}),
+    ],
+)
+def test_each_floor_refuses_what_lies_below_it_and_says_its_name(
+    at_the_floor: dict[str, Any], above_it: dict[str, Any]
+) -> None:
+    SitePolicy(**at_the_floor).check(PRIVATE)
+    with pytest.raises(PolicyError, match=f"^{next(iter(above_it))}="):
+        SitePolicy(**above_it).check(PRIVATE)
+
+
+@pytest.mark.parametrize("floor", [{"most_clipping_norm": 9.0}, {"least_noise_multiplier": 0.1}])
+def test_a_job_without_clipping_or_noise_is_under_every_floor_of_them(floor: dict[str, float]) -> None:
+    with pytest.raises(PolicyError, match="None"):
+        SitePolicy(**floor).check(RoundTerms(COHORT, rounds=1, min_sites=1))  # type: ignore[arg-type]
+
+
+def test_the_first_model_is_the_one_that_the_site_knows() -> None:
+    known = hashlib.sha256(b"public start").digest()
+    SitePolicy(start_model=known.hex()).check_start(known)
+    SitePolicy().check_start(b"any")
+    with pytest.raises(PolicyError, match="start_model="):
+        SitePolicy(start_model=known.hex()).check_start(hashlib.sha256(b"another").digest())
+
+
+def test_a_floor_holds_in_plain_jobs_before_anything_is_trained(context: Callable[..., Any]) -> None:
+    terms = RoundTerms(COHORT, rounds=1, min_sites=1)
+    fl_ctx = context(terms=terms)
+    policy_file = Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()) / POLICY_FILE
+    policy_file.write_text('{"summations": ["masked", "encrypted"]}', encoding="utf-8")
+    order = Order(np.zeros(3, np.float32), 0, "a" * 32, "layout", "plan", terms.digest)
+    answer = NnunetExecutor().execute(TRAIN, order.to_shareable(), fl_ctx, Signal())
+    assert answer.get_header(ERROR_HEADER) == "its own floor summations=['masked', 'encrypted']: the job's is 'plain'"

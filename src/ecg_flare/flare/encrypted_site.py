@@ -17,7 +17,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
-from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, SecureSumError
+from ecg_flare.errors import ConfigError, EcgFlareError, SecureSumError
 from ecg_flare.flare.components import component
 from ecg_flare.flare.encrypted_messages import (
     AGREE,
@@ -31,7 +31,7 @@ from ecg_flare.flare.encrypted_messages import (
 from ecg_flare.flare.filters import bare_error, check_filters
 from ecg_flare.flare.homomorphic_contexts import site_context
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
-from ecg_flare.flare.site_policy import SitePolicy, read_policy
+from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
@@ -87,12 +87,12 @@ class EncryptedSite(FLComponent):
         if self._rules is None:
             workspace = fl_ctx.get_engine().get_workspace()
             terms, policy = component(fl_ctx, self._terms_id, RoundTerms), read_policy(workspace)
-            check_policy(terms, policy)
+            policy.check(terms)
             context = site_context(workspace, lambda line: self.log_warning(fl_ctx, line, fire_event=False))
             self._rules = EncryptedSumSite(
                 fl_ctx.get_identity_name(),
                 terms.roster,
-                max(terms.min_sites, policy.least_threshold),
+                terms.min_sites,
                 SecretContext(context),
                 FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json"),
             )
@@ -149,13 +149,3 @@ class EncryptUpdate(Filter):
             return bare_error(shareable)
         check_filters(fl_ctx, component(fl_ctx, self._terms_id, RoundTerms))
         return component(fl_ctx, self._site_id, EncryptedSite).encrypt(Reply.from_shareable(shareable), fl_ctx)
-
-
-def check_policy(terms: RoundTerms, policy: SitePolicy) -> None:
-    """Raise PrivacyError where a job's terms go under this site's own floors."""
-    if len(terms.roster) < policy.least_cohort:
-        raise PrivacyError(f"the job has {len(terms.roster)} sites, this site takes part from {policy.least_cohort}")
-    if (terms.clipping_norm or 0.0) > policy.most_clipping_norm:
-        raise PrivacyError(
-            f"the job clips to {terms.clipping_norm}, this site gives {policy.most_clipping_norm} at most"
-        )

@@ -21,6 +21,7 @@ from ecg_flare.federated.update import check_update
 from ecg_flare.flare.components import cache_folder, component, page_source
 from ecg_flare.flare.filters import check_filters
 from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply
+from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.nnunet.sources import to_spec
@@ -96,6 +97,7 @@ class NnunetExecutor(Executor):
             order = Order.from_shareable(shareable)
             terms = component(fl_ctx, self._terms_id, RoundTerms)
             plan = plan_preset(terms.plan)
+            read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
             check_filters(fl_ctx, terms)
             terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
             self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)

@@ -21,7 +21,7 @@ from ecg_flare.flare.terms import RoundTerms
 
 
 class _SiteFilter(Filter, ABC):
-    """A result filter that knows the job's terms; an error reply passes with its code and class alone."""
+    """A result filter that knows the job's terms; an error reply passes with its code and reason alone."""
 
     def __init__(self, terms: str = "terms") -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def check_filters(fl_ctx: FLContext, terms: RoundTerms) -> None:
 
 
 def bare_error(shareable: Shareable) -> Shareable:
-    """An error reply with its code and the error's class, and nothing else of the original."""
+    """An error reply with its code and the reason of `messages.error_reply`, and nothing else of the original."""
     reply = make_reply(shareable.get_return_code())
     reply.set_header(ERROR_HEADER, str(shareable.get_header(ERROR_HEADER, "")))
     return reply

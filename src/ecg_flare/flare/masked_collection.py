@@ -30,6 +30,7 @@ from ecg_flare.flare.secure_messages import (
     unpack_bytes,
     unpack_masked,
 )
+from ecg_flare.flare.site_policy import POLICY_FILE, read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
@@ -54,7 +55,7 @@ class MaskedCollection(Collection):
         self._verifier = kit_verifier(workspace)
         self._job = job
         self._log = log
-        self._members: tuple[Member, ...] = ()
+        self._prints = read_policy(workspace).fingerprints
         if self._verifier.test_mode:
             log("secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity")
 
@@ -78,21 +79,24 @@ class MaskedCollection(Collection):
         return collected
 
     def _identify(self, terms: RoundTerms, ask: Ask) -> None:
-        """Learn each site's certificate, once a job; in the test mode it follows from the site's name."""
-        if self._members:
-            return
+        """Know each site's certificate: as pinned in the server's own policy file, or as the site sends it.
+
+        With pins a cohort forms however many sites are down; without, each site must have come once. In the test mode
+        a certificate follows from the site's name.
+        """
         if self._verifier.test_mode:
-            prints = {site: fingerprint(test_signer(self._job, site).certificate) for site in terms.roster}
-        else:
-            prints = {}
+            self._prints = {site: fingerprint(test_signer(self._job, site).certificate) for site in terms.roster}
+        if missing := sorted(set(terms.roster) - set(self._prints)):
 
             def receive(site: str, answer: Shareable) -> None:
-                prints[site] = fingerprint(unpack_bytes(answer))
+                self._prints[site] = fingerprint(unpack_bytes(answer))
 
-            ask(IDENTIFY, dict.fromkeys(terms.roster, pack_bytes(b"")), receive, enough=len(terms.roster))
-        if missing := sorted(set(terms.roster) - set(prints)):
-            raise SecureSumError(f"{', '.join(missing)} sent no certificate, so the cohort cannot be formed")
-        self._members = tuple(Member(site, prints[site]) for site in terms.roster)
+            ask(IDENTIFY, dict.fromkeys(missing, pack_bytes(b"")), receive, enough=len(missing))
+        if missing := sorted(set(terms.roster) - set(self._prints)):
+            raise SecureSumError(
+                f"{', '.join(missing)} sent no certificate, so the cohort cannot be formed: wait for them, or pin "
+                f"their certificates in the server's local/{POLICY_FILE}"
+            )
 
     def _sum_terms(self, order: Order, terms: RoundTerms, fixed: FixedPoint) -> SumTerms:
         return SumTerms(
@@ -100,7 +104,7 @@ class MaskedCollection(Collection):
             round=order.round_index,
             # Attempts go forward, also past a server that lost its memory: a site answers none twice.
             attempt=int(time.time()) & 0xFFFFFFFF,
-            roster=self._members,
+            roster=tuple(Member(site, self._prints[site]) for site in terms.roster),
             threshold=terms.min_sites,
             ring_bits=fixed.ring_bits,
             dimension=fixed.dimension,

@@ -40,12 +40,14 @@ from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
+from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 from ecg_flare.privacy.secure_sum.floors import SiteFloors
-from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
+from ecg_flare.privacy.secure_sum.memory import AnsweredModels, FileRoundMemory
 from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
 from ecg_flare.storage import write_atomically
 
 _MEMORY_FOLDER: Final = "ecg_flare_answered_rounds"  # a file a job: two of them never write to one
+_MODELS_FILE: Final = "ecg_flare_answered_models.json"
 _SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
 
 
@@ -73,12 +75,18 @@ class SecureSumSite(FLComponent):
         """The public bytes by which others know this site's signatures."""
         return site_signer(_workspace(fl_ctx), fl_ctx.get_job_id(), fl_ctx.get_identity_name()).certificate
 
-    def open_round(self, fl_ctx: FLContext) -> SecureSumClient:
-        """A client for a new round; an unfinished earlier round is wiped."""
+    def open_round(self, fl_ctx: FLContext, offered: SumTerms) -> SecureSumClient:
+        """A client for the offered round; an unfinished earlier round is wiped. Raises PolicyError under a floor."""
         self.close(fl_ctx)
         terms = component(fl_ctx, self._terms_id, RoundTerms)
         check_filters(fl_ctx, terms)
         workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
+        policy = read_policy(workspace)
+        policy.check(terms)
+        if offered.round == 0:
+            policy.check_start(offered.model_sha256)
+        if policy.once_per_model:
+            AnsweredModels(_root(fl_ctx) / _MODELS_FILE).check(offered.model_sha256, offered.job)
         signer = site_signer(workspace, fl_ctx.get_job_id(), site)
         if signer.test_mode:
             self.log_warning(
@@ -86,8 +94,7 @@ class SecureSumSite(FLComponent):
                 "secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity",
                 fire_event=False,
             )
-        site_floors = floors(terms, read_policy(workspace), test_mode=signer.test_mode)
-        self._client = self._new_client(fl_ctx, site_floors)
+        self._client = self._new_client(fl_ctx, floors(terms, policy, test_mode=signer.test_mode))
         return self._client
 
     def client(self, fl_ctx: FLContext) -> SecureSumClient:
@@ -104,6 +111,8 @@ class SecureSumSite(FLComponent):
         fixed = terms.config.fixed_encoding(len(reply.vector))
         if fixed is None:
             raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
+        if read_policy(_workspace(fl_ctx)).once_per_model:
+            AnsweredModels(_root(fl_ctx) / _MODELS_FILE).add(self._trained_from, fl_ctx.get_job_id())
         ring = fixed.to_ring(reply.vector.astype(np.int64))
         update = self.client(fl_ctx).answer_boxes(boxes, ring, trained_from=self._trained_from)
         self.keep(fl_ctx)
@@ -158,7 +167,7 @@ class SecureSumSite(FLComponent):
             site_floors,
             site_signer(workspace, fl_ctx.get_job_id(), site),
             kit_verifier(workspace),
-            FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json"),
+            FileRoundMemory(_root(fl_ctx) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json"),
         )
 
 
@@ -189,7 +198,8 @@ class SecureSumExecutor(Executor):
             return pack_bytes(site.certificate(fl_ctx))
         answer: Encoded
         if task_name == KEYS:
-            answer = site.open_round(fl_ctx).answer_offer(unpack(message, Offer))
+            offer = unpack(message, Offer)
+            answer = site.open_round(fl_ctx, offer.terms).answer_offer(offer)
         elif task_name == SHARES:
             answer = site.client(fl_ctx).answer_keys(unpack(message, KeyRoster))
         elif task_name == CONSENT:
@@ -226,11 +236,11 @@ class MaskUpdate(Filter):
 
 
 def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:
-    """The site's floors for a job: its own policy, and what it knows of the job's public terms."""
+    """What the site holds a round to: its own policy, and the job's terms, which the policy was held against."""
     return SiteFloors(
         layout_digest=bytes.fromhex(plan_preset(terms.plan).layout_digest),
         expected_model_sha256=None,
-        most_clipping_norm=min(policy.most_clipping_norm, terms.clipping_norm or 0.0),
+        most_clipping_norm=terms.clipping_norm or 0.0,
         pinned=None if test_mode else policy.fingerprints,
         least_cohort=policy.least_cohort,
         least_threshold=policy.least_threshold,
@@ -244,5 +254,9 @@ def _workspace(fl_ctx: FLContext) -> Workspace:
     return fl_ctx.get_engine().get_workspace()
 
 
+def _root(fl_ctx: FLContext) -> Path:
+    return Path(_workspace(fl_ctx).get_root_dir())
+
+
 def _secrets_file(fl_ctx: FLContext) -> Path:
-    return Path(_workspace(fl_ctx).get_root_dir()) / _SECRETS_FILE
+    return _root(fl_ctx) / _SECRETS_FILE

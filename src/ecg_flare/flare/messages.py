@@ -15,7 +15,7 @@ from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
-from ecg_flare.errors import EcgFlareError, UpdateError
+from ecg_flare.errors import EcgFlareError, PolicyError, UpdateError
 from ecg_flare.federated.update import check_update
 
 TRAIN: Final = "train"
@@ -194,9 +194,13 @@ def to_wire(integers: Int64[np.ndarray, " d"]) -> Integer[np.ndarray, " d"]:
 
 
 def error_reply(error: EcgFlareError) -> Shareable:
-    """The reply of a site that could not do the task: its code and the error's class, not its text."""
+    """The reply of a site that could not do the task: its code and the error's class.
+
+    Its text stays at home, since it may name pages, but for a site's own floor, whose text is public.
+    """
     reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-    reply.set_header(ERROR_HEADER, type(error).__name__)
+    told = f"its own floor {error}" if isinstance(error, PolicyError) else type(error).__name__
+    reply.set_header(ERROR_HEADER, told)
     return reply
 
 

@@ -1,6 +1,7 @@
 """What a site insists on, whatever a job or the server says: `local/ecg_flare.json` in the site's workspace.
 
-    {"least_cohort": 5, "least_threshold": 4, "most_clipping_norm": 1.0, "pinned": {"site-1": "ab12…", …}}
+    {"summations": ["masked"], "least_cohort": 5, "least_threshold": 4, "most_clipping_norm": 1.0,
+     "least_noise_multiplier": 0.8, "weights": {"site-1": 1.0, …}, "pinned": {"site-1": "ab12…", …}}
 
 Every key may be left out. `pinned` maps each site of the cohort to the SHA-256 of its certificate; without it a site
 with a startup kit takes part in no secure sum. A site without a startup kit (the simulator) has throw-away keys.
@@ -8,17 +9,20 @@ with a startup kit takes part in no secure sum. A site without a startup kit (th
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.errors import ConfigError
+from ecg_flare.errors import ConfigError, PolicyError
+from ecg_flare.flare.terms import RoundTerms, Summation
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES
 
 POLICY_FILE: Final = "ecg_flare.json"
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -26,29 +30,59 @@ class SitePolicy:
     """A site's own floors.
 
     Attributes:
-        least_cohort: fewest sites in the roster of a secure sum.
-        least_threshold: fewest sites whose sum may be opened.
-        most_clipping_norm: largest clipping norm that the site gives its updates to.
+        summations: ways of summing that the site takes part in; without 'plain' no server sees its update.
+        least_cohort: fewest sites in the roster of a sum that hides updates.
+        least_threshold: fewest sites whose hidden sum may be opened.
+        most_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused.
+        least_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
+            noise.
+        weights: site -> the public weight that the cohort agreed on; None takes the job's word.
+        start_model: SHA-256 of the model, in hex, that a hidden sum's first round may start from; '' takes any.
+        once_per_model: refuse a secure sum from a model that this site has answered in another job. Two sums over
+            different sites from one model show the difference; but then no second job may start from a public model.
         pinned: site -> SHA-256 of its certificate, in hex.
 
-    Raises ConfigError for an entry that is no number, or that would bound nothing.
+    Raises ConfigError for an entry that is of the wrong kind, or that would bound nothing.
     """
 
+    summations: tuple[Summation, ...] = get_args(Summation)
     least_cohort: int = LEAST_SITES
     least_threshold: int = LEAST_SITES
     most_clipping_norm: float = math.inf
+    least_noise_multiplier: float = 0.0
+    weights: Mapping[str, float] | None = None
+    start_model: str = ""
+    once_per_model: bool = False
     pinned: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.summations, list | tuple) or not self.summations:
+            raise ConfigError(f"{POLICY_FILE}: summations is {self.summations!r}, expected some of {_SUMMATIONS}")
+        if unknown := [name for name in self.summations if name not in _SUMMATIONS]:
+            raise ConfigError(f"{POLICY_FILE}: summations has {unknown}, expected some of {_SUMMATIONS}")
         for name in ("least_cohort", "least_threshold"):
             value = getattr(self, name)
             if type(value) is not int or value < LEAST_SITES:
                 raise ConfigError(f"{POLICY_FILE}: {name} is {value!r}, expected a whole number from {LEAST_SITES}")
-        norm = self.most_clipping_norm
-        if type(norm) not in (int, float) or not norm > 0:
+        norm, sigma = self.most_clipping_norm, self.least_noise_multiplier
+        if not _is_number(norm) or not norm > 0:
             raise ConfigError(f"{POLICY_FILE}: most_clipping_norm is {norm!r}, expected a positive number")
+        if not _is_number(sigma) or not 0 <= sigma < math.inf:
+            raise ConfigError(f"{POLICY_FILE}: least_noise_multiplier is {sigma!r}, expected a number of at least 0")
+        self._check_weights()
+        if self.start_model and not (isinstance(self.start_model, str) and _SHA256.fullmatch(self.start_model)):
+            raise ConfigError(f"{POLICY_FILE}: start_model is {self.start_model!r}, expected 64 digits of hex")
+        if type(self.once_per_model) is not bool:
+            raise ConfigError(f"{POLICY_FILE}: once_per_model is {self.once_per_model!r}, expected true or false")
         if not isinstance(self.pinned, Mapping):
             raise ConfigError(f"{POLICY_FILE}: pinned is {self.pinned!r}, expected a fingerprint by site")
+
+    def _check_weights(self) -> None:
+        if self.weights is None:
+            return
+        numbers = isinstance(self.weights, Mapping) and all(_is_number(weight) for weight in self.weights.values())
+        if not self.weights or not numbers or not all(0 < weight < math.inf for weight in self.weights.values()):
+            raise ConfigError(f"{POLICY_FILE}: weights is {self.weights!r}, expected a positive number by site")
 
     @property
     def fingerprints(self) -> dict[str, bytes]:
@@ -61,6 +95,36 @@ class SitePolicy:
             if len(pin) != 32:
                 raise ConfigError(f"{POLICY_FILE}: the pin of {site} has {len(pin)} bytes, expected 32 of SHA-256")
         return pins
+
+    def check(self, terms: RoundTerms) -> None:
+        """Raise PolicyError, naming the floor, where a job's terms go under it."""
+        if terms.summation not in self.summations:
+            raise PolicyError(f"summations={list(self.summations)}: the job's is {terms.summation!r}")
+        if terms.summation != "plain":
+            if len(terms.roster) < self.least_cohort:
+                raise PolicyError(f"least_cohort={self.least_cohort}: the job has {len(terms.roster)} sites")
+            if terms.min_sites < self.least_threshold:
+                raise PolicyError(f"least_threshold={self.least_threshold}: the job's min_sites is {terms.min_sites}")
+        if self.most_clipping_norm < math.inf and (terms.clipping_norm or math.inf) > self.most_clipping_norm:
+            raise PolicyError(f"most_clipping_norm={self.most_clipping_norm}: the job's is {terms.clipping_norm}")
+        if self.least_noise_multiplier > (terms.noise_multiplier or 0.0):
+            raise PolicyError(
+                f"least_noise_multiplier={self.least_noise_multiplier}: the job's is {terms.noise_multiplier}"
+            )
+        if self.weights is not None and dict(self.weights) != dict(terms.weights):
+            raise PolicyError(f"weights={dict(self.weights)}: the job's are {dict(terms.weights)}")
+
+    def check_start(self, model_sha256: bytes) -> None:
+        """Raise PolicyError where a job starts from another model than the one that the site knows."""
+        if self.start_model and self.start_model != model_sha256.hex():
+            raise PolicyError(f"start_model={self.start_model}: the job starts from {model_sha256.hex()}")
+
+
+_SUMMATIONS: Final = get_args(Summation)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
 
 
 def read_policy(workspace: Workspace) -> SitePolicy:

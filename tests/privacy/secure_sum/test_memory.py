@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ecg_flare.errors import SecureSumError, StorageError
+from ecg_flare.errors import PolicyError, SecureSumError, StorageError
 from ecg_flare.privacy.secure_sum.memory import (
+    AnsweredModels,
     FileRoundMemory,
     Progress,
     Step,
@@ -100,3 +101,26 @@ def test_a_crash_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     assert FileRoundMemory(path).load("job") == Progress(0, 0, Step.MASKED)
     memory.store("job", Progress(0, 0, Step.CONSENT))
     assert json.loads(path.read_text())["job"]["step"] == Step.CONSENT
+
+
+def test_a_model_that_one_job_had_an_update_from_is_refused_to_the_next(tmp_path: Path) -> None:
+    """Two sums over different cohorts from one model differ by the update of the site that is in one of them."""
+    first, second = bytes(32), bytes([1]) * 32
+    models = AnsweredModels(tmp_path / "models.json")
+    models.check(first, "job-1")
+    models.add(first, "job-1")
+    again = AnsweredModels(tmp_path / "models.json")  # after a restart
+    again.check(first, "job-1")
+    again.add(second, "job-2")
+    for model, job in ((first, "job-2"), (second, "job-1")):
+        with pytest.raises(PolicyError, match="once_per_model"):
+            again.check(model, job)
+        with pytest.raises(PolicyError, match="once_per_model"):
+            again.add(model, job)
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_broken_memory_of_models_stops_the_site(tmp_path: Path, text: str) -> None:
+    (tmp_path / "models.json").write_text(text)
+    with pytest.raises(StorageError):
+        AnsweredModels(tmp_path / "models.json").check(bytes(32), "job-1")

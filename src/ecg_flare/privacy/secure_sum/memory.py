@@ -7,14 +7,14 @@ every other attempt at that round, since the same update in two cohorts shows th
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
-from ecg_flare.errors import SecureSumError, StorageError
+from ecg_flare.errors import PolicyError, SecureSumError, StorageError
+from ecg_flare.storage import write_atomically
 
 
 class Step(IntEnum):
@@ -79,19 +79,7 @@ class FileRoundMemory:
         """Replace the progress in `job` on disk."""
         jobs = {**self._read(), job: progress}
         text = json.dumps({name: asdict(entry) for name, entry in sorted(jobs.items())}, indent=1)
-        fresh = self._path.with_name(self._path.name + ".new")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-            _sync_folder(self._path.parent)
-        except OSError as error:
-            raise StorageError(
-                f"cannot record the answered round in {self._path} ({error}): free or mount it"
-            ) from error
+        _replace(self._path, text)
 
     def _read(self) -> Mapping[str, Progress]:
         try:
@@ -110,6 +98,39 @@ class FileRoundMemory:
                 f"{self._path} does not hold answered rounds ({error!r}): restore it from a backup; deleting it lets a "
                 "server replay old rounds"
             ) from error
+
+
+class AnsweredModels:
+    """Which models a site has sent masked updates from, over all its jobs: a JSON object of SHA-256 -> job.
+
+    A server that asks for one model's update under two jobs, of two cohorts, could subtract the sums. Raises
+    `StorageError` as `FileRoundMemory` does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def check(self, model_sha256: bytes, job: str) -> None:
+        """Raise `PolicyError` where another job had an update from this model."""
+        earlier = self._read().get(model_sha256.hex(), job)
+        if earlier != job:
+            raise PolicyError(f"once_per_model: job {earlier} had this site's update from model {model_sha256.hex()}")
+
+    def add(self, model_sha256: bytes, job: str) -> None:
+        """Record, durably, that an update from this model is about to leave."""
+        self.check(model_sha256, job)
+        _replace(self._path, json.dumps({**self._read(), model_sha256.hex(): job}, indent=1, sort_keys=True))
+
+    def _read(self) -> Mapping[str, str]:
+        try:
+            models = json.loads(self._path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise StorageError(f"cannot read the answered models in {self._path}: {error}; restore it") from error
+        if not isinstance(models, dict):
+            raise StorageError(f"{self._path} does not hold answered models: restore it from a backup")
+        return models
 
 
 def advance(memory: RoundMemory, job: str, progress: Progress) -> None:
@@ -137,9 +158,6 @@ def _is_later_attempt(last: Progress, new: Progress) -> bool:
     return new.round > last.round
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _replace(path: Path, text: str) -> None:
+    """Put `text` in place of the file in one step, synced, readable by its owner alone."""
+    write_atomically(path, lambda file: file.write(text.encode()), mode=0o600)

@@ -6,6 +6,7 @@ place of a layout, and adds up over the page, so that a smudged letter does no h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -123,31 +124,37 @@ def fit_names(word: Float32[np.ndarray, "h w"], aspect: float) -> Float32[np.nda
     `aspect` is the word's width over its height in millimetres. A template of another aspect pays for the difference.
     """
     fits = np.full(len(LEADS), -1.0, np.float32)
-    for lead, template in _templates():
-        other = template.shape[1] / template.shape[0]
-        away = max(0.0, abs(np.log(aspect / other)) - ASPECT_TOLERANCE)
+    for width, group in _templates().items():
+        away = max(0.0, abs(np.log(aspect * TEMPLATE_HEIGHT / width)) - ASPECT_TOLERANCE)
         if away > 1.0:
             continue
-        interpolation = cv2.INTER_AREA if word.shape[0] > template.shape[0] else cv2.INTER_LINEAR
-        resized = cv2.resize(word, (template.shape[1], template.shape[0]), interpolation=interpolation)
-        fits[lead] = max(fits[lead], _correlation(_framed(resized), _framed(template)) - away)
+        interpolation = cv2.INTER_AREA if word.shape[0] > TEMPLATE_HEIGHT else cv2.INTER_LINEAR
+        resized = cv2.resize(word, (width, TEMPLATE_HEIGHT), interpolation=interpolation)
+        np.maximum.at(fits, group.leads, group.shapes @ _shape(resized) - away)
     return fits
 
 
-def _framed(letters: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h2 w2"]:
+@dataclass(frozen=True, eq=False)
+class _Templates:
+    """Names drawn at one width: the lead of each, and its shape as `_shape` gives it."""
+
+    leads: Int64[np.ndarray, " n"]
+    shapes: Float32[np.ndarray, "n pixels"]
+
+
+def _shape(letters: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, " pixels"]:
+    """Return letters as a vector of mean 0 and length 1: the product of two is their correlation."""
     # paper around: an "I" is ink nearly everywhere in its own box and would have no contrast to correlate
-    framed: Float32[np.ndarray, "h2 w2"] = np.pad(letters, FRAME)
-    result: Float32[np.ndarray, "h2 w2"] = cv2.GaussianBlur(framed, (5, 5), 1.2)
-    return result
-
-
-def _correlation(a: Float32[np.ndarray, "h w"], b: Float32[np.ndarray, "h w"]) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / np.sqrt(max(float((a * a).sum() * (b * b).sum()), 1e-9)))
+    framed = cv2.copyMakeBorder(letters, FRAME, FRAME, FRAME, FRAME, cv2.BORDER_CONSTANT, value=0.0)
+    blurred = cv2.GaussianBlur(framed, (5, 5), 1.2).ravel()
+    centred = blurred - blurred.mean()
+    shape: Float32[np.ndarray, " pixels"] = centred / max(float(np.linalg.norm(centred)), 1e-4)
+    return shape
 
 
 @cache
-def _templates() -> tuple[tuple[int, Float32[np.ndarray, "h w"]], ...]:
+def _templates() -> Mapping[int, _Templates]:
+    """Return the twelve names in every typeface, by their width at TEMPLATE_HEIGHT."""
     drawn: list[tuple[int, UInt8[np.ndarray, "h w"]]] = []
     for index, name in enumerate(LEADS):
         for font in ("sans", "serif", "mono"):
@@ -156,7 +163,14 @@ def _templates() -> tuple[tuple[int, Float32[np.ndarray, "h w"]], ...]:
             sheet = np.zeros((120, 400), np.uint8)
             cv2.putText(sheet, name, (10, 90), face, 2.5, 255, thickness, cv2.LINE_AA)
             drawn.append((index, sheet))
-    return tuple((index, _template(sheet)) for index, sheet in drawn)
+    by_width: dict[int, list[tuple[int, Float32[np.ndarray, " pixels"]]]] = {}
+    for index, sheet in drawn:
+        template = _template(sheet)
+        by_width.setdefault(template.shape[1], []).append((index, _shape(template)))
+    return {
+        width: _Templates(np.array([lead for lead, _ in group]), np.stack([shape for _, shape in group]))
+        for width, group in by_width.items()
+    }
 
 
 def _template(sheet: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

@@ -178,7 +178,7 @@ def walk_rows(
             band = band + FOREIGN_COST_MM * density * foreign[:, here]
         into = np.concatenate([cost[:, :-1, None] + step[None], (cost[:, -1:] + from_hole)[:, None, :]], axis=1)
         choice = into.argmin(axis=1)
-        run_cost = np.take_along_axis(into, choice[:, None, :], axis=1)[:, 0, :] + band
+        run_cost = into.min(axis=1) + band
         stay = np.where(hole_length > long_hole, long_step, hole_step)
         enter = np.concatenate([cost[:, :-1] + hole_step, (cost[:, -1] + stay)[:, None]], axis=1)
         hole_choice = enter.argmin(axis=1)

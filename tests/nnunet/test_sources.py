@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -209,8 +209,10 @@ def spoil(folder: Path, how: str) -> dict[str, Any]:
         (folder / "patients.csv").write_text("file,who\na_1,78\n")
     elif how == "no resolution":
         return {"px_per_mm": None}
-    elif how == "impossible resolution":
-        return {"px_per_mm": -1.0}
+    elif how == "table with a blank":
+        (folder / "patients.csv").write_text("page,patient_id\na_1,78\nb_1, \n")
+    elif how == "table with two patients":
+        (folder / "patients.csv").write_text("page,patient_id\na_1,a\na_1.png,b\n")
     elif how == "no match":
         return {"patient_pattern": "^(Z)"}
     elif how == "nothing":
@@ -233,7 +235,8 @@ def spoil(folder: Path, how: str) -> dict[str, Any]:
         ("table without the page", "'a_1'"),
         ("table without columns", "page, patient_id"),
         ("no resolution", "px_per_mm"),
-        ("impossible resolution", "-1.0"),
+        ("table with a blank", "line 3 .*'b_1'"),
+        ("table with two patients", "'a_1' to two patients: 'a' and 'b'"),
         ("no match", r"a_1\.png.*patients\.csv"),
         ("nothing", "no page images"),
     ],
@@ -243,6 +246,37 @@ def test_a_folder_with_a_fault_is_named(tmp_path: Path, how: str, named: str) ->
     settings = {"px_per_mm": 8.0, **spoil(folder, how)}
     with pytest.raises(SiteDataError, match=named):
         list(PageFolder(str(folder), **settings).cases("s"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"px_per_mm": -1.0}, "-1.0"),
+        ({"px_per_mm": "7.9"}, "'7.9'"),
+        ({"px_per_mm": float("nan")}, "nan"),
+        ({"patient_pattern": "(["}, "regular expression"),
+        ({"patient_pattern": "^a"}, "no group"),
+    ],
+)
+def test_impossible_settings_of_a_folder_are_named(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        PageFolder("pages", **settings)
+
+
+def test_a_limit_takes_whole_patients(tmp_path: Path) -> None:
+    header = "ecg_id,patient_id,site,device,strat_fold,scp_codes,filename_hr\n"
+    rows = [f"{ecg},{patient},0,AT-6,1,{{}},records500/{ecg}_hr\n" for ecg, patient in enumerate([7, 8, 8, 7, 9, 8])]
+    (tmp_path / "ptbxl_database.csv").write_text(header + "".join(rows))
+
+    def records(limit: int | None) -> list[int]:
+        source = PtbxlPages(str(tmp_path), {"s": {"shard": 0, "of": 1}}, {"s": "plain"}, limit=limit)
+        return cast("list[int]", source.describe("s")["records"])
+
+    assert records(None) == [0, 1, 2, 3, 4, 5]
+    assert records(4) == [0, 3, 4]  # patient 8 has three records, and there is room for two
+    assert records(5) == [0, 1, 2, 3, 5]
+    with pytest.raises(ConfigError, match="limit=0"):
+        records(0)
 
 
 def test_a_truth_of_another_page_is_refused(rendered: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from ecg_flare.errors import PageError, SiteDataError
+from ecg_flare.errors import ConfigError, PageError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, site_entry
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label, resample_page
 from ecg_flare.page.render import Page
@@ -31,9 +31,10 @@ from ecg_flare.page.truth import PageTruth
 
 PATIENTS_FILE: Final = "patients.csv"
 
-_IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _MASK_ENDING: Final = ".mask.png"
 _MASK_FOLDER: Final = "masks"
+_MOST_PX_PER_MM: Final = 1000
 _PNG_END: Final = b"IEND\xaeB`\x82"
 # A thin line covers less than half of each pixel that it crosses once a page is shrunk.
 _COVERED: Final = 0.4
@@ -49,12 +50,28 @@ class PageFolder:
         px_per_mm: resolution of pages that have a mask only; None where each page has a truth.
         patient_pattern: regular expression whose first group, found in a page's name, is the patient's id. By default
             what stands before the first underscore. A `patients.csv` in the folder goes before it.
+
+    Raises:
+        ConfigError: for a resolution or a pattern that cannot be.
     """
 
     folder: str = ""
     folders: Mapping[str, str] | None = None
     px_per_mm: float | None = None
     patient_pattern: str = r"^([^_]+)"
+
+    def __post_init__(self) -> None:
+        px_per_mm = self.px_per_mm
+        if px_per_mm is not None and not (type(px_per_mm) in (int, float) and 0 < px_per_mm < _MOST_PX_PER_MM):
+            raise ConfigError(f"px_per_mm must be a number above 0 and below {_MOST_PX_PER_MM}. Found {px_per_mm!r}.")
+        try:
+            groups = re.compile(self.patient_pattern).groups
+        except (re.error, TypeError) as error:
+            raise ConfigError(f"patient_pattern {self.patient_pattern!r} is no regular expression: {error}") from error
+        if groups < 1:
+            raise ConfigError(
+                f"patient_pattern {self.patient_pattern!r} has no group: put parentheses around the patient's id"
+            )
 
     def describe(self, site: str) -> JSON:
         """The settings, and the content of every file in the folder."""
@@ -69,14 +86,40 @@ class PageFolder:
 
     def cases(self, site: str) -> Iterator[Case]:
         """The pages in the order of their names."""
+        table = self.patient_table(site)
+        for path in self.images(site):
+            yield self.case(path, table)
+
+    def images(self, site: str) -> list[Path]:
+        """The files of the page images, by name; raises SiteDataError where there are none."""
         root = self._root(site)
-        images = _images(root)
-        if not images:
-            raise SiteDataError(f"{root} holds no page images ({', '.join(_IMAGE_ENDINGS)})")
-        patients = _read_patients(root / PATIENTS_FILE)
-        for path in images:
-            image, mask = self._normalized(path)
-            yield Case(_safe_name(path.stem), self._patient(path, patients), image, mask)
+        found = sorted(path for path in root.iterdir() if is_page_image(path))
+        if not found:
+            raise SiteDataError(f"{root} holds no page images ({', '.join(IMAGE_ENDINGS)})")
+        return found
+
+    def patient_table(self, site: str) -> dict[str, str] | None:
+        """Page name -> patient's id, from the folder's `patients.csv`; None where it has none."""
+        return _read_patients(self._root(site) / PATIENTS_FILE)
+
+    def case(self, path: Path, table: Mapping[str, str] | None) -> Case:
+        """One page at the network's resolution; raises SiteDataError where it cannot be read."""
+        image, mask = self._normalized(path)
+        return Case(_safe_name(path.stem), self.patient(path, table), image, mask)
+
+    def patient(self, path: Path, table: Mapping[str, str] | None) -> str:
+        """Whose page it is, by the table or by its name; raises SiteDataError where neither says."""
+        if table is not None:
+            if path.stem not in table:
+                raise SiteDataError(f"{path.parent / PATIENTS_FILE} has no row for page {path.stem!r}")
+            return table[path.stem]
+        match = re.search(self.patient_pattern, path.stem)
+        if match is None or not match.group(1):
+            raise SiteDataError(
+                f"the name of {path} does not match patient_pattern {self.patient_pattern!r}: rename the page, "
+                f"or give a {PATIENTS_FILE} with the columns page, patient_id"
+            )
+        return match.group(1)
 
     def _root(self, site: str) -> Path:
         if self.folders:
@@ -90,19 +133,6 @@ class PageFolder:
             raise SiteDataError(f"the page folder of site {site!r} does not exist: {root}")
         return root
 
-    def _patient(self, path: Path, patients: Mapping[str, str] | None) -> str:
-        if patients is not None:
-            if path.stem not in patients:
-                raise SiteDataError(f"{path.parent / PATIENTS_FILE} has no row for page {path.stem!r}")
-            return patients[path.stem]
-        match = re.search(self.patient_pattern, path.stem)
-        if match is None:
-            raise SiteDataError(
-                f"the name of {path} does not match patient_pattern {self.patient_pattern!r}: rename the page, "
-                f"or give a {PATIENTS_FILE} with the columns page, patient_id"
-            )
-        return match.group(1)
-
     def _normalized(self, path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
         image = _read_image(path, cv2.IMREAD_COLOR_RGB)
         truth_file = path.with_suffix(".json")
@@ -114,17 +144,12 @@ class PageFolder:
             raise SiteDataError(
                 f"the resolution of {path} is unknown: give px_per_mm, or a {truth_file.name} beside it"
             )
-        if not 0 < self.px_per_mm < 1000:
-            raise SiteDataError(f"px_per_mm must be above 0 and below 1000. Found {self.px_per_mm}.")
         return _resize(image, mask, NORMALIZED_PX_PER_MM / self.px_per_mm)
 
 
-def _images(root: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in root.iterdir()
-        if path.suffix.lower() in _IMAGE_ENDINGS and not path.name.lower().endswith(_MASK_ENDING)
-    )
+def is_page_image(path: Path) -> bool:
+    """Whether the file's name is that of a page image: one of the endings, and no mask."""
+    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.lower().endswith(_MASK_ENDING)
 
 
 def _safe_name(stem: str) -> str:
@@ -201,10 +226,16 @@ def _read_patients(path: Path) -> dict[str, str] | None:
         raise SiteDataError(f"{path} is not a CSV table in UTF-8: {error}") from error
     if not rows or not {"page", "patient_id"} <= set(rows[0]):
         raise SiteDataError(f"{path} needs the columns page, patient_id and at least one row")
-    return {
-        Path(row["page"]).stem if _has_image_ending(row["page"]) else row["page"]: row["patient_id"] for row in rows
-    }
+    table: dict[str, str] = {}
+    for line, row in enumerate(rows, 2):
+        page, patient = ((row[column] or "").strip() for column in ("page", "patient_id"))
+        if not page or not patient:
+            raise SiteDataError(f"line {line} of {path} lacks its page or its patient_id: {page!r}, {patient!r}")
+        name = Path(page).stem if _has_image_ending(page) else page
+        if table.setdefault(name, patient) != patient:
+            raise SiteDataError(f"{path} gives page {name!r} to two patients: {table[name]!r} and {patient!r}")
+    return table
 
 
 def _has_image_ending(name: str) -> bool:
-    return Path(name).suffix.lower() in _IMAGE_ENDINGS
+    return Path(name).suffix.lower() in IMAGE_ENDINGS

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class PtbxlPages:
             the patient's id; both together, those that meet both.
         profiles: site -> name of the site profile that its pages look like.
         folds: stratified folds to take records from (1 to 10); None takes all.
-        limit: at most so many pages a site, whole patients first come; None takes all.
+        limit: at most so many pages a site, of whole patients, first come; None takes all.
         seed: of the pages' looks.
     """
 
@@ -132,7 +133,23 @@ class PtbxlPages:
         entries = [e for e in table if _meets(e, rule) and (self.folds is None or e.strat_fold in self.folds)]
         if not entries:
             raise SiteDataError(f"no PTB-XL record of {self.root} meets the rule of site {site!r}: {dict(rule)}")
-        return entries[: self.limit]
+        return _first_patients(entries, self.limit)
+
+
+def _first_patients(entries: list[PtbxlEntry], limit: int | None) -> list[PtbxlEntry]:
+    """The records of whole patients, first come, as long as there is room for all that a patient has."""
+    if limit is None:
+        return entries
+    counts = Counter(entry.patient_id for entry in entries)
+    taken: set[str] = set()
+    room = limit
+    for patient, count in counts.items():
+        if count <= room:
+            taken.add(patient)
+            room -= count
+    if not taken:
+        raise ConfigError(f"limit={limit} is less than any patient has records: at least {min(counts.values())}")
+    return [entry for entry in entries if entry.patient_id in taken]
 
 
 def _check_rule(rule: Mapping[str, Any], site: str) -> None:

@@ -1,0 +1,82 @@
+"""How well pages are read: the targets of digitization beside what is measured, and beside a perfect trace.
+
+    python -m benchmarks.digitization [--pages 100] [--only ROW]... [--segmenter bundled|classical]...
+    python -m benchmarks.digitization --confidence 1000
+
+Rows of rendered pages print PTB-XL recordings of a fold that trains nothing, in layouts, grids, inks and typefaces
+drawn from a seed, degrade them, and read them with nothing given. `ludb` reads the 25 pages that ECGMiner drew from
+LUDB, beside what ECGMiner itself made of them. SNR and correlation are those of ecg/metrics.py, pooled over a page,
+against the samples that the page prints. `perfect trace` is the SNR of the undamaged line read with one value a pixel
+column, its mean there. `wrong of confident` counts pages whose layout, speed or gain is wrong among those whose
+confidence is at or above the level below which a warning is shown. Seconds are of this process's CPU.
+
+--confidence reads pages of the row `mixed` alone, whose speeds, gains, grids and pulses vary the most, and counts the
+confident wrong ones. --results FILE keeps every reading as a JSON line, and the same command goes on where it was
+ended; name a new file after a change of the code. PTB-XL and LUDB are sought below the folder that ECG_FLARE_DATA
+names, else in ../shared/data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+from tqdm import tqdm
+
+from benchmarks.digitization.pages import LUDB_PAGES
+from benchmarks.digitization.readings import Reading, ReadingFile, Task
+from benchmarks.digitization.rows import LUDB, MIXED, rows
+from benchmarks.digitization.table import confidence_report, summarize, table
+
+SEED: Final = 424_242
+"""Of the published figures. No change of the reader was made by looking at its pages."""
+
+
+def _data_root() -> Path:
+    default = Path(__file__).resolve().parents[3] / "shared" / "data"
+    return Path(os.environ.get("ECG_FLARE_DATA", default))
+
+
+def _readings(file: ReadingFile, row: str, segmenter: str, seed: int, count: int) -> list[Reading]:
+    count = min(count, LUDB_PAGES) if row == LUDB else count
+    tasks: Iterable[Task] = (Task(row, segmenter, seed, index) for index in range(count))
+    found = file.readings(tasks, _data_root())
+    return list(tqdm(found, total=count, desc=f"{row} {segmenter}", leave=False, disable=None))
+
+
+@click.command()
+@click.option("--pages", default=100, show_default=True, type=click.IntRange(1), help="Pages a row.")
+@click.option("--only", multiple=True, type=click.Choice(list(rows())), help="This row alone; may be repeated.")
+@click.option("--segmenter", "segmenters", multiple=True, default=("bundled", "classical"), show_default=True)
+@click.option("--confidence", type=click.IntRange(1), metavar="PAGES", help="Count confident wrong pages of this many.")
+@click.option("--seed", default=SEED, show_default=True, type=click.IntRange(0), help="Of the rendered pages.")
+@click.option("--results", type=click.Path(dir_okay=False, path_type=Path), help="Keep readings here, and go on.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(
+    pages: int,
+    only: tuple[str, ...],
+    segmenters: tuple[str, ...],
+    confidence: int | None,
+    seed: int,
+    results: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure how well pages are read."""
+    file = ReadingFile(results)
+    if confidence is not None:
+        readings = {name: _readings(file, MIXED, name, seed, confidence) for name in segmenters}
+        for name, found in readings.items():
+            click.echo(json.dumps([asdict(one) for one in found]) if as_json else f"{name}: {confidence_report(found)}")
+        return
+    names = only or tuple(name for name in rows() if name != MIXED)
+    measured = [summarize(_readings(file, row, name, seed, pages)) for row in names for name in segmenters]
+    click.echo(json.dumps([asdict(row) for row in measured], indent=2) if as_json else table(measured))
+
+
+if __name__ == "__main__":
+    main()

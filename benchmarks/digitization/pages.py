@@ -1,0 +1,118 @@
+"""The pages of each row: rendered from PTB-XL recordings, or ECGMiner's own pages of LUDB recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from benchmarks.digitization.rows import LUDB, rows
+from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.metrics import evaluate_recording, snr_db_kaggle2025
+from ecg_flare.ecg.ptbxl import PtbxlEntry, in_folds, load_record, read_database
+from ecg_flare.ecg.record import Recording, read_wfdb
+from ecg_flare.page.degrade import apply
+from ecg_flare.page.render import render_page
+from ecg_flare.page.truth import PageTruth
+
+HELD_OUT_FOLD: Final = 9
+LUDB_PAGES: Final = 25
+LUDB_PX_PER_S, LUDB_PX_PER_MV = 193.8, 74.4
+COLUMN_PARTS: Final = 16  # a column's mean is taken over this many places of the line
+_STREAMS: Final = {"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan": 5, "mixed": 6}
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkPage:
+    """One page and all that is known of it.
+
+    `truth` holds the samples that the page prints, NaN elsewhere; `ceiling_db` is the SNR of a perfect trace with one
+    value a pixel column before any damage; `peer_db` that of ECGMiner's own output, where there is one.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    truth: Recording
+    layout: str
+    speed_mm_per_s: float
+    gain_mm_per_mv: float
+    ceiling_db: float
+    peer_db: float | None = None
+
+
+def make_page(row: str, seed: int, index: int, data: Path) -> BenchmarkPage:
+    """Return page `index` of a row; `data` is the folder of the real records. LUDB pages know no seed."""
+    return _ludb_page(index, data / "ludb_pages") if row == LUDB else _rendered_page(row, seed, index, data / "ptbxl")
+
+
+def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPage:
+    profile = rows()[row].profile
+    assert profile is not None
+    entries = _held_out(ptbxl)
+    rng = np.random.default_rng([seed, _STREAMS[row], index])
+    recording = load_record(ptbxl, entries[int(rng.integers(len(entries)))])
+    page = render_page(recording, profile.draw_style(rng), rng)
+    truth = printed(recording, page.truth)
+    ceiling = snr_db_kaggle2025(column_means(page.truth, truth), truth.signal_mv, truth.fs_hz)
+    for degradation in profile.draw_degradations(rng):
+        page = apply(page, degradation)
+    known = page.truth
+    return BenchmarkPage(page.image, truth, known.layout, known.speed_mm_per_s, known.gain_mm_per_mv, ceiling)
+
+
+@cache
+def _held_out(ptbxl: Path) -> tuple[PtbxlEntry, ...]:
+    return in_folds(read_database(ptbxl), {HELD_OUT_FOLD})
+
+
+def printed(recording: Recording, truth: PageTruth) -> Recording:
+    """Return the recording with NaN where the page does not print it, the longest stretch of each lead kept."""
+    signal = np.full_like(recording.signal_mv, np.nan)
+    for trace in sorted(truth.traces, key=lambda trace: trace.end_s - trace.start_s):
+        row = LEADS.index(trace.lead)
+        first, last = round(trace.start_s * recording.fs_hz), round(trace.end_s * recording.fs_hz)
+        signal[row] = np.nan
+        signal[row, first:last] = recording.signal_mv[row, first:last]
+    return replace(recording, signal_mv=signal)
+
+
+def column_means(truth: PageTruth, recording: Recording) -> Float64[np.ndarray, "12 samples"]:
+    """Return the signal of a perfect trace: the mean of every line in each pixel column, then PCHIP."""
+    signal = np.full(recording.signal_mv.shape, np.nan)
+    for trace in sorted(truth.traces, key=lambda trace: trace.end_s - trace.start_s):
+        back = read_by_columns(trace.polyline[:, 0], trace.polyline[:, 1])
+        upwards = 1.0 if trace.inverted else -1.0
+        first = round(trace.start_s * recording.fs_hz)
+        row = LEADS.index(trace.lead)
+        signal[row] = np.nan
+        signal[row, first : first + len(back)] = upwards * back / (truth.px_per_mm_y * truth.gain_mm_per_mv)
+    return signal
+
+
+def read_by_columns(x: Float64[np.ndarray, " n"], y: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """Return y at x as it comes back from the line's mean in each whole pixel column."""
+    from scipy.interpolate import PchipInterpolator
+
+    columns = np.arange(np.ceil(x[0]), np.floor(x[-1]) + 1)
+    parts = (np.arange(COLUMN_PARTS) + 0.5) / COLUMN_PARTS - 0.5
+    means = np.interp(columns[:, None] + parts, x, y).mean(axis=1)
+    back: Float64[np.ndarray, " n"] = PchipInterpolator(columns, means)(np.clip(x, columns[0], columns[-1]))
+    return back
+
+
+def _ludb_page(index: int, folder: Path) -> BenchmarkPage:
+    peer = np.load(folder / "ecgminer_output.npz")
+    name, peer_mv = str(peer["ids"][index]), peer["signal_mv"][index].T.astype(np.float32)
+    whole = read_wfdb(folder / "wfdb" / name)
+    truth = replace(whole, signal_mv=np.where(np.isfinite(peer_mv), whole.signal_mv, np.nan))
+    peer_db = evaluate_recording(replace(truth, signal_mv=peer_mv), truth).snr_db_kaggle2025
+    x = np.arange(truth.n_samples) * LUDB_PX_PER_S / truth.fs_hz
+    perfect = np.stack([read_by_columns(x, lead * LUDB_PX_PER_MV) / LUDB_PX_PER_MV for lead in whole.signal_mv])
+    perfect[~np.isfinite(truth.signal_mv)] = np.nan
+    ceiling = snr_db_kaggle2025(perfect, truth.signal_mv, truth.fs_hz)
+    image = cv2.cvtColor(cv2.imread(str(folder / "png" / f"{name}.png")), cv2.COLOR_BGR2RGB)
+    return BenchmarkPage(image, truth, "3x4+1R", 25.0, 10.0, ceiling, peer_db)

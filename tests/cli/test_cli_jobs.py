@@ -69,7 +69,11 @@ def test_what_a_private_job_will_spend_is_told(run_cli: RunCli, tmp_path: Path) 
     ("data", "source", "args"),
     [
         ("pages:/data/{site}", "PageFolder", {"folder": "/data/{site}"}),
-        ("synthetic", "SyntheticPages", {"profiles": {"a": "district", "b": "university"}}),
+        (
+            "synthetic",
+            "SyntheticPages",
+            {"pages_per_site": 8, "seed": 1, "profiles": {"a": "district", "b": "university"}},
+        ),
         (
             "ptbxl:/data/ptbxl",
             "PtbxlPages",
@@ -90,6 +94,14 @@ def test_the_pages_can_come_from_ecg_flare_itself(
     pages = _client_component(tmp_path / "fedavg", "pages")
     assert pages == {"id": "pages", "path": f"ecg_flare.nnunet.sources.{source}", "args": args}
     assert not (tmp_path / "fedavg" / "app" / "custom").exists()
+
+
+def test_results_can_outlive_the_job(run_cli: RunCli, tmp_path: Path) -> None:
+    options = ("--sites", "a,b", "--data", "synthetic", "--no-code", "--results", "/srv/ecg", "-o", tmp_path)
+    assert run_cli("jobs", "export", "fedavg", *options).exit_code == 0
+    server = json.loads((tmp_path / "fedavg" / "app" / "config" / "config_fed_server.json").read_text())
+    store = next(part for part in server["components"] if part["id"] == "persistor")
+    assert store["args"]["folder"] == "/srv/ecg"
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,13 @@ def build(check: bool, folder: Path, custom: Path) -> None:
 )
 @click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the job carries.")
 @click.option("--no-code", is_flag=True, help="Carry no code: for sites whose allow-list names ecg_flare.")
+@click.option(
+    "--results",
+    default="",
+    metavar="FOLDER",
+    help="Where the server keeps model and ledger: a later submission with the same one goes on from there. "
+    "[default: in the job's run folder, which ends with the job]",
+)
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write the job's folder in.")
 def export(
     name: str,
@@ -101,6 +108,7 @@ def export(
     data: str,
     custom: Path,
     no_code: bool,
+    results: str,
     output: Path,
 ) -> None:
     """Write one of the jobs for other sites, rounds or pages.
@@ -127,7 +135,8 @@ def export(
     )
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
-    changed = replace(spec, terms=terms, pages=_pages(data, roster, dict(spec.pages.args)), custom=not no_code)
+    pages = _pages(data, roster, dict(spec.pages.args))
+    changed = replace(spec, terms=terms, pages=pages, custom=not no_code, folder=results)
     click.echo(write_job(changed, output, custom))
     if terms.noise_multiplier is not None and terms.epsilon_budget is not None:
         tell(_cost(terms.noise_multiplier, terms.delta, terms.rounds, terms.epsilon_budget))
@@ -161,7 +170,8 @@ def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":
         case "custom", False:
             return Pages("site_pages.SitePages", own_args | {"profiles": profiles})
         case "synthetic", False:
-            return Pages(sources + "SyntheticPages", {"profiles": profiles})
+            how_many = {name: own_args[name] for name in ("pages_per_site", "seed") if name in own_args}
+            return Pages(sources + "SyntheticPages", how_many | {"profiles": profiles})
         case "ptbxl", True:
             shards = {site: {"shard": index, "of": len(sites)} for index, site in enumerate(sites)}
             return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})

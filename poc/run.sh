@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs a job from kits to verified results: a server and three sites on this machine, over TLS on 127.0.0.1.
+#
+# Usage: poc/run.sh [-w FOLDER] [-p PORT] [--project FILE] [NAME [OPTION ...]]
+#
+# Makes the kits, starts server and sites, submits the job as the lead (who may ship no code), shows the rounds,
+# downloads model and ledger, checks the ledger, and stops everything, also when something fails on the way.
+#
+#   NAME                     a job of `ecg-flare jobs list` [fedadam_dp]
+#   OPTION                   for `ecg-flare jobs export`: --rounds 1, --data 'pages:/data/{site}', …
+#   -w, --workspace FOLDER   where everything lies; what it holds of an earlier run is replaced [runs/poc]
+#   -p, --port PORT          of the server, on 127.0.0.1 [8002]
+#   --project FILE           poc/project.yml, or poc/project_he.yml for a homomorphic sum
+
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+parse_common "$@"
+
+HERE="$ROOT/poc"
+"$HERE/stop.sh" -w "$WORKSPACE" > /dev/null
+if listening "$PORT"; then fail "port $PORT is in use on 127.0.0.1: give another one (--port), or end what listens there"; fi
+"$HERE/prepare.sh" -w "$WORKSPACE" -p "$PORT" --project "$PROJECT"
+trap '"$HERE/stop.sh" -w "$WORKSPACE" >&2 || true' EXIT
+"$HERE/start.sh" -w "$WORKSPACE"
+echo "job     $("$HERE/submit.sh" -w "$WORKSPACE" ${REST[@]+"${REST[@]}"})"
+"$HERE/watch.sh" -w "$WORKSPACE"
+trap - EXIT
+"$HERE/stop.sh" -w "$WORKSPACE"

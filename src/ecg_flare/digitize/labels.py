@@ -73,7 +73,8 @@ def read_words(
         width_mm, height_mm = (right - left) / px_per_mm_x, (bottom - top) / px_per_mm_y
         if width_mm > WORD_WIDTH_MM or height_mm > LETTER_HEIGHT_MM[1]:
             continue
-        fits = fit_names(np.where(printed, ink, 0)[top:bottom, left:right].astype(np.float32), width_mm / height_mm)
+        box = np.s_[top:bottom, left:right]
+        fits = fit_names(np.where(printed[box], ink[box], np.float32(0)), width_mm / height_mm)
         words.append(Word(float(left), float(top), float(right), float(bottom), len(group), fits))
     return tuple(words)
 

@@ -153,9 +153,14 @@ def walk_rows(
     n_rows, n_columns = levels.shape
     reach = _half_spacing(levels, px_per_mm_y)
     top, bottom, centre = runs.top / px_per_mm_y, runs.bottom / px_per_mm_y, runs.centre / px_per_mm_y
-    mass = runs.mass / px_per_mm_y
     levels_mm, reach_mm = levels / px_per_mm_y, reach / px_per_mm_y
     density = 8.0 / px_per_mm_x  # costs a column are costs a millimetre
+    at_run = levels_mm[:, runs.column]
+    away = np.maximum(0.0, np.maximum(top[None] - at_run, at_run - bottom[None]))
+    band = np.minimum(BAND_COST_MM * (away / reach_mm[:, None]) ** 2, BAND_LIMIT_MM) * density
+    band -= reward * density * np.minimum(runs.mass / px_per_mm_y, MOST_REWARDED_MM)
+    if foreign is not None:
+        band += FOREIGN_COST_MM * density * foreign
     hole_step, long_step = HOLE_COST_MM * density, LONG_HOLE_COST_MM * density
     long_hole = LONG_HOLE_MM * px_per_mm_x
     cost = np.zeros((n_rows, 1))  # the last state is the hole, which carries the extent that it was entered with
@@ -171,14 +176,9 @@ def walk_rows(
         gap = np.maximum(0.0, np.maximum(t[None] - pb[:, None], pt[:, None] - b[None]))
         step = gap + MIDDLE_COST * np.abs(m[None] - pm[:, None])
         from_hole = np.maximum(0.0, np.maximum(t[None] - hole_bottom[:, None], hole_top[:, None] - b[None]))
-        away = np.maximum(0.0, np.maximum(t[None] - levels_mm[:, c, None], levels_mm[:, c, None] - b[None]))
-        band = np.minimum(BAND_COST_MM * (away / reach_mm[:, None]) ** 2, BAND_LIMIT_MM) * density
-        band = band - reward * density * np.minimum(mass[here], MOST_REWARDED_MM)
-        if foreign is not None:
-            band = band + FOREIGN_COST_MM * density * foreign[:, here]
         into = np.concatenate([cost[:, :-1, None] + step[None], (cost[:, -1:] + from_hole)[:, None, :]], axis=1)
         choice = into.argmin(axis=1)
-        run_cost = into.min(axis=1) + band
+        run_cost = into.min(axis=1) + band[:, here]
         stay = np.where(hole_length > long_hole, long_step, hole_step)
         enter = np.concatenate([cost[:, :-1] + hole_step, (cost[:, -1] + stay)[:, None]], axis=1)
         hole_choice = enter.argmin(axis=1)

@@ -86,10 +86,9 @@ def _colour_samples(
     value = inside.max(axis=1)
     core = inside[value <= np.percentile(value, 30)] if len(value) else inside
     far = cv2.dilate(((trace > 0.05) | (other > 0.05)).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
-    paper = even[far]
-    return core[:: max(1, len(core) // SAMPLES)].astype(np.float64), paper[:: max(1, len(paper) // SAMPLES)].astype(
-        np.float64
-    )
+    at = np.flatnonzero(far)
+    paper = even.reshape(-1, 3)[at[:: max(1, len(at) // SAMPLES)]]
+    return core[:: max(1, len(core) // SAMPLES)].astype(np.float64), paper.astype(np.float64)
 
 
 def _fisher_direction(core: Float64[np.ndarray, "m 3"], paper: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " 3"]:

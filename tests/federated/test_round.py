@@ -222,6 +222,25 @@ def test_leaving_out_one_unit_never_moves_the_sum_beyond_the_sensitivity(unit: s
         assert change > 0.999 * fixed.sensitivity
 
 
+def test_a_patient_of_two_sites_moves_the_sum_by_the_shared_sensitivity_at_most() -> None:
+    terms = patient_config(shared_patients=True)
+    fixed, alone = terms.fixed_encoding(8), patient_config().fixed_encoding(8)
+    assert fixed is not None
+    assert alone is not None
+    assert terms.sensitivity == 1.5  # C = 1, weights 1 and 0.5
+    assert (fixed.noise_sd / fixed.scale, alone.noise_sd / alone.scale) == (1.5, 1.0)  # sigma = 1
+    row = np.full((1, 8), 9.0, np.float32)
+    change = sum(contribution(row, terms.weights[site], terms, 8) for site in ("a", "b"))
+    assert fixed.sensitivity < np.linalg.norm(change) <= terms.sensitivity * fixed.scale
+
+
+def test_a_patient_whose_training_diverged_counts_as_zero() -> None:
+    rows = np.array([[0.3, 0.4], [np.nan, 1.0], [np.inf, 0.0]], np.float32)
+    assert np.array_equal(
+        contribution(rows, 1.0, patient_config(), 2), contribution(rows[:1], 1.0, patient_config(), 2)
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -236,7 +255,8 @@ def test_leaving_out_one_unit_never_moves_the_sum_beyond_the_sensitivity(unit: s
         ({"noise_multiplier": 1.0}, "clipping_norm is None"),
         ({"fixed_point": True}, "clipping_norm is None"),
         ({"unit": "page"}, "unit is 'page'"),
-        ({"sampling_rate": 0.5}, r"sampling_rate 0\.5 .* no meaning under unit site"),
+        ({"sampling_rate": 0.5}, r"sampling_rate 0\.5.* no meaning under unit site"),
+        ({"shared_patients": True}, "shared_patients True have no meaning under unit site"),
         ({"sampling_rate": 1.5}, r"sampling_rate is 1\.5"),
         ({"unit": "patient", "clipping_norm": 1.0, "noise_multiplier": 1.0}, "patients None"),
         ({"unit": "patient", "clipping_norm": 1.0, "patients": 5}, "noise_multiplier None"),

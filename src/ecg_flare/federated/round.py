@@ -21,6 +21,7 @@ from jaxtyping import Float32, Float64, Int64, Shaped
 from ecg_flare.errors import ConfigError, EcgFlareError, RoundError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import ServerOptimizer, ServerState
+from ecg_flare.federated.patients import encode_patient
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.update import Vector, check_update
 from ecg_flare.privacy.events import GaussianEvent, Unit
@@ -43,11 +44,12 @@ class RoundConfig:
     clipping_norm: C, the largest L2 norm of a vector; None leaves updates as they are.
     noise_multiplier: sigma, the noise's standard deviation over the sensitivity; None adds no noise.
     fixed_point: whether updates are summed as integers; noise implies it.
-    unit: whose presence the noise hides. Under `patient` each patient's vector is clipped and encoded on its own;
-        a patient must be one site's alone.
+    unit: whose presence the noise hides. Under `patient` each patient's vector is clipped and encoded on its own.
     patients_per_site: the most patients of a site in a round (unit patient).
     sampling_rate: probability with which a patient takes part (unit patient).
     patients: public number of patients of the cohort; the mean is over sampling_rate * patients (unit patient).
+    shared_patients: whether a patient may have pages at several sites (unit patient). Their vectors then add up, and
+        the sensitivity is C times the sum of the weights instead of C times the largest.
 
     Raises ConfigError naming an impossible value.
     """
@@ -61,6 +63,7 @@ class RoundConfig:
     patients_per_site: int = 1
     sampling_rate: float = 1.0
     patients: int | None = None
+    shared_patients: bool = False
 
     def __post_init__(self) -> None:
         for site, weight in self.weights.items():
@@ -86,10 +89,12 @@ class RoundConfig:
                 f"unit patient with noise_multiplier {self.noise_multiplier}, patients_per_site "
                 f"{self.patients_per_site} and patients {self.patients}: expected each to be positive"
             )
-        if self.unit == "site" and (self.patients_per_site, self.sampling_rate, self.patients) != (1, 1.0, None):
+        said = (self.patients_per_site, self.sampling_rate, self.patients, self.shared_patients)
+        if self.unit == "site" and said != (1, 1.0, None, False):
             raise ConfigError(
-                f"patients_per_site {self.patients_per_site}, sampling_rate {self.sampling_rate} and patients "
-                f"{self.patients} have no meaning under unit site: leave them out"
+                f"patients_per_site {self.patients_per_site}, sampling_rate {self.sampling_rate}, patients "
+                f"{self.patients} and shared_patients {self.shared_patients} have no meaning under unit site: leave "
+                "them out"
             )
 
     @property
@@ -108,20 +113,30 @@ class RoundConfig:
         return None if self.noise_multiplier is None else GaussianEvent(self.noise_multiplier, self.sampling_rate)
 
     @property
+    def sensitivity(self) -> float | None:
+        """By how much the weighted sum may change when one unit comes or goes: C times the weight it can have."""
+        if self.clipping_norm is None:
+            return None
+        weights = self.weights.values()
+        return self.clipping_norm * (math.fsum(weights) if self.shared_patients else max(weights))
+
+    @property
     def public_denominator(self) -> float | None:
         """The denominator of unit patient, ``sampling_rate * patients``; None where the weights give it."""
         return None if self.patients is None else self.sampling_rate * self.patients
 
     def fixed_encoding(self, dimension: int) -> FixedPoint | None:
         """How a vector of this round becomes integers; None in the clear."""
-        if not self.encoded or self.clipping_norm is None:
+        if not self.encoded or self.clipping_norm is None or self.sensitivity is None:
             return None
+        # The encoding measures noise in the longest single vector, of which a shared patient may have several.
+        vectors = self.sensitivity / (self.clipping_norm * max(self.weights.values()))
         return FixedPoint.derive(
             clipping_norm=self.clipping_norm,
             weights=[self.weights[site] for site in sorted(self.weights)],
             dimension=dimension,
             vectors_per_site=self.patients_per_site,
-            noise_multiplier=self.noise_multiplier or 0.0,
+            noise_multiplier=(self.noise_multiplier or 0.0) * vectors,
         )
 
 
@@ -207,8 +222,9 @@ def contribution(
         return update
     if fixed is None:
         return clip(update, config.clipping_norm).vector
+    if config.unit == "site":
+        return fixed.encode(clip(update, config.clipping_norm).vector, weight)
     encoded = np.zeros(dimension, dtype=np.int64)
-    for row in np.atleast_2d(update):
-        check_update(row, size=dimension)
-        encoded += fixed.encode(clip(row, config.clipping_norm).vector, weight)
+    for row in update:
+        encoded += encode_patient(row, weight, fixed)
     return encoded

@@ -22,12 +22,16 @@ from typing import IO, Any, Final
 import numpy as np
 
 from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
+from ecg_flare.federated.round import RoundConfig
+from ecg_flare.federated.update import check_update
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
-from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset, verified_plan
+from ecg_flare.nnunet.patients import check_patients, pages_by_patient, site_key, train_drawn_patients
+from ecg_flare.nnunet.plan import Plan, initial_vector, parameter_count, plan_preset, verified_plan
 from ecg_flare.nnunet.sources import build_source
 from ecg_flare.page.raster import Label
+from ecg_flare.privacy.gaussian import ChaChaStream
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -37,10 +41,13 @@ Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 class Service:
     """The commands of the training process. Each takes JSON parameters and arrays and gives the same.
 
-    `prepare`: source ({"path", "args"}), site, plan, cache; optional plan_hash, validation_fraction, min_patients.
-        Remembers the site's pages for the commands below. Gives pages, patients, train, val, reused, folder.
+    `prepare`: source ({"path", "args"}), site, plan, cache; optional plan_hash, validation_fraction, min_patients, and
+        patients_per_site (unit patient), with which pages of nobody and too many patients are refused. Remembers the
+        site's pages for the commands below. Gives pages, patients, train, val, reused, folder.
     `train`: steps, learning_rate, schedule, proximal_mu, momentum, seed (all as in TrainOptions), round, rounds; array
         model. Gives the array update, and loss, seconds, steps.
+    `train_patients`: as `train`, and config (`RoundConfig` of unit patient). Gives the array contribution, the integers
+        of the patients that were drawn here, and nothing else.
     `validate`: array model. Gives tp, fp, fn of the trace class, and dice.
     `evaluate`: source, site, plan, cache; array model. Gives dice (mean over pages) and pages (Dice by name).
     `initialize`: plan, seed. Gives the array model: nnU-Net's initialization.
@@ -54,6 +61,7 @@ class Service:
         self._site = ""
         self._plan: Plan | None = None
         self._dataset: PreparedDataset | None = None
+        self._pages_by_patient: dict[str, list[str]] = {}
         self._trainer: Any = None
 
     def serve(self, requests: queue.Queue[Frame]) -> None:
@@ -61,6 +69,7 @@ class Service:
         commands = {
             "prepare": self._prepare,
             "train": self._train,
+            "train_patients": self._train_patients,
             "validate": self._validate,
             "evaluate": self._evaluate,
             "initialize": self._initialize,
@@ -85,8 +94,9 @@ class Service:
         self._trainer = None
         self._site = params["site"]
         self._plan = _plan(params)
+        source = build_source(params["source"])
         self._dataset = dataset = prepare(
-            build_source(params["source"]),
+            source,
             self._site,
             self._plan,
             Path(params["cache"]),
@@ -94,6 +104,9 @@ class Service:
             min_patients=params.get("min_patients", 2),
             log=self._log,
         )
+        if "patients_per_site" in params:
+            check_patients(dataset, source, most=params["patients_per_site"])
+        self._pages_by_patient = pages_by_patient(dataset, site_key(Path(params["cache"])))
         return {
             "pages": len(dataset.pages),
             "patients": dataset.n_patients,
@@ -104,10 +117,29 @@ class Service:
         }, {}
 
     def _train(self, params: _Params, arrays: Mapping[str, np.ndarray]) -> Answer:
+        result = self._site_trainer().train(_model(arrays), self._options(params))
+        return {"loss": result.loss, "seconds": result.seconds, "steps": params["steps"]}, {"update": result.update}
+
+    def _train_patients(self, params: _Params, arrays: Mapping[str, np.ndarray]) -> Answer:
+        trainer, model = self._site_trainer(), _model(arrays)
+        assert self._plan is not None, "`_site_trainer` wants a plan"
+        check_update(model, size=parameter_count(self._plan))
+        contribution = train_drawn_patients(
+            trainer,
+            self._pages_by_patient,
+            model,
+            self._options(params),
+            RoundConfig(**params["config"]),
+            self._site,
+            ChaChaStream(),
+        )
+        return {}, {"contribution": contribution}
+
+    def _options(self, params: _Params) -> Any:
         from ecg_flare.nnunet.trainer import TrainOptions
 
         steps = params["steps"]
-        options = TrainOptions(
+        return TrainOptions(
             steps=steps,
             learning_rate=params["learning_rate"],
             schedule=params.get("schedule", "poly"),
@@ -117,8 +149,6 @@ class Service:
             proximal_mu=params.get("proximal_mu", 0.0),
             seed=site_seed(params.get("seed", 0), self._site),
         )
-        result = self._site_trainer().train(_model(arrays), options)
-        return {"loss": result.loss, "seconds": result.seconds, "steps": steps}, {"update": result.update}
 
     def _validate(self, params: _Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         counts = self._site_trainer().validate(_model(arrays))

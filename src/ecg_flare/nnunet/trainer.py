@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +143,8 @@ class LocalTrainer:
             self._trainer.initialize()
             self._trainer.set_deep_supervision_enabled(True)
             self._batches, _ = self._trainer.get_dataloaders()
+            self._loader = self._batches.data_loader
+            self._pages = list(self._loader.indices)
         _disable_blur_benchmark(self._batches)
 
     def train(
@@ -150,9 +152,10 @@ class LocalTrainer:
         model: Float32[np.ndarray, " d"],
         options: TrainOptions,
         *,
+        pages: Sequence[str] | None = None,
         on_step: Callable[[int, float], None] = lambda step, loss: None,
     ) -> TrainResult:
-        """Train one round from the global model.
+        """Train one round from the global model, on the named pages alone where `pages` names some.
 
         `on_step` hears of each step (counted from 0) and its loss. Raises UpdateError where the result is not finite.
         """
@@ -164,6 +167,7 @@ class LocalTrainer:
         if trainer.grad_scaler is not None:
             trainer.grad_scaler = type(trainer.grad_scaler)("cuda")
         trainer.network.train()
+        self._loader.indices = self._pages if pages is None else list(pages)
         losses = []
         with _seeded(options.seed, options.first_step), _proximal_term(trainer, options.proximal_mu):
             for step in range(options.steps):

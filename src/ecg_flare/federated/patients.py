@@ -1,0 +1,94 @@
+"""A site's part of a round under unit patient: who is drawn, and what of them leaves the site.
+
+ULDP-AVG (Kato et al. 2024, arXiv 2308.12210, algorithm 3): each drawn patient's update starts from the global model
+and is clipped on its own, and the site sends the sum. With one local step it is ULDP-SGD.
+
+That sum may say nothing else. So each patient's update has to be a function of the model, of public values and of that
+patient's pages alone (no generator may run on from one patient to the next), one that cannot be used counts as zero
+instead of ending the round, and the work is the same whoever was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Int64
+
+from ecg_flare.errors import UpdateError
+from ecg_flare.federated.clipping import clip
+from ecg_flare.federated.update import Vector, check_update
+from ecg_flare.privacy.gaussian import Stream
+from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+
+OVERRUN = 1e-12
+"""Chance that a round draws more patients than it has slots: its time may then tell so."""
+
+PatientTraining = Callable[[str], Vector]
+"""A patient -> the update that the global model takes from that patient's pages alone."""
+
+
+def poisson_sample(patients: Sequence[str], rate: float, stream: Stream) -> tuple[str, ...]:
+    """Each patient with chance `rate`, independently of all others; `stream` must be secret.
+
+    The chance is never above `rate`, and less than 2^-64 below it.
+    """
+    threshold = int(Fraction(rate) * 2**64)
+    words = stream.words(len(patients))
+    return tuple(patient for patient, word in zip(patients, words, strict=True) if int(word) < threshold)
+
+
+def slot_count(patients_per_site: int, rate: float) -> int:
+    """How many patients' work a round does, whoever was drawn: the count that it passes with chance `OVERRUN`.
+
+    It follows from public bounds, so that the time of a round does not tell how many were drawn.
+
+    >>> slot_count(16, 0.5), slot_count(1000, 0.05)
+    (16, 105)
+    """
+    from scipy.stats import binom
+
+    return int(binom.isf(OVERRUN, patients_per_site, rate))
+
+
+def encode_patient(update: Vector, weight: float, fixed: FixedPoint) -> Int64[np.ndarray, " d"]:
+    """One patient's integers: clipped to C, times the site's weight, rounded toward zero.
+
+    An update that is not finite gives zeros: an error would tell about the one patient who caused it.
+
+    Raises UpdateError for a vector of another type or length.
+    """
+    if not np.isfinite(update).all():
+        return np.zeros(fixed.dimension, dtype=np.int64)
+    check_update(update, size=fixed.dimension)
+    return fixed.encode(clip(update, fixed.clipping_norm).vector, weight)
+
+
+def sum_of_drawn(
+    patients: Sequence[str],
+    train: PatientTraining,
+    weight: float,
+    fixed: FixedPoint,
+    *,
+    rate: float,
+    stream: Stream,
+) -> Int64[np.ndarray, " d"]:
+    """Draw patients, train on each alone, and add up their integers; the work does not tell how many were drawn.
+
+    Raises UpdateError for a site with more patients than the public bound that the scale was derived from: a site
+    finds that out by itself before its first round, as it says something about its patients.
+    """
+    if not 1 <= len(patients) <= fixed.vectors_per_site:
+        raise UpdateError(
+            f"this site has {len(patients)} patients, the terms allow 1 to {fixed.vectors_per_site} "
+            "(patients_per_site): agree on a larger bound, or leave patients out before the first round"
+        )
+    drawn = poisson_sample(patients, rate, stream)
+    slots = max(len(drawn), slot_count(fixed.vectors_per_site, rate))
+    total = np.zeros(fixed.dimension, dtype=np.int64)
+    for slot in range(slots):
+        patient = drawn[slot] if slot < len(drawn) else patients[slot % len(patients)]
+        encoded = encode_patient(train(patient), weight, fixed)
+        total += encoded * (slot < len(drawn))
+    return total

@@ -1,0 +1,108 @@
+"""A round under unit patient on prepared pages: whose page each is, and the training on one patient's alone.
+
+Pages belong together by a keyed hash of the hospital's own patient id. The key is a secret of the site, so that the
+hash, should it ever show, names nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ecg_flare.errors import SiteDataError, StorageError, UpdateError
+from ecg_flare.federated.patients import sum_of_drawn
+from ecg_flare.nnunet.case import PageSource
+from ecg_flare.nnunet.dataset import PreparedDataset
+from ecg_flare.storage import write_atomically
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64
+
+    from ecg_flare.federated.round import RoundConfig
+    from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+    from ecg_flare.privacy.gaussian import Stream
+
+_KEY_FILE = "patient.key"
+_KEY_BYTES = 32
+
+
+def site_key(folder: Path) -> bytes:
+    """The site's secret, drawn once and kept in `folder` where only its owner may read it.
+
+    Raises StorageError where it cannot be read or written.
+    """
+    path = folder / _KEY_FILE
+    try:
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, lambda file: file.write(os.urandom(_KEY_BYTES)), mode=0o600)
+        key = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"the site's key {path} cannot be read or written: {error}") from error
+    if len(key) != _KEY_BYTES:
+        raise StorageError(f"the site's key {path} has {len(key)} bytes, expected {_KEY_BYTES}: remove it")
+    return key
+
+
+def pages_by_patient(dataset: PreparedDataset, key: bytes) -> dict[str, list[str]]:
+    """Keyed hash of the hospital's patient id -> the names of that patient's pages, in a fixed order."""
+    pages: dict[str, list[str]] = {}
+    for page in dataset.pages:
+        digest = hmac.new(key, page.patient_id.strip().encode(), hashlib.sha256).hexdigest()
+        pages.setdefault(digest, []).append(page.name)
+    return {patient: sorted(pages[patient]) for patient in sorted(pages)}
+
+
+def check_patients(dataset: PreparedDataset, source: PageSource, *, most: int) -> None:
+    """Refuse pages of nobody, as a person of ten such pages would be hidden as ten, and more patients than agreed.
+
+    A page has no patient id where the id is empty, or is the page's own name. A source may say that each of its pages
+    is another patient's by an attribute `pages_are_patients` that is True.
+
+    Raises SiteDataError naming what was found.
+    """
+    nobodys = [page.name for page in dataset.pages if page.patient_id.strip() in ("", page.name)]
+    if nobodys and not getattr(source, "pages_are_patients", False):
+        raise SiteDataError(
+            f"{len(nobodys)} of {len(dataset.pages)} pages have no patient id, {nobodys[0]!r} the first of them: give "
+            "each page its patient's id, or a source that says pages_are_patients where no patient has two"
+        )
+    if dataset.n_patients > most:
+        raise SiteDataError(
+            f"this site has {dataset.n_patients} patients, the terms allow {most} (patients_per_site): agree on a "
+            "larger bound, or leave patients out before the first round"
+        )
+
+
+def train_drawn_patients(
+    trainer: LocalTrainer,
+    pages: Mapping[str, list[str]],
+    model: Float32[np.ndarray, " d"],
+    options: TrainOptions,
+    config: RoundConfig,
+    site: str,
+    stream: Stream,
+) -> Int64[np.ndarray, " d"]:
+    """The site's integers of one round: patients drawn from the secret `stream`, each trained on alone.
+
+    Each patient's own seed comes from the patient and `options.seed`, so that nobody's training depends on who else
+    was drawn. Raises UpdateError for more patients than the terms allow.
+    """
+
+    def train(patient: str) -> Float32[np.ndarray, " d"]:
+        seed = int.from_bytes(hashlib.sha256(f"{options.seed}/{patient}".encode()).digest()[:8], "big")
+        try:
+            return trainer.train(model, replace(options, seed=seed), pages=pages[patient]).update
+        except UpdateError:  # it diverged: `encode_patient` makes nothing of it
+            return np.full(model.size, np.nan, np.float32)
+
+    fixed = config.fixed_encoding(model.size)
+    assert fixed is not None, "unit patient has a clipping norm"
+    return sum_of_drawn(list(pages), train, config.weights[site], fixed, rate=config.sampling_rate, stream=stream)

@@ -1,0 +1,172 @@
+"""Rounds under unit patient on prepared pages: by patient, alone, and with nothing said beside."""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nnunet_scribbles import ScribbledPages
+
+from ecg_flare.errors import SiteDataError, StorageError, UpdateError
+from ecg_flare.federated.round import RoundConfig, contribution
+from ecg_flare.nnunet.case import Case
+from ecg_flare.nnunet.dataset import PreparedDataset, prepare
+from ecg_flare.nnunet.patients import check_patients, pages_by_patient, site_key, train_drawn_patients
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.service import Service
+from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+from ecg_flare.privacy.gaussian import ChaChaStream
+
+KEY = bytes(range(32))
+OPTIONS = TrainOptions(steps=1, learning_rate=0.02, seed=5)
+CONFIG = RoundConfig(
+    {"site-1": 1.0, "site-2": 1.0},
+    min_sites=1,
+    clipping_norm=0.005,
+    noise_multiplier=1.0,
+    unit="patient",
+    patients_per_site=3,
+    patients=6,
+)
+
+
+@pytest.fixture(scope="module")
+def all_pages(tmp_path_factory: pytest.TempPathFactory, tiny: Plan, scribbles: ScribbledPages) -> PreparedDataset:
+    return prepare(
+        scribbles, "site-1", tiny, tmp_path_factory.mktemp("patients"), validation_fraction=0, log=lambda _: None
+    )
+
+
+@pytest.fixture(scope="module")
+def all_trainer(tiny: Plan, all_pages: PreparedDataset) -> LocalTrainer:
+    return LocalTrainer(tiny, all_pages)
+
+
+def sent(trainer: LocalTrainer, pages: dict[str, list[str]], start: np.ndarray, **terms: Any) -> np.ndarray:
+    config = replace(CONFIG, **terms)
+    return train_drawn_patients(trainer, pages, start, OPTIONS, config, "site-1", ChaChaStream(KEY))
+
+
+def test_pages_are_grouped_by_a_keyed_hash(all_pages: PreparedDataset) -> None:
+    pages = pages_by_patient(all_pages, KEY)
+    assert sorted(map(tuple, pages.values())) == [("page0", "page3"), ("page1", "page4"), ("page2", "page5")]
+    assert not set(pages) & set(pages_by_patient(all_pages, bytes(32)))
+    assert not any("patient" in patient for patient in pages)
+
+
+def test_training_on_a_patient_sees_that_patients_pages_alone(
+    all_trainer: LocalTrainer, tiny: Plan, start: np.ndarray, tmp_path: Path
+) -> None:
+    update = all_trainer.train(start, OPTIONS, pages=["page1", "page4"]).update
+    assert not np.array_equal(update, all_trainer.train(start, OPTIONS, pages=["page0", "page3"]).update)
+    alone = prepare(OnePatient(), "site-1", tiny, tmp_path, validation_fraction=0, min_patients=1, log=lambda _: None)
+    np.testing.assert_array_equal(LocalTrainer(tiny, alone).train(start, OPTIONS).update, update)
+
+
+@dataclass(frozen=True)
+class OnePatient(ScribbledPages):
+    """The pages of patient1 alone."""
+
+    def cases(self, site: str) -> Iterator[Case]:
+        return (case for case in super().cases(site) if case.patient_id == "patient1")
+
+
+def test_a_patient_more_or_less_moves_the_sum_by_that_patients_clipped_update_alone(
+    all_trainer: LocalTrainer, all_pages: PreparedDataset, start: np.ndarray
+) -> None:
+    """Brute force through the code that a site runs: nobody else's training may depend on who took part."""
+    pages = pages_by_patient(all_pages, KEY)
+    whole = sent(all_trainer, pages, start)
+    fixed = CONFIG.fixed_encoding(start.size)
+    assert fixed is not None
+    for patient in pages:
+        less = sent(all_trainer, {other: held for other, held in pages.items() if other != patient}, start)
+        change = whole - less
+        assert 0.99 * fixed.sensitivity < np.linalg.norm(change) <= fixed.sensitivity  # C is short: all are clipped
+        assert np.array_equal(change, sent(all_trainer, {patient: pages[patient]}, start))
+
+
+def test_a_site_sends_what_the_round_in_memory_asks_for(
+    all_trainer: LocalTrainer, all_pages: PreparedDataset, start: np.ndarray
+) -> None:
+    pages = pages_by_patient(all_pages, KEY)
+    rows: list[np.ndarray] = []
+
+    class Listening:
+        def train(self, *given: Any, **named: Any) -> Any:
+            result = all_trainer.train(*given, **named)
+            rows.append(result.update)
+            return result
+
+    integers = sent(Listening(), pages, start)  # type: ignore[arg-type]
+    assert len(rows) == 3
+    assert np.array_equal(integers, contribution(np.stack(rows), 1.0, CONFIG, start.size))
+
+
+def test_who_is_drawn_by_rate_and_whose_training_diverged_counts_nothing(
+    all_trainer: LocalTrainer, all_pages: PreparedDataset, start: np.ndarray
+) -> None:
+    pages = pages_by_patient(all_pages, KEY)
+    assert not sent(all_trainer, pages, start, sampling_rate=1e-6).any()
+    wild = replace(OPTIONS, learning_rate=1e30, steps=2)
+    assert not train_drawn_patients(all_trainer, pages, start, wild, CONFIG, "site-1", ChaChaStream(KEY)).any()
+
+
+def test_the_training_process_sends_integers_and_says_nothing(tmp_path: Path, start: np.ndarray) -> None:
+    class Commands(Service):
+        def call(self, command: str, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+            from ecg_flare.nnunet.service import _Params
+
+            return getattr(self, f"_{command}")(_Params(params), arrays)
+
+    logged: list[str] = []
+    service = Commands(None, threads=1, device="cpu")  # type: ignore[arg-type]
+    service._log = logged.append  # type: ignore[method-assign]
+    place = {"source": to_spec(ScribbledPages()), "site": "site-1", "plan": "tiny", "cache": str(tmp_path)}
+    service.call("prepare", {**place, "validation_fraction": 0, "patients_per_site": 3}, {})
+    logged.clear()
+    training = {"steps": 1, "learning_rate": 0.02, "seed": 5, "config": asdict(CONFIG)}
+    said, arrays = service.call("train_patients", training, {"model": start})
+    assert said == {}
+    assert list(arrays) == ["contribution"]
+    assert arrays["contribution"].dtype == np.int64
+    assert logged == []
+    with pytest.raises(UpdateError, match="121348"):
+        service.call("train_patients", training, {"model": start[:9]})
+    with pytest.raises(SiteDataError, match=r"3 patients, the terms allow 2 \(patients_per_site\)"):
+        service.call("prepare", {**place, "patients_per_site": 2}, {})
+
+
+@dataclass(frozen=True)
+class Nobodys(ScribbledPages):
+    """Pages without a patient."""
+
+    pages_are_patients: bool = False
+
+    def cases(self, site: str) -> Iterator[Case]:
+        for case in super().cases(site):
+            yield replace(case, patient_id=case.name)
+
+
+def test_a_page_of_nobody_is_a_patient_only_where_its_source_says_so(tiny: Plan, tmp_path: Path) -> None:
+    for source in (Nobodys(), Nobodys(pages_are_patients=True)):
+        found = prepare(source, "site-1", tiny, tmp_path, preprocess=False, log=lambda _: None)
+        if source.pages_are_patients:
+            check_patients(found, source, most=6)
+        else:
+            with pytest.raises(SiteDataError, match="6 of 6 pages have no patient id"):
+                check_patients(found, source, most=6)
+
+
+def test_the_sites_key_is_drawn_once_and_its_owners_alone(tmp_path: Path) -> None:
+    key = site_key(tmp_path / "cache")
+    assert (len(key), site_key(tmp_path / "cache")) == (32, key)
+    assert site_key(tmp_path / "other") != key
+    assert stat.S_IMODE((tmp_path / "cache" / "patient.key").stat().st_mode) == 0o600
+    (tmp_path / "cache" / "patient.key").write_bytes(b"short")
+    with pytest.raises(StorageError, match="5 bytes"):
+        site_key(tmp_path / "cache")

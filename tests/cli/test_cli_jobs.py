@@ -118,3 +118,12 @@ def test_results_can_outlive_the_job(run_cli: RunCli, tmp_path: Path) -> None:
 )
 def test_impossible_jobs_are_refused(run_cli: RunCli, tmp_path: Path, options: tuple[object, ...], code: int) -> None:
     assert run_cli("jobs", "export", "fedavg", *options, "-o", tmp_path).exit_code == code
+
+
+def test_weights_can_be_hidden_in_a_masked_job_alone(run_cli: RunCli, tmp_path: Path) -> None:
+    options = ("--sites", "a,b,c", "--data", "synthetic", "--no-code", "--most-weight", 500, "-o", tmp_path)
+    assert run_cli("jobs", "export", "fedadam_secure", *options).exit_code == 0
+    assert _client_component(tmp_path / "fedadam_secure", "terms")["args"]["most_weight"] == 500
+    refused = run_cli("jobs", "export", "fedadam_dp", *options)
+    assert refused.exit_code == 2
+    assert "promises privacy" in refused.stderr

@@ -27,10 +27,14 @@ TERMS = RoundTerms(
 class Site:
     """One site as FLARE drives it: event, training, result filters, control tasks."""
 
-    def __init__(self, name: str, context: Callable[..., Any]) -> None:
+    def __init__(
+        self, name: str, context: Callable[..., Any], *, terms: RoundTerms = TERMS, pages: int = 0, scale: float = 0.5
+    ) -> None:
+        self._pages = pages
+        self._update = np.full(D, scale / np.sqrt(D), np.float32)
         self._component = SecureSumSite()
         self._filters = [ClipUpdate(), StripResult(), MaskUpdate()]
-        self.fl_ctx = context(name=name, terms=TERMS, secure_sum=self._component)
+        self.fl_ctx = context(name=name, terms=terms, secure_sum=self._component)
         self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = self._filters
         self.root = Path(self.fl_ctx.get_engine().get_workspace().get_root_dir())
 
@@ -40,8 +44,8 @@ class Site:
         order = Order.from_shareable(message)
         self.fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
         self._component.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
-        update = np.full(D, 0.5 / np.sqrt(D), np.float32)
-        result = Reply(update, order.round_index, order.attempt, order.layout_digest, {"loss": 1.0}).to_shareable()
+        reply = Reply(self._update, order.round_index, order.attempt, order.layout_digest, {"loss": 1.0}, self._pages)
+        result = reply.to_shareable()
         for one in self._filters:
             result = one.process(result, self.fl_ctx)
         return result

@@ -36,8 +36,7 @@ class Hospital(Site):
     """A site with a startup kit and a policy that pins the cohort."""
 
     def __init__(self, name: str, context: Callable[..., Any], **policy: Any) -> None:
-        super().__init__(name, context)
-        self.fl_ctx.get_engine()._components["terms"] = COHORT
+        super().__init__(name, context, terms=COHORT)
         unpack_kit(self.root, name)
         write_policy(self.root, {"pinned": PINS, **policy})
         self.asked: list[str] = []

@@ -99,6 +99,12 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     help="Where the server keeps model and ledger: a later submission with the same one goes on from there. "
     "[default: in the job's run folder, which ends with the job]",
 )
+@click.option(
+    "--most-weight",
+    type=click.IntRange(1),
+    metavar="PAGES",
+    help="Weigh each site by its number of training pages, at most so many, and hide the numbers in the masked sum.",
+)
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write the job's folder in.")
 def export(
     name: str,
@@ -109,6 +115,7 @@ def export(
     custom: Path,
     no_code: bool,
     results: str,
+    most_weight: int | None,
     output: Path,
 ) -> None:
     """Write one of the jobs for other sites, rounds or pages.
@@ -132,6 +139,7 @@ def export(
         weights=dict.fromkeys(roster, 1.0),
         rounds=rounds or spec.terms.rounds,
         min_sites=min_sites or _least_sites(len(roster), hidden=spec.terms.summation != "plain"),
+        most_weight=most_weight,
     )
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")

@@ -31,6 +31,7 @@ class RunningSum:
         self._weights = dict(weights)
         self._fixed = fixed
         self._answered: set[str] = set()
+        self._hidden_weight: float | None = None
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -42,6 +43,8 @@ class RunningSum:
         """What makes the sum a mean."""
         if self._fixed is not None and self._fixed.noise_multiplier > 0:
             return math.fsum(self._weights.values())
+        if self._hidden_weight is not None:
+            return self._hidden_weight
         return math.fsum(self._weights[site] for site in self._answered)
 
     def add(self, site: str, contribution: Shaped[np.ndarray, " d"]) -> None:
@@ -62,8 +65,17 @@ class RunningSum:
             self.total += contribution
         self._answered.add(site)
 
-    def add_total(self, sites: Iterable[str], total: Int64[np.ndarray, " d"], *, noised: bool = False) -> None:
+    def add_total(
+        self,
+        sites: Iterable[str],
+        total: Int64[np.ndarray, " d"],
+        *,
+        noised: bool = False,
+        weight: float | None = None,
+    ) -> None:
         """Add what several sites encoded, summed already: what a secure sum opens, with its noise where `noised`.
+
+        `weight` is the sites' total weight where single weights are hidden; the roster's weights then bound them.
 
         Raises UpdateError, with the sum as it was, for a site that is not on the roster or already in, in the clear,
         and for a total that these sites cannot have given.
@@ -81,6 +93,8 @@ class RunningSum:
             raise UpdateError(f"the total of {sorted(new)}: {error}") from error
         self.total += total
         self._answered |= new
+        if weight is not None:
+            self._hidden_weight = (self._hidden_weight or 0.0) + weight
 
     def mean(
         self, total: Shaped[np.ndarray, " d"] | None = None, denominator: float | None = None

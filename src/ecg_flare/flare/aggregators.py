@@ -77,13 +77,21 @@ class UpdateAggregator(Aggregator):
             raise UpdateError(f"the update is {found}, this job's are {expected}")
         total.add(site, reply.vector)
 
-    def add_total(self, sites: tuple[str, ...], total: Int64[np.ndarray, " d"], *, noised: bool = False) -> None:
+    def add_total(
+        self,
+        sites: tuple[str, ...],
+        total: Int64[np.ndarray, " d"],
+        *,
+        noised: bool = False,
+        weight: float | None = None,
+    ) -> None:
         """Take the sum of several sites' encoded updates, which a secure sum opened; raises UpdateError as `add`.
 
-        `noised` says that it was opened with its noise on it.
+        `noised` says that it was opened with its noise on it; `weight` is the sites' total weight where single
+        weights are hidden.
         """
         _, _, running = self._round()
-        running.add_total(sites, total, noised=noised)
+        running.add_total(sites, total, noised=noised, weight=weight)
 
     def reset(self, fl_ctx: FLContext) -> None:
         """Forget the round."""

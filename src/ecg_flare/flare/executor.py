@@ -83,6 +83,7 @@ class NnunetExecutor(Executor):
         self._timeout_s = task_timeout_s
         self._worker = Worker(threads=threads, device=device, log=_logger.info)
         self._prepared = False
+        self._pages = 0
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type in (EventType.SWAP_OUT, EventType.ABOUT_TO_END_RUN):
@@ -119,6 +120,7 @@ class NnunetExecutor(Executor):
         }
         reply = self._worker.call("prepare", params, should_abort=should_abort, timeout_s=self._timeout_s)
         self._prepared = True
+        self._pages = int(reply.params["train"])
         self.log_info(fl_ctx, f"pages ready: {reply.params}")
 
     def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
@@ -134,6 +136,7 @@ class NnunetExecutor(Executor):
             round_index=order.round_index,
             attempt=order.attempt,
             layout_digest=order.layout_digest,
+            weight=0 if terms.most_weight is None else self._pages,
             metrics={key: float(value) for key, value in reply.params.items() if isinstance(value, (int, float))},
         ).to_shareable()
 

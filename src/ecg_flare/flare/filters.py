@@ -58,6 +58,10 @@ class ClipUpdate(_SiteFilter):
         told = {**reply.metrics, "update_norm": norm, "clipped": float(norm > terms.clipping_norm)}
         metrics = told if terms.tells_metrics else {}
         weight = terms.weight_of(fl_ctx.get_identity_name())
+        if terms.most_weight is not None:
+            if not 1 <= reply.weight <= terms.most_weight:
+                raise ConfigError(f"this site has {reply.weight} training pages, expected 1 to {terms.most_weight}")
+            weight = reply.weight / terms.most_weight
         vector = contribution(reply.vector, weight, terms.config, size)
         vector = to_wire(vector) if terms.config.encoded else vector
         return replace(reply, vector=vector, metrics=metrics).to_shareable()

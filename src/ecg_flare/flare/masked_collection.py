@@ -34,7 +34,8 @@ from ecg_flare.flare.site_policy import POLICY_FILE, read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
-from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+from ecg_flare.privacy.secure_sum.encoding import FixedPoint, Ring
+from ecg_flare.privacy.secure_sum.masking import split_hidden_weight
 from ecg_flare.privacy.secure_sum.messages import Consent, KeyAdvert, ShareBoxes, ShareRelease
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 from ecg_flare.privacy.secure_sum.signing import fingerprint
@@ -73,7 +74,8 @@ class MaskedCollection(Collection):
             raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}") from error
         collected.answered = sums.survivors
         try:
-            aggregator.add_total(sums.survivors, fixed.from_ring(ring))
+            ring, weight = _opened_weight(ring, terms, len(sums.survivors))
+            aggregator.add_total(sums.survivors, fixed.from_ring(ring), weight=weight)
         except UpdateError as error:  # a site masked what it may not send, and nobody can tell which
             raise RoundError(f"round {order.round_index + 1} is aborted, its sum is not used: {error}") from error
         return collected
@@ -107,10 +109,10 @@ class MaskedCollection(Collection):
             roster=tuple(Member(site, self._prints[site]) for site in terms.roster),
             threshold=terms.min_sites,
             ring_bits=fixed.ring_bits,
-            dimension=fixed.dimension,
+            dimension=fixed.dimension + (terms.most_weight is not None),
             scale=fixed.scale,
             clipping_norm=fixed.clipping_norm,
-            weights=tuple(terms.weights[site] for site in terms.roster),
+            weights=None if terms.most_weight is not None else tuple(terms.weights[site] for site in terms.roster),
             dp=terms.privacy_text,
             layout_digest=bytes.fromhex(order.layout_digest),
             model_sha256=order.model_sha256,
@@ -145,6 +147,16 @@ class MaskedCollection(Collection):
             lambda answer: unpack(answer, ShareRelease),
             sums.receive_release,
         )
+
+
+def _opened_weight(ring: Ring, terms: RoundTerms, sites: int) -> tuple[Ring, float | None]:
+    """The sum without hidden weights, and their total in units of the largest; UpdateError for an impossible one."""
+    if terms.most_weight is None:
+        return ring, None
+    ring, weight = split_hidden_weight(ring)
+    if not sites <= weight <= sites * terms.most_weight:
+        raise UpdateError(f"the weights of {sites} sites add up to {weight}, expected 1 to {terms.most_weight} a site")
+    return ring, weight / terms.most_weight
 
 
 def _step(

@@ -42,6 +42,7 @@ from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.masking import with_hidden_weight
 from ecg_flare.privacy.secure_sum.memory import AnsweredModels, FileRoundMemory
 from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
 from ecg_flare.storage import write_atomically
@@ -114,6 +115,8 @@ class SecureSumSite(FLComponent):
         if read_policy(_workspace(fl_ctx)).once_per_model:
             AnsweredModels(_root(fl_ctx) / _MODELS_FILE).add(self._trained_from, fl_ctx.get_job_id())
         ring = fixed.to_ring(reply.vector.astype(np.int64))
+        if terms.most_weight is not None:
+            ring = with_hidden_weight(ring, reply.weight, terms.most_weight)
         update = self.client(fl_ctx).answer_boxes(boxes, ring, trained_from=self._trained_from)
         self.keep(fl_ctx)
         return pack_masked(update)
@@ -244,7 +247,8 @@ def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFlo
         pinned=None if test_mode else policy.fingerprints,
         least_cohort=policy.least_cohort,
         least_threshold=policy.least_threshold,
-        weights=terms.weights,
+        weights=terms.weights if terms.most_weight is None else None,
+        hidden_weights=terms.most_weight is not None,
         dp=terms.privacy_text,
         allow_test_mode=test_mode,
     )

@@ -101,6 +101,7 @@ class Reply:
         vector: local minus global model, shape (d,).
         round_index, attempt, layout_digest: repeated from the order.
         metrics: what the site tells about its training; empty under differential privacy.
+        weight: where weights are hidden, this site's, for the filter that masks; no message carries it in the clear.
     """
 
     vector: Shaped[np.ndarray, " d"]
@@ -108,6 +109,7 @@ class Reply:
     attempt: str
     layout_digest: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    weight: int = 0
 
     @property
     def encoded(self) -> bool:
@@ -120,6 +122,7 @@ class Reply:
             "attempt": self.attempt,
             "layout_digest": self.layout_digest,
             "metrics": dict(self.metrics),
+            "weight": self.weight,
         }
         kind = ENCODED_UPDATE if self.encoded else DataKind.WEIGHT_DIFF
         return DXO(kind, data={_VECTOR: self.vector}, meta=meta).to_shareable()
@@ -150,6 +153,7 @@ class Reply:
             attempt=_meta(dxo, "attempt", str),
             layout_digest=_meta(dxo, "layout_digest", str),
             metrics=_metrics(dxo),
+            weight=_meta(dxo, "weight", int),
         )
 
 

@@ -37,6 +37,8 @@ class RoundTerms:
         summation: how the server learns the sum: 'plain' (it sees each update), 'masked' (it sees the sum alone) or
             'encrypted' (it adds ciphertexts, and sites open the sum); in the latter two min_sites is the threshold
             below which nothing is opened.
+        most_weight: hides the sites' weights: each weighs as many as it has training pages, at most so many, and a
+            masked sum carries the weights as one more coordinate. None takes the public weights.
 
     Raises:
         ConfigError: where a value is impossible; the message names it.
@@ -52,6 +54,7 @@ class RoundTerms:
     epsilon_budget: float | None = None
     unit: Unit = "site"
     summation: Summation = "plain"
+    most_weight: int | None = None
 
     def __post_init__(self) -> None:
         if self.summation not in get_args(Summation):
@@ -65,6 +68,8 @@ class RoundTerms:
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected it above 0")
         if self.summation != "plain":
             self._check_hidden()
+        if self.most_weight is not None:
+            self._check_hidden_weights(self.most_weight)
         if self.private and self.epsilon_budget is None:
             raise ConfigError(f"noise_multiplier={self.noise_multiplier} needs an epsilon_budget. Found null.")
         if self.epsilon_budget is not None and not self.private:
@@ -84,6 +89,20 @@ class RoundTerms:
             raise ConfigError(
                 f"min_sites={self.min_sites} of {len(self.weights)} sites, expected at least {least} = "
                 "max(3, floor(2n/3) + 1) for a sum that hides updates: below it a lying server could open two sums"
+            )
+
+    def _check_hidden_weights(self, most_weight: int) -> None:
+        if self.private:
+            raise ConfigError(
+                f"most_weight={most_weight} hides weights that depend on the sites' data, and noise_multiplier="
+                f"{self.noise_multiplier} promises privacy: such weights change the sensitivity; publish them"
+            )
+        if self.summation != "masked":
+            raise ConfigError(f"most_weight={most_weight} needs summation 'masked'. Found {self.summation!r}.")
+        if most_weight < 1 or set(self.weights.values()) != {1.0}:
+            raise ConfigError(
+                f"most_weight={most_weight} with weights {dict(self.weights)}: expected at least 1, and a weight of 1 "
+                "for every site, since the sites give their own"
             )
 
     @cached_property

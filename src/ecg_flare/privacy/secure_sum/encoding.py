@@ -38,7 +38,7 @@ _LARGEST_WEIGHTED_SCALE = 2**24  # float32 carries 24 bits: a finer grid would e
 _LARGEST_TRUNCATION = 2.0**-8  # of a vector's norm that truncation may take before the wider ring is used
 _CLIP_SLACK = 2.0**-20  # a vector clipped in float32 may pass C by a few units in the last place
 _GUARD = 2.0**-40  # above the rounding error of `squared_norm`, below anything that the grid resolves
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17
 
 Ring = UInt[np.ndarray, " d"]
 

@@ -65,6 +65,14 @@ def test_a_page_lying_on_its_side_or_head_is_read(printed_page: tuple[Recording,
     assert (x / w, y / w) == pytest.approx((found.spans[0].left_px, begin[1]), abs=4.0)
 
 
+def test_without_pulses_the_names_of_the_leads_tell_up_from_down() -> None:
+    rng = np.random.default_rng(5)
+    page = render_page(synthesize(rng), PageStyle(dpi=120, pulse="none"), rng)
+    found = digitize(np.ascontiguousarray(page.image[::-1, ::-1]), segmenter=classical_segmenter)
+    assert abs(found.page.rotation_deg) == pytest.approx(180.0, abs=0.5)
+    assert [span.lead for span in found.spans[:4]] == ["I", "aVR", "V1", "V4"]
+
+
 def test_fs_is_what_was_asked(printed_page: tuple[Recording, Page]) -> None:
     found = digitize(printed_page[1].image, segmenter=classical_segmenter, fs_hz=250.0)
     assert found.recording.fs_hz == 250.0

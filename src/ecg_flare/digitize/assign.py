@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.digitize.columns import LabelPlace, uneven_borders
-from ecg_flare.digitize.labels import Word
+from ecg_flare.digitize.labels import LEAST_FIT, Word
 from ecg_flare.digitize.physiology import activity, correlation, limb_consistency_db, repeat_db
 from ecg_flare.digitize.spans import PageSpan
 from ecg_flare.ecg.leads import LEADS
@@ -26,7 +26,6 @@ BORDER_MM: Final = 0.8  # left out at either end of a column: the step from lead
 LABEL_TEMPERATURE: Final = 0.05
 LABEL_FLOOR: Final = -4.0  # natural logarithm: one misread label is no proof
 LABEL_MISSING: Final = -1.5
-LEAST_FIT: Final = 0.70
 RHYTHM_PRIOR: Final = 0.5  # of the layout's own rhythm lead; any other may stand there
 TIME_STEPS: Final = 20
 NOMINAL_TOLERANCE_S: Final = 0.06

@@ -11,11 +11,10 @@ from typing import Final
 import numpy as np
 
 from ecg_flare.digitize.assign import Assignment, LeadSpan, PageRows
-from ecg_flare.digitize.labels import Word
+from ecg_flare.digitize.labels import LEAST_FIT, Word
 from ecg_flare.errors import PageError
 
 LAYOUT_NAME: Final = "by labels"
-LEAST_FIT: Final = 0.70
 LEAST_MARGIN: Final = 0.06
 LEAST_COVERAGE: Final = 0.75  # of the row's length, with ink
 FIRST_LABEL_MM: Final = 15.0  # a label this near the row's beginning names its first stretch

@@ -6,7 +6,7 @@ place of a layout, and adds up over the page, so that a smudged letter does no h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -28,6 +28,7 @@ LETTER_HEIGHT_MM: Final = (1.2, 7.5)
 LETTER_WIDTH_MM: Final = 12.0  # three letters that touch
 WORD_WIDTH_MM: Final = 20.0
 MOST_LETTERS: Final = 5
+LEAST_FIT: Final = 0.70
 ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
 INK_THRESHOLD: Final = 0.45
 _HERSHEY: Final = (
@@ -77,6 +78,12 @@ def read_words(
         fits = fit_names(np.where(printed[box], ink[box], np.float32(0)), width_mm / height_mm)
         words.append(Word(float(left), float(top), float(right), float(bottom), len(group), fits))
     return tuple(words)
+
+
+def readable_names(words: Sequence[Word]) -> frozenset[str]:
+    """Return the different names that can be read at all, but those of strokes alone, which read upside down too."""
+    clear = (word.best for word in words if word.n_letters > 1 and word.fits.max() > LEAST_FIT)
+    return frozenset(name for name in clear if set(name) != {"I"})
 
 
 def _printed(ink: Float32[np.ndarray, "h w"], probabilities: Probabilities) -> Bool[np.ndarray, "h w"]:

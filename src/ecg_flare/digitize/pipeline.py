@@ -17,7 +17,7 @@ from ecg_flare.digitize.assign import Assignment, LeadSpan, PageRows, assign, sa
 from ecg_flare.digitize.by_labels import assign_by_labels
 from ecg_flare.digitize.calibrate import Calibration, calibrate
 from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency
-from ecg_flare.digitize.labels import read_words
+from ecg_flare.digitize.labels import read_words, readable_names
 from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
 from ecg_flare.digitize.pulse import find_pulses
 from ecg_flare.digitize.refine import pen_px, refine_row
@@ -34,6 +34,8 @@ from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
 CONFIDENT: Final = 0.75
 """A result below this confidence always carries a warning."""
 
+SURE_LAYOUT: Final = 0.5
+UPRIGHT_NAMES: Final = 2  # on real pages not one was read the wrong way up
 FINEST_PX_PER_MM: Final = 12.0  # 300 dpi: finer scans add time, not signal
 FS_RANGE_HZ: Final = (50.0, 5000.0)
 _Place = TypeVar("_Place", float, Float64[np.ndarray, " k"])
@@ -97,25 +99,27 @@ def digitize(
     if segmenter is None:
         segmenter, notes = _default_segmenter()
     settings = _Settings(segmenter, layout, speed, gain, px_per_mm, fs_hz)
-    best: Digitization | None = None
+    best: _Reading | None = None
     refusal: PageError | None = None
     for quarter_turns in (0, 1, 3):
         try:
-            found = _read_either_way_up(np.ascontiguousarray(np.rot90(image, quarter_turns)), settings)
+            reading = _read_either_way_up(np.ascontiguousarray(np.rot90(image, quarter_turns)), settings)
+        except _UprightPageError:
+            raise
         except PageError as error:
             if quarter_turns == 0:
                 refusal = error
             continue
         if quarter_turns:
-            found = _turned_by(found, image.shape[:2], quarter_turns)
-        if best is None or found.confidence > best.confidence + 0.1:
-            best = found
-        if best.layout_confidence >= 0.5:
+            reading = replace(reading, result=_turned_by(reading.result, image.shape[:2], quarter_turns))
+        if best is None or reading.beats(best):
+            best = reading
+        if best.is_upright:
             break
-    if refusal is not None and (best is None or best.layout_confidence < 0.5):
+    if refusal is not None and (best is None or not best.is_upright):
         raise refusal  # what is refused as it lies, and makes no sense on its side either
     assert best is not None
-    return replace(best, warnings=(*notes, *best.warnings))
+    return replace(best.result, warnings=(*notes, *best.result.warnings))
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,30 @@ class _Settings:
     fs_hz: float
 
 
+class _UprightPageError(PageError):
+    """A refusal of a page whose leads' names can be read, so that no other way up is worth a trial."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A page read one way up; `names` are the leads' names seen anywhere on it that read only that way (no I, II)."""
+
+    result: Digitization
+    names: frozenset[str]
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether other ways up need no trial."""
+        sure = self.result.layout_confidence >= SURE_LAYOUT or self.result.page.upright_confidence > 0.9
+        return sure or len(self.names) >= UPRIGHT_NAMES
+
+    def beats(self, other: _Reading) -> bool:
+        """Whether this way up makes clearly more sense."""
+        if abs(len(self.names) - len(other.names)) >= UPRIGHT_NAMES:
+            return len(self.names) > len(other.names)
+        return self.result.confidence > other.result.confidence + 0.1
+
+
 def _default_segmenter() -> tuple[Segmenter, tuple[str, ...]]:
     try:
         return load_segmenter("bundled"), ()
@@ -135,30 +163,30 @@ def _default_segmenter() -> tuple[Segmenter, tuple[str, ...]]:
         return load_segmenter("classical"), ("the bundled model is not installed: read by the classical segmenter",)
 
 
-def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], settings: _Settings) -> Digitization:
+def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], settings: _Settings) -> _Reading:
     clock = _Clock()
     with clock.stage("normalize"):
         page = normalize(image)
     refusal: PageError | None = None
-    found: Digitization | None = None
+    reading: _Reading | None = None
     try:
-        found = _read_page(page, settings, clock)
+        reading = _read_page(page, settings, clock)
     except PageError as error:
-        if page.upright_confidence > 0.9:
+        if page.upright_confidence > 0.9 or isinstance(error, _UprightPageError):
             raise
         refusal = error
-    if found is not None and (found.layout_confidence >= 0.5 or page.upright_confidence > 0.9):
-        return found
+    if reading is not None and reading.is_upright:
+        return reading
     try:
         other = _read_page(turn_over(page), settings, _Clock(clock.seconds))
     except PageError as error:
-        if found is None:
+        if reading is None:
             raise refusal or error from None
-        return found
-    return other if found is None or other.confidence > found.confidence + 0.1 else found
+        return reading
+    return other if reading is None or other.beats(reading) else reading
 
 
-def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> Digitization:
+def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> _Reading:
     with clock.stage("calibrate"):
         calibration = calibrate(page, speed=settings.speed, gain=settings.gain, px_per_mm=settings.px_per_mm)
     with clock.stage("segment"):
@@ -178,12 +206,17 @@ def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> Digi
         span = find_span(rows, find_pulses(image, scale[0]), ink.trace, scale[0])
         levels = [row.level_px for row in rows]
         sampled = sample_rows(polylines, levels, words, span, scale, calibration.speed_mm_per_s)
-        assignment = _assign(sampled, settings.layout)
+        names = readable_names(words)
+        try:
+            assignment = _assign(sampled, settings.layout)
+        except PageError as error:
+            raise _UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
     with clock.stage("vectorize"):
         signal = vectorize(polylines, assignment.spans, scale[1], calibration.gain_mm_per_mv, settings.fs_hz)
         recording = Recording(signal, settings.fs_hz)
         checks = check_consistency(recording, sampled, assignment.spans)
-    return _result(page, calibration, sampled, polylines, assignment, recording, checks, shrink, clock)
+    result = _result(page, calibration, sampled, polylines, assignment, recording, checks, shrink, clock)
+    return _Reading(result, names)
 
 
 def _assign(sampled: PageRows, layout: str) -> Assignment:

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "page": {"ecg"},
     "digitize": {"ecg", "page"},
     "nnunet": {"ecg", "page", "federated"},
+    "site": {"ecg", "page", "nnunet", "federated"},
     "privacy": set(),
     "federated": {"privacy"},
 }

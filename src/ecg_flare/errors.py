@@ -48,7 +48,15 @@ class ConfigError(InputError):
 
 
 class SiteDataError(InputError):
-    """A site's pages cannot train: there are none, one patient only, or no masks."""
+    """A site's pages cannot train: there are none, one patient only, or no masks.
+
+    `what` is what was found; `remedy` what to do about it, where the message says that apart.
+    """
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}: {remedy}" if remedy else what)
+        self.what = what
+        self.remedy = remedy
 
 
 class PlanMismatchError(EcgFlareError):

@@ -13,6 +13,7 @@ from ecg_flare.cli.pages import profiles, render, synthesize
 from ecg_flare.cli.privacy import privacy
 from ecg_flare.cli.report import report
 from ecg_flare.cli.screen import Commands
+from ecg_flare.cli.site import site
 
 __all__ = ["main"]
 
@@ -25,10 +26,11 @@ def main() -> None:
     \b
     Make pages:     synthesize, render, profiles
     Train:          pretrain, jobs, export
+    At a hospital:  site
     Look:           report, privacy
     Read pages:     digitize, evaluate
     """
 
 
-for command in (synthesize, render, profiles, pretrain, jobs, export, report, privacy, digitize, evaluate):
+for command in (synthesize, render, profiles, pretrain, jobs, export, site, report, privacy, digitize, evaluate):
     main.add_command(command)

@@ -87,8 +87,9 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     "--data",
     default="custom",
     show_default=True,
-    help="Where pages come from: custom (site_pages.SitePages of --custom), synthetic, ptbxl:FOLDER (its patients "
-    "dealt out to the sites), or pages:FOLDER, in which {site} stands for the site's name.",
+    help="Where pages come from: own (each site says it by `ecg-flare site prepare`), custom (site_pages.SitePages of "
+    "--custom), synthetic, ptbxl:FOLDER (its patients dealt out to the sites), or pages:FOLDER, in which {site} stands "
+    "for the site's name.",
 )
 @click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the job carries.")
 @click.option("--no-code", is_flag=True, help="Carry no code: for sites whose allow-list names ecg_flare.")
@@ -122,7 +123,7 @@ def export(
 
     \b
     Examples:
-      ecg-flare jobs export fedadam --sites berlin,lyon,porto --rounds 20 --data 'pages:/data/ecg/{site}' -o jobs_eu
+      ecg-flare jobs export fedadam --sites berlin,lyon,porto --rounds 20 --data own --no-code -o jobs_eu
       ecg-flare jobs export fedavg --sites a,b,c,d --data ptbxl:path/to/ptbxl -o jobs_ptbxl
     """
     from dataclasses import replace
@@ -185,4 +186,6 @@ def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":
             return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
         case "pages", True:
             return Pages(sources + "PageFolder", {"folder": folder})
-    raise click.UsageError(f"--data is custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")
+        case "own", False:
+            return Pages("ecg_flare.site.own_pages.SitesOwn")
+    raise click.UsageError(f"--data is own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")

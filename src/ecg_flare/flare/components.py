@@ -8,6 +8,7 @@ from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.sources import PageSource
+from ecg_flare.site.own_pages import CACHE_FOLDER, OwnPages, read_own_pages
 
 T = TypeVar("T")
 
@@ -26,9 +27,20 @@ def cache_folder(chosen: str, fl_ctx: FLContext) -> Path:
     folder = chosen or os.environ.get("ECG_FLARE_CACHE", "")
     if folder:
         return Path(folder).expanduser()
-    return Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / "ecg_flare_cache"
+    return Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / CACHE_FOLDER
 
 
 def page_source(fl_ctx: FLContext, component_id: str) -> PageSource:
     """The job's component that gives pages; raises ConfigError where it lacks `describe` or `cases`."""
     return component(fl_ctx, component_id, PageSource)  # type: ignore[type-abstract]
+
+
+def site_pages(fl_ctx: FLContext, component_id: str, cache: str) -> tuple[PageSource, Path]:
+    """A site's pages and the folder of prepared ones: as the site says (`site.own_pages`), or else the job.
+
+    Raises ConfigError where the site's file or the job's component is no page source.
+    """
+    own = read_own_pages(Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()))
+    if own is None:
+        own = OwnPages(page_source(fl_ctx, component_id))
+    return own.source, cache_folder(own.cache or cache, fl_ctx)

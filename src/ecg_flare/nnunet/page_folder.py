@@ -111,13 +111,15 @@ class PageFolder:
         """Whose page it is, by the table or by its name; raises SiteDataError where neither says."""
         if table is not None:
             if path.stem not in table:
-                raise SiteDataError(f"{path.parent / PATIENTS_FILE} has no row for page {path.stem!r}")
+                raise SiteDataError(
+                    f"{path.parent / PATIENTS_FILE} has no row for page {path.stem!r}", "add one with its patient's id"
+                )
             return table[path.stem]
         match = re.search(self.patient_pattern, path.stem)
         if match is None or not match.group(1):
             raise SiteDataError(
-                f"the name of {path} does not match patient_pattern {self.patient_pattern!r}: rename the page, "
-                f"or give a {PATIENTS_FILE} with the columns page, patient_id"
+                f"the name of {path} does not match patient_pattern {self.patient_pattern!r}",
+                f"rename the page, or give a {PATIENTS_FILE} with the columns page, patient_id",
             )
         return match.group(1)
 
@@ -142,7 +144,7 @@ class PageFolder:
         mask = _read_mask(path, image)
         if self.px_per_mm is None:
             raise SiteDataError(
-                f"the resolution of {path} is unknown: give px_per_mm, or a {truth_file.name} beside it"
+                f"the resolution of {path} is unknown", f"give px_per_mm, or a {truth_file.name} beside it"
             )
         return _resize(image, mask, NORMALIZED_PX_PER_MM / self.px_per_mm)
 
@@ -161,7 +163,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SiteDataError(f"cannot read {path}: {error.strerror}") from error
+        raise SiteDataError(f"cannot read {path}: {error.strerror}", "let this account read the folder") from error
 
 
 def _digest(path: Path) -> str:
@@ -174,7 +176,7 @@ def _read_image(path: Path, mode: int) -> UInt8[np.ndarray, "h w *c"]:
     whole = path.suffix.lower() != ".png" or _PNG_END in data[-64:]
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data and whole else None
     if pixels is None:
-        raise SiteDataError(f"{path} is no whole image ({len(data)} bytes): export the page again")
+        raise SiteDataError(f"{path} is no whole image ({len(data)} bytes)", "export it again")
     return np.asarray(pixels, np.uint8)
 
 
@@ -182,11 +184,12 @@ def _read_truth(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> PageTruth:
     try:
         truth = PageTruth.from_json(_read_bytes(path).decode())
     except (PageError, UnicodeDecodeError) as error:
-        raise SiteDataError(f"{path} is not the truth of a page: {error}") from error
+        raise SiteDataError(f"{path} is not the truth of a page: {error}", "render the page again") from error
     if (truth.height_px, truth.width_px) != image.shape[:2]:
         raise SiteDataError(
             f"{path} describes a page of {truth.height_px} x {truth.width_px} pixels, its image has "
-            f"{image.shape[0]} x {image.shape[1]}"
+            f"{image.shape[0]} x {image.shape[1]}",
+            "put each image beside its own truth",
         )
     return truth
 
@@ -195,12 +198,20 @@ def _read_mask(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarra
     choices = (path.with_suffix(_MASK_ENDING), path.parent / _MASK_FOLDER / f"{path.stem}.png")
     found = next((choice for choice in choices if choice.exists()), None)
     if found is None:
-        raise SiteDataError(f"page {path} has neither a mask ({choices[0].name}, {_MASK_FOLDER}/) nor a truth (.json)")
+        raise SiteDataError(
+            f"page {path} has neither a mask nor a truth",
+            f"put {choices[0].name} or {_MASK_FOLDER}/{path.stem}.png there",
+        )
     mask = _read_image(found, cv2.IMREAD_GRAYSCALE)
     if mask.shape != image.shape[:2]:
-        raise SiteDataError(f"mask {found} has shape {mask.shape}, its page {image.shape[:2]}")
+        raise SiteDataError(
+            f"mask {found} has shape {mask.shape}, its page {image.shape[:2]}", "export both at the same size"
+        )
     if mask.max(initial=0) > max(Label):
-        raise SiteDataError(f"mask {found} has the value {mask.max()}; the labels are {min(Label)} to {max(Label)}")
+        raise SiteDataError(
+            f"mask {found} has the value {mask.max()}; the labels are {min(Label)} to {max(Label)}",
+            "write 0 for paper, 1 for trace, 2 for the calibration pulse, 3 for print",
+        )
     return mask
 
 

@@ -1,0 +1,220 @@
+"""A site's engineer: pages looked over and prepared, and a job tried before it is taken part in."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ecg_flare.cli.screen import Commands, json_option, progress, say_json, tell
+from ecg_flare.errors import ConfigError, EcgFlareError
+
+if TYPE_CHECKING:
+    from ecg_flare.nnunet.page_folder import PageFolder
+    from ecg_flare.site.inspection import Finding, Inspection
+    from ecg_flare.site.preparation import Preparation
+
+_USAGE: Final = 2
+_NOT_READY: Final = 3
+_MM_PER_INCH: Final = 25.4
+_MOST_SHOWN: Final = 20
+# What stands before an underscore; a name without one says nothing of a patient.
+_PATTERN: Final = r"^([^_]+)_"
+_EACH_ITS_OWN: Final = r"^(.+)$"
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(cls=Commands)
+def site() -> None:
+    """At a hospital: look pages over and prepare them, and try a job before taking part.
+
+    Both end with 0 where all is well, 3 where something must be mended first, 2 for wrong use.
+    """
+
+
+@site.command()
+@click.option("--pages", "folder", type=_FOLDER, required=True, help="Folder of page images with masks or truths.")
+@click.option(
+    "--workspace", type=_FOLDER, metavar="KIT", help="The site's unpacked startup kit. Without it: look only."
+)
+@click.option("--job", type=_FOLDER, help="The job's folder: its plan, and whose presence it hides.")
+@click.option("--plan", metavar="NAME", help="The plan, where no job is given.  [default: tiny]")
+@click.option("--plan-hash", metavar="HEX", help="What the coordinator says that the plan's hash is.")
+@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("--dpi", type=click.FloatRange(min=0, min_open=True), help="Resolution of pages that have a mask only.")
+@click.option("--patient-pattern", metavar="REGEX", help="Its first group in a page's name is the patient's id.")
+@click.option("--each-page-a-patient", is_flag=True, help="Each page is of a patient of its own.")
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="[default: below the kit]")
+@json_option
+@click.pass_context
+def prepare(
+    ctx: click.Context,
+    folder: Path,
+    workspace: Path | None,
+    job: Path | None,
+    plan: str | None,
+    plan_hash: str | None,
+    name: str | None,
+    dpi: float | None,
+    patient_pattern: str | None,
+    each_page_a_patient: bool,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Look a folder of pages over, prepare it, and name it in the kit.
+
+    Every page is read, and what is wrong is listed with what to do. Whose page it is stands in patients.csv (columns
+    page, patient_id), or before the first underscore of its name, or where --patient-pattern says.
+
+    Pages that pass are prepared, so that the first round does not wait, and local/ecg_flare_pages.json of the kit then
+    names the folder: it goes before whatever a job says.
+
+    \b
+    Examples:
+      ecg-flare site prepare --pages /data/ecg --dpi 200
+      ecg-flare site prepare --pages /data/ecg --dpi 200 --workspace berlin --job jobs_eu/fedadam_dp
+    """
+    try:
+        source = _source(folder, dpi, patient_pattern, each_page_a_patient=each_page_a_patient)
+        told = _Prepared(source, workspace, job, plan, plan_hash, name, cache).run()
+    except EcgFlareError as error:
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(_USAGE)
+    if as_json:
+        say_json(told.to_json())
+    else:
+        click.echo("\n".join(told.lines()))
+    ctx.exit(0 if told.ready else _NOT_READY)
+
+
+def _source(folder: Path, dpi: float | None, pattern: str | None, *, each_page_a_patient: bool) -> "PageFolder":
+    from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder
+
+    said = [
+        what
+        for what, is_said in (
+            (f"{folder / PATIENTS_FILE}", (folder / PATIENTS_FILE).exists()),
+            ("--patient-pattern", pattern is not None),
+            ("--each-page-a-patient", each_page_a_patient),
+        )
+        if is_said
+    ]
+    if len(said) > 1:
+        raise ConfigError(f"{' and '.join(said)} both say whose page it is: keep one of them")
+    chosen = _EACH_ITS_OWN if each_page_a_patient else pattern or _PATTERN
+    px_per_mm = None if dpi is None else dpi / _MM_PER_INCH
+    return PageFolder(str(folder.resolve()), px_per_mm=px_per_mm, patient_pattern=chosen)
+
+
+class _Prepared:
+    """What `prepare` does and says."""
+
+    def __init__(
+        self,
+        source: "PageFolder",
+        workspace: Path | None,
+        job: Path | None,
+        plan: str | None,
+        plan_hash: str | None,
+        name: str | None,
+        cache: Path | None,
+    ) -> None:
+        from ecg_flare.nnunet.plan import plan_preset, verified_plan
+        from ecg_flare.site.kit import JobFolder, Kit
+        from ecg_flare.site.own_pages import CACHE_FOLDER
+        from ecg_flare.site.preparation import JobNeeds
+
+        self._source = source
+        self._kit = Kit(workspace) if workspace else None
+        self.site = name or (self._kit.site if self._kit else source.folder)
+        if job and plan:
+            raise ConfigError("--job and --plan both say which plan: keep one of them")
+        self._needs = JobNeeds.of(JobFolder(job), self.site) if job else JobNeeds(plan or "tiny")
+        self.plan = verified_plan(self._needs.plan, plan_hash) if plan_hash else plan_preset(self._needs.plan)
+        self._cache = str(cache.resolve()) if cache else ""
+        self.cache = Path(self._cache) if cache else workspace / CACHE_FOLDER if workspace else None
+        self.inspection: Inspection
+        self.disk: Finding | None = None
+        self.preparation: Preparation | None = None
+        self.file: Path | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.inspection.ready and self.disk is None
+
+    @property
+    def findings(self) -> "tuple[Finding, ...]":
+        return (*([self.disk] if self.disk else []), *self.inspection.findings)
+
+    def run(self) -> "_Prepared":
+        from ecg_flare.site.inspection import inspect_pages
+        from ecg_flare.site.own_pages import OwnPages, write_own_pages
+        from ecg_flare.site.preparation import check_disk, prepare_pages
+
+        self.inspection = inspect_pages(self._source, self.site, _watched)
+        if self.cache is not None:
+            self.disk = check_disk(self.cache, self.inspection.cache_bytes)
+        if self.ready and self._kit is not None and self.cache is not None:
+            tell(f"preparing {self.inspection.files} pages ...")
+            self.preparation = prepare_pages(
+                self._source, self.site, self.plan, self.cache, needs=self._needs, log=tell
+            )
+            self.file = write_own_pages(self._kit.local, OwnPages(self._source, self._cache))
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        counts = sorted(self.inspection.pages_by_patient.values())
+        return {
+            "ready": self.ready,
+            "site": self.site,
+            "plan": self.plan.name,
+            "plan_hash": self.plan.hash,
+            "page_files": self.inspection.files,
+            "pages_read": len(self.inspection.pages),
+            "patients": len(counts),
+            "most_pages_of_a_patient": max(counts, default=0),
+            "findings": [asdict(finding) for finding in self.findings],
+            "cache_bytes_needed": self.inspection.cache_bytes,
+            "prepared": None if self.preparation is None else asdict(self.preparation) | _folder(self.preparation),
+            "written": None if self.file is None else str(self.file),
+        }
+
+    def lines(self) -> Iterator[str]:
+        counts = sorted(self.inspection.pages_by_patient.values())
+        median = counts[len(counts) // 2] if counts else 0
+        yield f"site      {self.site}"
+        yield f"plan      {self.plan.name}, hash {self.plan.hash}"
+        yield f"pages     {len(self.inspection.pages)} of {self.inspection.files} can be read"
+        yield f"patients  {len(counts)}, with {median} pages at the median and {max(counts, default=0)} at most"
+        yield f"disk      about {self.inspection.cache_bytes / 1e6:.0f} MB for prepared pages"
+        yield from _finding_lines(self.findings)
+        if not self.ready:
+            yield "NOT READY: mend what is marked with x, and run this again."
+        elif self.preparation is None:
+            yield "The pages are well. Give --workspace to prepare them."
+        else:
+            done = self.preparation
+            how = "were prepared before" if done.reused else f"prepared in {done.seconds:.0f} s"
+            yield f"prepared  {done.train} pages for training and {done.val} for validation {how}, "
+            yield f"          {done.size_bytes / 1e6:.0f} MB in {done.folder}"
+            yield f"READY: {self.file} names these pages to every job."
+
+
+def _folder(preparation: "Preparation") -> dict[str, str]:
+    return {"folder": str(preparation.folder)}
+
+
+def _watched(paths: Sequence[Path]) -> Iterator[Path]:
+    return progress(paths, "reading pages", len(paths))
+
+
+def _finding_lines(findings: "Sequence[Finding]") -> Iterator[str]:
+    for finding in findings[:_MOST_SHOWN]:
+        mark = "x" if finding.stops else "!"
+        yield f"{mark} {finding.page or 'the folder'}: {finding.what}"
+        if finding.remedy:
+            yield f"    -> {finding.remedy}"
+    if len(findings) > _MOST_SHOWN:
+        yield f"  ... and {len(findings) - _MOST_SHOWN} more; --json has all of them"

@@ -1,0 +1,293 @@
+"""A folder of pages looked over before it trains anything: what is wrong with it, page by page, and what to do.
+
+Reading is `nnunet.page_folder`'s own, so that what passes here can be read in a job. Beyond that come the mistakes
+that can be read and still spoil a training: a wrong resolution, traces drawn too thin, one page under two patients.
+"""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from ecg_flare.errors import SiteDataError
+from ecg_flare.nnunet.case import Case
+from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder, is_page_image
+from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
+
+_MM_PER_INCH: Final = 25.4
+_LONG_SIDE_MM: Final = (60.0, 500.0)
+_SAME_RESOLUTION: Final = 0.05
+# What scanners' and viewers' software writes where it knows nothing.
+_UNTOLD_DPI: Final = (72, 96)
+_TRACE_WIDTHS_PX: Final = (TRACE_WIDTH_PX / 2, TRACE_WIDTH_PX * 2.5)
+_MOST_OF_ONE_PATIENT: Final = 0.5
+_ENOUGH_TO_TELL: Final = 10
+# Measured on rendered pages (docs/site.md): image, mask and nnU-Net's compressed arrays, with a third to spare.
+_CACHE_BYTES_PER_PX: Final = 12
+_SAY_WHOSE: Final = (
+    f"give {PATIENTS_FILE} (columns page, patient_id) a row for it, or --patient-pattern; "
+    "if each page is of another patient, say --each-page-a-patient"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: at a page (or '' for the folder), what was found, what to do, and whether it stops training."""
+
+    page: str
+    what: str
+    remedy: str
+    stops: bool
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """A page that can be read.
+
+    Attributes:
+        name: of the image's file.
+        patient_id: whose page it is.
+        digest: of the page as the network sees it.
+        px_per_mm: of the image.
+        width_mm, height_mm: of the paper, if the resolution is right.
+    """
+
+    name: str
+    patient_id: str
+    digest: str
+    px_per_mm: float
+    width_mm: float
+    height_mm: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a folder.
+
+    Attributes:
+        files: how many page images there are.
+        pages: those that can be read.
+        findings: what is wrong, what stops training first.
+    """
+
+    files: int
+    pages: tuple[PageFacts, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing stops training."""
+        return not any(finding.stops for finding in self.findings)
+
+    @property
+    def pages_by_patient(self) -> Counter[str]:
+        """How many pages each patient has."""
+        return Counter(page.patient_id for page in self.pages)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Disk that the prepared pages take, with some to spare."""
+        area_mm2 = sum(page.width_mm * page.height_mm for page in self.pages)
+        return int(area_mm2 * NORMALIZED_PX_PER_MM**2 * _CACHE_BYTES_PER_PX)
+
+
+def inspect_pages(
+    source: PageFolder, site: str, watch: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: paths
+) -> Inspection:
+    """Read every page of the site's folder and say what is wrong.
+
+    `watch` may show how far it is: it gives the paths that it is given. Raises SiteDataError where the folder or its
+    table of patients cannot be read at all.
+    """
+    paths, table = source.images(site), source.patient_table(site)
+    pages: list[PageFacts] = []
+    findings: list[Finding] = []
+    for path in watch(paths):
+        if not _is_told_apart(source, path, table):
+            findings.append(Finding(path.name, "nothing says whose page it is", _SAY_WHOSE, stops=True))
+            continue
+        try:
+            case = source.case(path, table)
+        except SiteDataError as error:
+            findings.append(Finding(path.name, error.what, error.remedy, stops=True))
+            continue
+        facts = _facts(path, case)
+        pages.append(facts)
+        findings += _page_findings(path, case, facts)
+    findings += [
+        *_names(paths),
+        *_patients(pages, whole=len(pages) == len(paths)),
+        *_duplicates(pages),
+        *_strangers(paths[0].parent, paths, table),
+    ]
+    return Inspection(len(paths), tuple(pages), tuple(sorted(findings, key=lambda finding: not finding.stops)))
+
+
+def _is_told_apart(source: PageFolder, path: Path, table: Mapping[str, str] | None) -> bool:
+    try:
+        source.patient(path, table)
+    except SiteDataError:
+        return False
+    return True
+
+
+def _facts(path: Path, case: Case) -> PageFacts:
+    with Image.open(path) as image:  # the head alone; that the whole can be read is known
+        px_per_mm = NORMALIZED_PX_PER_MM * image.width / case.image.shape[1]
+    height_mm, width_mm = (side / NORMALIZED_PX_PER_MM for side in case.mask.shape)
+    digest = hashlib.sha256(np.ascontiguousarray(case.image).data).hexdigest()
+    return PageFacts(path.name, case.patient_id, digest, px_per_mm, width_mm, height_mm)
+
+
+def _page_findings(path: Path, case: Case, facts: PageFacts) -> Iterator[Finding]:
+    long_side = max(facts.width_mm, facts.height_mm)
+    if not _LONG_SIDE_MM[0] <= long_side <= _LONG_SIDE_MM[1]:
+        yield Finding(
+            path.name,
+            f"at {_resolution(facts.px_per_mm)} the page would be {long_side:.0f} mm long",
+            "check the resolution that you gave (--dpi)",
+            stops=True,
+        )
+    told = _told_dpi(path)
+    if told and abs(told / (facts.px_per_mm * _MM_PER_INCH) - 1) > _SAME_RESOLUTION:
+        yield Finding(
+            path.name,
+            f"the file says {told:.0f} dpi, it is read at {_resolution(facts.px_per_mm)}",
+            "check which is right; pages of other resolutions belong into a folder of their own",
+            stops=False,
+        )
+    if facts.px_per_mm < NORMALIZED_PX_PER_MM * (1 - _SAME_RESOLUTION):
+        yield Finding(
+            path.name,
+            f"{_resolution(facts.px_per_mm)} is coarser than what the network sees "
+            f"({_resolution(NORMALIZED_PX_PER_MM)})",
+            "scan at 200 dpi or more",
+            stops=False,
+        )
+    yield from _trace_findings(path, case.mask)
+
+
+def _trace_findings(path: Path, mask: UInt8[np.ndarray, "h w"]) -> Iterator[Finding]:
+    trace = mask == Label.TRACE
+    if not trace.any():
+        yield Finding(
+            path.name,
+            "no trace is left in its mask at the network's resolution",
+            f"draw the traces (value 1) 0.75 mm wide: {TRACE_WIDTH_PX} pixels at {_resolution(NORMALIZED_PX_PER_MM)}",
+            stops=True,
+        )
+        return
+    width_px = _thickness_px(trace)
+    least, most = _TRACE_WIDTHS_PX
+    if not least <= width_px <= most:
+        yield Finding(
+            path.name,
+            f"its traces are drawn {width_px / NORMALIZED_PX_PER_MM:.2g} mm thick",
+            "draw them about 0.75 mm thick, whatever the pen was",
+            stops=False,
+        )
+
+
+def _thickness_px(trace: np.ndarray) -> float:
+    """Median height of the trace's vertical runs: its thickness, as most of a trace is nearly level."""
+    columns = np.pad(trace.T.astype(np.int8), ((0, 0), (1, 1)))
+    steps = np.diff(columns.ravel())
+    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    return float(np.median(ends - starts))
+
+
+def _told_dpi(path: Path) -> float | None:
+    """The resolution in the image's head, where it is one that somebody meant."""
+    try:
+        with Image.open(path) as image:
+            told = float(image.info["dpi"][0])
+    except (OSError, UnidentifiedImageError, KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
+        return None
+    return told if told > 1 and round(told) not in _UNTOLD_DPI else None
+
+
+def _names(paths: Sequence[Path]) -> Iterator[Finding]:
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        by_name[re.sub(r"[^a-z0-9._-]", "-", path.stem.lower())].append(path.name)
+    for names in by_name.values():
+        if len(names) > 1:
+            yield Finding(
+                names[0],
+                f"its name is the same as that of {', '.join(names[1:])} but for ending, case or special characters",
+                "rename all but one, or remove copies",
+                stops=True,
+            )
+
+
+def _patients(pages: Sequence[PageFacts], *, whole: bool) -> Iterator[Finding]:
+    counts = Counter(page.patient_id for page in pages)
+    if len(counts) < 2 and (whole or not pages):
+        yield Finding(
+            "",
+            f"the pages that can be read are of {len(counts)} patients",
+            "two at least are needed: validation is on others than training; check how patients are told apart",
+            stops=True,
+        )
+    elif counts and max(counts.values()) > _MOST_OF_ONE_PATIENT * len(pages) and len(pages) >= _ENOUGH_TO_TELL:
+        patient, count = counts.most_common(1)[0]
+        yield Finding(
+            "",
+            f"{count} of {len(pages)} pages are of one patient, {patient!r}",
+            "check how patients are told apart (--patient-pattern)",
+            stops=False,
+        )
+
+
+def _duplicates(pages: Sequence[PageFacts]) -> Iterator[Finding]:
+    by_digest: dict[str, list[PageFacts]] = defaultdict(list)
+    for page in pages:
+        by_digest[page.digest].append(page)
+    for same in by_digest.values():
+        if len(same) < 2:
+            continue
+        others = ", ".join(page.name for page in same[1:])
+        if len({page.patient_id for page in same}) > 1:
+            yield Finding(
+                same[0].name,
+                f"the same picture as {others}, under another patient",
+                "keep one: a patient counted twice is hidden half as well, and may train and validate at once",
+                stops=True,
+            )
+        else:
+            yield Finding(same[0].name, f"the same picture as {others}", "keep one", stops=False)
+
+
+def _strangers(folder: Path, paths: Sequence[Path], table: Mapping[str, str] | None) -> Iterator[Finding]:
+    strange = Counter(
+        path.suffix.lower()
+        for path in folder.iterdir()
+        if path.is_file()
+        and not is_page_image(path)
+        and not path.name.lower().endswith((".mask.png", ".json", ".csv", ".hea", ".dat"))
+        and not path.name.startswith(".")
+    )
+    if strange:
+        listed = ", ".join(f"{count} {ending or 'without ending'}" for ending, count in sorted(strange.items()))
+        yield Finding("", f"files that are no pages: {listed}", "export pages as PNG, JPEG, TIFF or BMP", stops=False)
+    if table is not None:
+        stems = {path.stem for path in paths}
+        absent = sorted(page for page in table if page not in stems)
+        if absent:
+            yield Finding(
+                "",
+                f"{PATIENTS_FILE} names {len(absent)} pages that are not there, {absent[0]!r} first",
+                "copy them, or strike their rows",
+                stops=False,
+            )
+
+
+def _resolution(px_per_mm: float) -> str:
+    return f"{px_per_mm * _MM_PER_INCH:.0f} dpi"

@@ -1,0 +1,87 @@
+"""Where a site's own pages lie: `local/ecg_flare_pages.json` in its workspace, which goes before what a job says.
+
+    {"source": {"path": "ecg_flare.nnunet.sources.PageFolder", "args": {"folder": "/data/ecg", "px_per_mm": 7.874}},
+     "cache": "/data/ecg_flare_cache"}
+
+So one job serves hospitals whose pages lie in different places, and none has to tell where. `cache` is the folder of
+prepared pages; left out it is below the workspace. `ecg-flare site prepare` writes the file.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ecg_flare.errors import ConfigError, SiteDataError
+from ecg_flare.nnunet.case import JSON, Case, PageSource
+from ecg_flare.nnunet.sources import build_source, to_spec
+from ecg_flare.storage import write_json
+
+OWN_PAGES_FILE: Final = "ecg_flare_pages.json"
+CACHE_FOLDER: Final = "ecg_flare_cache"
+"""Where prepared pages are kept below a workspace that names no other folder."""
+
+
+@dataclass(frozen=True)
+class OwnPages:
+    """A site's page source, and where it keeps what is prepared; `cache` is '' for below its workspace."""
+
+    source: PageSource
+    cache: str = ""
+
+
+@dataclass(frozen=True)
+class SitesOwn:
+    """The source of a job that leaves it to each site where its pages lie: a site that has not said so cannot train."""
+
+    def describe(self, site: str) -> JSON:
+        """Raises SiteDataError, always."""
+        raise _unsaid(site)
+
+    def cases(self, site: str) -> Iterator[Case]:
+        """Raises SiteDataError, always."""
+        raise _unsaid(site)
+
+
+def read_own_pages(local: Path) -> OwnPages | None:
+    """What the site says in its workspace's `local` folder, or None where it leaves it to the job.
+
+    Raises ConfigError where the file cannot be read, or names what is no page source.
+    """
+    path = local / OWN_PAGES_FILE
+    if not path.exists():
+        return None
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}. Write it by `ecg-flare site prepare`.") from error
+    if not isinstance(entries, dict) or not {"source"} <= set(entries) <= {"source", "cache"}:
+        raise ConfigError(f"{path} holds {_short(entries)}, expected 'source' and, if wanted, 'cache'")
+    source, cache = entries["source"], entries.get("cache", "")
+    if not isinstance(source, Mapping) or not isinstance(source.get("args", {}), Mapping):
+        raise ConfigError(f"{path}: source is {_short(source)}, expected 'path' and 'args'")
+    if not isinstance(cache, str):
+        raise ConfigError(f"{path}: cache is {cache!r}, expected a folder")
+    return OwnPages(build_source(source), cache)
+
+
+def write_own_pages(local: Path, own: OwnPages) -> Path:
+    """Say where the site's pages lie; gives the file."""
+    path = local / OWN_PAGES_FILE
+    entries: dict[str, Any] = {"source": to_spec(own.source)}
+    if own.cache:
+        entries["cache"] = own.cache
+    write_json(path, entries)
+    return path
+
+
+def _unsaid(site: str) -> SiteDataError:
+    return SiteDataError(
+        f"the job leaves it to site {site!r} where its pages lie, and its local/{OWN_PAGES_FILE} does not say",
+        "run `ecg-flare site prepare` at the site",
+    )
+
+
+def _short(value: object) -> str:
+    return sorted(value).__repr__() if isinstance(value, dict) else repr(value)[:60]

@@ -1,0 +1,113 @@
+"""A site's pages prepared before the first round, by the call that the executor makes in it, and reused there."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecg_flare.nnunet.case import PageSource
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.worker import Worker
+from ecg_flare.site.inspection import Finding
+from ecg_flare.site.kit import JobFolder, entry
+
+_GB = 1e9
+
+
+@dataclass(frozen=True)
+class JobNeeds:
+    """What of a job's terms decides how pages are prepared.
+
+    Attributes:
+        plan: name of the nnU-Net plan.
+        unit: whose presence the job hides. Under 'patient' every page is for training.
+        patients_per_site: under unit 'patient', how many patients the job counts at a site.
+    """
+
+    plan: str
+    unit: str = "site"
+    patients_per_site: int | None = None
+
+    @classmethod
+    def of(cls, job: JobFolder, site: str) -> "JobNeeds":
+        """The needs of a job at a site; raises ConfigError where it does not name its terms."""
+        terms = entry(job.client_config(site), "terms").get("args", {})
+        return cls(terms.get("plan", "tiny"), terms.get("unit", "site"), terms.get("patients_per_site"))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The parameters of the training process's `prepare` that follow from them."""
+        if self.unit != "patient":
+            return {}
+        return {"validation_fraction": 0, "min_patients": 1, "patients_per_site": self.patients_per_site}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Prepared pages: how many, of how many patients, on which side of the split, where, how large, how long it took.
+
+    `reused` says that they had been prepared before.
+    """
+
+    pages: int
+    patients: int
+    train: int
+    val: int
+    folder: Path
+    size_bytes: int
+    seconds: float
+    reused: bool
+
+
+def prepare_pages(
+    source: PageSource,
+    site: str,
+    plan: Plan,
+    cache: Path,
+    *,
+    needs: JobNeeds,
+    log: Callable[[str], None],
+    threads: int = 1,
+) -> Preparation:
+    """Prepare the site's pages for the plan, in a process of its own.
+
+    Raises:
+        SiteDataError: where a page cannot be read, or there are too few patients.
+        StorageError: where the cache cannot be written.
+        WorkerError: where the process died.
+    """
+    started = time.monotonic()
+    params = {
+        "source": to_spec(source),
+        "site": site,
+        "plan": plan.name,
+        "plan_hash": plan.hash,
+        "cache": str(cache),
+        **needs.settings,
+    }
+    with Worker(threads=threads, log=log) as worker:
+        told = worker.call("prepare", params).params
+    folder = Path(told["folder"])
+    return Preparation(
+        **{key: told[key] for key in ("pages", "patients", "train", "val", "reused")},
+        folder=folder,
+        size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        seconds=time.monotonic() - started,
+    )
+
+
+def check_disk(cache: Path, needed_bytes: int) -> Finding | None:
+    """What to do where the disk of the cache has less free than prepared pages need."""
+    existing = next(folder for folder in (cache, *cache.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(existing).free
+    if free >= needed_bytes:
+        return None
+    return Finding(
+        "",
+        f"prepared pages need about {needed_bytes / _GB:.1f} GB, the disk of {cache} has {free / _GB:.1f} GB free",
+        "name a folder on a larger disk by --cache",
+        stops=True,
+    )

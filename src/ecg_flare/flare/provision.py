@@ -85,6 +85,8 @@ class RightsBuilder(Builder):
 class SitePolicyBuilder(Builder):
     """Writes each site's floors, with the fingerprints of all sites' certificates, and its one privacy scope.
 
+    The server gets the fingerprints too: its masked sums then form while sites are down.
+
     Args:
         policy: entries of `SitePolicy` for all sites, without `pinned`, which comes from the kits.
         scope: name of the only scope of jobs that the sites take; a job that names another is rejected.
@@ -108,6 +110,7 @@ class SitePolicyBuilder(Builder):
             _write(_local(ctx, site) / POLICY_FILE, {**self._policy, "pinned": pinned})
             scope = {"name": self._scope, "properties": {}, "task_data_filters": [], "task_result_filters": []}
             _write(_local(ctx, site) / PRIVACY_FILE, {"scopes": [scope], "default_scope": self._scope})
+        _write(_local(ctx, project.get_server()) / POLICY_FILE, {"pinned": pinned})
 
 
 def certificate_fingerprint(path: Path) -> str:

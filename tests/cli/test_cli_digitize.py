@@ -63,7 +63,10 @@ def test_a_batch_goes_on_past_a_bad_page_and_ends_with_3(
         (("--segmenter", "nobody"), "No segmenter is called 'nobody'"),
         (("--segmenter", "classical", "--layout", "4x4"), "4x4"),
         (("--segmenter", "classical", "--speed", "fast"), "'fast' is neither 'auto' nor a number"),
-        (("--segmenter", "classical", "--fs", 5), "must be from 50 to 5000. Found 5."),
+        (("--segmenter", "classical", "--speed", 900), "speed is 900.0; expected 'auto' or 5 to 200 mm/s"),
+        (("--segmenter", "classical", "--gain", 0), "gain is 0.0; expected 'auto' or 1 to 80 mm/mV"),
+        (("--segmenter", "classical", "--px-per-mm", 0.1), "px_per_mm is 0.1; expected 1 to 100"),
+        (("--segmenter", "classical", "--fs", 5), "fs_hz is 5.0; expected 50 to 5000"),
     ],
 )
 def test_wrong_use_ends_with_2(

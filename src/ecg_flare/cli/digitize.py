@@ -71,14 +71,12 @@ def digitize(
     \b
     Examples:
       ecg-flare digitize scan.png -o read --html
+      ecg-flare digitize photos/ -o read --layout 3x4+1R --speed 25 --gain 10
       ecg-flare digitize 'archive/*.pdf' -o read --segmenter runs/fedadam/server/simulate_job/ecg_flare/model
     """
     from ecg_flare.digitize.batch import BatchOptions, run_batch
-    from ecg_flare.digitize.pipeline import FS_RANGE_HZ
     from ecg_flare.errors import ConfigError, LayoutError, StorageError
 
-    if not FS_RANGE_HZ[0] <= fs_hz <= FS_RANGE_HZ[1]:
-        raise click.BadParameter(f"must be from {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g}. Found {fs_hz:g}.", ctx)
     quiet = sys.stderr.isatty()  # there a bar shows how far it is
     logging.basicConfig(level=logging.ERROR if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
@@ -125,15 +123,13 @@ def _measured(text: str, option: str) -> "float | Literal['auto']":
 
 
 def _segmenter(name: str) -> "Segmenter | str":
-    """A segmenter by name, or the network of a model folder or file."""
+    """A model's network where there is a folder or file of that name, else the name for `load_segmenter`."""
     path = Path(name)
-    if name != "bundled" and not path.exists():
+    if name in ("bundled", "classical") or not path.exists():
         return name
     from ecg_flare.nnunet.export import load_model
     from ecg_flare.nnunet.predictor import Segmenter
 
-    if name == "bundled":
-        return Segmenter.bundled("segmenter")
     if path.is_dir():
         return Segmenter.from_model_folder(path)
     model = load_model(path)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ecg_flare.digitize.html import Entry, build_html, failed_entry, read_entry
 from ecg_flare.digitize.output import write_result
 from ecg_flare.digitize.overlay import draw_overlay
-from ecg_flare.digitize.pipeline import CONFIDENT, Digitization, digitize
+from ecg_flare.digitize.pipeline import CONFIDENT, Digitization, check_options, digitize
 from ecg_flare.digitize.reader import list_pages, read_page
 from ecg_flare.digitize.segment import Segmenter, load_segmenter
 from ecg_flare.digitize.sources import PageFile
@@ -138,10 +138,12 @@ def run_batch(
         digitizer: reads a page instead of `digitize` with these options and this segmenter.
 
     Raises:
-        ConfigError: no pages, an unknown segmenter, or an impossible option.
+        ConfigError: no pages, an unknown segmenter, or an impossible option; all before the first page is read.
+        LayoutError: an unknown layout.
         StorageError: the folder cannot be written.
     """
     options = options or BatchOptions()
+    check_options(options.layout, options.speed, options.gain, options.px_per_mm, options.fs_hz)
     pages = list_pages(inputs)
     _check_writable(out)
     read = digitizer or _digitizer(options, segmenter)

@@ -114,6 +114,24 @@ def calibrate(
     )
 
 
+def check_settings(
+    speed: float | Literal["auto"], gain: float | Literal["auto"], px_per_mm: float | tuple[float, float] | None
+) -> None:
+    """Raise ConfigError for a given number that no page can have."""
+    _checked("speed", speed, _SPEED_RANGE, "mm/s")
+    _checked("gain", gain, _GAIN_RANGE, "mm/mV")
+    if px_per_mm is not None:
+        _both(px_per_mm)
+
+
+def _both(px_per_mm: float | tuple[float, float]) -> tuple[float, float]:
+    x, y = px_per_mm if isinstance(px_per_mm, tuple) else (px_per_mm, px_per_mm)
+    for value in (x, y):
+        if not _SCALE_RANGE[0] <= value <= _SCALE_RANGE[1]:
+            raise ConfigError(f"px_per_mm is {value}; expected {_SCALE_RANGE[0]:g} to {_SCALE_RANGE[1]:g}")
+    return float(x), float(y)
+
+
 def _checked(name: str, value: float | str, limits: tuple[float, float], unit: str) -> float | None:
     if value == "auto":
         return None
@@ -126,11 +144,8 @@ def _checked(name: str, value: float | str, limits: tuple[float, float], unit: s
 
 
 def _given_scale(page: NormalizedPage, px_per_mm: float | tuple[float, float]) -> _Scale:
-    x, y = px_per_mm if isinstance(px_per_mm, tuple) else (px_per_mm, px_per_mm)
-    for value in (x, y):
-        if not _SCALE_RANGE[0] <= value <= _SCALE_RANGE[1]:
-            raise ConfigError(f"px_per_mm is {value}; expected {_SCALE_RANGE[0]:g} to {_SCALE_RANGE[1]:g}")
-    return _Scale(float(x), float(y), "given", 1.0, find_pulses(page.image, y), ())
+    x, y = _both(px_per_mm)
+    return _Scale(x, y, "given", 1.0, find_pulses(page.image, y), ())
 
 
 def _measured_scale(page: NormalizedPage, speed: float | None, gain: float | None) -> _Scale:

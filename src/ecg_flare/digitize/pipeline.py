@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
-import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
 from ecg_flare.digitize.assign import Assignment, LeadSpan, PageRows, assign, sample_rows
 from ecg_flare.digitize.by_labels import assign_by_labels
-from ecg_flare.digitize.calibrate import Calibration, calibrate
+from ecg_flare.digitize.calibrate import Calibration, calibrate, check_settings
 from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency
 from ecg_flare.digitize.labels import read_words, readable_names
 from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
@@ -26,19 +25,17 @@ from ecg_flare.digitize.spans import find_span
 from ecg_flare.digitize.suppress import find_ink
 from ecg_flare.digitize.trace import trace_rows
 from ecg_flare.digitize.vectorize import vectorize
+from ecg_flare.digitize.working_scale import at_network_scale, at_trace_scale, to_page
 from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import ConfigError, PageError
 from ecg_flare.page.layout import load_layout
-from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
 
 CONFIDENT: Final = 0.75
 """A result below this confidence always carries a warning."""
 
 SURE_LAYOUT: Final = 0.5
 UPRIGHT_NAMES: Final = 2  # on real pages not one was read the wrong way up
-FINEST_PX_PER_MM: Final = 12.0  # 300 dpi: finer scans add time, not signal
 FS_RANGE_HZ: Final = (50.0, 5000.0)
-_Place = TypeVar("_Place", float, Float64[np.ndarray, " k"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +88,7 @@ def digitize(
     warning where that is not installed. `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` are measured unless
     given. Raises PageError if this is no ECG page or has no measure, ConfigError or LayoutError for a wrong setting.
     """
-    if not FS_RANGE_HZ[0] <= fs_hz <= FS_RANGE_HZ[1]:
-        raise ConfigError(f"fs_hz is {fs_hz}; expected {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g} samples a second.")
-    if layout != "auto":
-        load_layout(layout)
+    check_options(layout, speed, gain, px_per_mm, fs_hz)
     notes: tuple[str, ...] = ()
     if segmenter is None:
         segmenter, notes = _default_segmenter()
@@ -130,6 +124,21 @@ class _Settings:
     gain: float | Literal["auto"]
     px_per_mm: float | tuple[float, float] | None
     fs_hz: float
+
+
+def check_options(
+    layout: str,
+    speed: float | Literal["auto"],
+    gain: float | Literal["auto"],
+    px_per_mm: float | tuple[float, float] | None,
+    fs_hz: float,
+) -> None:
+    """Raise LayoutError or ConfigError for options of `digitize` that are wrong for every page."""
+    if not FS_RANGE_HZ[0] <= fs_hz <= FS_RANGE_HZ[1]:
+        raise ConfigError(f"fs_hz is {fs_hz}; expected {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g} samples a second.")
+    if layout != "auto":
+        load_layout(layout)
+    check_settings(speed, gain, px_per_mm)
 
 
 class _UprightPageError(PageError):
@@ -190,9 +199,9 @@ def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> _Rea
     with clock.stage("calibrate"):
         calibration = calibrate(page, speed=settings.speed, gain=settings.gain, px_per_mm=settings.px_per_mm)
     with clock.stage("segment"):
-        probabilities = settings.segmenter(_at_network_scale(page.image, calibration))
+        probabilities = settings.segmenter(at_network_scale(page.image, calibration))
     with clock.stage("suppress"):
-        image, shrink = _at_trace_scale(page.image, calibration)
+        image, shrink = at_trace_scale(page.image, calibration)
         scale = (calibration.px_per_mm_x * shrink[0], calibration.px_per_mm_y * shrink[1])
         ink = find_ink(image, probabilities)
     with clock.stage("trace"):
@@ -243,7 +252,7 @@ def _result(
     clock: _Clock,
 ) -> Digitization:
     spans = tuple(
-        replace(span, left_px=_grow(span.left_px, shrink[0]), right_px=_grow(span.right_px, shrink[0]))
+        replace(span, left_px=to_page(span.left_px, shrink[0]), right_px=to_page(span.right_px, shrink[0]))
         for span in assignment.spans
     )
     printed = np.isfinite(sampled.y_mm).mean()
@@ -265,7 +274,7 @@ def _result(
         layout_confidence=assignment.confidence,
         columns=assignment.columns,
         spans=spans,
-        polylines=tuple(np.stack([_grow(line[:, k], shrink[k]) for k in (0, 1)], axis=1) for line in polylines),
+        polylines=tuple(np.stack([to_page(line[:, k], shrink[k]) for k in (0, 1)], axis=1) for line in polylines),
         checks=checks,
         confidence=float(confidence),
         warnings=tuple(dict.fromkeys(warnings)),
@@ -280,36 +289,6 @@ def _describe(checks: ConsistencyChecks) -> str:
         "rhythm strip's correlation": checks.rhythm_correlation,
     }
     return ", ".join(f"{name} {value:.2f}" for name, value in parts.items() if value is not None)
-
-
-def _at_network_scale(image: UInt8[np.ndarray, "h w 3"], calibration: Calibration) -> UInt8[np.ndarray, "h w 3"]:
-    size = (
-        max(8, round(image.shape[1] * NORMALIZED_PX_PER_MM / calibration.px_per_mm_x)),
-        max(8, round(image.shape[0] * NORMALIZED_PX_PER_MM / calibration.px_per_mm_y)),
-    )
-    shrinks = size[0] < image.shape[1] and size[1] < image.shape[0]
-    resized: UInt8[np.ndarray, "h w 3"] = cv2.resize(
-        image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    )
-    return resized
-
-
-def _at_trace_scale(
-    image: UInt8[np.ndarray, "h w 3"], calibration: Calibration
-) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[float, float]]:
-    """Return the image that lines are followed on, and its scale over the page's in x and y."""
-    finest = max(calibration.px_per_mm_x, calibration.px_per_mm_y)
-    if finest <= 1.1 * FINEST_PX_PER_MM:
-        return image, (1.0, 1.0)
-    factor = FINEST_PX_PER_MM / finest
-    height, width = image.shape[:2]
-    size = (round(width * factor), round(height * factor))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), (size[0] / width, size[1] / height)
-
-
-def _grow(place: _Place, shrink: float) -> _Place:
-    """Undo `_at_trace_scale` for a coordinate: corners stay corners, and pixels have their centre at whole numbers."""
-    return (place + 0.5) / shrink - 0.5
 
 
 def _turned_by(found: Digitization, shape: tuple[int, int], quarter_turns: int) -> Digitization:

@@ -83,6 +83,22 @@ def test_under_privacy_no_metric_leaves_and_no_plain_update(context: Callable[..
         StripResult().process(Counts(1, 1, 1, 0, "a").to_shareable(), context(terms=PRIVATE, task="validate"))
 
 
+def test_under_unit_patient_the_sites_integers_leave_within_their_bound_and_are_not_clipped_again(
+    context: Callable[..., Any],
+) -> None:
+    bound = PATIENTS.config.fixed_encoding(2).contribution_bound  # type: ignore[union-attr]
+    for integers, fits in (([bound, -bound], True), ([bound + 1, 0], False)):
+        message = Reply(np.array(integers, np.int64), 0, "a", "l", {"loss": 0.5}).to_shareable()
+        if fits:
+            out = Reply.from_shareable(StripResult(metrics=("loss",)).process(message, context(terms=PATIENTS)))
+            assert (out.vector.tolist(), out.metrics) == (integers, {})
+        else:
+            with pytest.raises(PrivacyError, match="above the bound"):
+                StripResult().process(message, context(terms=PATIENTS))
+    with pytest.raises(ConfigError, match="one by one"):
+        ClipUpdate().process(reply(1, 2).to_shareable(), context(terms=PATIENTS))
+
+
 def test_counts_may_leave_where_nothing_is_hidden(context: Callable[..., Any]) -> None:
     out = StripResult().process(Counts(1, 2, 3, 0, "a").to_shareable(), context(terms=PLAIN, task="validate"))
     assert Counts.from_shareable(out) == Counts(1, 2, 3, 0, "a")
@@ -110,12 +126,16 @@ def test_what_is_unknown_is_refused(one: Any, context: Callable[..., Any]) -> No
         one.process(reply(1).to_shareable(), context())
 
 
+PATIENTS = replace(
+    PRIVATE, unit="patient", patients=6, patients_per_site=4, sampling_rate=0.5, min_sites=3, summation="masked"
+)
 MASKED = RoundTerms(WEIGHTS, rounds=1, min_sites=3, clipping_norm=1.0, summation="masked")
 CHAINS = {
     "plain": (PLAIN, [StripResult]),
     "clipped": (CLIPPED, [ClipUpdate, StripResult]),
     "private": (PRIVATE, [ClipUpdate, StripResult]),
     "masked": (MASKED, [ClipUpdate, StripResult, MaskUpdate]),
+    "patients": (PATIENTS, [StripResult, MaskUpdate]),
 }
 
 

@@ -11,6 +11,17 @@ from ecg_flare.flare.terms import RoundTerms
 WEIGHTS = {"site-1": 1.0, "site-2": 1.0, "site-3": 0.5}
 
 
+PATIENTS = {
+    "unit": "patient",
+    "patients": 20,
+    "patients_per_site": 8,
+    "sampling_rate": 0.5,
+    "clipping_norm": 1.0,
+    "noise_multiplier": 2.0,
+    "epsilon_budget": 8.0,
+}
+
+
 def terms(**changes: Any) -> RoundTerms:
     return RoundTerms(**{"weights": WEIGHTS, "rounds": 3, "min_sites": 2, **changes})
 
@@ -31,6 +42,11 @@ def terms(**changes: Any) -> RoundTerms:
         ({"clipping_norm": 1.0, "epsilon_budget": 8.0}, "epsilon_budget=8.0 promises privacy"),
         ({"delta": 1.0}, "delta is 1.0"),
         ({"epsilon_budget": -1.0}, "epsilon_budget is -1.0"),
+        ({"unit": "patient", "patients": 10, "clipping_norm": 1.0}, "noise_multiplier None"),
+        (PATIENTS | {"sampling_rate": 0.0}, "sampling_rate is 0.0"),
+        (PATIENTS | {"patients_per_site": 0}, "patients_per_site 0"),
+        (PATIENTS | {"patients": 25}, "patients is 25, but 3 sites of at most patients_per_site=8"),
+        (PATIENTS | {"unit": "site"}, "have no meaning under unit site"),
         ({"summation": "hidden"}, "summation is 'hidden'"),
         ({"summation": "masked", "min_sites": 3}, "clipping_norm is None"),
         ({"summation": "masked", "min_sites": 2, "clipping_norm": 1.0}, "expected at least 3"),
@@ -70,6 +86,16 @@ def test_digest_changes_with_every_term() -> None:
 def test_denominator_is_the_whole_roster() -> None:
     assert terms().denominator == 2.5
     assert terms().roster == ("site-1", "site-2", "site-3")
+
+
+def test_under_unit_patient_the_promise_names_rate_denominator_and_sensitivity() -> None:
+    hidden = terms(**PATIENTS)
+    assert hidden.denominator == 10.0
+    assert hidden.privacy_text == ("sigma=2.0 delta=1e-05 unit=patient rate=0.5 denominator=10.0 sensitivity=1.0")
+    assert terms(**PATIENTS, shared_patients=True).privacy_text.endswith("sensitivity=2.5")
+    told = hidden.mechanism("job-1", 2)
+    assert (told.sampling, told.sampling_rate, told.patients, told.denominator) == ("poisson", 0.5, 20, 10.0)
+    assert told.event == hidden.config.event
 
 
 def order(**changes: Any) -> Order:

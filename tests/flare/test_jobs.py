@@ -42,7 +42,7 @@ def test_updates_pass_the_filters_in_the_order_that_their_terms_need(name: str) 
     chain = next(one["filters"] for one in client["task_result_filters"] if one["tasks"] == ["train"])
     found = [one["path"].rpartition(".")[2] for one in chain]
     last = {"plain": [], "masked": ["MaskUpdate"], "encrypted": ["EncryptUpdate"]}[spec.terms.summation]
-    assert found == [*(["ClipUpdate"] if spec.terms.clipping_norm else []), "StripResult", *last]
+    assert found == [*(["ClipUpdate"] if spec.terms.clips_updates else []), "StripResult", *last]
 
 
 def test_a_written_job_is_not_stale_and_a_changed_one_is(tmp_path: Path) -> None:
@@ -68,6 +68,9 @@ def test_unknown_aggregators_and_misplaced_settings_are_refused() -> None:
         replace(BUNDLED["fedavg"], training=Training(proximal_mu=0.1))
 
 
-def test_the_private_jobs_say_what_they_do_not_do() -> None:
-    assert "Not yet" in BUNDLED["fedadam_dp"].about
-    assert "unit is a site" in BUNDLED["fedadam_site_dp"].about
+@pytest.mark.parametrize(("name", "unit"), [("fedadam_dp", "patient"), ("fedadam_site_dp", "site")])
+def test_the_private_jobs_say_whom_they_hide(name: str, unit: str) -> None:
+    spec = BUNDLED[name]
+    assert spec.terms.unit == unit
+    assert unit in spec.about
+    assert (spec.terms.config.event is not None, spec.terms.epsilon_budget is not None) == (True, True)

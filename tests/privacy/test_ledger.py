@@ -174,18 +174,37 @@ def test_what_is_not_the_cohorts_is_refused(path: Path) -> None:
     with Ledger(path, COHORT) as ledger:
         with pytest.raises(LedgerError, match="site-9 is not on the roster"):
             ledger.charge(mechanism(weights={"site-9": 1.0}))
-        with pytest.raises(LedgerError, match=r"sampling_rate is 0\.5 under unit site"):
-            ledger.charge(mechanism(sampling_rate=0.5))
+        for strange in ({"sampling": "poisson", "sampling_rate": 0.5}, {"patients": 2}, {"shared_patients": True}):
+            with pytest.raises(LedgerError, match="under unit site, expected all sites"):
+                ledger.charge(mechanism(**strange))
 
 
 def test_patients_are_sampled_and_amplified(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
+    drawn = {"sigma": 2.0, "sampling": "poisson", "sampling_rate": 0.1, "patients": 400, "denominator": 40.0}
     with Ledger(path, replace(COHORT, unit="patient")) as ledger:
         for index in range(3):
-            ledger.charge(mechanism(index, sigma=2.0, sampling_rate=0.1, denominator=40.0))
+            ledger.charge(mechanism(index, **drawn))
         sampled = ledger.spent().epsilon_rdp
+        for wrong in ({"denominator": 41.0}, {"patients": 401}):
+            with pytest.raises(LedgerError, match=r"expected the public 0\.1 \* 40"):
+                ledger.charge(mechanism(3, **(drawn | wrong)))
+        with pytest.raises(LedgerError, match="under unit patient, expected 'poisson'"):
+            ledger.charge(mechanism(3))
     assert sampled < epsilon_rdp([GaussianEvent(2.0, count=3)], 1e-5) / 3
-    assert verify(path).spent.epsilon_rdp == pytest.approx(sampled)
+    report = verify(path)
+    assert report.spent.epsilon_rdp == pytest.approx(sampled)
+    assert report.rounds[2].mechanism == mechanism(2, **drawn)
+
+
+def test_each_line_says_what_the_round_was_and_what_was_spent_by_then(path: Path) -> None:
+    entries = [line.entry for line in read_chain(path).lines]
+    assert entries[0] | {"kind": "cohort", "unit": "site", "adjacency": "add-remove", "delta": 1e-5} == entries[0]
+    for charge, release in zip(entries[1::2], entries[2::2], strict=True):
+        assert (charge["sampling"], charge["sampling_rate"], charge["denominator"]) == ("all", 1.0, 1.5)
+        assert (charge["clipping_norm"], charge["noise_multiplier"], charge["sensitivity"]) == (0.5, 5.0, 0.5)
+        assert release["spent"] == charge["spent"]
+        assert set(release["spent"]) == {"delta", "epsilon_rdp", "epsilon_prv"}
 
 
 def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
@@ -205,6 +224,8 @@ def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
         (4, {"noise_multiplier": 50.0}, "line 4: claims .* but recomputing gives"),
         (6, {"spent": {"delta": 1e-5, "epsilon_rdp": 0.1, "epsilon_prv": 0.1}}, "line 6: claims"),
         (6, {"spent": {"delta": 1e-3, "epsilon_rdp": 0.1, "epsilon_prv": None}}, "line 6: claims"),
+        (5, {"spent": {"delta": 1e-5, "epsilon_rdp": 0.1, "epsilon_prv": 0.1}}, "line 5: claims"),
+        (4, {"sensitivity": 0.25}, r"line 4: claims a sensitivity of 0\.25, but its terms give 0\.5"),
         (4, {"noise_multiplier": -5.0}, r"line 4: noise_multiplier is -5\.0"),
         (4, {"kind": "gift"}, "line 4: an entry 'gift' cannot stand here"),
         (3, {"charge": 6}, "line 3: the release names the charge of line 6"),

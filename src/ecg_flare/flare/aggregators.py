@@ -109,16 +109,17 @@ class UpdateAggregator(Aggregator):
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
         """The round's sum, weighted, and the denominator that makes it a mean."""
-        _, _, total = self._round()
-        return DXO(SUM, data={"sum": total.total}, meta={"denominator": total.denominator}).to_shareable()
+        _, terms, total = self._round()
+        denominator = terms.config.public_denominator or total.denominator
+        return DXO(SUM, data={"sum": total.total}, meta={"denominator": denominator}).to_shareable()
 
     def step(
         self, model: Float32[np.ndarray, " d"], summed: Shareable, state: Mapping[str, np.ndarray]
     ) -> tuple[Float32[np.ndarray, " d"], dict[str, np.ndarray]]:
         """The global model and the optimizer's state after moving by the mean of `summed`."""
-        _, _, total = self._round()
+        _, terms, total = self._round()
         dxo = from_shareable(summed)
-        mean = total.mean(dxo.data["sum"])
+        mean = total.mean(dxo.data["sum"], terms.config.public_denominator)
         after, moved = self._optimizer.step(self._optimizer.from_arrays(state, len(model)), model, mean)
         return moved, after.to_arrays()
 

@@ -49,6 +49,21 @@ _SITE_DP: Final = replace(
     optimizer={"learning_rate": 0.0001, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
 )
 
+_PATIENTS: Final = 24
+_PATIENT_DP: Final = replace(
+    _PLAIN,
+    summation="masked",
+    min_sites=3,
+    unit="patient",
+    patients=len(_SITES) * _PATIENTS,
+    patients_per_site=_PATIENTS,
+    sampling_rate=0.5,
+    clipping_norm=0.05,
+    noise_multiplier=0.8,
+    delta=1e-4,
+    epsilon_budget=8.0,
+)
+
 _MASKED: Final = replace(_PLAIN, summation="masked", min_sites=3, clipping_norm=2.0)
 
 BUNDLED: Final = {
@@ -64,14 +79,16 @@ BUNDLED: Final = {
         ),
         _FEDADAM,
         replace(
-            _SITE_DP,
+            _FEDADAM,
             name="fedadam_dp",
             about=(
-                "The paper's protocol: FedAdam, clipping, a masked sum that opens over the threshold alone, Gaussian "
-                "noise on the integer sum, a Renyi-accounted ledger, a public start. Not yet: the privacy unit is a "
-                "site, not a patient."
+                "Each patient is hidden: FedAdam over a masked sum of updates that are clipped patient by patient, a "
+                "secret draw of patients, Gaussian noise on the integer sum, a ledger, a public start."
             ),
-            terms=replace(_SITE_DP.terms, summation="masked", min_sites=3),
+            terms=_PATIENT_DP,
+            training=Training(steps=2),
+            pages=replace(_SITE_PAGES, args={**_SITE_PAGES.args, "pages_per_site": _PATIENTS, "pages_per_patient": 1}),
+            optimizer={"learning_rate": 0.0003, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
         ),
         replace(
             _FEDADAM,

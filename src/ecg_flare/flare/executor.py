@@ -7,7 +7,9 @@ away between tasks and one that it keeps give the same update.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -18,9 +20,9 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, EcgFlareError
 from ecg_flare.federated.update import check_update
-from ecg_flare.flare.components import cache_folder, component, page_source
+from ecg_flare.flare.components import component, site_pages
 from ecg_flare.flare.filters import check_filters
-from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply
+from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
@@ -33,8 +35,11 @@ _logger = logging.getLogger(__name__)
 class NnunetExecutor(Executor):
     """Trains and validates the global nnU-Net on this site's pages.
 
+    Under unit patient it sends the integers of the patients that the training process drew, clipped one by one, and
+    learns nothing else of the round itself. All pages then are for training: no validation could leave the site.
+
     Args:
-        steps: optimizer steps a round.
+        steps: optimizer steps a round; under unit patient those on each patient.
         learning_rate: of nnU-Net's SGD at the schedule's start.
         schedule: 'poly' (nnU-Net's own, over all rounds of the job) or 'constant'.
         proximal_mu: FedProx's mu (Li et al. 2020, equation 2); 0 trains plainly.
@@ -42,7 +47,7 @@ class NnunetExecutor(Executor):
         device: torch device.
         seed: of the training; together with the site's name and the round it fixes a round's update on one thread.
         cache: folder of prepared pages; by default below the site's own workspace.
-        source: id of the component that says where this site's pages come from.
+        source: id of the component that says where this site's pages come from, unless the site says it itself.
         terms: id of the `RoundTerms` component.
         task_timeout_s: longest time that one task may take.
     """
@@ -112,12 +117,15 @@ class NnunetExecutor(Executor):
     def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
         if self._prepared and self._worker.alive:
             return
+        source, cache = site_pages(fl_ctx, self._source_id, self._cache)
         params = {
-            "source": to_spec(page_source(fl_ctx, self._source_id)),
+            "source": to_spec(source),
             "site": fl_ctx.get_identity_name(),
             "plan": terms.plan,
-            "cache": str(cache_folder(self._cache, fl_ctx)),
+            "cache": str(cache),
         }
+        if terms.unit == "patient":
+            params |= {"validation_fraction": 0, "min_patients": 1, "patients_per_site": terms.patients_per_site}
         reply = self._worker.call("prepare", params, should_abort=should_abort, timeout_s=self._timeout_s)
         self._prepared = True
         self._pages = int(reply.params["train"])
@@ -125,6 +133,8 @@ class NnunetExecutor(Executor):
 
     def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
         params = {**self._training, "round": order.round_index, "rounds": terms.rounds}
+        if terms.unit == "patient":
+            return self._train_patients(params, order, terms, fl_ctx, should_abort)
         reply = self._worker.call(
             "train", params, {"model": order.model}, should_abort=should_abort, timeout_s=self._timeout_s
         )
@@ -138,6 +148,26 @@ class NnunetExecutor(Executor):
             layout_digest=order.layout_digest,
             weight=0 if terms.most_weight is None else self._pages,
             metrics={key: float(value) for key, value in reply.params.items() if isinstance(value, (int, float))},
+        ).to_shareable()
+
+    def _train_patients(
+        self,
+        params: Mapping[str, Any],
+        order: Order,
+        terms: RoundTerms,
+        fl_ctx: FLContext,
+        should_abort: Callable[[], bool],
+    ) -> Shareable:
+        reply = self._worker.call(
+            "train_patients",
+            {**params, "config": asdict(terms.config)},
+            {"model": order.model},
+            should_abort=should_abort,
+            timeout_s=self._timeout_s,
+        )
+        self.log_info(fl_ctx, f"round {order.round_index}: trained on the patients that were drawn")
+        return Reply(
+            to_wire(reply.arrays["contribution"]), order.round_index, order.attempt, order.layout_digest
         ).to_shareable()
 
     def _validate(

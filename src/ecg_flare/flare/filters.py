@@ -51,6 +51,8 @@ class ClipUpdate(_SiteFilter):
         reply = Reply.from_shareable(shareable)
         if terms.clipping_norm is None:
             raise ConfigError("ClipUpdate needs terms with a clipping_norm. Found null.")
+        if terms.unit != "site":
+            raise ConfigError("ClipUpdate clips a site's update: under unit patient each patient's is, one by one")
         if reply.encoded:
             raise UpdateError("The update reached ClipUpdate already in fixed point: name ClipUpdate once, and first.")
         size = len(reply.vector)
@@ -71,7 +73,8 @@ class StripResult(_SiteFilter):
     """Builds the outgoing message anew from what may leave a site, and from nothing else.
 
     Without differential privacy these are the update and the named metrics. With it the update must be in fixed
-    point and is all that leaves: losses, counts and timings would be releases that nobody accounts for.
+    point, within the public bound, and is all that leaves: losses, counts and timings would be releases that nobody
+    accounts for.
 
     Args:
         metrics: names of metrics that may leave a site when the job is not private.
@@ -90,6 +93,8 @@ class StripResult(_SiteFilter):
                     "the update is plain, but in this job updates leave the site in fixed point only: "
                     "name ClipUpdate before StripResult"
                 )
+            if (fixed := terms.config.fixed_encoding(len(reply.vector))) is not None:
+                fixed.check_contribution(reply.vector)
             allowed = self._metrics if terms.tells_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
             return replace(reply, metrics=metrics).to_shareable()
@@ -103,21 +108,23 @@ class StripResult(_SiteFilter):
 def check_filters(fl_ctx: FLContext, terms: RoundTerms) -> None:
     """Raise PrivacyError unless the filters of 'train' are those that the terms need, in their order and no others.
 
-    ClipUpdate where there is a clipping norm, StripResult always, and last the one that hides updates where the terms
-    say that they are hidden. Whoever trains calls this first: a filter that a job forgot cannot complain itself.
+    ClipUpdate where a site's update is clipped (a patient's is, one by one, before it reaches any filter), StripResult
+    always, and last the one that hides updates where the terms say that they are hidden. Whoever
+    trains calls this first: a filter that a job forgot cannot complain itself.
     """
     chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
     found = chains.get(f"{TRAIN}/out", [])
     seen = [getattr(one, "summation", None) or type(one).__name__ for one in found]
     expected = [
-        *(["ClipUpdate"] if terms.clipping_norm is not None else []),
+        *(["ClipUpdate"] if terms.clips_updates else []),
         "StripResult",
         *([terms.summation] if terms.summation != "plain" else []),
     ]
     if seen != expected:
         raise PrivacyError(
             f"the result filters of '{TRAIN}' are {[type(one).__name__ for one in found]}; terms with "
-            f"clipping_norm={terms.clipping_norm} and summation={terms.summation!r} need {expected} in this order"
+            f"clipping_norm={terms.clipping_norm}, unit={terms.unit!r} and summation={terms.summation!r} need "
+            f"{expected} in this order"
         )
 
 

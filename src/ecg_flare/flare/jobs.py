@@ -212,7 +212,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
             {
                 "tasks": ["train"],
                 "filters": [
-                    *([clip] if spec.terms.clipping_norm is not None else []),
+                    *([clip] if spec.terms.clips_updates else []),
                     strip,
                     *([_plain(hiding.filter)] if hiding else []),
                 ],

@@ -19,7 +19,7 @@ from ecg_flare.flare.messages import SUM, model_sha256
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head
-from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.gaussian import add_noise
 from ecg_flare.privacy.ledger import Ledger, Round, verify
@@ -85,7 +85,7 @@ class GaussianMechanism(Filter):
     def begin(self, round_index: int) -> None:
         """Start a round; raises BudgetError where it would pass the budget, and it must not be run."""
         ledger, terms, _ = self._opened()
-        ledger.check_budget(GaussianEvent(_noise_multiplier(terms)))
+        ledger.check_budget(_event(terms))
         self._round_index = round_index
         self._charged = None
 
@@ -111,19 +111,10 @@ class GaussianMechanism(Filter):
         return add_noise(np.zeros(fixed.dimension, dtype=np.int64), fixed)
 
     def _charge(self, fl_ctx: FLContext) -> None:
-        ledger, terms, fixed = self._opened()
+        ledger, terms, _ = self._opened()
         if self._round_index is None or self._charged is not None:
             raise PrivacyError("noise goes once on a round's sum: the round was not begun, or has its noise already")
-        self._charged = ledger.charge(
-            Mechanism(
-                job=fl_ctx.get_job_id(),
-                round=self._round_index,
-                clipping_norm=fixed.clipping_norm,
-                noise_multiplier=_noise_multiplier(terms),
-                weights=dict(terms.weights),
-                denominator=terms.denominator,
-            )
-        )
+        self._charged = ledger.charge(terms.mechanism(fl_ctx.get_job_id(), self._round_index))
 
     def release(self, model: Float32[np.ndarray, " d"]) -> None:
         """Write down what the round is about to release."""
@@ -139,7 +130,7 @@ class GaussianMechanism(Filter):
         return self._ledger, self._terms, self._fixed
 
 
-def _noise_multiplier(terms: RoundTerms) -> float:
-    if terms.noise_multiplier is None:
+def _event(terms: RoundTerms) -> GaussianEvent:
+    if terms.config.event is None:
         raise ConfigError("the mechanism needs terms with a noise_multiplier. Found null.")
-    return terms.noise_multiplier
+    return terms.config.event

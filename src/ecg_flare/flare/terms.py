@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.flare.messages import Order
+from ecg_flare.privacy.cohort import Mechanism
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
 
@@ -33,7 +34,12 @@ class RoundTerms:
         noise_multiplier: sigma, the noise's standard deviation over the sensitivity; None adds no noise.
         delta: of (epsilon, delta)-differential privacy.
         epsilon_budget: the job stops before the ledger passes it; needed with noise, None otherwise.
-        unit: whose presence is hidden.
+        unit: whose presence is hidden: a 'site' as a whole, or each 'patient', over all of that patient's pages.
+        sampling_rate: q, the chance of a patient to be drawn in a round, in secret (unit patient).
+        patients: N, public number of patients of the cohort; what is released is a mean over q * N (unit patient).
+        patients_per_site: public bound on a site's patients; one with more takes no part (unit patient).
+        shared_patients: whether a patient may have pages at several sites: the noise is then measured against the sum
+            of the weights, not the largest (unit patient).
         summation: how the server learns the sum: 'plain' (it sees each update), 'masked' (it sees the sum alone) or
             'encrypted' (it adds ciphertexts, and sites open the sum); in the latter two min_sites is the threshold
             below which nothing is opened.
@@ -53,6 +59,10 @@ class RoundTerms:
     delta: float = 1e-5
     epsilon_budget: float | None = None
     unit: Unit = "site"
+    sampling_rate: float = 1.0
+    patients: int | None = None
+    patients_per_site: int = 1
+    shared_patients: bool = False
     summation: Summation = "plain"
     most_weight: int | None = None
 
@@ -64,6 +74,11 @@ class RoundTerms:
             raise ConfigError(f"rounds is {self.rounds}, expected at least 1")
         if not 0 < self.delta < 1:
             raise ConfigError(f"delta is {self.delta}, expected it between 0 and 1")
+        if self.patients is not None and self.patients > len(self.weights) * self.patients_per_site:
+            raise ConfigError(
+                f"patients is {self.patients}, but {len(self.weights)} sites of at most patients_per_site="
+                f"{self.patients_per_site} cannot have so many"
+            )
         if self.epsilon_budget is not None and not self.epsilon_budget > 0:
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected it above 0")
         if self.summation != "plain":
@@ -114,6 +129,10 @@ class RoundTerms:
             clipping_norm=self.clipping_norm,
             noise_multiplier=self.noise_multiplier,
             unit=self.unit,
+            sampling_rate=self.sampling_rate,
+            patients=self.patients,
+            patients_per_site=self.patients_per_site,
+            shared_patients=self.shared_patients,
             fixed_point=self.summation != "plain",
         )
 
@@ -121,6 +140,11 @@ class RoundTerms:
     def private(self) -> bool:
         """Whether noise makes what is released differentially private."""
         return self.noise_multiplier is not None
+
+    @property
+    def clips_updates(self) -> bool:
+        """Whether a site's update is clipped as a whole."""
+        return self.clipping_norm is not None and self.unit == "site"
 
     @property
     def tells_metrics(self) -> bool:
@@ -134,8 +158,8 @@ class RoundTerms:
 
     @property
     def denominator(self) -> float:
-        """Sum of the public weights: what a private sum is divided by, whoever answered."""
-        return math.fsum(self.weights.values())
+        """What a private sum is divided by, whoever answered: q * N patients, or the sum of the sites' weights."""
+        return self.config.public_denominator or math.fsum(self.weights.values())
 
     @cached_property
     def digest(self) -> str:
@@ -148,7 +172,27 @@ class RoundTerms:
         """The differential privacy in force as one canonical line; empty for none."""
         if not self.private:
             return ""
-        return f"sigma={self.noise_multiplier!r} delta={self.delta!r} unit={self.unit}"
+        return (
+            f"sigma={self.noise_multiplier!r} delta={self.delta!r} unit={self.unit} rate={self.sampling_rate!r} "
+            f"denominator={self.denominator!r} sensitivity={self.config.sensitivity!r}"
+        )
+
+    def mechanism(self, job: str, round_index: int) -> Mechanism:
+        """How a round's sum is made private, as a ledger tells it; raises ConfigError where it is not."""
+        if self.noise_multiplier is None or self.clipping_norm is None:
+            raise ConfigError("a ledger is for jobs with noise. Found noise_multiplier null.")
+        return Mechanism(
+            job=job,
+            round=round_index,
+            clipping_norm=self.clipping_norm,
+            noise_multiplier=self.noise_multiplier,
+            weights=dict(self.weights),
+            denominator=self.denominator,
+            sampling="poisson" if self.unit == "patient" else "all",
+            sampling_rate=self.sampling_rate,
+            patients=self.patients,
+            shared_patients=self.shared_patients,
+        )
 
     def weight_of(self, site: str) -> float:
         """The public weight of `site`; raises ConfigError where the roster lacks it."""

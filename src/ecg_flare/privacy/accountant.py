@@ -14,9 +14,10 @@ Approximations by the central limit theorem (Gaussian DP) fall below the truth a
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,7 @@ def epsilon_prv(events: Iterable[GaussianEvent], delta: float) -> float | None:
     Raises ConfigError for a delta outside (0, 1).
     """
     _check_delta(delta)
-    events = [event for event in merge(events) if event.sampling_rate > 0]
+    events = tuple(event for event in merge(events) if event.sampling_rate > 0)
     if not events:
         return 0.0
     guarantee = epsilon_rdp(events, delta)
@@ -167,7 +168,8 @@ def _phi(x: float) -> float:
     return math.erfc(-x / math.sqrt(2)) / 2
 
 
-def _epsilon_of_losses(events: Sequence[GaussianEvent], delta: float, *, error: float) -> float:
+@functools.lru_cache(maxsize=64)  # a second each; a round asks before it starts, when it is charged and afterwards
+def _epsilon_of_losses(events: tuple[GaussianEvent, ...], delta: float, *, error: float) -> float:
     from opacus.accountants import PRVAccountant
 
     accountant = PRVAccountant()

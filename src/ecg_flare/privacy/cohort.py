@@ -10,6 +10,9 @@ from typing import Literal, get_args
 from ecg_flare.errors import ConfigError, LedgerError
 from ecg_flare.privacy.events import GaussianEvent, Unit
 
+Sampling = Literal["all", "poisson"]
+"""Who of the units takes part in a round: all of them, or each by a secret draw of its own."""
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -42,7 +45,8 @@ class Cohort:
 class Mechanism:
     """How one round's sum is made private: all that a third party needs to recompute its cost.
 
-    The sensitivity is clipping_norm * max(weights); the noise's standard deviation is noise_multiplier times that.
+    The noise's standard deviation is `noise_multiplier * sensitivity`. Under unit patient `sampling` is 'poisson': each
+    patient takes part with chance `sampling_rate`, `patients` is their public number N, and the denominator q * N.
 
     Raises ConfigError for an impossible value.
     """
@@ -54,6 +58,9 @@ class Mechanism:
     weights: Mapping[str, float]
     denominator: float
     sampling_rate: float = 1.0
+    sampling: Sampling = "all"
+    patients: int | None = None
+    shared_patients: bool = False
 
     def __post_init__(self) -> None:
         _ = self.event  # checks sigma and the rate
@@ -62,6 +69,14 @@ class Mechanism:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected a positive number")
         if not self.weights or not all(math.isfinite(weight) and weight > 0 for weight in self.weights.values()):
             raise ConfigError(f"weights are {dict(self.weights)}, expected a positive number for each site")
+        if self.sampling not in get_args(Sampling) or (self.sampling == "all" and self.sampling_rate != 1):
+            raise ConfigError(f"sampling is {self.sampling!r} at rate {self.sampling_rate}, expected 'poisson' below 1")
+
+    @property
+    def sensitivity(self) -> float:
+        """By how much one unit can change the sum: C times the largest weight, or all of them where sites share it."""
+        weights = self.weights.values()
+        return self.clipping_norm * (math.fsum(weights) if self.shared_patients else max(weights))
 
     @property
     def event(self) -> GaussianEvent:
@@ -73,7 +88,19 @@ def check_belongs(mechanism: Mechanism, cohort: Cohort) -> None:
     """Refuse a round that is not the cohort's; raises LedgerError."""
     if strangers := sorted(set(mechanism.weights) - set(cohort.roster)):
         raise LedgerError(f"{', '.join(strangers)} is not on the roster of cohort {cohort.name!r}: {cohort.roster}")
-    if cohort.unit == "site" and mechanism.sampling_rate != 1:
+    by_patient = mechanism.sampling, mechanism.patients is not None, mechanism.shared_patients
+    if cohort.unit == "site" and by_patient != ("all", False, False):
         raise LedgerError(
-            f"sampling_rate is {mechanism.sampling_rate} under unit site, expected 1: everyone sees which sites answer"
+            f"sampling is {mechanism.sampling!r} at rate {mechanism.sampling_rate}, patients {mechanism.patients} "
+            "under unit site, expected all sites and no patients: everyone sees which sites answer"
+        )
+    if cohort.unit == "patient" and by_patient[:2] != ("poisson", True):
+        raise LedgerError(
+            f"sampling is {mechanism.sampling!r} and patients {mechanism.patients} under unit patient, expected "
+            "'poisson' and their public number"
+        )
+    if mechanism.patients is not None and mechanism.denominator != mechanism.sampling_rate * mechanism.patients:
+        raise LedgerError(
+            f"denominator is {mechanism.denominator}, expected the public {mechanism.sampling_rate} * "
+            f"{mechanism.patients} patients"
         )

@@ -4,7 +4,7 @@ It belongs to the cohort, not to a job: every job on the same data continues it.
 
     cohort    once: unit, adjacency, delta, budget, roster
     charge    before a round's noise is drawn: the mechanism, and epsilon including it
-    release   when the round's model is about to leave: hashes of the noised sum and of the model
+    release   when the round's model is about to leave: hashes of the noised sum and of the model, and epsilon so far
     recovery  an incomplete line was found and cut off after a crash
 
 A round is paid for by its charge, so a crash between noise and release is charged, and a round that is run again is
@@ -37,14 +37,20 @@ _PRV_TOLERANCE = 0.02  # relative and absolute: the width of its interval differ
 
 @dataclass(frozen=True)
 class Round:
-    """One charged round as the ledger tells it; the hashes are None where nothing was released."""
+    """One charged round as the ledger tells it; what its release says is None where nothing was released."""
 
     line: int
     mechanism: Mechanism
     spent: Spent
     noised_sum_sha256: str | None = None
     model_sha256: str | None = None
-    released: bool = False
+    release_line: int | None = None
+    spent_at_release: Spent | None = None
+
+    @property
+    def released(self) -> bool:
+        """Whether a model left on the strength of it."""
+        return self.release_line is not None
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,8 @@ class Ledger:
         check_belongs(mechanism, self.cohort)
         after = self.check_budget(mechanism.event)
         charged = Round(self.head.lines + 1, mechanism, after)
-        self._record(charged, "charge", {**asdict(mechanism), "spent": asdict(after)})
+        fields = {**asdict(mechanism), "sensitivity": mechanism.sensitivity, "spent": asdict(after)}
+        self._record(charged, "charge", fields)
         return charged
 
     def release(self, charged: Round, *, model_sha256: str, noised_sum_sha256: str | None = None) -> None:
@@ -131,8 +138,13 @@ class Ledger:
 
         Raises LedgerError where that charge is unknown or was used, StorageError where it cannot be put on disk.
         """
-        fields = {"charge": charged.line, "model_sha256": model_sha256, "noised_sum_sha256": noised_sum_sha256}
-        released = _released(self._rounds, fields)
+        fields = {
+            "charge": charged.line,
+            "model_sha256": model_sha256,
+            "noised_sum_sha256": noised_sum_sha256,
+            "spent": asdict(charged.spent),
+        }
+        released = _released(self.head.lines + 1, fields, self._rounds)
         self._record(released, "release", fields)
 
     def close(self) -> None:
@@ -201,7 +213,7 @@ def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]
                 case "charge", Cohort():
                     rounds[line.number] = _charged(line.number, fields, cohort)
                 case "release", Cohort():
-                    rounds[fields["charge"]] = _released(rounds, fields)
+                    rounds[fields["charge"]] = _released(line.number, fields, rounds)
                 case "recovery", Cohort():
                     pass
                 case kind, _:
@@ -214,13 +226,15 @@ def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]
 
 
 def _charged(number: int, fields: dict[str, Any], cohort: Cohort) -> Round:
-    figures = Spent(**fields.pop("spent"))
+    figures, sensitivity = Spent(**fields.pop("spent")), fields.pop("sensitivity")
     mechanism = Mechanism(**fields)
     check_belongs(mechanism, cohort)
+    if sensitivity != mechanism.sensitivity:
+        raise LedgerError(f"claims a sensitivity of {sensitivity}, but its terms give {mechanism.sensitivity}")
     return Round(number, mechanism, figures)
 
 
-def _released(rounds: Mapping[int, Round], fields: Mapping[str, Any]) -> Round:
+def _released(number: int, fields: Mapping[str, Any], rounds: Mapping[int, Round]) -> Round:
     charged = rounds.get(fields["charge"])
     if charged is None or charged.released:
         raise LedgerError(f"the release names the charge of line {fields['charge']}, which is unknown or was used")
@@ -230,7 +244,8 @@ def _released(rounds: Mapping[int, Round], fields: Mapping[str, Any]) -> Round:
         charged.spent,
         fields["noised_sum_sha256"],
         fields["model_sha256"],
-        released=True,
+        number,
+        Spent(**fields["spent"]),
     )
 
 
@@ -241,6 +256,11 @@ def _recompute(path: Path, cohort: Cohort, rounds: Iterable[Round]) -> None:
         true = spent(events, cohort.delta)
         if not _same_figures(charged.spent, true):
             raise LedgerError(f"{path}, line {charged.line}: claims {charged.spent}, but recomputing gives {true}")
+        if charged.released and charged.spent_at_release != charged.spent:
+            raise LedgerError(
+                f"{path}, line {charged.release_line}: claims {charged.spent_at_release}, its charge of line "
+                f"{charged.line} {charged.spent}"
+            )
         if true.epsilon_rdp > cohort.epsilon_budget * (1 + _RDP_TOLERANCE):
             raise LedgerError(
                 f"{path}, line {charged.line}: epsilon {true.epsilon_rdp} passes the budget {cohort.epsilon_budget}"

@@ -1,0 +1,160 @@
+"""What the faults' federation runs in place of training: arithmetic, and parties that stand still where they are told.
+
+The folder in the variable FAULTS holds `hold.json`: the party, the phase and the round (from 0) to stand still in. A
+party that gets there makes the file `reached` and goes on once there is a file `go`, or after a while.
+"""
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nvflare.apis.dxo import from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLContextKey
+
+from ecg_flare.flare.evaluator import PublicEvaluator
+from ecg_flare.flare.mechanism import GaussianMechanism
+from ecg_flare.flare.messages import TRAIN, Order, Reply
+from ecg_flare.flare.secure_messages import CONSENT, KEYS, SHARES, UNMASK
+from ecg_flare.nnunet.plan import parameter_count
+
+PHASES = {KEYS: "keys", SHARES: "shares", TRAIN: "train", CONSENT: "consent", UNMASK: "unmask"}
+LONGEST_S = 90.0
+
+
+@dataclass(frozen=True)
+class NoPages:
+    """A page source with nothing in it."""
+
+    def describe(self, site):
+        return {}
+
+    def cases(self, site):
+        return iter(())
+
+
+class ArithmeticExecutor(Executor):
+    """Answers 'train' with an update that the site's name, the round and the model fix.
+
+    Args:
+        seconds: how long it takes, or until the job is aborted.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def execute(self, task_name, shareable, fl_ctx, abort_signal):
+        order = Order.from_shareable(shareable)
+        deadline = time.monotonic() + self._seconds
+        while time.monotonic() < deadline and not abort_signal.triggered:
+            time.sleep(0.1)
+        rng = np.random.default_rng([int(fl_ctx.get_identity_name().split("-")[1]), order.round_index])
+        update = (rng.standard_normal(len(order.model)) * 0.01 - 0.1 * order.model).astype(np.float32)
+        return Reply(update, order.round_index, order.attempt, order.layout_digest).to_shareable()
+
+
+class ArithmeticEvaluator(PublicEvaluator):
+    """Measures the model's first coordinate, starts from zeros, exports the vector."""
+
+    def start_model(self, start, plan, fl_ctx):
+        return np.zeros(parameter_count(plan), np.float32)
+
+    def evaluate(self, model, plan, fl_ctx):
+        return float(min(abs(model[0]), 1.0))
+
+    def export(self, model, plan, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "model.npy", model)
+
+
+class HeldSite(FLComponent):
+    """Stands still in a phase of a round, and writes down the digest of every message that the site sends.
+
+    Args:
+        twice: send each answer of the phase in `hold.json` a second time.
+    """
+
+    def __init__(self, twice: bool = False) -> None:
+        super().__init__()
+        self._twice = twice
+        self._round = -1
+        self._answer = None
+
+    def handle_event(self, event_type, fl_ctx):
+        site, task = fl_ctx.get_identity_name(), fl_ctx.get_prop(FLContextKey.TASK_NAME)
+        if event_type == EventType.BEFORE_TASK_EXECUTION:
+            self._round += task == KEYS
+            if not self._twice:
+                stand_still(site, PHASES.get(task, ""), self._round)
+        elif event_type == EventType.AFTER_TASK_RESULT_FILTER:
+            self._answer = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
+            if task in (KEYS, TRAIN):
+                self._write_down(site, task)
+        elif event_type == EventType.AFTER_SEND_TASK_RESULT and self._twice:
+            self._send_again({"party": site, "phase": PHASES.get(task, ""), "round": self._round}, fl_ctx)
+
+    def _send_again(self, here, fl_ctx):
+        if wanted() == here:
+            mark("reached")
+            fl_ctx.get_engine().send_task_result(self._answer, fl_ctx, timeout=10.0)
+
+    def _write_down(self, site, task):
+        try:
+            data = from_shareable(self._answer).data
+        except ValueError:
+            return  # an error reply
+        digest = hashlib.sha256()
+        for name in sorted(data):
+            value = data[name]
+            digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+        line = {"site": site, "task": task, "round": self._round, "sha256": digest.hexdigest()}
+        try:
+            with (_folder() / f"sent-{site}.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError:
+            pass  # this site's disk is full, as it should be
+
+
+class HeldMechanism(GaussianMechanism):
+    """Stands still before noise is charged, and once the ledger holds the release but nothing else does."""
+
+    def process(self, shareable, fl_ctx):
+        stand_still("server", "noise", self._round_index)
+        return super().process(shareable, fl_ctx)
+
+    def release(self, model):
+        now = self._round_index
+        super().release(model)
+        stand_still("server", "release", now)
+
+
+def stand_still(party, phase, round_index):
+    """Wait here where `hold.json` says so."""
+    if wanted() != {"party": party, "phase": phase, "round": round_index} or (_folder() / "reached").exists():
+        return
+    mark("reached")
+    deadline = time.monotonic() + LONGEST_S
+    while not (_folder() / "go").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def wanted():
+    """What `hold.json` says; None where there is none."""
+    file = _folder() / "hold.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def mark(name):
+    """Make an empty file."""
+    (_folder() / name).touch()
+
+
+def _folder():
+    return Path(os.environ["FAULTS"])

@@ -1,0 +1,124 @@
+"""One round of the private protocol in FLARE's simulator, measured."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sizing.memory import watch
+from ecg_flare.errors import WorkerError
+from ecg_flare.flare.bundled_jobs import BUNDLED
+from ecg_flare.flare.jobs import JobSpec, Pages, Training, write_job
+from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.privacy.secure_sum.context import least_threshold
+
+_APP = Path(__file__).parents[1] / "overhead" / "app"
+_EXECUTOR, _EVALUATOR = "ecg_flare.flare.executor.NnunetExecutor", "ecg_flare.flare.evaluator.PublicEvaluator"
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round took.
+
+    Attributes:
+        seconds: wall seconds of the whole simulation, start and end included.
+        seconds_by_step: of the round's steps, as the job's metrics say.
+        bytes_down, bytes_up: payloads of models and masked updates, all sites together.
+        server_bytes: peak memory of the server's process, None where sites train; all_bytes that of all processes.
+    """
+
+    plan: str
+    parameters: int
+    sites: int
+    threads: int
+    answered: int
+    seconds: float
+    seconds_by_step: Mapping[str, float]
+    bytes_down: int
+    bytes_up: int
+    server_bytes: int | None
+    all_bytes: int
+
+
+def measure(plan: str, sites: int, *, threads: int, pages: Path | None) -> Round:
+    """Run one round of `fedadam_dp` among so many sites; raises WorkerError where the simulation fails.
+
+    With `pages` (a folder with masks, the same for all sites) each trains one step; without, each answers noise.
+    """
+    spec = _spec(plan, sites, pages)
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        job = write_job(spec, folder, _APP)
+        if pages is None:
+            _stand_in(job / "app/config/config_fed_client.json", _EXECUTOR, "RandomUpdate")
+            _stand_in(job / "app/config/config_fed_server.json", _EVALUATOR, "MemoryProbe")
+        flare, probe = str(Path(sys.executable).with_name("nvflare")), folder / "probe.jsonl"
+        started = time.monotonic()
+        with (folder / "log.txt").open("wb") as log:
+            process = subprocess.Popen(
+                [flare, "simulator", str(job), "-w", str(folder / "run"), "-t", str(threads)],
+                env={**os.environ, "OMP_NUM_THREADS": "1", "ECG_FLARE_MEMORY_PROBE": str(probe)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            peak = watch(process)
+        seconds = time.monotonic() - started
+        metrics = folder / "run/server/simulate_job/ecg_flare/metrics.jsonl"
+        if process.returncode or not metrics.exists():
+            raise WorkerError(f"the simulation ended with {process.returncode}: {_complaints(folder / 'log.txt')}")
+        server = max(map(int, probe.read_text().split())) if probe.exists() else None
+        figures = _last_round(metrics, folder / "log.txt")
+    return Round(
+        plan=plan,
+        parameters=parameter_count(plan_preset(plan)),
+        sites=sites,
+        threads=threads,
+        answered=len(figures["answered"]),
+        seconds=seconds,
+        seconds_by_step=figures["seconds_by_step"],
+        bytes_down=figures["bytes_down"],
+        bytes_up=figures["bytes_up"],
+        server_bytes=server,
+        all_bytes=peak,
+    )
+
+
+def _spec(plan: str, sites: int, pages: Path | None) -> JobSpec:
+    dp = BUNDLED["fedadam_dp"]
+    weights = {f"site-{index + 1}": 1.0 for index in range(sites)}
+    terms = replace(dp.terms, weights=weights, rounds=1, min_sites=least_threshold(sites), plan=plan)
+    spec = replace(dp, name="sizing", terms=terms, training=Training(steps=1))
+    if pages is None:
+        nobody = Pages("measured_site.NoPages")
+        return replace(spec, pages=nobody, public_pages=nobody, start="random:0")
+    folder = Pages("ecg_flare.nnunet.sources.PageFolder", {"folder": str(pages.resolve())})
+    return replace(spec, pages=folder, public_pages=folder, start="bundled:start" if plan == "tiny" else "random:0")
+
+
+def _stand_in(file: Path, path: str, name: str) -> None:
+    config: dict[str, Any] = json.loads(file.read_text())
+    for part in [*config["components"], *(one["executor"] for one in config.get("executors", []))]:
+        if part["path"] == path:
+            part["path"] = f"measured_site.{name}"
+            if name == "RandomUpdate":
+                part["args"] = {}
+    file.write_text(json.dumps(config))
+
+
+def _last_round(metrics: Path, log: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(metrics.read_text().splitlines()[-1])
+    if figures["lost"] or not figures["round"]:
+        raise WorkerError(f"the round was lost: {figures['lost'] or 'it never ended'}\n{_complaints(log)}")
+    return figures
+
+
+def _complaints(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join([line for line in lines if "ERROR" in line or "Error:" in line][:40] or lines[-40:])

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from nvflare.lighter.constants import CertFileBasename, ProvFileName
+from nvflare.lighter.constants import CertFileBasename, PropKey, ProvFileName
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
@@ -110,7 +110,17 @@ class SitePolicyBuilder(Builder):
             _write(_local(ctx, site) / POLICY_FILE, {**self._policy, "pinned": pinned})
             scope = {"name": self._scope, "properties": {}, "task_data_filters": [], "task_result_filters": []}
             _write(_local(ctx, site) / PRIVACY_FILE, {"scopes": [scope], "default_scope": self._scope})
+            _keep_logs(site, _local(ctx, site) / ProvFileName.RESOURCES_JSON_DEFAULT)
         _write(_local(ctx, project.get_server()) / POLICY_FILE, {"pinned": pinned})
+
+
+def _keep_logs(site: Participant, path: Path) -> None:
+    """Do as the project file says where it forbids a site's logs to be streamed.
+
+    FLARE 2.9 takes that `false` for an absent value (`lighter/entity.py`, get_prop_fb) and allows streaming.
+    """
+    if site.get_prop(PropKey.ALLOW_LOG_STREAMING) is False:
+        _write(path, {**_read(path), "allow_log_streaming": False})
 
 
 def certificate_fingerprint(path: Path) -> str:

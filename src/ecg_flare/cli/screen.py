@@ -59,6 +59,17 @@ def tell(text: str) -> None:
     click.echo(text, err=True)
 
 
+def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
+    """The rows as lines with aligned columns, those of `right` flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
 def progress(items: Iterable[_Item], what: str, total: int | None = None) -> Iterator[_Item]:
     """The items, with a bar on stderr where that is a terminal."""
     from tqdm import tqdm

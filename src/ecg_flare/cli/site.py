@@ -89,6 +89,40 @@ def prepare(
     ctx.exit(0 if told.ready else _NOT_READY)
 
 
+@site.command()
+@click.option("--workspace", type=_FOLDER, metavar="KIT", required=True, help="The site's unpacked startup kit.")
+@click.option("--job", type=_FOLDER, required=True, help="The job's folder.")
+@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Training steps to try.")
+@json_option
+@click.pass_context
+def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, steps: int, as_json: bool) -> None:
+    """Try a round of a job on the site's own pages, and list what would leave the site.
+
+    The job's own filters and the policy of the kit are at work; the server and the other sites stand in, in memory.
+    Nothing is sent. Where the site would refuse the job, it says why.
+
+    \b
+    Example:
+      ecg-flare site check --workspace berlin --job jobs_eu/fedadam_dp
+    """
+    from ecg_flare.cli.site_check import check_json, check_lines
+    from ecg_flare.flare.rehearsal import rehearse
+    from ecg_flare.site.kit import JobFolder, Kit
+
+    kit = Kit(workspace)
+    try:
+        told = rehearse(JobFolder(job), kit, name or kit.site, steps=steps, log=tell)
+    except EcgFlareError as error:
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(_USAGE)
+    if as_json:
+        say_json(check_json(told))
+    else:
+        click.echo("\n".join(check_lines(told)))
+    ctx.exit(_NOT_READY if told.refused else 0)
+
+
 def _source(folder: Path, dpi: float | None, pattern: str | None, *, each_page_a_patient: bool) -> "PageFolder":
     from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder
 

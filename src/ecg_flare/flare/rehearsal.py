@@ -1,0 +1,299 @@
+"""A round of a job tried at one site: its own pages, its policy, its filters, and what would leave it, byte by byte.
+
+The server and the other sites are in memory. The server's part is the one of a job (`collection`), the peers answer
+with zeros, and everything passes through the job's own filters. Nothing is sent anywhere.
+"""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from jaxtyping import Float32
+from nvflare.apis.dxo import from_shareable
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+from nvflare.apis.utils.decomposers import flare_decomposers
+from nvflare.apis.workspace import Workspace
+from nvflare.app_common.decomposers import numpy_decomposers
+from nvflare.fuel.utils import fobs
+
+from ecg_flare.errors import EcgFlareError, PolicyError, RoundError
+from ecg_flare.flare.admission import check_admission, job_terms, own_code, streams_logs
+from ecg_flare.flare.aggregators import FedAvg
+from ecg_flare.flare.asking import Receive
+from ecg_flare.flare.collection import Collection, PlainCollection, validate
+from ecg_flare.flare.encrypted_collection import EncryptedCollection
+from ecg_flare.flare.masked_collection import MaskedCollection
+from ecg_flare.flare.memory_site import MemorySite
+from ecg_flare.flare.messages import ERROR_HEADER, Order, Reply
+from ecg_flare.flare.site_policy import SitePolicy
+from ecg_flare.flare.stand_in_kits import StandInKits, local_entries, stand_in_kits
+from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.nnunet.export import load_bundled
+from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
+from ecg_flare.site.kit import JobFolder, Kit, entry
+from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, OwnPages, read_own_pages, write_own_pages
+
+_JOB: Final = "rehearsal"
+_EXECUTOR: Final = "ecg_flare.flare.executor.NnunetExecutor"
+_ANSWERED_MODELS: Final = "ecg_flare_answered_models.json"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A part of a message: its name, what it is, and its bytes where it is an array or bytes."""
+
+    name: str
+    what: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a task brings to the site and takes from it.
+
+    Attributes:
+        task: its name.
+        received_bytes, sent_bytes: of the messages in FLARE's encoding.
+        kind: of what is sent.
+        fields: of what is sent.
+        seconds: that the site took.
+    """
+
+    task: str
+    received_bytes: int
+    sent_bytes: int
+    kind: str
+    fields: tuple[Field, ...]
+    seconds: float
+
+
+@dataclass
+class Rehearsal:
+    """What came of it.
+
+    Attributes:
+        site, job: their names.
+        terms: of the job.
+        policy: in force at the site.
+        traffic: the tasks of a round, in their order.
+        notes: what the site's engineer should know besides.
+        log: what the site's own log would say.
+        refused: why the site would take no part; '' where it would.
+    """
+
+    site: str
+    job: str
+    terms: RoundTerms | None = None
+    policy: SitePolicy | None = None
+    traffic: list[Traffic] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    refused: str = ""
+
+    @property
+    def sent_bytes(self) -> int:
+        """All that would leave the site in a round."""
+        return sum(each.sent_bytes for each in self.traffic)
+
+
+def rehearse(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callable[[str], None]) -> Rehearsal:
+    """Try a round of the job at the site, with `steps` training steps.
+
+    A job that the site would refuse is no error: `refused` says why. Raises ConfigError where the kit or the job cannot
+    be read.
+    """
+    told = Rehearsal(site, str(job.meta.get("name", job.folder.name)))
+    try:
+        told.terms = job_terms(job, site)
+        told.policy = check_admission(job, kit, site, told.terms)
+        if code := own_code(job, site):
+            raise PolicyError(
+                f"the job brings code of its own ({', '.join(code)}), which a rehearsal does not run: read it, or ask "
+                "for the job without code (`ecg-flare jobs export --data own --no-code`)"
+            )
+        with tempfile.TemporaryDirectory(prefix="ecg_flare-rehearsal-") as scratch, _listening(told, log):
+            _Round(job, kit, told, told.terms, Path(scratch), steps).run()
+        told.notes += _notes(kit, told.terms)
+    except EcgFlareError as error:
+        told.refused = f"{type(error).__name__}: {error}"
+    return told
+
+
+class _Round:
+    """A round with this site in earnest and stand-ins for everybody else."""
+
+    def __init__(self, job: JobFolder, kit: Kit, told: Rehearsal, terms: RoundTerms, scratch: Path, steps: int) -> None:
+        self._job, self._kit, self._told, self._terms = job, kit, told, terms
+        self._plan = plan_preset(terms.plan)
+        signed = terms.summation == "masked" and (kit.startup / "client.crt").exists()
+        entries = local_entries(kit.local)
+        self._kits = stand_in_kits(
+            scratch, terms.roster, {told.site: {key: entries[key] for key in entries if key != "pinned"}}, signed=signed
+        )
+        self._sites = {name: self._site(name, steps) for name in terms.roster}
+
+    def run(self) -> None:
+        """Ask and answer, then end everything that was started."""
+        try:
+            collection = self._collection(self._kits)
+            order = self._order()
+            collection.collect(order, self._terms, FedAvg(), self._ask)
+            rounds = next(iter(self._job.server_config["workflows"]))["args"]
+            if rounds.get("validate_every"):
+                validate(order, self._terms, self._ask)
+        finally:
+            for site in self._sites.values():
+                site.close()
+
+    def _site(self, name: str, steps: int) -> MemorySite:
+        config, root = self._job.client_config(self._told.site), self._kits.root(name)
+        if name != self._told.site:
+            parts = [part for part in config["components"] if part["id"] != "pages"]
+            peer = {**config, "components": parts}
+            return MemorySite(peer, name, root, _JOB, replaced={_EXECUTOR: _Zeros(self._terms)})
+        own = read_own_pages(self._kit.local)
+        cache = str(self._kit.folder.resolve() / CACHE_FOLDER)
+        if own is not None:
+            write_own_pages(root / "local", OwnPages(own.source, own.cache or cache))
+        models = self._kit.folder / _ANSWERED_MODELS
+        if models.exists():
+            (root / _ANSWERED_MODELS).write_bytes(models.read_bytes())
+        return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"steps": steps, "cache": cache}})
+
+    def _collection(self, kits: StandInKits) -> Collection:
+        workspace = Workspace(str(kits.root("server")), "server")
+        match self._terms.summation:
+            case "masked":
+                return MaskedCollection(workspace, _JOB, _ignore)
+            case "encrypted":
+                return EncryptedCollection(workspace, _JOB, self._terms, None, _ignore, _ignore)
+        return PlainCollection()
+
+    def _order(self) -> Order:
+        return Order(
+            model=self._start(),
+            round_index=0,
+            attempt="0" * 32,
+            layout_digest=self._plan.layout_digest,
+            plan_hash=self._plan.hash,
+            terms_digest=self._terms.digest,
+        )
+
+    def _start(self) -> Float32[np.ndarray, " d"]:
+        start = str(entry(self._job.server_config, "persistor")["args"].get("start", ""))
+        kind, _, name = start.partition(":")
+        if kind == "bundled":
+            return load_bundled(name).vector
+        if kind != "random":
+            self._told.notes.append(f"The job starts from {start}, which is the server's: another model stood in.")
+        return _random(self._plan, name)
+
+    def _ask(
+        self, task_name: str, messages: Mapping[str, Shareable], receive: Receive, *, enough: int
+    ) -> tuple[str, ...]:
+        for site, message in messages.items():
+            started = time.monotonic()
+            answer = self._sites[site].answer(task_name, message)
+            if site == self._told.site:
+                self._told.traffic.append(_traffic(task_name, message, answer, time.monotonic() - started))
+                if answer.get_return_code(ReturnCode.OK) != ReturnCode.OK:
+                    raise RoundError(self._reason(task_name, answer))
+            receive(site, answer)
+        return tuple(sorted(messages))
+
+    def _reason(self, task_name: str, answer: Shareable) -> str:
+        name = str(answer.get_header(ERROR_HEADER, ""))
+        said = [line for line in self._told.log if name and f"{name}: " in line]
+        return said[-1] if said else f"{task_name} ended with {name or answer.get_return_code()}"
+
+
+class _Zeros(Executor):
+    """A peer's training: an update of zeros, in the form that the terms ask for."""
+
+    def __init__(self, terms: RoundTerms) -> None:
+        super().__init__()
+        self._terms = terms
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        order = Order.from_shareable(shareable)
+        kind = np.int32 if self._terms.unit == "patient" else np.float32
+        weight = 0 if self._terms.most_weight is None else 1
+        vector = np.zeros(len(order.model), kind)
+        return Reply(vector, order.round_index, order.attempt, order.layout_digest, weight=weight).to_shareable()
+
+
+def _notes(kit: Kit, terms: RoundTerms) -> Iterator[str]:
+    certificate = kit.startup / "client.crt"
+    if terms.summation == "masked" and certificate.exists():
+        own = len(x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER))
+        yield f"Stand-in certificates signed: where a message holds the site's own, that is one of {own} bytes."
+    if read_own_pages(kit.local) is None:
+        yield f"The pages were the job's own: the kit's local/{OWN_PAGES_FILE} names none."
+    if streams_logs(kit):
+        yield "The kit lets FLARE stream the site's error log to the server: allow_log_streaming false forbids it."
+
+
+def _random(plan: Plan, seed: str) -> Float32[np.ndarray, " d"]:
+    return initial_vector(plan, int(seed) if seed.isdigit() else 0)
+
+
+def _traffic(task: str, message: Shareable, answer: Shareable, seconds: float) -> Traffic:
+    if answer.get_return_code(ReturnCode.OK) != ReturnCode.OK:
+        name = str(answer.get_header(ERROR_HEADER, ""))
+        return Traffic(task, _size(message), _size(answer), "error", (Field("class", name, 0),), seconds)
+    dxo = from_shareable(answer)
+    kind = dxo.data_kind
+    parts = [*dxo.data.items(), *(dxo.meta or {}).items()]
+    fields = tuple(_field(str(name), value) for name, value in parts)
+    return Traffic(task, _size(message), _size(answer), str(getattr(kind, "value", kind)), fields, seconds)
+
+
+def _field(name: str, value: object) -> Field:
+    if isinstance(value, np.ndarray):
+        return Field(name, f"{value.dtype}[{', '.join(map(str, value.shape))}]", value.nbytes)
+    if isinstance(value, bytes):
+        return Field(name, "bytes", len(value))
+    return Field(name, repr(value), 0)
+
+
+def _size(message: Shareable) -> int:
+    flare_decomposers.register()
+    numpy_decomposers.register()
+    return len(fobs.dumps(message))
+
+
+def _ignore(line: str) -> None:
+    """The collections' notes are for a server's log."""
+
+
+@contextmanager
+def _listening(told: Rehearsal, log: Callable[[str], None]) -> Iterator[None]:
+    """Keep what ecg_flare's components log, and hand it on, for as long as the round lasts."""
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.log.append(record.getMessage())
+            log(record.getMessage())
+
+    logger, handler = logging.getLogger("ecg_flare"), Keep()
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before

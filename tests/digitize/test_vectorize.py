@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.assign import LeadSpan
+from ecg_flare.digitize.checks import count_holes
 from ecg_flare.digitize.vectorize import vectorize
 from ecg_flare.ecg.leads import LEADS
 
@@ -32,7 +33,7 @@ def test_an_inverted_lead_is_turned_back() -> None:
 def test_lost_ink_is_nan_and_a_crack_is_bridged() -> None:
     line = sine_line()
     line[300:400, 1] = np.nan
-    line[600:610, 1] = np.nan
+    line[600:605, 1] = np.nan
     signal = vectorize([line], [LeadSpan("I", 0, 0.0, 1000.0, 0.0, 5.0, False)], 8.0, 10.0, 500.0)[0]
     lost = np.isnan(signal)
     assert lost[752:995].all()
@@ -47,3 +48,10 @@ def test_the_longer_stretch_of_a_lead_is_kept() -> None:
     flat = np.stack([np.arange(1000.0), np.full(1000, 50.0)], axis=1)
     signal = vectorize([flat, sine_line()], spans, 8.0, 10.0, 500.0)
     assert np.nanmax(signal[1][:600]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_holes_are_counted_inside_a_lead_alone() -> None:
+    line = sine_line()
+    line[300:320, 1] = line[600:605, 1] = line[900:1000, 1] = np.nan  # lost, bridged, cut off at the end
+    assert count_holes(line, LeadSpan("I", 0, 0.0, 1000.0, 0.0, 5.0, False)) == 1
+    assert count_holes(line, LeadSpan("I", 0, 400.0, 1000.0, 2.0, 5.0, False)) == 0

@@ -52,6 +52,11 @@ class LeadSpan:
     is_rhythm: bool
     inverted: bool = False
 
+    @property
+    def title(self) -> str:
+        """The lead's name, told apart from its short stretch where it is a rhythm strip."""
+        return f"{self.lead} rhythm" if self.is_rhythm else self.lead
+
 
 @dataclass(frozen=True)
 class Assignment:

@@ -41,12 +41,16 @@ def assign_by_labels(page: PageRows) -> Assignment:
         )
     named = len({span.row for span in spans})
     warning = (
-        f"{len(page.level_px)} rows fit no known layout; {len(spans)} stretches were named by their labels alone, "
-        f"on {named} rows: check every lead's name"
+        f"no known layout has {_counted(len(page.level_px), 'row')}; {_counted(len(spans), 'stretch', 'es')} on "
+        f"{_counted(named, 'row')} could be named by the labels alone: check every lead's name"
     )
     confidence = MOST_CONFIDENCE * named / len(page.level_px)
     kept = tuple(_without_repeats(spans))
     return Assignment(LAYOUT_NAME, kept, confidence, "consecutive", read, read, None, warnings=(warning,))
+
+
+def _counted(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def _labels_of(page: PageRows, row: int) -> list[Word]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from jaxtyping import Float64
 
 from ecg_flare.digitize.assign import LeadSpan, PageRows, signal_of
 from ecg_flare.digitize.physiology import LEAST_SAMPLES, correlation
+from ecg_flare.digitize.vectorize import LONGEST_BRIDGE_S
 from ecg_flare.ecg.leads import LEADS, einthoven_residual_mv, goldberger_residual_mv
 from ecg_flare.ecg.record import Recording
 
@@ -49,6 +51,13 @@ def check_consistency(recording: Recording, page: PageRows, spans: tuple[LeadSpa
         if strip.is_rhythm and not short.is_rhythm and strip.lead == short.lead and _same_time(strip, short)
     ]
     return ConsistencyChecks(einthoven, goldberger, min(repeats, default=None))
+
+
+def count_holes(polyline: Float64[np.ndarray, "k 2"], span: LeadSpan) -> int:
+    """Count the holes in a lead's line that are too long to bridge: where the pen was fast, a peak is lost in them."""
+    inside = (polyline[:, 0] >= span.left_px) & (polyline[:, 0] <= span.right_px) & np.isfinite(polyline[:, 1])
+    px_per_s = (span.right_px - span.left_px) / (span.end_s - span.start_s)
+    return int((np.diff(polyline[inside, 0]) > LONGEST_BRIDGE_S * px_per_s).sum())
 
 
 def _same_time(strip: LeadSpan, short: LeadSpan) -> bool:

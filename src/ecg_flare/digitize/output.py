@@ -84,11 +84,11 @@ def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
 def _lead_reports(result: Digitization) -> list[dict[str, Any]]:
     """One entry for each stretch of a lead on the page, in the order of the page.
 
-    `confidence` is the page's, times the share of the stretch whose ink was found.
+    `confidence` is the page's, times the share of the stretch whose ink was found, halved where the line has holes.
     """
     fs_hz = result.recording.fs_hz
     reports = []
-    for span in result.spans:
+    for span, holes in zip(result.spans, result.holes, strict=True):
         stretch = result.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
         coverage = float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
         reports.append(
@@ -101,7 +101,8 @@ def _lead_reports(result: Digitization) -> list[dict[str, Any]]:
                 "right_px": round(span.right_px, 2),
                 "is_rhythm": span.is_rhythm,
                 "coverage": round(coverage, 4),
-                "confidence": round(result.confidence * coverage, 3),
+                "holes": holes,
+                "confidence": round(result.confidence * coverage * (0.5 if holes else 1.0), 3),
             }
         )
     return reports

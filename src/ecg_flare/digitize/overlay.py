@@ -91,7 +91,7 @@ def _draw_name(
     line = span_polyline(result, span)[:, 1]
     row = result.polylines[span.row][:, 1]
     level = float(np.nanmedian(line if np.isfinite(line).any() else row)) if np.isfinite(row).any() else 0.0
-    text = f"{span.lead} rhythm" if span.is_rhythm else span.lead
+    text = span.title
     box = draw.textbbox((0, 0), text, font=font)
     pad = 4
     height = box[3] - box[1] + 2 * pad

@@ -15,7 +15,7 @@ from jaxtyping import Float64, UInt8
 from ecg_flare.digitize.assign import Assignment, LeadSpan, PageRows, assign, sample_rows
 from ecg_flare.digitize.by_labels import assign_by_labels
 from ecg_flare.digitize.calibrate import Calibration, calibrate, check_settings
-from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency
+from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, count_holes
 from ecg_flare.digitize.labels import read_words, readable_names
 from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
 from ecg_flare.digitize.pulse import find_pulses
@@ -34,6 +34,9 @@ CONFIDENT: Final = 0.75
 """A result below this confidence always carries a warning."""
 
 SURE_LAYOUT: Final = 0.5
+WHOLE: Final = 0.9
+"""A lead of less coverage is named in a warning."""
+
 UPRIGHT_NAMES: Final = 2  # on real pages not one was read the wrong way up
 FS_RANGE_HZ: Final = (50.0, 5000.0)
 
@@ -43,7 +46,8 @@ class Digitization:
     """A page read: the recording, where each lead was found, and how sure that is.
 
     `recording` holds twelve leads in mV, NaN where nothing was printed. `page` is the upright page that all pixels
-    refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `spans` the leads along them.
+    refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `spans` the leads along them,
+    `holes` how often the line of each span is broken.
     `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines; `warnings` are sentences, never empty
     below CONFIDENT. `seconds` by stage.
     """
@@ -55,6 +59,7 @@ class Digitization:
     layout_confidence: float
     columns: Literal["consecutive", "simultaneous"]
     spans: tuple[LeadSpan, ...]
+    holes: tuple[int, ...]
     polylines: tuple[Float64[np.ndarray, "k 2"], ...]
     checks: ConsistencyChecks
     confidence: float
@@ -256,6 +261,7 @@ def _result(
         for span in assignment.spans
     )
     printed = np.isfinite(sampled.y_mm).mean()
+    holes = tuple(count_holes(polylines[span.row], span) for span in assignment.spans)
     warnings = [*page.warnings, *calibration.warnings, *assignment.warnings]
     confidence = min(calibration.confidence, assignment.confidence)
     if checks.passed is False:
@@ -264,9 +270,13 @@ def _result(
     if printed < 0.9:
         warnings.append(f"only {printed:.0%} of the rows' length shows a trace")
         confidence *= printed
+    broken = [span.title for span, count in zip(spans, holes, strict=True) if count]
+    if broken:
+        warnings.append(f"the line is broken in {', '.join(broken)}: peaks may be missing there")
+        confidence *= 1.0 - 0.5 * len(broken) / len(spans)
     if confidence < CONFIDENT and not warnings:
         warnings.append(f"the confidence of this reading is low ({confidence:.2f})")
-    return Digitization(
+    result = Digitization(
         recording=recording,
         page=page,
         calibration=calibration,
@@ -274,12 +284,17 @@ def _result(
         layout_confidence=assignment.confidence,
         columns=assignment.columns,
         spans=spans,
+        holes=holes,
         polylines=tuple(np.stack([to_page(line[:, k], shrink[k]) for k in (0, 1)], axis=1) for line in polylines),
         checks=checks,
         confidence=float(confidence),
         warnings=tuple(dict.fromkeys(warnings)),
         seconds=MappingProxyType(dict(clock.seconds)),
     )
+    cut = [f"{lead} ({share:.0%})" for lead, share in result.coverage.items() if share < WHOLE]
+    if not cut:
+        return result
+    return replace(result, warnings=(*result.warnings, f"only a part could be read of {', '.join(cut)}"))
 
 
 def _describe(checks: ConsistencyChecks) -> str:

@@ -15,7 +15,7 @@ from jaxtyping import Float32, Float64
 from ecg_flare.digitize.assign import LeadSpan
 from ecg_flare.ecg.leads import LEADS
 
-LONGEST_BRIDGE_S: Final = 0.10  # a longer hole in the ink stays NaN
+LONGEST_BRIDGE_S: Final = 0.03  # a longer hole in the ink stays NaN: a QRS may have been lost in it
 BORDER_S: Final = 0.006  # the step from lead to lead at the border of two columns belongs to neither
 
 

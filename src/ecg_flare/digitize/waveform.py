@@ -80,11 +80,10 @@ def _lead(result: Digitization, row: list[LeadSpan], span: LeadSpan, zero_mm: fl
     samples = _samples(result, span).astype(np.float64)
     x = left + np.arange(len(samples)) / result.recording.fs_hz * SPEED_MM_PER_S
     points = np.stack([x, zero_mm - samples * GAIN_MM_PER_MV], axis=1)
-    name = f"{span.lead} rhythm" if span.is_rhythm else span.lead
     mark = f'<path class="edge" d="M{left:.2f} {zero_mm - 4:.2f}v8"/>' if span is not row[0] else ""
     beside = points[x < left + _NAME_MM, 1]
     highest = float(np.nanmin(beside)) if np.isfinite(beside).any() else zero_mm
-    label = f'<text x="{left + 0.8:.2f}" y="{min(zero_mm - 5.2, highest - 1.0):.2f}">{name}</text>'
+    label = f'<text x="{left + 0.8:.2f}" y="{min(zero_mm - 5.2, highest - 1.0):.2f}">{span.title}</text>'
     return f'{mark}<path class="ecg" d="{_path(points)}"/>{label}'
 
 

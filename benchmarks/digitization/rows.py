@@ -63,7 +63,7 @@ style:
   layout: {{choice: {layouts}}}
   paper: {{choice: {{a4: 3, letter: 3, chart: 1, a4-portrait: 0.5}}}}
   paper_rgb: [{{uniform: [242, 255]}}, {{uniform: [240, 255]}}, {{uniform: [228, 255]}}]
-  dpi: {{uniform: [100, 300]}}
+  dpi: {{uniform: [90, 200]}}
   anisotropy: {{uniform: [0.95, 1.05]}}
   speed_mm_per_s: {{choice: {{25: 0.6, 50: 0.4}}}}
   gain_mm_per_mv: {{choice: {{10: 0.5, 5: 0.25, 20: 0.25}}}}

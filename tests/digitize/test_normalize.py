@@ -6,6 +6,7 @@ import pytest
 
 from ecg_flare.digitize.light import flatten_light
 from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
+from ecg_flare.digitize.sheet import find_sheet
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError
 from ecg_flare.page.degrade.perspective import Perspective
@@ -146,3 +147,15 @@ def test_uneven_light_is_flattened_and_even_light_is_not_touched() -> None:
 def test_what_is_no_page_is_refused(image: np.ndarray, reason: str) -> None:
     with pytest.raises(PageError, match=reason):
         normalize(image)
+
+
+def test_the_sheets_rim_is_not_read_as_a_row() -> None:
+    """A sheet lies askew: no dark pixel of the table may stay within its mask, not along a slanting edge either."""
+    picture = np.full((900, 1200, 3), 30, np.uint8)
+    corners = np.array([[60, 40], [1150, 95], [1120, 870], [45, 820]])
+    cv2.fillPoly(picture, [corners], (240, 240, 240))
+    sheet = find_sheet(picture)
+    assert sheet is not None
+    mask = sheet.mask((900, 1200))
+    assert (picture[mask] == 240).all()
+    assert mask.sum() > 0.96 * (picture[:, :, 0] == 240).sum()

@@ -11,14 +11,19 @@ from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from ecg_flare.digitize.segment import Probabilities
-from ecg_flare.page.raster import Label
+from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
 
 SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
 REACH_PX: Final = (9, 3)  # of the network's pixels, down and along
 PAPER_SCALE: Final = 8  # paper light is smooth: estimated on a page this many times smaller
+STROKE_INK: Final = 0.5
+STROKE_MM: Final = (1.2, 30.0)  # least and greatest length of what is given back to a steep stroke
+STROKE_WIDTH_MM: Final = 1.5
+DARK_GRID: Final = 0.35  # a grid this near to the ink's darkness could be given back with a stroke
+FOREIGN: Final = 0.5  # mean probability of print and pulse above which a stroke is theirs
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,33 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     shade = (even @ (direction / full).astype(np.float32)) - np.float32(origin / full)
     every = np.clip((shade - floor) / (1.0 - floor), 0.0, 1.0).astype(np.float32)
     inside = np.clip((_widened(probabilities, (height, width)) - 0.08) / 0.25, 0.0, 1.0).astype(np.float32)
+    if floor < DARK_GRID:
+        inside[_lost_strokes(every, inside, probabilities)] = 1.0
     return Ink(every * inside, every)
+
+
+def _lost_strokes(
+    every: Float32[np.ndarray, "h w"], inside: Float32[np.ndarray, "h w"], probabilities: Probabilities
+) -> Bool[np.ndarray, "h w"]:
+    """Return upright strokes of full ink that go on where the trace was lost: a tall R wave on a line of the grid."""
+    px_per_mm_y = NORMALIZED_PX_PER_MM * every.shape[0] / probabilities.shape[1]
+    px_per_mm_x = NORMALIZED_PX_PER_MM * every.shape[1] / probabilities.shape[2]
+    strong = (every > STROKE_INK).astype(np.uint8)
+    upright = cv2.morphologyEx(strong, cv2.MORPH_OPEN, np.ones((round(STROKE_MM[0] * px_per_mm_y), 1), np.uint8))
+    lost = upright & (inside < 0.5).astype(np.uint8)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(lost, connectivity=8)
+    foreign = cv2.resize(probabilities[Label.PRINT] + probabilities[Label.PULSE], every.shape[::-1])
+    at = np.flatnonzero(lost)
+    piece = pieces.ravel()[at]
+    touching = cv2.dilate((strong & (inside >= 0.5)).astype(np.uint8), np.ones((5, 3), np.uint8)).ravel()[at]
+    area = np.maximum(np.bincount(piece, minlength=count), 1)
+    named = np.bincount(piece, foreign.ravel()[at], count) / area
+    height, wide = stats[:, cv2.CC_STAT_HEIGHT] / px_per_mm_y, stats[:, cv2.CC_STAT_WIDTH] / px_per_mm_x
+    kept = (np.bincount(piece, touching, count) > 0) & (named < FOREIGN) & (wide < STROKE_WIDTH_MM)
+    kept &= height < STROKE_MM[1]
+    kept[0] = False
+    rim: Bool[np.ndarray, "h w"] = cv2.dilate(kept[pieces].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return rim
 
 
 def _widened(probabilities: Probabilities, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:

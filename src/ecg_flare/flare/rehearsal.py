@@ -127,7 +127,7 @@ def rehearse(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callab
             _Round(job, kit, told, told.terms, Path(scratch), steps).run()
         told.notes += _notes(kit, told.terms)
     except EcgFlareError as error:
-        told.refused = f"{type(error).__name__}: {error}"
+        told.refused = str(error)
     return told
 
 
@@ -215,8 +215,8 @@ class _Round:
 
     def _reason(self, task_name: str, answer: Shareable) -> str:
         name = str(answer.get_header(ERROR_HEADER, ""))
-        said = [line for line in self._told.log if name and f"{name}: " in line]
-        return said[-1] if said else f"{task_name} ended with {name or answer.get_return_code()}"
+        said = [line.partition(f"{name}: ")[2] for line in self._told.log if name and f"{name}: " in line]
+        return f"at {task_name}: {said[-1] if said else name or answer.get_return_code()}"
 
 
 class _Zeros(Executor):

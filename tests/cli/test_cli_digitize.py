@@ -80,6 +80,13 @@ def test_no_pages_at_all_end_with_2(run_cli: RunCli, tmp_path: Path) -> None:
     assert run_cli("digitize", tmp_path, "-o", tmp_path / "read", "--segmenter", "classical").exit_code == 2
 
 
+def test_an_output_folder_that_cannot_be_written_ends_with_2(run_cli: RunCli, pages: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = run_cli("digitize", pages / "page.png", "-o", tmp_path / "file" / "below", "--segmenter", "classical")
+    assert told.exit_code == 2
+    assert "Could not write" in told.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("exported", [False, True])
 def test_a_model_of_ones_own_can_segment(run_cli: RunCli, pages: Path, tmp_path: Path, exported: bool) -> None:

@@ -188,6 +188,16 @@ def test_a_forbidden_file_is_explained(tmp_path: Path, monkeypatch: pytest.Monke
         read(tmp_path / "locked.png")
 
 
+def test_a_forbidden_folder_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", forbid)
+
+    with pytest.raises(ConfigError, match="may not be read: permission denied"):
+        find_files([tmp_path])
+
+
 def test_folders_globs_and_files_together_name_each_page_once(tmp_path: Path) -> None:
     for name in ("b.png", "a.jpg", "a.overlay.png", ".hidden.png", "notes.txt"):
         (tmp_path / name).write_bytes(b"")

@@ -42,7 +42,7 @@ def find_files(inputs: Sequence[str | Path]) -> tuple[Path, ...]:
     A file that does not exist is kept: reading it says so, and the rest of the batch goes on.
 
     Raises:
-        ConfigError: a folder or glob has no page, or there are no inputs at all.
+        ConfigError: a folder or glob has no page, a folder may not be read, or there are no inputs at all.
     """
     found: dict[Path, None] = {}
     for given in inputs:
@@ -72,7 +72,10 @@ def name_pages(files: Iterable[tuple[Path, int]]) -> tuple[PageFile, ...]:
 def _expand(given: str | Path) -> list[Path]:
     path = Path(given)
     if path.is_dir():
-        inside = sorted(each for each in path.iterdir() if _is_page(each))
+        try:
+            inside = sorted(each for each in path.iterdir() if _is_page(each))
+        except PermissionError as error:
+            raise ConfigError(f"the folder {path} may not be read: permission denied") from error
         if not inside:
             raise ConfigError(f"the folder {path} has no page: expected {', '.join(sorted(SUFFIXES))}")
         return inside

@@ -74,7 +74,7 @@ class Federation:
         file.write_text(yaml.safe_dump(project))
         done = subprocess.run(
             [_program("nvflare"), "provision", "-p", str(file), "-w", str(self.folder), "--force"],
-            env=self._environment(),
+            env=self.variables(),
             capture_output=True,
             text=True,
         )
@@ -88,7 +88,7 @@ class Federation:
             with (self.kits / party / "console.log").open("ab") as log:
                 started = subprocess.Popen(
                     [str(self.kits / party / "startup" / "sub_start.sh"), "--once"],
-                    env={**self._environment(), _MARK: str(self.folder)},
+                    env={**self.variables(), _MARK: str(self.folder)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -168,20 +168,21 @@ class Federation:
             for folder in (self.kits / party).glob("*-*-*-*-*"):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _registered(self) -> int:
-        try:
-            return len(self.session.get_connected_client_list())
-        except (NoConnection, SessionClosed, InternalError):
-            self._session = None
-            return 0
-
-    def _environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """Environment of every process that is started here."""
         path = os.pathsep.join([*map(str, self.path), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         own = {"HOME": str(home), "PATH": programs, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         return {**os.environ, **own, **self.environment}
+
+    def _registered(self) -> int:
+        try:
+            return len(self.session.get_connected_client_list())
+        except (NoConnection, SessionClosed, InternalError):
+            self._session = None
+            return 0
 
 
 def wait_until(holds: Callable[[], object], timeout_s: float, what: str) -> None:

@@ -1,0 +1,155 @@
+"""Provisioned kits on 127.0.0.1: a server, three sites, and a lead who may ship no code, at FLARE's own console."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.faults.console import Console
+from benchmarks.faults.federation import LEAD, SERVER, Federation, listeners, read_lines, wait_until
+from benchmarks.faults.job import APP, CLASSES, write_private_job
+
+from ecg_flare.flare.messages import model_sha256
+from ecg_flare.privacy.chain import ChainWriter
+from ecg_flare.privacy.ledger import verify
+from ecg_flare.storage import read_arrays
+
+pytestmark = pytest.mark.slow
+
+SITES = ("site-1", "site-2", "site-3")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of the jobs that were submitted together."""
+
+    federation: Federation
+    jobs: dict[str, str]
+    statuses: dict[str, str]
+    listening_before: list[str]
+    listening_after: list[str]
+
+    def results(self, name: str) -> Path:
+        """What `download_job` brought of a job."""
+        return self.federation.kits / LEAD / "transfer" / self.jobs[name] / "workspace"
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Five jobs, side by side (each takes FLARE half a minute): one to run, one to abort, three to be refused."""
+    root = tmp_path_factory.mktemp("federation")
+    (root / "faults").mkdir()
+    jobs = {
+        "good": write_private_job(root / "good", SITES, rounds=1),
+        "aborted": write_private_job(root / "aborted", SITES, results=str(root / "kept"), seconds=300.0),
+        "with code": write_private_job(root / "code", SITES),
+        "with a strange class": write_private_job(root / "strange", SITES),
+        "under the floor": write_private_job(root / "floor", SITES),
+    }
+    custom = jobs["with code"] / "app" / "custom"
+    custom.mkdir()
+    (custom / "own.py").write_text("ANSWER = 42\n")
+    _add_component(jobs["with a strange class"], "subprocess.Popen", {"args": ["true"]})
+    _clip_at(jobs["under the floor"], 2.0)
+    federation = Federation(
+        root / "kits",
+        SITES,
+        [CLASSES],
+        [APP],
+        policy={"most_clipping_norm": 1.0},
+        environment={"FAULTS": str(root / "faults")},
+    )
+    with federation:
+        federation.provision()
+        federation.start()
+        federation.wait_for_sites()
+        listening = listeners(federation.processes())
+        with Console(federation.kits / LEAD, federation.variables()) as console:
+            ids = {name: console.submit(job) for name, job in jobs.items()}
+            _wait_for_training(federation, ids["aborted"])
+            console.say(f"abort_job {ids['aborted']}", "y")
+            deadline = time.monotonic() + 180
+            while not all(status.startswith("FINISHED") for status in console.statuses().values()):
+                assert time.monotonic() < deadline, console.statuses()
+                time.sleep(1.0)
+            for name in ("good", "aborted", "under the floor"):
+                console.say(f"download_job {ids[name]}")
+            statuses = {name: console.statuses()[job] for name, job in ids.items()}
+        wait_until(lambda: not federation.processes(job=True), 60.0, "the end of all jobs' processes")
+        yield Told(federation, ids, statuses, listening, listeners(federation.processes()))
+    assert not federation.processes()
+
+
+def _wait_for_training(federation: Federation, job: str) -> None:
+    started = "invoking task executor ArithmeticExecutor"
+    wait_until(lambda: all(started in federation.log(site, job) for site in SITES), 120.0, "training at all sites")
+
+
+def _add_component(job: Path, path: str, args: dict[str, object]) -> None:
+    file = job / "app" / "config" / "config_fed_client.json"
+    config = json.loads(file.read_text())
+    config["components"].append({"id": "strange", "path": path, "args": args})
+    file.write_text(json.dumps(config))
+
+
+def _clip_at(job: Path, norm: float) -> None:
+    for file in (job / "app" / "config").glob("config_fed_*.json"):
+        config = json.loads(file.read_text())
+        next(part for part in config["components"] if part["id"] == "terms")["args"]["clipping_norm"] = norm
+        file.write_text(json.dumps(config))
+
+
+def test_a_job_without_code_runs_for_a_lead_and_comes_home(told: Told) -> None:
+    assert told.statuses["good"] == "FINISHED:COMPLETED"
+    results = told.results("good") / "ecg_flare"
+    ledger = verify(results / "ledger.jsonl")
+    [charged] = ledger.rounds
+    model = read_arrays(results / "state.npz")["model"]
+    assert charged.model_sha256 == model_sha256(model).hex()
+    assert np.array_equal(np.load(results / "model" / "model.npy"), model)
+    assert read_lines(results / "metrics.jsonl")[-1]["answered"] == list(SITES)
+
+
+def test_sites_sign_with_their_kits_certificates(told: Told) -> None:
+    for party in (SERVER, *SITES):
+        assert "TEST MODE" not in told.federation.log(party, told.jobs["good"])
+    assert "TEST MODE" not in (told.results("good") / "log.txt").read_text()
+
+
+def test_a_lead_may_not_ship_code(told: Told) -> None:
+    assert told.statuses["with code"] == "FINISHED:FAILED_TO_RUN"
+    assert "BYOC not permitted" in told.federation.log(SERVER)
+
+
+def test_a_class_outside_the_allow_list_is_refused_by_name(told: Told) -> None:
+    assert told.statuses["with a strange class"] == "FINISHED:ABNORMAL"
+    log = told.federation.log("site-1", told.jobs["with a strange class"])
+    assert "component not authorized: Component 'subprocess.Popen'" in log
+
+
+def test_a_job_under_a_sites_floor_is_refused_by_name(told: Told) -> None:
+    assert told.statuses["under the floor"] == "FINISHED:EXECUTION_EXCEPTION"
+    assert "most_clipping_norm=1.0: the job's is 2.0" in (told.results("under the floor") / "log.txt").read_text()
+    assert not any("round 1/" in line for line in _told_rounds(told.results("under the floor")))
+
+
+def test_an_aborted_job_leaves_nothing_at_work(told: Told) -> None:
+    assert told.statuses["aborted"] == "FINISHED:ABORTED"
+    assert sorted(told.listening_after) == sorted(told.listening_before)
+    kits = told.federation.kits
+    assert not [str(file) for file in kits.rglob("*secret*") if file.is_file()]
+    ledger = kits.parents[2] / "kept" / "ledger.jsonl"
+    assert not verify(ledger).rounds  # nothing was opened: nothing was charged
+    ChainWriter(ledger).close()  # its lock was given back
+
+
+def test_nobody_is_sent_a_sites_error_log(told: Told) -> None:
+    assert told.federation.log("site-1", told.jobs["under the floor"])
+    assert not list(told.results("under the floor").glob("site-*"))
+
+
+def _told_rounds(results: Path) -> list[str]:
+    return [line for line in (results / "log.txt").read_text().splitlines() if "Dice" in line and "LOST" not in line]

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +75,27 @@ def test_the_private_jobs_say_whom_they_hide(name: str, unit: str) -> None:
     assert spec.terms.unit == unit
     assert unit in spec.about
     assert (spec.terms.config.event is not None, spec.terms.epsilon_budget is not None) == (True, True)
+
+
+def test_the_optimizers_settings_are_those_of_its_aggregator() -> None:
+    with pytest.raises(ConfigError, match=r"FedAvg does not take .*beta1"):
+        replace(BUNDLED["fedavg"], optimizer={"beta1": 0.9})
+    with pytest.raises(ConfigError, match="learning_rate"):
+        replace(BUNDLED["fedavg"], optimizer={"learning_rate": -1.0})
+
+
+def server_parts(name: str, **changes: Any) -> dict[str, dict[str, Any]]:
+    files = job_files(replace(BUNDLED[name], **changes))
+    return {part["id"]: part for part in json.loads(files["app/config/config_fed_server.json"])["components"]}
+
+
+def test_trackers_hear_the_server_alone() -> None:
+    for name in BUNDLED:
+        assert server_parts(name)["tensorboard"]["args"] == {"events": ["analytix_log_stats"]}
+
+
+def test_mlflow_is_told_where_a_job_says_so() -> None:
+    assert "mlflow" not in server_parts("fedavg")
+    part = server_parts("fedavg", mlflow="http://mlflow:5000")["mlflow"]
+    assert part["path"] == "ecg_flare.flare.tracking.ServerMLflow"
+    assert part["args"] == {"tracking_uri": "http://mlflow:5000"}

@@ -91,6 +91,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     "--custom), synthetic, ptbxl:FOLDER (its patients dealt out to the sites), or pages:FOLDER, in which {site} stands "
     "for the site's name.",
 )
+@click.option("--mlflow", metavar="URI", help="Tell MLflow there the rounds' figures; '' keeps them with the results.")
 @click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the job carries.")
 @click.option("--no-code", is_flag=True, help="Carry no code: for sites whose allow-list names ecg_flare.")
 @click.option(
@@ -113,6 +114,7 @@ def export(
     rounds: int | None,
     min_sites: int | None,
     data: str,
+    mlflow: str | None,
     custom: Path,
     no_code: bool,
     results: str,

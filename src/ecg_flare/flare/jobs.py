@@ -11,13 +11,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
+
 from ecg_flare.errors import ConfigError
+from ecg_flare.flare import aggregators
 from ecg_flare.flare.encrypted_messages import OPENING_TASKS
 from ecg_flare.flare.secure_messages import CONTROL_TASKS
 from ecg_flare.flare.terms import RoundTerms, Summation
 
 _WORKFLOW: Final = "ecg_flare.flare.workflow.FederatedRounds"
 _MECHANISM: Final = "ecg_flare.flare.mechanism.GaussianMechanism"
+_TENSORBOARD: Final = "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver"
+_MLFLOW: Final = "ecg_flare.flare.tracking.ServerMLflow"
 _AGGREGATORS: Final = ("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad")
 
 Aggregator = Literal["FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"]
@@ -88,6 +93,8 @@ class JobSpec:
         folder: where the server keeps the results; see `ModelStore`.
         ledger, cohort: the cohort's ledger and its name in it; see `GaussianMechanism`.
         validate_every: see `FederatedRounds`.
+        mlflow: where the server tells MLflow the rounds' figures, beside TensorBoard: a tracking URI, or '' for a
+            database in the job's results; None tells it nothing. Needs the package mlflow at the server.
         custom: whether the job carries the hospital's own code (`custom/site_pages.py`), which FLARE then asks the
             'byoc' right for, and which lets a bare simulator run classes outside FLARE's own allow-list.
     """
@@ -106,6 +113,7 @@ class JobSpec:
     ledger: str = ""
     cohort: str = "cohort"
     validate_every: int = 0
+    mlflow: str | None = None
     custom: bool = True
 
     def __post_init__(self) -> None:
@@ -115,6 +123,12 @@ class JobSpec:
             raise ConfigError(
                 f"proximal_mu={self.training.proximal_mu} belongs to FedProx. Found aggregator {self.aggregator!r}."
             )
+        try:
+            getattr(aggregators, self.aggregator)(**self.optimizer)
+        except TypeError as error:
+            raise ConfigError(
+                f"{self.aggregator} does not take the optimizer's {dict(self.optimizer)}: {error}"
+            ) from error
 
 
 def job_files(spec: JobSpec) -> dict[str, str]:
@@ -180,8 +194,10 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
         _component("persistor", "ecg_flare.flare.persistor.ModelStore", {"folder": spec.folder, "start": spec.start}),
         _component("public_pages", spec.public_pages.path, dict(spec.public_pages.args)),
         _component("evaluator", "ecg_flare.flare.evaluator.PublicEvaluator", {"source": "public_pages"}),
-        _component("tensorboard", "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver", {}),
+        _component("tensorboard", _TENSORBOARD, {"events": [ANALYTIC_EVENT_TYPE]}),  # the server's figures alone
     ]
+    if spec.mlflow is not None:
+        components.append(_component("mlflow", _MLFLOW, {"tracking_uri": spec.mlflow}))
     if spec.terms.private:
         components.append(_component("mechanism", _MECHANISM, {"ledger": spec.ledger, "cohort": spec.cohort}))
     return {

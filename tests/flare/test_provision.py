@@ -1,0 +1,114 @@
+"""What our builders put into FLARE's startup kits, provisioned from the project files of `poc/`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from nvflare.apis.workspace import Workspace
+from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
+from nvflare.lighter.constants import CtxKey
+from nvflare.lighter.provision import prepare_builders, prepare_project
+from nvflare.lighter.provisioner import Provisioner
+
+from ecg_flare.errors import ConfigError
+from ecg_flare.flare.identity import site_signer
+from ecg_flare.flare.provision import AllowListBuilder, RightsBuilder, SitePolicyBuilder, certificate_fingerprint
+from ecg_flare.flare.site_policy import read_policy
+
+POC = Path(__file__).parents[2] / "poc"
+SITES = ("site-1", "site-2", "site-3")
+
+
+def provision(folder: Path, project: dict[str, Any]) -> Path:
+    """The folder of the kits."""
+    context = Provisioner(str(folder), prepare_builders(project)).provision(prepare_project(project))
+    assert not context.get(CtxKey.BUILD_ERROR)
+    return Path(context[CtxKey.CURRENT_PROD_DIR])
+
+
+@pytest.fixture(scope="module")
+def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return provision(tmp_path_factory.mktemp("kits"), yaml.safe_load((POC / "project.yml").read_text()))
+
+
+def local(kits: Path, party: str, name: str) -> Any:
+    return json.loads((kits / party / "local" / name).read_text())
+
+
+@pytest.mark.parametrize("party", ["localhost", *SITES])
+def test_our_classes_are_allowed_beside_flares_own(kits: Path, party: str) -> None:
+    assert local(kits, party, "resources.json.default")["class_allow_list"] == [*DEFAULT_CLASS_ALLOW_LIST, "ecg_flare."]
+
+
+@pytest.mark.parametrize("party", ["localhost", *SITES])
+def test_a_lead_submits_jobs_but_no_code(kits: Path, party: str) -> None:
+    rights = local(kits, party, "authorization.json.default")["permissions"]
+    assert (rights["lead"]["submit_job"], rights["lead"]["byoc"]) == ("any", "none")
+    assert rights["project_admin"] == "any"
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_each_site_pins_the_certificates_that_all_sign_with(kits: Path, site: str) -> None:
+    policy = read_policy(Workspace(str(kits / site), site))
+    assert policy.least_cohort == policy.least_threshold == 3
+    assert policy.pinned.keys() == set(SITES)
+    for peer in SITES:
+        certificate = x509.load_pem_x509_certificate((kits / peer / "startup" / "client.crt").read_bytes())
+        assert policy.pinned[peer] == certificate.fingerprint(hashes.SHA256()).hex()
+    assert not site_signer(Workspace(str(kits / site), site), "job", site).test_mode
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_sites_take_jobs_of_one_scope_and_keep_their_logs(kits: Path, site: str) -> None:
+    privacy = local(kits, site, "privacy.json")
+    assert [scope["name"] for scope in privacy["scopes"]] == [privacy["default_scope"]] == ["ecg"]
+    assert local(kits, site, "resources.json.default")["allow_log_streaming"] is False
+
+
+def test_the_server_of_the_project_listens_on_loopback_alone(kits: Path) -> None:
+    server = json.loads((kits / "localhost" / "startup" / "fed_server.json").read_text())["servers"][0]
+    assert server["service"]["target"] == "localhost:8002"
+
+
+def test_the_homomorphic_project_is_the_same_with_a_signed_context(tmp_path: Path) -> None:
+    pytest.importorskip("tenseal")
+    plain, encrypted = (yaml.safe_load((POC / f"{name}.yml").read_text()) for name in ("project", "project_he"))
+    builders = [builder["path"] for builder in encrypted["builders"]]
+    assert builders.index("nvflare.lighter.impl.he.HEBuilder") < builders.index(
+        "nvflare.lighter.impl.signature.SignatureBuilder"
+    )
+    encrypted_only = [builder for builder in encrypted["builders"] if not builder["path"].endswith("HEBuilder")]
+    assert {**encrypted, "builders": encrypted_only} == plain
+    kits = provision(tmp_path, encrypted)
+    for party, context in (("localhost", "server"), ("site-1", "client")):
+        assert (kits / party / "startup" / f"{context}_context.tenseal").exists()
+        assert (kits / party / "startup" / "signature.json").exists()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: AllowListBuilder([]),
+        lambda: AllowListBuilder("ecg_flare."),
+        lambda: AllowListBuilder(["ecg_flare"]),
+        lambda: AllowListBuilder(["*"]),
+        lambda: RightsBuilder(["project_admin"]),
+        lambda: SitePolicyBuilder({"least_cohorts": 3}),
+        lambda: SitePolicyBuilder({"least_cohort": 2}),
+        lambda: SitePolicyBuilder({"pinned": {}}),
+        lambda: SitePolicyBuilder(scope=""),
+    ],
+)
+def test_impossible_settings_are_refused(make: Any) -> None:
+    with pytest.raises(ConfigError):
+        make()
+
+
+def test_a_file_without_a_certificate_is_named(tmp_path: Path) -> None:
+    (tmp_path / "client.crt").write_text("nothing")
+    with pytest.raises(ConfigError, match=r"client\.crt holds no certificate"):
+        certificate_fingerprint(tmp_path / "client.crt")

@@ -11,6 +11,7 @@ from click.testing import Result
 
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.ledger import Ledger
+from secure_sum_certs import Authority
 
 RunCli = Callable[..., Result]
 
@@ -98,3 +99,12 @@ def test_the_report_tells_each_round(run_cli: RunCli, ledger: Path) -> None:
     lines = run_cli("privacy", "report", ledger).stdout.splitlines()
     assert lines[0] == "cohort cohort: 3 sites, unit site, add-remove adjacency"
     assert len(lines) == 5
+
+
+def test_signatures_are_checked_where_a_certificate_is_given(run_cli: RunCli, ledger: Path, tmp_path: Path) -> None:
+    certificate = tmp_path / "server.crt"
+    certificate.write_bytes(Authority().pem)
+    unsigned = run_cli("privacy", "verify", ledger, "--cert", certificate)
+    assert (unsigned.exit_code, "line 1: its signature is missing" in unsigned.stderr) == (1, True)
+    assert run_cli("privacy", "verify", ledger, "--root", certificate).exit_code == 2
+    assert json.loads(run_cli("privacy", "verify", ledger, "--json").stdout)["signatures_checked"] is False

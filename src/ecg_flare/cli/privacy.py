@@ -196,27 +196,38 @@ def report(ledger: Path, as_json: bool) -> None:
 
 @privacy.command()
 @click.argument("ledger", type=LEDGER)
+@click.option("--cert", type=LEDGER, help="The server's certificate (server.crt of its kit): each line must be signed.")
+@click.option("--root", type=LEDGER, help="The project's root CA (rootCA.pem), which must have issued --cert.")
 @json_option
-def verify(ledger: Path, as_json: bool) -> None:
+def verify(ledger: Path, cert: Path | None, root: Path | None, as_json: bool) -> None:
     """Check a ledger as a third party.
 
-    Every line, the chain of their hashes, and every epsilon, computed anew. Ends with 0 where all holds and with 1,
-    naming the first line that is wrong, where it does not.
+    Every line, the chain of their hashes, every epsilon, computed anew, and with --cert every signature. Ends with 0
+    where all holds and with 1, naming the first line that is wrong, where it does not.
 
     \b
-    Example:
+    Examples:
       ecg-flare privacy verify ledger.jsonl
+      ecg-flare privacy verify ledger.jsonl --cert server.crt --root rootCA.pem
     """
     from ecg_flare.privacy.ledger import verify as check
+    from ecg_flare.privacy.ledger_signature import ledger_verifier
 
-    told = check(ledger)
+    if root is not None and cert is None:
+        raise click.UsageError("--root says who issued --cert: give both.")
+    told = check(ledger, verifier=None if cert is None else ledger_verifier(cert, root))
     if as_json:
-        say_json({"valid": True, "lines": told.head.lines, "head": told.head.digest, "anchored": told.anchored})
+        facts = {"lines": told.head.lines, "head": told.head.digest, "anchored": told.anchored, "signed": told.signed}
+        say_json({"valid": True, **facts, "signatures_checked": cert is not None})
         return
     click.echo(
         f"{ledger} holds: {told.head.lines} lines, {len(told.rounds)} rounds, "
         f"epsilon {told.spent.epsilon_rdp:.3f} at delta {told.spent.delta:g}"
     )
+    if cert is not None:
+        click.echo(f"Each line is signed by the key of {cert}{'' if root is None else f', which {root} vouches for'}.")
+    elif told.signed:
+        click.echo(f"{told.signed} lines are signed; give --cert to have the signatures checked.")
     if not told.anchored:
         click.echo("No head was kept beside it: lines cut off its end would not show.")
 

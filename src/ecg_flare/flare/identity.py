@@ -1,7 +1,8 @@
-"""Who signs the secure sum: the certificates of FLARE's startup kits, or throw-away keys where there are none.
+"""Who signs the secure sum and the ledger: the certificates of FLARE's startup kits.
 
-The simulator has no kits. There each site's key follows from the job and the site's name, which shows the protocol at
-work and proves no identity: the logs call it a test mode, and a site with a kit never takes part in it.
+The simulator has no kits. There nobody signs the ledger, and the secure sum has throw-away keys: each site's follows
+from the job and the site's name, which shows the protocol at work and proves no identity. The logs call it a test
+mode, and a site with a kit never takes part in it.
 """
 
 import hashlib
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from nvflare.apis.workspace import Workspace
 
+from ecg_flare.privacy import chain as ledger_chain
+from ecg_flare.privacy.ledger_signature import ledger_signer
 from ecg_flare.privacy.secure_sum.signing import (
     CertificateSigner,
     CertificateVerifier,
@@ -26,6 +29,13 @@ def site_signer(workspace: Workspace, job: str, site: str) -> Signer:
     if key.exists() and certificate.exists():
         return CertificateSigner.from_files(key, certificate)
     return test_signer(job, site)
+
+
+def server_signature(workspace: Workspace) -> ledger_chain.Signer | None:
+    """How the server signs its ledger: with its kit's RSA key; None where there is no kit."""
+    startup = Path(workspace.get_startup_kit_dir())
+    key, certificate = startup / "server.key", startup / "server.crt"
+    return ledger_signer(key, certificate) if key.exists() and certificate.exists() else None
 
 
 def kit_verifier(workspace: Workspace) -> Verifier:

@@ -18,7 +18,7 @@ from ecg_flare.errors import ConfigError, PrivacyError
 from ecg_flare.flare.messages import SUM, model_sha256
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.accountant import Spent
-from ecg_flare.privacy.chain import Head
+from ecg_flare.privacy.chain import Head, Signer
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.gaussian import add_noise
@@ -51,8 +51,11 @@ class GaussianMechanism(Filter):
         self._noised_sha256 = ""
         self._ledger_path = Path(ledger)
 
-    def open(self, terms: RoundTerms, dimension: int, folder: Path) -> None:
-        """Open the ledger; raises LedgerError where it is another cohort's, in use, or was changed."""
+    def open(self, terms: RoundTerms, dimension: int, folder: Path, signer: Signer | None = None) -> None:
+        """Open the ledger, whose lines `signer` signs where there is one.
+
+        Raises LedgerError where it is another cohort's, in use, or was changed.
+        """
         if terms.epsilon_budget is None:
             raise ConfigError("noise needs terms with an epsilon_budget. Found null.")
         self.close()
@@ -60,7 +63,7 @@ class GaussianMechanism(Filter):
         self._terms = terms
         self._fixed = terms.config.fixed_encoding(dimension)
         self._ledger_path = Path(self._path).expanduser() if self._path else folder / "ledger.jsonl"
-        self._ledger = Ledger(self._ledger_path, cohort)
+        self._ledger = Ledger(self._ledger_path, cohort, signer=signer)
 
     def close(self) -> None:
         """Give the ledger's lock back."""

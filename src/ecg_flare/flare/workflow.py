@@ -27,6 +27,7 @@ from ecg_flare.flare.asking import AskingController
 from ecg_flare.flare.collection import Collection, PlainCollection, validate
 from ecg_flare.flare.encrypted_collection import EncryptedCollection
 from ecg_flare.flare.evaluator import PublicEvaluator
+from ecg_flare.flare.identity import server_signature
 from ecg_flare.flare.masked_collection import MaskedCollection
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import Order
@@ -143,7 +144,8 @@ class FederatedRounds(AskingController):
         )
         parts.store.check_writable(fl_ctx)
         if mechanism is not None:
-            mechanism.open(terms, parameter_count(parts.plan), parts.store.folder(fl_ctx))
+            signer = server_signature(fl_ctx.get_engine().get_workspace())
+            mechanism.open(terms, parameter_count(parts.plan), parts.store.folder(fl_ctx), signer)
         return parts
 
     def _component(self, role: str, kind: type) -> Any:

@@ -42,11 +42,12 @@ _DOMAIN = b"ecg_flare ledger line\0"
 
 @dataclass(frozen=True)
 class Line:
-    """One line as read: its number (from 1), what it says, and the SHA-256 of its bytes."""
+    """One line as read: its number (from 1), what it says, the SHA-256 of its bytes, and whether it is signed."""
 
     number: int
     entry: Entry
     digest: str
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Chain:
 
     lines: tuple[Line, ...]
     torn: bytes
+
+    @property
+    def signed(self) -> int:
+        """How many lines bear a signature."""
+        return sum(line.signed for line in self.lines)
 
     @property
     def head(self) -> Head:
@@ -175,7 +181,7 @@ class ChainWriter:
             raise StorageError(
                 f"line {number} of {self.path} was not recorded ({error}): make room on the disk and retry"
             ) from error
-        line = Line(number, entry, _sha256(text))
+        line = Line(number, entry, _sha256(text), self._signer is not None)
         self.lines.append(line)
         self._size += len(text) + 1
         try:
@@ -248,7 +254,7 @@ def _parse(path: Path, number: int, text: bytes, previous: str, verifier: Verifi
         raise wrong("its hash does not fit what it says")
     if verifier is not None and not _signed(body, verifier):
         raise wrong("its signature is missing or not genuine")
-    return Line(number, body["entry"], _sha256(text))
+    return Line(number, body["entry"], _sha256(text), "signature" in body)
 
 
 def _signed(body: Mapping[str, Any], verifier: Verifier) -> bool:

@@ -55,13 +55,17 @@ class Round:
 
 @dataclass(frozen=True)
 class LedgerReport:
-    """A ledger that was read and recomputed. `anchored` tells whether a head vouched for its end."""
+    """A ledger that was read and recomputed.
+
+    anchored: whether a head vouched for its end; signed: how many lines bear a signature, checked or not.
+    """
 
     cohort: Cohort
     rounds: tuple[Round, ...]
     spent: Spent
     head: Head
     anchored: bool
+    signed: int
 
 
 class Ledger:
@@ -197,7 +201,7 @@ def verify(path: Path, *, verifier: Verifier | None = None, expected_head: Head 
     cohort, rounds = _replay(path, chain.lines)
     _recompute(path, cohort, list(rounds.values()))
     total = spent([charged.mechanism.event for charged in rounds.values()], cohort.delta)
-    return LedgerReport(cohort, tuple(rounds.values()), total, chain.head, anchored=bool(heads))
+    return LedgerReport(cohort, tuple(rounds.values()), total, chain.head, bool(heads), chain.signed)
 
 
 def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]]:

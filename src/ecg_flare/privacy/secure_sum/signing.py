@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from ecg_flare.errors import ConfigError, SecureSumError
 
 # The same as FLARE's own content signatures (nvflare.lighter.utils.sign_content), so its tools can check ours.
-_PADDING = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
+PADDING = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
 
 
 class Signer(Protocol):
@@ -81,7 +81,7 @@ class CertificateSigner:
 
     def sign(self, message: bytes) -> bytes:
         """RSA-PSS signature with SHA-256."""
-        return self._key.sign(message, _PADDING, hashes.SHA256())
+        return self._key.sign(message, PADDING, hashes.SHA256())
 
 
 class CertificateVerifier:
@@ -105,7 +105,7 @@ class CertificateVerifier:
         if not isinstance(key, rsa.RSAPublicKey):
             raise SecureSumError(f"site {name!r} holds a {type(key).__name__}, expected RSA: provision it again")
         try:
-            key.verify(signature, message, _PADDING, hashes.SHA256())
+            key.verify(signature, message, PADDING, hashes.SHA256())
         except InvalidSignature as error:
             raise SecureSumError(f"the signature of site {name!r} does not match its message: drop it") from error
 

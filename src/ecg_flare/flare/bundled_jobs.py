@@ -15,7 +15,7 @@ _WEIGHTS: Final = dict.fromkeys(_SITES, 1.0)
 _ROUNDS: Final = 3
 
 _SITE_PAGES: Final = Pages("site_pages.SitePages", {"profiles": _SITES, "pages_per_site": 8, "seed": 1})
-_PUBLIC_PAGES: Final = Pages(
+PUBLIC_PAGES: Final = Pages(
     "ecg_flare.nnunet.sources.SyntheticPages", {"profiles": {"public": "public"}, "pages_per_site": 4, "seed": 900}
 )
 _PLAIN: Final = RoundTerms(weights=_WEIGHTS, rounds=_ROUNDS, min_sites=2)
@@ -26,7 +26,7 @@ _FEDAVG: Final = JobSpec(
     aggregator="FedAvg",
     terms=_PLAIN,
     pages=_SITE_PAGES,
-    public_pages=_PUBLIC_PAGES,
+    public_pages=PUBLIC_PAGES,
     optimizer={"learning_rate": 1.0},
 )
 

@@ -6,7 +6,7 @@ make a pulse a measure: it is 1 mV high, and by most machines 0.2 s wide.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ _SPEEDS = (25.0, 50.0)
 _WIDTH_TOLERANCE = 0.07
 _SPEED_RANGE, _GAIN_RANGE, _SCALE_RANGE = (5.0, 200.0), (1.0, 80.0), (1.0, 100.0)
 _UNSURE_MARGIN = 3.0
+ASSUMED_CONFIDENCE: Final = 0.7
+"""Of a speed or a gain that nothing on the page says: below what counts as confident."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def _gain(scale: _Scale, known: float | None) -> _Reading:
     note = f"gain assumed to be {USUAL_GAIN_MM_PER_MV:g} mm/mV: no calibration pulse was read{odd}"
     if scale.method == "pulse":
         note = f"gain assumed to be {USUAL_GAIN_MM_PER_MV:g} mm/mV; millivolts come from the pulses and do not need it"
-    return _Reading(USUAL_GAIN_MM_PER_MV, "assumed", 0.8, (note,))
+    return _Reading(USUAL_GAIN_MM_PER_MV, "assumed", ASSUMED_CONFIDENCE, (note,))
 
 
 def _speed(scale: _Scale, known: float | None) -> _Reading:
@@ -217,8 +219,13 @@ def _speed(scale: _Scale, known: float | None) -> _Reading:
         return _Reading(known, "given", 1.0, ())
     if measured is not None:
         return _Reading(measured, "measured", 1.0, ())
-    note = f"speed assumed to be {USUAL_SPEED_MM_PER_S:g} mm/s: no calibration pulse of 0.2 s was read"
-    return _Reading(USUAL_SPEED_MM_PER_S, "assumed", 0.8, (note,))
+    note = assumed_speed_note(USUAL_SPEED_MM_PER_S)
+    return _Reading(USUAL_SPEED_MM_PER_S, "assumed", ASSUMED_CONFIDENCE, (note,))
+
+
+def assumed_speed_note(speed_mm_per_s: float) -> str:
+    """The warning of a speed that no pulse says."""
+    return f"speed assumed to be {speed_mm_per_s:g} mm/s: no calibration pulse of 0.2 s was read"
 
 
 def _pulse_speed(scale: _Scale) -> float | None:

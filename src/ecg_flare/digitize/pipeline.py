@@ -12,7 +12,7 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from ecg_flare.digitize.assign import Assignment, LeadSpan, PageRows, assign, sample_rows
+from ecg_flare.digitize.assign import GRID_STEP_MM, Assignment, LeadSpan, PageRows, assign, sample_rows
 from ecg_flare.digitize.by_labels import assign_by_labels
 from ecg_flare.digitize.calibrate import Calibration, calibrate, check_settings
 from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, count_holes
@@ -23,6 +23,7 @@ from ecg_flare.digitize.refine import pen_px, refine_row
 from ecg_flare.digitize.segment import Segmenter, load_segmenter
 from ecg_flare.digitize.spans import find_span
 from ecg_flare.digitize.suppress import find_ink
+from ecg_flare.digitize.tempo import measure_tempo, weigh_speed
 from ecg_flare.digitize.trace import trace_rows
 from ecg_flare.digitize.vectorize import vectorize
 from ecg_flare.digitize.working_scale import at_network_scale, at_trace_scale, to_page
@@ -69,12 +70,14 @@ class Digitization:
     @property
     def coverage(self) -> Mapping[str, float]:
         """For each lead that the page prints, the share of its time span whose ink was found."""
+        longest_last = sorted(self.spans, key=lambda span: span.end_s - span.start_s)
+        return MappingProxyType({span.lead: self.span_coverage(span) for span in longest_last})
+
+    def span_coverage(self, span: LeadSpan) -> float:
+        """The share of a stretch's time whose ink was found."""
         fs_hz = self.recording.fs_hz
-        found: dict[str, float] = {}
-        for span in sorted(self.spans, key=lambda span: span.end_s - span.start_s):
-            stretch = self.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
-            found[span.lead] = float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
-        return MappingProxyType(found)
+        stretch = self.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
+        return float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
 
 
 def digitize(
@@ -220,6 +223,8 @@ def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> _Rea
         span = find_span(rows, find_pulses(image, scale[0]), ink.trace, scale[0])
         levels = [row.level_px for row in rows]
         sampled = sample_rows(polylines, levels, words, span, scale, calibration.speed_mm_per_s)
+        calibration = weigh_speed(calibration, measure_tempo(sampled.y_mm, GRID_STEP_MM))
+        sampled = replace(sampled, speed_mm_per_s=calibration.speed_mm_per_s)
         names = readable_names(words)
         try:
             assignment = _assign(sampled, settings.layout)
@@ -262,11 +267,12 @@ def _result(
     )
     printed = np.isfinite(sampled.y_mm).mean()
     holes = tuple(count_holes(polylines[span.row], span) for span in assignment.spans)
-    warnings = [*page.warnings, *calibration.warnings, *assignment.warnings]
+    warnings: list[str] = []
     confidence = min(calibration.confidence, assignment.confidence)
     if checks.passed is False:
         warnings.append(f"the leads contradict each other ({_describe(checks)}): a lead or the layout may be wrong")
         confidence *= 0.7
+    warnings += assignment.warnings
     if printed < 0.9:
         warnings.append(f"only {printed:.0%} of the rows' length shows a trace")
         confidence *= printed
@@ -274,6 +280,7 @@ def _result(
     if broken:
         warnings.append(f"the line is broken in {', '.join(broken)}: peaks may be missing there")
         confidence *= 1.0 - 0.5 * len(broken) / len(spans)
+    warnings += [*calibration.warnings, *page.warnings]
     if confidence < CONFIDENT and not warnings:
         warnings.append(f"the confidence of this reading is low ({confidence:.2f})")
     result = Digitization(
@@ -294,16 +301,18 @@ def _result(
     cut = [f"{lead} ({share:.0%})" for lead, share in result.coverage.items() if share < WHOLE]
     if not cut:
         return result
-    return replace(result, warnings=(*result.warnings, f"only a part could be read of {', '.join(cut)}"))
+    return replace(result, warnings=(f"only a part could be read of {', '.join(cut)}", *result.warnings))
 
 
 def _describe(checks: ConsistencyChecks) -> str:
-    parts = {
-        "I + III - II": checks.einthoven,
-        "aVR + aVL + aVF": checks.goldberger,
-        "rhythm strip's correlation": checks.rhythm_correlation,
-    }
-    return ", ".join(f"{name} {value:.2f}" for name, value in parts.items() if value is not None)
+    parts = [
+        f"{name} leaves {value:.0%} of the leads, not 0"
+        for name, value in (("I + III - II", checks.einthoven), ("aVR + aVL + aVF", checks.goldberger))
+        if value is not None
+    ]
+    if checks.rhythm_correlation is not None:
+        parts.append(f"the rhythm strip's correlation with its short lead is {checks.rhythm_correlation:.2f}, not 1")
+    return "; ".join(parts)
 
 
 def _turned_by(found: Digitization, shape: tuple[int, int], quarter_turns: int) -> Digitization:

@@ -1,0 +1,71 @@
+"""The paper's speed weighed by the heart: beats drawn at known distances, calibrations made by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from jaxtyping import Float64
+
+from ecg_flare.digitize.calibrate import Calibration, assumed_speed_note
+from ecg_flare.digitize.pipeline import CONFIDENT
+from ecg_flare.digitize.tempo import Tempo, measure_tempo, speed_log_odds, weigh_speed
+
+STEP_MM = 0.1
+MEASURED = Calibration(8.0, 8.0, "grid", 0.99, 25.0, "measured", 10.0, "measured", ())
+ASSUMED = replace(MEASURED, speed_source="assumed", confidence=0.69, warnings=(assumed_speed_note(25.0),))
+
+
+def beating(rate: float, speed_mm_per_s: float, qrs_s: float = 0.09) -> Float64[np.ndarray, "rows n"]:
+    """Two rows, 240 mm long, of triangular QRS complexes at `rate` a minute, which fall faster than they rise."""
+    seconds = np.arange(0, 240, STEP_MM) / speed_mm_per_s
+    since = (seconds + 0.3) % (60 / rate) - 0.3
+    beat = 10 * np.interp(since, [-0.6 * qrs_s, 0, 0.4 * qrs_s], [0, 1, 0])
+    return np.stack([beat, -0.5 * beat])
+
+
+@pytest.mark.parametrize(("rate", "speed"), [(60, 25.0), (75, 50.0), (150, 25.0)])
+def test_the_distance_from_beat_to_beat_is_measured(rate: float, speed: float) -> None:
+    tempo = measure_tempo(beating(rate, speed), STEP_MM)
+    assert tempo is not None
+    assert tempo.beat_mm == pytest.approx(60 / rate * speed, rel=0.01)
+
+
+def test_a_line_without_beats_says_nothing() -> None:
+    assert measure_tempo(np.zeros((3, 2400)), STEP_MM) is None
+
+
+def test_log_odds_are_those_of_two_lognormal_variables() -> None:
+    """0.8 s and 60 ms at 25 mm/s; at 50 both are half: 2 * (ln 2 / 0.3)^2 / 2."""
+    assert speed_log_odds(Tempo(20.0, 1.5), 25.0, 50.0) == pytest.approx((np.log(2) / 0.3) ** 2)
+
+
+def test_a_measured_speed_that_the_heart_contradicts_is_doubted_aloud() -> None:
+    """A pulse of 0.1 s at 50 mm/s is as wide as one of 0.2 s at 25."""
+    found = weigh_speed(MEASURED, measure_tempo(beating(70, 50.0), STEP_MM))
+    assert found.speed_mm_per_s == 25.0
+    assert found.confidence < CONFIDENT
+    assert any("35 times a minute" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("rate", [50, 70, 140])
+def test_a_measured_speed_that_suits_the_heart_is_left_alone(rate: float) -> None:
+    assert weigh_speed(MEASURED, measure_tempo(beating(rate, 25.0), STEP_MM)) == MEASURED
+
+
+def test_a_slow_wide_heart_at_a_given_speed_is_believed() -> None:
+    given = replace(MEASURED, speed_source="given")
+    assert weigh_speed(given, measure_tempo(beating(35, 25.0, 0.18), STEP_MM)) == given
+
+
+def test_a_speed_without_pulses_is_chosen_by_the_heart_and_stays_assumed() -> None:
+    found = weigh_speed(ASSUMED, measure_tempo(beating(80, 50.0), STEP_MM))
+    assert (found.speed_mm_per_s, found.speed_source) == (50.0, "assumed")
+    assert found.confidence < CONFIDENT
+    assert [warning for warning in found.warnings if "speed assumed" in warning] == list(found.warnings)
+
+
+def test_an_assumed_speed_that_suits_the_heart_keeps_its_warning() -> None:
+    found = weigh_speed(ASSUMED, measure_tempo(beating(75, 25.0, 0.06), STEP_MM))
+    assert found.speed_mm_per_s == 25.0
+    assert found.warnings == ASSUMED.warnings
+    assert ASSUMED.confidence < found.confidence < 0.85

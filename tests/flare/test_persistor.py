@@ -144,3 +144,11 @@ def test_a_state_of_another_optimizer_is_refused(store: ModelStore, context: Cal
     assert store.load(context(), PLAN, "t" * 64, "FedAdam(learning_rate=0.1)") is not None
     with pytest.raises(ConfigError, match="FedYogi"):
         store.load(context(), PLAN, "t" * 64, "FedYogi(learning_rate=0.1)")
+
+
+def test_a_later_submission_is_under_way_again(store: ModelStore, context: Callable[..., Any]) -> None:
+    fl_ctx = context()
+    store.log_end("aborted", fl_ctx)
+    assert json.loads((store.folder(fl_ctx) / "ended.json").read_text()) == {"outcome": "aborted"}
+    store.describe({"job": "again"}, fl_ctx)
+    assert {path.name for path in store.folder(fl_ctx).iterdir()} == {"run.json"}

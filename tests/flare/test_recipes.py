@@ -141,6 +141,7 @@ def test_a_recipe_runs_in_the_simulator_without_code_of_its_own(tmp_path: Path) 
     lines = [json.loads(line) for line in (results / "ecg_flare" / "metrics.jsonl").read_text().splitlines()]
     assert [line["round"] for line in lines] == [0, 1]
     assert lines[1]["answered"] == ["site-1", "site-2"]
+    assert json.loads((results / "ecg_flare" / "ended.json").read_text()) == {"outcome": "finished"}
     assert _scalars(results / "tb_events") == {
         "server": {"dice": 2, "seconds": 2, "sites_answered": 2, "update_norm": 2}
     }

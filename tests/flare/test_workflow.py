@@ -102,15 +102,17 @@ def test_a_round_that_was_released_is_kept_and_not_paid_for_twice(run: Callable[
     released = verify(tmp_path / "state" / "ledger.jsonl").rounds
     assert fields["rounds_done"] == len(released) == 2
     assert released[-1].model_sha256 == model_sha256(model).hex()
+    assert "the process died" in json.loads((tmp_path / "state" / "ended.json").read_text())["outcome"]
     assert run() == ""
+    assert json.loads((tmp_path / "state" / "ended.json").read_text()) == {"outcome": "finished"}
     assert [one.mechanism.round for one in verify(tmp_path / "state" / "ledger.jsonl").rounds] == [0, 1, 2]
 
 
 def test_a_refused_job_leaves_what_stands_in_the_folder(run: Callable[..., str], tmp_path: Path) -> None:
     assert run() == ""
-    before = (tmp_path / "state" / "run.json").read_bytes()
+    before = {name: (tmp_path / "state" / name).read_bytes() for name in ("run.json", "ended.json")}
     assert "terms_digest" in run(replace(PRIVATE, rounds=5))
-    assert (tmp_path / "state" / "run.json").read_bytes() == before
+    assert {name: (tmp_path / "state" / name).read_bytes() for name in before} == before
 
 
 class Silence(Rounds):

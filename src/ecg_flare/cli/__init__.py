@@ -14,6 +14,7 @@ from ecg_flare.cli.privacy import privacy
 from ecg_flare.cli.report import report
 from ecg_flare.cli.screen import Commands
 from ecg_flare.cli.site import site
+from ecg_flare.cli.watch import watch
 
 __all__ = ["main"]
 
@@ -27,10 +28,10 @@ def main() -> None:
     Make pages:     synthesize, render, profiles
     Train:          pretrain, jobs, export
     At a hospital:  site
-    Look:           report, privacy
+    Look:           watch, report, privacy
     Read pages:     digitize, evaluate
     """
 
 
-for command in (synthesize, render, profiles, pretrain, jobs, export, site, report, privacy, digitize, evaluate):
+for command in (synthesize, render, profiles, pretrain, jobs, export, site, watch, report, privacy, digitize, evaluate):
     main.add_command(command)

@@ -63,6 +63,9 @@ class GlobalState:
     best_round: int = -1
 
 
+_ENDED: Final = "ended.json"
+
+
 class ModelStore(FLComponent):
     """Keeps the global state, the metrics of the rounds, and where the ledger and the exported model lie.
 
@@ -117,7 +120,12 @@ class ModelStore(FLComponent):
 
     def describe(self, run: Mapping[str, Any], fl_ctx: FLContext) -> None:
         """Write run.json: what the figures beside it are figures of."""
+        (self.folder(fl_ctx) / _ENDED).unlink(missing_ok=True)  # an earlier submission's
         write_json(self.folder(fl_ctx) / "run.json", run)
+
+    def log_end(self, outcome: str, fl_ctx: FLContext) -> None:
+        """Write ended.json, for those who watch: 'finished', or why the job ended before."""
+        write_json(self.folder(fl_ctx) / _ENDED, {"outcome": outcome})
 
     def check_writable(self, fl_ctx: FLContext) -> None:
         """Raise StorageError now rather than after the first round where the folder cannot be written."""

@@ -21,7 +21,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
 
 from ecg_flare import __version__
-from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError
+from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
 from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.asking import AskingController
 from ecg_flare.flare.collection import Collection, PlainCollection, validate
@@ -86,6 +86,7 @@ class FederatedRounds(AskingController):
             )
         self._most_lost_rounds = most_lost_rounds
         self._validate_every = validate_every
+        self._described = False
         self._ids = {
             "aggregator": aggregator,
             "persistor": persistor,
@@ -112,8 +113,20 @@ class FederatedRounds(AskingController):
             if abort_signal.triggered:
                 raise RoundError(f"The job was aborted after round {state.rounds_done}, whose model is kept.")
             self._export(state, parts, fl_ctx)
+            self._end("finished", fl_ctx)
         except EcgFlareError as error:
+            self._end(str(error), fl_ctx)
             self.system_panic(f"{type(error).__name__}: {error}", fl_ctx)
+
+    def _end(self, outcome: str, fl_ctx: FLContext) -> None:
+        """Say how the job ended, once its folder is known to be its own."""
+        store = self._engine.get_component(self._ids["persistor"])
+        if not self._described or not isinstance(store, ModelStore):
+            return
+        try:
+            store.log_end(outcome, fl_ctx)
+        except StorageError as error:  # the job's own error, if any, must not be lost for this one
+            self.log_warning(fl_ctx, f"{error}", fire_event=False)
 
     def _parts(self, fl_ctx: FLContext) -> _Parts:
         terms = self._component("terms", RoundTerms)
@@ -170,6 +183,7 @@ class FederatedRounds(AskingController):
     def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
         """Go on from a saved state where there is one; otherwise start from the public model and measure it."""
         saved = parts.store.load(fl_ctx, parts.plan, parts.terms.digest, parts.aggregator.description)
+        self._described = True
         parts.store.describe(_description(parts, fl_ctx), fl_ctx)  # only now: the folder may be another job's
         if saved is not None:
             if parts.mechanism is not None:

@@ -1,0 +1,58 @@
+"""A run, watched while it runs."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ecg_flare.cli.screen import json_option, say_json
+
+_NOT_FINISHED: Final = 3
+_CLEAR: Final = "\x1b[2J\x1b[H"
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks.")
+@click.option("--once", is_flag=True, help="Look once and end.")
+@json_option
+@click.pass_context
+def watch(ctx: click.Context, run: Path, every: float, once: bool, as_json: bool) -> None:
+    """Show a run's rounds, sites, epsilon, bytes and seconds, until the job ends.
+
+    RUN is the simulator's workspace (what stood after -w), or at a server the job's folder or the results' own. With
+    --json each change is one line of JSON. Ends with 0 where the job finished, 3 where it ended otherwise.
+
+    \b
+    Examples:
+      ecg-flare watch runs/fedadam_dp
+      ecg-flare watch runs/fedadam_dp --once --json
+    """
+    from ecg_flare.report.watch import look, watch_json, watch_lines
+
+    shown = ""
+    while True:
+        watched = look(run)
+        told = watch_json(watched)
+        if as_json and once:
+            say_json(told)
+        elif as_json:
+            news = json.dumps({key: value for key, value in told.items() if key != "quiet_s"}, ensure_ascii=False)
+            if news != shown:
+                click.echo(news)
+            shown = news
+        else:
+            _show("\n".join(watch_lines(watched)), again=not once)
+        if once:
+            return
+        if watched.state == "ended":
+            ctx.exit(0 if watched.finished else _NOT_FINISHED)
+        time.sleep(every)
+
+
+def _show(text: str, *, again: bool) -> None:
+    """Print over what stood there on a terminal, below it elsewhere."""
+    click.echo(_CLEAR + text if again and sys.stdout.isatty() else text)

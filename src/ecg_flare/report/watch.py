@@ -1,0 +1,159 @@
+"""A run while it runs: what its files say now, as lines for a terminal and as JSON values.
+
+The server writes `run.json` when a job starts, a line of `metrics.jsonl` after each round, and `ended.json` last.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ecg_flare.errors import ConfigError
+from ecg_flare.report.figures import bytes_text, seconds_text, significant
+from ecg_flare.report.run import METRICS, Round, Run, find_run, read_run
+
+ENDED: Final = "ended.json"
+_RUN: Final = "run.json"
+_BAR: Final = 24
+
+State = Literal["waiting", "running", "ended"]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A run as it stands.
+
+    Attributes:
+        state: 'waiting' for its first figures, 'running', or 'ended'.
+        outcome: how it ended ('finished', or why not); '' before.
+        quiet_s: seconds since the server last wrote.
+        run: its rounds; None while waiting.
+    """
+
+    state: State
+    outcome: str = ""
+    quiet_s: float = 0.0
+    run: Run | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended as it should."""
+        return self.outcome == "finished"
+
+
+def look(path: Path) -> Watched:
+    """The run at or below `path`; raises ConfigError where the folder is none, or holds several runs."""
+    if not path.is_dir():
+        raise ConfigError(f"{path} is no folder: give the folder of a run (what stood after `-w`).")
+    try:
+        folder = find_run(path)
+    except ConfigError:
+        if len(list(path.glob(f"**/{METRICS}"))) > 1:
+            raise
+        return Watched("waiting")
+    if not (folder / METRICS).read_text(encoding="utf-8").strip():
+        return Watched("waiting")
+    run = read_run(folder)
+    quiet_s = max(0.0, time.time() - max((folder / name).stat().st_mtime for name in (METRICS, _RUN)))
+    outcome = _outcome(folder / ENDED)
+    return Watched("ended" if outcome else "running", outcome, quiet_s, run)
+
+
+def watch_lines(watched: Watched) -> list[str]:
+    """The run for people: a head, a line a round, and what it waits for."""
+    run = watched.run
+    if run is None:
+        return ["waiting for the server's first figures: it measures the start before the first round"]
+    return [*_head(run), "", *_rounds(run), "", _foot(watched, run)]
+
+
+def watch_json(watched: Watched) -> dict[str, Any]:
+    """The same as JSON values."""
+    told: dict[str, Any] = {"state": watched.state, "outcome": watched.outcome, "quiet_s": round(watched.quiet_s, 1)}
+    if watched.run is None:
+        return told
+    run = watched.run
+    rounds = [
+        {
+            "round": each.index,
+            "dice": each.dice,
+            "lost": each.lost,
+            "answered": list(each.answered),
+            "missing": list(each.missing),
+            "epsilon": each.epsilon_rdp,
+            "bytes_down": each.bytes_down,
+            "bytes_up": each.bytes_up,
+            "seconds_by_phase": dict(each.seconds_by_step),
+        }
+        for each in run.rounds
+    ]
+    return told | {
+        "job": run.job,
+        "rounds_planned": run.terms.rounds,
+        "rounds_done": run.final.index,
+        "epsilon_budget": run.terms.epsilon_budget,
+        "rounds": rounds,
+    }
+
+
+def _outcome(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["outcome"])
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+
+
+def _head(run: Run) -> list[str]:
+    terms, done = run.terms, run.final.index
+    filled = round(_BAR * min(1.0, done / terms.rounds))
+    lines = [
+        f"{run.job}: {terms.summation} sum of {len(terms.sites)} sites, at least {terms.min_sites}; plan {terms.plan}",
+        f"[{'=' * filled}{' ' * (_BAR - filled)}] round {done} of {terms.rounds}   Dice {run.final.dice:.4f}, "
+        f"best {run.best.dice:.4f} in round {run.best.index}",
+    ]
+    if terms.private and run.final.epsilon_rdp is not None and terms.epsilon_budget is not None:
+        lines.append(
+            f"epsilon {significant(run.final.epsilon_rdp)} of {terms.epsilon_budget:g} at delta {terms.delta:g}, "
+            f"unit {terms.unit}"
+        )
+    return lines
+
+
+def _rounds(run: Run) -> list[str]:
+    private = run.terms.private
+    head = ["round", "Dice", *(["epsilon"] if private else []), "sites", "down", "up", "seconds", "by phase"]
+    rows = [head, *(_row(each, run) for each in run.rounds)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    return lines
+
+
+def _row(each: Round, run: Run) -> list[str]:
+    sites = "lost" if each.lost else f"{len(each.answered)}/{len(run.terms.sites)}" if each.index else "–"
+    said = each.lost or ", ".join(f"{name} {seconds:.1f}" for name, seconds in each.seconds_by_step.items())
+    if each.missing and not each.lost:
+        said += f"; without {', '.join(each.missing)}"
+    return [
+        str(each.index),
+        f"{each.dice:.4f}",
+        *(["–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)] if run.terms.private else []),
+        sites,
+        bytes_text(each.bytes_down) if each.bytes_down else "–",
+        bytes_text(each.bytes_up) if each.bytes_up else "–",
+        f"{each.seconds:.1f}",
+        said,
+    ]
+
+
+def _foot(watched: Watched, run: Run) -> str:
+    if watched.state == "ended":
+        return f"ended: {watched.outcome}"
+    trained = [each.seconds for each in run.rounds if each.trained]
+    usual = f"; rounds took {seconds_text(sum(trained) / len(trained))}" if trained else ""
+    return f"round {run.final.index + 1} is under way; last news {seconds_text(watched.quiet_s)} ago{usual}"

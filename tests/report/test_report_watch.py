@@ -1,0 +1,116 @@
+"""A run while it runs, from its files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ecg_flare.cli import main
+from ecg_flare.errors import ConfigError
+from ecg_flare.report.watch import look, watch_json, watch_lines
+
+WriteRun = Callable[..., Path]
+ReportLine = Callable[..., dict[str, Any]]
+
+
+def end(workspace: Path, outcome: str) -> None:
+    (workspace / "server" / "simulate_job" / "ecg_flare" / "ended.json").write_text(json.dumps({"outcome": outcome}))
+
+
+def test_a_running_job_shows_rounds_sites_epsilon_bytes_and_phases(
+    write_run: WriteRun, report_line: ReportLine
+) -> None:
+    lines = [report_line(0), report_line(1), report_line(2, missing=["site-10"], answered=["site-1", "site-2"])]
+    watched = look(write_run(lines))
+    assert watched.state == "running"
+    text = "\n".join(watch_lines(watched))
+    assert "round 2 of 3" in text
+    assert "epsilon 2.00 of 8 at delta 1e-05" in text
+    assert "2/3" in text
+    assert "without site-10" in text
+    assert "3.00 MB" in text
+    assert "train 10.0, aggregate 1.0, evaluate 2.0" in text
+    assert "round 3 is under way" in text
+    assert "rounds took 13.0 s" in text
+
+
+def test_a_lost_round_says_why(write_run: WriteRun, report_line: ReportLine) -> None:
+    lines = [report_line(0), report_line(1, lost="too few answered", answered=[], missing=["site-1"])]
+    text = "\n".join(watch_lines(look(write_run(lines))))
+    assert "lost" in text
+    assert "too few answered" in text
+
+
+def test_json_has_the_figures_by_name(write_run: WriteRun) -> None:
+    workspace = write_run()
+    end(workspace, "finished")
+    told = watch_json(look(workspace))
+    assert (told["state"], told["outcome"], told["rounds_done"], told["rounds_planned"]) == ("ended", "finished", 3, 3)
+    assert told["rounds"][1] == {
+        "round": 1,
+        "dice": 0.7,
+        "lost": "",
+        "answered": ["site-1", "site-2", "site-10"],
+        "missing": [],
+        "epsilon": 1.0,
+        "bytes_down": 3_000_000,
+        "bytes_up": 1_500_000,
+        "seconds_by_phase": {"train": 10.0, "aggregate": 1.0, "evaluate": 2.0},
+    }
+
+
+def test_before_the_first_figures_it_waits(tmp_path: Path, write_run: WriteRun) -> None:
+    assert look(tmp_path).state == "waiting"
+    assert look(write_run(lines=[])).state == "waiting"
+    with pytest.raises(ConfigError, match="no folder"):
+        look(tmp_path / "mistyped")
+
+
+def test_of_several_runs_one_must_be_named(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run(workspace="a")
+    write_run(workspace="b")
+    with pytest.raises(ConfigError, match="2 runs"):
+        look(tmp_path)
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("finished", 0), ("round 2 has updates of 1 sites", 3)])
+def test_the_command_ends_with_the_job(write_run: WriteRun, outcome: str, code: int) -> None:
+    workspace = write_run()
+    end(workspace, outcome)
+    done = CliRunner().invoke(main, ["watch", str(workspace)])
+    assert done.exit_code == code
+    assert f"ended: {outcome}" in done.stdout
+
+
+def test_each_change_is_a_line_of_json(
+    write_run: WriteRun, report_line: ReportLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = write_run([report_line(0)])
+    metrics = workspace / "server" / "simulate_job" / "ecg_flare" / "metrics.jsonl"
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 2:
+            metrics.write_text(metrics.read_text() + json.dumps(report_line(1)) + "\n")
+        if len(naps) == 3:
+            end(workspace, "finished")
+
+    monkeypatch.setattr("time.sleep", nap)
+    done = CliRunner().invoke(main, ["watch", str(workspace), "--json", "--every", "7"])
+    assert done.exit_code == 0
+    assert [(told["state"], told["rounds_done"]) for told in map(json.loads, done.stdout.splitlines())] == [
+        ("running", 0),
+        ("running", 1),
+        ("ended", 1),
+    ]
+    assert naps == [7.0] * 3
+
+
+def test_a_look_once_does_not_wait(write_run: WriteRun) -> None:
+    done = CliRunner().invoke(main, ["watch", str(write_run()), "--once", "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["state"] == "running"

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,9 @@ import pytest
 
 from ecg_flare.digitize.batch import BatchOptions, BatchSummary, run_batch
 from ecg_flare.digitize.html import build_html, failed_entry, read_entry
+from ecg_flare.digitize.light import darkness
 from ecg_flare.digitize.output import csv_text, make_report
-from ecg_flare.digitize.overlay import draw_overlay, span_polyline
+from ecg_flare.digitize.overlay import draw_overlay, grid_phase, span_polyline
 from ecg_flare.digitize.pipeline import Digitization, digitize
 from ecg_flare.digitize.segment import load_segmenter
 from ecg_flare.digitize.sources import PageFile
@@ -145,6 +147,21 @@ def test_the_overlay_shows_the_lines_where_they_were_read(result: Digitization) 
         assert pixel.max() - pixel.min() > 60  # a colour, on a faded page
 
 
+def test_the_overlay_lays_the_measured_grid_where_the_paper_has_its_own(page: Page, result: Digitization) -> None:
+    square = 5 * 100 / 25.4  # px, of the grid as printed
+    shifted = np.full((300, 800, 3), 255, np.uint8)
+    for x in np.arange(7.0, 800.0, square):
+        shifted[:, round(x)] = (230, 120, 120)
+
+    assert grid_phase(darkness(shifted).mean(axis=0), square) == pytest.approx(7.0, abs=0.5)
+
+    overlay = draw_overlay(result).astype(int)
+    red = (overlay[:, :, 0] - overlay[:, :, 1]) > 40
+    columns = np.flatnonzero(red[100:].mean(axis=0) > 0.5)
+    scale = overlay.shape[1] / page.image.shape[1]
+    assert np.median(np.diff(columns)[np.diff(columns) > 3]) == pytest.approx(square * scale, abs=1.5)
+
+
 def test_the_drawing_repeats_the_recording(result: Digitization) -> None:
     svg = waveform_svg(result, "p1")
 
@@ -158,6 +175,19 @@ def test_the_drawing_repeats_the_recording(result: Digitization) -> None:
     height = np.nanmax(samples) - np.nanmin(samples)
     assert np.ptp(points[:, 1]) == pytest.approx(10 * height, abs=0.15)  # 10 mm/mV
     assert np.ptp(points[:, 0]) == pytest.approx(25 * len(samples) / 500, abs=0.5)  # 25 mm/s
+
+
+def test_what_to_check_stands_before_the_pictures_and_broken_leads_are_marked(result: Digitization) -> None:
+    doubted = replace(result, confidence=0.4, warnings=("the <layout> is odd",), holes=(2, *result.holes[1:]))
+
+    article = read_entry("scan.png", "scan", doubted, np.full((60, 90, 3), 200, np.uint8)).article
+
+    assert article.index("the &lt;layout&gt; is odd") < article.index("<figure>")
+    assert "Check before use" in article
+    assert '<text class="broken" x=' in article
+    assert article.count('class="broken"') == 1
+    assert "1 mV, 0.2 s" in article
+    assert ">9 s</text>" in article
 
 
 def test_the_html_needs_nothing_from_outside_and_begins_with_the_worst(result: Digitization) -> None:

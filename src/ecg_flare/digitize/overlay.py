@@ -1,17 +1,19 @@
 """The page with what was read drawn over it, for the eye to check.
 
 The page is faded, so that a line read beside the ink shows as two lines, not one. Neighbouring leads have other
-colours, each lead's name stands where its stretch begins, and the measured grid is marked along two edges.
+colours, each lead's name stands where its stretch begins, and the measured grid lies over the page in red, a line every
+5 mm: where the measure is wrong, it leaves the paper's own grid.
 """
 
 from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ecg_flare.digitize.assign import LeadSpan
+from ecg_flare.digitize.light import darkness
 from ecg_flare.digitize.pipeline import Digitization
 
 SHORTEST_PX: Final = 1500
@@ -22,6 +24,7 @@ _Colour = tuple[int, int, int]
 _LEAD_COLOURS: Final[tuple[_Colour, _Colour]] = ((0, 87, 184), (0, 135, 104))
 _RHYTHM_COLOUR: Final[_Colour] = (131, 56, 172)
 _GRID_COLOUR: Final[_Colour] = (200, 60, 60)
+_GRID_STRENGTH: Final = 0.32
 _BAR: Final[_Colour] = (28, 36, 48)
 _FADE: Final = 0.55
 _SUBPIXEL_BITS: Final = 4
@@ -34,6 +37,7 @@ def draw_overlay(result: Digitization) -> UInt8[np.ndarray, "h w 3"]:
     size = (round(page.shape[1] * scale), round(page.shape[0] * scale))
     resized = cv2.resize(page, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     canvas = (255 - (255 - resized.astype(np.float32)) * (1 - _FADE)).astype(np.uint8)
+    _blend_grid(canvas, result, scale)
     thickness = max(2, round(size[0] / 1100))
     for index, span in enumerate(result.spans):
         line = (span_polyline(result, span) + 0.5) * scale - 0.5
@@ -45,6 +49,30 @@ def draw_overlay(result: Digitization) -> UInt8[np.ndarray, "h w 3"]:
         _draw_name(draw, result, span, span_colour(span, index), scale, font)
     _draw_ticks(draw, result, scale, _font(max(13, round(size[0] / 110))))
     return _with_caption(picture, result)
+
+
+def _blend_grid(canvas: UInt8[np.ndarray, "h w 3"], result: Digitization, scale: float) -> None:
+    """Lay the measured grid over the page, a line every 5 mm, where the paper's lines say that it begins."""
+    signal = darkness(result.page.image)
+    pitches = (5 * result.calibration.px_per_mm_x, 5 * result.calibration.px_per_mm_y)
+    for axis, pitch in enumerate(pitches):
+        first = grid_phase(signal.mean(axis=axis), pitch)
+        count = int((signal.shape[1 - axis] - first) / pitch) + 1
+        places = np.round((first + pitch * np.arange(count) + 0.5) * scale - 0.5).astype(int)
+        places = places[(places >= 0) & (places < canvas.shape[1 - axis])]
+        lines = canvas[:, places] if axis == 0 else canvas[places]
+        blended = (lines * (1 - _GRID_STRENGTH) + np.array(_GRID_COLOUR) * _GRID_STRENGTH).astype(np.uint8)
+        if axis == 0:
+            canvas[:, places] = blended
+        else:
+            canvas[places] = blended
+
+
+def grid_phase(profile: Float32[np.ndarray, " n"], pitch_px: float) -> float:
+    """Where the first line of a grid of that pitch lies: the phase of its frequency in the page's darkness."""
+    fast = profile - cv2.blur(profile.reshape(-1, 1), (1, max(3, round(pitch_px)) | 1)).ravel()
+    turn = np.exp(-2j * np.pi * np.arange(len(fast)) / pitch_px)
+    return float(-np.angle((fast * turn).sum()) / (2 * np.pi) * pitch_px % pitch_px)
 
 
 def span_polyline(result: Digitization, span: LeadSpan) -> Float64[np.ndarray, "k 2"]:

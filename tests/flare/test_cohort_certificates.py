@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from masked_sites import PLAN, TERMS, D, Site
+from nvflare.apis.fl_constant import ReservedKey
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
@@ -17,9 +18,10 @@ from ecg_flare.errors import EcgFlareError, RoundError
 from ecg_flare.flare.aggregators import FedAvg
 from ecg_flare.flare.masked_collection import MaskedCollection
 from ecg_flare.flare.masked_site import SecureSumExecutor
-from ecg_flare.flare.messages import ERROR_HEADER, Order
-from ecg_flare.flare.secure_messages import IDENTIFY, KEYS, pack
+from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, Order
+from ecg_flare.flare.secure_messages import IDENTIFY, KEYS, pack, pack_bytes
 from ecg_flare.flare.site_policy import POLICY_FILE
+from ecg_flare.flare.sum_terms import sum_terms
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 from ecg_flare.privacy.secure_sum.messages import Offer
@@ -63,19 +65,36 @@ def write_policy(root: Path, policy: Mapping[str, Any]) -> None:
 class Network:
     """Asks the hospitals that are up; an answer that the receiver refuses does not count."""
 
-    def __init__(self, *hospitals: Hospital) -> None:
+    def __init__(self, *hospitals: Site) -> None:
         self.hospitals = {hospital.fl_ctx.get_identity_name(): hospital for hospital in hospitals}
         self.refusals: list[str] = []
 
     def __call__(
-        self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], *, enough: int
+        self,
+        task_name: str,
+        messages: Mapping[str, Shareable],
+        receive: Callable[..., None],
+        *,
+        enough: int,
+        grace_s: float | None = None,
     ) -> tuple[str, ...]:
         for site, message in messages.items():
-            if not self.hospitals[site].down:
+            if not getattr(self.hospitals[site], "down", False):
                 try:
                     receive(site, self.hospitals[site].answer(task_name, message))
                 except EcgFlareError as error:
                     self.refusals.append(f"{site}: {error}")
+        return tuple(messages)
+
+
+class RaisingNetwork(Network):
+    """One in which FLARE would send an error for what a site raises: here it is raised again."""
+
+    def __call__(
+        self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], **options: Any
+    ) -> tuple[str, ...]:
+        for site, message in messages.items():
+            receive(site, self.hospitals[site].answer(task_name, message))
         return tuple(messages)
 
 
@@ -137,15 +156,17 @@ def test_a_policys_floor_reaches_the_server_by_name(context: Callable[..., Any])
     assert network.refusals[0].startswith("site-2: the site answered EXECUTION_EXCEPTION (its own floor least_thresh")
 
 
-def offer_of(job: str, round_index: int = 0, model_sha256: bytes = bytes(32)) -> Shareable:
-    members = tuple(Member(site, bytes.fromhex(PINS[site])) for site in SITES)
-    fixed = COHORT.config.fixed_encoding(D)
-    assert fixed is not None
-    terms = SumTerms(
-        job, round_index, 1, members, 3, fixed.ring_bits, D, fixed.scale, fixed.clipping_norm, (1.0,) * 4, "",
-        bytes.fromhex(PLAN.layout_digest), model_sha256,
-    )  # fmt: skip
-    return pack(Offer(terms))
+def offered(model_sha256: bytes = bytes(32), **changes: Any) -> SumTerms:
+    """An honest server's terms of the cohort's first round, but for what is changed."""
+    roster = tuple(Member(site, bytes.fromhex(PINS[site])) for site in SITES)
+    honest = sum_terms(
+        COHORT, job="job-1", round_index=0, attempt=1, roster=roster, model_sha256=model_sha256, test_mode=False
+    )
+    return replace(honest, **changes)
+
+
+def answer_to(site: Hospital, terms: SumTerms) -> Shareable:
+    return SecureSumExecutor().execute(KEYS, pack(Offer(terms)), site.fl_ctx, Signal())
 
 
 def assert_told(answer: Shareable, told: str | None) -> None:
@@ -159,7 +180,7 @@ def assert_told(answer: Shareable, told: str | None) -> None:
     [
         ({"start_model": "00" * 32}, 0, None),
         ({"start_model": "11" * 32}, 0, "its own floor start_model="),
-        ({"start_model": "11" * 32}, 1, None),
+        ({"start_model": "11" * 32}, 1, "its own floor start_model="),  # the first that this site hears of
         ({"summations": ["encrypted"]}, 1, "its own floor summations="),
         ({"pinned": {}}, 1, "SecureSumError"),
     ],
@@ -168,8 +189,89 @@ def test_a_policy_decides_over_an_offer(
     context: Callable[..., Any], policy: dict[str, Any], round_index: int, told: str | None
 ) -> None:
     site = Hospital("site-1", context, **policy)
-    answer = SecureSumExecutor().execute(KEYS, offer_of("job-1", round_index), site.fl_ctx, Signal())
-    assert_told(answer, told)
+    assert_told(answer_to(site, offered(round=round_index)), told)
+
+
+def test_a_known_start_binds_the_first_round_alone(context: Callable[..., Any]) -> None:
+    site = Hospital("site-1", context, start_model="00" * 32)
+    assert_told(answer_to(site, offered()), None)
+    assert_told(answer_to(site, offered(round=1, model_sha256=bytes([1]) * 32)), None)
+
+
+ROSTER = offered().roster
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"job": "another"},  # its rounds would be new to the site's memory of answers
+        {"round": COHORT.rounds},
+        {"roster": ROSTER[:3], "weights": (1.0,) * 3},
+        {"threshold": 4},
+        {"scale": 2**20},
+        {"ring_bits": 64},
+        {"dimension": 10},
+        {"clipping_norm": 0.5},
+        {"weights": (1.0, 1.0, 1.0, 2.0)},
+        {"weights": None},
+        {"dp": "sigma=1"},
+        {"layout_digest": bytes(32)},
+        {"test_mode": True},
+    ],
+    ids=lambda lie: next(iter(lie)),
+)
+def test_an_offer_that_departs_from_the_job_is_refused(context: Callable[..., Any], lie: dict[str, Any]) -> None:
+    site = Hospital("site-1", context)
+    assert_told(answer_to(site, offered(**lie)), "SecureSumError")
+    assert_told(answer_to(site, offered()), None)
+
+
+def test_a_threshold_below_the_jobs_is_refused(context: Callable[..., Any]) -> None:
+    """The job asks for more than the protocol does, and the server may not fall back on the protocol's least."""
+    site = Hospital("site-1", context)
+    site.fl_ctx.get_engine()._components["terms"] = replace(COHORT, min_sites=4)
+    assert_told(answer_to(site, offered(threshold=3)), "SecureSumError")
+
+
+def test_an_order_of_another_round_is_never_masked(context: Callable[..., Any], network: Network) -> None:
+    """Training is seeded by the order's round: one order under two offers would give one update to two cohorts."""
+    honest = network.hospitals["site-1"].answer
+
+    def other_round(task: str, message: Shareable) -> Shareable:
+        if task == TRAIN:
+            message = replace(Order.from_shareable(message), round_index=1).to_shareable()
+        return honest(task, message)
+
+    network.hospitals["site-1"].answer = other_round  # type: ignore[method-assign]
+    with pytest.raises(RoundError, match="update is of round 1, the secure sum of round 0"):
+        collect(server(context, PINS), RaisingNetwork(*network.hospitals.values()))
+
+
+def test_a_pinned_site_without_its_kit_takes_part_in_no_test_mode(context: Callable[..., Any]) -> None:
+    site = Site("site-1", context)
+    write_policy(site.root, {"pinned": PINS})
+    collection = MaskedCollection(site.fl_ctx.get_engine().get_workspace(), "job-1", lambda line: None)
+    order = Order(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, TERMS.digest)
+    network = Network(site, *(Site(name, context) for name in SITES[1:3]))
+    with pytest.raises(RoundError, match="nothing was opened"):
+        collection.collect(order, TERMS, FedAvg(), network)
+    assert "its own floor pinned" in network.refusals[0]
+
+
+@pytest.mark.parametrize("sent", [b"x", CERTIFICATES["site-1"].public_bytes(serialization.Encoding.DER)])
+def test_a_certificate_that_is_not_the_sites_counts_as_none(
+    context: Callable[..., Any], network: Network, sent: bytes
+) -> None:
+    """Without pins at the server one site's answer would otherwise end every round of the others."""
+    honest = network.hospitals["site-3"].answer
+
+    def lying(task: str, message: Shareable) -> Shareable:
+        return pack_bytes(sent) if task == IDENTIFY else honest(task, message)
+
+    network.hospitals["site-3"].answer = lying  # type: ignore[method-assign]
+    with pytest.raises(RoundError, match="site-3 sent no certificate"):
+        collect(server(context, {}), network)
+    assert collect(server(context, PINS), network, 1) == SITES
 
 
 def test_once_per_model_holds_over_jobs(context: Callable[..., Any], network: Network) -> None:
@@ -177,7 +279,8 @@ def test_once_per_model_holds_over_jobs(context: Callable[..., Any], network: Ne
         write_policy(hospital.root, {"pinned": PINS, "once_per_model": True})
     assert collect(server(context, PINS), network) == SITES
     start = Order(np.zeros(D, np.float32), 0, "a", "", "", "").model_sha256
-    for job, told in (("job-1", None), ("job-2", "its own floor once_per_model: job job-1 had")):
-        offer = offer_of(job, 1, model_sha256=start)
-        answer = SecureSumExecutor().execute(KEYS, offer, network.hospitals["site-1"].fl_ctx, Signal())
-        assert_told(answer, told)
+    assert_told(answer_to(network.hospitals["site-1"], offered(model_sha256=start, round=1)), None)
+    other = Hospital("site-1", context, once_per_model=True)  # the same site, in another job
+    other.fl_ctx.set_prop(ReservedKey.RUN_NUM, "job-2", private=True, sticky=False)
+    assert_told(answer_to(other, offered(model_sha256=start, job="job-2")), "its own floor once_per_model: another job")
+    assert_told(answer_to(other, offered(model_sha256=bytes(32), job="job-2")), None)

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from masked_sites import PLAN, TERMS, D, Site
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.shareable import Shareable, make_reply
 
-from ecg_flare.errors import ConfigError, RoundError
+from ecg_flare.errors import ConfigError, PolicyError, RoundError, SecureSumError
 from ecg_flare.flare.aggregators import FedAvg
 from ecg_flare.flare.masked_collection import MaskedCollection
 from ecg_flare.flare.messages import TRAIN, Order
-from ecg_flare.flare.secure_messages import UNMASK, pack_masked, unpack_masked
+from ecg_flare.flare.secure_messages import SHARES, UNMASK, pack_masked, unpack_masked
+from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
 
@@ -31,13 +33,24 @@ class Asking:
     def __init__(self, context: Callable[..., Any], change: Change = unchanged) -> None:
         self.sites = {name: Site(name, context) for name in TERMS.roster}
         self.secrets_on_disk: dict[str, int] = {}
+        self.forgiving = False
         self._change = change
 
     def __call__(
-        self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], *, enough: int
+        self,
+        task_name: str,
+        messages: Mapping[str, Shareable],
+        receive: Callable[..., None],
+        *,
+        enough: int,
+        grace_s: float | None = None,
     ) -> tuple[str, ...]:
         for site, message in messages.items():
-            receive(site, self._change(task_name, site, self.sites[site].answer(task_name, message)))
+            try:
+                receive(site, self._change(task_name, site, self.sites[site].answer(task_name, message)))
+            except SecureSumError:
+                if not self.forgiving:
+                    raise
         files = [path for one in self.sites.values() for path in one.root.rglob("*secrets*")]
         assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
         self.secrets_on_disk[task_name] = len(files)
@@ -79,9 +92,17 @@ PAGES = {"site-1": 5, "site-2": 40, "site-3": 12}
 SCALES = {"site-1": 1.0, "site-2": -0.25, "site-3": 0.5}
 
 
-def hidden(context: Callable[..., Any], pages: Mapping[str, int] = PAGES, change: Change = unchanged) -> FedAvg:
+def hidden(
+    context: Callable[..., Any],
+    pages: Mapping[str, int] = PAGES,
+    change: Change = unchanged,
+    scales: Mapping[str, float] = SCALES,
+) -> FedAvg:
     asking = Asking(context, change)
-    asking.sites = {s: Site(s, context, terms=HIDDEN, pages=pages[s], scale=SCALES[s]) for s in HIDDEN.roster}
+    for site in HIDDEN.roster:
+        root = asking.sites[site].root
+        (root / "local" / POLICY_FILE).write_text('{"hidden_weights": true}', encoding="utf-8")
+    asking.sites = {s: Site(s, context, terms=HIDDEN, pages=pages[s], scale=scales[s]) for s in HIDDEN.roster}
     return collect(asking, HIDDEN)
 
 
@@ -95,10 +116,42 @@ def test_hidden_weights_give_the_weighted_mean_and_only_their_total_is_opened(co
     assert model == pytest.approx(np.full(D, expected), abs=4 * 2.0**-24)
 
 
-@pytest.mark.parametrize("pages", [0, 41])
-def test_a_site_beyond_the_public_bound_masks_nothing(context: Callable[..., Any], pages: int) -> None:
-    with pytest.raises(ConfigError, match=f"{pages} training pages"):
-        hidden(context, {**PAGES, "site-1": pages})
+def test_pages_become_a_weight_within_the_public_bound_and_nothing_is_said_of_them() -> None:
+    coarse = replace(HIDDEN, pages_per_weight=50)
+    assert [coarse.hidden_weight(pages) for pages in (1, 50, 120, 2000, 90_000)] == [1, 1, 2, 40, 40]
+    assert replace(HIDDEN, most_weight=None).hidden_weight(50) == 0
+
+
+def test_a_site_that_claims_less_weight_than_it_used_is_found_out(context: Callable[..., Any]) -> None:
+    """Hidden in the total, its claim would shrink the denominator of everybody's mean."""
+
+    def lighter(task: str, site: str, answer: Shareable) -> Shareable:
+        if (task, site) != (TRAIN, "site-2"):
+            return answer
+        masked = unpack_masked(answer)
+        masked.vector[-1] -= np.uint32(39)
+        return pack_masked(masked)
+
+    with pytest.raises(RoundError, match="above the bound"):
+        hidden(context, dict.fromkeys(PAGES, 40), change=lighter, scales=dict.fromkeys(PAGES, 1.0))
+
+
+def test_a_site_takes_part_in_hidden_weights_only_where_its_policy_says_so(context: Callable[..., Any]) -> None:
+    with pytest.raises(PolicyError, match="hidden_weights=False"):
+        SitePolicy().check(HIDDEN)
+    SitePolicy(hidden_weights=True).check(HIDDEN)
+
+
+def test_an_aborted_round_leaves_no_secret(context: Callable[..., Any]) -> None:
+    def silent(task: str, site: str, answer: Shareable) -> Shareable:
+        return answer if (task, site) != (SHARES, "site-2") else make_reply(ReturnCode.EXECUTION_EXCEPTION)
+
+    asking = Asking(context, silent)
+    asking.forgiving = True
+    with pytest.raises(RoundError, match="nothing was opened"):
+        collect(asking)
+    assert asking.secrets_on_disk[SHARES] > 0
+    assert asking.secrets_on_disk[UNMASK] == 0
 
 
 def test_weights_that_no_sites_can_have_lose_the_round(context: Callable[..., Any]) -> None:
@@ -120,6 +173,9 @@ def test_weights_that_no_sites_can_have_lose_the_round(context: Callable[..., An
         ({"summation": "plain"}, "needs summation 'masked'"),
         ({"summation": "encrypted"}, "needs summation 'masked'"),
         ({"most_weight": 0}, "most_weight=0"),
+        ({"most_weight": 189}, "expected at most 188"),
+        ({"pages_per_weight": 0}, "pages_per_weight is 0"),
+        ({"weights": dict.fromkeys("abcd", 1.0)}, "two sets of sites"),
         ({"weights": {**TERMS.weights, "site-1": 2.0}}, "weight of 1"),
     ],
 )

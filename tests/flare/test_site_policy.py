@@ -1,18 +1,23 @@
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.executor import NnunetExecutor
-from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, Order
+from ecg_flare.flare.filters import ClipUpdate, StripResult
+from ecg_flare.flare.masked_site import MaskUpdate
+from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, VALIDATE, Order
 from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy, read_policy
 from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.nnunet.plan import parameter_count, plan_preset
 
 
 def read(context: Callable[..., Any], text: str) -> SitePolicy:
@@ -63,6 +68,8 @@ def test_a_policy_is_read_whole(context: Callable[..., Any]) -> None:
         ('{"start_model": "ab"}', "start_model is 'ab'"),
         ('{"start_model": 7}', "start_model is 7"),
         ('{"once_per_model": 1}', "once_per_model is 1"),
+        ('{"hidden_weights": 0}', "hidden_weights is 0"),
+        ('{"hidden_weights": true, "weights": {"site-1": 1}}', "beside weights"),
     ],
 )
 def test_a_policy_that_would_bound_nothing_is_refused(context: Callable[..., Any], text: str, named: str) -> None:
@@ -131,3 +138,17 @@ def test_a_floor_holds_in_plain_jobs_before_anything_is_trained(context: Callabl
     order = Order(np.zeros(3, np.float32), 0, "a" * 32, "layout", "plan", terms.digest)
     answer = NnunetExecutor().execute(TRAIN, order.to_shareable(), fl_ctx, Signal())
     assert answer.get_header(ERROR_HEADER) == "its own floor summations=['masked', 'encrypted']: the job's is 'plain'"
+
+
+def test_counts_of_a_site_are_asked_in_vain_where_its_knowledge_is_hidden(context: Callable[..., Any]) -> None:
+    """Whatever filters the job put on 'validate': the executor itself refuses."""
+    plan = plan_preset(PRIVATE.plan)
+    model = np.zeros(parameter_count(plan), np.float32)
+    for terms in (PRIVATE, replace(PRIVATE, summation="plain")):
+        order = Order(model, 0, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
+        fl_ctx = context(terms=terms, task=VALIDATE)
+        hide = [MaskUpdate()] if terms.summation == "masked" else []
+        chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
+        chains[f"{TRAIN}/out"] = [ClipUpdate(), StripResult(), *hide]
+        answer = NnunetExecutor().execute(VALIDATE, order.to_shareable(), fl_ctx, Signal())
+        assert answer.get_header(ERROR_HEADER) == "PrivacyError"

@@ -49,5 +49,7 @@ def clip(vector: Float32[np.ndarray, " d"], clipping_norm: float) -> Clipped:
 
 
 def _scale(vector: Float32[np.ndarray, " d"], factor: float) -> Float32[np.ndarray, " d"]:
-    scaled: Float32[np.ndarray, " d"] = np.multiply(vector, factor, dtype=np.float64).astype(np.float32)
+    scaled: Float32[np.ndarray, " d"] = np.empty_like(vector, dtype=np.float32)
+    # numpy goes through float64 in small pieces here, where a whole product in float64 would be two vectors more
+    np.multiply(vector, factor, out=scaled, dtype=np.float64, casting="same_kind")
     return scaled

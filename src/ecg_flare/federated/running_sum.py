@@ -89,6 +89,9 @@ class RunningSum:
             )
         try:
             self._fixed.check_sum(total, noised=noised)
+            if not noised:
+                public = math.fsum(self._weights[site] for site in new)
+                self._fixed.check_total_norm(total, public if weight is None else weight)
         except EncodingError as error:
             raise UpdateError(f"the total of {sorted(new)}: {error}") from error
         self.total += total

@@ -50,11 +50,13 @@ class AskingController(Controller):
         enough: int,
         fl_ctx: FLContext,
         abort_signal: Signal,
+        grace_s: float | None = None,
     ) -> tuple[str, ...]:
         """Ask each site of `messages`; gives the sites whose answers counted, in sorted order.
 
         An answer for which `receive` raises one of our errors is logged and does not count. Sites that do not connect
-        within half a minute are not asked. `receive` is never at work after this returned.
+        within half a minute are not asked. `receive` is never at work after this returned. `grace_s` takes the place of
+        the controller's own.
         """
         counted: list[str] = []
         at_work = threading.Lock()  # FLARE's threads bring answers while this one decides that it has waited enough
@@ -81,7 +83,8 @@ class AskingController(Controller):
             for site, message in messages.items()
             if site in connected
         ]
-        self._wait(tasks, lambda: len(counted) >= enough, abort_signal)
+        grace_s = self._grace_s if grace_s is None else grace_s
+        self._wait(tasks, lambda: len(counted) >= enough, grace_s, abort_signal)
         with at_work:
             closed = True
             return tuple(sorted(counted))
@@ -112,12 +115,12 @@ class AskingController(Controller):
         self.send(task, fl_ctx, [site], SendOrder.ANY)
         return task
 
-    def _wait(self, tasks: list[Task], enough: Callable[[], bool], abort_signal: Signal) -> None:
+    def _wait(self, tasks: list[Task], enough: Callable[[], bool], grace_s: float, abort_signal: Signal) -> None:
         enough_since: float | None = None
         while any(task.completion_status is None for task in tasks):
             if enough_since is None and enough():
                 enough_since = time.monotonic()
-            waited_on = enough_since is not None and time.monotonic() - enough_since > self._grace_s
+            waited_on = enough_since is not None and time.monotonic() - enough_since > grace_s
             if waited_on or abort_signal.triggered:
                 for task in tasks:
                     if task.completion_status is None:

@@ -23,7 +23,13 @@ class Ask(Protocol):
     """Sends each site its message of a step and gives the sites whose answers counted."""
 
     def __call__(
-        self, task_name: str, messages: Mapping[str, Shareable], receive: Receive, *, enough: int
+        self,
+        task_name: str,
+        messages: Mapping[str, Shareable],
+        receive: Receive,
+        *,
+        enough: int,
+        grace_s: float | None = None,
     ) -> tuple[str, ...]: ...
 
 

@@ -2,15 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 
-from ecg_flare.errors import ConfigError
+from ecg_flare.errors import ConfigError, EcgFlareError
+from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.sources import PageSource
 from ecg_flare.site.own_pages import CACHE_FOLDER, OwnPages, read_own_pages
 
 T = TypeVar("T")
+
+_TERMS: Final = "terms"
 
 
 def component(fl_ctx: FLContext, component_id: str, kind: type[T]) -> T:
@@ -20,6 +24,17 @@ def component(fl_ctx: FLContext, component_id: str, kind: type[T]) -> T:
         described = "none" if found is None else type(found).__name__
         raise ConfigError(f"The job's component '{component_id}' must be a {kind.__name__}. Found {described}.")
     return found
+
+
+def job_terms(fl_ctx: FLContext) -> RoundTerms:
+    """The job's terms. They have one place, so that no two components of a job go by different ones."""
+    return component(fl_ctx, _TERMS, RoundTerms)
+
+
+def tell_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: FLContext) -> None:
+    """Log an error of a task: FLARE streams error logs to the server, so that line has the error's class alone."""
+    teller.log_error(fl_ctx, f"{task}: {type(error).__name__}, see the log's next line", fire_event=False)
+    teller.log_info(fl_ctx, f"{type(error).__name__}: {error}", fire_event=False)
 
 
 def cache_folder(chosen: str, fl_ctx: FLContext) -> Path:

@@ -18,7 +18,7 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, EcgFlareError, SecureSumError
-from ecg_flare.flare.components import component
+from ecg_flare.flare.components import component, job_terms, tell_error
 from ecg_flare.flare.encrypted_messages import (
     AGREE,
     OPENING_TASKS,
@@ -32,7 +32,6 @@ from ecg_flare.flare.filters import bare_error, check_filters
 from ecg_flare.flare.homomorphic_contexts import site_context
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.site_policy import read_policy
-from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
 from ecg_flare.privacy.homomorphic import SecretContext
@@ -43,15 +42,10 @@ _MEMORY_FOLDER: Final = "ecg_flare_opened_rounds"  # a file a job: two of them n
 
 
 class EncryptedSite(FLComponent):
-    """This site's part in homomorphic sums.
+    """This site's part in homomorphic sums."""
 
-    Args:
-        terms: id of the `RoundTerms` component.
-    """
-
-    def __init__(self, terms: str = "terms") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._terms_id = terms
         self._rules: EncryptedSumSite | None = None
         self._about: Round | None = None
 
@@ -86,7 +80,7 @@ class EncryptedSite(FLComponent):
     def _site(self, fl_ctx: FLContext) -> EncryptedSumSite:
         if self._rules is None:
             workspace = fl_ctx.get_engine().get_workspace()
-            terms, policy = component(fl_ctx, self._terms_id, RoundTerms), read_policy(workspace)
+            terms, policy = job_terms(fl_ctx), read_policy(workspace)
             policy.check(terms)
             context = site_context(workspace, lambda line: self.log_warning(fl_ctx, line, fire_event=False))
             self._rules = EncryptedSumSite(
@@ -99,7 +93,7 @@ class EncryptedSite(FLComponent):
         return self._rules
 
     def _fixed(self, fl_ctx: FLContext) -> FixedPoint:
-        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        terms = job_terms(fl_ctx)
         fixed = terms.config.fixed_encoding(parameter_count(plan_preset(terms.plan)))
         if fixed is None:
             raise ConfigError("a homomorphic sum needs updates in fixed point: give the terms a clipping_norm")
@@ -125,7 +119,7 @@ class EncryptedSumExecutor(Executor):
             asked = Opening.from_shareable(shareable)
             return site.agree(asked, fl_ctx) if task_name == AGREE else site.open(asked, fl_ctx)
         except EcgFlareError as error:
-            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            tell_error(self, task_name, error, fl_ctx)
             return error_reply(error)
 
 
@@ -134,18 +128,16 @@ class EncryptUpdate(Filter):
 
     Args:
         site: id of the `EncryptedSite` component.
-        terms: id of the `RoundTerms` component.
     """
 
     summation: ClassVar = "encrypted"
 
-    def __init__(self, site: str = "encrypted_sum", terms: str = "terms") -> None:
+    def __init__(self, site: str = "encrypted_sum") -> None:
         super().__init__()
         self._site_id = site
-        self._terms_id = terms
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             return bare_error(shareable)
-        check_filters(fl_ctx, component(fl_ctx, self._terms_id, RoundTerms))
+        check_filters(fl_ctx, job_terms(fl_ctx))
         return component(fl_ctx, self._site_id, EncryptedSite).encrypt(Reply.from_shareable(shareable), fl_ctx)

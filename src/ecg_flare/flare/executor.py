@@ -18,11 +18,12 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
-from ecg_flare.errors import ConfigError, EcgFlareError
+from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError
 from ecg_flare.federated.update import check_update
-from ecg_flare.flare.components import component, site_pages
+from ecg_flare.flare.components import job_terms, site_pages, tell_error
 from ecg_flare.flare.filters import check_filters
 from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
+from ecg_flare.flare.site_ledger import check_limit
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
@@ -48,7 +49,6 @@ class NnunetExecutor(Executor):
         seed: of the training; together with the site's name and the round it fixes a round's update on one thread.
         cache: folder of prepared pages; by default below the site's own workspace.
         source: id of the component that says where this site's pages come from, unless the site says it itself.
-        terms: id of the `RoundTerms` component.
         task_timeout_s: longest time that one task may take.
     """
 
@@ -63,7 +63,6 @@ class NnunetExecutor(Executor):
         seed: int = 0,
         cache: str = "",
         source: str = "pages",
-        terms: str = "terms",
         task_timeout_s: float = 7200.0,
     ) -> None:
         super().__init__()
@@ -84,7 +83,6 @@ class NnunetExecutor(Executor):
         }
         self._cache = cache
         self._source_id = source
-        self._terms_id = terms
         self._timeout_s = task_timeout_s
         self._worker = Worker(threads=threads, device=device, log=_logger.info)
         self._prepared = False
@@ -101,17 +99,19 @@ class NnunetExecutor(Executor):
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
             order = Order.from_shareable(shareable)
-            terms = component(fl_ctx, self._terms_id, RoundTerms)
+            terms = job_terms(fl_ctx)
             plan = plan_preset(terms.plan)
             read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
             check_filters(fl_ctx, terms)
             terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
+            if task_name == VALIDATE and not terms.tells_metrics:
+                raise PrivacyError("validation counts may not leave a site in a job that hides what sites know")
+            if task_name == TRAIN:
+                check_limit(fl_ctx, terms, order.round_index)
             self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
             return tasks[task_name](order, terms, fl_ctx, lambda: abort_signal.triggered)
         except EcgFlareError as error:
-            # FLARE streams error logs to the server by default: a text that may name pages is no error line.
-            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}, see the log's next line", fire_event=False)
-            self.log_info(fl_ctx, f"{type(error).__name__}: {error}")
+            tell_error(self, task_name, error, fl_ctx)
             return error_reply(error)
 
     def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
@@ -146,7 +146,7 @@ class NnunetExecutor(Executor):
             round_index=order.round_index,
             attempt=order.attempt,
             layout_digest=order.layout_digest,
-            weight=0 if terms.most_weight is None else self._pages,
+            weight=terms.hidden_weight(self._pages),
             metrics={key: float(value) for key, value in reply.params.items() if isinstance(value, (int, float))},
         ).to_shareable()
 

@@ -15,23 +15,20 @@ from nvflare.apis.shareable import Shareable, make_reply
 from ecg_flare.errors import ConfigError, PrivacyError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.round import contribution
-from ecg_flare.flare.components import component
+from ecg_flare.flare.components import job_terms
 from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, Reply, to_wire
+from ecg_flare.flare.site_ledger import charge_round
 from ecg_flare.flare.terms import RoundTerms
 
 
 class _SiteFilter(Filter, ABC):
     """A result filter that knows the job's terms; an error reply passes with its code and reason alone."""
 
-    def __init__(self, terms: str = "terms") -> None:
-        super().__init__()
-        self._terms_id = terms
-
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         code = shareable.get_return_code(ReturnCode.OK)
         if code != ReturnCode.OK:
             return bare_error(shareable)
-        return self._process(shareable, component(fl_ctx, self._terms_id, RoundTerms), fl_ctx)
+        return self._process(shareable, job_terms(fl_ctx), fl_ctx)
 
     @abstractmethod
     def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable: ...
@@ -61,8 +58,6 @@ class ClipUpdate(_SiteFilter):
         metrics = told if terms.tells_metrics else {}
         weight = terms.weight_of(fl_ctx.get_identity_name())
         if terms.most_weight is not None:
-            if not 1 <= reply.weight <= terms.most_weight:
-                raise ConfigError(f"this site has {reply.weight} training pages, expected 1 to {terms.most_weight}")
             weight = reply.weight / terms.most_weight
         vector = contribution(reply.vector, weight, terms.config, size)
         vector = to_wire(vector) if terms.config.encoded else vector
@@ -74,14 +69,14 @@ class StripResult(_SiteFilter):
 
     Without differential privacy these are the update and the named metrics. With it the update must be in fixed
     point, within the public bound, and is all that leaves: losses, counts and timings would be releases that nobody
-    accounts for.
+    accounts for. The site's own ledger is charged before it goes.
 
     Args:
         metrics: names of metrics that may leave a site when the job is not private.
     """
 
-    def __init__(self, terms: str = "terms", metrics: tuple[str, ...] = ()) -> None:
-        super().__init__(terms)
+    def __init__(self, metrics: tuple[str, ...] = ()) -> None:
+        super().__init__()
         self._metrics = frozenset(metrics)
 
     def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
@@ -95,6 +90,7 @@ class StripResult(_SiteFilter):
                 )
             if (fixed := terms.config.fixed_encoding(len(reply.vector))) is not None:
                 fixed.check_contribution(reply.vector)
+            charge_round(fl_ctx, terms, reply.round_index)
             allowed = self._metrics if terms.tells_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
             return replace(reply, metrics=metrics).to_shareable()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
@@ -31,16 +31,19 @@ from ecg_flare.flare.secure_messages import (
     unpack_masked,
 )
 from ecg_flare.flare.site_policy import POLICY_FILE, read_policy
+from ecg_flare.flare.sum_terms import sum_terms
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
-from ecg_flare.privacy.secure_sum.encoding import FixedPoint, Ring
+from ecg_flare.privacy.secure_sum.encoding import Ring
 from ecg_flare.privacy.secure_sum.masking import split_hidden_weight
-from ecg_flare.privacy.secure_sum.messages import Consent, KeyAdvert, ShareBoxes, ShareRelease
+from ecg_flare.privacy.secure_sum.messages import Consent, KeyAdvert, ShareBoxes, ShareRelease, UnmaskRequest
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 from ecg_flare.privacy.secure_sum.signing import fingerprint
 
 T = TypeVar("T")
+
+_FORGET_S: Final = 60.0
 
 
 class MaskedCollection(Collection):
@@ -67,10 +70,11 @@ class MaskedCollection(Collection):
         assert fixed is not None, "masked terms have a clipping norm"
         try:
             self._identify(terms, ask)
-            sums = SecureSumServer(self._sum_terms(order, terms, fixed), self._verifier)
+            sums = SecureSumServer(self._sum_terms(order, terms), self._verifier)
             self._run(sums, order, ask, collected)
             ring = sums.open()
         except SecureSumError as error:
+            self._forget(order, terms, ask)
             raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}") from error
         collected.answered = sums.survivors
         try:
@@ -91,7 +95,9 @@ class MaskedCollection(Collection):
         if missing := sorted(set(terms.roster) - set(self._prints)):
 
             def receive(site: str, answer: Shareable) -> None:
-                self._prints[site] = fingerprint(unpack_bytes(answer))
+                certificate = unpack_bytes(answer)
+                self._verifier.check_certificate(site, certificate)
+                self._prints[site] = fingerprint(certificate)
 
             ask(IDENTIFY, dict.fromkeys(missing, pack_bytes(b"")), receive, enough=len(missing))
         if missing := sorted(set(terms.roster) - set(self._prints)):
@@ -100,21 +106,24 @@ class MaskedCollection(Collection):
                 f"their certificates in the server's local/{POLICY_FILE}"
             )
 
-    def _sum_terms(self, order: Order, terms: RoundTerms, fixed: FixedPoint) -> SumTerms:
-        return SumTerms(
+    def _forget(self, order: Order, terms: RoundTerms, ask: Ask) -> None:
+        """Have simulated sites, whose secrets may lie on disk, end an aborted round; nobody is waited for long.
+
+        The message is a request that no site grants: whatever a site refuses ends its round and wipes its secrets.
+        """
+        if self._verifier.test_mode and self._prints:
+            nothing = UnmaskRequest(self._sum_terms(order, terms).digest, ())
+            refuse = partial(_never, "an aborted round")
+            ask(UNMASK, dict.fromkeys(terms.roster, pack(nothing)), refuse, enough=0, grace_s=_FORGET_S)
+
+    def _sum_terms(self, order: Order, terms: RoundTerms) -> SumTerms:
+        return sum_terms(
+            terms,
             job=self._job,
-            round=order.round_index,
+            round_index=order.round_index,
             # Attempts go forward, also past a server that lost its memory: a site answers none twice.
             attempt=int(time.time()) & 0xFFFFFFFF,
             roster=tuple(Member(site, self._prints[site]) for site in terms.roster),
-            threshold=terms.min_sites,
-            ring_bits=fixed.ring_bits,
-            dimension=fixed.dimension + (terms.most_weight is not None),
-            scale=fixed.scale,
-            clipping_norm=fixed.clipping_norm,
-            weights=None if terms.most_weight is not None else tuple(terms.weights[site] for site in terms.roster),
-            dp=terms.privacy_text,
-            layout_digest=bytes.fromhex(order.layout_digest),
             model_sha256=order.model_sha256,
             test_mode=self._verifier.test_mode,
         )
@@ -147,6 +156,10 @@ class MaskedCollection(Collection):
             lambda answer: unpack(answer, ShareRelease),
             sums.receive_release,
         )
+
+
+def _never(what: str, site: str, answer: Shareable) -> None:
+    raise SecureSumError(f"{site} answered {what}: {answer.get_return_code()}")
 
 
 def _opened_weight(ring: Ring, terms: RoundTerms, sites: int) -> tuple[Ring, float | None]:

@@ -8,7 +8,6 @@ message imports torch.
 from pathlib import Path
 from typing import ClassVar, Final
 
-import numpy as np
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
 from nvflare.apis.filter import Filter
@@ -19,8 +18,8 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.errors import ConfigError, EcgFlareError, SecureSumError
-from ecg_flare.flare.components import component
+from ecg_flare.errors import ConfigError, EcgFlareError, PolicyError, SecureSumError
+from ecg_flare.flare.components import component, job_terms, tell_error
 from ecg_flare.flare.filters import bare_error, check_filters
 from ecg_flare.flare.identity import kit_verifier, site_signer
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
@@ -36,7 +35,9 @@ from ecg_flare.flare.secure_messages import (
     pack_masked,
     unpack,
 )
+from ecg_flare.flare.site_ledger import check_limit
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
+from ecg_flare.flare.sum_terms import check_offer
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
@@ -48,20 +49,15 @@ from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, S
 from ecg_flare.storage import write_atomically
 
 _MEMORY_FOLDER: Final = "ecg_flare_answered_rounds"  # a file a job: two of them never write to one
-_MODELS_FILE: Final = "ecg_flare_answered_models.json"
+_MODELS_FOLDER: Final = "ecg_flare_answered_models"
 _SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
 
 
 class SecureSumSite(FLComponent):
-    """This site's part in the secure sum of the round under way.
+    """This site's part in the secure sum of the round under way."""
 
-    Args:
-        terms: id of the `RoundTerms` component.
-    """
-
-    def __init__(self, terms: str = "terms") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._terms_id = terms
         self._client: SecureSumClient | None = None
         self._boxes: PeerBoxes | None = None
         self._trained_from = b""
@@ -77,18 +73,25 @@ class SecureSumSite(FLComponent):
         return site_signer(_workspace(fl_ctx), fl_ctx.get_job_id(), fl_ctx.get_identity_name()).certificate
 
     def open_round(self, fl_ctx: FLContext, offered: SumTerms) -> SecureSumClient:
-        """A client for the offered round; an unfinished earlier round is wiped. Raises PolicyError under a floor."""
+        """A client for the offered round; an unfinished earlier round is wiped.
+
+        Raises SecureSumError for an offer that is not of this job, and PolicyError for one under a floor.
+        """
         self.close(fl_ctx)
-        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        terms = job_terms(fl_ctx)
         check_filters(fl_ctx, terms)
+        check_offer(offered, terms, fl_ctx.get_job_id())
         workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
         policy = read_policy(workspace)
         policy.check(terms)
-        if offered.round == 0:
+        check_limit(fl_ctx, terms, offered.round)
+        if self._memory(fl_ctx).load(offered.job) is None:
             policy.check_start(offered.model_sha256)
         if policy.once_per_model:
-            AnsweredModels(_root(fl_ctx) / _MODELS_FILE).check(offered.model_sha256, offered.job)
+            AnsweredModels(_root(fl_ctx) / _MODELS_FOLDER).check(offered.model_sha256, offered.job)
         signer = site_signer(workspace, fl_ctx.get_job_id(), site)
+        if signer.test_mode and policy.pinned:
+            raise PolicyError("pinned: this site has no startup kit to sign with, and takes part in no test mode")
         if signer.test_mode:
             self.log_warning(
                 fl_ctx,
@@ -112,12 +115,15 @@ class SecureSumSite(FLComponent):
         fixed = terms.config.fixed_encoding(len(reply.vector))
         if fixed is None:
             raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
+        client = self.client(fl_ctx)
+        if reply.round_index != client.round:
+            raise SecureSumError(f"the update is of round {reply.round_index}, the secure sum of round {client.round}")
         if read_policy(_workspace(fl_ctx)).once_per_model:
-            AnsweredModels(_root(fl_ctx) / _MODELS_FILE).add(self._trained_from, fl_ctx.get_job_id())
-        ring = fixed.to_ring(reply.vector.astype(np.int64))
+            AnsweredModels(_root(fl_ctx) / _MODELS_FOLDER).add(self._trained_from, fl_ctx.get_job_id())
+        ring = fixed.to_ring(reply.vector)
         if terms.most_weight is not None:
             ring = with_hidden_weight(ring, reply.weight, terms.most_weight)
-        update = self.client(fl_ctx).answer_boxes(boxes, ring, trained_from=self._trained_from)
+        update = client.answer_boxes(boxes, ring, trained_from=self._trained_from)
         self.keep(fl_ctx)
         return pack_masked(update)
 
@@ -157,7 +163,7 @@ class SecureSumSite(FLComponent):
         except FileNotFoundError as error:
             raise SecureSumError("this site holds no secrets of the round: it was restarted, or never began") from error
         path.unlink()
-        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        terms = job_terms(fl_ctx)
         policy, test_mode = read_policy(_workspace(fl_ctx)), kit_verifier(_workspace(fl_ctx)).test_mode
         client = self._new_client(fl_ctx, floors(terms, policy, test_mode=test_mode))
         client.restore(secrets)
@@ -170,8 +176,11 @@ class SecureSumSite(FLComponent):
             site_floors,
             site_signer(workspace, fl_ctx.get_job_id(), site),
             kit_verifier(workspace),
-            FileRoundMemory(_root(fl_ctx) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json"),
+            self._memory(fl_ctx),
         )
+
+    def _memory(self, fl_ctx: FLContext) -> FileRoundMemory:
+        return FileRoundMemory(_root(fl_ctx) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json")
 
 
 class SecureSumExecutor(Executor):
@@ -192,7 +201,7 @@ class SecureSumExecutor(Executor):
         try:
             return self._answer(task_name, shareable, site, fl_ctx)
         except EcgFlareError as error:
-            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            tell_error(self, task_name, error, fl_ctx)
             site.close(fl_ctx)
             return error_reply(error)
 
@@ -218,22 +227,20 @@ class MaskUpdate(Filter):
 
     Args:
         site: id of the `SecureSumSite` component.
-        terms: id of the `RoundTerms` component.
     """
 
     summation: ClassVar = "masked"
 
-    def __init__(self, site: str = "secure_sum", terms: str = "terms") -> None:
+    def __init__(self, site: str = "secure_sum") -> None:
         super().__init__()
         self._site_id = site
-        self._terms_id = terms
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         site = component(fl_ctx, self._site_id, SecureSumSite)
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             site.close(fl_ctx)
             return bare_error(shareable)
-        terms = component(fl_ctx, self._terms_id, RoundTerms)
+        terms = job_terms(fl_ctx)
         check_filters(fl_ctx, terms)
         return site.mask(Reply.from_shareable(shareable), terms, fl_ctx)
 

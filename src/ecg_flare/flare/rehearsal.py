@@ -201,7 +201,13 @@ class _Round:
         return _random(self._plan, name)
 
     def _ask(
-        self, task_name: str, messages: Mapping[str, Shareable], receive: Receive, *, enough: int
+        self,
+        task_name: str,
+        messages: Mapping[str, Shareable],
+        receive: Receive,
+        *,
+        enough: int,
+        grace_s: float | None = None,
     ) -> tuple[str, ...]:
         for site, message in messages.items():
             started = time.monotonic()

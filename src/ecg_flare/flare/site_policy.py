@@ -1,7 +1,8 @@
 """What a site insists on, whatever a job or the server says: `local/ecg_flare.json` in the site's workspace.
 
     {"summations": ["masked"], "least_cohort": 5, "least_threshold": 4, "most_clipping_norm": 1.0,
-     "least_noise_multiplier": 0.8, "weights": {"site-1": 1.0, …}, "pinned": {"site-1": "ab12…", …}}
+     "least_noise_multiplier": 0.8, "most_epsilon": 4.0, "delta": 1e-5,
+     "weights": {"site-1": 1.0, …}, "pinned": {"site-1": "ab12…", …}}
 
 Every key may be left out. `pinned` maps each site of the cohort to the SHA-256 of its certificate; without it a site
 with a startup kit takes part in no secure sum. A site without a startup kit (the simulator) has throw-away keys.
@@ -36,9 +37,15 @@ class SitePolicy:
         most_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused.
         least_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
             noise.
+        most_epsilon: what may leave the site in all rounds of all jobs, by its own ledger (`flare.site_ledger`); with a
+            limit it takes part in no job without noise.
+        delta: at which the site's ledger counts epsilon; it stays once there is a ledger.
         weights: site -> the public weight that the cohort agreed on; None takes the job's word.
-        start_model: SHA-256 of the model, in hex, that a hidden sum's first round may start from; '' takes any.
-        once_per_model: refuse a secure sum from a model that this site has answered in another job. Two sums over
+        hidden_weights: whether the site takes part where each weighs by its number of pages and no site sees the
+            others' weights; never together with `weights`.
+        start_model: SHA-256 of the model, in hex, that the first round of a masked job at this site may start from;
+            '' takes any.
+        once_per_model: refuse a masked sum from a model that this site has answered in another job. Two sums over
             different sites from one model show the difference; but then no second job may start from a public model.
         pinned: site -> SHA-256 of its certificate, in hex.
 
@@ -50,7 +57,10 @@ class SitePolicy:
     least_threshold: int = LEAST_SITES
     most_clipping_norm: float = math.inf
     least_noise_multiplier: float = 0.0
+    most_epsilon: float = math.inf
+    delta: float = 1e-5
     weights: Mapping[str, float] | None = None
+    hidden_weights: bool = False
     start_model: str = ""
     once_per_model: bool = False
     pinned: Mapping[str, str] = field(default_factory=dict)
@@ -69,11 +79,18 @@ class SitePolicy:
             raise ConfigError(f"{POLICY_FILE}: most_clipping_norm is {norm!r}, expected a positive number")
         if not _is_number(sigma) or not 0 <= sigma < math.inf:
             raise ConfigError(f"{POLICY_FILE}: least_noise_multiplier is {sigma!r}, expected a number of at least 0")
+        if not _is_number(self.most_epsilon) or not self.most_epsilon > 0:
+            raise ConfigError(f"{POLICY_FILE}: most_epsilon is {self.most_epsilon!r}, expected a positive number")
+        if not _is_number(self.delta) or not 0 < self.delta < 1:
+            raise ConfigError(f"{POLICY_FILE}: delta is {self.delta!r}, expected a number between 0 and 1")
         self._check_weights()
         if self.start_model and not (isinstance(self.start_model, str) and _SHA256.fullmatch(self.start_model)):
             raise ConfigError(f"{POLICY_FILE}: start_model is {self.start_model!r}, expected 64 digits of hex")
-        if type(self.once_per_model) is not bool:
-            raise ConfigError(f"{POLICY_FILE}: once_per_model is {self.once_per_model!r}, expected true or false")
+        for name in ("hidden_weights", "once_per_model"):
+            if type(getattr(self, name)) is not bool:
+                raise ConfigError(f"{POLICY_FILE}: {name} is {getattr(self, name)!r}, expected true or false")
+        if self.hidden_weights and self.weights is not None:
+            raise ConfigError(f"{POLICY_FILE}: hidden_weights is true beside weights, expected one of the two")
         if not isinstance(self.pinned, Mapping):
             raise ConfigError(f"{POLICY_FILE}: pinned is {self.pinned!r}, expected a fingerprint by site")
 
@@ -111,8 +128,17 @@ class SitePolicy:
             raise PolicyError(
                 f"least_noise_multiplier={self.least_noise_multiplier}: the job's is {terms.noise_multiplier}"
             )
+        if terms.most_weight is not None and not self.hidden_weights:
+            raise PolicyError("hidden_weights=False: the job hides the sites' weights")
+        if self.limits_epsilon and not terms.private:
+            raise PolicyError(f"most_epsilon={self.most_epsilon}: the job adds no noise")
         if self.weights is not None and dict(self.weights) != dict(terms.weights):
             raise PolicyError(f"weights={dict(self.weights)}: the job's are {dict(terms.weights)}")
+
+    @property
+    def limits_epsilon(self) -> bool:
+        """Whether the site holds jobs to an epsilon of its own."""
+        return self.most_epsilon < math.inf
 
     def check_start(self, model_sha256: bytes) -> None:
         """Raise PolicyError where a job starts from another model than the one that the site knows."""

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.flare.messages import Order
+from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.cohort import Mechanism
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
@@ -43,8 +44,10 @@ class RoundTerms:
         summation: how the server learns the sum: 'plain' (it sees each update), 'masked' (it sees the sum alone) or
             'encrypted' (it adds ciphertexts, and sites open the sum); in the latter two min_sites is the threshold
             below which nothing is opened.
-        most_weight: hides the sites' weights: each weighs as many as it has training pages, at most so many, and a
-            masked sum carries the weights as one more coordinate. None takes the public weights.
+        most_weight: hides the sites' weights: each weighs one for every `pages_per_weight` training pages, at least
+            1 and at most so many, and a masked sum carries the weights as one more coordinate. Needs every site in
+            every round: totals over two sets of sites show the difference. None takes the public weights.
+        pages_per_weight: training pages that make a weight of 1, where weights are hidden.
 
     Raises:
         ConfigError: where a value is impossible; the message names it.
@@ -65,6 +68,7 @@ class RoundTerms:
     shared_patients: bool = False
     summation: Summation = "plain"
     most_weight: int | None = None
+    pages_per_weight: int = 1
 
     def __post_init__(self) -> None:
         if self.summation not in get_args(Summation):
@@ -85,6 +89,8 @@ class RoundTerms:
             self._check_hidden()
         if self.most_weight is not None:
             self._check_hidden_weights(self.most_weight)
+        if self.pages_per_weight < 1:
+            raise ConfigError(f"pages_per_weight is {self.pages_per_weight}, expected at least 1")
         if self.private and self.epsilon_budget is None:
             raise ConfigError(f"noise_multiplier={self.noise_multiplier} needs an epsilon_budget. Found null.")
         if self.epsilon_budget is not None and not self.private:
@@ -118,6 +124,20 @@ class RoundTerms:
             raise ConfigError(
                 f"most_weight={most_weight} with weights {dict(self.weights)}: expected at least 1, and a weight of 1 "
                 "for every site, since the sites give their own"
+            )
+        if self.min_sites != len(self.weights):
+            raise ConfigError(
+                f"most_weight={most_weight} with min_sites={self.min_sites} of {len(self.weights)} sites: totals of "
+                "weights over two sets of sites show the weight of a site that is in one of them; ask for every site"
+            )
+        dimension = parameter_count(plan_preset(self.plan))
+        fixed = self.config.fixed_encoding(dimension)
+        largest = int(2**-8 * fixed.scale / math.sqrt(dimension)) if fixed else 0
+        if most_weight > largest:
+            raise ConfigError(
+                f"most_weight={most_weight}, expected at most {largest} for plan {self.plan!r}: beyond it a site of "
+                "weight 1 would lose its update to quantization, and leave the sum to the others; raise "
+                "pages_per_weight instead"
             )
 
     @cached_property
@@ -193,6 +213,12 @@ class RoundTerms:
             patients=self.patients,
             shared_patients=self.shared_patients,
         )
+
+    def hidden_weight(self, pages: int) -> int:
+        """The weight of a site with so many training pages; 0 where weights are public."""
+        if self.most_weight is None:
+            return 0
+        return max(1, min(self.most_weight, round(pages / self.pages_per_weight)))
 
     def weight_of(self, site: str) -> float:
         """The public weight of `site`; raises ConfigError where the roster lacks it."""

@@ -106,10 +106,10 @@ def test_a_crash_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
 def test_a_model_that_one_job_had_an_update_from_is_refused_to_the_next(tmp_path: Path) -> None:
     """Two sums over different cohorts from one model differ by the update of the site that is in one of them."""
     first, second = bytes(32), bytes([1]) * 32
-    models = AnsweredModels(tmp_path / "models.json")
+    models = AnsweredModels(tmp_path / "models")
     models.check(first, "job-1")
     models.add(first, "job-1")
-    again = AnsweredModels(tmp_path / "models.json")  # after a restart
+    again = AnsweredModels(tmp_path / "models")  # after a restart
     again.check(first, "job-1")
     again.add(second, "job-2")
     for model, job in ((first, "job-2"), (second, "job-1")):
@@ -119,8 +119,19 @@ def test_a_model_that_one_job_had_an_update_from_is_refused_to_the_next(tmp_path
             again.add(model, job)
 
 
-@pytest.mark.parametrize("text", ["{", "[]"])
-def test_a_broken_memory_of_models_stops_the_site(tmp_path: Path, text: str) -> None:
-    (tmp_path / "models.json").write_text(text)
-    with pytest.raises(StorageError):
-        AnsweredModels(tmp_path / "models.json").check(bytes(32), "job-1")
+def test_of_two_jobs_at_once_one_is_refused(tmp_path: Path) -> None:
+    """Both looked before either wrote: the file's creation decides."""
+    first, second = AnsweredModels(tmp_path / "models"), AnsweredModels(tmp_path / "models")
+    first.check(bytes(32), "job-1")
+    second.check(bytes(32), "job-2")
+    first.add(bytes(32), "job-1")
+    with pytest.raises(PolicyError, match="another job"):
+        second.add(bytes(32), "job-2")
+
+
+def test_a_broken_memory_of_models_stops_the_site(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("no folder")
+    models = AnsweredModels(tmp_path / "models")
+    for use in (models.check, models.add):
+        with pytest.raises(StorageError):
+            use(bytes(32), "job-1")

@@ -61,6 +61,11 @@ class SecureSumClient:
         """The step that the site would answer, or None once its round is over."""
         return self._next
 
+    @property
+    def round(self) -> int:
+        """The round under way; raises `SecureSumError` where none is."""
+        return self._under_way().terms.round
+
     def answer_offer(self, offer: Offer) -> KeyAdvert:
         """Step 0: check the terms against the site's floors and advertise two fresh keys."""
         with self._answering(Step.KEYS):

@@ -156,12 +156,15 @@ class FixedPoint:
         mean: Float64[np.ndarray, " d"] = total * (self.clipping_norm / (self.scale * denominator))
         return mean
 
-    def to_ring(self, values: Int64[np.ndarray, " d"]) -> Ring:
-        """Map signed integers to the ring, negatives to its upper half.
+    def to_ring(self, values: Integer[np.ndarray, " d"]) -> Ring:
+        """Map signed integers (int32 or int64) to the ring, negatives to its upper half.
 
         Raises EncodingError where a value has no centred representative, ``|value| >= 2^(bits - 1)``.
         """
-        self._check_integers(values)
+        if values.dtype != np.int32:
+            self._check_integers(values)
+        elif values.shape != (self.dimension,):
+            raise EncodingError(f"got {values.shape} integers, expected {self.dimension}")
         half = 2 ** (self.ring_bits - 1)
         if values.size and (int(values.max()) >= half or int(values.min()) <= -half):
             raise EncodingError(
@@ -187,6 +190,17 @@ class FixedPoint:
         self._check_integers(total)
         bound = self.sum_bound + (NOISE_TAIL * self.noise_sd if noised else 0)
         _check_reach(total, bound, "the sum", len(self.weights) * self.vectors_per_site)
+
+    def check_total_norm(self, total: Int64[np.ndarray, " d"], weight: float) -> None:
+        """Raise EncodingError where a sum without noise is longer than vectors of this total weight can make it.
+
+        Each encoded vector has a norm of at most its weight times S, so by the triangle inequality their sum is no
+        longer than ``weight * S``: a site that claims a smaller weight than it used is found out here.
+        """
+        norm = math.sqrt(squared_norm(total))
+        bound = weight * self.vectors_per_site * self.scale
+        if norm > bound * (1 + _GUARD):
+            raise EncodingError(f"the sum's norm is {norm:.0f}, above the bound {bound:.0f} of its weights: drop it")
 
     def check_contribution(self, contribution: Integer[np.ndarray, " d"]) -> None:
         """Raise EncodingError where what one site sent passes what one site may send."""
@@ -217,7 +231,7 @@ class FixedPoint:
             )
 
 
-def squared_norm(vector: Float[np.ndarray, " d"]) -> float:
+def squared_norm(vector: Float[np.ndarray, " d"] | Int64[np.ndarray, " d"]) -> float:
     """Sum of squares in float64, with a relative error below 2^-45 for any length that fits memory.
 
     Squares of float32 values are exact in float64, numpy adds a chunk pairwise, and the chunks are added exactly.

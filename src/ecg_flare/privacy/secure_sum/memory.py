@@ -7,6 +7,7 @@ every other attempt at that round, since the same update in two cohorts shows th
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ecg_flare.errors import PolicyError, SecureSumError, StorageError
-from ecg_flare.storage import write_atomically
+from ecg_flare.storage import sync_folder, write_atomically
 
 
 class Step(IntEnum):
@@ -79,7 +80,7 @@ class FileRoundMemory:
         """Replace the progress in `job` on disk."""
         jobs = {**self._read(), job: progress}
         text = json.dumps({name: asdict(entry) for name, entry in sorted(jobs.items())}, indent=1)
-        _replace(self._path, text)
+        write_atomically(self._path, lambda file: file.write(text.encode()), mode=0o600)
 
     def _read(self) -> Mapping[str, Progress]:
         try:
@@ -101,36 +102,40 @@ class FileRoundMemory:
 
 
 class AnsweredModels:
-    """Which models a site has sent masked updates from, over all its jobs: a JSON object of SHA-256 -> job.
+    """Which models a site has sent masked updates from, over all its jobs: a file a model, named by its SHA-256.
 
     A server that asks for one model's update under two jobs, of two cohorts, could subtract the sums. Raises
-    `StorageError` as `FileRoundMemory` does.
+    `StorageError` where the folder cannot be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def check(self, model_sha256: bytes, job: str) -> None:
         """Raise `PolicyError` where another job had an update from this model."""
-        earlier = self._read().get(model_sha256.hex(), job)
+        try:
+            earlier = (self._folder / model_sha256.hex()).read_text()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"cannot read the answered models in {self._folder}: {error}; restore it") from error
         if earlier != job:
-            raise PolicyError(f"once_per_model: job {earlier} had this site's update from model {model_sha256.hex()}")
+            raise PolicyError(f"once_per_model: another job had this site's update from model {model_sha256.hex()}")
 
     def add(self, model_sha256: bytes, job: str) -> None:
-        """Record, durably, that an update from this model is about to leave."""
-        self.check(model_sha256, job)
-        _replace(self._path, json.dumps({**self._read(), model_sha256.hex(): job}, indent=1, sort_keys=True))
-
-    def _read(self) -> Mapping[str, str]:
+        """Record, durably, that an update from this model is about to leave; of two jobs at once, one is refused."""
+        path = self._folder / model_sha256.hex()
         try:
-            models = json.loads(self._path.read_text())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise StorageError(f"cannot read the answered models in {self._path}: {error}; restore it") from error
-        if not isinstance(models, dict):
-            raise StorageError(f"{self._path} does not hold answered models: restore it from a backup")
-        return models
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(job)
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(self._folder)
+        except FileExistsError:
+            self.check(model_sha256, job)
+        except OSError as error:
+            raise StorageError(f"cannot record the answered model in {path} ({error}): free or mount it") from error
 
 
 def advance(memory: RoundMemory, job: str, progress: Progress) -> None:
@@ -156,8 +161,3 @@ def _is_later_attempt(last: Progress, new: Progress) -> bool:
     if new.round == last.round:
         return new.attempt > last.attempt and last.step < Step.MASKED
     return new.round > last.round
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put `text` in place of the file in one step, synced, readable by its owner alone."""
-    write_atomically(path, lambda file: file.write(text.encode()), mode=0o600)

@@ -47,6 +47,9 @@ class Verifier(Protocol):
     def test_mode(self) -> bool:
         """Whether throw-away keys are believed."""
 
+    def check_certificate(self, name: str, certificate: bytes) -> None:
+        """Raise `SecureSumError` unless `certificate` is one of site `name`."""
+
     def verify(self, name: str, certificate: bytes, message: bytes, signature: bytes) -> None:
         """Raise `SecureSumError` unless `certificate` is that of site `name` and its key signed `message`."""
 
@@ -92,8 +95,18 @@ class CertificateVerifier:
     def __init__(self, root_ca_pem: bytes) -> None:
         self._root = x509.load_pem_x509_certificate(root_ca_pem)
 
+    def check_certificate(self, name: str, certificate: bytes) -> None:
+        """Raise `SecureSumError` unless the CA vouches for `certificate` as `name`'s."""
+        self._key_of(name, certificate)
+
     def verify(self, name: str, certificate: bytes, message: bytes, signature: bytes) -> None:
         """Raise `SecureSumError` unless the CA vouches for `certificate` as `name`'s and its key signed `message`."""
+        try:
+            self._key_of(name, certificate).verify(signature, message, PADDING, hashes.SHA256())
+        except InvalidSignature as error:
+            raise SecureSumError(f"the signature of site {name!r} does not match its message: drop it") from error
+
+    def _key_of(self, name: str, certificate: bytes) -> rsa.RSAPublicKey:
         try:
             leaf = x509.load_der_x509_certificate(certificate)
         except ValueError as error:
@@ -104,10 +117,7 @@ class CertificateVerifier:
         key = leaf.public_key()
         if not isinstance(key, rsa.RSAPublicKey):
             raise SecureSumError(f"site {name!r} holds a {type(key).__name__}, expected RSA: provision it again")
-        try:
-            key.verify(signature, message, PADDING, hashes.SHA256())
-        except InvalidSignature as error:
-            raise SecureSumError(f"the signature of site {name!r} does not match its message: drop it") from error
+        return key
 
     def check_issued(self, leaf: x509.Certificate, name: str) -> None:
         """Raise `SecureSumError` unless the root CA signed the certificate."""
@@ -156,6 +166,13 @@ class TestVerifier:
 
     __test__ = False
     test_mode = True
+
+    def check_certificate(self, name: str, certificate: bytes) -> None:
+        """Nobody vouches for a throw-away key; raise `SecureSumError` where it is none."""
+        try:
+            Ed25519PublicKey.from_public_bytes(certificate)
+        except ValueError as error:
+            raise SecureSumError(f"site {name!r} sent no test key: {error}") from error
 
     def verify(self, name: str, certificate: bytes, message: bytes, signature: bytes) -> None:
         """Raise `SecureSumError` unless the key in `certificate` signed `message`."""

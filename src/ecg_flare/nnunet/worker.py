@@ -11,11 +11,9 @@ import collections
 import contextlib
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +27,7 @@ import numpy as np
 from ecg_flare import errors
 from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
+from ecg_flare.nnunet.scratch import Scratch
 
 _ABORT_POLL_S: Final = 0.2
 _EXIT_GRACE_S: Final = 5.0
@@ -173,7 +172,7 @@ class _Child:
         self.inbox: queue.Queue[Frame | None] = queue.Queue()
         self._log = log
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
-        self._scratch = Path(tempfile.mkdtemp(prefix="ecg_flare-worker-"))
+        self._scratch = Scratch()
         self._killed = False
         self._ended = threading.Event()
         started: queue.Queue[subprocess.Popen[bytes] | OSError] = queue.Queue()
@@ -182,7 +181,7 @@ class _Child:
         ).start()
         process = started.get()
         if isinstance(process, OSError):
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.remove()
             raise WorkerError(f"the training process could not be started: {process}") from process
         self._process = process
 
@@ -244,7 +243,7 @@ class _Child:
             with contextlib.suppress(OSError):
                 if stream is not None:
                     stream.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.remove()
         self._ended.set()
         self.inbox.put(None)
 
@@ -256,7 +255,7 @@ class _Child:
             "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
             "PYTHONUNBUFFERED": "1",
             **_MALLOC,
-            "TMPDIR": str(self._scratch),
+            "TMPDIR": str(self._scratch.path),
         }
         command = [sys.executable, "-m", "ecg_flare.nnunet.service", str(os.getpid()), str(threads), device]
         return subprocess.Popen(

@@ -182,7 +182,8 @@ def report(ledger: Path, as_json: bool) -> None:
         return
     cohort = told.cohort
     click.echo(f"cohort {cohort.name}: {len(cohort.roster)} sites, unit {cohort.unit}, {cohort.adjacency} adjacency")
-    click.echo(f"budget epsilon {cohort.epsilon_budget:g} at delta {cohort.delta:g}")
+    budget = "no budget" if cohort.epsilon_budget is None else f"budget epsilon {cohort.epsilon_budget:g}"
+    click.echo(f"{budget} at delta {cohort.delta:g}")
     click.echo("line  round  sigma   rate  epsilon RDP  PRV    released  job")
     for each in told.rounds:
         made, cost = each.mechanism, each.spent

@@ -18,7 +18,8 @@ Sampling = Literal["all", "poisson"]
 class Cohort:
     """Whose data a ledger is about, and what they were promised.
 
-    delta and epsilon_budget bound everything that is ever released; adjacency is adding or removing one unit.
+    delta and epsilon_budget bound everything that is ever released; adjacency is adding or removing one unit. A site's
+    own ledger has no budget: its limit stands in the site's policy, and may change.
 
     Raises ConfigError for an impossible promise.
     """
@@ -27,7 +28,7 @@ class Cohort:
     unit: Unit
     roster: tuple[str, ...]
     delta: float
-    epsilon_budget: float
+    epsilon_budget: float | None
     adjacency: Literal["add-remove"] = "add-remove"
 
     def __post_init__(self) -> None:
@@ -37,7 +38,7 @@ class Cohort:
             raise ConfigError(f"the roster is {self.roster}, expected the distinct names of the cohort's sites")
         if not 0 < self.delta < 1:
             raise ConfigError(f"delta is {self.delta}, expected it in (0, 1)")
-        if not (math.isfinite(self.epsilon_budget) and self.epsilon_budget > 0):
+        if self.epsilon_budget is not None and not (math.isfinite(self.epsilon_budget) and self.epsilon_budget > 0):
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected a positive number")
 
 

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from ecg_flare.errors import BudgetError, ConfigError, LedgerError
-from ecg_flare.privacy.accountant import Spent, spent
+from ecg_flare.privacy.accountant import Spent, epsilon_rdp, spent
 from ecg_flare.privacy.chain import ChainWriter, Head, Line, Signer, Verifier, check_head, read_chain, read_head
 from ecg_flare.privacy.cohort import Cohort, Mechanism, check_belongs
 from ecg_flare.privacy.events import GaussianEvent
@@ -115,7 +115,7 @@ class Ledger:
         Raises BudgetError where that passes the budget: do not run the round.
         """
         after = spent([*self._events(), event], self.cohort.delta)
-        if after.epsilon_rdp > self.cohort.epsilon_budget:
+        if self.cohort.epsilon_budget is not None and after.epsilon_rdp > self.cohort.epsilon_budget:
             raise BudgetError(
                 f"{event.count} more release(s) at noise multiplier {event.noise_multiplier} and rate "
                 f"{event.sampling_rate} would bring cohort {self.cohort.name!r} to epsilon {after.epsilon_rdp:.4g} at "
@@ -123,6 +123,10 @@ class Ledger:
                 f"({len(self._rounds)} rounds are charged so far): use more noise or fewer rounds, or stop here"
             )
         return after
+
+    def guarantee_after(self, event: GaussianEvent) -> float:
+        """Epsilon by Rényi accounting after `event`, for a limit that is not the cohort's budget."""
+        return epsilon_rdp([*self._events(), event], self.cohort.delta)
 
     def charge(self, mechanism: Mechanism) -> Round:
         """Pay for a round; only after this returned may its noise be drawn.
@@ -265,7 +269,7 @@ def _recompute(path: Path, cohort: Cohort, rounds: Iterable[Round]) -> None:
                 f"{path}, line {charged.release_line}: claims {charged.spent_at_release}, its charge of line "
                 f"{charged.line} {charged.spent}"
             )
-        if true.epsilon_rdp > cohort.epsilon_budget * (1 + _RDP_TOLERANCE):
+        if true.epsilon_rdp > (cohort.epsilon_budget or math.inf) * (1 + _RDP_TOLERANCE):
             raise LedgerError(
                 f"{path}, line {charged.line}: epsilon {true.epsilon_rdp} passes the budget {cohort.epsilon_budget}"
             )

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from secure_sum_certs import Authority
 from secure_sum_liar import VICTIM, LyingServer, refused
 from secure_sum_world import LAYOUT, MODEL, Site, World, floors_for_tests, make_terms, make_world, signed
 
@@ -26,6 +25,7 @@ from ecg_flare.privacy.secure_sum.messages import (
     UnmaskRequest,
 )
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
+from secure_sum_certs import Authority
 
 
 def colluding(n: int, accomplices: int) -> bool:

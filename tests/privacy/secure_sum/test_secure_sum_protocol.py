@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from secure_sum_certs import Authority
 from secure_sum_world import (
     Site,
     World,
@@ -31,6 +30,7 @@ from ecg_flare.privacy.secure_sum.floors import SiteFloors
 from ecg_flare.privacy.secure_sum.memory import Step
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate, Message, UnmaskRequest
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
+from secure_sum_certs import Authority
 
 
 @pytest.mark.parametrize("n", [3, 4, 5, 10])

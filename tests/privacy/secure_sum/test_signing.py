@@ -7,10 +7,10 @@ import hashlib
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from secure_sum_certs import Authority, rsa_key
 
 from ecg_flare.errors import ConfigError, SecureSumError
 from ecg_flare.privacy.secure_sum.signing import CertificateSigner, TestSigner, TestVerifier, fingerprint
+from secure_sum_certs import Authority, rsa_key
 
 
 def test_a_certified_signature_is_believed() -> None:

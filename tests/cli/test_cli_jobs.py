@@ -65,6 +65,13 @@ def test_what_a_private_job_will_spend_is_told(run_cli: RunCli, tmp_path: Path) 
     assert told(50).endswith("budget 20: the job will stop after round 10\n")
 
 
+def test_what_a_job_that_draws_patients_will_spend_counts_the_draw(run_cli: RunCli, tmp_path: Path) -> None:
+    options = ("--sites", "a,b,c", "--rounds", 3, "--data", "synthetic", "--no-code", "-o", tmp_path)
+    told = run_cli("jobs", "export", "fedadam_dp", *options).stderr
+    # sigma 1, rate 0.5, delta 1e-4: 7.77 after three rounds, which a run's ledger says too; undrawn it were 10.66
+    assert told == "epsilon 7.77 at delta 0.0001 after 3 rounds, budget 8\n"
+
+
 @pytest.mark.parametrize(
     ("data", "source", "args"),
     [

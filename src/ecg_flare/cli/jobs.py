@@ -9,6 +9,7 @@ from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json, tell
 
 if TYPE_CHECKING:
     from ecg_flare.flare.jobs import Pages
+    from ecg_flare.flare.terms import RoundTerms
 
 _SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -150,19 +151,22 @@ def export(
     changed = replace(spec, terms=terms, pages=pages, custom=not no_code, folder=results)
     click.echo(write_job(changed, output, custom))
     if terms.noise_multiplier is not None and terms.epsilon_budget is not None:
-        tell(_cost(terms.noise_multiplier, terms.delta, terms.rounds, terms.epsilon_budget))
+        tell(_cost(terms, terms.noise_multiplier, terms.epsilon_budget))
 
 
-def _cost(noise_multiplier: float, delta: float, rounds: int, budget: float) -> str:
+def _cost(terms: "RoundTerms", noise_multiplier: float, budget: float) -> str:
     from ecg_flare.privacy.accountant import epsilon_rdp
     from ecg_flare.privacy.events import GaussianEvent
 
     def epsilon(count: int) -> float:
-        return epsilon_rdp([GaussianEvent(noise_multiplier, count=count)], delta) if count else 0.0
+        event = GaussianEvent(noise_multiplier, terms.sampling_rate, count) if count else None
+        return epsilon_rdp([event], terms.delta) if event else 0.0
 
-    affordable = next(count for count in range(rounds, -1, -1) if epsilon(count) <= budget)
-    told = f"epsilon {epsilon(rounds):.2f} at delta {delta:g} after {rounds} rounds, budget {budget:g}"
-    return told if affordable == rounds else f"{told}: the job will stop after round {affordable}"
+    affordable = next(count for count in range(terms.rounds, -1, -1) if epsilon(count) <= budget)
+    told = (
+        f"epsilon {epsilon(terms.rounds):.2f} at delta {terms.delta:g} after {terms.rounds} rounds, budget {budget:g}"
+    )
+    return told if affordable == terms.rounds else f"{told}: the job will stop after round {affordable}"
 
 
 def _least_sites(count: int, *, hidden: bool) -> int:

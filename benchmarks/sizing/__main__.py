@@ -16,7 +16,7 @@ from benchmarks.sizing.runs import Round, measure
 @click.option("--pages", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Train one step on these.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also append each round as a line of JSON.")
 def main(plans: str, sites: str, threads: int | None, pages: Path | None, output: Path | None) -> None:
-    """Seconds by phase, bytes and memory of one round of fedadam_dp in the simulator.
+    """Seconds by phase, bytes and memory of one round of a masked sum with noise, in the simulator.
 
     \b
     Examples:

@@ -47,7 +47,7 @@ class Round:
 
 
 def measure(plan: str, sites: int, *, threads: int, pages: Path | None) -> Round:
-    """Run one round of `fedadam_dp` among so many sites; raises WorkerError where the simulation fails.
+    """Run one round of a masked sum with noise among so many sites; raises WorkerError where the simulation fails.
 
     With `pages` (a folder with masks, the same for all sites) each trains one step; without, each answers noise.
     """
@@ -91,9 +91,10 @@ def measure(plan: str, sites: int, *, threads: int, pages: Path | None) -> Round
 
 
 def _spec(plan: str, sites: int, pages: Path | None) -> JobSpec:
-    dp = BUNDLED["fedadam_dp"]
+    dp = BUNDLED["fedadam_site_dp"]
     weights = {f"site-{index + 1}": 1.0 for index in range(sites)}
-    terms = replace(dp.terms, weights=weights, rounds=1, min_sites=least_threshold(sites), plan=plan)
+    least = least_threshold(sites)
+    terms = replace(dp.terms, weights=weights, rounds=1, min_sites=least, plan=plan, summation="masked")
     spec = replace(dp, name="sizing", terms=terms, training=Training(steps=1))
     if pages is None:
         nobody = Pages("measured_site.NoPages")

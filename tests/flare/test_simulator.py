@@ -20,6 +20,7 @@ from ecg_flare.federated.optimizers import FedAdam, ServerOptimizer
 from ecg_flare.federated.round import RoundConfig, run_round
 from ecg_flare.flare.bundled_jobs import BUNDLED
 from ecg_flare.flare.jobs import JobSpec, Training
+from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.ledger import verify
@@ -84,6 +85,8 @@ def test_a_masked_sum_gives_the_plain_jobs_model_up_to_quantization(tmp_path: Pa
     assert "TEST MODE" in run.log
     exact = toy_model(spec)  # in fixed point, without masks
     assert np.array_equal(model_of(run), exact)
+    plain = toy_model(replace(spec, terms=replace(spec.terms, summation="plain")))
+    assert 0 < np.abs(exact - plain).max() <= _quantization_bound(spec.terms)
     for figures in rounds_of(run)[1:]:
         assert set(figures["seconds_by_step"]) >= {"sum_keys", "sum_shares", "train", "sum_consent", "sum_unmask"}
         assert figures["site_metrics"] == {}
@@ -95,6 +98,21 @@ def test_a_masked_sum_gives_the_plain_jobs_model_up_to_quantization(tmp_path: Pa
         assert set(scan.values()) == {0}, f"a site's update stands in the server's memory: {scan}"
     assert not _files_with_an_update(run, exact), "a site's update stands in a file of the server"
     assert not list(run.workspace.rglob("*secrets*"))
+
+
+def _quantization_bound(terms: RoundTerms) -> float:
+    """How far two rounds in fixed point may end from the same two in floats, by coordinate.
+
+    Truncation moves the mean by C / S at most. FedAdam moves by at most learning_rate / tau times what its mean moved
+    by, and the toy site's second update by a tenth of what the model moved by.
+    """
+    fixed = terms.config.fixed_encoding(D)
+    assert fixed is not None
+    steepness = 0.1 / 1e-3
+    mean = fixed.clipping_norm / fixed.scale
+    first = steepness * mean
+    second = first + steepness * (mean + 0.1 * first)
+    return second + 2**-24  # and float32
 
 
 def _files_with_an_update(run: Run, model: np.ndarray) -> list[Path]:

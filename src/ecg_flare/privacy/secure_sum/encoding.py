@@ -140,9 +140,17 @@ class FixedPoint:
         if norm > self.clipping_norm * (1 - _GUARD):
             factor = weight * self.scale / norm * (1 - _GUARD)
         encoded = np.empty(self.dimension, dtype=np.int64)
+        scaled = np.empty(min(self.dimension, _CHUNK))
+        squared = 0
         for part in _chunks(self.dimension):
-            encoded[part] = np.trunc(vector[part].astype(np.float64) * factor)
-        self._check_encoded(encoded, weight)
+            whole = np.multiply(vector[part], factor, out=scaled[: part.stop - part.start], dtype=np.float64)
+            encoded[part] = np.trunc(whole, out=whole)
+            # Exact: the squares are integers whose sum is at most (W * S)^2 * (1 + 2^-19), and W * S <= 2^24.
+            squared += int(np.dot(whole, whole))
+        if squared > (Fraction(weight) * self.scale) ** 2:
+            raise EncodingError(
+                f"the encoded vector's squared norm is {squared}, above the bound {(weight * self.scale) ** 2}"
+            )
         return encoded
 
     def decode(self, total: Int64[np.ndarray, " d"], denominator: float) -> Float64[np.ndarray, " d"]:
@@ -220,14 +228,6 @@ class FixedPoint:
         if values.dtype != np.int64 or values.shape != (self.dimension,):
             raise EncodingError(
                 f"got {values.dtype} values of shape {values.shape}, expected {self.dimension} of int64"
-            )
-
-    def _check_encoded(self, encoded: Int64[np.ndarray, " d"], weight: float) -> None:
-        # int64 cannot overflow here: the sum of squares is at most (W * S)^2 * (1 + 2^-19) and W * S <= 2^24.
-        squared = sum(int(np.square(encoded[part]).sum()) for part in _chunks(encoded.size))
-        if squared > (Fraction(weight) * self.scale) ** 2:
-            raise EncodingError(
-                f"the encoded vector's squared norm is {squared}, above the bound {(weight * self.scale) ** 2}"
             )
 
 

@@ -29,8 +29,8 @@ REFUSED = {
     "no_bytes.pdf": "is empty",
 }
 DOUBTED = {
-    "strip.png": "no known layout has|labels that were read agree",
-    "left_half.png": "uncertain",
+    "strip.png": "labels alone|labels that were read agree",
+    "left_half.png": "uncertain|labels alone",
     "right_half.png": "uncertain|labels alone",
     "top_half.png": "labels alone",
     "bottom_half.png": "labels alone",

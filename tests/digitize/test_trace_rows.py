@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_flare.digitize.overlap import disentangle
+from ecg_flare.digitize.overlap import ALONE, BETWEEN, disentangle
 from ecg_flare.digitize.ranks import rank_rows
 from ecg_flare.digitize.refine import pen_px, refine_row
 from ecg_flare.digitize.runs import find_runs
@@ -106,9 +106,24 @@ def test_no_row_on_an_empty_page_or_one_of_specks() -> None:
 
 def test_shared_columns_are_crossed_straight() -> None:
     y = np.array([10.0, 12.0, 14.0, 40.0, 40.0, 40.0, 22.0, 24.0, 26.0])
-    crowded = np.array([False] * 3 + [True] * 3 + [False] * 3)
-    top, bottom = np.where(crowded, -1.0, y - 1.0), np.where(crowded, 80.0, y + 1.0)
-    line, line_top, line_bottom = disentangle(y, top, bottom, crowded)
+    side = np.array([ALONE] * 3 + [BETWEEN] * 3 + [ALONE] * 3)
+    top, bottom = np.where(side != ALONE, -1.0, y - 1.0), np.where(side != ALONE, 80.0, y + 1.0)
+    line, line_top, line_bottom = disentangle(y, top, bottom, side)
     np.testing.assert_allclose(line, np.arange(10.0, 27.0, 2.0))
     # a line that falls 2 pixels a column under a pen of 2 pixels leaves 4 pixels of ink in each
     np.testing.assert_allclose(line_bottom[3:6] - line_top[3:6], 4.0)
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_a_peak_that_runs_into_the_next_row_is_read_to_its_tip(upside_down: bool) -> None:
+    """A deep S wave beside the R wave of the row below: their ink is one run down to the other row's base line."""
+    upper, lower = beats(100, -112, sigma=2.5), beats(240, 60, sigma=2.5)
+    lower = np.roll(lower, -8)  # the R wave comes 4 pixels before
+    lines = (399 - lower, 399 - upper) if upside_down else (upper, lower)
+    rows = trace_rows(drawn(*lines), 8.0, 8.0)
+    assert len(rows) == 2
+    deep, tall = (rows[1], rows[0]) if upside_down else rows
+    deep_y, tall_y = (399 - deep.y, 399 - tall.y) if upside_down else (deep.y, tall.y)
+    for centre in range(230, WIDTH - 20, 150):
+        assert np.nanmax(deep_y[centre - 6 : centre + 7]) == pytest.approx(212, abs=28)
+        assert np.nanmin(tall_y[centre - 12 : centre + 7]) == pytest.approx(180, abs=28)

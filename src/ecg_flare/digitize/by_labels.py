@@ -40,9 +40,10 @@ def assign_by_labels(page: PageRows) -> Assignment:
             "if the page is whole, give its layout with --layout."
         )
     named = len({span.row for span in spans})
+    rows, stretches = _counted(len(page.level_px), "row"), _counted(len(spans), "stretch", "es")
     warning = (
-        f"no known layout has {_counted(len(page.level_px), 'row')}; {_counted(len(spans), 'stretch', 'es')} on "
-        f"{_counted(named, 'row')} could be named by the labels alone: check every lead's name"
+        f"no known layout fits the {rows} of this page; {stretches} on {_counted(named, 'row')} could be named by the "
+        "labels alone: check every lead's name"
     )
     confidence = MOST_CONFIDENCE * named / len(page.level_px)
     kept = tuple(_without_repeats(spans))
@@ -61,6 +62,8 @@ def _labels_of(page: PageRows, row: int) -> list[Word]:
         distance = np.abs(page.level_px - middle)
         nearest = int(distance.argmin())
         near = distance[nearest] < 14 * page.px_per_mm_y
+        # a stroke looks like an "I", which stands at the page's left
+        near &= word.n_letters > 1 or word.left < page.span.left_px + FIRST_LABEL_MM * page.px_per_mm_x
         if nearest == row and near and word.fits.max() > LEAST_FIT and word.margin > LEAST_MARGIN:
             found.append(word)
     return sorted(found, key=lambda word: word.left)

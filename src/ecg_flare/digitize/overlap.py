@@ -1,8 +1,9 @@
 """Rows that cross: whose run is whose, and where a line runs inside ink that it shares with another.
 
 A tall QRS reaches into the row above or below. Where the two lines touch, their ink is one run, and neither its middle
-nor its ends belong to one of them. There each line goes on as it entered and left: strokes are straight over the few
-columns that they share.
+nor both its ends belong to one of them. The upper end is the upper row's and the lower end the lower row's, and a line
+that hangs together reaches in every column as far as its edge in the next one. Where an end cannot be its own, the line
+goes on as it entered and left: strokes are straight over the few columns that they share.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ecg_flare.digitize.ranks import thin_runs
 from ecg_flare.digitize.runs import Runs
 
 HOLE: Final = -1
+ALONE, UPPER, LOWER, BETWEEN = 0, 1, 2, 3
 SLOPE_COLUMNS: Final = 2
 MOST_COLUMNS: Final = 40  # a longer common stretch is one line that two rows claim, not a crossing
 
@@ -39,26 +41,47 @@ def foreign_runs(
     return others
 
 
-def shared_runs(runs: Runs, paths: Int64[np.ndarray, "rows columns"]) -> Bool[np.ndarray, " runs"]:
-    """Return the runs that more than one row takes."""
-    taken = np.bincount(paths[paths != HOLE], minlength=len(runs.centre))
-    return taken > 1
+def shared_runs(runs: Runs, paths: Int64[np.ndarray, "rows columns"]) -> Int64[np.ndarray, "2 runs"]:
+    """Return the uppermost and the lowest row that takes each run; the same one twice where it is not shared."""
+    uppermost = np.full(len(runs.centre), len(paths))
+    lowest = np.full(len(runs.centre), HOLE)
+    for row, path in enumerate(paths):
+        taken = path[path != HOLE]
+        uppermost[taken] = np.minimum(uppermost[taken], row)
+        lowest[taken] = row
+    return np.stack([uppermost, lowest])
+
+
+def side_of(row: int, shared: Int64[np.ndarray, "2 n"]) -> Int64[np.ndarray, " n"]:
+    """Return for runs that a row takes whether it has them alone, above all others, below them, or in between."""
+    uppermost, lowest = shared
+    side = np.where(uppermost == row, UPPER, np.where(lowest == row, LOWER, BETWEEN))
+    result: Int64[np.ndarray, " n"] = np.where(uppermost == lowest, ALONE, side)
+    return result
 
 
 def disentangle(
     y: Float64[np.ndarray, " w"],
     top: Float64[np.ndarray, " w"],
     bottom: Float64[np.ndarray, " w"],
-    crowded: Bool[np.ndarray, " w"],
+    side: Int64[np.ndarray, " w"],
 ) -> tuple[Float64[np.ndarray, " w"], Float64[np.ndarray, " w"], Float64[np.ndarray, " w"]]:
-    """Return a row's y and ink extents with its line drawn straight through the columns that it shares."""
+    """Return a row's y and ink extents with its own line told from the others' in the columns that it shares.
+
+    `side` says for every column where the row stands in its run: ALONE, UPPER, LOWER or BETWEEN.
+    """
     y, top, bottom = y.copy(), top.copy(), bottom.copy()
+    crowded = side != ALONE
     columns = np.flatnonzero(crowded)
     if not len(columns) or crowded.all():
         return y, top, bottom
     pen = float(np.nanpercentile(bottom - top, 25)) / 2
     for block in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
         if len(block) > MOST_COLUMNS:
+            continue
+        if (found := _along_own_edge(top, bottom, side, block, pen)) is not None:
+            top[block], bottom[block] = found
+            y[block] = (top[block] + bottom[block]) / 2
             continue
         line = _through(y, crowded, block)
         if line is None:
@@ -71,6 +94,52 @@ def disentangle(
         ).reshape(2, -1)
         y[block], top[block], bottom[block] = line, edges.min(axis=0) - pen, edges.max(axis=0) + pen
     return y, top, bottom
+
+
+def _along_own_edge(
+    top: Float64[np.ndarray, " w"],
+    bottom: Float64[np.ndarray, " w"],
+    side: Int64[np.ndarray, " w"],
+    block: Int64[np.ndarray, " k"],
+    half_pen: float,
+) -> Float64[np.ndarray, "2 k"] | None:
+    """Return top and bottom of the line in a block of shared columns from the one edge that is its own.
+
+    None where the row is not on one side all along, or where another line stands out beyond its edge.
+    """
+    if (side[block] == UPPER).all():
+        return _hanging(top, bottom, block, half_pen)
+    if (side[block] == LOWER).all():
+        mirrored = _hanging(-bottom, -top, block, half_pen)
+        return None if mirrored is None else -mirrored[::-1]
+    return None
+
+
+def _hanging(
+    top: Float64[np.ndarray, " w"], bottom: Float64[np.ndarray, " w"], block: Int64[np.ndarray, " k"], half_pen: float
+) -> Float64[np.ndarray, "2 k"] | None:
+    first, last = int(block[0]), int(block[-1])
+    wide = max(1, round(2 * half_pen))  # a pen on a steep stroke inks this many columns beside it
+    if (
+        first < wide + 1
+        or last + wide + 1 >= len(top)
+        or not np.isfinite(top[first - wide - 1 : last + wide + 2]).all()
+    ):
+        return None
+    edge = top[block]
+    if edge.min() < min(top[first - 1], top[last + 1]) - 2 * half_pen:
+        return None  # the other row's peak stands above this row's line
+    near = block[:, None] + np.arange(-wide, wide + 1)
+    reach = top[near].max(axis=1) + 2 * half_pen
+    tip = first + int(edge.argmax())
+    fall, rise = top[tip - 1] - top[tip - 2], top[tip + 1] - top[tip + 2]
+    if min(fall, rise) > half_pen and top[tip] > max(top[tip - 1], top[tip + 1]):
+        # both strokes go on at their last slope and meet within the column
+        entered, left = max(top[tip], top[tip - 1] + fall), max(top[tip], top[tip + 1] + rise)
+        met = entered + fall * np.clip((left + rise - entered) / (fall + rise), 0.0, 1.0)
+        under = np.abs(block - tip) <= wide // 2
+        reach[under] = min(met, top[tip] + max(fall, rise)) + half_pen
+    return np.stack([edge, np.minimum(bottom[block], reach)])
 
 
 def _with_ends(

@@ -10,6 +10,7 @@ from jaxtyping import Float32, Float64, Int64
 
 RUN_THRESHOLD: Final = 0.30  # ink above which a pixel belongs to a stroke; anti-aliased rims stay below
 SMALLEST_MASS: Final = 0.35  # full-ink pixels; less is a speck
+SMALLEST_SHARE: Final = 0.3  # of the usual run's mass; less is what is left of a grid line
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,8 @@ def find_runs(ink: Float32[np.ndarray, "h w"]) -> Runs:
     bottom = after - 2 + 0.5 - (1.0 - columns[column, after - 1]) + columns[column, np.minimum(after, height + 1)]
     thin = bottom - top < 0.2
     top, bottom = np.where(thin, centre - 0.5 * mass, top), np.where(thin, centre + 0.5 * mass, bottom)
-    keep = mass > SMALLEST_MASS
+    usual = float(np.median(mass[mass > SMALLEST_MASS])) if (mass > SMALLEST_MASS).any() else 0.0
+    keep = mass > max(SMALLEST_MASS, SMALLEST_SHARE * usual)
     column = column[keep]
     start = np.searchsorted(column, np.arange(width + 1))
     return Runs(start, column, top[keep], bottom[keep], centre[keep], mass[keep])

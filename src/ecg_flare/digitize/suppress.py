@@ -105,7 +105,7 @@ def _even_light(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3
     paper = cv2.morphologyEx(small, cv2.MORPH_DILATE, np.ones((3, 3), np.uint8))
     paper = cv2.blur(paper, (size, size))
     paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
-    even: Float32[np.ndarray, "h w 3"] = image.astype(np.float32) / np.maximum(paper, 16).astype(np.float32)
+    even: Float32[np.ndarray, "h w 3"] = cv2.divide(image, np.maximum(paper, 16), dtype=cv2.CV_32F)
     return even
 
 

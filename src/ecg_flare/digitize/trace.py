@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from ecg_flare.digitize.overlap import HOLE, disentangle, foreign_runs, shared_runs
+from ecg_flare.digitize.overlap import ALONE, HOLE, disentangle, foreign_runs, shared_runs, side_of
 from ecg_flare.digitize.ranks import foreign_by_rank, rank_levels, rank_rows
 from ecg_flare.digitize.runs import Runs, find_runs
 
@@ -84,8 +84,8 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y:
     levels = np.median(drifting, axis=1)
     shared = shared_runs(runs, paths)
     rows = []
-    for path, level in zip(paths, levels, strict=True):
-        row = _row_of(runs, _without_islands(path, px_per_mm_x), level, shared)
+    for number, (path, level) in enumerate(zip(paths, levels, strict=True)):
+        row = _row_of(runs, _without_islands(path, px_per_mm_x), level, number, shared)
         if row is not None and row.last - row.first > LEAST_ROW_WIDTH_MM * px_per_mm_x:
             rows.append(row)
     return _without_scraps(rows)
@@ -286,14 +286,14 @@ def _without_islands(path: Int64[np.ndarray, " columns"], px_per_mm_x: float) ->
 
 
 def _row_of(
-    runs: Runs, path: Int64[np.ndarray, " columns"], level: float, shared: Bool[np.ndarray, " runs"]
+    runs: Runs, path: Int64[np.ndarray, " columns"], level: float, number: int, shared: Int64[np.ndarray, "2 runs"]
 ) -> RowTrace | None:
     at = path != HOLE
     if not at.any():
         return None
     y, top, bottom = (np.full(len(path), np.nan) for _ in range(3))
     y[at], top[at], bottom[at] = runs.centre[path[at]], runs.top[path[at]], runs.bottom[path[at]]
-    crowded = np.zeros(len(path), bool)
-    crowded[at] = shared[path[at]]
-    y, top, bottom = disentangle(y, top, bottom, crowded)
+    side = np.full(len(path), ALONE)
+    side[at] = side_of(number, shared[:, path[at]])
+    y, top, bottom = disentangle(y, top, bottom, side)
     return RowTrace(y, top, bottom, float(level))

@@ -20,6 +20,8 @@ from ecg_flare.storage import read_arrays
 pytestmark = pytest.mark.slow
 
 SITES = ("site-1", "site-2", "site-3")
+ADMIN = "admin@coordinator.org"
+FLARES = "nvflare.app_common.statistics.min_count_cleanser.MinCountCleanser"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Told:
     statuses: dict[str, str]
     listening_before: list[str]
     listening_after: list[str]
+    said_of_a_sites_file: str
 
     def results(self, name: str) -> Path:
         """What `download_job` brought of a job."""
@@ -39,7 +42,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """Five jobs, side by side (each takes FLARE half a minute): one to run, one to abort, three to be refused."""
+    """Six jobs, side by side (each takes FLARE half a minute): one to run, one to abort, four to be refused."""
     root = tmp_path_factory.mktemp("federation")
     (root / "faults").mkdir()
     jobs = {
@@ -47,12 +50,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         "aborted": write_private_job(root / "aborted", SITES, results=str(root / "kept"), seconds=300.0),
         "with code": write_private_job(root / "code", SITES),
         "with a strange class": write_private_job(root / "strange", SITES),
+        "with a class of FLARE's": write_private_job(root / "flares", SITES),
         "under the floor": write_private_job(root / "floor", SITES),
     }
     custom = jobs["with code"] / "app" / "custom"
     custom.mkdir()
     (custom / "own.py").write_text("ANSWER = 42\n")
     _add_component(jobs["with a strange class"], "subprocess.Popen", {"args": ["true"]})
+    _add_component(jobs["with a class of FLARE's"], FLARES, {})
     _clip_at(jobs["under the floor"], 2.0)
     federation = Federation(
         root / "kits",
@@ -79,7 +84,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
                 console.say(f"download_job {ids[name]}")
             statuses = {name: console.statuses()[job] for name, job in ids.items()}
         wait_until(lambda: not federation.processes(job=True), 60.0, "the end of all jobs' processes")
-        yield Told(federation, ids, statuses, listening, listeners(federation.processes()))
+        with Console(federation.kits / ADMIN, federation.variables()) as console:
+            said = console.say("cat site-1 local/ecg_flare.json")
+        yield Told(federation, ids, statuses, listening, listeners(federation.processes()), said)
     assert not federation.processes()
 
 
@@ -124,10 +131,12 @@ def test_a_lead_may_not_ship_code(told: Told) -> None:
     assert "BYOC not permitted" in told.federation.log(SERVER)
 
 
-def test_a_class_outside_the_allow_list_is_refused_by_name(told: Told) -> None:
-    assert told.statuses["with a strange class"] == "FINISHED:ABNORMAL"
-    log = told.federation.log("site-1", told.jobs["with a strange class"])
-    assert "component not authorized: Component 'subprocess.Popen'" in log
+@pytest.mark.parametrize(
+    ("job", "path"), [("with a strange class", "subprocess.Popen"), ("with a class of FLARE's", FLARES)]
+)
+def test_a_class_outside_the_allow_list_is_refused_by_name(told: Told, job: str, path: str) -> None:
+    assert told.statuses[job] == "FINISHED:ABNORMAL"
+    assert f"component not authorized: Component '{path}'" in told.federation.log("site-1", told.jobs[job])
 
 
 def test_a_job_under_a_sites_floor_is_refused_by_name(told: Told) -> None:
@@ -149,6 +158,11 @@ def test_an_aborted_job_leaves_nothing_at_work(told: Told) -> None:
 def test_nobody_is_sent_a_sites_error_log(told: Told) -> None:
     assert told.federation.log("site-1", told.jobs["under the floor"])
     assert not list(told.results("under the floor").glob("site-*"))
+
+
+def test_no_administrator_reads_a_sites_files(told: Told) -> None:
+    assert "is not a supported shell command" in told.said_of_a_sites_file
+    assert "pinned" not in told.said_of_a_sites_file
 
 
 def _told_rounds(results: Path) -> list[str]:

@@ -39,9 +39,10 @@ def local(kits: Path, party: str, name: str) -> Any:
     return json.loads((kits / party / "local" / name).read_text())
 
 
-@pytest.mark.parametrize("party", ["localhost", *SITES])
-def test_our_classes_are_allowed_beside_flares_own(kits: Path, party: str) -> None:
-    assert local(kits, party, "resources.json.default")["class_allow_list"] == [*DEFAULT_CLASS_ALLOW_LIST, "ecg_flare."]
+def test_our_classes_are_allowed_beside_flares_own_at_the_server_and_alone_at_sites(kits: Path) -> None:
+    for party, flares_own in [("localhost", DEFAULT_CLASS_ALLOW_LIST), *((site, ()) for site in SITES)]:
+        listed = local(kits, party, "resources.json.default")["class_allow_list"]
+        assert listed == [*flares_own, "ecg_flare."]
 
 
 @pytest.mark.parametrize("party", ["localhost", *SITES])
@@ -63,10 +64,12 @@ def test_each_site_pins_the_certificates_that_all_sign_with(kits: Path, site: st
 
 
 @pytest.mark.parametrize("site", SITES)
-def test_sites_take_jobs_of_one_scope_and_keep_their_logs(kits: Path, site: str) -> None:
+def test_sites_take_jobs_of_one_scope_and_keep_their_logs_and_files(kits: Path, site: str) -> None:
     privacy = local(kits, site, "privacy.json")
     assert [scope["name"] for scope in privacy["scopes"]] == [privacy["default_scope"]] == ["ecg"]
-    assert local(kits, site, "resources.json.default")["allow_log_streaming"] is False
+    resources = local(kits, site, "resources.json.default")
+    assert resources["allow_log_streaming"] is False
+    assert "ecg_flare.flare.site_guard.NoShellCommands" in [part["path"] for part in resources["components"]]
 
 
 def test_the_server_of_the_project_listens_on_loopback_alone(kits: Path) -> None:

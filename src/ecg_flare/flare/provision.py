@@ -36,10 +36,12 @@ _ROLES: Final = ("org_admin", "lead", "member")
 
 
 class AllowListBuilder(Builder):
-    """Lets jobs that ship no code name ecg_flare's classes, beside those of FLARE's own list.
+    """Lets jobs that ship no code name ecg_flare's classes: at the server beside FLARE's own list, at sites alone.
+
+    A site's policy is held by ecg_flare's classes, so a job of others would not be held to it.
 
     Args:
-        prefixes: what is appended to each kit's `class_allow_list`; a prefix that ends with a dot is a package's.
+        prefixes: what the kits' `class_allow_list` names; a prefix that ends with a dot is a package's.
     """
 
     def __init__(self, prefixes: Sequence[str] = (OWN_CLASSES,)) -> None:
@@ -48,14 +50,15 @@ class AllowListBuilder(Builder):
         self._prefixes = tuple(prefixes)
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
-        for party in (project.get_server(), *project.get_clients()):
+        server = project.get_server()
+        for party in (server, *project.get_clients()):
             path = _local(ctx, party) / ProvFileName.RESOURCES_JSON_DEFAULT
             resources = _read(path)
             listed = resources.get(_ALLOW_LIST)
             if not isinstance(listed, list):
                 raise ConfigError(f"{path} has no {_ALLOW_LIST}: put this builder after StaticFileBuilder")
-            resources[_ALLOW_LIST] = listed + [prefix for prefix in self._prefixes if prefix not in listed]
-            _write(path, resources)
+            kept = [name for name in listed if name not in self._prefixes] if party is server else []
+            _write(path, {**resources, _ALLOW_LIST: [*kept, *self._prefixes]})
 
 
 class RightsBuilder(Builder):
@@ -85,7 +88,8 @@ class RightsBuilder(Builder):
 class SitePolicyBuilder(Builder):
     """Writes each site's floors, with the fingerprints of all sites' certificates, and its one privacy scope.
 
-    The server gets the fingerprints too: its masked sums then form while sites are down.
+    It also keeps the site's logs and files at home: see `_keep_logs` and `flare.site_guard`. The server gets the
+    fingerprints too: its masked sums then form while sites are down.
 
     Args:
         policy: entries of `SitePolicy` for all sites, without `pinned`, which comes from the kits.
@@ -111,6 +115,7 @@ class SitePolicyBuilder(Builder):
             scope = {"name": self._scope, "properties": {}, "task_data_filters": [], "task_result_filters": []}
             _write(_local(ctx, site) / PRIVACY_FILE, {"scopes": [scope], "default_scope": self._scope})
             _keep_logs(site, _local(ctx, site) / ProvFileName.RESOURCES_JSON_DEFAULT)
+            _keep_files(_local(ctx, site) / ProvFileName.RESOURCES_JSON_DEFAULT)
         _write(_local(ctx, project.get_server()) / POLICY_FILE, {"pinned": pinned})
 
 
@@ -121,6 +126,13 @@ def _keep_logs(site: Participant, path: Path) -> None:
     """
     if site.get_prop(PropKey.ALLOW_LOG_STREAMING) is False:
         _write(path, {**_read(path), "allow_log_streaming": False})
+
+
+def _keep_files(path: Path) -> None:
+    resources = _read(path)
+    guard = {"id": "no_shell_commands", "path": f"{OWN_CLASSES}flare.site_guard.NoShellCommands", "args": {}}
+    resources["components"] = [*resources["components"], guard]
+    _write(path, resources)
 
 
 def certificate_fingerprint(path: Path) -> str:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "ecg": set(),
     "page": {"ecg"},
     "digitize": {"ecg", "page"},
-    "nnunet": {"ecg", "page", "federated"},
+    "nnunet": {"ecg", "page", "federated", "privacy"},
     "site": {"ecg", "page", "nnunet", "federated"},
     "privacy": set(),
     "federated": {"privacy"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.faults.cells import FAULTS, PHASES, SITE_PHASES, Cell, run_cell
+from benchmarks.faults.cells import FAULTS, PHASES, Cell, phases_of, run_cell
 from benchmarks.faults.federation import Federation
 from benchmarks.faults.job import APP, CLASSES
 from ecg_flare.errors import EcgFlareError
@@ -39,7 +39,7 @@ def main(faults: str, phases: str, output: Path | None) -> None:
 
 def _row(fault: str, phases: list[str], folder: Path, output: Path | None) -> None:
     """All phases of one fault in one federation; a cell that breaks it gives the next ones a new one."""
-    left = [phase for phase in phases if phase in SITE_PHASES or fault != "message twice"]
+    left = [phase for phase in phases if phase in phases_of(fault)]
     while left:
         hold = folder / f"hold-{len(left)}"
         hold.mkdir(parents=True)

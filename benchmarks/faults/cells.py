@@ -27,6 +27,11 @@ _FAULTY_ROUND: Final = 1
 _JOB_S: Final = 240.0
 
 
+def phases_of(fault: str) -> tuple[str, ...]:
+    """The phases in which this fault can happen."""
+    return {"training process killed": ("train",), "message twice": SITE_PHASES}.get(fault, PHASES)
+
+
 @dataclass(frozen=True)
 class Cell:
     """What became of one fault in one phase.
@@ -66,6 +71,7 @@ def run_cell(fault: str, phase: str, federation: Federation, faults: Path) -> Ce
         results=str(results),
         step_timeout_s=STEP_TIMEOUT_S,
         twice=fault == "message twice",
+        child=fault == "training process killed",
     )
     identity = federation.session.submit_job(str(job))
     wait_until(lambda: (faults / "reached").exists(), 120.0, f"the phase {phase}")
@@ -170,6 +176,11 @@ def _site_killed(federation: Federation, faults: Path) -> None:
     federation.kill(_VICTIM, job=True)
 
 
+def _training_killed(federation: Federation, faults: Path) -> None:
+    (faults / "go").touch()
+    wait_until(lambda: federation.kill_training(_VICTIM), 30.0, "the training process")
+
+
 def _site_restarted(federation: Federation, faults: Path) -> None:
     federation.kill(_VICTIM)
     wait_until(lambda: not federation.processes(_VICTIM), 10.0, "the site's end")
@@ -211,6 +222,7 @@ def _message_twice(federation: Federation, faults: Path) -> None:
 
 FAULTS: Final[dict[str, Callable[[Federation, Path], None]]] = {
     "server killed and restarted": _server_killed,
+    "training process killed": _training_killed,
     "site's job killed": _site_killed,
     "site stopped and restarted": _site_restarted,
     "site stopped for longer than a step": _site_stands_still,

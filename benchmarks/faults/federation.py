@@ -142,6 +142,18 @@ class Federation:
                 continue
         return ids
 
+    def kill_training(self, party: str) -> list[int]:
+        """Kill the training processes of a party's job."""
+        owners = self.processes(party, job=True)
+        ids = [
+            each
+            for each, command in self.processes().items()
+            if any(f" -m ecg_flare.nnunet.service {owner} " in command for owner in owners)
+        ]
+        for each in ids:
+            os.kill(each, signal.SIGKILL)
+        return ids
+
     def log(self, party: str, job: str = "") -> str:
         """A party's log, or its log of a job; '' where there is none."""
         file = self.kits / party / job / "log.txt"

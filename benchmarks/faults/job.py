@@ -19,6 +19,7 @@ def write_private_job(
     results: str = "",
     step_timeout_s: int = 10,
     twice: bool = False,
+    child: bool = False,
     seconds: float = 0.0,
 ) -> Path:
     """Write the job: masked sum, clipping, noise, a ledger; three sites are enough for a round.
@@ -26,6 +27,7 @@ def write_private_job(
     Args:
         results: the server's folder for model and ledger; '' leaves them in the job's run folder.
         twice: let the held site send its answer twice.
+        child: let the held site start a training process.
         seconds: how long each site's training takes.
     """
     terms = RoundTerms(
@@ -52,7 +54,7 @@ def write_private_job(
     )
     job = write_job(spec, folder)
     _edit(job, "server", lambda config: _server(config, step_timeout_s))
-    _edit(job, "client", lambda config: _client(config, twice, seconds))
+    _edit(job, "client", lambda config: _client(config, twice, {"seconds": seconds, "child": child}))
     return job
 
 
@@ -65,8 +67,8 @@ def _server(config: dict[str, Any], step_timeout_s: int) -> None:
             part["path"] = CLASSES + replaced[part["id"]]
 
 
-def _client(config: dict[str, Any], twice: bool, seconds: float) -> None:
-    config["executors"][0]["executor"] = {"path": CLASSES + "ArithmeticExecutor", "args": {"seconds": seconds}}
+def _client(config: dict[str, Any], twice: bool, training: dict[str, Any]) -> None:
+    config["executors"][0]["executor"] = {"path": CLASSES + "ArithmeticExecutor", "args": training}
     config["components"].append({"id": "held", "path": CLASSES + "HeldSite", "args": {"twice": twice}})
 
 

@@ -18,11 +18,13 @@ from nvflare.apis.executor import Executor
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey
 
+from ecg_flare.errors import WorkerError
 from ecg_flare.flare.evaluator import PublicEvaluator
 from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.messages import TRAIN, Order, Reply
+from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.secure_messages import CONSENT, KEYS, SHARES, UNMASK
 from ecg_flare.nnunet.plan import parameter_count
+from ecg_flare.nnunet.worker import Worker
 
 PHASES = {KEYS: "keys", SHARES: "shares", TRAIN: "train", CONSENT: "consent", UNMASK: "unmask"}
 LONGEST_S = 90.0
@@ -44,17 +46,26 @@ class ArithmeticExecutor(Executor):
 
     Args:
         seconds: how long it takes, or until the job is aborted.
+        child: where the site stands still in its training, it starts a training process, too, and waits for it.
     """
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float = 0.0, child: bool = False) -> None:
         super().__init__()
         self._seconds = seconds
+        self._child = child
 
     def execute(self, task_name, shareable, fl_ctx, abort_signal):
         order = Order.from_shareable(shareable)
         deadline = time.monotonic() + self._seconds
         while time.monotonic() < deadline and not abort_signal.triggered:
             time.sleep(0.1)
+        here = {"party": fl_ctx.get_identity_name(), "phase": "train", "round": order.round_index}
+        if self._child and wanted() == here:
+            try:
+                with Worker() as worker:  # the one of NnunetExecutor
+                    worker.call("initialize", {"plan": "tiny", "seed": 0})
+            except WorkerError as error:
+                return error_reply(error)
         rng = np.random.default_rng([int(fl_ctx.get_identity_name().split("-")[1]), order.round_index])
         update = (rng.standard_normal(len(order.model)) * 0.01 - 0.1 * order.model).astype(np.float32)
         return Reply(update, order.round_index, order.attempt, order.layout_digest).to_shareable()

@@ -84,19 +84,22 @@ def toy_spec(**terms: Any) -> JobSpec:
 TOY_APP = Path(__file__).parent / "toy_app"
 
 
-def toy_edit(evaluator: str = "ToyEvaluator", **fault: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
-    """Put the toy's classes into a job; `fault` are arguments of `ToyExecutor`."""
+def toy_edit(
+    evaluator: str = "ToyEvaluator", executor: str = "ToyExecutor", mechanism: str = "", **fault: Any
+) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    """Put the toy's classes into a job; `fault` are arguments of its executor."""
 
     def edit(server: dict[str, Any], client: dict[str, Any]) -> None:
-        client["executors"][0]["executor"] = {"path": "toy_site.ToyExecutor", "args": fault}
-        part = next(part for part in server["components"] if part["id"] == "evaluator")
-        part["path"] = f"toy_site.{evaluator}"
+        client["executors"][0]["executor"] = {"path": f"toy_site.{executor}", "args": fault}
+        for part in server["components"]:
+            if part["id"] == "evaluator":
+                part["path"] = f"toy_site.{evaluator}"
+            if part["id"] == "mechanism" and mechanism:
+                part["path"] = f"toy_site.{mechanism}"
 
     return edit
 
 
-def simulate_toy(
-    spec: JobSpec, folder: Path, *, threads: int | None = None, evaluator: str = "ToyEvaluator", **fault: Any
-) -> Run:
-    """Run a toy job."""
-    return simulate(spec, folder, TOY_APP, threads=threads, edit=toy_edit(evaluator, **fault))
+def simulate_toy(spec: JobSpec, folder: Path, *, threads: int | None = None, **classes_and_fault: Any) -> Run:
+    """Run a toy job; the further arguments are those of `toy_edit`."""
+    return simulate(spec, folder, TOY_APP, threads=threads, edit=toy_edit(**classes_and_fault))

@@ -1,14 +1,17 @@
-"""Both figures over a grid of (sigma, q, T), against dp-accounting's loss distributions and a closed form."""
+"""Both figures over a grid of (sigma, q, T), against dp-accounting, closed forms and an integral."""
 
 import ast
 import itertools
+import math
 from pathlib import Path
 
-import mpmath
+import numpy as np
 import pytest
 from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
 from dp_accounting.pld import PLDAccountant
 from dp_accounting.rdp import RdpAccountant
+from scipy.special import logsumexp
+from scipy.stats import binom, norm
 
 import ecg_flare
 from ecg_flare.privacy import accountant
@@ -24,18 +27,29 @@ def oracle_event(sigma: float, q: float, count: int) -> SelfComposedDpEvent:
     return SelfComposedDpEvent(gaussian if q == 1 else PoissonSampledDpEvent(q, gaussian), count)
 
 
-def closed_form(sigma: float, q: float, count: int, orders: range) -> float:
-    """Mironov, Talwar & Zhang 2019, section 3.3, at integer orders; converted by Balle et al. 2020, theorem 21."""
-    epsilons = []
-    for order in orders:
-        terms = (
-            mpmath.binomial(order, k) * (1 - mpmath.mpf(q)) ** (order - k) * mpmath.mpf(q) ** k
-            * mpmath.exp(mpmath.mpf(k * (k - 1)) / (2 * sigma**2))
-            for k in range(order + 1)
-        )  # fmt: skip
-        divergence = count * mpmath.log(mpmath.fsum(terms)) / (order - 1)
-        epsilons.append(divergence + mpmath.log1p(-1 / mpmath.mpf(order)) - mpmath.log(DELTA * order) / (order - 1))
-    return max(0.0, float(min(epsilons)))
+def closed_form(sigma: float, q: float, order: int) -> float:
+    """Mironov, Talwar & Zhang 2019, section 3.3: a round's Rényi divergence at an integer order."""
+    k = np.arange(order + 1)
+    with np.errstate(divide="ignore"):
+        chances = binom.logpmf(k, order, q)
+    return float(logsumexp(chances + k * (k - 1) / (2 * sigma**2))) / (order - 1)
+
+
+def integrated(sigma: float, q: float, order: float) -> float:
+    """The same at any order, by its definition: log E_x[((1 - q) + q e^((2x - 1) / 2 sigma^2))^order] / (order - 1)."""
+    x = np.linspace(-15 * sigma, order + 15 * sigma, 400_001)
+    with np.errstate(divide="ignore"):
+        ratio = np.logaddexp(np.log1p(-q), np.log(q) + (2 * x - 1) / (2 * sigma**2))
+    return float(logsumexp(norm.logpdf(x, scale=sigma) + order * ratio) + np.log(x[1] - x[0])) / (order - 1)
+
+
+def only_orders(monkeypatch: pytest.MonkeyPatch, *orders: float) -> None:
+    monkeypatch.setattr(accountant, "ORDERS", orders)
+
+
+def converted(divergence: float, order: float) -> float:
+    """Balle et al. 2020, theorem 21."""
+    return max(0.0, divergence + math.log1p(-1 / order) - math.log(DELTA * order) / (order - 1))
 
 
 @pytest.mark.parametrize(("sigma", "q", "count"), GRID)
@@ -50,19 +64,33 @@ def test_rdp_is_never_below_and_prv_within_one_percent_of_the_loss_distribution(
 
 
 @pytest.mark.parametrize(("sigma", "q", "count"), GRID)
+@pytest.mark.parametrize("order", [2, 5, 20, 64])
 def test_rdp_is_the_closed_form_at_integer_orders(
-    monkeypatch: pytest.MonkeyPatch, sigma: float, q: float, count: int
+    monkeypatch: pytest.MonkeyPatch, sigma: float, q: float, count: int, order: int
 ) -> None:
-    orders = range(2, 65)
-    monkeypatch.setattr(accountant, "ORDERS", tuple(float(order) for order in orders))
-    assert epsilon_rdp([GaussianEvent(sigma, q, count)], DELTA) == pytest.approx(
-        closed_form(sigma, q, count, orders), rel=1e-6, abs=1e-9
-    )
+    only_orders(monkeypatch, float(order))
+    expected = converted(count * closed_form(sigma, q, order), order)
+    assert epsilon_rdp([GaussianEvent(sigma, q, count)], DELTA) == pytest.approx(expected, rel=1e-7, abs=1e-9)
 
 
 @pytest.mark.parametrize(("sigma", "q", "count"), GRID)
-def test_rdp_is_dp_accountings_own(sigma: float, q: float, count: int) -> None:
-    oracle = RdpAccountant(orders=list(accountant.ORDERS)).compose(oracle_event(sigma, q, count)).get_epsilon(DELTA)
+@pytest.mark.parametrize("order", [1.5, 2.2, 4.9])
+def test_rdp_is_the_integral_at_fractional_orders(
+    monkeypatch: pytest.MonkeyPatch, sigma: float, q: float, count: int, order: float
+) -> None:
+    only_orders(monkeypatch, order)
+    expected = converted(count * integrated(sigma, q, order), order)
+    assert epsilon_rdp([GaussianEvent(sigma, q, count)], DELTA) == pytest.approx(expected, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize(("sigma", "q", "count"), GRID)
+def test_rdp_is_dp_accountings_own_at_integer_orders(
+    monkeypatch: pytest.MonkeyPatch, sigma: float, q: float, count: int
+) -> None:
+    # At fractional orders dp-accounting 0.6.0 is above the integral by up to 2 %, or leaves the order out.
+    orders = [order for order in accountant.ORDERS if order.is_integer()]
+    only_orders(monkeypatch, *orders)
+    oracle = RdpAccountant(orders=orders).compose(oracle_event(sigma, q, count)).get_epsilon(DELTA)
     assert epsilon_rdp([GaussianEvent(sigma, q, count)], DELTA) == pytest.approx(oracle, rel=1e-6, abs=1e-9)
 
 

@@ -96,7 +96,11 @@ def epsilon_prv(events: Iterable[GaussianEvent], delta: float) -> float | None:
         return _epsilon_of_gaussian(math.sqrt(sum(event.count / event.noise_multiplier**2 for event in events)), delta)
     if delta < PRV_SMALLEST_DELTA:
         return None
-    return _epsilon_of_losses(events, delta, error=_PRV_ERROR * min(1.0, max(guarantee, 0.01)))
+    tight = _epsilon_of_losses(events, delta, error=_PRV_ERROR * min(1.0, max(guarantee, 0.01)))
+    if max(tight, 0.01) > min(guarantee, 1.0) / 2:
+        return tight
+    # The guarantee was no measure of the figure, and its grid too coarse for it.
+    return _epsilon_of_losses(events, delta, error=_PRV_ERROR * max(tight, 0.01))
 
 
 def noise_multiplier_for(epsilon: float, delta: float, *, sampling_rate: float = 1.0, rounds: int) -> float:

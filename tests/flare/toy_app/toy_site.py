@@ -7,15 +7,20 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from nvflare.apis.executor import Executor
 
+from ecg_flare.federated.patients import sum_of_drawn
+from ecg_flare.flare import mechanism
 from ecg_flare.flare.evaluator import PublicEvaluator
 from ecg_flare.flare.executor import NnunetExecutor
-from ecg_flare.flare.messages import Order, Reply
+from ecg_flare.flare.filters import check_filters
+from ecg_flare.flare.messages import Order, Reply, to_wire
 from ecg_flare.nnunet.plan import parameter_count
+from ecg_flare.privacy.gaussian import ChaChaStream, add_noise
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,48 @@ class ToyExecutor(Executor):
             if fault == "stale":
                 reply["attempt"] = "0" * 32
         return Reply(vector=update, metrics={"loss": 1.0, "secret": 2.0}, **reply).to_shareable()
+
+
+def toy_patients(site: str) -> list[str]:
+    """The toy site's patients."""
+    return [f"{site}/{number}" for number in range(3)]
+
+
+def toy_patient_update(patient: str, model: np.ndarray, round_index: int) -> np.ndarray:
+    """What a toy patient asks for; some are longer than the toy's clipping norm."""
+    site, _, number = patient.partition("/")
+    return toy_update(f"site-{10 * int(site.split('-')[1]) + int(number)}", model, round_index)
+
+
+class ToyPatientExecutor(Executor):
+    """Answers 'train' under unit patient: `toy_patient_update` of all patients, who are drawn with rate 1."""
+
+    def execute(self, task_name, shareable, fl_ctx, abort_signal):
+        order, site = Order.from_shareable(shareable), fl_ctx.get_identity_name()
+        terms = fl_ctx.get_engine().get_component("terms")
+        check_filters(fl_ctx, terms)
+        integers = sum_of_drawn(
+            toy_patients(site),
+            lambda patient: toy_patient_update(patient, order.model, order.round_index),
+            terms.weights[site],
+            terms.config.fixed_encoding(len(order.model)),
+            rate=terms.sampling_rate,
+            stream=ChaChaStream(),
+        )
+        return Reply(to_wire(integers), order.round_index, order.attempt, order.layout_digest).to_shareable()
+
+
+def noise_key(round_index: int) -> bytes:
+    """The key of a round's noise where a test fixes it."""
+    return round_index.to_bytes(32, "big")
+
+
+class FixedNoise(mechanism.GaussianMechanism):
+    """The mechanism with noise that a test can draw, too."""
+
+    def begin(self, round_index):
+        mechanism.add_noise = partial(add_noise, stream=ChaChaStream(noise_key(round_index)))
+        super().begin(round_index)
 
 
 class ToyEvaluator(PublicEvaluator):

@@ -1,0 +1,1 @@
+"""What patient-level privacy costs in Dice, on pages of PTB-XL: `python -m benchmarks.private_learning`."""

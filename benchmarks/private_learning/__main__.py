@@ -1,0 +1,147 @@
+"""What patient-level privacy costs in Dice on pages of PTB-XL, beside the public start and training without noise.
+
+    python -m benchmarks.private_learning [--told] [--tune] [--quick] [--json]
+
+Four sites (`benchmarks.federation.pages`), each patient a unit; the released model is measured on windows of pages of
+patients held out, as large as those trained on. Rates were chosen on validation patients (`--tune` measures on those).
+Finished runs are kept in FOLDER/runs.jsonl: the same command goes on where it was ended.
+
+PTB-XL is sought in ptbxl/ below the folder that ECG_FLARE_DATA names, else in ../shared/data.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.federation.pages import SITES, Part, ptbxl_pages, synthetic_pages
+from benchmarks.private_learning.patients import Patient, draw_patients
+from benchmarks.private_learning.recipes import ABLATION, COSTLY, MAIN, PROJECTION, REFERENCE
+from benchmarks.private_learning.runs import Bench
+from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, site_table
+from ecg_flare.nnunet.case import PageSource
+from ecg_flare.nnunet.dataset import PreparedDataset, prepare
+from ecg_flare.nnunet.environment import limit_threads
+from ecg_flare.nnunet.export import load_bundled
+from ecg_flare.nnunet.plan import plan_preset
+
+_PLAN = "tiny"
+_START = "start"
+_ALL_PAGES = 100_000
+_SEEDS: Final[dict[Part, int]] = {"train": 0, "val": 1, "test": 2}
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--seeds", default=2, show_default=True, help="Runs of each recipe of the main table; the others have one."
+)
+@click.option("--windows", default=2, show_default=True, help="Windows of each training page.")
+@click.option("--window-px", default=128, show_default=True, help="Height and width of a window.")
+@click.option("--test-windows", default=6, show_default=True, help="Windows of each page to measure on.")
+@click.option("--told", is_flag=True, help="Tell the runs that FOLDER has, and train none.")
+@click.option("--tune", is_flag=True, help="Measure on validation patients instead, one seed.")
+@click.option("--quick", is_flag=True, help="Synthetic pages, two rounds, few recipes: to see that it works.")
+@click.option("--folder", type=click.Path(path_type=Path), default="build/private_learning", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Runs as JSON instead of tables.")
+def main(
+    seeds: int,
+    windows: int,
+    window_px: int,
+    test_windows: int,
+    told: bool,
+    tune: bool,
+    quick: bool,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    file = RunFile(folder / "runs.jsonl")
+    if told:
+        click.echo(_text(list(file.runs().values()), as_json))
+        return
+    limit_threads(1)
+    part: Part = "val" if tune else "test"
+    plan = plan_preset(_PLAN)
+
+    def drawn(which: Part, pages: int, count: int) -> list[Patient]:
+        cases = {site: _prepared(which, site, pages, quick, folder / "cache").cases() for site in SITES}
+        return draw_patients(cases, windows=count, window_px=(window_px, window_px), seed=_SEEDS[which])
+
+    bench = Bench(
+        plan,
+        load_bundled(_START).vector,
+        drawn("train", 2 if quick else _ALL_PAGES, windows),
+        drawn(part, 1 if quick else _ALL_PAGES, test_windows),
+    )
+    click.echo(_text(finished(bench, _orders(bench.digest, seeds, once=tune, quick=quick), file), as_json))
+
+
+def _text(runs: Sequence[Run], as_json: bool) -> str:
+    return json_text(runs) if as_json else f"{dice_table(runs, REFERENCE)}\n\n{site_table(runs)}"
+
+
+def finished(bench: Bench, orders: Sequence[Order], file: RunFile) -> list[Run]:
+    """The run of each order, from the file where it is there, trained and appended to the file where it isn't."""
+    kept = file.runs()
+    missing = [order for order in orders if order.key not in kept]
+    with tqdm(
+        total=sum(order.recipe.rounds for order in missing), unit="round", disable=not sys.stderr.isatty()
+    ) as bar:
+        for order in missing:
+            started = time.process_time()
+            bar.set_description(f"{order.recipe.name}, seed {order.seed}")
+            model = bench.train(order.recipe, order.seed, on_round=lambda done: bar.update())
+            run = Run(order, bench.measure(order.recipe, model), time.process_time() - started)
+            np.save(file.model_path(order), model)
+            file.append(run)
+            kept[order.key] = run
+            tqdm.write(
+                f"{order.recipe.name}, seed {order.seed}: Dice {run.outcome.dice:.4f}, {run.cpu_s:.0f} CPU s",
+                file=sys.stderr,
+            )
+    return [kept[order.key] for order in orders]
+
+
+def _orders(data: str, seeds: int, *, once: bool, quick: bool) -> list[Order]:
+    """Seed by seed, and what takes long last, so that an early end leaves a table."""
+    if quick:
+        return [Order(replace(recipe, rounds=min(recipe.rounds, 2)), 0, data) for recipe in MAIN]
+    first, *others = ([Order(recipe, seed, data) for recipe in MAIN] for seed in range(1 if once else seeds))
+    levers, costly = ([Order(recipe, 0, data) for recipe in some] for some in ((*PROJECTION, *ABLATION), COSTLY))
+    return [*first, *levers, *(order for orders in others for order in orders), *costly]
+
+
+def _prepared(part: Part, site: str, limit: int, synthetic: bool, cache: Path) -> PreparedDataset:
+    return prepare(
+        _source(part, limit, synthetic),
+        site,
+        plan_preset(_PLAN),
+        cache,
+        validation_fraction=0,
+        min_patients=1,
+        preprocess=False,
+        log=lambda message: tqdm.write(message, file=sys.stderr),
+    )
+
+
+def _source(part: Part, limit: int, synthetic: bool) -> PageSource:
+    if synthetic:
+        return synthetic_pages(part, limit)
+    root = Path(os.environ.get("ECG_FLARE_DATA", "../shared/data")) / "ptbxl"
+    if not root.is_dir():
+        raise click.ClickException(
+            f"PTB-XL is not at {root}: set ECG_FLARE_DATA to the folder that holds ptbxl/, or add --quick"
+        )
+    return ptbxl_pages(root, part, limit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Finished runs: kept as JSON lines, told as tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.private_learning.runs import Outcome, Recipe
+from benchmarks.private_learning.steps import LocalSteps
+
+
+@dataclass(frozen=True)
+class Order:
+    """What determines a run's result: the recipe, the seed, and a digest of start and windows."""
+
+    recipe: Recipe
+    seed: int
+    data: str
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (hex) of the order."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, and the CPU seconds that it took."""
+
+    order: Order
+    outcome: Outcome
+    cpu_s: float
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.order.recipe.name
+
+
+class RunFile:
+    """Finished runs as JSON lines: one is appended as soon as it is done, so that a kill loses only the one at work."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        (path.parent / "models").mkdir(parents=True, exist_ok=True)
+
+    def runs(self) -> dict[str, Run]:
+        """All whole lines, by the key of their order; a line without its end was cut by a kill."""
+        if not self._path.exists():
+            return {}
+        lines = [line for line in self._path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        return {run.order.key: run for run in map(run_from_json, map(json.loads, lines))}
+
+    def model_path(self, order: Order) -> Path:
+        """Where the model lies that an order's run would release."""
+        return self._path.parent / "models" / f"{order.key}.npy"
+
+    def append(self, run: Run) -> None:
+        """Write all runs and this one, and wait until they are on disk."""
+        whole = "".join(json.dumps(asdict(kept)) + "\n" for kept in (*self.runs().values(), run))
+        building = self._path.with_suffix(".building")
+        with building.open("w", encoding="utf-8") as file:
+            file.write(whole)
+            file.flush()
+            os.fsync(file.fileno())
+        building.replace(self._path)
+
+
+def run_from_json(document: dict[str, Any]) -> Run:
+    """The run that `asdict` and JSON made a document of."""
+    order = document["order"]
+    recipe = {**order["recipe"], "local": LocalSteps(**order["recipe"]["local"])}
+    recipe["trained"] = tuple(recipe["trained"])
+    return Run(Order(Recipe(**recipe), order["seed"], order["data"]), Outcome(**document["outcome"]), document["cpu_s"])
+
+
+def dice_table(runs: Sequence[Run], reference: str) -> str:
+    """Recipes as rows of Markdown: what the noise was, Dice over seeds, and the share of the reference's Dice."""
+    of_reference = statistics.fmean(run.outcome.dice for run in runs if run.name == reference)
+    lines = [_row("", "d", "sigma", "noise / signal", "Dice", "seeds", f"of {reference}"), _row(*["---"] * 7)]
+    for name, one in _by_name(runs).items():
+        outcome = one[0].outcome
+        noise = (f"{outcome.sigma:.2f}", f"{outcome.noise_to_signal:.2f}") if outcome.sigma else ("", "")
+        share = f"{statistics.fmean(run.outcome.dice for run in one) / of_reference:.3f}"
+        lines.append(_row(name, f"{outcome.parameters:,}", *noise, _spread(one), str(len(one)), share))
+    return "\n".join(lines)
+
+
+def site_table(runs: Sequence[Run]) -> str:
+    """Dice by site as Markdown, mean over seeds."""
+    sites = list(runs[0].outcome.by_site)
+    lines = [_row("", *sites), _row(*["---"] * (1 + len(sites)))]
+    for name, one in _by_name(runs).items():
+        means = (statistics.fmean(run.outcome.by_site[site] for run in one) for site in sites)
+        lines.append(_row(name, *(f"{mean:.4f}" for mean in means)))
+    return "\n".join(lines)
+
+
+def json_text(runs: Iterable[Run]) -> str:
+    """The runs as one JSON document."""
+    return json.dumps([asdict(run) for run in runs], indent=1)
+
+
+def _by_name(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.name, []).append(run)
+    return found
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(runs: Sequence[Run], value: Callable[[Run], float] = lambda run: run.outcome.dice) -> str:
+    values = [value(run) for run in runs]
+    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.4f}{spread}"

@@ -1,0 +1,62 @@
+"""Unit patient in FLARE's simulator gives the integers of the round in memory, noise included."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flare_runs import simulate_toy, toy_spec
+from toy_app.toy_site import noise_key, toy_patient_update, toy_patients
+
+from ecg_flare.federated.optimizers import FedAdam
+from ecg_flare.federated.round import run_round
+from ecg_flare.flare.terms import Summation
+from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.privacy.gaussian import ChaChaStream
+from ecg_flare.privacy.ledger import verify
+from ecg_flare.storage import read_arrays
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("summation", ["plain", "masked"])
+def test_two_rounds_give_the_integers_of_the_rounds_in_memory(tmp_path: Path, summation: Summation) -> None:
+    spec = toy_spec(
+        unit="patient",
+        patients=9,
+        patients_per_site=3,
+        weights={"site-1": 1.0, "site-2": 0.5, "site-3": 1.0},
+        clipping_norm=3.0,
+        noise_multiplier=2.0,
+        epsilon_budget=20.0,
+        summation=summation,
+        min_sites=3,
+    )
+    run = simulate_toy(spec, tmp_path, threads=3, executor="ToyPatientExecutor", mechanism="FixedNoise")
+    assert run.code == 0, run.log
+
+    terms, optimizer = spec.terms, FedAdam(learning_rate=0.1)
+    model = np.zeros(parameter_count(plan_preset("tiny")), np.float32)
+    state, sums = optimizer.init(model.size), []
+
+    def update(site: str, start: np.ndarray, index: int) -> np.ndarray:
+        return np.stack([toy_patient_update(patient, start, index) for patient in toy_patients(site)])
+
+    for index in range(2):
+        result = run_round(
+            model,
+            state,
+            {site: lambda start, i, site=site: update(site, start, i) for site in terms.weights},
+            terms.config,
+            optimizer,
+            round_index=index,
+            stream=ChaChaStream(noise_key(index)),
+        )
+        model, state = result.model, result.state
+        sums.append(hashlib.sha256(result.summed.astype("<i8").data).hexdigest())
+
+    report = verify(run.results / "ledger.jsonl")
+    assert [one.noised_sum_sha256 for one in report.rounds] == sums
+    assert np.array_equal(read_arrays(run.results / "state.npz")["model"], model)
+    assert report.cohort.unit == "patient"
+    assert {one.mechanism.denominator for one in report.rounds} == {9.0}

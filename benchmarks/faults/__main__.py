@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from benchmarks.faults.cells import FAULTS, PHASES, Cell, phases_of, run_cell
-from benchmarks.faults.federation import Federation
+from benchmarks.faults.federation import Federation, read_lines
 from benchmarks.faults.job import APP, CLASSES
 from ecg_flare.errors import EcgFlareError
 
@@ -21,16 +21,25 @@ _HEAD = (
 @click.option("--faults", default=",".join(FAULTS), show_default=True, help="With commas.")
 @click.option("--phases", default=",".join(PHASES), show_default=True, help="With commas.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also append each cell as a line of JSON.")
-def main(faults: str, phases: str, output: Path | None) -> None:
+@click.option("--show", type=click.Path(exists=True, path_type=Path), help="Run nothing: the table of such a file.")
+def main(faults: str, phases: str, output: Path | None, show: Path | None) -> None:
     """Break a running federation in each way and in each phase of a round, and say what is left.
 
     A server and four sites run from startup kits; a sum needs three. A cell takes about a minute.
 
     \b
-    Example:
+    Examples:
       python -m benchmarks.faults --faults "site's job killed" --phases keys,train
+      python -m benchmarks.faults --show faults.jsonl
     """
     click.echo(_HEAD + "|")
+    if show is not None:
+        cells = {(cell.fault, cell.phase): cell for cell in (Cell(**line) for line in read_lines(show))}
+        for fault in FAULTS:
+            for phase in PHASES:
+                if (fault, phase) in cells:
+                    click.echo(_line(cells[fault, phase]))
+        return
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         for index, fault in enumerate(faults.split(",")):

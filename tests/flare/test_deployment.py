@@ -42,7 +42,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """Six jobs, side by side (each takes FLARE half a minute): one to run, one to abort, four to be refused."""
+    """Seven jobs, side by side (each takes FLARE half a minute): one to run, one to abort, five to be refused."""
     root = tmp_path_factory.mktemp("federation")
     (root / "faults").mkdir()
     jobs = {
@@ -52,6 +52,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         "with a strange class": write_private_job(root / "strange", SITES),
         "with a class of FLARE's": write_private_job(root / "flares", SITES),
         "under the floor": write_private_job(root / "floor", SITES),
+        "of another scope": write_private_job(root / "scope", SITES),
     }
     custom = jobs["with code"] / "app" / "custom"
     custom.mkdir()
@@ -59,6 +60,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     _add_component(jobs["with a strange class"], "subprocess.Popen", {"args": ["true"]})
     _add_component(jobs["with a class of FLARE's"], FLARES, {})
     _clip_at(jobs["under the floor"], 2.0)
+    meta = jobs["of another scope"] / "meta.json"
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "scope": "radiology"}))
     federation = Federation(
         root / "kits",
         SITES,
@@ -129,6 +132,11 @@ def test_sites_sign_with_their_kits_certificates(told: Told) -> None:
 def test_a_lead_may_not_ship_code(told: Told) -> None:
     assert told.statuses["with code"] == "FINISHED:FAILED_TO_RUN"
     assert "BYOC not permitted" in told.federation.log(SERVER)
+
+
+def test_a_scope_that_no_site_takes_is_refused_by_name(told: Told) -> None:
+    assert told.statuses["of another scope"] == "FINISHED:FAILED_TO_RUN"
+    assert "privacy scope 'radiology' is not allowed" in told.federation.log(SERVER)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
 """What our builders put into FLARE's startup kits, provisioned from the project files of `poc/`."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -90,6 +95,29 @@ def test_the_homomorphic_project_is_the_same_with_a_signed_context(tmp_path: Pat
     for party, context in (("localhost", "server"), ("site-1", "client")):
         assert (kits / party / "startup" / f"{context}_context.tenseal").exists()
         assert (kits / party / "startup" / "signature.json").exists()
+
+
+@pytest.mark.slow
+def test_a_kit_whose_key_never_left_the_site_keeps_our_rules(tmp_path: Path) -> None:
+    def nvflare(*arguments: object) -> str:
+        command = [str(Path(sys.executable).with_name("nvflare")), *map(str, arguments)]
+        environment = {**os.environ, "HOME": str(tmp_path)}
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    profile, request, signed = POC / "profile.yml", tmp_path / "request", tmp_path / "site-1.signed.zip"
+    told = nvflare("cert", "init", "--profile", profile, "-o", tmp_path / "ca")
+    nvflare("cert", "request", "-p", POC / "site.yml", "--out", request)
+    sent = request / "site-1.request.zip"
+    assert not [name for name in ZipFile(sent).namelist() if name.endswith(".key")]
+    nvflare("cert", "approve", sent, "-c", tmp_path / "ca", "--profile", profile, "--out", signed)
+    [authority] = set(re.findall("SHA256:[0-9A-F:]+", told))
+    nvflare("package", signed, "--request-dir", request, "-w", tmp_path / "kits", "--fingerprint", authority)
+    made = tmp_path / "kits" / "ecg_flare" / "prod_00"
+    assert (made / "site-1" / "startup" / "client.key").read_bytes() == (request / "site-1.key").read_bytes()
+    resources = local(made, "site-1", "resources.json.default")
+    assert (resources["class_allow_list"], resources["allow_log_streaming"]) == (["ecg_flare."], False)
+    certificate = certificate_fingerprint(made / "site-1" / "startup" / "client.crt")
+    assert local(made, "site-1", "ecg_flare.json")["pinned"] == {"site-1": certificate}
 
 
 @pytest.mark.parametrize(

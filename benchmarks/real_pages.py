@@ -1,10 +1,12 @@
 """What is found on 17 real pages without truth: a table, and a sheet of all overlays for the eye.
 
-    python -m benchmarks.real_pages [-o docs/images]
+    python -m benchmarks.real_pages [-o FOLDER [--over-pages]]
 
 The pages are the scans and phone photographs of ecg-image-kit (Alphanumerics Lab, sample-data/ecg-images), sought as
 real_pages/ below the folder that ECG_FLARE_DATA names, else in ../shared/data. They are read by the bundled model with
 nothing given. Seconds are of this process's CPU, model load apart; the last line is the greatest memory it took.
+The sheets show what was read on white, since the pages are not the project's to spread; --over-pages draws it over the
+pages themselves, for the eye that checks.
 """
 
 from __future__ import annotations
@@ -12,17 +14,15 @@ from __future__ import annotations
 import os
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import click
-import cv2
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+from benchmarks.sheets import Picture, Tile, write_sheet
 from ecg_flare.digitize import Digitization, digitize
 from ecg_flare.digitize.overlay import draw_overlay
 from ecg_flare.digitize.reader import list_pages, read_page
@@ -31,12 +31,7 @@ from ecg_flare.errors import PageError
 
 TILE_PX: Final = (620, 400)
 COLUMNS: Final = 3
-TITLE_PX: Final = 24
-GAP_PX: Final = 10
 TILES_A_SHEET: Final = 9
-JPEG_QUALITY: Final = 80
-
-Picture = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +45,7 @@ class Found:
     seconds: float
 
 
-def read_all(folder: Path) -> list[Found]:
+def read_all(folder: Path, *, over_pages: bool) -> list[Found]:
     """Read every page of the folder."""
     segmenter = load_segmenter("bundled")
     found = []
@@ -63,7 +58,8 @@ def read_all(folder: Path) -> list[Found]:
             found.append(Found(page.name, None, None, str(error), time.process_time() - begun))
             continue
         seconds = time.process_time() - begun
-        found.append(Found(page.name, result, draw_overlay(result), "", seconds))
+        overlay = draw_overlay(result if over_pages else _without_page(result))
+        found.append(Found(page.name, result, overlay, "", seconds))
     return found
 
 
@@ -103,27 +99,15 @@ def _row(found: Found) -> tuple[str, ...]:
     )
 
 
-def sheet(found: list[Found]) -> Picture:
-    """All overlays in COLUMNS columns, each under its name."""
-    width, height = TILE_PX
-    n_rows = -(-len(found) // COLUMNS)
-    across, down = width + GAP_PX, height + TITLE_PX + GAP_PX
-    picture = Image.new("RGB", (COLUMNS * across + GAP_PX, n_rows * down + GAP_PX), "white")
-    draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(17)
-    for index, one in enumerate(found):
-        left, top = GAP_PX + index % COLUMNS * across, GAP_PX + index // COLUMNS * down
-        sure = f", {one.result.confidence:.0%} sure" if one.result is not None else ": refused"
-        draw.text((left, top), one.name + sure, fill="black", font=font)
-        if one.overlay is not None:
-            picture.paste(Image.fromarray(_fitted(one.overlay, TILE_PX)), (left, top + TITLE_PX))
-    return np.asarray(picture)
+def tile(found: Found) -> Tile:
+    """The page's overlay under its name."""
+    result = found.result
+    return Tile(found.name + (f", {result.confidence:.0%} sure" if result is not None else ": refused"), found.overlay)
 
 
-def _fitted(image: Picture, size: tuple[int, int]) -> Picture:
-    scale = min(size[0] / image.shape[1], size[1] / image.shape[0])
-    smaller: Picture = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return smaller
+def _without_page(result: Digitization) -> Digitization:
+    white = np.full_like(result.page.image, 255)
+    return replace(result, page=replace(result.page, image=white))
 
 
 def _data_root() -> Path:
@@ -133,19 +117,22 @@ def _data_root() -> Path:
 
 @click.command()
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Write the picture sheets here.")
-def main(output: Path | None) -> None:
+@click.option("--over-pages", is_flag=True, help="Draw over the pages' own pixels.")
+def main(output: Path | None, over_pages: bool) -> None:
     """Read the real pages."""
-    found = read_all(_data_root() / "real_pages")
+    found = read_all(_data_root() / "real_pages", over_pages=over_pages)
     click.echo(table(found))
+    for one in found:
+        if one.result is not None:
+            click.echo(f"{one.name}: {'; '.join(one.result.warnings) or 'no warning'}")
     seconds = [one.seconds for one in found]
     click.echo(f"CPU seconds: median {np.median(seconds):.2f}, worst {max(seconds):.2f}")
     click.echo(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
     if output is None:
         return
-    output.mkdir(parents=True, exist_ok=True)
     for number, first in enumerate(range(0, len(found), TILES_A_SHEET), 1):
-        picture = Image.fromarray(sheet(found[first : first + TILES_A_SHEET]))
-        picture.save(output / f"real-pages-{number}.jpg", quality=JPEG_QUALITY, optimize=True)
+        tiles = [tile(one) for one in found[first : first + TILES_A_SHEET]]
+        write_sheet(tiles, output / f"real-pages-{number}.jpg", columns=COLUMNS, tile_px=TILE_PX)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ column, its mean there. `wrong of confident` counts pages whose layout, speed or
 confidence is at or above the level below which a warning is shown. Seconds are of this process's CPU.
 
 --confidence reads pages of the row `mixed` alone, whose speeds, gains, grids and pulses vary the most, and counts the
-confident wrong ones. --results FILE keeps every reading as a JSON line, and the same command goes on where it was
-ended; name a new file after a change of the code. PTB-XL and LUDB are sought below the folder that ECG_FLARE_DATA
-names, else in ../shared/data.
+confident wrong ones. --worst FOLDER draws each row's worst five pages. --results FILE keeps every reading as a JSON
+line, and the same command goes on where it was ended; name a new file after a change of the code. PTB-XL and LUDB are
+sought below the folder that ECG_FLARE_DATA names, else in ../shared/data.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import click
 from tqdm import tqdm
 
 from benchmarks.digitization.pages import LUDB_PAGES
+from benchmarks.digitization.pictures import write_worst
 from benchmarks.digitization.readings import Reading, ReadingFile, Task
 from benchmarks.digitization.rows import LUDB, MIXED, rows
 from benchmarks.digitization.table import confidence_report, summarize, table
@@ -56,6 +57,7 @@ def _readings(file: ReadingFile, row: str, segmenter: str, seed: int, count: int
 @click.option("--confidence", type=click.IntRange(1), metavar="PAGES", help="Count confident wrong pages of this many.")
 @click.option("--seed", default=SEED, show_default=True, type=click.IntRange(0), help="Of the rendered pages.")
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path), help="Keep readings here, and go on.")
+@click.option("--worst", type=click.Path(file_okay=False, path_type=Path), help="Draw each row's worst pages here.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(
     pages: int,
@@ -64,6 +66,7 @@ def main(
     confidence: int | None,
     seed: int,
     results: Path | None,
+    worst: Path | None,
     as_json: bool,
 ) -> None:
     """Measure how well pages are read."""
@@ -74,7 +77,11 @@ def main(
             click.echo(json.dumps([asdict(one) for one in found]) if as_json else f"{name}: {confidence_report(found)}")
         return
     names = only or tuple(name for name in rows() if name != MIXED)
-    measured = [summarize(_readings(file, row, name, seed, pages)) for row in names for name in segmenters]
+    found_by_row = [_readings(file, row, name, seed, pages) for row in names for name in segmenters]
+    measured = [summarize(found) for found in found_by_row]
+    if worst is not None:
+        for found in found_by_row:
+            write_worst(found, _data_root(), worst)
     click.echo(json.dumps([asdict(row) for row in measured], indent=2) if as_json else table(measured))
 
 

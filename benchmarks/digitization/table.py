@@ -12,6 +12,7 @@ from benchmarks.digitization.readings import Reading
 from benchmarks.digitization.rows import Target, rows
 
 WORST: Final = 5
+CERTAINTY: Final = 0.95
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,13 @@ def _beside(value: float, target: float | None, digits: int) -> str:
     return f"{value:.{digits}f}" + (f" ({target:g})" if target is not None else "")
 
 
+def upper_bound(errors: int, trials: int) -> float:
+    """Return the exact one-sided 95 % upper bound of a rate (Clopper and Pearson 1934); near 3 / trials for none."""
+    from scipy.stats import beta
+
+    return 1.0 if errors == trials else float(beta.ppf(CERTAINTY, errors + 1, trials - errors))
+
+
 def confidence_report(readings: Sequence[Reading]) -> str:
     """What was read at which confidence, and every page that is wrong and carries no doubt."""
     confident = [reading for reading in readings if reading.confident]
@@ -130,7 +138,9 @@ def confidence_report(readings: Sequence[Reading]) -> str:
     right = sum(reading.right for reading in readings)
     lines = [
         f"{len(readings)} pages: {right} of the right layout, speed and gain, {unread} refused.",
-        f"{len(confident)} confident, {len(wrong)} of them wrong.",
+        f"{len(confident)} confident, {len(wrong)} of them wrong. With 95 % certainty fewer than "
+        f"{upper_bound(len(wrong), len(readings)):.1%} of all pages are confident and wrong, and fewer than "
+        f"{upper_bound(len(wrong), len(confident)):.1%} of the confident ones.",
     ]
     lines += [
         f"{reading.name}: {reading.true} read as {reading.found} at {reading.confidence:.2f}" for reading in wrong

@@ -66,6 +66,13 @@ def test_resolution_does_not_matter(dpi: int) -> None:
     assert found.px_per_mm_y == pytest.approx(page.truth.px_per_mm_y, rel=0.002)
 
 
+def test_few_pixels_a_millimetre_are_said() -> None:
+    warnings = read(draw(dpi=75)).warnings
+
+    assert len(warnings) == 1
+    assert "3.0 pixels a millimetre" in warnings[0]
+
+
 def test_a_worn_scan_is_read_to_half_a_per_cent() -> None:
     page = draw(dpi=150, grid=GridStyle(colour="grey", strength=0.6))
     worn = Jpeg(quality=35).apply(Defocus(sigma_mm=0.12).apply(Rotation(angle_deg=2.3, lid_grey=235).apply(page)))

@@ -27,6 +27,9 @@ _UNSURE_MARGIN = 3.0
 ASSUMED_CONFIDENCE: Final = 0.7
 """Of a speed or a gain that nothing on the page says: below what counts as confident."""
 
+FEW_PX_PER_MM: Final = 3.5
+"""Below this (89 dpi) small waves and narrow peaks are a pixel or two."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -112,7 +115,7 @@ def calibrate(
         speed_source=read_speed.source,
         gain_mm_per_mv=read_gain.value,
         gain_source=read_gain.source,
-        warnings=(*scale.warnings, *read_speed.warnings, *read_gain.warnings),
+        warnings=(*scale.warnings, *_resolution_notes(scale), *read_speed.warnings, *read_gain.warnings),
     )
 
 
@@ -159,6 +162,13 @@ def _measured_scale(page: NormalizedPage, speed: float | None, gain: float | Non
         "no millimetre grid and no calibration pulse was found, so lengths on this page have no measure; "
         "if its scale is known, give it with --px-per-mm (a 200 dpi scan has 7.87)"
     )
+
+
+def _resolution_notes(scale: _Scale) -> tuple[str, ...]:
+    coarsest = min(scale.x, scale.y)
+    if coarsest >= FEW_PX_PER_MM:
+        return ()
+    return (f"the page has {coarsest:.1f} pixels a millimetre: small waves and the tips of narrow peaks may be lost",)
 
 
 def _grid_scale(grid: GridScale, pulses: tuple[Pulse, ...]) -> _Scale:

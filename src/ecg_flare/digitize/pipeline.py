@@ -12,7 +12,7 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from ecg_flare.digitize.assign import GRID_STEP_MM, UNOPPOSED, Assignment, LeadSpan, PageRows, assign, sample_rows
+from ecg_flare.digitize.assign import GRID_STEP_MM, Assignment, LeadSpan, PageRows, assign, sample_rows
 from ecg_flare.digitize.by_labels import assign_by_labels
 from ecg_flare.digitize.calibrate import Calibration, calibrate, check_settings
 from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, count_holes
@@ -240,20 +240,14 @@ def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> _Rea
 
 def _assign(sampled: PageRows, layout: str) -> Assignment:
     assignment = assign(sampled, layout)
-    if assignment is None and layout != "auto":
+    if assignment is not None:
+        return assignment
+    if layout != "auto":
         raise PageError(
             f"Layout {layout} has {len(load_layout(layout).rows)} rows, but {len(sampled.level_px)} were found on this "
             "page; give another layout, or leave it to be measured."
         )
-    if assignment is not None and (layout != "auto" or assignment.confidence >= UNOPPOSED):
-        return assignment
-    try:
-        labelled = assign_by_labels(sampled)
-    except PageError:
-        if assignment is None:
-            raise
-        return assignment
-    return labelled if assignment is None or labelled.confidence > assignment.confidence else assignment
+    return assign_by_labels(sampled)
 
 
 def _result(

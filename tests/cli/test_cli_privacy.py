@@ -101,6 +101,33 @@ def test_the_report_tells_each_round(run_cli: RunCli, ledger: Path) -> None:
     assert len(lines) == 5
 
 
+def test_the_report_draws_the_ledger_for_people(run_cli: RunCli, ledger: Path, tmp_path: Path) -> None:
+    page = tmp_path / "ledger.html"
+    assert run_cli("privacy", "report", ledger, "-o", page).exit_code == 0
+    text = page.read_text("utf-8")
+    spent = json.loads(run_cli("privacy", "report", ledger, "--json").stdout)["spent"]["epsilon_rdp"]
+    assert f"Each site of this cohort is hidden with epsilon {spent:.2f} at delta 10⁻⁵" in text
+    assert "budget 20" in text
+    assert text.count('<svg class="chart"') == 1
+    assert text.count("<tr>") == 3
+
+
+def test_a_changed_ledger_is_not_drawn(run_cli: RunCli, ledger: Path, tmp_path: Path) -> None:
+    ledger.write_text(ledger.read_text().replace("fedadam_dp", "fedadam_dq", 1))
+    assert run_cli("privacy", "report", ledger, "-o", tmp_path / "ledger.html").exit_code == 1
+    assert not (tmp_path / "ledger.html").exists()
+
+
+def test_the_plan_draws_epsilon_by_rounds_and_noise(run_cli: RunCli, tmp_path: Path) -> None:
+    page = tmp_path / "plan.html"
+    arguments = ("--patients", 1000, "--rounds", 40, "--rate", 0.1, "--epsilon", 4, "-o", page, "--json")
+    sigma = json.loads(run_cli("privacy", "plan", *arguments).stdout)["noise_multiplier"]
+    text = page.read_text("utf-8")
+    for times in (0.5, 1, 2):
+        assert f"noise multiplier {times * sigma:.3g}</span>" in text
+    assert "times as long as the longest step" in text
+
+
 def test_signatures_are_checked_where_a_certificate_is_given(run_cli: RunCli, ledger: Path, tmp_path: Path) -> None:
     certificate = tmp_path / "server.crt"
     certificate.write_bytes(Authority().pem)

@@ -1,5 +1,6 @@
 """The rounds of a whole job without FLARE's processes: sites answer in the same thread."""
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import WorkerError
+from ecg_flare.flare import mechanism
 from ecg_flare.flare.aggregators import FedAdam
 from ecg_flare.flare.evaluator import PublicEvaluator
 from ecg_flare.flare.filters import ClipUpdate
@@ -22,6 +24,8 @@ from ecg_flare.flare.persistor import ModelStore
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.flare.workflow import FederatedRounds
 from ecg_flare.nnunet.plan import parameter_count
+from ecg_flare.privacy.accountant import epsilon_rdp
+from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
 
 SITES = ("site-1", "site-2", "site-3")
@@ -88,8 +92,10 @@ def run(tmp_path: Path, context: Callable[..., Any]) -> Callable[..., str]:
             evaluator=Evaluator(dies_at),
             mechanism=GaussianMechanism(),
         )
-        rounds.control_flow(Signal(), rounds.fl_ctx)
-        rounds.stop_controller(rounds.fl_ctx)
+        try:
+            rounds.control_flow(Signal(), rounds.fl_ctx)
+        finally:
+            rounds.stop_controller(rounds.fl_ctx)  # gives the lock back, as the end of a process does
         return rounds.panic
 
     return one
@@ -106,6 +112,65 @@ def test_a_round_that_was_released_is_kept_and_not_paid_for_twice(run: Callable[
     assert run() == ""
     assert json.loads((tmp_path / "state" / "ended.json").read_text()) == {"outcome": "finished"}
     assert [one.mechanism.round for one in verify(tmp_path / "state" / "ledger.jsonl").rounds] == [0, 1, 2]
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+def dies(honest: Callable[..., Any], call: int) -> Callable[..., Any]:
+    """The function, which is killed as its call number `call` begins."""
+    calls = itertools.count(1)
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == call:
+            raise Killed
+        return honest(*args, **kwargs)
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("dies_before", "charged", "released", "done"),
+    [
+        ("noise", 2, 1, 1),  # paid for, its noise never drawn
+        ("release", 2, 1, 1),  # noise was drawn, and nothing left
+        ("saved", 2, 2, 1),  # the model may have left, and the state does not know it
+        ("next round", 2, 2, 2),
+    ],
+)
+def test_a_server_killed_in_its_second_round_goes_on_and_has_paid_for_all_that_was_drawn(
+    run: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_before: str,
+    charged: int,
+    released: int,
+    done: int,
+) -> None:
+    owner, name = {
+        "noise": (mechanism, "add_noise"),
+        "release": (GaussianMechanism, "release"),
+        "saved": (ModelStore, "save"),
+        "next round": (GaussianMechanism, "begin"),
+    }[dies_before]
+    calls = {"saved": 4, "next round": 3}.get(dies_before, 2)  # the start is saved once, each round twice
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, dies(getattr(owner, name), calls))
+        with pytest.raises(Killed):
+            run()
+    ledger = tmp_path / "state" / "ledger.jsonl"
+    before = verify(ledger)
+    assert (len(before.rounds), sum(one.released for one in before.rounds)) == (charged, released)
+    assert before.spent.epsilon_rdp == epsilon_rdp([GaussianEvent(2.0, count=charged)], before.cohort.delta)
+    with np.load(tmp_path / "state" / "state.npz") as state:
+        assert json.loads(state["fields"].tobytes())["rounds_done"] == done
+    assert run() == ""
+    after = verify(ledger)
+    assert len(after.rounds) == charged + PRIVATE.rounds - done  # what was interrupted is run, and paid for, again
+    assert {one.mechanism.round for one in after.rounds if one.released} == {0, 1, 2}
+    with np.load(tmp_path / "state" / "state.npz") as state:
+        assert after.rounds[-1].model_sha256 == model_sha256(state["model"]).hex()
 
 
 def test_a_refused_job_leaves_what_stands_in_the_folder(run: Callable[..., str], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The ledger of a cohort: budget, charges that survive crashes, and what a third party recomputes."""
 
+import itertools
 import json
 import os
 import signal
@@ -240,6 +241,32 @@ def test_a_forged_but_well_chained_ledger_fails_at_its_first_wrong_line(
     rewrite(path, lambda entries: entries[line - 1].update(fields))
     with pytest.raises(LedgerError, match=message):
         verify(path)
+
+
+def test_every_single_byte_counts(path: Path) -> None:
+    written = path.read_bytes()
+    for position in range(len(written)):
+        changed = bytearray(written)
+        changed[position] ^= 1 << position % 8
+        path.write_bytes(changed)
+        with pytest.raises(LedgerError):
+            verify(path)
+    path.write_bytes(written)
+    assert len(verify(path).rounds) == 3
+
+
+def test_every_line_counts_and_its_place(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    changed = [lines[:one] + lines[one + 1 :] for one in range(len(lines))]
+    for one, other in itertools.combinations(range(len(lines)), 2):
+        swapped = lines.copy()
+        swapped[one], swapped[other] = lines[other], lines[one]
+        changed.append(swapped)
+    assert len(changed) == 7 + 21
+    for wrong in changed:
+        path.write_bytes(b"".join(wrong))
+        with pytest.raises(LedgerError, match=r"line \d"):
+            verify(path)
 
 
 def test_lines_missing_at_the_end_show_against_a_remembered_head(path: Path) -> None:

@@ -67,6 +67,13 @@ def test_noise_to_signal_of_equal_sites_is_sigma_root_d_over_n(write_run: WriteR
     assert noise_to_signal(read_run(write_run(terms={"noise_multiplier": None}, workspace="plain")), 10) is None
 
 
+def test_noise_to_signal_of_patients_is_over_those_expected_in_a_round(write_run: WriteRun) -> None:
+    patients = {"unit": "patient", "sampling_rate": 0.5, "patients": 80, "noise_multiplier": 2.0}
+    run = read_run(write_run(terms=patients | {"weights": {"a": 1.0, "b": 0.5, "c": 1.0}}))
+    assert noise_to_signal(run, 10_000) == pytest.approx(2.0 * 100 / 40)
+    assert any("Every patient's own update was clipped" in detail for detail in privacy_words(run).details)
+
+
 @pytest.mark.parametrize(("ratio", "said"), [(0.5, "can follow"), (5.0, "slowed"), (500.0, "little is learnt")])
 def test_noise_in_words(ratio: float, said: str) -> None:
     assert said in noise_words(ratio)

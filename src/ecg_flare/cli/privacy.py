@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ecg_flare.privacy.planning import Plan
 
 LEDGER = click.Path(exists=True, dir_okay=False, path_type=Path)
+PAGE = click.Path(dir_okay=False, path_type=Path)
 
 
 def _plans() -> tuple[str, ...]:
@@ -40,6 +41,7 @@ def privacy() -> None:
 @click.option("--delta", type=float, default=1e-5, show_default=True)
 @click.option("--plan", "plan_name", type=OneOf("PLAN", _plans), default="tiny", show_default=True, help="The network.")
 @click.option("--parameters", type=click.IntRange(1), metavar="N", help="Its size, where it is none of the plans.")
+@click.option("-o", "--output", type=PAGE, help="Draw epsilon by rounds and noise into this HTML page.")
 @json_option
 def plan(
     patients: int | None,
@@ -50,6 +52,7 @@ def plan(
     delta: float,
     plan_name: str,
     parameters: int | None,
+    output: Path | None,
     as_json: bool,
 ) -> None:
     """Find the noise that a promise needs.
@@ -61,7 +64,7 @@ def plan(
     \b
     Examples:
       ecg-flare privacy plan --patients 19000 --rounds 100 --rate 0.05 --epsilon 4 --delta 1e-6
-      ecg-flare privacy plan --sites 10 --rounds 50 --epsilon 8
+      ecg-flare privacy plan --sites 10 --rounds 50 --epsilon 8 -o plan.html
     """
     from ecg_flare.privacy.planning import plan as plan_privacy
 
@@ -80,6 +83,11 @@ def plan(
         parameters=parameters or _size(plan_name),
         sampling_rate=rate,
     )
+    if output is not None:
+        from ecg_flare.privacy.planning import cost_curves
+        from ecg_flare.report.privacy_page import plan_page, write_page
+
+        write_page(plan_page(planned, cost_curves(planned)), output)
     if as_json:
         say_json(_plan_json(planned))
         return
@@ -164,19 +172,25 @@ def audit(
 
 @privacy.command()
 @click.argument("ledger", type=LEDGER)
+@click.option("-o", "--output", type=PAGE, help="Write it, with a chart of epsilon, into this HTML page.")
 @json_option
-def report(ledger: Path, as_json: bool) -> None:
+def report(ledger: Path, output: Path | None, as_json: bool) -> None:
     """Tell what a ledger promised and each round spent.
 
     Every line is checked first, as by `verify`.
 
     \b
-    Example:
+    Examples:
       ecg-flare privacy report runs/fedadam_dp/server/simulate_job/ecg_flare/ledger.jsonl
+      ecg-flare privacy report ledger.jsonl -o ledger.html
     """
     from ecg_flare.privacy.ledger import verify as read
 
     told = read(ledger)
+    if output is not None:
+        from ecg_flare.report.privacy_page import ledger_page, write_page
+
+        write_page(ledger_page(told), output)
     if as_json:
         say_json(asdict(told))
         return

@@ -141,11 +141,16 @@ def _divergence(event: GaussianEvent, orders: Float64[np.ndarray, " orders"]) ->
         return np.zeros_like(orders)
     if event.sampling_rate == 1:
         return event.count * orders / (2 * event.noise_multiplier**2)
+    return event.count * _sampled_divergence(event.noise_multiplier, event.sampling_rate, tuple(orders))
+
+
+@functools.lru_cache(maxsize=256)  # half a second each, and the same in every round
+def _sampled_divergence(
+    noise_multiplier: float, sampling_rate: float, orders: tuple[float, ...]
+) -> Float64[np.ndarray, " orders"]:
     from opacus.accountants.analysis.rdp import compute_rdp
 
-    divergence = compute_rdp(
-        q=event.sampling_rate, noise_multiplier=event.noise_multiplier, steps=event.count, orders=list(orders)
-    )
+    divergence = compute_rdp(q=sampling_rate, noise_multiplier=noise_multiplier, steps=1, orders=list(orders))
     # opacus leaves NaN where its series is numerically lost; such an order proves nothing.
     return np.where(np.isnan(divergence), np.inf, divergence)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.privacy.accountant import Spent, epsilon_prv, noise_multiplier_for, spent
+from ecg_flare.privacy.accountant import Spent, epsilon_prv, epsilon_rdp, noise_multiplier_for, spent
 from ecg_flare.privacy.events import GaussianEvent, Unit
 
 Outlook = Literal["learns", "slowed", "start only", "destroyed"]
@@ -17,6 +17,7 @@ Outlook = Literal["learns", "slowed", "start only", "destroyed"]
 _STOPS = (0.1, 0.25, 0.5, 1.0)  # shares of the rounds after which epsilon is told
 _TIGHT_TOLERANCE = 1e-3
 _MOST_STEPS = 20
+_POINTS = 20  # of a curve
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,20 @@ def plan(
         noise_to_signal=noise_to_signal(sigma, parameters=parameters, units=units, sampling_rate=sampling_rate),
         costs=tuple(CostAfter(stop, spent([GaussianEvent(sigma, sampling_rate, stop)], delta)) for stop in stops),
     )
+
+
+def cost_curves(plan: Plan) -> dict[float, tuple[CostAfter, ...]]:
+    """Noise multiplier -> epsilon by rounds, at half the plan's noise, its own and twice it; by Rényi alone."""
+    stops = sorted({math.ceil(share * plan.rounds / _POINTS) for share in range(1, _POINTS + 1)})
+    return {
+        sigma: tuple(
+            CostAfter(
+                stop, Spent(plan.delta, epsilon_rdp([GaussianEvent(sigma, plan.sampling_rate, stop)], plan.delta), None)
+            )
+            for stop in stops
+        )
+        for sigma in (plan.noise_multiplier / 2, plan.noise_multiplier, 2 * plan.noise_multiplier)
+    }
 
 
 def noise_to_signal(noise_multiplier: float, *, parameters: int, units: int, sampling_rate: float = 1.0) -> float:

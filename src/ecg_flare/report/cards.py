@@ -34,7 +34,7 @@ def cards(run: Run) -> Iterator[str]:
         dice.append(Series("patients held out at the sites", [each.sites_dice for each in every], 2))
     chart = line_chart(numbers, dice, y_label="trace Dice", references=references, ceiling=1.0, least_span=0.04)
     key = line_legend(dice) if len(dice) > 1 else ""
-    yield _card("Trace Dice of the global model", key + chart, "1 is perfect. Public pages are such as no site has.")
+    yield card("Trace Dice of the global model", key + chart, "1 is perfect. Public pages are such as no site has.")
     trained = [each for each in every if each.index > 0]
     if trained:
         yield from _trained_cards(run, trained)
@@ -49,7 +49,7 @@ def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
         values = [_percent(each.clipped_fraction) for each in trained]
         clipped = [Series("sites clipped", values, 1)]
         chart = line_chart(numbers, clipped, y_label="clipped, %", floor=0.0, ceiling=100.0)
-        yield _card("Clipped updates", chart, "Share of the answering sites whose update was cut to the clipping norm.")
+        yield card("Clipped updates", chart, "Share of the answering sites whose update was cut to the clipping norm.")
     if any(each.epsilon_rdp is not None for each in trained):
         yield _epsilon_card(run)
     yield _time_card(trained, numbers)
@@ -58,7 +58,7 @@ def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
         Series("from the sites", [each.bytes_up / _MEGABYTE for each in trained], 2),
     ]
     chart = stacked_bars(numbers, traffic, y_label="megabytes", unit="MB")
-    yield _card("Traffic", bar_legend(traffic) + chart, "Models and updates of all sites, without FLARE's framing.")
+    yield card("Traffic", bar_legend(traffic) + chart, "Models and updates of all sites, without FLARE's framing.")
     yield _sites_card(run, trained, numbers)
 
 
@@ -75,7 +75,7 @@ def _time_card(trained: Sequence[Round], numbers: Sequence[int]) -> str:
     under = "Wall time at the server. A round's mean: " + ", ".join(
         f"{step.removeprefix('sum_')} {seconds_text(mean)}" for step, mean in means.items()
     )
-    return _card("Time", bar_legend(series) + stacked_bars(numbers, series, y_label="seconds", unit="s"), under + ".")
+    return card("Time", bar_legend(series) + stacked_bars(numbers, series, y_label="seconds", unit="s"), under + ".")
 
 
 def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
@@ -92,7 +92,7 @@ def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
     if run.terms.clipping_norm is not None and any(told):
         references.append(Reference(f"clipping norm {run.terms.clipping_norm:g}", run.terms.clipping_norm))
     chart = line_chart(numbers, series, y_label="L2 norm", references=references, floor=0.0)
-    return _card("Update norms", (line_legend(series) if len(series) > 1 else "") + chart, under)
+    return card("Update norms", (line_legend(series) if len(series) > 1 else "") + chart, under)
 
 
 def _loss_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
@@ -108,7 +108,7 @@ def _loss_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
         }
     series = [Series(name, values, slot) for slot, (name, values) in enumerate(losses.items(), 1)]
     chart = line_chart(numbers, series, y_label="loss")
-    return _card("Training loss at the sites", line_legend(series) + chart, "nnU-Net's: Dice and cross-entropy.")
+    return card("Training loss at the sites", line_legend(series) + chart, "nnU-Net's: Dice and cross-entropy.")
 
 
 def _told(each: Round, metric: str) -> dict[str, float]:
@@ -124,17 +124,18 @@ def _epsilon_card(run: Run) -> str:
     numbers = [each.index for each in run.rounds]
     chart = line_chart(numbers, series, y_label="epsilon", references=references, floor=0.0)
     delta = scientific(run.terms.delta)
-    return _card("Privacy spent", line_legend(series) + chart, f"Epsilon so far at delta {delta}, as in the ledger.")
+    return card("Privacy spent", line_legend(series) + chart, f"Epsilon so far at delta {delta}, as in the ledger.")
 
 
 def _sites_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
     names = {*run.terms.sites, *(site for each in trained for site in (*each.answered, *each.missing))}
     rows = [(name, [name in each.answered for each in trained]) for name in sorted(names, key=natural_key)]
     under = "Filled: the site's update is in the sum. Crossed: it is missing."
-    return _card("Sites", presence_matrix(numbers, rows), under, wide=len(trained) > _ROUNDS_IN_A_CARD)
+    return card("Sites", presence_matrix(numbers, rows), under, wide=len(trained) > _ROUNDS_IN_A_CARD)
 
 
-def _card(title: str, chart: str, under: str, *, wide: bool = False) -> str:
+def card(title: str, chart: str, under: str, *, wide: bool = False) -> str:
+    """A chart with its title above it and a line of explanation below."""
     kind = "card wide" if wide else "card"
     return f"<figure class='{kind}'><h3>{escape(title)}</h3>{chart}<p class='under'>{escape(under)}</p></figure>"
 

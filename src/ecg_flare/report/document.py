@@ -31,13 +31,9 @@ def render(
         facts: sentences to stand with what was promised, such as that the ledger holds.
         notes: what the reader should know of this report itself, such as why no pages are drawn.
     """
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    return "".join(
+    return page(
+        run.job,
         [
-            "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>",
-            "<meta name='viewport' content='width=device-width, initial-scale=1'>",
-            "<meta name='color-scheme' content='light dark'>",
-            f"<title>{escape(run.job)} – ecg_flare</title><style>{style}</style></head><body><main>",
             _header(run),
             *(f"<p class='note'>{escape(note)}</p>" for note in notes),
             _privacy(run, parameters, facts),
@@ -48,6 +44,20 @@ def render(
             _table(run),
             _terms(run, parameters),
             _files(run),
+        ],
+    )
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """An HTML page of these parts, whose style is in it."""
+    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    return "".join(
+        [
+            "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>",
+            "<meta name='viewport' content='width=device-width, initial-scale=1'>",
+            "<meta name='color-scheme' content='light dark'>",
+            f"<title>{escape(title)} – ecg_flare</title><style>{style}</style></head><body><main>",
+            *body,
             "</main></body></html>\n",
         ]
     )

@@ -62,6 +62,8 @@ class Terms:
     delta: float = 1e-5
     epsilon_budget: float | None = None
     unit: str = "site"
+    sampling_rate: float = 1.0
+    patients: int | None = None
     summation: str = "plain"
 
     @property

@@ -71,18 +71,21 @@ def noise_to_signal(run: Run, parameters: int) -> float | None:
     """Length of a round's noise over the longest mean update: sigma sqrt(d) max(w) / sum(w); None without noise.
 
     The noise has standard deviation sigma C max(w) in each of the d = `parameters` coordinates of the weighted sum,
-    and sites that all send the same update of length C make a sum of length C sum(w).
+    and sites that all send the same update of length C make a sum of length C sum(w). Under unit patient the
+    denominator is q N patients instead of the sum of weights.
     """
-    if run.terms.noise_multiplier is None:
+    terms = run.terms
+    if terms.noise_multiplier is None:
         return None
-    weights = run.terms.weights.values()
-    return run.terms.noise_multiplier * math.sqrt(parameters) * max(weights) / sum(weights)
+    weights = terms.weights.values()
+    units = sum(weights) if terms.patients is None else terms.sampling_rate * terms.patients
+    return terms.noise_multiplier * math.sqrt(parameters) * max(weights) / units
 
 
 def noise_words(ratio: float) -> str:
     """What a noise-to-signal ratio means for learning."""
     length = (
-        f"The noise of a round is {significant(ratio)} times as long as the longest step that the sites can ask for"
+        f"The noise of a round is {significant(ratio)} times as long as the longest step that all together can ask for"
     )
     if ratio <= 1:
         return f"{length}: training can follow it."
@@ -120,8 +123,9 @@ def _private_details(run: Run) -> Iterator[str]:
     if terms.epsilon_budget is not None and final.epsilon_rdp is not None:
         left = max(0.0, terms.epsilon_budget - final.epsilon_rdp)
         yield f"Of the budget of {terms.epsilon_budget:g}, {significant(left)} is left; no round may pass it."
+    clipped = "Every update" if terms.unit == "site" else "Every patient's own update"
     yield (
-        f"Every update was clipped to length {terms.clipping_norm:g}, and Gaussian noise of {terms.noise_multiplier:g} "
+        f"{clipped} was clipped to length {terms.clipping_norm:g}, and Gaussian noise of {terms.noise_multiplier:g} "
         f"times the sum's sensitivity was added to each sum before anything was released."
     )
 

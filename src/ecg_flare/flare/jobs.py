@@ -163,7 +163,10 @@ def write_job(spec: JobSpec, folder: Path, custom: Path | None = None) -> Path:
     if spec.custom:
         modules = sorted(custom.glob("*.py")) if custom is not None else []
         if not modules:
-            raise ConfigError(f"{spec.name} carries the hospital's own code, but there is none in {custom}.")
+            raise ConfigError(
+                f"{spec.name} carries the hospital's own code, but there is none in {custom}: run this in the "
+                "project's folder, name another by --custom, or carry none (--no-code, where kits allow ecg_flare)"
+            )
         (target / "app" / "custom").mkdir()
         for module in modules:
             shutil.copyfile(module, target / "app" / "custom" / module.name)

@@ -178,11 +178,14 @@ def test_the_drawing_repeats_the_recording(result: Digitization) -> None:
 
 
 def test_what_to_check_stands_before_the_pictures_and_broken_leads_are_marked(result: Digitization) -> None:
-    doubted = replace(result, confidence=0.4, warnings=("the <layout> is odd",), holes=(2, *result.holes[1:]))
+    warnings = ("the <layout> is odd", "light", "dust")
+    doubted = replace(result, confidence=0.4, warnings=warnings, holes=(2, *result.holes[1:]))
 
-    article = read_entry("scan.png", "scan", doubted, np.full((60, 90, 3), 200, np.uint8)).article
+    entry = read_entry("scan.png", "scan", doubted, np.full((60, 90, 3), 200, np.uint8))
+    article = entry.article
 
-    assert article.index("the &lt;layout&gt; is odd") < article.index("<figure>")
+    assert "The &lt;layout&gt; is odd <i>and 2 more</i>" in entry.row
+    assert article.index("The &lt;layout&gt; is odd") < article.index("<figure>")
     assert "Check before use" in article
     assert '<text class="broken" x=' in article
     assert article.count('class="broken"') == 1

@@ -32,7 +32,8 @@ header p.sum{color:var(--ink);font-size:17px}
 table{border-collapse:collapse;width:100%}
 th,td{padding:6px 12px;text-align:left;border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums}
 th{font-size:13px;color:var(--soft);font-weight:600;white-space:nowrap}tr:last-child td{border-bottom:0}
-td a{color:inherit;overflow-wrap:anywhere}
+td a{color:inherit;overflow-wrap:anywhere}td i{font-style:normal;color:var(--soft);white-space:nowrap}
+.scroll td:first-child{min-width:170px}.time,.layout{white-space:nowrap}
 article{background:var(--paper);border:1px solid var(--line);border-radius:10px;margin:0 0 24px;padding:18px 20px;
 break-inside:avoid}
 .top{display:flex;gap:14px;align-items:center;flex-wrap:wrap;margin-bottom:10px}
@@ -86,7 +87,7 @@ def read_entry(title: str, name: str, result: Digitization, overlay: UInt8[np.nd
     )
     cells = (
         escape(result.layout),
-        f"{len(result.warnings)}" if result.warnings else "none",
+        _first_of(result.warnings),
         f"{sum(result.seconds.values()):.1f} s",
     )
     return Entry(title, result.confidence, _row(anchor, title, _badge(result.confidence), cells), article)
@@ -127,16 +128,25 @@ def build_html(entries: Iterable[Entry]) -> str:
 def _row(anchor: str, title: str, badge: str, cells: tuple[str, str, str]) -> str:
     layout, warnings, seconds = cells
     return (
-        f'<tr><td><a href="#{anchor}">{escape(title)}</a></td><td>{badge}</td><td>{layout}</td><td>{warnings}</td>'
-        f'<td class="time">{seconds}</td></tr>'
+        f'<tr><td><a href="#{anchor}">{escape(title)}</a></td><td>{badge}</td><td class="layout">{layout}</td>'
+        f'<td>{warnings}</td><td class="time">{seconds}</td></tr>'
     )
+
+
+def _first_of(warnings: tuple[str, ...]) -> str:
+    more = f" <i>and {len(warnings) - 1} more</i>" if len(warnings) > 1 else ""
+    return _sentence(warnings[0]) + more if warnings else "none"
+
+
+def _sentence(warning: str) -> str:
+    return escape(warning[:1].upper() + warning[1:])
 
 
 def _warnings(result: Digitization) -> str:
     if not result.warnings:
         return ""
     head = "Check before use" if result.confidence < CONFIDENT else "To know"
-    items = "".join(f"<li>{escape(warning)}</li>" for warning in result.warnings)
+    items = "".join(f"<li>{_sentence(warning)}</li>" for warning in result.warnings)
     return f'<div class="check{" worst" if result.confidence < 0.5 else ""}"><b>{head}</b><ul>{items}</ul></div>'
 
 

@@ -13,11 +13,18 @@ import pytest
 from ecg_flare.errors import ConfigError, SiteDataError
 from ecg_flare.flare.bundled_jobs import BUNDLED
 from ecg_flare.flare.jobs import Pages, write_job
+from ecg_flare.flare.masked_site import MODELS_FOLDER
+from ecg_flare.flare.messages import model_sha256
 from ecg_flare.flare.rehearsal import Rehearsal, rehearse
+from ecg_flare.flare.site_ledger import LEDGER_FOLDER
 from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.stand_in_kits import stand_in_kits
+from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.privacy.cohort import Cohort
+from ecg_flare.privacy.ledger import Ledger
+from ecg_flare.privacy.secure_sum.memory import AnsweredModels
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
 
@@ -78,6 +85,11 @@ def tried(job_folder: JobFolder, kit: Kit) -> Rehearsal:
     return rehearse(job_folder, kit, "site-1", log=lambda line: None)
 
 
+def _policy(kit: Kit) -> dict[str, Any]:
+    entries: dict[str, Any] = json.loads((kit.local / POLICY_FILE).read_text())
+    return entries
+
+
 def amend(path: Path, **entries: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
 
@@ -118,6 +130,28 @@ def test_the_unit_patient_goes_through_too(tmp_path: Path, kit: Kit) -> None:
     told = tried(job(tmp_path, "fedadam_dp"), kit)
     assert told.refused == ""
     assert told.traffic[3].kind == "ECG_FLARE_MASKED_UPDATE"
+
+
+def test_a_model_that_another_job_was_answered_for_is_refused_as_in_a_job(tmp_path: Path, kit: Kit) -> None:
+    (kit.local / POLICY_FILE).write_text(json.dumps({**_policy(kit), "once_per_model": True}))
+    tried_job = job(tmp_path, "fedadam_secure")
+    assert tried(tried_job, kit).refused == ""
+    AnsweredModels(kit.folder / MODELS_FOLDER).add(model_sha256(load_bundled("start").vector), "another")
+    assert "once_per_model" in tried(tried_job, kit).refused
+
+
+def test_what_left_the_site_in_earlier_jobs_counts_against_its_limit(tmp_path: Path, kit: Kit) -> None:
+    (kit.local / POLICY_FILE).write_text(json.dumps({**_policy(kit), "most_epsilon": 6.0, "delta": 1e-4}))
+    tried_job = job(tmp_path, "fedadam_dp")
+    assert tried(tried_job, kit).refused == ""
+    path = kit.folder / LEDGER_FOLDER / "patient.jsonl"
+    path.parent.mkdir()
+    mechanism = BUNDLED["fedadam_dp"].terms.mechanism("another", 0)
+    with Ledger(path, Cohort("site-1", "patient", ("site-1",), 1e-4, epsilon_budget=None)) as ledger:
+        ledger.charge(replace(mechanism, weights={"site-1": 1.0}, shared_patients=False))
+    before = path.read_bytes()
+    assert "most_epsilon=6.0" in tried(tried_job, kit).refused
+    assert path.read_bytes() == before
 
 
 def test_ciphertexts_leave_where_the_sum_is_encrypted(tmp_path: Path, kit: Kit) -> None:

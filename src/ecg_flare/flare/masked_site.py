@@ -49,7 +49,7 @@ from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, S
 from ecg_flare.storage import write_atomically
 
 _MEMORY_FOLDER: Final = "ecg_flare_answered_rounds"  # a file a job: two of them never write to one
-_MODELS_FOLDER: Final = "ecg_flare_answered_models"
+MODELS_FOLDER: Final = "ecg_flare_answered_models"
 _SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
 
 
@@ -88,7 +88,7 @@ class SecureSumSite(FLComponent):
         if self._memory(fl_ctx).load(offered.job) is None:
             policy.check_start(offered.model_sha256)
         if policy.once_per_model:
-            AnsweredModels(_root(fl_ctx) / _MODELS_FOLDER).check(offered.model_sha256, offered.job)
+            AnsweredModels(_root(fl_ctx) / MODELS_FOLDER).check(offered.model_sha256, offered.job)
         signer = site_signer(workspace, fl_ctx.get_job_id(), site)
         if signer.test_mode and policy.pinned:
             raise PolicyError("pinned: this site has no startup kit to sign with, and takes part in no test mode")
@@ -119,7 +119,7 @@ class SecureSumSite(FLComponent):
         if reply.round_index != client.round:
             raise SecureSumError(f"the update is of round {reply.round_index}, the secure sum of round {client.round}")
         if read_policy(_workspace(fl_ctx)).once_per_model:
-            AnsweredModels(_root(fl_ctx) / _MODELS_FOLDER).add(self._trained_from, fl_ctx.get_job_id())
+            AnsweredModels(_root(fl_ctx) / MODELS_FOLDER).add(self._trained_from, fl_ctx.get_job_id())
         ring = fixed.to_ring(reply.vector)
         if terms.most_weight is not None:
             ring = with_hidden_weight(ring, reply.weight, terms.most_weight)

@@ -5,6 +5,7 @@ with zeros, and everything passes through the job's own filters. Nothing is sent
 """
 
 import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,8 +36,10 @@ from ecg_flare.flare.asking import Receive
 from ecg_flare.flare.collection import Collection, PlainCollection, validate
 from ecg_flare.flare.encrypted_collection import EncryptedCollection
 from ecg_flare.flare.masked_collection import MaskedCollection
+from ecg_flare.flare.masked_site import MODELS_FOLDER
 from ecg_flare.flare.memory_site import MemorySite
 from ecg_flare.flare.messages import ERROR_HEADER, Order, Reply
+from ecg_flare.flare.site_ledger import LEDGER_FOLDER
 from ecg_flare.flare.site_policy import SitePolicy
 from ecg_flare.flare.stand_in_kits import StandInKits, local_entries, stand_in_kits
 from ecg_flare.flare.terms import RoundTerms
@@ -47,7 +50,8 @@ from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, OwnPages, rea
 
 _JOB: Final = "rehearsal"
 _EXECUTOR: Final = "ecg_flare.flare.executor.NnunetExecutor"
-_ANSWERED_MODELS: Final = "ecg_flare_answered_models.json"
+# What the site remembers of earlier jobs, and may refuse a new one for.
+_REMEMBERED: Final = (MODELS_FOLDER, LEDGER_FOLDER)
 
 
 @dataclass(frozen=True)
@@ -167,9 +171,9 @@ class _Round:
         cache = str(self._kit.folder.resolve() / CACHE_FOLDER)
         if own is not None:
             write_own_pages(root / "local", OwnPages(own.source, own.cache or cache))
-        models = self._kit.folder / _ANSWERED_MODELS
-        if models.exists():
-            (root / _ANSWERED_MODELS).write_bytes(models.read_bytes())
+        for folder in _REMEMBERED:
+            if (self._kit.folder / folder).is_dir():
+                shutil.copytree(self._kit.folder / folder, root / folder)
         return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"steps": steps, "cache": cache}})
 
     def _collection(self, kits: StandInKits) -> Collection:

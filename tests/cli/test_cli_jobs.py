@@ -70,6 +70,9 @@ def test_what_a_job_that_draws_patients_will_spend_counts_the_draw(run_cli: RunC
     told = run_cli("jobs", "export", "fedadam_dp", *options).stderr
     # sigma 1, rate 0.5, delta 1e-4: 7.77 after three rounds, which a run's ledger says too; undrawn it were 10.66
     assert told == "epsilon 7.77 at delta 0.0001 after 3 rounds, budget 8\n"
+    pages = _client_component(tmp_path / "fedadam_dp", "pages")["args"]
+    # as many patients as the terms count, 24 at each site
+    assert (pages["pages_per_site"], pages["pages_per_patient"]) == (24, 1)
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,8 @@ def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":
         case "custom", False:
             return Pages("site_pages.SitePages", own_args | {"profiles": profiles})
         case "synthetic", False:
-            how_many = {name: own_args[name] for name in ("pages_per_site", "seed") if name in own_args}
+            kept = ("pages_per_site", "pages_per_patient", "seed")
+            how_many = {name: own_args[name] for name in kept if name in own_args}
             return Pages(sources + "SyntheticPages", how_many | {"profiles": profiles})
         case "ptbxl", True:
             shards = {site: {"shard": index, "of": len(sites)} for index, site in enumerate(sites)}

@@ -121,3 +121,23 @@ def test_a_site_refuses_what_it_did_not_agree_to(changes: dict[str, Any], error:
 def test_weight_of_a_stranger_is_refused() -> None:
     with pytest.raises(ConfigError, match="site-9"):
         terms().weight_of("site-9")
+
+
+def test_an_update_is_of_the_trained_tensors_alone() -> None:
+    terms = RoundTerms({"site-1": 1.0}, 1, 1, trained=["decoder.seg_layers.2.*"])
+    everything = RoundTerms({"site-1": 1.0}, 1, 1)
+    model = np.arange(everything.subset.dimension, dtype=np.float32)
+    part = terms.take(model)
+    assert terms.update_size(len(model)) == len(part) < 100
+    moved = terms.put(model, part + 1)
+    assert np.array_equal(terms.take(moved), part + 1)
+    assert np.count_nonzero(moved != model) == len(part)
+    assert terms == RoundTerms({"site-1": 1.0}, 1, 1, trained=("decoder.seg_layers.2.*",))
+    assert terms.digest != everything.digest
+    assert everything.take(model) is model
+
+
+@pytest.mark.parametrize("wrong", ["decoder.*", [], ["encoder.stages.9.*"]])
+def test_patterns_of_no_tensor_are_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"encoder\.stages\.9|trained"):
+        RoundTerms({"site-1": 1.0}, 1, 1, trained=wrong)

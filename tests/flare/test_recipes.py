@@ -46,10 +46,11 @@ TYPED: dict[str, dict[str, Any]] = {
     },
     "fedadam_dp": {
         "algorithm": "fedadam",
-        "optimizer": {"learning_rate": 0.0003, **ADAM},
+        "optimizer": {"learning_rate": 0.006, **ADAM, "tau": 1e-5},
         "summation": "masked",
-        "clipping_norm": 0.05,
-        "training": Training(steps=2),
+        "clipping_norm": 0.01,
+        "trained": ["decoder.transpconvs.2.*", "decoder.stages.2.*", "decoder.seg_layers.2.*"],
+        "training": Training(steps=2, learning_rate=0.02),
         "privacy": PatientPrivacy(
             noise_multiplier=0.8,
             epsilon_budget=8.0,

@@ -47,7 +47,7 @@ class FakeWorker:
         update = np.full(D, 1e-4, np.float32)
         return SimpleNamespace(
             params={"train": 4, "steps": params.get("steps", 0)},
-            arrays={"update": update, "contribution": np.ones(D, np.int64)},
+            arrays={"update": update, "contribution": np.ones(BUNDLED["fedadam_dp"].terms.subset.dimension, np.int64)},
         )
 
     def close(self) -> None:

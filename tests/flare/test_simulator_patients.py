@@ -19,8 +19,12 @@ from ecg_flare.storage import read_arrays
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("summation", ["plain", "masked"])
-def test_two_rounds_give_the_integers_of_the_rounds_in_memory(tmp_path: Path, summation: Summation) -> None:
+@pytest.mark.parametrize(
+    ("summation", "trained"), [("plain", ("*",)), ("masked", ("decoder.stages.2.*", "decoder.seg_layers.2.*"))]
+)
+def test_two_rounds_give_the_integers_of_the_rounds_in_memory(
+    tmp_path: Path, summation: Summation, trained: tuple[str, ...]
+) -> None:
     spec = toy_spec(
         unit="patient",
         patients=9,
@@ -31,12 +35,13 @@ def test_two_rounds_give_the_integers_of_the_rounds_in_memory(tmp_path: Path, su
         epsilon_budget=20.0,
         summation=summation,
         min_sites=3,
+        trained=trained,
     )
     run = simulate_toy(spec, tmp_path, threads=3, executor="ToyPatientExecutor", mechanism="FixedNoise")
     assert run.code == 0, run.log
 
     terms, optimizer = spec.terms, FedAdam(learning_rate=0.1)
-    model = np.zeros(parameter_count(plan_preset("tiny")), np.float32)
+    model = np.zeros(terms.subset.dimension, np.float32)
     state, sums = optimizer.init(model.size), []
 
     def update(site: str, start: np.ndarray, index: int) -> np.ndarray:
@@ -57,6 +62,7 @@ def test_two_rounds_give_the_integers_of_the_rounds_in_memory(tmp_path: Path, su
 
     report = verify(run.results / "ledger.jsonl")
     assert [one.noised_sum_sha256 for one in report.rounds] == sums
-    assert np.array_equal(read_arrays(run.results / "state.npz")["model"], model)
+    whole = np.zeros(parameter_count(plan_preset("tiny")), np.float32)
+    assert np.array_equal(read_arrays(run.results / "state.npz")["model"], terms.put(whole, model))
     assert report.cohort.unit == "patient"
     assert {one.mechanism.denominator for one in report.rounds} == {9.0}

@@ -12,10 +12,11 @@ from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import SiteDataError, StorageError, UpdateError
 from ecg_flare.federated.round import RoundConfig, contribution
+from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.nnunet.case import Case
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.patients import check_patients, pages_by_patient, site_key, train_drawn_patients
-from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.plan import Plan, parameter_layout
 from ecg_flare.nnunet.service import Service
 from ecg_flare.nnunet.sources import to_spec
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
@@ -58,6 +59,28 @@ def test_pages_are_grouped_by_a_keyed_hash(all_pages: PreparedDataset) -> None:
     assert not any("patient" in patient for patient in pages)
 
 
+def test_tensors_that_are_not_trained_stay_and_are_not_sent(
+    all_trainer: LocalTrainer, all_pages: PreparedDataset, tiny: Plan, start: np.ndarray
+) -> None:
+    subset = TrainableSubset.matching(parameter_layout(tiny), ("decoder.stages.2.*", "decoder.seg_layers.2.*"))
+    options = replace(OPTIONS, steps=3, trained=("decoder.stages.2.*", "decoder.seg_layers.2.*"), proximal_mu=0.1)
+    pages = ["page1", "page4"]
+    update = all_trainer.train(start, options, pages=pages).update
+    np.testing.assert_array_equal(subset.put(update, np.zeros(subset.dimension, np.float32)), np.zeros_like(update))
+    assert np.linalg.norm(subset.take(update)) > 0
+    one = all_trainer.train(start, OPTIONS, pages=pages).update  # thawed again, and the same step
+    step = subset.take(all_trainer.train(start, replace(options, steps=1), pages=pages).update)
+    np.testing.assert_allclose(step, subset.take(one), rtol=1e-4, atol=1e-8)
+    assert np.count_nonzero(one) > subset.dimension
+    sent = train_drawn_patients(
+        all_trainer, pages_by_patient(all_pages, KEY), start, options, CONFIG, "site-1", ChaChaStream(KEY)
+    )
+    fixed = CONFIG.fixed_encoding(subset.dimension)
+    assert fixed is not None
+    assert sent.shape == (subset.dimension,)
+    assert 0 < np.linalg.norm(sent) <= 3 * fixed.scale
+
+
 def test_training_on_a_patient_sees_that_patients_pages_alone(
     all_trainer: LocalTrainer, tiny: Plan, start: np.ndarray, tmp_path: Path
 ) -> None:
@@ -97,6 +120,8 @@ def test_a_site_sends_what_the_round_in_memory_asks_for(
     rows: list[np.ndarray] = []
 
     class Listening:
+        layout = all_trainer.layout
+
         def train(self, *given: Any, **named: Any) -> Any:
             result = all_trainer.train(*given, **named)
             rows.append(result.update)

@@ -71,6 +71,8 @@ def test_noise_to_signal_of_patients_is_over_those_expected_in_a_round(write_run
     patients = {"unit": "patient", "sampling_rate": 0.5, "patients": 80, "noise_multiplier": 2.0}
     run = read_run(write_run(terms=patients | {"weights": {"a": 1.0, "b": 0.5, "c": 1.0}}))
     assert noise_to_signal(run, 10_000) == pytest.approx(2.0 * 100 / 40)
+    last = read_run(write_run(terms=patients | {"trained": ["decoder.seg_layers.2.*"]}, workspace="last"))
+    assert last.terms.trained_parameters == 36
     assert any("Every patient's own update was clipped" in detail for detail in privacy_words(run).details)
 
 

@@ -13,12 +13,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated.update import Layout, Vector, layout_digest, layout_size
+
+EVERY_TENSOR: Final = ("*",)
+"""Patterns of all tensors."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class UpdateAggregator(Aggregator):
         """Start an empty sum for a round; what is added must belong to this order and these terms."""
         self._order = order
         self._terms = terms
-        size = len(order.model)
+        size = terms.update_size(len(order.model))
         self._sum = RunningSum(size, terms.weights, terms.config.fixed_encoding(size))
 
     def add(self, site: str, reply: Reply) -> None:
@@ -116,7 +116,7 @@ class UpdateAggregator(Aggregator):
     def step(
         self, model: Float32[np.ndarray, " d"], summed: Shareable, state: Mapping[str, np.ndarray]
     ) -> tuple[Float32[np.ndarray, " d"], dict[str, np.ndarray]]:
-        """The global model and the optimizer's state after moving by the mean of `summed`."""
+        """The trained values of the global model and the optimizer's state after moving by the mean of `summed`."""
         _, terms, total = self._round()
         dxo = from_shareable(summed)
         mean = total.mean(dxo.data["sum"], terms.config.public_denominator)

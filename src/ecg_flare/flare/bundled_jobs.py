@@ -58,7 +58,8 @@ _PATIENT_DP: Final = replace(
     patients=len(_SITES) * _PATIENTS,
     patients_per_site=_PATIENTS,
     sampling_rate=0.5,
-    clipping_norm=0.05,
+    trained=("decoder.transpconvs.2.*", "decoder.stages.2.*", "decoder.seg_layers.2.*"),  # the last stage and the head
+    clipping_norm=0.01,
     noise_multiplier=0.8,
     delta=1e-4,
     epsilon_budget=8.0,
@@ -86,9 +87,9 @@ BUNDLED: Final = {
                 "secret draw of patients, Gaussian noise on the integer sum, a ledger, a public start."
             ),
             terms=_PATIENT_DP,
-            training=Training(steps=2),
+            training=Training(steps=2, learning_rate=0.02),
             pages=replace(_SITE_PAGES, args={**_SITE_PAGES.args, "pages_per_site": _PATIENTS, "pages_per_patient": 1}),
-            optimizer={"learning_rate": 0.0003, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
+            optimizer={"learning_rate": 0.006, "beta1": 0.9, "beta2": 0.99, "tau": 1e-5},
         ),
         replace(
             _FEDADAM,

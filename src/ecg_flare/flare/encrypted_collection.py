@@ -30,7 +30,6 @@ from ecg_flare.flare.encrypted_messages import (
 from ecg_flare.flare.homomorphic_contexts import server_context
 from ecg_flare.flare.messages import TRAIN, Order
 from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.encrypted_sum import OPENERS
 from ecg_flare.privacy.homomorphic import EncryptedTotal, check_exact, measure_cost
 
@@ -65,7 +64,7 @@ class EncryptedCollection(Collection):
         self._context = server_context(workspace, warn)
         self._job = job
         self._noise = noise
-        dimension = parameter_count(plan_preset(terms.plan))
+        dimension = terms.subset.dimension
         fixed = terms.config.fixed_encoding(dimension)
         assert fixed is not None, "encrypted terms have a clipping norm"
         check_exact(fixed)
@@ -87,7 +86,7 @@ class EncryptedCollection(Collection):
 
     def _train(self, order: Order, terms: RoundTerms, ask: Ask, collected: Collected) -> EncryptedTotal:
         started = time.monotonic()
-        sums = EncryptedTotal(order.model.size, self._context)
+        sums = EncryptedTotal(terms.update_size(order.model.size), self._context)
 
         def receive(site: str, answer: Shareable) -> None:
             ciphertexts = unpack_ciphertexts(answer)

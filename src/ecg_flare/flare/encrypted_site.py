@@ -32,7 +32,6 @@ from ecg_flare.flare.filters import bare_error, check_filters
 from ecg_flare.flare.homomorphic_contexts import site_context
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.site_policy import read_policy
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
 from ecg_flare.privacy.homomorphic import SecretContext
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
@@ -94,7 +93,7 @@ class EncryptedSite(FLComponent):
 
     def _fixed(self, fl_ctx: FLContext) -> FixedPoint:
         terms = job_terms(fl_ctx)
-        fixed = terms.config.fixed_encoding(parameter_count(plan_preset(terms.plan)))
+        fixed = terms.config.fixed_encoding(terms.subset.dimension)
         if fixed is None:
             raise ConfigError("a homomorphic sum needs updates in fixed point: give the terms a clipping_norm")
         return fixed

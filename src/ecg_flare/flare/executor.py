@@ -132,14 +132,14 @@ class NnunetExecutor(Executor):
         self.log_info(fl_ctx, f"pages ready: {reply.params}")
 
     def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
-        params = {**self._training, "round": order.round_index, "rounds": terms.rounds}
+        params = {**self._training, "round": order.round_index, "rounds": terms.rounds, "trained": list(terms.trained)}
         if terms.unit == "patient":
             return self._train_patients(params, order, terms, fl_ctx, should_abort)
         reply = self._worker.call(
             "train", params, {"model": order.model}, should_abort=should_abort, timeout_s=self._timeout_s
         )
-        update = reply.arrays["update"]
-        check_update(update, size=len(order.model))
+        check_update(reply.arrays["update"], size=len(order.model))
+        update = terms.take(reply.arrays["update"])
         self.log_info(fl_ctx, f"round {order.round_index}: trained, {reply.params}")
         return Reply(
             vector=update,

@@ -66,7 +66,7 @@ class MaskedCollection(Collection):
     def collect(self, order: Order, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
         aggregator.begin(order, terms)
         collected = Collected()
-        fixed = terms.config.fixed_encoding(len(order.model))
+        fixed = terms.config.fixed_encoding(terms.update_size(len(order.model)))
         assert fixed is not None, "masked terms have a clipping norm"
         try:
             self._identify(terms, ask)
@@ -143,7 +143,7 @@ class MaskedCollection(Collection):
         step(TRAIN, orders, unpack_masked, sums.receive_masked)
         survivors = sums.close_masked()
         collected.bytes_down = order.model.nbytes * len(orders)
-        collected.bytes_up = order.model.size * sums.terms.word.itemsize * len(survivors.seats)
+        collected.bytes_up = sums.terms.dimension * sums.terms.word.itemsize * len(survivors.seats)
         names = list(sums.survivors)
         step(
             CONSENT, dict.fromkeys(names, pack(survivors)), lambda answer: unpack(answer, Consent), sums.receive_consent

@@ -39,7 +39,6 @@ from ecg_flare.flare.site_ledger import check_limit
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.sum_terms import check_offer
 from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 from ecg_flare.privacy.secure_sum.floors import SiteFloors
@@ -248,7 +247,7 @@ class MaskUpdate(Filter):
 def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:
     """What the site holds a round to: its own policy, and the job's terms, which the policy was held against."""
     return SiteFloors(
-        layout_digest=bytes.fromhex(plan_preset(terms.plan).layout_digest),
+        layout_digest=bytes.fromhex(terms.subset.digest),
         expected_model_sha256=None,
         most_clipping_norm=terms.clipping_norm or 0.0,
         pinned=None if test_mode else policy.fingerprints,

@@ -21,6 +21,7 @@ from nvflare.job_config.api import FedJob
 from nvflare.recipe.spec import Recipe
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.flare.bundled_jobs import BUNDLED, PUBLIC_PAGES
 from ecg_flare.flare.jobs import Aggregator, JobSpec, Pages, Training, write_job
 from ecg_flare.flare.terms import RoundTerms, Summation
@@ -78,6 +79,7 @@ class FedECGRecipe(Recipe):
         privacy: `SitePrivacy` or `PatientPrivacy`; None adds no noise.
         most_weight: hides the sites' weights, at most so many pages each; see `RoundTerms`.
         plan: name of the nnU-Net plan.
+        trained: patterns of the tensors that are trained, by default all; see `RoundTerms`.
         training: of the sites, a round.
         pages: the sites' pages; by default each site's own.
         public_pages: what the server measures the model on.
@@ -105,6 +107,7 @@ class FedECGRecipe(Recipe):
         privacy: SitePrivacy | PatientPrivacy | None = None,
         most_weight: int | None = None,
         plan: str = "tiny",
+        trained: Sequence[str] = EVERY_TENSOR,
         training: Training = _TRAINING,
         pages: Pages = OWN_PAGES,
         public_pages: Pages = PUBLIC_PAGES,
@@ -123,6 +126,7 @@ class FedECGRecipe(Recipe):
             rounds=rounds,
             min_sites=_least(len(weights), summation) if min_sites is None else min_sites,
             plan=plan,
+            trained=trained,
             clipping_norm=clipping_norm,
             summation=summation,
             most_weight=most_weight,

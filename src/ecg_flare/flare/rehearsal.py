@@ -240,7 +240,7 @@ class _Zeros(Executor):
         order = Order.from_shareable(shareable)
         kind = np.int32 if self._terms.unit == "patient" else np.float32
         weight = 0 if self._terms.most_weight is None else 1
-        vector = np.zeros(len(order.model), kind)
+        vector = np.zeros(self._terms.update_size(len(order.model)), kind)
         return Reply(vector, order.round_index, order.attempt, order.layout_digest, weight=weight).to_shareable()
 
 

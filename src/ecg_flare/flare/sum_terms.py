@@ -2,7 +2,6 @@
 
 from ecg_flare.errors import ConfigError, SecureSumError
 from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 
@@ -20,8 +19,7 @@ def sum_terms(
     test_mode: bool,
 ) -> SumTerms:
     """The terms of one attempt at a round of the job; raises ConfigError where they contradict each other."""
-    plan = plan_preset(terms.plan)
-    fixed = terms.config.fixed_encoding(parameter_count(plan))
+    fixed = terms.config.fixed_encoding(terms.subset.dimension)
     if fixed is None:
         raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
     hidden = terms.most_weight is not None
@@ -37,7 +35,7 @@ def sum_terms(
         clipping_norm=fixed.clipping_norm,
         weights=None if hidden else tuple(terms.weights[site] for site in terms.roster),
         dp=terms.privacy_text,
-        layout_digest=bytes.fromhex(plan.layout_digest),
+        layout_digest=bytes.fromhex(terms.subset.digest),
         model_sha256=model_sha256,
         test_mode=test_mode,
     )

@@ -3,15 +3,19 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
+import numpy as np
+from jaxtyping import Float32
+
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
 from ecg_flare.federated.round import RoundConfig
+from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
 from ecg_flare.flare.messages import Order
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.plan import parameter_layout, plan_preset
 from ecg_flare.privacy.cohort import Mechanism
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
@@ -31,6 +35,8 @@ class RoundTerms:
         rounds: how many rounds the job runs.
         min_sites: fewest sites whose updates make a round.
         plan: name of the nnU-Net plan preset.
+        trained: shell patterns of the tensors that are trained, such as `decoder.stages.2.*`. The others stay as they
+            are at the start, exactly: they have no update, no noise, and are not in d.
         clipping_norm: C, the largest L2 norm of a site's update; None leaves updates as they are.
         noise_multiplier: sigma, the noise's standard deviation over the sensitivity; None adds no noise.
         delta: of (epsilon, delta)-differential privacy.
@@ -57,6 +63,7 @@ class RoundTerms:
     rounds: int
     min_sites: int
     plan: str = "tiny"
+    trained: Sequence[str] = EVERY_TENSOR
     clipping_norm: float | None = None
     noise_multiplier: float | None = None
     delta: float = 1e-5
@@ -76,6 +83,10 @@ class RoundTerms:
         _ = self.config  # checks what a round in memory checks
         if self.rounds < 1:
             raise ConfigError(f"rounds is {self.rounds}, expected at least 1")
+        if isinstance(self.trained, str) or not self.trained:
+            raise ConfigError(f"trained is {self.trained!r}, expected a list of patterns of tensors' names")
+        object.__setattr__(self, "trained", tuple(self.trained))
+        _ = self.subset  # checks that every pattern is of the plan
         if not 0 < self.delta < 1:
             raise ConfigError(f"delta is {self.delta}, expected it between 0 and 1")
         if self.patients is not None and self.patients > len(self.weights) * self.patients_per_site:
@@ -130,7 +141,7 @@ class RoundTerms:
                 f"most_weight={most_weight} with min_sites={self.min_sites} of {len(self.weights)} sites: totals of "
                 "weights over two sets of sites show the weight of a site that is in one of them; ask for every site"
             )
-        dimension = parameter_count(plan_preset(self.plan))
+        dimension = self.subset.dimension
         fixed = self.config.fixed_encoding(dimension)
         largest = int(2**-8 * fixed.scale / math.sqrt(dimension)) if fixed else 0
         if most_weight > largest:
@@ -155,6 +166,30 @@ class RoundTerms:
             shared_patients=self.shared_patients,
             fixed_point=self.summation != "plain",
         )
+
+    @cached_property
+    def subset(self) -> TrainableSubset:
+        """The tensors that are trained: an update is their values, in order, and nothing else."""
+        return TrainableSubset.matching(parameter_layout(plan_preset(self.plan)), self.trained)
+
+    @property
+    def trains_everything(self) -> bool:
+        """Whether no tensor is left as it is at the start."""
+        return self.trained == EVERY_TENSOR
+
+    def update_size(self, model_size: int) -> int:
+        """d: how long an update of a model of so many parameters is."""
+        return model_size if self.trains_everything else self.subset.dimension
+
+    def take(self, vector: Float32[np.ndarray, " model"]) -> Float32[np.ndarray, " d"]:
+        """The trained values of a model, or of a model's change."""
+        return vector if self.trains_everything else self.subset.take(vector)
+
+    def put(
+        self, model: Float32[np.ndarray, " model"], part: Float32[np.ndarray, " d"]
+    ) -> Float32[np.ndarray, " model"]:
+        """The model with these trained values; the others as they were."""
+        return part if self.trains_everything else self.subset.put(model, part)
 
     @property
     def private(self) -> bool:

@@ -34,7 +34,7 @@ from ecg_flare.flare.messages import Order
 from ecg_flare.flare.persistor import GlobalState, ModelStore
 from ecg_flare.flare.telemetry import RoundFigures, publish
 from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.nnunet.plan import Plan, parameter_count, plan_preset
+from ecg_flare.nnunet.plan import Plan, plan_preset
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head
 
@@ -158,7 +158,7 @@ class FederatedRounds(AskingController):
         parts.store.check_writable(fl_ctx)
         if mechanism is not None:
             signer = server_signature(fl_ctx.get_engine().get_workspace())
-            mechanism.open(terms, parameter_count(parts.plan), parts.store.folder(fl_ctx), signer)
+            mechanism.open(terms, terms.subset.dimension, parts.store.folder(fl_ctx), signer)
         return parts
 
     def _component(self, role: str, kind: type) -> Any:
@@ -193,7 +193,7 @@ class FederatedRounds(AskingController):
         model = parts.evaluator.start_model(parts.store.start, parts.plan, fl_ctx)
         state = GlobalState(
             model=model,
-            optimizer=parts.aggregator.initial_state(len(model)),
+            optimizer=parts.aggregator.initial_state(parts.terms.update_size(len(model))),
             plan_hash=parts.plan.hash,
             layout_digest=parts.plan.layout_digest,
             terms_digest=parts.terms.digest,
@@ -262,7 +262,8 @@ class FederatedRounds(AskingController):
         total = parts.aggregator.aggregate(fl_ctx)
         if parts.mechanism is not None:
             total = parts.mechanism.process(total, fl_ctx)
-        model, optimizer = parts.aggregator.step(state.model, total, state.optimizer)
+        trained, optimizer = parts.aggregator.step(parts.terms.take(state.model), total, state.optimizer)
+        model = parts.terms.put(state.model, trained)
         if parts.mechanism is not None:
             parts.mechanism.release(model)
         after = replace(state, model=model, optimizer=optimizer, rounds_done=index + 1, **_ledger_head(parts.mechanism))

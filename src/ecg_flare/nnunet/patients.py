@@ -18,6 +18,7 @@ import numpy as np
 
 from ecg_flare.errors import SiteDataError, StorageError, UpdateError
 from ecg_flare.federated.patients import sum_of_drawn
+from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.nnunet.case import PageSource
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.storage import write_atomically
@@ -92,17 +93,21 @@ def train_drawn_patients(
 ) -> Int64[np.ndarray, " d"]:
     """The site's integers of one round: patients drawn from the secret `stream`, each trained on alone.
 
-    Each patient's own seed comes from the patient and `options.seed`, so that nobody's training depends on who else
-    was drawn. Raises UpdateError for more patients than the terms allow.
+    They are of the trained tensors, in the layout's order. Each patient's own seed comes from the patient and
+    `options.seed`, so that nobody's training depends on who else was drawn.
+
+    Raises UpdateError for more patients than the terms allow.
     """
+
+    subset = TrainableSubset.matching(trainer.layout, options.trained)
 
     def train(patient: str) -> Float32[np.ndarray, " d"]:
         seed = int.from_bytes(hashlib.sha256(f"{options.seed}/{patient}".encode()).digest()[:8], "big")
         try:
-            return trainer.train(model, replace(options, seed=seed), pages=pages[patient]).update
+            return subset.take(trainer.train(model, replace(options, seed=seed), pages=pages[patient]).update)
         except UpdateError:  # it diverged: `encode_patient` makes nothing of it
-            return np.full(model.size, np.nan, np.float32)
+            return np.full(subset.dimension, np.nan, np.float32)
 
-    fixed = config.fixed_encoding(model.size)
+    fixed = config.fixed_encoding(subset.dimension)
     assert fixed is not None, "unit patient has a clipping norm"
     return sum_of_drawn(list(pages), train, config.weights[site], fixed, rate=config.sampling_rate, stream=stream)

@@ -23,6 +23,7 @@ import numpy as np
 
 from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
 from ecg_flare.federated.round import RoundConfig
+from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.update import check_update
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
@@ -44,8 +45,8 @@ class Service:
     `prepare`: source ({"path", "args"}), site, plan, cache; optional plan_hash, validation_fraction, min_patients, and
         patients_per_site (unit patient), with which pages of nobody and too many patients are refused. Remembers the
         site's pages for the commands below. Gives pages, patients, train, val, reused, folder.
-    `train`: steps, learning_rate, schedule, proximal_mu, momentum, seed (all as in TrainOptions), round, rounds; array
-        model. Gives the array update, and loss, seconds, steps.
+    `train`: steps, learning_rate, schedule, proximal_mu, momentum, seed, trained (all as in TrainOptions), round,
+        rounds; array model. Gives the array update, and loss, seconds, steps.
     `train_patients`: as `train`, and config (`RoundConfig` of unit patient). Gives the array contribution, the integers
         of the patients that were drawn here, and nothing else.
     `validate`: array model. Gives tp, fp, fn of the trace class, and dice.
@@ -148,6 +149,7 @@ class Service:
             momentum=params.get("momentum", 0.99),
             proximal_mu=params.get("proximal_mu", 0.0),
             seed=site_seed(params.get("seed", 0), self._site),
+            trained=tuple(params.get("trained", EVERY_TENSOR)),
         )
 
     def _validate(self, params: _Params, arrays: Mapping[str, np.ndarray]) -> Answer:

@@ -24,9 +24,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, UpdateError
+from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
+from ecg_flare.federated.update import Layout
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.environment import limit_threads, nnunet_environment, return_memory
-from ecg_flare.nnunet.plan import CONFIGURATION, Plan, flatten, unflatten_into
+from ecg_flare.nnunet.plan import CONFIGURATION, Plan, flatten, parameter_layout, unflatten_into
 from ecg_flare.nnunet.predictor import page_logits
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class TrainOptions:
         momentum: of SGD with Nesterov's; it starts empty in each round.
         proximal_mu: FedProx's mu; 0 trains plainly, bit for bit.
         seed: with `first_step` it seeds what the round draws.
+        trained: shell patterns of the tensors that are trained; the others stay as they are, bit for bit.
 
     Raises ConfigError for an impossible value.
     """
@@ -63,6 +66,7 @@ class TrainOptions:
     momentum: float = 0.99
     proximal_mu: float = 0.0
     seed: int = 0
+    trained: tuple[str, ...] = EVERY_TENSOR
 
     def __post_init__(self) -> None:
         for name, value, valid, rule in (
@@ -147,6 +151,11 @@ class LocalTrainer:
             self._pages = list(self._loader.indices)
         _disable_blur_benchmark(self._batches)
 
+    @property
+    def layout(self) -> Layout:
+        """Name and shape of the network's tensors."""
+        return parameter_layout(self._plan)
+
     def train(
         self,
         model: Float32[np.ndarray, " d"],
@@ -167,6 +176,7 @@ class LocalTrainer:
         if trainer.grad_scaler is not None:
             trainer.grad_scaler = type(trainer.grad_scaler)("cuda")
         trainer.network.train()
+        self._thaw(options.trained)
         self._loader.indices = self._pages if pages is None else list(pages)
         losses = []
         with _seeded(options.seed, options.first_step), _proximal_term(trainer, options.proximal_mu):
@@ -181,6 +191,12 @@ class LocalTrainer:
                 f"not finite after {options.steps} steps at learning rate {options.learning_rate}; lower it"
             )
         return TrainResult(update, float(np.mean(losses)), time.monotonic() - started)
+
+    def _thaw(self, patterns: Sequence[str]) -> None:
+        """Train the tensors whose names match, and leave the others: a tensor without a gradient is not moved."""
+        names = TrainableSubset.matching(self.layout, patterns).names
+        for name, parameter in self._trainer.network.named_parameters():
+            parameter.requires_grad_(name in names)
 
     def validate(self, model: Float32[np.ndarray, " d"]) -> ClassCounts:
         """Count, by class, what the model finds on whole pages of the patients that it is not trained on."""
@@ -283,6 +299,7 @@ def _proximal_term(trainer: nnUNetTrainer, mu: float) -> Iterator[None]:
     hooks = [
         parameter.register_post_accumulate_grad_hook(functools.partial(add_pull, anchor=parameter.detach().clone()))
         for parameter in trainer.network.parameters()
+        if parameter.requires_grad
     ]
     try:
         yield

@@ -88,7 +88,8 @@ def _header(run: Run) -> str:
 def _privacy(run: Run, parameters: int | None, facts: Sequence[str]) -> str:
     words = privacy_words(run)
     details = [*words.details, *facts]
-    ratio = noise_to_signal(run, parameters) if parameters is not None else None
+    trained = run.terms.trained_parameters or parameters
+    ratio = noise_to_signal(run, trained) if trained is not None else None
     if ratio is not None:
         details.append(noise_words(ratio))
     kind = "private" if run.terms.private else "open"
@@ -155,6 +156,9 @@ def _terms(run: Run, parameters: int | None) -> str:
     pairs = {
         "aggregator": _with_arguments(str(facts.get("aggregator", "–")), facts.get("optimizer")),
         "plan": f"{terms.plan}{f', {parameters:,} parameters' if parameters else ''}",
+        "trained tensors": "all"
+        if terms.trained_parameters is None
+        else f"{', '.join(terms.trained)}: {terms.trained_parameters:,} parameters",
         "plan hash": facts.get("plan_hash", "–"),
         "terms digest": facts.get("terms_digest", "–"),
         "start": facts.get("start", "–"),

@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
 from ecg_flare.report.figures import natural_key
 
 METRICS: Final = "metrics.jsonl"
@@ -64,12 +65,22 @@ class Terms:
     unit: str = "site"
     sampling_rate: float = 1.0
     patients: int | None = None
+    trained: Sequence[str] = EVERY_TENSOR
     summation: str = "plain"
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The roster, in the order that people number it."""
         return tuple(sorted(self.weights, key=natural_key))
+
+    @property
+    def trained_parameters(self) -> int | None:
+        """d where only some tensors are trained; None where all are."""
+        if tuple(self.trained) == EVERY_TENSOR:
+            return None
+        from ecg_flare.nnunet.plan import parameter_layout, plan_preset
+
+        return TrainableSubset.matching(parameter_layout(plan_preset(self.plan)), self.trained).dimension
 
     @property
     def private(self) -> bool:

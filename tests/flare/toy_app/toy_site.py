@@ -87,9 +87,9 @@ class ToyPatientExecutor(Executor):
         check_filters(fl_ctx, terms)
         integers = sum_of_drawn(
             toy_patients(site),
-            lambda patient: toy_patient_update(patient, order.model, order.round_index),
+            lambda patient: toy_patient_update(patient, terms.take(order.model), order.round_index),
             terms.weights[site],
-            terms.config.fixed_encoding(len(order.model)),
+            terms.config.fixed_encoding(terms.subset.dimension),
             rate=terms.sampling_rate,
             stream=ChaChaStream(),
         )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 
 from ecg_flare.errors import UpdateError
 from ecg_flare.federated.clipping import clip
@@ -52,7 +52,7 @@ def slot_count(patients_per_site: int, rate: float) -> int:
     return int(binom.isf(OVERRUN, patients_per_site, rate))
 
 
-def encode_patient(update: Vector, weight: float, fixed: FixedPoint) -> Int64[np.ndarray, " d"]:
+def encode_patient(update: Vector, weight: float, fixed: FixedPoint) -> Int32[np.ndarray, " d"]:
     """One patient's integers: clipped to C, times the site's weight, rounded toward zero.
 
     An update that is not finite gives zeros: an error would tell about the one patient who caused it.
@@ -60,7 +60,7 @@ def encode_patient(update: Vector, weight: float, fixed: FixedPoint) -> Int64[np
     Raises UpdateError for a vector of another type or length.
     """
     if not np.isfinite(update).all():
-        return np.zeros(fixed.dimension, dtype=np.int64)
+        return np.zeros(fixed.dimension, dtype=np.int32)
     check_update(update, size=fixed.dimension)
     return fixed.encode(clip(update, fixed.clipping_norm).vector, weight)
 

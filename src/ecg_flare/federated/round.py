@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, Shaped
+from jaxtyping import Float32, Float64, Integer, Shaped
 
 from ecg_flare.errors import ConfigError, EcgFlareError, RoundError, UpdateError
 from ecg_flare.federated.clipping import clip
@@ -203,7 +203,7 @@ def run_round(
 
 def contribution(
     update: SiteUpdate, weight: float, config: RoundConfig, dimension: int
-) -> Float32[np.ndarray, " d"] | Int64[np.ndarray, " d"]:
+) -> Float32[np.ndarray, " d"] | Integer[np.ndarray, " d"]:
     """What a site sends for its update: the update, clipped and encoded as the round asks.
 
     Under unit patient `update` has a row for each sampled patient, and the integers of all rows are added up.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Float32, Int64, Integer, Shaped
+from jaxtyping import Float32, Integer, Shaped
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
@@ -191,10 +191,10 @@ def model_sha256(model: Float32[np.ndarray, " d"]) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(model, "<f4").data).digest()
 
 
-def to_wire(integers: Int64[np.ndarray, " d"]) -> Integer[np.ndarray, " d"]:
+def to_wire(integers: Integer[np.ndarray, " d"]) -> Integer[np.ndarray, " d"]:
     """The integers as int32 where all of them fit, which is float32's size; as they are otherwise."""
     fits = integers.size == 0 or max(abs(int(integers.min())), abs(int(integers.max()))) < 2**31
-    return integers.astype(np.int32) if fits else integers
+    return integers.astype(np.int32, copy=False) if fits else integers
 
 
 def error_reply(error: EcgFlareError) -> Shareable:

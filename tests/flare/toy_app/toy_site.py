@@ -208,7 +208,7 @@ def _patterns(model_file: str, round_index: int) -> dict[str, str]:
         clipped = clip(update, 1.0).vector
         integers = fixed.encode(clipped, 1.0)
         for name, array in {
-            "plain": update, "clipped": clipped, "int64": integers, "int32": integers.astype(np.int32),
+            "plain": update, "clipped": clipped, "int64": integers.astype(np.int64), "int32": integers,
         }.items():  # fmt: skip
             patterns[f"{site} {name}"] = _turn(array[part].tobytes()).hex()
     return patterns

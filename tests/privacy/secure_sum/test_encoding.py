@@ -151,7 +151,7 @@ def test_a_coordinate_is_off_by_less_than_two_units(vector: np.ndarray, norm: fl
     exact = clipped(vector.astype(np.float64), norm)
     encoded = fixed.encode(exact, 1.0)
     assert np.all(np.abs(encoded) <= np.abs(exact) * fixed.scale / norm * (1 + 1e-12))
-    assert np.all(np.abs(fixed.decode(encoded, 1.0) - exact) < 2 * norm / fixed.scale)
+    assert np.all(np.abs(fixed.decode(encoded.astype(np.int64), 1.0) - exact) < 2 * norm / fixed.scale)
 
 
 @pytest.mark.parametrize("ring_bits", [32, 64])
@@ -174,7 +174,7 @@ def test_removing_any_vector_moves_the_sum_by_no_more_than_the_sensitivity() -> 
     corners = [np.array(pair, np.float64) for pair in itertools.product((-9.0, -0.3, 0.0, 0.01, 9.0), repeat=2)]
     for weight, corner in itertools.product(fixed.weights, corners):
         encoded = fixed.encode(clipped(corner, 0.5), weight)
-        assert math.isqrt(int(np.square(encoded).sum())) <= fixed.sensitivity
+        assert math.isqrt(int(np.square(encoded.astype(np.int64)).sum())) <= fixed.sensitivity
 
 
 def test_values_outside_the_ring_are_refused() -> None:

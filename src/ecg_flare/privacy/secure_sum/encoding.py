@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, Integer, UInt
+from jaxtyping import Float, Float64, Int32, Int64, Integer, UInt
 
 from ecg_flare.errors import ConfigError, EncodingError
 
@@ -121,11 +121,12 @@ class FixedPoint:
         """numpy's unsigned type of the ring, whose overflow is the ring's addition."""
         return np.uint32 if self.ring_bits == 32 else np.uint64
 
-    def encode(self, vector: Float[np.ndarray, " d"], weight: float) -> Int64[np.ndarray, " d"]:
+    def encode(self, vector: Float[np.ndarray, " d"], weight: float) -> Int32[np.ndarray, " d"]:
         """Turn one clipped vector into integers, ``trunc(weight * vector * S / C)``.
 
         Each coordinate is at most one unit nearer to zero than the exact product, and the integer norm is at most
-        ``weight * S``. A norm within 2^-20 above C, which rounding to float32 explains, is scaled back to C.
+        ``weight * S``, so that int32 holds it. A norm within 2^-20 above C, which rounding to float32 explains, is
+        scaled back to C.
 
         Raises EncodingError for a vector of the wrong length, not finite or not clipped, and for a weight that is
         above the public ones.
@@ -139,7 +140,7 @@ class FixedPoint:
         factor = weight * self.scale / self.clipping_norm
         if norm > self.clipping_norm * (1 - _GUARD):
             factor = weight * self.scale / norm * (1 - _GUARD)
-        encoded = np.empty(self.dimension, dtype=np.int64)
+        encoded = np.empty(self.dimension, dtype=np.int32)
         scaled = np.empty(min(self.dimension, _CHUNK))
         squared = 0
         for part in _chunks(self.dimension):

@@ -15,7 +15,7 @@ from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.segment import load_segmenter
 from ecg_flare.errors import EcgFlareError
 
-TILE_PX: Final = (820, 600)
+TILE_PX: Final = (620, 450)
 
 
 def write_worst(readings: Sequence[Reading], data: Path, folder: Path) -> Path:

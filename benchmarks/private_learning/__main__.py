@@ -1,6 +1,6 @@
 """What patient-level privacy costs in Dice on pages of PTB-XL, beside the public start and training without noise.
 
-    python -m benchmarks.private_learning [--told] [--tune] [--quick] [--json]
+    python -m benchmarks.private_learning [--told] [--tune] [--pages N] [--quick] [--json]
 
 Four sites (`benchmarks.federation.pages`), each patient a unit; the released model is measured on windows of pages of
 patients held out, as large as those trained on. Rates were chosen on validation patients (`--tune` measures on those).
@@ -14,9 +14,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 import click
@@ -27,12 +28,14 @@ from benchmarks.federation.pages import SITES, Part, ptbxl_pages, synthetic_page
 from benchmarks.private_learning.patients import Patient, draw_patients
 from benchmarks.private_learning.recipes import ABLATION, COSTLY, MAIN, PROJECTION, REFERENCE
 from benchmarks.private_learning.runs import Bench
-from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, site_table
-from ecg_flare.nnunet.case import PageSource
+from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, row, site_table
+from ecg_flare.nnunet.case import Case, PageSource
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
+from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.predictor import Segmenter
 
 _PLAN = "tiny"
 _START = "start"
@@ -48,6 +51,9 @@ _SEEDS: Final[dict[Part, int]] = {"train": 0, "val": 1, "test": 2}
 @click.option("--window-px", default=128, show_default=True, help="Height and width of a window.")
 @click.option("--test-windows", default=6, show_default=True, help="Windows of each page to measure on.")
 @click.option("--told", is_flag=True, help="Tell the runs that FOLDER has, and train none.")
+@click.option(
+    "--pages", default=0, metavar="N", help="With --told: measure the released models on N whole pages a site, too."
+)
 @click.option("--tune", is_flag=True, help="Measure on validation patients instead, one seed.")
 @click.option("--quick", is_flag=True, help="Synthetic pages, two rounds, few recipes: to see that it works.")
 @click.option("--folder", type=click.Path(path_type=Path), default="build/private_learning", show_default=True)
@@ -58,16 +64,26 @@ def main(
     window_px: int,
     test_windows: int,
     told: bool,
+    pages: int,
     tune: bool,
     quick: bool,
     folder: Path,
     as_json: bool,
 ) -> None:
+    if pages and (as_json or not told):
+        raise click.UsageError("--pages goes with --told, and without --json.")
     file = RunFile(folder / "runs.jsonl")
-    if told:
-        click.echo(_text(list(file.runs().values()), as_json))
-        return
     limit_threads(1)
+    if told:
+        runs = list(file.runs().values())
+        click.echo(_text(runs, as_json))
+        if pages:
+            cases = {
+                site: _first_pages(_prepared("test", site, _ALL_PAGES, quick, folder / "cache"), pages)
+                for site in SITES
+            }
+            click.echo(f"\n{_whole_pages([run for run in runs if run.order.seed == 0], file, cases)}")
+        return
     part: Part = "val" if tune else "test"
     plan = plan_preset(_PLAN)
 
@@ -86,6 +102,27 @@ def main(
 
 def _text(runs: Sequence[Run], as_json: bool) -> str:
     return json_text(runs) if as_json else f"{dice_table(runs, REFERENCE)}\n\n{site_table(runs)}"
+
+
+def _first_pages(dataset: PreparedDataset, patients: int) -> list[Case]:
+    """A page each of the first patients."""
+    firsts: dict[str, Case] = {}
+    for case in dataset.cases():
+        firsts.setdefault(case.patient_id, case)
+        if len(firsts) == patients:
+            break
+    return list(firsts.values())
+
+
+def _whole_pages(runs: Sequence[Run], file: RunFile, cases: Mapping[str, list[Case]]) -> str:
+    """Dice of the released models as they are used: whole pages in one pass, whose statistics are not a window's."""
+    lines = [row("", *cases, "all"), row(*["---"] * (len(cases) + 2))]
+    for run in runs:
+        if run.name in {recipe.name for recipe in MAIN}:
+            segmenter = Segmenter(plan_preset(_PLAN), np.load(file.model_path(run.order)))
+            dice = {site: evaluate_pages(segmenter, some).mean_dice for site, some in cases.items()}
+            lines.append(row(run.name, *(f"{one:.3f}" for one in (*dice.values(), fmean(dice.values())))))
+    return "\n".join(lines)
 
 
 def finished(bench: Bench, orders: Sequence[Order], file: RunFile) -> list[Run]:

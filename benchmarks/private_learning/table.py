@@ -83,22 +83,22 @@ def run_from_json(document: dict[str, Any]) -> Run:
 def dice_table(runs: Sequence[Run], reference: str) -> str:
     """Recipes as rows of Markdown: what the noise was, Dice over seeds, and the share of the reference's Dice."""
     of_reference = statistics.fmean(run.outcome.dice for run in runs if run.name == reference)
-    lines = [_row("", "d", "sigma", "noise / signal", "Dice", "seeds", f"of {reference}"), _row(*["---"] * 7)]
+    lines = [row("", "d", "sigma", "noise / signal", "Dice", "seeds", f"of {reference}"), row(*["---"] * 7)]
     for name, one in _by_name(runs).items():
         outcome = one[0].outcome
         noise = (f"{outcome.sigma:.2f}", f"{outcome.noise_to_signal:.2f}") if outcome.sigma else ("", "")
         share = f"{statistics.fmean(run.outcome.dice for run in one) / of_reference:.3f}"
-        lines.append(_row(name, f"{outcome.parameters:,}", *noise, _spread(one), str(len(one)), share))
+        lines.append(row(name, f"{outcome.parameters:,}", *noise, _spread(one), str(len(one)), share))
     return "\n".join(lines)
 
 
 def site_table(runs: Sequence[Run]) -> str:
     """Dice by site as Markdown, mean over seeds."""
     sites = list(runs[0].outcome.by_site)
-    lines = [_row("", *sites), _row(*["---"] * (1 + len(sites)))]
+    lines = [row("", *sites), row(*["---"] * (1 + len(sites)))]
     for name, one in _by_name(runs).items():
         means = (statistics.fmean(run.outcome.by_site[site] for run in one) for site in sites)
-        lines.append(_row(name, *(f"{mean:.4f}" for mean in means)))
+        lines.append(row(name, *(f"{mean:.4f}" for mean in means)))
     return "\n".join(lines)
 
 
@@ -114,7 +114,8 @@ def _by_name(runs: Iterable[Run]) -> dict[str, list[Run]]:
     return found
 
 
-def _row(*cells: str) -> str:
+def row(*cells: str) -> str:
+    """A row of Markdown."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -20,10 +20,10 @@ PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"
 
 
 def _commands(program: str) -> Iterator[tuple[str, list[str]]]:
-    """(paper, words after the program) of each line in a shell block."""
+    """(paper, words after the program) of each line in a shell block, a line that ends with a backslash read on."""
     for paper in PAPERS:
         for block in re.findall(r"```sh\n(.*?)```", paper.read_text(encoding="utf-8"), re.DOTALL):
-            for line in block.splitlines():
+            for line in block.replace("\\\n", " ").splitlines():
                 for command in line.split("&&"):
                     words = shlex.split(command, comments=True)
                     if words[:1] == [program]:
@@ -38,7 +38,7 @@ def _as_cases(program: str) -> list[object]:
 def test_commands_exist_and_take_these_options(words: list[str]) -> None:
     command: click.Command = main
     rest = list(words)
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and not rest[0].startswith("-"):
         command = command.commands[rest.pop(0)]
     given, unread, _ = command.make_parser(click.Context(command)).parse_args(rest)  # raises for an unknown option
     assert unread == []

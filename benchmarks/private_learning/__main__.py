@@ -47,9 +47,10 @@ _SEEDS: Final[dict[Part, int]] = {"train": 0, "val": 1, "test": 2}
 @click.option(
     "--seeds", default=2, show_default=True, help="Runs of each recipe of the main table; the others have one."
 )
-@click.option("--windows", default=2, show_default=True, help="Windows of each training page.")
-@click.option("--window-px", default=128, show_default=True, help="Height and width of a window.")
-@click.option("--test-windows", default=6, show_default=True, help="Windows of each page to measure on.")
+@click.option("--windows", default=1, show_default=True, help="Windows of each training page.")
+@click.option("--window-px", default=256, show_default=True, help="Height and width of a window.")
+@click.option("--test-windows", default=3, show_default=True, help="Windows of each page to measure on.")
+@click.option("--on-a-trace", default=0.0, show_default=True, help="Chance that a window is centred on a trace.")
 @click.option("--told", is_flag=True, help="Tell the runs that FOLDER has, and train none.")
 @click.option(
     "--pages", default=0, metavar="N", help="With --told: measure the released models on N whole pages a site, too."
@@ -63,6 +64,7 @@ def main(
     windows: int,
     window_px: int,
     test_windows: int,
+    on_a_trace: float,
     told: bool,
     pages: int,
     tune: bool,
@@ -89,7 +91,8 @@ def main(
 
     def drawn(which: Part, pages: int, count: int) -> list[Patient]:
         cases = {site: _prepared(which, site, pages, quick, folder / "cache").cases() for site in SITES}
-        return draw_patients(cases, windows=count, window_px=(window_px, window_px), seed=_SEEDS[which])
+        size = (window_px, window_px)
+        return draw_patients(cases, windows=count, window_px=size, on_a_trace=on_a_trace, seed=_SEEDS[which])
 
     bench = Bench(
         plan,

@@ -51,12 +51,25 @@ def test_windows_lie_on_the_patients_own_pages() -> None:
     image = np.full((50, 70, 3), 9, np.uint8)
     image[mask == 1] = 1
     cases = [Case(name, person, image, mask) for name, person in (("a", "x"), ("b", "y"), ("c", "x"))]
-    people = draw_patients({"site-1": cases}, windows=3, window_px=(32, 32), seed=0)
+    people = draw_patients({"site-1": cases}, windows=3, window_px=(32, 32), on_a_trace=0.5, seed=0)
     assert [(one.name, len(one.masks)) for one in people] == [("x", 6), ("y", 3)]
     for one in people:
         np.testing.assert_array_equal(one.images[:, 0] == 1, one.masks == 1)
-    again = draw_patients({"site-1": cases}, windows=3, window_px=(32, 32), seed=0)
+    again = draw_patients({"site-1": cases}, windows=3, window_px=(32, 32), on_a_trace=0.5, seed=0)
     np.testing.assert_array_equal(people[0].images, again[0].images)
+
+
+def test_windows_lie_anywhere_or_on_a_trace() -> None:
+    mask = np.zeros((400, 70), np.uint8)
+    mask[350] = 1
+    case = Case("a", "x", np.zeros((400, 70, 3), np.uint8), mask)
+
+    def with_ink(on_a_trace: float) -> int:
+        (one,) = draw_patients({"site-1": [case]}, windows=50, window_px=(32, 32), on_a_trace=on_a_trace, seed=0)
+        return int(one.masks.any((1, 2)).sum())
+
+    assert with_ink(1.0) == 50
+    assert with_ink(0.0) < 15  # a tenth or so
 
 
 def test_small_pages_are_padded_with_background() -> None:
@@ -64,6 +77,7 @@ def test_small_pages_are_padded_with_background() -> None:
         {"site-1": [Case("a", "x", np.full((20, 40, 3), 5, np.uint8), np.ones((20, 40), np.uint8))]},
         windows=1,
         window_px=(32, 32),
+        on_a_trace=0.0,
         seed=0,
     )
     assert one.images.shape == (1, 3, 32, 32)

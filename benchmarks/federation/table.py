@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import os
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point
+from benchmarks.run_lines import RunLines, order_key
 
 PAPER_RATIO: Final = 0.997
 """FedAdam over centralized of Nemati 2025 (arXiv 2510.22387): 0.935 / 0.938."""
@@ -32,7 +31,7 @@ class Order:
     @property
     def key(self) -> str:
         """SHA-256 (hex) of the order."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return order_key(self)
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,11 @@ class Run:
     order: Order
     points: tuple[Point, ...]
     cpu_s: float
+
+    @property
+    def key(self) -> str:
+        """The key of its order."""
+        return self.order.key
 
     @property
     def name(self) -> str:
@@ -54,30 +58,11 @@ class Run:
         return self.points[-1]
 
 
-class RunFile:
-    """Finished runs as JSON lines: one is appended as soon as it is done, so that a kill loses only the one at work."""
+class RunFile(RunLines[Run]):
+    """The finished runs."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def runs(self) -> dict[str, Run]:
-        """All whole lines, by the key of their order."""
-        if not self._path.exists():
-            return {}
-        # A line without its end was cut by a kill.
-        lines = [line for line in self._path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        return {run.order.key: run for run in map(run_from_json, map(json.loads, lines))}
-
-    def append(self, run: Run) -> None:
-        """Write a run and wait until it is on disk."""
-        whole = "".join(json.dumps(asdict(kept)) + "\n" for kept in (*self.runs().values(), run))
-        building = self._path.with_suffix(".building")
-        with building.open("w", encoding="utf-8") as file:
-            file.write(whole)
-            file.flush()
-            os.fsync(file.fileno())
-        building.replace(self._path)
+        super().__init__(path, run_from_json)
 
 
 def run_from_json(document: dict[str, Any]) -> Run:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +11,7 @@ from typing import Any
 
 from benchmarks.private_learning.runs import Outcome, Recipe
 from benchmarks.private_learning.steps import LocalSteps
+from benchmarks.run_lines import RunLines, order_key
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Order:
     @property
     def key(self) -> str:
         """SHA-256 (hex) of the order."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return order_key(self)
 
 
 @dataclass(frozen=True)
@@ -38,38 +37,31 @@ class Run:
     cpu_s: float
 
     @property
+    def key(self) -> str:
+        """The key of its order."""
+        return self.order.key
+
+    @property
     def name(self) -> str:
         """The recipe's name."""
         return self.order.recipe.name
 
 
-class RunFile:
-    """Finished runs as JSON lines: one is appended as soon as it is done, so that a kill loses only the one at work."""
+class RunFile(RunLines[Run]):
+    """The finished runs, and beside them a model of each.
+
+    Attributes:
+        models: the folder of the models.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        (path.parent / "models").mkdir(parents=True, exist_ok=True)
-
-    def runs(self) -> dict[str, Run]:
-        """All whole lines, by the key of their order; a line without its end was cut by a kill."""
-        if not self._path.exists():
-            return {}
-        lines = [line for line in self._path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        return {run.order.key: run for run in map(run_from_json, map(json.loads, lines))}
+        super().__init__(path, run_from_json)
+        self.models = path.parent / "models"
+        self.models.mkdir(exist_ok=True)
 
     def model_path(self, order: Order) -> Path:
         """Where the model lies that an order's run would release."""
-        return self._path.parent / "models" / f"{order.key}.npy"
-
-    def append(self, run: Run) -> None:
-        """Write all runs and this one, and wait until they are on disk."""
-        whole = "".join(json.dumps(asdict(kept)) + "\n" for kept in (*self.runs().values(), run))
-        building = self._path.with_suffix(".building")
-        with building.open("w", encoding="utf-8") as file:
-            file.write(whole)
-            file.flush()
-            os.fsync(file.fileno())
-        building.replace(self._path)
+        return self.models / f"{order.key}.npy"
 
 
 def run_from_json(document: dict[str, Any]) -> Run:

@@ -63,7 +63,7 @@ def prepare(
     cache: Path | None,
     as_json: bool,
 ) -> None:
-    """Look a folder of pages over, prepare it, and name it in the kit.
+    """Look pages over, prepare them, and name them in the kit.
 
     Every page is read, and what is wrong is listed with what to do. Whose page it is stands in patients.csv (columns
     page, patient_id), or before the first underscore of its name, or where --patient-pattern says.
@@ -97,7 +97,7 @@ def prepare(
 @json_option
 @click.pass_context
 def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, steps: int, as_json: bool) -> None:
-    """Try a round of a job on the site's own pages, and list what would leave the site.
+    """Try a job on own pages, and list what would leave the site.
 
     The job's own filters and the policy of the kit are at work; the server and the other sites stand in, in memory.
     Nothing is sent. Where the site would refuse the job, it says why.

@@ -21,7 +21,7 @@ _CLEAR: Final = "\x1b[2J\x1b[H"
 @json_option
 @click.pass_context
 def watch(ctx: click.Context, run: Path, every: float, once: bool, as_json: bool) -> None:
-    """Show a run's rounds, sites, epsilon, bytes and seconds, until the job ends.
+    """Show a run's rounds and figures until the job ends.
 
     RUN is the simulator's workspace (what stood after -w), or at a server the job's folder or the results' own. With
     --json each change is one line of JSON. Ends with 0 where the job finished, 3 where it ended otherwise.

@@ -12,13 +12,13 @@ from __future__ import annotations
 import os
 import resource
 import time
-from pathlib import Path
 from typing import Final
 
 import click
 import numpy as np
 
 from benchmarks.digitization.pages import make_page
+from benchmarks.real_data import data_root
 from ecg_flare.digitize import digitize
 from ecg_flare.digitize.segment import load_segmenter
 
@@ -35,8 +35,7 @@ def main(pages: int, threads: int) -> None:
 
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    data = Path(os.environ.get("ECG_FLARE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    images = [make_page("clean-200", SEED, index, data).image for index in range(pages + 1)]
+    images = [make_page("clean-200", SEED, index, data_root()).image for index in range(pages + 1)]
     begun = time.perf_counter()
     segmenter = load_segmenter("bundled")
     click.echo(f"model load: {time.perf_counter() - begun:.2f} s")

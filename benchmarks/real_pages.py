@@ -11,7 +11,6 @@ pages themselves, for the eye that checks.
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from dataclasses import dataclass, replace
@@ -22,6 +21,8 @@ import click
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.markdown import row
+from benchmarks.real_data import data_root
 from benchmarks.sheets import Picture, Tile, write_sheet
 from ecg_flare.digitize import Digitization, digitize
 from ecg_flare.digitize.overlay import draw_overlay
@@ -77,7 +78,7 @@ def table(found: list[Found]) -> str:
         "CPU s",
     )
     rows = [head, tuple("---" for _ in head), *(_row(one) for one in found)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(row(*cells) for cells in rows)
 
 
 def _row(found: Found) -> tuple[str, ...]:
@@ -110,17 +111,12 @@ def _without_page(result: Digitization) -> Digitization:
     return replace(result, page=replace(result.page, image=white))
 
 
-def _data_root() -> Path:
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    return Path(os.environ.get("ECG_FLARE_DATA", default))
-
-
 @click.command()
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Write the picture sheets here.")
 @click.option("--over-pages", is_flag=True, help="Draw over the pages' own pixels.")
 def main(output: Path | None, over_pages: bool) -> None:
     """Read the real pages."""
-    found = read_all(_data_root() / "real_pages", over_pages=over_pages)
+    found = read_all(data_root() / "real_pages", over_pages=over_pages)
     click.echo(table(found))
     for one in found:
         if one.result is not None:

@@ -19,7 +19,6 @@ sought below the folder that ECG_FLARE_DATA names, else in ../shared/data.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -33,20 +32,16 @@ from benchmarks.digitization.pictures import write_worst
 from benchmarks.digitization.readings import Reading, ReadingFile, Task
 from benchmarks.digitization.rows import LUDB, MIXED, rows
 from benchmarks.digitization.table import confidence_report, summarize, table
+from benchmarks.real_data import data_root
 
 SEED: Final = 424_242
 """Of the published figures. Its pages tuned nothing; one of them (scan/2) had a part in undoing a change."""
 
 
-def _data_root() -> Path:
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
-    return Path(os.environ.get("ECG_FLARE_DATA", default))
-
-
 def _readings(file: ReadingFile, row: str, segmenter: str, seed: int, count: int) -> list[Reading]:
     count = min(count, LUDB_PAGES) if row == LUDB else count
     tasks: Iterable[Task] = (Task(row, segmenter, seed, index) for index in range(count))
-    found = file.readings(tasks, _data_root())
+    found = file.readings(tasks, data_root())
     return list(tqdm(found, total=count, desc=f"{row} {segmenter}", leave=False, disable=None))
 
 
@@ -81,7 +76,7 @@ def main(
     measured = [summarize(found) for found in found_by_row]
     if worst is not None:
         for found in found_by_row:
-            write_worst(found, _data_root(), worst)
+            write_worst(found, data_root(), worst)
     click.echo(json.dumps([asdict(row) for row in measured], indent=2) if as_json else table(measured))
 
 

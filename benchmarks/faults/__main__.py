@@ -10,6 +10,7 @@ import click
 from benchmarks.faults.cells import FAULTS, PHASES, Cell, phases_of, run_cell
 from benchmarks.faults.federation import Federation, read_lines
 from benchmarks.faults.job import APP, CLASSES
+from benchmarks.markdown import row
 from ecg_flare.errors import EcgFlareError
 
 _HEAD = (
@@ -74,7 +75,7 @@ def _row(fault: str, phases: list[str], folder: Path, output: Path | None) -> No
 def _line(cell: Cell) -> str:
     values = (cell.fault, cell.phase, cell.outcome, cell.lost, cell.missing, cell.charged, cell.released)
     rest = (cell.rounds_done, f"{cell.seconds:.0f}", "; ".join(cell.wrong) or "–")
-    return "| " + " | ".join(map(str, (*values, *rest))) + " |"
+    return row(*values, *rest)
 
 
 if __name__ == "__main__":

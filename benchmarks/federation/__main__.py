@@ -13,7 +13,6 @@ PTB-XL is sought in ptbxl/ below the folder that ECG_FLARE_DATA names, else in .
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -39,6 +38,7 @@ from benchmarks.federation.table import (
     site_table,
     tuning_table,
 )
+from benchmarks.real_data import ptbxl_root
 from ecg_flare.nnunet.case import PageSource
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import load_bundled
@@ -175,12 +175,7 @@ def _chosen(names: str, known: Sequence[Method]) -> list[Method]:
 def _pages(part: Part, pages_per_site: int, synthetic: bool) -> PageSource:
     if synthetic:
         return synthetic_pages(part, pages_per_site)
-    root = Path(os.environ.get("ECG_FLARE_DATA", "../shared/data")) / "ptbxl"
-    if not root.is_dir():
-        raise click.ClickException(
-            f"PTB-XL is not at {root}: set ECG_FLARE_DATA to the folder that holds ptbxl/, or add --synthetic"
-        )
-    return ptbxl_pages(root, part, pages_per_site)
+    return ptbxl_pages(ptbxl_root(otherwise="--synthetic"), part, pages_per_site)
 
 
 def _tables(runs: Sequence[Run]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point
+from benchmarks.markdown import row
 from benchmarks.run_lines import RunLines, order_key
 
 PAPER_RATIO: Final = 0.997
@@ -87,18 +88,18 @@ def dice_table(runs: Sequence[Run]) -> str:
     """Dice by round as Markdown, mean and standard deviation over seeds."""
     methods = by_method(runs)
     rounds = [point.round for point in runs[0].points]
-    lines = [_row("round", *methods), _row(*["---"] * (1 + len(methods)))]
+    lines = [row("round", *methods), row(*["---"] * (1 + len(methods)))]
     for index, done in enumerate(rounds):
-        lines.append(_row(str(done), *(_spread([run.points[index].dice for run in one]) for one in methods.values())))
+        lines.append(row(str(done), *(_spread([run.points[index].dice for run in one]) for one in methods.values())))
     return "\n".join(lines)
 
 
 def site_table(runs: Sequence[Run]) -> str:
     """Dice after the last round by site as Markdown, mean and standard deviation over seeds."""
     methods = by_method(runs)
-    lines = [_row("site", *methods), _row(*["---"] * (1 + len(methods)))]
+    lines = [row("site", *methods), row(*["---"] * (1 + len(methods)))]
     for site in runs[0].last.by_site:
-        lines.append(_row(site, *(_spread([run.last.by_site[site] for run in one]) for one in methods.values())))
+        lines.append(row(site, *(_spread([run.last.by_site[site] for run in one]) for one in methods.values())))
     return "\n".join(lines)
 
 
@@ -126,17 +127,17 @@ def ratios(runs: Sequence[Run]) -> list[Ratio]:
 
 def ratio_table(found: Sequence[Ratio]) -> str:
     """The ratios as Markdown, beside the paper's."""
-    lines = [_row("aggregator / centralized", "mean", "least seed", "best seed"), _row(*["---"] * 4)]
-    lines += [_row(one.method, f"{one.mean:.4f}", f"{one.least:.4f}", f"{one.most:.4f}") for one in found]
-    lines.append(_row("aim (the paper's FedAdam)", f"{PAPER_RATIO:.4f}", "", ""))
+    lines = [row("aggregator / centralized", "mean", "least seed", "best seed"), row(*["---"] * 4)]
+    lines += [row(one.method, f"{one.mean:.4f}", f"{one.least:.4f}", f"{one.most:.4f}") for one in found]
+    lines.append(row("aim (the paper's FedAdam)", f"{PAPER_RATIO:.4f}", "", ""))
     return "\n".join(lines)
 
 
 def tuning_table(runs: Sequence[Run]) -> str:
     """Every candidate's last Dice as Markdown, each method's best first."""
     ordered = sorted(runs, key=lambda run: (run.name, -run.last.dice))
-    lines = [_row("method", "Dice on validation pages"), _row("---", "---")]
-    return "\n".join(lines + [_row(run.order.method.label, f"{run.last.dice:.4f}") for run in ordered])
+    lines = [row("method", "Dice on validation pages"), row("---", "---")]
+    return "\n".join(lines + [row(run.order.method.label, f"{run.last.dice:.4f}") for run in ordered])
 
 
 def csv_text(runs: Sequence[Run]) -> str:
@@ -162,10 +163,6 @@ def json_text(runs: Sequence[Run]) -> str:
 def reseeded(order: Order, seeds: Iterable[int]) -> list[Order]:
     """The order once for each seed."""
     return [replace(order, seed=seed) for seed in seeds]
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -11,7 +11,6 @@ PTB-XL is sought in ptbxl/ below the folder that ECG_FLARE_DATA names, else in .
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,10 +24,12 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.federation.pages import SITES, Part, ptbxl_pages, synthetic_pages
+from benchmarks.markdown import row
 from benchmarks.private_learning.patients import Patient, draw_patients
 from benchmarks.private_learning.recipes import ABLATION, COSTLY, MAIN, PROJECTION, REFERENCE
 from benchmarks.private_learning.runs import Bench
-from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, row, site_table
+from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, site_table
+from benchmarks.real_data import ptbxl_root
 from ecg_flare.nnunet.case import Case, PageSource
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
@@ -174,12 +175,7 @@ def _prepared(part: Part, site: str, limit: int, synthetic: bool, cache: Path) -
 def _source(part: Part, limit: int, synthetic: bool) -> PageSource:
     if synthetic:
         return synthetic_pages(part, limit)
-    root = Path(os.environ.get("ECG_FLARE_DATA", "../shared/data")) / "ptbxl"
-    if not root.is_dir():
-        raise click.ClickException(
-            f"PTB-XL is not at {root}: set ECG_FLARE_DATA to the folder that holds ptbxl/, or add --quick"
-        )
-    return ptbxl_pages(root, part, limit)
+    return ptbxl_pages(ptbxl_root(otherwise="--quick"), part, limit)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import row
 from benchmarks.private_learning.runs import Outcome, Recipe
 from benchmarks.private_learning.steps import LocalSteps
 from benchmarks.run_lines import RunLines, order_key
@@ -104,11 +105,6 @@ def _by_name(runs: Iterable[Run]) -> dict[str, list[Run]]:
     for run in runs:
         found.setdefault(run.name, []).append(run)
     return found
-
-
-def row(*cells: str) -> str:
-    """A row of Markdown."""
-    return f"| {' | '.join(cells)} |"
 
 
 def _spread(runs: Sequence[Run], value: Callable[[Run], float] = lambda run: run.outcome.dice) -> str:

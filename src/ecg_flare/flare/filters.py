@@ -16,7 +16,7 @@ from ecg_flare.errors import ConfigError, PrivacyError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.round import contribution
 from ecg_flare.flare.components import job_terms
-from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, Reply, to_wire
+from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, Reply
 from ecg_flare.flare.site_ledger import charge_round
 from ecg_flare.flare.terms import RoundTerms
 
@@ -60,7 +60,6 @@ class ClipUpdate(_SiteFilter):
         if terms.most_weight is not None:
             weight = reply.weight / terms.most_weight
         vector = contribution(reply.vector, weight, terms.config, size)
-        vector = to_wire(vector) if terms.config.encoded else vector
         return replace(reply, vector=vector, metrics=metrics).to_shareable()
 
 

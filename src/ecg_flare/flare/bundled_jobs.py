@@ -49,7 +49,7 @@ _SITE_DP: Final = replace(
     optimizer={"learning_rate": 0.0001, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
 )
 
-_PATIENTS: Final = 24
+_PATIENTS: Final = 16
 _PATIENT_DP: Final = replace(
     _PLAIN,
     summation="masked",

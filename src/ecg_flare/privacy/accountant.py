@@ -103,6 +103,11 @@ def epsilon_prv(events: Iterable[GaussianEvent], delta: float) -> float | None:
     return _epsilon_of_losses(events, delta, error=_PRV_ERROR * max(tight, 0.01))
 
 
+def load() -> None:
+    """Import what epsilon under sampling is computed with, so that a caller with time to spare pays for it."""
+    import opacus.accountants  # noqa: F401  # seconds, as it brings torch
+
+
 def noise_multiplier_for(epsilon: float, delta: float, *, sampling_rate: float = 1.0, rounds: int) -> float:
     """Smallest noise multiplier, to one part in 10,000, whose guarantee after `rounds` releases is within `epsilon`.
 

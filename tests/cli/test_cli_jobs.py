@@ -71,8 +71,20 @@ def test_what_a_job_that_draws_patients_will_spend_counts_the_draw(run_cli: RunC
     # sigma 1, rate 0.5, delta 1e-4: 7.77 after three rounds, which a run's ledger says too; undrawn it were 10.66
     assert told == "epsilon 7.77 at delta 0.0001 after 3 rounds, budget 8\n"
     pages = _client_component(tmp_path / "fedadam_dp", "pages")["args"]
-    # as many patients as the terms count, 24 at each site
-    assert (pages["pages_per_site"], pages["pages_per_patient"]) == (24, 1)
+    # as many patients as the terms count, 16 at each site
+    assert (pages["pages_per_site"], pages["pages_per_patient"]) == (16, 1)
+
+
+def test_a_job_whose_norm_follows_its_patients_has_the_papers_settings(run_cli: RunCli, tmp_path: Path) -> None:
+    options = ("--sites", "a,b,c", "--data", "synthetic", "--no-code", "--adaptive-clipping", "0.5", "-o", tmp_path)
+    run_cli("jobs", "export", "fedadam_dp", *options)
+    terms = _client_component(tmp_path / "fedadam_dp", "terms")["args"]
+    rule = terms["adaptive_clipping"]
+    assert (rule["quantile"], rule["rate"]) == (0.5, 0.2)
+    assert rule["count_noise"] == max(0.5 * terms["patients"] / 20, 2.5 * terms["noise_multiplier"])
+    assert (rule["least"], rule["most"]) == pytest.approx((terms["clipping_norm"] / 100, terms["clipping_norm"] * 100))
+    refused = run_cli("jobs", "export", "fedadam_site_dp", *options)
+    assert "for jobs that hide patients" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Whole rounds: by hand, against published values, and against the promises of the private path."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from ecg_flare.errors import BudgetError, ConfigError, RoundError, SiteDataError
 from ecg_flare.federated.optimizers import FedAdam, FedAvg, ServerOptimizer
 from ecg_flare.federated.round import LocalTraining, RoundConfig, RoundResult, contribution, run_round
+from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.gaussian import ChaChaStream, gaussian_noise
@@ -239,6 +242,97 @@ def test_a_patient_whose_training_diverged_counts_as_zero() -> None:
     assert np.array_equal(
         contribution(rows, 1.0, patient_config(), 2), contribution(rows[:1], 1.0, patient_config(), 2)
     )
+
+
+RULE = AdaptiveClipping(quantile=0.5, rate=0.5, count_noise=3.0, least=0.01, most=10.0)
+
+
+def adaptive_config(**changes: Any) -> RoundConfig:
+    """Sixteen patients, all of whom are drawn."""
+    values = {"weights": {"a": 0.5, "b": 0.5}, "patients_per_site": 8, "patients": 16, "sampling_rate": 1.0}
+    return patient_config(**(values | {"adaptive": RULE} | changes))
+
+
+def test_the_norm_follows_the_patients_round_by_round_as_the_paper_says() -> None:
+    lengths = np.linspace(0.13, 1.63, 16)
+    rows = {"a": lengths[:8], "b": lengths[8:]}
+    sites: dict[str, LocalTraining] = {
+        site: lambda model, index, held=held: np.outer(held, [0.6, 0.8]).astype(np.float32)
+        for site, held in rows.items()
+    }
+    terms, model = adaptive_config(noise_multiplier=1e-6, adaptive=replace(RULE, count_noise=1e-5)), vector(0, 0)
+    norm = 1.0
+    for index in range(6):
+        result = play(terms, sites, model, round_index=index)
+        share = np.mean(lengths <= norm)
+        assert result.share == pytest.approx(share, abs=1e-4)
+        clipped = np.minimum(lengths, norm)
+        assert result.mean_update == pytest.approx(clipped.sum() * 0.5 / 16 * np.array([0.6, 0.8]), rel=1e-4)
+        norm *= np.exp(-0.5 * (share - 0.5))
+        terms = terms.after(result.share)
+        assert terms.clipping_norm == pytest.approx(norm, rel=1e-3)
+    assert norm == pytest.approx(0.88, abs=0.06)  # the median
+
+
+def test_count_and_update_get_the_papers_noise() -> None:
+    terms, size = adaptive_config(noise_multiplier=2.0, weights={"a": 1.0, "b": 1.0}), 40_000
+    nobody: dict[str, LocalTraining] = {"a": lambda model, index: np.zeros((0, size), np.float32)}
+    result = play(terms, nobody, np.zeros(size, np.float32))
+    # z_u = (1/4 - 1/36)^(-1/2), over 16 patients; C = 1
+    assert result.mean_update.std() == pytest.approx(2.1213203 / 16, rel=0.02)
+    stream = ChaChaStream(KEY)
+    shares = [play(terms, {"a": lambda model, index: np.zeros((0, 1), np.float32)}, vector(0), stream=stream).share]
+    shares += [
+        play(terms, {"a": lambda model, index: np.zeros((0, 1), np.float32)}, vector(0), stream=stream).share
+        for _ in range(1000)
+    ]
+    counts = np.array(shares, dtype=float) * 16 - 8
+    assert counts.std() == pytest.approx(3.0, rel=0.08)
+    assert terms.event == GaussianEvent(2.0)  # and nothing else is charged
+
+
+def test_a_sum_without_noise_says_no_share_where_the_norm_is_fixed() -> None:
+    result = play(patient_config(), {"a": lambda model, index: np.zeros((1, 2), np.float32)}, vector(0, 0))
+    assert result.share is None
+    assert patient_config().after(None) == patient_config()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("length", [0.1, 1.0, 100.0])
+def test_a_patient_moves_sum_and_count_together_by_the_sensitivity_at_most(length: float, shared: bool) -> None:
+    rng = np.random.default_rng(4)
+    terms = adaptive_config(shared_patients=shared)
+    fixed = terms.fixed_encoding(8)
+    assert fixed is not None
+    assert fixed.dimension == 9
+    rows = (length * rng.standard_normal((20, 1, 8)) / np.sqrt(8)).astype(np.float32)
+    changes = [np.linalg.norm(contribution(row, 0.5, terms, 8).astype(float)) for row in rows]
+    copies = 2 if shared else 1  # at both sites
+    assert terms.sensitivity == pytest.approx(0.5 * copies / np.sqrt(1 - 1 / 36))
+    assert copies * max(changes) <= terms.sensitivity * fixed.scale / fixed.clipping_norm
+    if length == 100.0:
+        assert copies * max(changes) > 0.9999 * terms.sensitivity * fixed.scale / fixed.clipping_norm
+    assert fixed.noise_sd == pytest.approx(terms.sensitivity * fixed.scale / fixed.clipping_norm, rel=1e-6)
+
+
+def test_adaptive_terms_come_back_from_json() -> None:
+    terms = adaptive_config()
+    assert RoundConfig.from_json(json.loads(json.dumps(asdict(terms)))) == terms
+    assert RoundConfig.from_json(asdict(patient_config())) == patient_config()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": {"a": 1.0, "b": 0.5}}, "weights differ"),
+        ({"clipping_norm": 11.0}, r"clipping_norm is 11\.0, expected it within"),
+        ({"noise_multiplier": 6.0}, "count_noise is 3\\.0, expected more than half"),
+        ({"unit": "site", "patients": None, "patients_per_site": 1}, "expected unit patient"),
+    ],
+)
+def test_adaptive_clipping_is_refused_where_it_has_no_meaning(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        adaptive_config(**change)
 
 
 @pytest.mark.parametrize(

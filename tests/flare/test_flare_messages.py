@@ -9,13 +9,14 @@ from nvflare.apis.shareable import Shareable, make_reply
 from ecg_flare.errors import SiteDataError, UpdateError
 from ecg_flare.flare.messages import Counts, Order, Reply, error_reply, model_sha256, to_wire
 
-ORDER = Order(np.array([1.0, -2.0], np.float32), 1, "ab" * 16, "layout", "plan", "terms", b"boxes")
+ORDER = Order(np.array([1.0, -2.0], np.float32), 1, "ab" * 16, "layout", "plan", "terms", b"boxes", 0.5, (0.25, 1.0))
 
 
 def test_order_and_reply_come_back_as_they_went() -> None:
     back = Order.from_shareable(ORDER.to_shareable())
     assert np.array_equal(back.model, ORDER.model)
-    for name in ("round_index", "attempt", "layout_digest", "plan_hash", "terms_digest", "boxes"):
+    meant = ("round_index", "attempt", "layout_digest", "plan_hash", "terms_digest", "boxes", "clipping_norm", "shares")
+    for name in meant:
         assert getattr(back, name) == getattr(ORDER, name)
     reply = Reply(np.array([1, 2], np.int32), 1, "ab" * 16, "layout", {"loss": 0.5})
     back_reply = Reply.from_shareable(reply.to_shareable())

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
 from ecg_flare.flare.messages import Order
 from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
+from ecg_flare.privacy.cohort import Adaptation
 
 WEIGHTS = {"site-1": 1.0, "site-2": 1.0, "site-3": 0.5}
 
@@ -116,6 +119,62 @@ def test_a_site_refuses_what_it_did_not_agree_to(changes: dict[str, Any], error:
     terms().check_order(order(), plan_hash="plan", layout_digest="layout")
     with pytest.raises(error, match=named):
         terms().check_order(order(**changes), plan_hash="plan", layout_digest="layout")
+
+
+FOLLOWING = {"quantile": 0.5, "rate": 0.2, "count_noise": 4.0, "least": 0.1, "most": 3.0}
+ADAPTIVE = PATIENTS | {"weights": dict.fromkeys(WEIGHTS, 1.0), "adaptive_clipping": FOLLOWING}
+
+
+def test_the_norm_of_a_round_follows_from_the_terms_and_the_shares_told_so_far() -> None:
+    hidden = terms(**ADAPTIVE)
+    assert hidden.most_clipping_norm == 3.0
+    start = hidden.in_round(order(clipping_norm=1.0))
+    assert start == hidden
+    third = hidden.in_round(order(clipping_norm=math.exp(-0.05), shares=(1.0, 0.25), round_index=2))
+    assert third.clipping_norm == math.exp(-0.05)
+    assert third.config.event == hidden.config.event
+    stretch = 1 / math.sqrt(1 - (2 / 8) ** 2)  # sigma 2, count noise 4
+    assert third.config.sensitivity == pytest.approx(math.exp(-0.05) * stretch)
+    assert third.after(()).privacy_text != hidden.privacy_text
+    told = hidden.mechanism("job-1", 2, clipping_norm=math.exp(-0.05), follows=9)
+    assert told.adaptation == Adaptation(AdaptiveClipping(**FOLLOWING), 1.0, 9)
+    assert told.sensitivity == third.config.sensitivity
+    assert terms(**PATIENTS).in_round(order()) == terms(**PATIENTS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"clipping_norm": None},
+        {"clipping_norm": 1.1},
+        {"clipping_norm": 1.0, "shares": (1.0,), "round_index": 1},
+        {"clipping_norm": math.exp(-0.1), "shares": (1.0,), "round_index": 0},
+        {"clipping_norm": math.exp(-0.3), "shares": (2.0,), "round_index": 1},
+        {"clipping_norm": math.nan},
+    ],
+)
+def test_a_site_refuses_a_norm_that_the_server_chose(changes: dict[str, Any]) -> None:
+    with pytest.raises(PrivacyError):
+        terms(**ADAPTIVE).in_round(order(**changes))
+
+
+def test_a_site_refuses_an_adaptive_norm_that_nobody_agreed_on() -> None:
+    with pytest.raises(PrivacyError, match=r"clips to 1\.0; .* lead to None"):
+        terms(**PATIENTS).in_round(order(clipping_norm=1.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"adaptive_clipping": {"quantile": 0.5}}, "adaptive_clipping is"),
+        ({"adaptive_clipping": FOLLOWING | {"most": 0.5}}, "clipping_norm is 1.0, expected it within"),
+        ({"adaptive_clipping": FOLLOWING | {"count_noise": 1.0}}, "count_noise is 1.0"),
+        ({"weights": WEIGHTS}, "weights differ"),
+    ],
+)
+def test_impossible_adaptive_terms_are_refused_by_name(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        terms(**(ADAPTIVE | changes))
 
 
 def test_weight_of_a_stranger_is_refused() -> None:

@@ -54,8 +54,8 @@ TYPED: dict[str, dict[str, Any]] = {
         "privacy": PatientPrivacy(
             noise_multiplier=0.8,
             epsilon_budget=8.0,
-            patients=72,
-            patients_per_site=24,
+            patients=48,
+            patients_per_site=16,
             sampling_rate=0.5,
             delta=1e-4,
         ),

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dp_accounting import GaussianDpEvent
+from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
 from dp_accounting.rdp import RdpAccountant
 
 from ecg_flare.errors import BudgetError, ConfigError, LedgerError, StorageError
 from ecg_flare.privacy.accountant import ORDERS, epsilon_rdp, noise_multiplier_for
+from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.chain import ChainWriter, read_chain
-from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.cohort import Adaptation, Cohort, Mechanism
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import Ledger, verify
 
@@ -121,7 +123,7 @@ def test_a_charge_whose_head_could_not_be_written_still_counts(path: Path, monke
 CHILD = """
 import sys
 from pathlib import Path
-from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.cohort import Adaptation, Cohort, Mechanism
 from ecg_flare.privacy.ledger import Ledger
 cohort = Cohort("consortium", "site", ("site-1",), delta=1e-5, epsilon_budget=1e6)
 with Ledger(Path(sys.argv[1]), cohort) as ledger:
@@ -310,3 +312,78 @@ def test_impossible_promises_are_named(change: dict[str, Any], message: str) -> 
 def test_impossible_mechanisms_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         mechanism(**change)
+
+
+PATIENTS = replace(COHORT, unit="patient")
+RULE = AdaptiveClipping(quantile=0.5, rate=0.2, count_noise=4.0, least=0.1, most=2.0)
+
+
+def following(round_index: int, norm: float, line: int | None, **changes: Any) -> Mechanism:
+    """A round of patients whose C follows the release in that line."""
+    values = {"clipping_norm": norm, "sampling": "poisson", "sampling_rate": 0.5, "patients": 20, "denominator": 10.0}
+    adaptation = Adaptation(changes.pop("rule", RULE), changes.pop("start", 0.5), line)
+    return mechanism(round_index, **(values | {"adaptation": adaptation} | changes))
+
+
+@pytest.fixture
+def adaptive(tmp_path: Path) -> Path:
+    """Two rounds whose shares let C go from 0.5 to 0.5 e^-0.1 to 0.5 e^-0.05."""
+    path = tmp_path / "adaptive.jsonl"
+    with Ledger(path, PATIENTS) as ledger:
+        ledger.release(ledger.charge(following(0, 0.5, None)), model_sha256="0" * 64, share=1.0)
+        norm = 0.5 * math.exp(-0.1)
+        ledger.release(ledger.charge(following(1, norm, 3)), model_sha256="1" * 64, share=0.25)
+    return path
+
+
+def test_a_third_party_recomputes_the_norm_and_what_count_and_update_cost(adaptive: Path) -> None:
+    told = verify(adaptive)
+    assert [one.share for one in told.rounds] == [1.0, 0.25]
+    # 5^-2 = z_u^-2 + 8^-2: an update with its bit is longer than C by z_u / 5
+    assert told.rounds[0].mechanism.sensitivity == pytest.approx(0.5 * (25**-1 - 64**-1) ** -0.5 / 5)
+    oracle = RdpAccountant(orders=list(ORDERS))
+    oracle.compose(PoissonSampledDpEvent(0.5, GaussianDpEvent(5.0)), 2)
+    assert told.spent.epsilon_rdp == pytest.approx(oracle.get_epsilon(1e-5), rel=0.02)
+    with Ledger(adaptive, PATIENTS) as ledger:  # a job that goes on
+        ledger.charge(following(2, 0.5 * math.exp(-0.05), 5))
+    assert len(verify(adaptive).rounds) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        (following(2, 0.5, 5), r"clipping_norm is 0\.5, expected 0\.47"),
+        (following(2, 0.5, 3), r"clipping_norm is 0\.5, expected 0\.45"),
+        (following(2, 0.4, None), r"clipping_norm is 0\.4, expected 0\.5: it is the start"),
+        (following(2, 0.5, 2), "follows line 2, which releases no earlier round's share"),
+        (following(1, 0.5 * math.exp(-0.05), 5), "follows line 5, which releases no earlier"),
+        (following(2, 0.5, 5, rule=replace(RULE, rate=0.3)), "line 5, whose rule is another"),
+        (following(2, 0.5, 5, start=0.6), "line 5, whose rule is another"),
+    ],
+)
+def test_a_norm_that_no_released_share_leads_to_is_not_charged(adaptive: Path, asked: Mechanism, named: str) -> None:
+    with Ledger(adaptive, PATIENTS) as ledger, pytest.raises(LedgerError, match=named):
+        ledger.charge(asked)
+    assert len(verify(adaptive).rounds) == 2
+
+
+def test_a_ledger_with_a_chosen_norm_is_found_out_by_its_line(adaptive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_flare.privacy.ledger._check_follows", lambda *told: None)
+    with Ledger(adaptive, PATIENTS) as ledger:
+        ledger.charge(following(2, 1.9, 5))
+    monkeypatch.undo()
+    with pytest.raises(LedgerError, match=r"line 6: clipping_norm is 1\.9, expected 0\.47"):
+        verify(adaptive)
+
+
+@pytest.mark.parametrize("share", [None, 1.5])
+def test_a_release_without_a_share_to_follow_is_refused(adaptive: Path, share: float | None) -> None:
+    with Ledger(adaptive, PATIENTS) as ledger:
+        charged = ledger.charge(following(2, 0.5 * math.exp(-0.05), 5))
+        with pytest.raises(LedgerError, match="share is"):
+            ledger.release(charged, model_sha256="2" * 64, share=share)
+
+
+def test_sites_have_no_adaptive_norm(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.jsonl", COHORT) as ledger, pytest.raises(LedgerError, match="adaptive under unit"):
+        ledger.charge(mechanism(adaptation=Adaptation(RULE, 0.5)))

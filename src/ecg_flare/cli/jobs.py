@@ -108,6 +108,12 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     metavar="PAGES",
     help="Weigh each site by its number of training pages, at most so many, and hide the numbers in the masked sum.",
 )
+@click.option(
+    "--adaptive-clipping",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="QUANTILE",
+    help="Let the clipping norm follow this quantile of the patients' updates, from the job's own on.",
+)
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write the job's folder in.")
 def export(
     name: str,
@@ -120,6 +126,7 @@ def export(
     no_code: bool,
     results: str,
     most_weight: int | None,
+    adaptive_clipping: float | None,
     output: Path,
 ) -> None:
     """Write one of the jobs for other sites, rounds or pages.
@@ -144,6 +151,7 @@ def export(
         rounds=rounds or spec.terms.rounds,
         min_sites=min_sites or _least_sites(len(roster), hidden=spec.terms.summation != "plain"),
         most_weight=most_weight,
+        adaptive_clipping=None if adaptive_clipping is None else _following(spec.terms, adaptive_clipping),
     )
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
@@ -152,6 +160,22 @@ def export(
     click.echo(write_job(changed, output, custom))
     if terms.noise_multiplier is not None and terms.epsilon_budget is not None:
         tell(_cost(terms, terms.noise_multiplier, terms.epsilon_budget))
+
+
+def _following(terms: "RoundTerms", quantile: float) -> dict[str, float]:
+    from dataclasses import asdict
+
+    from ecg_flare.privacy.adaptive_clipping import suggested
+
+    if terms.noise_multiplier is None or terms.clipping_norm is None or terms.patients is None:
+        raise click.UsageError("--adaptive-clipping is for jobs that hide patients: fedadam_dp")
+    rule = suggested(
+        quantile,
+        clipping_norm=terms.clipping_norm,
+        noise_multiplier=terms.noise_multiplier,
+        expected_patients=terms.denominator,
+    )
+    return asdict(rule)
 
 
 def _cost(terms: "RoundTerms", noise_multiplier: float, budget: float) -> str:

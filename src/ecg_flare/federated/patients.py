@@ -11,6 +11,7 @@ instead of ending the round, and the work is the same whoever was drawn.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -52,43 +53,63 @@ def slot_count(patients_per_site: int, rate: float) -> int:
     return int(binom.isf(OVERRUN, patients_per_site, rate))
 
 
-def encode_patient(update: Vector, weight: float, fixed: FixedPoint) -> Int32[np.ndarray, " d"]:
-    """One patient's integers: clipped to C, times the site's weight, rounded toward zero.
+@dataclass(frozen=True)
+class PatientEncoding:
+    """How a patient's update becomes the integers of a round.
 
-    An update that is not finite gives zeros: an error would tell about the one patient who caused it.
-
-    Raises UpdateError for a vector of another type or length.
+    dimension: length of an update.
+    clipping_norm: C.
+    fixed: of the vectors that are summed; under adaptive clipping they have the patient's bit behind the update.
+    bit: under adaptive clipping the coordinate that says that an update was within C; its negative says the other.
     """
-    if not np.isfinite(update).all():
-        return np.zeros(fixed.dimension, dtype=np.int32)
-    check_update(update, size=fixed.dimension)
-    return fixed.encode(clip(update, fixed.clipping_norm).vector, weight)
+
+    dimension: int
+    clipping_norm: float
+    fixed: FixedPoint
+    bit: float | None = None
+
+    def encode(self, update: Vector, weight: float) -> Int32[np.ndarray, " summed"]:
+        """One patient's integers: clipped to C, times the site's weight, rounded toward zero.
+
+        An update that is not finite gives zeros: an error would tell about the one patient who caused it.
+
+        Raises UpdateError for a vector of another type or length.
+        """
+        if not np.isfinite(update).all():
+            return np.zeros(self.fixed.dimension, dtype=np.int32)
+        check_update(update, size=self.dimension)
+        clipped = clip(update, self.clipping_norm)
+        if self.bit is None:
+            return self.fixed.encode(clipped.vector, weight)
+        bit = self.bit if clipped.norm_before <= self.clipping_norm else -self.bit
+        return self.fixed.encode(np.append(clipped.vector, np.float32(bit)), weight)
 
 
 def sum_of_drawn(
     patients: Sequence[str],
     train: PatientTraining,
     weight: float,
-    fixed: FixedPoint,
+    encoding: PatientEncoding,
     *,
     rate: float,
     stream: Stream,
-) -> Int64[np.ndarray, " d"]:
+) -> Int64[np.ndarray, " summed"]:
     """Draw patients, train on each alone, and add up their integers; the work does not tell how many were drawn.
 
     Raises UpdateError for a site with more patients than the public bound that the scale was derived from: a site
     finds that out by itself before its first round, as it says something about its patients.
     """
-    if not 1 <= len(patients) <= fixed.vectors_per_site:
+    most = encoding.fixed.vectors_per_site
+    if not 1 <= len(patients) <= most:
         raise UpdateError(
-            f"this site has {len(patients)} patients, the terms allow 1 to {fixed.vectors_per_site} "
+            f"this site has {len(patients)} patients, the terms allow 1 to {most} "
             "(patients_per_site): agree on a larger bound, or leave patients out before the first round"
         )
     drawn = poisson_sample(patients, rate, stream)
-    slots = max(len(drawn), slot_count(fixed.vectors_per_site, rate))
-    total = np.zeros(fixed.dimension, dtype=np.int64)
+    slots = max(len(drawn), slot_count(most, rate))
+    total = np.zeros(encoding.fixed.dimension, dtype=np.int64)
     for slot in range(slots):
         patient = drawn[slot] if slot < len(drawn) else patients[slot % len(patients)]
-        encoded = encode_patient(train(patient), weight, fixed)
+        encoded = encoding.encode(train(patient), weight)
         total += encoded * (slot < len(drawn))
     return total

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float32, Float64, Integer, Shaped
@@ -21,9 +21,10 @@ from jaxtyping import Float32, Float64, Integer, Shaped
 from ecg_flare.errors import ConfigError, EcgFlareError, RoundError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import ServerOptimizer, ServerState
-from ecg_flare.federated.patients import encode_patient
+from ecg_flare.federated.patients import PatientEncoding
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.update import Vector, check_update
+from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.events import GaussianEvent, Unit
 from ecg_flare.privacy.gaussian import Stream, add_noise
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
@@ -50,6 +51,7 @@ class RoundConfig:
     patients: public number of patients of the cohort; the mean is over sampling_rate * patients (unit patient).
     shared_patients: whether a patient may have pages at several sites (unit patient). Their vectors then add up, and
         the sensitivity is C times the sum of the weights instead of C times the largest.
+    adaptive: how C follows the patients' updates from round to round (unit patient); None leaves it as it is.
 
     Raises ConfigError naming an impossible value.
     """
@@ -64,6 +66,7 @@ class RoundConfig:
     sampling_rate: float = 1.0
     patients: int | None = None
     shared_patients: bool = False
+    adaptive: AdaptiveClipping | None = None
 
     def __post_init__(self) -> None:
         for site, weight in self.weights.items():
@@ -78,6 +81,14 @@ class RoundConfig:
         if (self.encoded or self.unit == "patient") and self.clipping_norm is None:
             raise ConfigError("clipping_norm is None, but noise and fixed point need a bound on each vector")
         self._check_unit()
+        if self.adaptive is not None:
+            self._check_adaptive(self.adaptive)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RoundConfig:
+        """The terms that `asdict` and JSON made a document of."""
+        adaptive = values.get("adaptive")
+        return cls(**{**values, "adaptive": None if adaptive is None else AdaptiveClipping(**adaptive)})
 
     def _check_unit(self) -> None:
         if self.unit not in get_args(Unit):
@@ -97,6 +108,15 @@ class RoundConfig:
                 "them out"
             )
 
+    def _check_adaptive(self, adaptive: AdaptiveClipping) -> None:
+        if self.unit != "patient" or self.clipping_norm is None or self.noise_multiplier is None:
+            raise ConfigError("adaptive clipping counts patients, expected unit patient: sites are too few to hide one")
+        if len(set(self.weights.values())) != 1:
+            raise ConfigError(
+                f"adaptive clipping counts all patients alike, but the sites' weights differ: {dict(self.weights)}"
+            )
+        adaptive.check(self.clipping_norm, self.noise_multiplier)
+
     @property
     def private(self) -> bool:
         """Whether noise makes the released model differentially private."""
@@ -113,31 +133,80 @@ class RoundConfig:
         return None if self.noise_multiplier is None else GaussianEvent(self.noise_multiplier, self.sampling_rate)
 
     @property
+    def vector_norm(self) -> float | None:
+        """The largest norm of what is summed: C, or a little more where a patient's bit stands behind the update."""
+        if self.clipping_norm is None or self.adaptive is None or self.noise_multiplier is None:
+            return self.clipping_norm
+        return self.clipping_norm * self.adaptive.stretch(self.noise_multiplier)
+
+    @property
     def sensitivity(self) -> float | None:
-        """By how much the weighted sum may change when one unit comes or goes: C times the weight it can have."""
-        if self.clipping_norm is None:
+        """By how much the weighted sum may change when one unit comes or goes: a vector times its weight."""
+        if self.vector_norm is None:
             return None
         weights = self.weights.values()
-        return self.clipping_norm * (math.fsum(weights) if self.shared_patients else max(weights))
+        return self.vector_norm * (math.fsum(weights) if self.shared_patients else max(weights))
 
     @property
     def public_denominator(self) -> float | None:
         """The denominator of unit patient, ``sampling_rate * patients``; None where the weights give it."""
         return None if self.patients is None else self.sampling_rate * self.patients
 
+    def sum_size(self, dimension: int) -> int:
+        """Length of what is summed, for updates of length `dimension`."""
+        return dimension + (self.adaptive is not None)
+
     def fixed_encoding(self, dimension: int) -> FixedPoint | None:
-        """How a vector of this round becomes integers; None in the clear."""
-        if not self.encoded or self.clipping_norm is None or self.sensitivity is None:
+        """How what is summed becomes integers, for updates of length `dimension`; None in the clear."""
+        return self.sum_encoding(self.sum_size(dimension))
+
+    def sum_encoding(self, size: int) -> FixedPoint | None:
+        """The same, for sums of length `size`."""
+        if not self.encoded or self.vector_norm is None or self.sensitivity is None:
             return None
         # The encoding measures noise in the longest single vector, of which a shared patient may have several.
-        vectors = self.sensitivity / (self.clipping_norm * max(self.weights.values()))
+        vectors = self.sensitivity / (self.vector_norm * max(self.weights.values()))
         return FixedPoint.derive(
-            clipping_norm=self.clipping_norm,
+            clipping_norm=self.vector_norm,
             weights=[self.weights[site] for site in sorted(self.weights)],
-            dimension=dimension,
+            dimension=size,
             vectors_per_site=self.patients_per_site,
             noise_multiplier=(self.noise_multiplier or 0.0) * vectors,
         )
+
+    def patient_encoding(self, dimension: int) -> PatientEncoding:
+        """How a patient's update of length `dimension` becomes integers; raises ConfigError under unit site."""
+        fixed = self.fixed_encoding(dimension)
+        if self.unit != "patient" or fixed is None or self.clipping_norm is None:
+            raise ConfigError(f"unit is {self.unit!r}, expected 'patient': a site's update is encoded as a whole")
+        return PatientEncoding(dimension, self.clipping_norm, fixed, self._bit)
+
+    def mean_update(self, mean: Float64[np.ndarray, " summed"]) -> Float64[np.ndarray, " d"]:
+        """The mean update in a mean over what was summed."""
+        return mean if self.adaptive is None else mean[:-1]
+
+    def share(self, summed: Shaped[np.ndarray, " summed"]) -> float | None:
+        """The share of the drawn patients whose updates were within C, in a noised sum; None where C is fixed.
+
+        Cut to [0, 1], which is after the noise. Where fewer answered than the denominator says, it lies nearer to 1/2.
+        """
+        fixed = self.sum_encoding(summed.size)
+        if self._bit is None or fixed is None or self.public_denominator is None:
+            return None
+        counted = int(summed[-1]) * fixed.clipping_norm / (fixed.scale * max(self.weights.values()) * 2 * self._bit)
+        return min(max(counted / self.public_denominator + 0.5, 0.0), 1.0)
+
+    def after(self, share: float | None) -> RoundConfig:
+        """The terms of the next round: C follows the share where it is adaptive."""
+        if self.adaptive is None or self.clipping_norm is None or share is None:
+            return self
+        return replace(self, clipping_norm=self.adaptive.next_norm(self.clipping_norm, share))
+
+    @property
+    def _bit(self) -> float | None:
+        if self.adaptive is None or self.clipping_norm is None or self.noise_multiplier is None:
+            return None
+        return self.adaptive.bit(self.clipping_norm, self.noise_multiplier)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,14 +215,16 @@ class RoundResult:
 
     summed: the sum that the model was moved by, with its noise: int64 in fixed point, float64 in the clear.
     dropped: site -> why its update is not in the sum.
+    share: under adaptive clipping the noised share of updates within C, for `RoundConfig.after`.
     """
 
     model: Vector
     state: ServerState
     mean_update: Float64[np.ndarray, " d"]
-    summed: Shaped[np.ndarray, " d"]
+    summed: Shaped[np.ndarray, " summed"]
     answered: tuple[str, ...]
     dropped: Mapping[str, str]
+    share: float | None = None
 
 
 def run_round(
@@ -178,7 +249,7 @@ def run_round(
     if strangers := sorted(set(sites) - set(config.weights)):
         raise ConfigError(f"{', '.join(strangers)} is not on the roster {sorted(config.weights)}")
     fixed = config.fixed_encoding(model.size)
-    total = RunningSum(model.size, config.weights, fixed)
+    total = RunningSum(config.sum_size(model.size), config.weights, fixed)
     dropped: dict[str, str] = {}
     for site in sorted(sites):
         try:
@@ -196,14 +267,14 @@ def run_round(
         if before_noise is not None:
             before_noise(config.event)
         summed = add_noise(summed, fixed, stream=stream)
-    mean = total.mean(summed, config.public_denominator)
+    mean = config.mean_update(total.mean(summed, config.public_denominator))
     state, model = optimizer.step(state, model, mean)
-    return RoundResult(model, state, mean, summed, total.sites, dropped)
+    return RoundResult(model, state, mean, summed, total.sites, dropped, config.share(summed))
 
 
 def contribution(
     update: SiteUpdate, weight: float, config: RoundConfig, dimension: int
-) -> Float32[np.ndarray, " d"] | Integer[np.ndarray, " d"]:
+) -> Float32[np.ndarray, " d"] | Integer[np.ndarray, " summed"]:
     """What a site sends for its update: the update, clipped and encoded as the round asks.
 
     Under unit patient `update` has a row for each sampled patient, and the integers of all rows are added up.
@@ -217,14 +288,14 @@ def contribution(
             f"the update has shape {update.shape}, expected ({dimension},) for each of at most "
             f"{config.patients_per_site} patients"
         )
-    fixed = config.fixed_encoding(dimension)
+    if config.unit == "patient":
+        encoding = config.patient_encoding(dimension)
+        encoded = np.zeros(encoding.fixed.dimension, dtype=np.int64)
+        for row in update:
+            encoded += encoding.encode(row, weight)
+        return encoded
     if config.clipping_norm is None:
         return update
-    if fixed is None:
-        return clip(update, config.clipping_norm).vector
-    if config.unit == "site":
-        return fixed.encode(clip(update, config.clipping_norm).vector, weight)
-    encoded = np.zeros(dimension, dtype=np.int64)
-    for row in update:
-        encoded += encode_patient(row, weight, fixed)
-    return encoded
+    clipped = clip(update, config.clipping_norm).vector
+    fixed = config.fixed_encoding(dimension)
+    return clipped if fixed is None else fixed.encode(clipped, weight)

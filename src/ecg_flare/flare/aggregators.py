@@ -56,7 +56,7 @@ class UpdateAggregator(Aggregator):
         self._order = order
         self._terms = terms
         size = terms.update_size(len(order.model))
-        self._sum = RunningSum(size, terms.weights, terms.config.fixed_encoding(size))
+        self._sum = RunningSum(terms.config.sum_size(size), terms.weights, terms.config.fixed_encoding(size))
 
     def add(self, site: str, reply: Reply) -> None:
         """Add a site's update to the sum.
@@ -66,10 +66,12 @@ class UpdateAggregator(Aggregator):
                 encoded (or the other way round), or the site's second one; the sum is as before.
         """
         order, terms, total = self._round()
-        if reply.attempt != order.attempt or reply.round_index != order.round_index:
+        answers = reply.round_index, reply.attempt, reply.clipping_norm
+        if answers != (order.round_index, order.attempt, order.clipping_norm):
             raise UpdateError(
-                f"the update answers round {reply.round_index}, attempt {reply.attempt[:8]}; "
-                f"this is round {order.round_index}, attempt {order.attempt[:8]}"
+                f"the update answers round {reply.round_index}, attempt {reply.attempt[:8]}, clipping norm "
+                f"{reply.clipping_norm}; this is round {order.round_index}, attempt {order.attempt[:8]}, clipping norm "
+                f"{order.clipping_norm}"
             )
         check_layout(reply.layout_digest, expected=order.layout_digest)
         if reply.encoded != terms.config.encoded:
@@ -119,9 +121,14 @@ class UpdateAggregator(Aggregator):
         """The trained values of the global model and the optimizer's state after moving by the mean of `summed`."""
         _, terms, total = self._round()
         dxo = from_shareable(summed)
-        mean = total.mean(dxo.data["sum"], terms.config.public_denominator)
+        mean = terms.config.mean_update(total.mean(dxo.data["sum"], terms.config.public_denominator))
         after, moved = self._optimizer.step(self._optimizer.from_arrays(state, len(model)), model, mean)
         return moved, after.to_arrays()
+
+    def share(self, summed: Shareable) -> float | None:
+        """The noised share of the drawn patients whose updates were within C; None where C is fixed."""
+        _, terms, _ = self._round()
+        return terms.config.share(from_shareable(summed).data["sum"])
 
     def initial_state(self, dimension: int) -> dict[str, np.ndarray]:
         """The optimizer's arrays before the first round."""

@@ -64,11 +64,10 @@ class EncryptedCollection(Collection):
         self._context = server_context(workspace, warn)
         self._job = job
         self._noise = noise
-        dimension = terms.subset.dimension
-        fixed = terms.config.fixed_encoding(dimension)
+        fixed = terms.config.fixed_encoding(terms.subset.dimension)
         assert fixed is not None, "encrypted terms have a clipping norm"
         check_exact(fixed)
-        log(measure_cost(dimension).line(len(terms.roster), OPENERS))
+        log(measure_cost(fixed.dimension).line(len(terms.roster), OPENERS))
 
     def collect(self, order: Order, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
         aggregator.begin(order, terms)
@@ -86,7 +85,7 @@ class EncryptedCollection(Collection):
 
     def _train(self, order: Order, terms: RoundTerms, ask: Ask, collected: Collected) -> EncryptedTotal:
         started = time.monotonic()
-        sums = EncryptedTotal(terms.update_size(order.model.size), self._context)
+        sums = EncryptedTotal(terms.config.sum_size(terms.update_size(order.model.size)), self._context)
 
         def receive(site: str, answer: Shareable) -> None:
             ciphertexts = unpack_ciphertexts(answer)

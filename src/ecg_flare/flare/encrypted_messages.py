@@ -78,6 +78,7 @@ def round_of(job: str, order: Order) -> Round:
         order.plan_hash,
         order.terms_digest,
         order.model_sha256.hex(),
+        repr((order.clipping_norm, order.shares)),
     ]
     text = json.dumps(["ecg_flare homomorphic sum 1", job, order.round_index, *public])
     return Round(job, order.round_index, hashlib.sha256(text.encode()).digest())

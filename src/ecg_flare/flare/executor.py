@@ -106,6 +106,7 @@ class NnunetExecutor(Executor):
             terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
             if task_name == VALIDATE and not terms.tells_metrics:
                 raise PrivacyError("validation counts may not leave a site in a job that hides what sites know")
+            terms = terms.in_round(order)
             if task_name == TRAIN:
                 check_limit(fl_ctx, terms, order.round_index)
                 make_ready(terms)
@@ -168,7 +169,11 @@ class NnunetExecutor(Executor):
         )
         self.log_info(fl_ctx, f"round {order.round_index}: trained on the patients that were drawn")
         return Reply(
-            to_wire(reply.arrays["contribution"]), order.round_index, order.attempt, order.layout_digest
+            to_wire(reply.arrays["contribution"]),
+            order.round_index,
+            order.attempt,
+            order.layout_digest,
+            clipping_norm=order.clipping_norm,
         ).to_shareable()
 
     def _validate(

@@ -87,9 +87,9 @@ class StripResult(_SiteFilter):
                     "the update is plain, but in this job updates leave the site in fixed point only: "
                     "name ClipUpdate before StripResult"
                 )
-            if (fixed := terms.config.fixed_encoding(len(reply.vector))) is not None:
+            if (fixed := terms.config.sum_encoding(len(reply.vector))) is not None:
                 fixed.check_contribution(reply.vector)
-            charge_round(fl_ctx, terms, reply.round_index)
+            charge_round(fl_ctx, terms.at_norm(reply.clipping_norm), reply.round_index)
             allowed = self._metrics if terms.tells_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
             return replace(reply, metrics=metrics).to_shareable()

@@ -79,6 +79,7 @@ class SecureSumSite(FLComponent):
         self.close(fl_ctx)
         terms = job_terms(fl_ctx)
         check_filters(fl_ctx, terms)
+        terms = terms.at_norm(offered.clipping_norm)
         check_offer(offered, terms, fl_ctx.get_job_id())
         workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
         policy = read_policy(workspace)
@@ -111,12 +112,15 @@ class SecureSumSite(FLComponent):
         boxes, self._boxes = self._boxes, None
         if boxes is None:
             raise SecureSumError("the server sent no shares of peers with this round's order: nothing can be masked")
-        fixed = terms.config.fixed_encoding(len(reply.vector))
+        fixed = terms.config.sum_encoding(len(reply.vector))
         if fixed is None:
             raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
         client = self.client(fl_ctx)
-        if reply.round_index != client.round:
-            raise SecureSumError(f"the update is of round {reply.round_index}, the secure sum of round {client.round}")
+        if (reply.round_index, terms.clipping_norm) != (client.round, client.clipping_norm):
+            raise SecureSumError(
+                f"the update is of round {reply.round_index}, clipped to {terms.clipping_norm}; the secure sum is of "
+                f"round {client.round}, clipped to {client.clipping_norm}"
+            )
         if read_policy(_workspace(fl_ctx)).once_per_model:
             AnsweredModels(_root(fl_ctx) / MODELS_FOLDER).add(self._trained_from, fl_ctx.get_job_id())
         ring = fixed.to_ring(reply.vector)
@@ -239,9 +243,9 @@ class MaskUpdate(Filter):
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             site.close(fl_ctx)
             return bare_error(shareable)
-        terms = job_terms(fl_ctx)
+        terms, reply = job_terms(fl_ctx), Reply.from_shareable(shareable)
         check_filters(fl_ctx, terms)
-        return site.mask(Reply.from_shareable(shareable), terms, fl_ctx)
+        return site.mask(reply, terms.at_norm(reply.clipping_norm), fl_ctx)
 
 
 def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:

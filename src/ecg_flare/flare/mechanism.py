@@ -47,6 +47,8 @@ class GaussianMechanism(Filter):
         self._terms: RoundTerms | None = None
         self._fixed: FixedPoint | None = None
         self._round_index: int | None = None
+        self._norm: float | None = None
+        self._follows: int | None = None
         self._charged: Round | None = None
         self._noised_sha256 = ""
         self._ledger_path = Path(ledger)
@@ -85,11 +87,14 @@ class GaussianMechanism(Filter):
         """Refuse to go on with a ledger that lacks what an earlier run of this job wrote; raises LedgerError."""
         verify(self._ledger_path, expected_head=head)
 
-    def begin(self, round_index: int) -> None:
-        """Start a round; raises BudgetError where it would pass the budget, and it must not be run."""
+    def begin(self, round_index: int, *, clipping_norm: float | None = None, follows: int | None = None) -> None:
+        """Start a round; where C is adaptive, with this C, which follows the release in that line of the ledger.
+
+        Raises BudgetError where the round would pass the budget, and must not be run.
+        """
         ledger, terms, _ = self._opened()
         ledger.check_budget(_event(terms))
-        self._round_index = round_index
+        self._round_index, self._norm, self._follows = round_index, clipping_norm, follows
         self._charged = None
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -117,14 +122,21 @@ class GaussianMechanism(Filter):
         ledger, terms, _ = self._opened()
         if self._round_index is None or self._charged is not None:
             raise PrivacyError("noise goes once on a round's sum: the round was not begun, or has its noise already")
-        self._charged = ledger.charge(terms.mechanism(fl_ctx.get_job_id(), self._round_index))
+        self._charged = ledger.charge(
+            terms.mechanism(fl_ctx.get_job_id(), self._round_index, clipping_norm=self._norm, follows=self._follows)
+        )
 
-    def release(self, model: Float32[np.ndarray, " d"]) -> None:
-        """Write down what the round is about to release."""
+    def release(self, model: Float32[np.ndarray, " d"], share: float | None = None) -> None:
+        """Write down what the round is about to release, with the share of updates within C where C is adaptive."""
         ledger, _, _ = self._opened()
         if self._charged is None:
             raise PrivacyError("nothing may be released: the round's noise was not added")
-        ledger.release(self._charged, model_sha256=model_sha256(model).hex(), noised_sum_sha256=self._noised_sha256)
+        ledger.release(
+            self._charged,
+            model_sha256=model_sha256(model).hex(),
+            noised_sum_sha256=self._noised_sha256,
+            share=share,
+        )
         self._round_index = None
 
     def _opened(self) -> tuple[Ledger, RoundTerms, FixedPoint]:

@@ -46,6 +46,8 @@ class Order:
         plan_hash: hash of the nnU-Net plan that the server trains.
         terms_digest: hash of the job's public terms.
         boxes: under a secure sum, the peers' sealed shares for this site (`secure_sum.messages.PeerBoxes`).
+        clipping_norm: C of this round where it is adaptive, else None.
+        shares: the noised shares of updates within C that earlier rounds released, from which C follows.
     """
 
     model: Float32[np.ndarray, " d"]
@@ -55,6 +57,8 @@ class Order:
     plan_hash: str
     terms_digest: str
     boxes: bytes = b""
+    clipping_norm: float | None = None
+    shares: tuple[float, ...] = ()
 
     def to_shareable(self) -> Shareable:
         meta = {
@@ -63,6 +67,8 @@ class Order:
             "layout_digest": self.layout_digest,
             "plan_hash": self.plan_hash,
             "terms_digest": self.terms_digest,
+            "clipping_norm": self.clipping_norm,
+            "shares": list(self.shares),
             "boxes": self.boxes,
         }
         return DXO(DataKind.WEIGHTS, data={_MODEL: self.model}, meta=meta).to_shareable()
@@ -87,6 +93,8 @@ class Order:
             layout_digest=_meta(dxo, "layout_digest", str),
             plan_hash=_meta(dxo, "plan_hash", str),
             terms_digest=_meta(dxo, "terms_digest", str),
+            clipping_norm=_clipping_norm(dxo),
+            shares=_shares(dxo),
             boxes=_meta(dxo, "boxes", bytes),
         )
         check_update(order.model, size=len(order.model))
@@ -102,6 +110,7 @@ class Reply:
         round_index, attempt, layout_digest: repeated from the order.
         metrics: what the site tells about its training; empty under differential privacy.
         weight: where weights are hidden, this site's, for the filter that masks; no message carries it in the clear.
+        clipping_norm: repeated from the order.
     """
 
     vector: Shaped[np.ndarray, " d"]
@@ -110,6 +119,7 @@ class Reply:
     layout_digest: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     weight: int = 0
+    clipping_norm: float | None = None
 
     @property
     def encoded(self) -> bool:
@@ -123,6 +133,7 @@ class Reply:
             "layout_digest": self.layout_digest,
             "metrics": dict(self.metrics),
             "weight": self.weight,
+            "clipping_norm": self.clipping_norm,
         }
         kind = ENCODED_UPDATE if self.encoded else DataKind.WEIGHT_DIFF
         return DXO(kind, data={_VECTOR: self.vector}, meta=meta).to_shareable()
@@ -154,6 +165,7 @@ class Reply:
             layout_digest=_meta(dxo, "layout_digest", str),
             metrics=_metrics(dxo),
             weight=_meta(dxo, "weight", int),
+            clipping_norm=_clipping_norm(dxo),
         )
 
 
@@ -220,6 +232,17 @@ def _meta(dxo: DXO, key: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise UpdateError(f"The message's '{key}' must be {kind.__name__}. Found {value!r}.")
     return value
+
+
+def _clipping_norm(dxo: DXO) -> float | None:
+    return None if (dxo.meta or {}).get("clipping_norm") is None else _meta(dxo, "clipping_norm", float)
+
+
+def _shares(dxo: DXO) -> tuple[float, ...]:
+    shares = _meta(dxo, "shares", list)
+    if any(not isinstance(share, float) for share in shares):
+        raise UpdateError(f"The message's shares must be numbers. Found {shares!r}.")
+    return tuple(shares)
 
 
 def _metrics(dxo: DXO) -> dict[str, float]:

@@ -32,6 +32,7 @@ _FIELDS: Final = (
     "plan_hash",
     "layout_digest",
     "terms_digest",
+    "shares",
 )
 
 
@@ -46,6 +47,7 @@ class GlobalState:
         dice: of this model on the public pages (-1: not yet measured).
         best_dice: the highest so far, and best_round the round that had it.
         plan_hash, layout_digest, terms_digest, aggregator: what the state belongs to.
+        shares: the noised shares of updates within C that the rounds released, where C is adaptive.
         ledger_lines, ledger_digest: head of the ledger when the state was saved; 0 lines where the job is not private.
     """
 
@@ -61,6 +63,7 @@ class GlobalState:
     dice: float = -1.0
     best_dice: float = -1.0
     best_round: int = -1
+    shares: tuple[float, ...] = ()
 
 
 _ENDED: Final = "ended.json"
@@ -150,6 +153,7 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> GlobalState:
     optimizer = {k.removeprefix(_OPTIMIZER): v for k, v in arrays.items() if k.startswith(_OPTIMIZER)}
     try:
         fields = json.loads(arrays["fields"].tobytes())
-        return GlobalState(model=arrays["model"], optimizer=optimizer, **fields)
+        shares = tuple(fields.pop("shares", ()))
+        return GlobalState(model=arrays["model"], optimizer=optimizer, shares=shares, **fields)
     except (ValueError, TypeError) as error:
         raise StorageError(f"{path} is not a saved state: {error}.") from error

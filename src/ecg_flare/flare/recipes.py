@@ -62,6 +62,7 @@ class PatientPrivacy:
     sampling_rate: float
     delta: float = 1e-5
     shared_patients: bool = False
+    adaptive_clipping: Mapping[str, float] | None = None
 
 
 class FedECGRecipe(Recipe):

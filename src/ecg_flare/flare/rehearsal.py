@@ -193,6 +193,7 @@ class _Round:
             layout_digest=self._plan.layout_digest,
             plan_hash=self._plan.hash,
             terms_digest=self._terms.digest,
+            clipping_norm=self._terms.told_norm,
         )
 
     def _start(self) -> Float32[np.ndarray, " d"]:
@@ -240,8 +241,9 @@ class _Zeros(Executor):
         order = Order.from_shareable(shareable)
         kind = np.int32 if self._terms.unit == "patient" else np.float32
         weight = 0 if self._terms.most_weight is None else 1
-        vector = np.zeros(self._terms.update_size(len(order.model)), kind)
-        return Reply(vector, order.round_index, order.attempt, order.layout_digest, weight=weight).to_shareable()
+        vector = np.zeros(self._terms.config.sum_size(self._terms.update_size(len(order.model))), kind)
+        repeated = order.round_index, order.attempt, order.layout_digest
+        return Reply(vector, *repeated, weight=weight, clipping_norm=order.clipping_norm).to_shareable()
 
 
 def _notes(kit: Kit, terms: RoundTerms) -> Iterator[str]:

@@ -25,7 +25,7 @@ LEDGER_FOLDER: Final = "ecg_flare_ledger"
 
 
 def make_ready(terms: RoundTerms) -> None:
-    """Load the accountants in a thread of their own, while the site trains, where the round's charge will ask for them."""
+    """Load the accountants in a thread of their own while the site trains, where the round is charged by them."""
     event = terms.config.event
     if event is not None and event.sampling_rate < 1:
         threading.Thread(target=accountant.load, name="ecg_flare-accountants").start()
@@ -51,9 +51,10 @@ def charge_round(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> None
     with _opened(fl_ctx, terms, policy) as ledger:
         _check(ledger, terms, round_index, policy)
         mechanism = terms.mechanism(fl_ctx.get_job_id(), round_index)
-        # The site is alone in its ledger: the weight that the noise was measured against bounds its own.
+        # The site is alone in its ledger: the weight that the noise was measured against bounds its own, and what an
+        # adaptive C follows is in the server's.
         weights = {fl_ctx.get_identity_name(): mechanism.sensitivity / mechanism.clipping_norm}
-        ledger.charge(replace(mechanism, weights=weights, shared_patients=False))
+        ledger.charge(replace(mechanism, weights=weights, shared_patients=False, adaptation=None))
 
 
 def ledger_path(fl_ctx: FLContext, unit: str) -> Path:

@@ -34,7 +34,8 @@ class SitePolicy:
         summations: ways of summing that the site takes part in; without 'plain' no server sees its update.
         least_cohort: fewest sites in the roster of a sum that hides updates.
         least_threshold: fewest sites whose hidden sum may be opened.
-        most_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused.
+        most_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused, and
+            where it is adaptive the bound counts that it never passes.
         least_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
             noise.
         most_epsilon: what may leave the site in all rounds of all jobs, by its own ledger (`flare.site_ledger`); with a
@@ -122,8 +123,8 @@ class SitePolicy:
                 raise PolicyError(f"least_cohort={self.least_cohort}: the job has {len(terms.roster)} sites")
             if terms.min_sites < self.least_threshold:
                 raise PolicyError(f"least_threshold={self.least_threshold}: the job's min_sites is {terms.min_sites}")
-        if self.most_clipping_norm < math.inf and (terms.clipping_norm or math.inf) > self.most_clipping_norm:
-            raise PolicyError(f"most_clipping_norm={self.most_clipping_norm}: the job's is {terms.clipping_norm}")
+        if self.most_clipping_norm < math.inf and (terms.most_clipping_norm or math.inf) > self.most_clipping_norm:
+            raise PolicyError(f"most_clipping_norm={self.most_clipping_norm}: the job's is {terms.most_clipping_norm}")
         if self.least_noise_multiplier > (terms.noise_multiplier or 0.0):
             raise PolicyError(
                 f"least_noise_multiplier={self.least_noise_multiplier}: the job's is {terms.noise_multiplier}"

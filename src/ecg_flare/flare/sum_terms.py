@@ -20,7 +20,7 @@ def sum_terms(
 ) -> SumTerms:
     """The terms of one attempt at a round of the job; raises ConfigError where they contradict each other."""
     fixed = terms.config.fixed_encoding(terms.subset.dimension)
-    if fixed is None:
+    if fixed is None or terms.clipping_norm is None:
         raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
     hidden = terms.most_weight is not None
     return SumTerms(
@@ -32,7 +32,7 @@ def sum_terms(
         ring_bits=fixed.ring_bits,
         dimension=fixed.dimension + hidden,
         scale=fixed.scale,
-        clipping_norm=fixed.clipping_norm,
+        clipping_norm=terms.clipping_norm,
         weights=None if hidden else tuple(terms.weights[site] for site in terms.roster),
         dp=terms.privacy_text,
         layout_digest=bytes.fromhex(terms.subset.digest),

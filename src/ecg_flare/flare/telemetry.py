@@ -25,6 +25,7 @@ class RoundFigures:
         dice: trace Dice of the global model on the server's public pages, 0 to 1.
         sites_dice: the same over the sites' held-out patients, where the job asks for it.
         lost: why the round had too few answers; empty where it did not.
+        clipping_norm: C of the round, where it is adaptive.
         update_norm: L2 norm of the step that the global model took.
         answered, missing: the roster's sites by whether their update is in the sum.
         bytes_down, bytes_up: model and update payloads of all sites, without FLARE's framing.
@@ -37,6 +38,7 @@ class RoundFigures:
     dice: float
     sites_dice: float | None = None
     lost: str = ""
+    clipping_norm: float | None = None
     update_norm: float = 0.0
     answered: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -60,6 +62,8 @@ class RoundFigures:
             return "  ".join([parts[0], f"LOST: {self.lost}"])
         if self.round:
             parts += [f"step {self.update_norm:.3g}", f"sites {len(self.answered)}"]
+        if self.clipping_norm is not None:
+            parts.append(f"C {self.clipping_norm:.3g}")
         if self.missing:
             parts.append(f"missing {', '.join(self.missing)}")
         if self.spent is not None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -16,7 +16,8 @@ from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
 from ecg_flare.flare.messages import Order
 from ecg_flare.nnunet.plan import parameter_layout, plan_preset
-from ecg_flare.privacy.cohort import Mechanism
+from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN, AdaptiveClipping
+from ecg_flare.privacy.cohort import Adaptation, Mechanism
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
 
@@ -47,6 +48,8 @@ class RoundTerms:
         patients_per_site: public bound on a site's patients; one with more takes no part (unit patient).
         shared_patients: whether a patient may have pages at several sites: the noise is then measured against the sum
             of the weights, not the largest (unit patient).
+        adaptive_clipping: lets C follow a quantile of the patients' update norms, with `clipping_norm` as the first
+            round's: quantile, rate, count_noise, least and most of `privacy.adaptive_clipping` (unit patient).
         summation: how the server learns the sum: 'plain' (it sees each update), 'masked' (it sees the sum alone) or
             'encrypted' (it adds ciphertexts, and sites open the sum); in the latter two min_sites is the threshold
             below which nothing is opened.
@@ -73,6 +76,7 @@ class RoundTerms:
     patients: int | None = None
     patients_per_site: int = 1
     shared_patients: bool = False
+    adaptive_clipping: Mapping[str, float] | None = None
     summation: Summation = "plain"
     most_weight: int | None = None
     pages_per_weight: int = 1
@@ -165,7 +169,54 @@ class RoundTerms:
             patients_per_site=self.patients_per_site,
             shared_patients=self.shared_patients,
             fixed_point=self.summation != "plain",
+            adaptive=self._adaptive,
         )
+
+    @cached_property
+    def _adaptive(self) -> AdaptiveClipping | None:
+        if self.adaptive_clipping is None:
+            return None
+        try:
+            return AdaptiveClipping(**self.adaptive_clipping)
+        except TypeError as error:
+            raise ConfigError(f"adaptive_clipping is {self.adaptive_clipping!r}: {error}") from error
+
+    @property
+    def most_clipping_norm(self) -> float | None:
+        """The largest C that a round may have."""
+        return self.clipping_norm if self._adaptive is None else self._adaptive.most
+
+    @property
+    def told_norm(self) -> float | None:
+        """C as an order tells it: None where the terms of the job fix it."""
+        return None if self._adaptive is None else self.clipping_norm
+
+    def at_norm(self, clipping_norm: float | None) -> "RoundTerms":
+        """The terms of a round with this C, where it is adaptive; raises ConfigError for none, or one out of bounds."""
+        return self if self._adaptive is None else replace(self, clipping_norm=clipping_norm)
+
+    def after(self, shares: Sequence[float]) -> "RoundTerms":
+        """The terms of the round after those that released these shares of updates within C."""
+        if self._adaptive is None or self.clipping_norm is None:
+            return self
+        return self.at_norm(self._adaptive.norm_after(self.clipping_norm, shares))
+
+    def in_round(self, order: Order) -> "RoundTerms":
+        """The terms of the order's round: these, at the C that the order gives and the shares told so far lead to.
+
+        Raises PrivacyError for another C, so that the server cannot choose it, and for more shares than rounds.
+        """
+        expected, told = self.after(order.shares).told_norm, order.clipping_norm
+        if expected is None and told is None:
+            return self
+        if told is None or expected is None or not math.isclose(told, expected, rel_tol=FOLLOWS_WITHIN):
+            raise PrivacyError(
+                f"The order clips to {told}; the terms and the shares {list(order.shares)} that it tells lead to "
+                f"{expected}."
+            )
+        if len(order.shares) > order.round_index:
+            raise PrivacyError(f"The order of round {order.round_index} tells shares of {len(order.shares)} rounds.")
+        return self.at_norm(told)
 
     @cached_property
     def subset(self) -> TrainableSubset:
@@ -232,14 +283,20 @@ class RoundTerms:
             f"denominator={self.denominator!r} sensitivity={self.config.sensitivity!r}"
         )
 
-    def mechanism(self, job: str, round_index: int) -> Mechanism:
-        """How a round's sum is made private, as a ledger tells it; raises ConfigError where it is not."""
+    def mechanism(
+        self, job: str, round_index: int, *, clipping_norm: float | None = None, follows: int | None = None
+    ) -> Mechanism:
+        """How a round's sum is made private, as a ledger tells it.
+
+        Where C is adaptive, `clipping_norm` is the round's, and `follows` the ledger's line of the release whose share
+        it follows. Raises ConfigError for terms without noise.
+        """
         if self.noise_multiplier is None or self.clipping_norm is None:
             raise ConfigError("a ledger is for jobs with noise. Found noise_multiplier null.")
         return Mechanism(
             job=job,
             round=round_index,
-            clipping_norm=self.clipping_norm,
+            clipping_norm=clipping_norm or self.clipping_norm,
             noise_multiplier=self.noise_multiplier,
             weights=dict(self.weights),
             denominator=self.denominator,
@@ -247,6 +304,7 @@ class RoundTerms:
             sampling_rate=self.sampling_rate,
             patients=self.patients,
             shared_patients=self.shared_patients,
+            adaptation=None if self._adaptive is None else Adaptation(self._adaptive, self.clipping_norm, follows),
         )
 
     def hidden_weight(self, pages: int) -> int:

@@ -246,8 +246,11 @@ class FederatedRounds(AskingController):
         self, index: int, state: GlobalState, parts: _Parts, abort_signal: Signal, fl_ctx: FLContext
     ) -> GlobalState:
         clock = _Clock()
+        terms = parts.terms.after(state.shares)
         if parts.mechanism is not None:
-            parts.mechanism.begin(index)
+            # A state with shares was saved right after its last release: the ledger's last line then.
+            follows = state.ledger_lines if state.shares else None
+            parts.mechanism.begin(index, clipping_norm=terms.clipping_norm, follows=follows)
         order = Order(
             model=state.model,
             round_index=index,
@@ -255,18 +258,27 @@ class FederatedRounds(AskingController):
             layout_digest=state.layout_digest,
             plan_hash=state.plan_hash,
             terms_digest=state.terms_digest,
+            clipping_norm=terms.told_norm,
+            shares=state.shares,
         )
         ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
-        collected = parts.collection.collect(order, parts.terms, parts.aggregator, ask)
+        collected = parts.collection.collect(order, terms, parts.aggregator, ask)
         clock.restart()
         total = parts.aggregator.aggregate(fl_ctx)
         if parts.mechanism is not None:
             total = parts.mechanism.process(total, fl_ctx)
-        trained, optimizer = parts.aggregator.step(parts.terms.take(state.model), total, state.optimizer)
-        model = parts.terms.put(state.model, trained)
+        trained, optimizer = parts.aggregator.step(terms.take(state.model), total, state.optimizer)
+        model, share = terms.put(state.model, trained), parts.aggregator.share(total)
         if parts.mechanism is not None:
-            parts.mechanism.release(model)
-        after = replace(state, model=model, optimizer=optimizer, rounds_done=index + 1, **_ledger_head(parts.mechanism))
+            parts.mechanism.release(model, share)
+        after = replace(
+            state,
+            model=model,
+            optimizer=optimizer,
+            rounds_done=index + 1,
+            shares=state.shares if share is None else (*state.shares, share),
+            **_ledger_head(parts.mechanism),
+        )
         # Before it is measured: what is paid for and was opened must never be run, and paid for, again.
         parts.store.save(after, fl_ctx, best=False)
         clock.lap("aggregate")
@@ -288,6 +300,7 @@ class FederatedRounds(AskingController):
             round=index + 1,
             dice=dice,
             sites_dice=sites_dice,
+            clipping_norm=order.clipping_norm,
             update_norm=float(np.linalg.norm(model.astype(np.float64) - state.model)),
             answered=collected.answered,
             missing=tuple(sorted(set(parts.terms.roster) - set(collected.answered))),

@@ -90,7 +90,7 @@ def train_drawn_patients(
     config: RoundConfig,
     site: str,
     stream: Stream,
-) -> Int64[np.ndarray, " d"]:
+) -> Int64[np.ndarray, " summed"]:
     """The site's integers of one round: patients drawn from the secret `stream`, each trained on alone.
 
     They are of the trained tensors, in the layout's order. Each patient's own seed comes from the patient and
@@ -108,6 +108,5 @@ def train_drawn_patients(
         except UpdateError:  # it diverged: `encode_patient` makes nothing of it
             return np.full(subset.dimension, np.nan, np.float32)
 
-    fixed = config.fixed_encoding(subset.dimension)
-    assert fixed is not None, "unit patient has a clipping norm"
-    return sum_of_drawn(list(pages), train, config.weights[site], fixed, rate=config.sampling_rate, stream=stream)
+    encoding = config.patient_encoding(subset.dimension)
+    return sum_of_drawn(list(pages), train, config.weights[site], encoding, rate=config.sampling_rate, stream=stream)

@@ -130,7 +130,7 @@ class Service:
             self._pages_by_patient,
             model,
             self._options(params),
-            RoundConfig(**params["config"]),
+            RoundConfig.from_json(params["config"]),
             self._site,
             ChaChaStream(),
         )

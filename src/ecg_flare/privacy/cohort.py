@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ecg_flare.errors import ConfigError, LedgerError
+from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN, AdaptiveClipping
 from ecg_flare.privacy.events import GaussianEvent, Unit
 
 Sampling = Literal["all", "poisson"]
@@ -43,11 +44,41 @@ class Cohort:
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """Where a round's C is from, where it follows the updates.
+
+    rule: by which it does.
+    start: C of the first round.
+    line: of the release whose share it follows; None where it is the start.
+    """
+
+    rule: AdaptiveClipping
+    start: float
+    line: int | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Adaptation:
+        """What `asdict` and JSON made a document of."""
+        return cls(**{**values, "rule": AdaptiveClipping(**values["rule"])})
+
+    def check(self, clipping_norm: float, before: tuple[float, float] | None) -> None:
+        """Refuse a C that does not follow from the round `before`, its C and its share; None where it is the start.
+
+        Raises LedgerError.
+        """
+        expected = self.start if before is None else self.rule.next_norm(*before)
+        if not math.isclose(clipping_norm, expected, rel_tol=FOLLOWS_WITHIN):
+            since = "it is the start" if before is None else f"it follows C {before[0]} and the share {before[1]}"
+            raise LedgerError(f"clipping_norm is {clipping_norm}, expected {expected}: {since}")
+
+
+@dataclass(frozen=True)
 class Mechanism:
     """How one round's sum is made private: all that a third party needs to recompute its cost.
 
     The noise's standard deviation is `noise_multiplier * sensitivity`. Under unit patient `sampling` is 'poisson': each
     patient takes part with chance `sampling_rate`, `patients` is their public number N, and the denominator q * N.
+    `adaptation` says where C is from; None where it is the same in all rounds of the job.
 
     Raises ConfigError for an impossible value.
     """
@@ -62,6 +93,7 @@ class Mechanism:
     sampling: Sampling = "all"
     patients: int | None = None
     shared_patients: bool = False
+    adaptation: Adaptation | None = None
 
     def __post_init__(self) -> None:
         _ = self.event  # checks sigma and the rate
@@ -72,12 +104,18 @@ class Mechanism:
             raise ConfigError(f"weights are {dict(self.weights)}, expected a positive number for each site")
         if self.sampling not in get_args(Sampling) or (self.sampling == "all" and self.sampling_rate != 1):
             raise ConfigError(f"sampling is {self.sampling!r} at rate {self.sampling_rate}, expected 'poisson' below 1")
+        if self.adaptation is not None:
+            self.adaptation.rule.check(self.clipping_norm, self.noise_multiplier)
 
     @property
     def sensitivity(self) -> float:
-        """By how much one unit can change the sum: C times the largest weight, or all of them where sites share it."""
+        """By how much one unit can change the sum: C times the largest weight, or all of them where sites share it.
+
+        Where C is adaptive a patient's bit stands behind the update, and both together are a little longer than C.
+        """
         weights = self.weights.values()
-        return self.clipping_norm * (math.fsum(weights) if self.shared_patients else max(weights))
+        stretch = 1.0 if self.adaptation is None else self.adaptation.rule.stretch(self.noise_multiplier)
+        return self.clipping_norm * stretch * (math.fsum(weights) if self.shared_patients else max(weights))
 
     @property
     def event(self) -> GaussianEvent:
@@ -100,6 +138,8 @@ def check_belongs(mechanism: Mechanism, cohort: Cohort) -> None:
             f"sampling is {mechanism.sampling!r} and patients {mechanism.patients} under unit patient, expected "
             "'poisson' and their public number"
         )
+    if cohort.unit == "site" and mechanism.adaptation is not None:
+        raise LedgerError("the clipping norm is adaptive under unit site, expected a fixed one")
     if mechanism.patients is not None and mechanism.denominator != mechanism.sampling_rate * mechanism.patients:
         raise LedgerError(
             f"denominator is {mechanism.denominator}, expected the public {mechanism.sampling_rate} * "

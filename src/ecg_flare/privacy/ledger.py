@@ -25,10 +25,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ecg_flare.errors import BudgetError, ConfigError, LedgerError
+from ecg_flare.errors import BudgetError, ConfigError, LedgerError, PrivacyError
 from ecg_flare.privacy.accountant import Spent, epsilon_rdp, spent
 from ecg_flare.privacy.chain import ChainWriter, Head, Line, Signer, Verifier, check_head, read_chain, read_head
-from ecg_flare.privacy.cohort import Cohort, Mechanism, check_belongs
+from ecg_flare.privacy.cohort import Adaptation, Cohort, Mechanism, check_belongs
 from ecg_flare.privacy.events import GaussianEvent
 
 _RDP_TOLERANCE = 1e-9  # relative
@@ -37,13 +37,17 @@ _PRV_TOLERANCE = 0.02  # relative and absolute: the width of its interval differ
 
 @dataclass(frozen=True)
 class Round:
-    """One charged round as the ledger tells it; what its release says is None where nothing was released."""
+    """One charged round as the ledger tells it; what its release says is None where nothing was released.
+
+    share: the noised share of updates within C, where C is adaptive.
+    """
 
     line: int
     mechanism: Mechanism
     spent: Spent
     noised_sum_sha256: str | None = None
     model_sha256: str | None = None
+    share: float | None = None
     release_line: int | None = None
     spent_at_release: Spent | None = None
 
@@ -135,14 +139,19 @@ class Ledger:
         StorageError where the charge cannot be put on disk. In each case the round must not be released.
         """
         check_belongs(mechanism, self.cohort)
+        _check_follows(mechanism, self._rounds)
         after = self.check_budget(mechanism.event)
         charged = Round(self.head.lines + 1, mechanism, after)
         fields = {**asdict(mechanism), "sensitivity": mechanism.sensitivity, "spent": asdict(after)}
         self._record(charged, "charge", fields)
         return charged
 
-    def release(self, charged: Round, *, model_sha256: str, noised_sum_sha256: str | None = None) -> None:
+    def release(
+        self, charged: Round, *, model_sha256: str, noised_sum_sha256: str | None = None, share: float | None = None
+    ) -> None:
         """Record what is about to leave on the strength of a charge; call it before the model is published.
+
+        `share` is the noised share of updates within C, where C is adaptive.
 
         Raises LedgerError where that charge is unknown or was used, StorageError where it cannot be put on disk.
         """
@@ -150,6 +159,7 @@ class Ledger:
             "charge": charged.line,
             "model_sha256": model_sha256,
             "noised_sum_sha256": noised_sum_sha256,
+            "share": share,
             "spent": asdict(charged.spent),
         }
         released = _released(self.head.lines + 1, fields, self._rounds)
@@ -219,39 +229,65 @@ def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]
                 case "cohort", None:
                     cohort = Cohort(**{**fields, "roster": tuple(fields["roster"])})
                 case "charge", Cohort():
-                    rounds[line.number] = _charged(line.number, fields, cohort)
+                    rounds[line.number] = _charged(line.number, fields, cohort, rounds)
                 case "release", Cohort():
                     rounds[fields["charge"]] = _released(line.number, fields, rounds)
                 case "recovery", Cohort():
                     pass
                 case kind, _:
                     raise LedgerError(f"an entry {kind!r} cannot stand here")
-        except (LedgerError, ConfigError, KeyError, TypeError) as error:
+        except (PrivacyError, ConfigError, KeyError, TypeError) as error:
             raise LedgerError(f"{path}, line {line.number}: {error}; restore the ledger from a copy") from error
     if cohort is None:
         raise LedgerError(f"{path} names no cohort")
     return cohort, rounds
 
 
-def _charged(number: int, fields: dict[str, Any], cohort: Cohort) -> Round:
+def _charged(number: int, fields: dict[str, Any], cohort: Cohort, rounds: Mapping[int, Round]) -> Round:
     figures, sensitivity = Spent(**fields.pop("spent")), fields.pop("sensitivity")
+    if fields.get("adaptation") is not None:
+        fields["adaptation"] = Adaptation.from_json(fields["adaptation"])
     mechanism = Mechanism(**fields)
     check_belongs(mechanism, cohort)
+    _check_follows(mechanism, rounds)
     if sensitivity != mechanism.sensitivity:
         raise LedgerError(f"claims a sensitivity of {sensitivity}, but its terms give {mechanism.sensitivity}")
     return Round(number, mechanism, figures)
+
+
+def _check_follows(mechanism: Mechanism, rounds: Mapping[int, Round]) -> None:
+    """Refuse an adaptive C that is not what an earlier release of the same rule leads to; raises LedgerError."""
+    adaptation = mechanism.adaptation
+    if adaptation is None:
+        return
+    if adaptation.line is None:
+        adaptation.check(mechanism.clipping_norm, None)
+        return
+    followed = next((one for one in rounds.values() if one.release_line == adaptation.line), None)
+    earlier = None if followed is None else followed.mechanism.adaptation
+    if followed is None or earlier is None or followed.share is None or followed.mechanism.round >= mechanism.round:
+        raise LedgerError(f"the clipping norm follows line {adaptation.line}, which releases no earlier round's share")
+    if (earlier.rule, earlier.start) != (adaptation.rule, adaptation.start):
+        raise LedgerError(f"the clipping norm follows line {adaptation.line}, whose rule is another: {earlier}")
+    adaptation.check(mechanism.clipping_norm, (followed.mechanism.clipping_norm, followed.share))
 
 
 def _released(number: int, fields: Mapping[str, Any], rounds: Mapping[int, Round]) -> Round:
     charged = rounds.get(fields["charge"])
     if charged is None or charged.released:
         raise LedgerError(f"the release names the charge of line {fields['charge']}, which is unknown or was used")
+    share = fields.get("share")
+    adaptive = charged.mechanism.adaptation is not None
+    if (share is not None) != adaptive or not 0 <= (share or 0) <= 1:
+        expected = "it from 0 to 1: the clipping norm is adaptive" if adaptive else "none: the clipping norm is fixed"
+        raise LedgerError(f"the release's share is {share}, expected {expected}")
     return Round(
         charged.line,
         charged.mechanism,
         charged.spent,
         fields["noised_sum_sha256"],
         fields["model_sha256"],
+        share,
         number,
         Spent(**fields["spent"]),
     )

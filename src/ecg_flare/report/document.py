@@ -164,7 +164,7 @@ def _terms(run: Run, parameters: int | None) -> str:
         "start": facts.get("start", "–"),
         "sites and weights": ", ".join(f"{site} {terms.weights[site]:g}" for site in terms.sites),
         "fewest sites": terms.min_sites,
-        "clipping norm C": "none" if terms.clipping_norm is None else f"{terms.clipping_norm:g}",
+        "clipping norm C": terms.clipping_text,
         "noise multiplier sigma": "none" if terms.noise_multiplier is None else f"{terms.noise_multiplier:g}",
         "delta": "–" if terms.delta is None or not terms.private else scientific(terms.delta),
         "unit": terms.unit if terms.private else "–",

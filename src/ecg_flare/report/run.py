@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
+from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.report.figures import natural_key
 
 METRICS: Final = "metrics.jsonl"
@@ -65,6 +66,7 @@ class Terms:
     unit: str = "site"
     sampling_rate: float = 1.0
     patients: int | None = None
+    adaptive_clipping: Mapping[str, float] | None = None
     trained: Sequence[str] = EVERY_TENSOR
     summation: str = "plain"
 
@@ -81,6 +83,23 @@ class Terms:
         from ecg_flare.nnunet.plan import parameter_layout, plan_preset
 
         return TrainableSubset.matching(parameter_layout(plan_preset(self.plan)), self.trained).dimension
+
+    @property
+    def noise_on_updates(self) -> float | None:
+        """The noise on a coordinate of the sum over C: the multiplier, a little more where C is adaptive."""
+        if self.noise_multiplier is None or self.adaptive_clipping is None:
+            return self.noise_multiplier
+        return AdaptiveClipping(**self.adaptive_clipping).update_noise_multiplier(self.noise_multiplier)
+
+    @property
+    def clipping_text(self) -> str:
+        """C in words."""
+        if self.clipping_norm is None:
+            return "none"
+        if self.adaptive_clipping is None:
+            return f"{self.clipping_norm:g}"
+        quantile = self.adaptive_clipping["quantile"]
+        return f"{self.clipping_norm:g} at first, then following the {quantile:g} quantile of the patients' updates"
 
     @property
     def private(self) -> bool:

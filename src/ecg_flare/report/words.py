@@ -75,11 +75,11 @@ def noise_to_signal(run: Run, parameters: int) -> float | None:
     denominator is q N patients instead of the sum of weights.
     """
     terms = run.terms
-    if terms.noise_multiplier is None:
+    if terms.noise_on_updates is None:
         return None
     weights = terms.weights.values()
     units = sum(weights) if terms.patients is None else terms.sampling_rate * terms.patients
-    return terms.noise_multiplier * math.sqrt(parameters) * max(weights) / units
+    return terms.noise_on_updates * math.sqrt(parameters) * max(weights) / units
 
 
 def noise_words(ratio: float) -> str:
@@ -125,7 +125,7 @@ def _private_details(run: Run) -> Iterator[str]:
         yield f"Of the budget of {terms.epsilon_budget:g}, {significant(left)} is left; no round may pass it."
     clipped = "Every update" if terms.unit == "site" else "Every patient's own update"
     yield (
-        f"{clipped} was clipped to length {terms.clipping_norm:g}, and Gaussian noise of {terms.noise_multiplier:g} "
+        f"{clipped} was clipped to length {terms.clipping_text}, and Gaussian noise of {terms.noise_multiplier:g} "
         f"times the sum's sensitivity was added to each sum before anything was released."
     )
 

@@ -85,15 +85,17 @@ class ToyPatientExecutor(Executor):
         order, site = Order.from_shareable(shareable), fl_ctx.get_identity_name()
         terms = fl_ctx.get_engine().get_component("terms")
         check_filters(fl_ctx, terms)
+        terms = terms.in_round(order)
         integers = sum_of_drawn(
             toy_patients(site),
             lambda patient: toy_patient_update(patient, terms.take(order.model), order.round_index),
             terms.weights[site],
-            terms.config.fixed_encoding(terms.subset.dimension),
+            terms.config.patient_encoding(terms.subset.dimension),
             rate=terms.sampling_rate,
             stream=ChaChaStream(),
         )
-        return Reply(to_wire(integers), order.round_index, order.attempt, order.layout_digest).to_shareable()
+        repeated = order.round_index, order.attempt, order.layout_digest
+        return Reply(to_wire(integers), *repeated, clipping_norm=order.clipping_norm).to_shareable()
 
 
 def noise_key(round_index: int) -> bytes:
@@ -104,9 +106,9 @@ def noise_key(round_index: int) -> bytes:
 class FixedNoise(mechanism.GaussianMechanism):
     """The mechanism with noise that a test can draw, too."""
 
-    def begin(self, round_index):
+    def begin(self, round_index, **adaptive):
         mechanism.add_noise = partial(add_noise, stream=ChaChaStream(noise_key(round_index)))
-        super().begin(round_index)
+        super().begin(round_index, **adaptive)
 
 
 class ToyEvaluator(PublicEvaluator):

@@ -66,6 +66,11 @@ class SecureSumClient:
         """The round under way; raises `SecureSumError` where none is."""
         return self._under_way().terms.round
 
+    @property
+    def clipping_norm(self) -> float:
+        """C of the round under way; raises `SecureSumError` where none is."""
+        return self._under_way().terms.clipping_norm
+
     def answer_offer(self, offer: Offer) -> KeyAdvert:
         """Step 0: check the terms against the site's floors and advertise two fresh keys."""
         with self._answering(Step.KEYS):

@@ -33,7 +33,7 @@ class Site:
         self._pages = pages
         self._update = np.full(D, scale / np.sqrt(D), np.float32)
         self._component = SecureSumSite()
-        self._filters = [ClipUpdate(), StripResult(), MaskUpdate()]
+        self._filters = [*([ClipUpdate()] if terms.clips_updates else []), StripResult(), MaskUpdate()]
         self.fl_ctx = context(name=name, terms=terms, secure_sum=self._component)
         self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = self._filters
         self.root = Path(self.fl_ctx.get_engine().get_workspace().get_root_dir())
@@ -44,8 +44,11 @@ class Site:
         order = Order.from_shareable(message)
         self.fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
         self._component.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
-        reply = Reply(self._update, order.round_index, order.attempt, order.layout_digest, {"loss": 1.0}, self._pages)
-        result = reply.to_shareable()
+        result = self.reply(order).to_shareable()
         for one in self._filters:
             result = one.process(result, self.fl_ctx)
         return result
+
+    def reply(self, order: Order) -> Reply:
+        """What the executor hands to the filters."""
+        return Reply(self._update, order.round_index, order.attempt, order.layout_digest, {"loss": 1.0}, self._pages)

@@ -2,11 +2,9 @@
 
 import json
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -110,16 +108,15 @@ def test_a_job_that_was_ended_goes_on_with_the_norm_that_its_ledger_leads_to(
         with pytest.raises(Killed):
             first.run()
         first.stop_controller(first.fl_ctx)
-    later = SimpleNamespace(time=lambda: time.time() + 10, monotonic=time.monotonic)  # attempts count in seconds
-    monkeypatch.setattr("ecg_flare.flare.masked_collection.time", later)
     second = job()
     second.run()
     assert second.panic == ""
     rounds = verify(tmp_path / "state" / "ledger.jsonl").rounds
-    assert [one.mechanism.round for one in rounds] == [0, 1, 2, 2, 3]
-    assert rounds[2].mechanism.clipping_norm == rounds[3].mechanism.clipping_norm  # run again from the saved state
+    # Masked, no site answers the third round twice: it is lost, and the fourth goes on from the saved state.
+    assert [one.mechanism.round for one in rounds] == [0, 1, 2, 3]
+    assert rounds[3].mechanism.clipping_norm == rounds[2].mechanism.clipping_norm
     lines = [one.mechanism.adaptation.line for one in rounds if one.mechanism.adaptation]
-    assert lines == [None, *(rounds[index].release_line for index in (0, 1, 1, 3))]
+    assert lines == [None, *(rounds[index].release_line for index in (0, 1, 1))]
 
 
 def test_no_site_masks_an_update_clipped_to_another_norm_than_the_sums(

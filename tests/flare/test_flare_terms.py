@@ -167,6 +167,9 @@ def test_a_site_refuses_an_adaptive_norm_that_nobody_agreed_on() -> None:
     ("changes", "named"),
     [
         ({"adaptive_clipping": {"quantile": 0.5}}, "adaptive_clipping is"),
+        ({"projection": {"size": 10}}, "projection is"),
+        ({"projection": {"size": 0, "seed": 1}}, "size is 0"),
+        ({"projection": {"size": 121_349, "seed": 1}}, "size is 121349, above the 121348 trained"),
         ({"adaptive_clipping": FOLLOWING | {"most": 0.5}}, "clipping_norm is 1.0, expected it within"),
         ({"adaptive_clipping": FOLLOWING | {"count_noise": 1.0}}, "count_noise is 1.0"),
         ({"weights": WEIGHTS}, "weights differ"),

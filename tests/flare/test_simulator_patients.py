@@ -30,7 +30,7 @@ FOLLOWING = {"quantile": 0.3, "rate": 1.0, "count_noise": 2.0, "least": 0.3, "mo
     [
         ("plain", ("*",), {"weights": UNEQUAL}),
         ("masked", LAST_STAGE, {"weights": UNEQUAL}),
-        ("masked", LAST_STAGE, {"adaptive_clipping": FOLLOWING}),
+        ("masked", LAST_STAGE, {"adaptive_clipping": FOLLOWING, "projection": {"size": 200, "seed": 5}}),
     ],
 )
 def test_two_rounds_give_the_integers_of_the_rounds_in_memory(

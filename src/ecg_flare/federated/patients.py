@@ -19,6 +19,7 @@ from jaxtyping import Int32, Int64
 
 from ecg_flare.errors import UpdateError
 from ecg_flare.federated.clipping import clip
+from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.update import Vector, check_update
 from ecg_flare.privacy.gaussian import Stream
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
@@ -59,7 +60,8 @@ class PatientEncoding:
 
     dimension: length of an update.
     clipping_norm: C.
-    fixed: of the vectors that are summed; under adaptive clipping they have the patient's bit behind the update.
+    fixed: of the vectors that are summed: updates, projected where they are, with the patient's bit behind them under
+        adaptive clipping.
     bit: under adaptive clipping the coordinate that says that an update was within C; its negative says the other.
     """
 
@@ -67,9 +69,10 @@ class PatientEncoding:
     clipping_norm: float
     fixed: FixedPoint
     bit: float | None = None
+    projection: RandomProjection | None = None
 
     def encode(self, update: Vector, weight: float) -> Int32[np.ndarray, " summed"]:
-        """One patient's integers: clipped to C, times the site's weight, rounded toward zero.
+        """One patient's integers: projected, clipped to C, times the site's weight, rounded toward zero.
 
         An update that is not finite gives zeros: an error would tell about the one patient who caused it.
 
@@ -78,7 +81,8 @@ class PatientEncoding:
         if not np.isfinite(update).all():
             return np.zeros(self.fixed.dimension, dtype=np.int32)
         check_update(update, size=self.dimension)
-        clipped = clip(update, self.clipping_norm)
+        projected = update if self.projection is None else self.projection.project(update)
+        clipped = clip(projected, self.clipping_norm)
         if self.bit is None:
             return self.fixed.encode(clipped.vector, weight)
         bit = self.bit if clipped.norm_before <= self.clipping_norm else -self.bit

@@ -22,6 +22,7 @@ from ecg_flare.errors import ConfigError, EcgFlareError, RoundError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import ServerOptimizer, ServerState
 from ecg_flare.federated.patients import PatientEncoding
+from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.update import Vector, check_update
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
@@ -52,6 +53,7 @@ class RoundConfig:
     shared_patients: whether a patient may have pages at several sites (unit patient). Their vectors then add up, and
         the sensitivity is C times the sum of the weights instead of C times the largest.
     adaptive: how C follows the patients' updates from round to round (unit patient); None leaves it as it is.
+    projection: folds each update before it is clipped, and unfolds the mean; None sums updates as they are.
 
     Raises ConfigError naming an impossible value.
     """
@@ -67,6 +69,7 @@ class RoundConfig:
     patients: int | None = None
     shared_patients: bool = False
     adaptive: AdaptiveClipping | None = None
+    projection: RandomProjection | None = None
 
     def __post_init__(self) -> None:
         for site, weight in self.weights.items():
@@ -80,6 +83,8 @@ class RoundConfig:
                 raise ConfigError(f"{name} is {value}, expected a positive number, or None to go without")
         if (self.encoded or self.unit == "patient") and self.clipping_norm is None:
             raise ConfigError("clipping_norm is None, but noise and fixed point need a bound on each vector")
+        if self.projection is not None and not self.encoded:
+            raise ConfigError("projection is for sums in fixed point, expected noise or a sum that hides updates")
         self._check_unit()
         if self.adaptive is not None:
             self._check_adaptive(self.adaptive)
@@ -87,8 +92,14 @@ class RoundConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RoundConfig:
         """The terms that `asdict` and JSON made a document of."""
-        adaptive = values.get("adaptive")
-        return cls(**{**values, "adaptive": None if adaptive is None else AdaptiveClipping(**adaptive)})
+        adaptive, projection = values.get("adaptive"), values.get("projection")
+        return cls(
+            **{
+                **values,
+                "adaptive": None if adaptive is None else AdaptiveClipping(**adaptive),
+                "projection": None if projection is None else RandomProjection(**projection),
+            }
+        )
 
     def _check_unit(self) -> None:
         if self.unit not in get_args(Unit):
@@ -154,7 +165,7 @@ class RoundConfig:
 
     def sum_size(self, dimension: int) -> int:
         """Length of what is summed, for updates of length `dimension`."""
-        return dimension + (self.adaptive is not None)
+        return (dimension if self.projection is None else self.projection.size) + (self.adaptive is not None)
 
     def fixed_encoding(self, dimension: int) -> FixedPoint | None:
         """How what is summed becomes integers, for updates of length `dimension`; None in the clear."""
@@ -179,11 +190,12 @@ class RoundConfig:
         fixed = self.fixed_encoding(dimension)
         if self.unit != "patient" or fixed is None or self.clipping_norm is None:
             raise ConfigError(f"unit is {self.unit!r}, expected 'patient': a site's update is encoded as a whole")
-        return PatientEncoding(dimension, self.clipping_norm, fixed, self._bit)
+        return PatientEncoding(dimension, self.clipping_norm, fixed, self._bit, self.projection)
 
-    def mean_update(self, mean: Float64[np.ndarray, " summed"]) -> Float64[np.ndarray, " d"]:
-        """The mean update in a mean over what was summed."""
-        return mean if self.adaptive is None else mean[:-1]
+    def mean_update(self, mean: Float64[np.ndarray, " summed"], dimension: int) -> Float64[np.ndarray, " d"]:
+        """The mean update of length `dimension` in a mean over what was summed."""
+        updates = mean if self.adaptive is None else mean[:-1]
+        return updates if self.projection is None else self.projection.transpose(updates, dimension)
 
     def share(self, summed: Shaped[np.ndarray, " summed"]) -> float | None:
         """The share of the drawn patients whose updates were within C, in a noised sum; None where C is fixed.
@@ -267,7 +279,7 @@ def run_round(
         if before_noise is not None:
             before_noise(config.event)
         summed = add_noise(summed, fixed, stream=stream)
-    mean = config.mean_update(total.mean(summed, config.public_denominator))
+    mean = config.mean_update(total.mean(summed, config.public_denominator), model.size)
     state, model = optimizer.step(state, model, mean)
     return RoundResult(model, state, mean, summed, total.sites, dropped, config.share(summed))
 
@@ -275,7 +287,7 @@ def run_round(
 def contribution(
     update: SiteUpdate, weight: float, config: RoundConfig, dimension: int
 ) -> Float32[np.ndarray, " d"] | Integer[np.ndarray, " summed"]:
-    """What a site sends for its update: the update, clipped and encoded as the round asks.
+    """What a site sends for its update: the update, projected, clipped and encoded as the round asks.
 
     Under unit patient `update` has a row for each sampled patient, and the integers of all rows are added up.
 
@@ -296,6 +308,7 @@ def contribution(
         return encoded
     if config.clipping_norm is None:
         return update
-    clipped = clip(update, config.clipping_norm).vector
+    projected = update if config.projection is None else config.projection.project(update)
+    clipped = clip(projected, config.clipping_norm).vector
     fixed = config.fixed_encoding(dimension)
     return clipped if fixed is None else fixed.encode(clipped, weight)

@@ -121,7 +121,7 @@ class UpdateAggregator(Aggregator):
         """The trained values of the global model and the optimizer's state after moving by the mean of `summed`."""
         _, terms, total = self._round()
         dxo = from_shareable(summed)
-        mean = terms.config.mean_update(total.mean(dxo.data["sum"], terms.config.public_denominator))
+        mean = terms.config.mean_update(total.mean(dxo.data["sum"], terms.config.public_denominator), len(model))
         after, moved = self._optimizer.step(self._optimizer.from_arrays(state, len(model)), model, mean)
         return moved, after.to_arrays()
 

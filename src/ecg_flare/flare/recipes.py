@@ -81,6 +81,7 @@ class FedECGRecipe(Recipe):
         most_weight: hides the sites' weights, at most so many pages each; see `RoundTerms`.
         plan: name of the nnU-Net plan.
         trained: patterns of the tensors that are trained, by default all; see `RoundTerms`.
+        projection: size and public seed of what updates are folded into; see `RoundTerms`.
         training: of the sites, a round.
         pages: the sites' pages; by default each site's own.
         public_pages: what the server measures the model on.
@@ -109,6 +110,7 @@ class FedECGRecipe(Recipe):
         most_weight: int | None = None,
         plan: str = "tiny",
         trained: Sequence[str] = EVERY_TENSOR,
+        projection: Mapping[str, int] | None = None,
         training: Training = _TRAINING,
         pages: Pages = OWN_PAGES,
         public_pages: Pages = PUBLIC_PAGES,
@@ -128,6 +130,7 @@ class FedECGRecipe(Recipe):
             min_sites=_least(len(weights), summation) if min_sites is None else min_sites,
             plan=plan,
             trained=trained,
+            projection=projection,
             clipping_norm=clipping_norm,
             summation=summation,
             most_weight=most_weight,

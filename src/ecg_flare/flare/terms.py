@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
+from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
 from ecg_flare.flare.messages import Order
@@ -50,6 +51,8 @@ class RoundTerms:
             of the weights, not the largest (unit patient).
         adaptive_clipping: lets C follow a quantile of the patients' update norms, with `clipping_norm` as the first
             round's: quantile, rate, count_noise, least and most of `privacy.adaptive_clipping` (unit patient).
+        projection: folds each update into `size` coordinates by the matrix of a public `seed`, before it is clipped:
+            `federated.projection`. Needs noise or a sum that hides updates.
         summation: how the server learns the sum: 'plain' (it sees each update), 'masked' (it sees the sum alone) or
             'encrypted' (it adds ciphertexts, and sites open the sum); in the latter two min_sites is the threshold
             below which nothing is opened.
@@ -77,6 +80,7 @@ class RoundTerms:
     patients_per_site: int = 1
     shared_patients: bool = False
     adaptive_clipping: Mapping[str, float] | None = None
+    projection: Mapping[str, int] | None = None
     summation: Summation = "plain"
     most_weight: int | None = None
     pages_per_weight: int = 1
@@ -90,7 +94,9 @@ class RoundTerms:
         if isinstance(self.trained, str) or not self.trained:
             raise ConfigError(f"trained is {self.trained!r}, expected a list of patterns of tensors' names")
         object.__setattr__(self, "trained", tuple(self.trained))
-        _ = self.subset  # checks that every pattern is of the plan
+        dimension = self.subset.dimension  # checks that every pattern is of the plan
+        if self._projection is not None and self._projection.size > dimension:
+            raise ConfigError(f"projection: size is {self._projection.size}, above the {dimension} trained parameters")
         if not 0 < self.delta < 1:
             raise ConfigError(f"delta is {self.delta}, expected it between 0 and 1")
         if self.patients is not None and self.patients > len(self.weights) * self.patients_per_site:
@@ -145,9 +151,8 @@ class RoundTerms:
                 f"most_weight={most_weight} with min_sites={self.min_sites} of {len(self.weights)} sites: totals of "
                 "weights over two sets of sites show the weight of a site that is in one of them; ask for every site"
             )
-        dimension = self.subset.dimension
-        fixed = self.config.fixed_encoding(dimension)
-        largest = int(2**-8 * fixed.scale / math.sqrt(dimension)) if fixed else 0
+        fixed = self.config.fixed_encoding(self.subset.dimension)
+        largest = int(2**-8 * fixed.scale / math.sqrt(fixed.dimension)) if fixed else 0
         if most_weight > largest:
             raise ConfigError(
                 f"most_weight={most_weight}, expected at most {largest} for plan {self.plan!r}: beyond it a site of "
@@ -170,6 +175,7 @@ class RoundTerms:
             shared_patients=self.shared_patients,
             fixed_point=self.summation != "plain",
             adaptive=self._adaptive,
+            projection=self._projection,
         )
 
     @cached_property
@@ -180,6 +186,15 @@ class RoundTerms:
             return AdaptiveClipping(**self.adaptive_clipping)
         except TypeError as error:
             raise ConfigError(f"adaptive_clipping is {self.adaptive_clipping!r}: {error}") from error
+
+    @cached_property
+    def _projection(self) -> RandomProjection | None:
+        if self.projection is None:
+            return None
+        try:
+            return RandomProjection(**self.projection)
+        except TypeError as error:
+            raise ConfigError(f"projection is {self.projection!r}: {error}") from error
 
     @property
     def most_clipping_norm(self) -> float | None:

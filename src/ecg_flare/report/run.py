@@ -67,6 +67,7 @@ class Terms:
     sampling_rate: float = 1.0
     patients: int | None = None
     adaptive_clipping: Mapping[str, float] | None = None
+    projection: Mapping[str, int] | None = None
     trained: Sequence[str] = EVERY_TENSOR
     summation: str = "plain"
 

@@ -72,14 +72,15 @@ def noise_to_signal(run: Run, parameters: int) -> float | None:
 
     The noise has standard deviation sigma C max(w) in each of the d = `parameters` coordinates of the weighted sum,
     and sites that all send the same update of length C make a sum of length C sum(w). Under unit patient the
-    denominator is q N patients instead of the sum of weights.
+    denominator is q N patients instead of the sum of weights; where updates are projected, d is what they are
+    projected to.
     """
     terms = run.terms
     if terms.noise_on_updates is None:
         return None
-    weights = terms.weights.values()
+    weights, noised = terms.weights.values(), parameters if terms.projection is None else terms.projection["size"]
     units = sum(weights) if terms.patients is None else terms.sampling_rate * terms.patients
-    return terms.noise_on_updates * math.sqrt(parameters) * max(weights) / units
+    return terms.noise_on_updates * math.sqrt(noised) * max(weights) / units
 
 
 def noise_words(ratio: float) -> str:

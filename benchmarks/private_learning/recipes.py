@@ -34,6 +34,8 @@ ABLATION: Final = (
     replace(_EIGHT, name="epsilon 8, clipped at a third", clipping_norm=0.0033),
     replace(_EIGHT, name="epsilon 8, clipped at three times", clipping_norm=0.03),
     replace(_EIGHT, name="epsilon 8, half the rounds", rounds=10),
+    replace(_EIGHT, name="epsilon 8, C follows the median, from three times", clipping_norm=0.03, quantile=0.5),
+    replace(_EIGHT, name="epsilon 8, folded into 577", folded=577),
 )
 """The private recipe with one lever moved."""
 

@@ -22,12 +22,14 @@ from benchmarks.private_learning.steps import LocalSteps, Part, PatientTrainer
 from ecg_flare.federated.averaging import Average, IterateAverage
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import FedAdam
+from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.round import LocalTraining, RoundConfig, run_round
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.update import Vector
 from ecg_flare.nnunet.evaluate import trace_dice
 from ecg_flare.nnunet.plan import Plan, parameter_layout
 from ecg_flare.privacy.accountant import noise_multiplier_for
+from ecg_flare.privacy.adaptive_clipping import suggested
 from ecg_flare.privacy.gaussian import ChaChaStream
 from ecg_flare.privacy.planning import noise_to_signal
 
@@ -56,6 +58,9 @@ class Recipe:
         server_rate: of FedAdam.
         server_tau: of FedAdam.
         average: decay of the average of iterates; 0 releases the last model.
+        quantile: lets C follow this quantile of the updates from `clipping_norm` on, with the paper's settings; None
+            keeps it.
+        folded: number of coordinates that updates are folded into by a public random projection; None for all.
     """
 
     name: str
@@ -70,6 +75,8 @@ class Recipe:
     server_rate: float = 0.006
     server_tau: float = 1e-5
     average: float = 0.0
+    quantile: float | None = None
+    folded: int | None = None
 
     @property
     def sigma(self) -> float | None:
@@ -135,11 +142,12 @@ class Bench:
         average: Average | None = None
         sites = {site: self._training(site, recipe, subset, seed) for site in self._sites}
         stream = ChaChaStream(hashlib.sha256(f"noise of seed {seed}".encode()).digest())
+        config = self._config(recipe, seed)
         for index in range(recipe.rounds):
-            result = run_round(part, state, sites, self._config(recipe), optimizer, round_index=index, stream=stream)
+            result = run_round(part, state, sites, config, optimizer, round_index=index, stream=stream)
             if result.dropped:
                 raise RuntimeError(f"round {index} lost sites, which would be another experiment: {result.dropped}")
-            part, state = result.model, result.state
+            part, state, config = result.model, result.state, config.after(result.share)
             average = averaging.step(average, part)
             on_round(index + 1)
         return subset.put(self._start, part if average is None else average.model)
@@ -156,7 +164,7 @@ class Bench:
         sigma = recipe.sigma or 0.0
         ratio = noise_to_signal(
             sigma,
-            parameters=subset.dimension,
+            parameters=recipe.folded or subset.dimension,
             units=recipe.cohort or len(self._patients),
             sampling_rate=recipe.sampling_rate,
         )
@@ -176,21 +184,33 @@ class Bench:
             sites.setdefault(patient.site, []).append(patient)
         return sites
 
-    def _config(self, recipe: Recipe) -> RoundConfig:
+    def _config(self, recipe: Recipe, seed: int) -> RoundConfig:
         """Without noise a site sends the mean over its patients: the mean of all is the same as of their sum."""
         count = {site: len(patients) for site, patients in self._sites.items()}
         if recipe.epsilon is None:
             return RoundConfig({site: float(number) for site, number in count.items()}, min_sites=len(count))
+        sigma = recipe.noise_multiplier(len(self._patients))
+        adaptive = None
+        if recipe.quantile is not None and recipe.clipping_norm is not None and sigma is not None:
+            expected = recipe.sampling_rate * len(self._patients)
+            adaptive = suggested(
+                recipe.quantile,
+                clipping_norm=recipe.clipping_norm,
+                noise_multiplier=sigma,
+                expected_patients=expected,
+            )
         return RoundConfig(
             dict.fromkeys(count, 1.0),
             min_sites=len(count),
             clipping_norm=recipe.clipping_norm,
-            noise_multiplier=recipe.noise_multiplier(len(self._patients)),
+            noise_multiplier=sigma,
             fixed_point=True,
             unit="patient",
             patients_per_site=max(count.values()),
             sampling_rate=recipe.sampling_rate,
             patients=len(self._patients),
+            adaptive=adaptive,
+            projection=None if recipe.folded is None else RandomProjection(recipe.folded, seed),
         )
 
     def _training(self, site: str, recipe: Recipe, subset: TrainableSubset, seed: int) -> LocalTraining:

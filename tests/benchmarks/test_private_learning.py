@@ -174,3 +174,21 @@ def test_runs_go_on_where_they_were_ended(bench: Bench, tmp_path: Path) -> None:
     assert table[-1].endswith("| 1 | 1.000 |")
     assert f"{runs[1].outcome.dice / runs[2].outcome.dice:.3f}" in table[3]
     assert site_table(runs).splitlines()[0] == "|  | site-1 | site-2 |"
+
+
+def test_a_folded_run_moves_what_shares_a_bucket_alike(bench: Bench) -> None:
+    subset = TrainableSubset.matching(LAYOUT, LAST_STAGE)
+    moved = np.abs(subset.take(bench.train(replace(PRIVATE, folded=5), 0)) - subset.take(START_MODEL))
+    assert len(np.unique(moved.round(6))) <= 5
+    assert moved.min() > 1e-3
+    assert bench.measure(replace(PRIVATE, folded=5), START_MODEL).noise_to_signal == pytest.approx(
+        bench.measure(PRIVATE, START_MODEL).noise_to_signal * np.sqrt(5 / subset.dimension)
+    )
+
+
+def test_a_norm_that_follows_shows_from_the_second_round_on(bench: Bench) -> None:
+    def released(quantile: float, rounds: int) -> np.ndarray:
+        return bench.train(replace(PRIVATE, quantile=quantile, rounds=rounds), 0)
+
+    assert np.array_equal(released(0.3, 1), released(0.9, 1))
+    assert not np.array_equal(released(0.3, 2), released(0.9, 2))

@@ -1,6 +1,6 @@
 """How well pages are read: the targets of digitization beside what is measured, and beside a perfect trace.
 
-    python -m benchmarks.digitization [--pages 100] [--only ROW]... [--segmenter bundled|classical]...
+    python -m benchmarks.digitization [--pages 100] [--only ROW]... [--segmenter auto|bundled|classical]...
     python -m benchmarks.digitization --confidence 1000
 
 Rows of rendered pages print PTB-XL recordings of a fold that trains nothing, in layouts, grids, inks and typefaces
@@ -48,7 +48,7 @@ def _readings(file: ReadingFile, row: str, segmenter: str, seed: int, count: int
 @click.command()
 @click.option("--pages", default=100, show_default=True, type=click.IntRange(1), help="Pages a row.")
 @click.option("--only", multiple=True, type=click.Choice(list(rows())), help="This row alone; may be repeated.")
-@click.option("--segmenter", "segmenters", multiple=True, default=("bundled", "classical"), show_default=True)
+@click.option("--segmenter", "segmenters", multiple=True, default=("auto", "bundled", "classical"), show_default=True)
 @click.option("--confidence", type=click.IntRange(1), metavar="PAGES", help="Count confident wrong pages of this many.")
 @click.option("--seed", default=SEED, show_default=True, type=click.IntRange(0), help="Of the rendered pages.")
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path), help="Keep readings here, and go on.")

@@ -10,9 +10,9 @@ from benchmarks.digitization.pages import make_page
 from benchmarks.digitization.readings import Reading
 from benchmarks.digitization.table import worst
 from benchmarks.sheets import Tile, write_sheet
+from ecg_flare.digitize.candidates import load_segmenters
 from ecg_flare.digitize.overlay import draw_overlay
 from ecg_flare.digitize.pipeline import digitize
-from ecg_flare.digitize.segment import load_segmenter
 from ecg_flare.errors import EcgFlareError
 
 TILE_PX: Final = (620, 450)
@@ -32,7 +32,7 @@ def _tiles(reading: Reading, data: Path) -> tuple[Tile, Tile]:
     image = make_page(task.row, task.seed, task.index, data).image
     page = Tile(f"{reading.name}, {reading.true.layout}: {reading.snr_db:.1f} dB", image)
     try:
-        result = digitize(image, segmenter=load_segmenter(task.segmenter))
+        result = digitize(image, segmenter=load_segmenters(task.segmenter))
     except EcgFlareError as error:
         return page, Tile(f"refused: {error}"[:90], None)
     return page, Tile(f"read as {result.layout}, {result.confidence:.0%} sure", draw_overlay(result))

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.digitization.pages import BenchmarkPage, make_page
-from ecg_flare.digitize.pipeline import CONFIDENT, Digitization, digitize
-from ecg_flare.digitize.segment import Segmenter, load_segmenter
+from ecg_flare.digitize.candidates import load_segmenters
+from ecg_flare.digitize.pipeline import digitize
+from ecg_flare.digitize.result import CONFIDENT, Digitization
+from ecg_flare.digitize.segment import Segmenter
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.errors import EcgFlareError, StorageError
 
@@ -82,10 +84,10 @@ def read(task: Task, data: Path) -> Reading:
     """Make one page and read it with nothing given. Seconds are of this process's CPU."""
     page = make_page(task.row, task.seed, task.index, data)
     true = Print(page.layout, page.speed_mm_per_s, page.gain_mm_per_mv)
-    segmenter = _segmenter(task.segmenter)
+    segmenters = _segmenters(task.segmenter)
     begun = time.process_time()
     try:
-        result = digitize(page.image, segmenter=segmenter)
+        result = digitize(page.image, segmenter=segmenters)
     except EcgFlareError as error:
         spent = {"all": time.process_time() - begun}
         reason = f"{type(error).__name__}: {error}"
@@ -114,8 +116,8 @@ def _scored(
 
 
 @cache
-def _segmenter(name: str) -> Segmenter:
-    return load_segmenter(name)
+def _segmenters(name: str) -> tuple[Segmenter, ...]:
+    return load_segmenters(name)
 
 
 class ReadingFile:

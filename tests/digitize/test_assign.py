@@ -6,7 +6,8 @@ import pytest
 from ecg_flare.digitize.columns import LabelPlace, uneven_borders
 from ecg_flare.digitize.labels import fit_names
 from ecg_flare.digitize.physiology import correlation, limb_consistency_db, repeat_db
-from ecg_flare.digitize.pipeline import CONFIDENT, digitize
+from ecg_flare.digitize.pipeline import digitize
+from ecg_flare.digitize.result import CONFIDENT
 from ecg_flare.digitize.segment import classical_segmenter
 from ecg_flare.ecg.leads import LEADS, LIMB_LEADS, limb_leads
 from ecg_flare.ecg.synthetic import synthesize

@@ -15,7 +15,8 @@ from ecg_flare.digitize.html import build_html, failed_entry, read_entry
 from ecg_flare.digitize.light import darkness
 from ecg_flare.digitize.output import csv_text, make_report
 from ecg_flare.digitize.overlay import draw_overlay, grid_phase, span_polyline
-from ecg_flare.digitize.pipeline import Digitization, digitize
+from ecg_flare.digitize.pipeline import digitize
+from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.segment import load_segmenter
 from ecg_flare.digitize.sources import PageFile
 from ecg_flare.digitize.waveform import waveform_svg

@@ -12,8 +12,8 @@ from strange_pages import blank, cat, locked_pdf, printed, strip, text, without_
 
 from ecg_flare.digitize import digitize
 from ecg_flare.digitize.batch import PageOutcome, run_batch
-from ecg_flare.digitize.pipeline import CONFIDENT
 from ecg_flare.digitize.reader import read_page
+from ecg_flare.digitize.result import CONFIDENT
 from ecg_flare.digitize.segment import Segmenter, load_segmenter
 from ecg_flare.digitize.sources import PageFile
 from ecg_flare.page.style import PageStyle

@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import Float64
 
 from ecg_flare.digitize.calibrate import Calibration, assumed_speed_note
-from ecg_flare.digitize.pipeline import CONFIDENT
+from ecg_flare.digitize.result import CONFIDENT
 from ecg_flare.digitize.tempo import Tempo, measure_tempo, speed_log_odds, weigh_speed
 
 STEP_MM = 0.1

@@ -30,9 +30,10 @@ def _layouts() -> tuple[str, ...]:
 )
 @click.option(
     "--segmenter",
-    default="bundled",
+    default="auto",
     show_default=True,
-    help="bundled, classical (no learning at all), or a model: an nnU-Net folder or a file (.npz).",
+    help="auto (classical, and bundled where that leaves a doubt), bundled, classical (no learning at all), or a "
+    "model: an nnU-Net folder or a file (.npz).",
 )
 @click.option(
     "--layout",
@@ -123,9 +124,9 @@ def _measured(text: str, option: str) -> "float | Literal['auto']":
 
 
 def _segmenter(name: str) -> "Segmenter | str":
-    """A model's network where there is a folder or file of that name, else the name for `load_segmenter`."""
+    """A model's network where there is a folder or file of that name, else the name for `load_segmenters`."""
     path = Path(name)
-    if name in ("bundled", "classical") or not path.exists():
+    if name in ("auto", "bundled", "classical") or not path.exists():
         return name
     from ecg_flare.nnunet.export import load_model
     from ecg_flare.nnunet.predictor import Segmenter

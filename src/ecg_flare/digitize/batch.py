@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from ecg_flare.digitize.candidates import AUTO, load_segmenters
 from ecg_flare.digitize.html import Entry, build_html, failed_entry, read_entry
 from ecg_flare.digitize.output import write_result
 from ecg_flare.digitize.overlay import draw_overlay
-from ecg_flare.digitize.pipeline import CONFIDENT, Digitization, check_options, digitize
+from ecg_flare.digitize.pipeline import check_options, digitize
 from ecg_flare.digitize.reader import list_pages, read_page
-from ecg_flare.digitize.segment import Segmenter, load_segmenter
+from ecg_flare.digitize.result import CONFIDENT, Digitization
+from ecg_flare.digitize.segment import Segmenter
 from ecg_flare.digitize.sources import PageFile
 from ecg_flare.errors import EcgFlareError, StorageError
 from ecg_flare.storage import write_atomically
@@ -123,7 +125,7 @@ def run_batch(
     out: Path,
     options: BatchOptions | None = None,
     *,
-    segmenter: Segmenter | str = "bundled",
+    segmenter: Segmenter | str = AUTO,
     progress: bool = True,
     digitizer: Digitizer | None = None,
 ) -> BatchSummary:
@@ -133,7 +135,7 @@ def run_batch(
         inputs: files, folders and globs.
         out: folder of the results; it is made if need be.
         options: how pages are read.
-        segmenter: name of an installed segmenter, or a callable; it is loaded once.
+        segmenter: "auto", the name of an installed segmenter, or a callable; it is loaded once.
         progress: show a bar on a terminal; a log line a page is written in any case.
         digitizer: reads a page instead of `digitize` with these options and this segmenter.
 
@@ -162,7 +164,7 @@ def run_batch(
 
 
 def _digitizer(options: BatchOptions, segmenter: Segmenter | str) -> Digitizer:
-    loaded = load_segmenter(segmenter) if isinstance(segmenter, str) else segmenter
+    loaded = load_segmenters(segmenter) if isinstance(segmenter, str) else segmenter
     return lambda image: digitize(
         image,
         segmenter=loaded,

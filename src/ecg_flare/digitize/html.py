@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from ecg_flare.digitize.pipeline import CONFIDENT, Digitization
+from ecg_flare.digitize.result import CONFIDENT, Digitization
 from ecg_flare.digitize.waveform import waveform_svg
 
 _PICTURE_PX: Final = 1500

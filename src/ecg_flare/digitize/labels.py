@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from ecg_flare.digitize.segment import Probabilities
+from ecg_flare.digitize.trace import RowTrace
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.page.lettering import Text, draw_texts
 from ecg_flare.page.raster import Label
@@ -31,6 +32,7 @@ MOST_LETTERS: Final = 5
 LEAST_FIT: Final = 0.70
 ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
 INK_THRESHOLD: Final = 0.45
+LIKELY: Final = 0.35
 _HERSHEY: Final = (
     (cv2.FONT_HERSHEY_SIMPLEX, 3),
     (cv2.FONT_HERSHEY_DUPLEX, 5),
@@ -62,10 +64,18 @@ class Word:
 
 
 def read_words(
-    ink: Float32[np.ndarray, "h w"], probabilities: Probabilities, px_per_mm_x: float, px_per_mm_y: float
+    ink: Float32[np.ndarray, "h w"],
+    probabilities: Probabilities,
+    rows: Sequence[RowTrace],
+    px_per_mm_x: float,
+    px_per_mm_y: float,
 ) -> tuple[Word, ...]:
-    """Return the words of the page that are as small as a lead's label; `ink` is all ink, print included."""
-    printed = _printed(ink, probabilities)
+    """Return the words of the page that are as small as a lead's label; `ink` is all ink, print included.
+
+    A thin letter is a thread as a trace is: what the segmenter took for trace and no row runs through may be one, too.
+    """
+    certain = _inked(ink, probabilities[Label.PRINT])
+    printed = certain | (_inked(ink, probabilities[Label.TRACE]) & ~_along(rows, ink.shape))
     letters = _letters(printed, px_per_mm_x, px_per_mm_y)
     words = []
     for group in _grouped(letters, px_per_mm_x, px_per_mm_y):
@@ -86,11 +96,23 @@ def readable_names(words: Sequence[Word]) -> frozenset[str]:
     return frozenset(name for name in clear if set(name) != {"I"})
 
 
-def _printed(ink: Float32[np.ndarray, "h w"], probabilities: Probabilities) -> Bool[np.ndarray, "h w"]:
-    probability = cv2.resize(probabilities[Label.PRINT], ink.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    near = cv2.dilate((probability > 0.35).astype(np.uint8), np.ones((3, 3), np.uint8))
-    printed: Bool[np.ndarray, "h w"] = (near > 0) & (ink > INK_THRESHOLD)
-    return printed
+def _inked(ink: Float32[np.ndarray, "h w"], probability: Float32[np.ndarray, "h2 w2"]) -> Bool[np.ndarray, "h w"]:
+    """Return the ink where a class is likely, and a pixel around."""
+    likely = cv2.resize(probability, ink.shape[::-1], interpolation=cv2.INTER_LINEAR) > LIKELY
+    near = cv2.dilate(likely.astype(np.uint8), np.ones((3, 3), np.uint8))
+    inked: Bool[np.ndarray, "h w"] = (near > 0) & (ink > INK_THRESHOLD)
+    return inked
+
+
+def _along(rows: Sequence[RowTrace], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels that rows run through, and a pixel above and below."""
+    steps = np.zeros((shape[0] + 1, shape[1]), np.int8)
+    for row in rows:
+        at = np.flatnonzero(np.isfinite(row.y))
+        steps[np.clip(np.floor(row.top[at]) - 1, 0, shape[0]).astype(int), at] += 1
+        steps[np.clip(np.ceil(row.bottom[at]) + 2, 0, shape[0]).astype(int), at] -= 1
+    along: Bool[np.ndarray, "h w"] = np.cumsum(steps[:-1], axis=0, dtype=np.int8) > 0
+    return along
 
 
 def _letters(printed: Bool[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y: float) -> Int64[np.ndarray, "n 4"]:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare import __version__
-from ecg_flare.digitize.pipeline import Digitization
+from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.sources import PageFile
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import StorageError

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ecg_flare.digitize.assign import LeadSpan
 from ecg_flare.digitize.light import darkness
-from ecg_flare.digitize.pipeline import Digitization
+from ecg_flare.digitize.result import Digitization
 
 SHORTEST_PX: Final = 1500
 LONGEST_PX: Final = 2600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -12,16 +12,19 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from ecg_flare.digitize.assign import GRID_STEP_MM, Assignment, LeadSpan, PageRows, assign, sample_rows
+from ecg_flare.digitize.assign import GRID_STEP_MM, Assignment, PageRows, assign, sample_rows
 from ecg_flare.digitize.by_labels import assign_by_labels
 from ecg_flare.digitize.calibrate import Calibration, calibrate, check_settings
+from ecg_flare.digitize.candidates import AUTO, load_segmenters
 from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, count_holes
+from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.labels import read_words, readable_names
 from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
 from ecg_flare.digitize.pulse import find_pulses
 from ecg_flare.digitize.refine import pen_px, refine_row
-from ecg_flare.digitize.segment import Segmenter, load_segmenter
-from ecg_flare.digitize.spans import find_span
+from ecg_flare.digitize.result import CONFIDENT, WHOLE, Digitization
+from ecg_flare.digitize.segment import Probabilities, Segmenter
+from ecg_flare.digitize.spans import find_span, without_pulses
 from ecg_flare.digitize.suppress import find_ink
 from ecg_flare.digitize.tempo import measure_tempo, weigh_speed
 from ecg_flare.digitize.trace import trace_rows
@@ -31,59 +34,15 @@ from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import ConfigError, PageError
 from ecg_flare.page.layout import load_layout
 
-CONFIDENT: Final = 0.75
-"""A result below this confidence always carries a warning."""
-
 SURE_LAYOUT: Final = 0.5
-WHOLE: Final = 0.9
-"""A lead of less coverage is named in a warning."""
-
 UPRIGHT_NAMES: Final = 2  # on real pages not one was read the wrong way up
 FS_RANGE_HZ: Final = (50.0, 5000.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Digitization:
-    """A page read: the recording, where each lead was found, and how sure that is.
-
-    `recording` holds twelve leads in mV, NaN where nothing was printed. `page` is the upright page that all pixels
-    refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `spans` the leads along them,
-    `holes` how often the line of each span is broken.
-    `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines; `warnings` are sentences, never empty
-    below CONFIDENT. `seconds` by stage.
-    """
-
-    recording: Recording
-    page: NormalizedPage
-    calibration: Calibration
-    layout: str
-    layout_confidence: float
-    columns: Literal["consecutive", "simultaneous"]
-    spans: tuple[LeadSpan, ...]
-    holes: tuple[int, ...]
-    polylines: tuple[Float64[np.ndarray, "k 2"], ...]
-    checks: ConsistencyChecks
-    confidence: float
-    warnings: tuple[str, ...]
-    seconds: Mapping[str, float]
-
-    @property
-    def coverage(self) -> Mapping[str, float]:
-        """For each lead that the page prints, the share of its time span whose ink was found."""
-        longest_last = sorted(self.spans, key=lambda span: span.end_s - span.start_s)
-        return MappingProxyType({span.lead: self.span_coverage(span) for span in longest_last})
-
-    def span_coverage(self, span: LeadSpan) -> float:
-        """The share of a stretch's time whose ink was found."""
-        fs_hz = self.recording.fs_hz
-        stretch = self.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
-        return float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
 
 
 def digitize(
     image: UInt8[np.ndarray, "h w 3"],
     *,
-    segmenter: Segmenter | None = None,
+    segmenter: Segmenter | Sequence[Segmenter] | None = None,
     layout: str = "auto",
     speed: float | Literal["auto"] = "auto",
     gain: float | Literal["auto"] = "auto",
@@ -92,15 +51,15 @@ def digitize(
 ) -> Digitization:
     """Read a page image (RGB, any orientation and resolution) into a 12-lead recording.
 
-    `segmenter` is any callable as in segment.py; None takes the bundled model, or the classical segmenter with a
-    warning where that is not installed. `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` are measured unless
-    given. Raises PageError if this is no ECG page or has no measure, ConfigError or LayoutError for a wrong setting.
+    `segmenter` is any callable as in segment.py, or several: they are tried in turn until a reading leaves no doubt,
+    and the best one is kept. None takes those of "auto". `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` are
+    measured unless given. Raises PageError if this is no ECG page or has no measure, ConfigError or LayoutError for a
+    wrong setting.
     """
     check_options(layout, speed, gain, px_per_mm, fs_hz)
-    notes: tuple[str, ...] = ()
-    if segmenter is None:
-        segmenter, notes = _default_segmenter()
-    settings = _Settings(segmenter, layout, speed, gain, px_per_mm, fs_hz)
+    segmenters = load_segmenters(AUTO) if segmenter is None else segmenter
+    segmenters = (segmenters,) if callable(segmenters) else tuple(segmenters)
+    settings = _Settings(segmenters, layout, speed, gain, px_per_mm, fs_hz)
     best: _Reading | None = None
     refusal: PageError | None = None
     for quarter_turns in (0, 1, 3):
@@ -121,12 +80,12 @@ def digitize(
     if refusal is not None and (best is None or not best.is_upright):
         raise refusal  # what is refused as it lies, and makes no sense on its side either
     assert best is not None
-    return replace(best.result, warnings=(*notes, *best.result.warnings))
+    return best.result
 
 
 @dataclass(frozen=True)
 class _Settings:
-    segmenter: Segmenter
+    segmenters: tuple[Segmenter, ...]
     layout: str
     speed: float | Literal["auto"]
     gain: float | Literal["auto"]
@@ -173,13 +132,6 @@ class _Reading:
         return self.result.confidence > other.result.confidence + 0.1
 
 
-def _default_segmenter() -> tuple[Segmenter, tuple[str, ...]]:
-    try:
-        return load_segmenter("bundled"), ()
-    except ConfigError:
-        return load_segmenter("classical"), ("the bundled model is not installed: read by the classical segmenter",)
-
-
 def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], settings: _Settings) -> _Reading:
     clock = _Clock()
     with clock.stage("normalize"):
@@ -204,23 +156,48 @@ def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], settings: _Settings) 
 
 
 def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> _Reading:
+    """Read a page one way up with one segmenter after another, until there is no doubt; return the best reading."""
     with clock.stage("calibrate"):
         calibration = calibrate(page, speed=settings.speed, gain=settings.gain, px_per_mm=settings.px_per_mm)
-    with clock.stage("segment"):
-        probabilities = settings.segmenter(at_network_scale(page.image, calibration))
+    small = at_network_scale(page.image, calibration)
+    best: _Reading | None = None
+    refusal: PageError | None = None
+    for segmenter in settings.segmenters:
+        try:
+            with clock.stage("segment"):
+                probabilities = segmenter(small)
+            reading = _read_by(probabilities, page, calibration, settings, clock)
+        except PageError as error:
+            refusal = error if refusal is None or isinstance(error, _UprightPageError) else refusal
+            continue
+        if best is not None:
+            reading = _Reading(better_of(best.result, reading.result), best.names | reading.names)
+        best = reading
+        if beyond_doubt(best.result):
+            break
+    if best is None:
+        assert refusal is not None
+        raise refusal
+    return replace(best, result=replace(best.result, seconds=MappingProxyType(dict(clock.seconds))))
+
+
+def _read_by(
+    probabilities: Probabilities, page: NormalizedPage, calibration: Calibration, settings: _Settings, clock: _Clock
+) -> _Reading:
     with clock.stage("suppress"):
         image, shrink = at_trace_scale(page.image, calibration)
         scale = (calibration.px_per_mm_x * shrink[0], calibration.px_per_mm_y * shrink[1])
         ink = find_ink(image, probabilities)
     with clock.stage("trace"):
-        rows = trace_rows(ink.trace, *scale)
+        pulses = find_pulses(image, scale[0])
+        rows = trace_rows(without_pulses(ink.trace, pulses, scale[0]), *scale)
         if not rows:
             raise PageError("No ECG trace was found on this page: no line is 20 mm long.")
         pen = pen_px(rows)
         polylines = tuple(refine_row(row, scale[0], pen) for row in rows)
     with clock.stage("assign"):
-        words = read_words(ink.every, probabilities, *scale)
-        span = find_span(rows, find_pulses(image, scale[0]), ink.trace, scale[0])
+        words = read_words(ink.every, probabilities, rows, *scale)
+        span = find_span(rows, pulses, ink.trace, scale[0])
         levels = [row.level_px for row in rows]
         sampled = sample_rows(polylines, levels, words, span, scale, calibration.speed_mm_per_s)
         calibration = weigh_speed(calibration, measure_tempo(sampled.y_mm, GRID_STEP_MM))

@@ -18,6 +18,8 @@ LEAST_GAP_MM: Final = 0.8
 ROUND_END: Final = np.pi / 8  # of the pen's width: the area of a half disc over its height
 LEVEL_COLUMNS: Final = 5
 SAME_PLACE_MM: Final = 2.5
+PULSE_RIM_MM: Final = 0.3
+LEAST_PULSES: Final = 2
 PULSE_REACH_MM: Final = 25.0  # from the end of the rows to the pulse
 
 
@@ -66,6 +68,30 @@ def find_span(
     return PageSpan(_agreed(begins, px_per_mm_x), _agreed(ends, px_per_mm_x), side)
 
 
+def without_pulses(
+    ink: Float32[np.ndarray, "h w"], pulses: Sequence[Pulse], px_per_mm_x: float
+) -> Float32[np.ndarray, "h w"]:
+    """Return the ink without what stands in the pulses' column and beyond it, where nothing is recorded.
+
+    A pulse is as high as the way to the next row: followed as a line, it leads one row into another.
+    """
+    inked = np.flatnonzero((ink > 0.5).any(axis=0))
+    if len(pulses) < LEAST_PULSES or not len(inked):
+        return ink
+    middle = (inked[0] + inked[-1]) / 2
+    cleared = ink.copy()
+    down, along = np.arange(ink.shape[0]), np.arange(ink.shape[1])
+    for at_left in (True, False):
+        column = sorted((p for p in pulses if (p.left_px < middle) == at_left), key=lambda pulse: pulse.foot_px)
+        if len(column) < LEAST_PULSES:
+            continue
+        feet = [pulse.foot_px for pulse in column]
+        edge = np.interp(down, feet, [pulse.right_px if at_left else pulse.left_px for pulse in column])[:, None]
+        inside = along < edge + PULSE_RIM_MM * px_per_mm_x if at_left else along > edge - PULSE_RIM_MM * px_per_mm_x
+        cleared[inside] = 0.0
+    return cleared
+
+
 def _begin_px(ink: Float32[np.ndarray, "h w"], y: Float64[np.ndarray, " w"], first: int, pen: float) -> float:
     """Return the x at which a line begins, from how much ink its first columns hold beside the next ones.
 
@@ -103,7 +129,7 @@ def _beside(pulses: Sequence[Pulse], end: float, middle: float, px_per_mm_x: flo
 
 def _begin_after(y: Float64[np.ndarray, " w"], fall: float, px_per_mm_x: float) -> float:
     """Return the first column of the recording after a pulse that ends at `fall`."""
-    start = int(np.ceil(fall + 0.3 * px_per_mm_x))
+    start = int(np.ceil(fall + PULSE_RIM_MM * px_per_mm_x))
     inked = np.isfinite(y[start : start + round(GAP_SEARCH_MM * px_per_mm_x)])
     blank = np.flatnonzero(~inked)
     if len(blank):

@@ -1,9 +1,4 @@
-"""Rows of the page, and one sub-pixel line a row: dynamic programming over the runs of ink of each column.
-
-A run is a candidate; a step from run to run costs the paper between them (their gap, not the distance of their middles,
-so that a steep stroke costs nothing), a column without ink costs a little, and distance from the row's own level costs
-more the nearer the neighbouring row is (Viterbi 1967). All rows are walked together, one pass over the columns.
-"""
+"""Rows of the page, and one sub-pixel line a row: whose runs of ink are whose, settled in a few walks of all rows."""
 
 from __future__ import annotations
 
@@ -11,21 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from ecg_flare.digitize.overlap import ALONE, HOLE, disentangle, foreign_runs, shared_runs, side_of
 from ecg_flare.digitize.ranks import foreign_by_rank, rank_levels, rank_rows
 from ecg_flare.digitize.runs import Runs, find_runs
+from ecg_flare.digitize.walk import walk_rows
 
-HOLE_COST_MM: Final = 0.4  # a column without ink, at 8 px/mm
-LONG_HOLE_COST_MM: Final = 0.06  # the same, once the hole is longer than LONG_HOLE_MM
-LONG_HOLE_MM: Final = 4.0
-BAND_COST_MM: Final = 0.03  # at half the distance to the next row; grows with the square
-BAND_LIMIT_MM: Final = 0.1  # always less than a hole: ink that can be reached is followed
-MIDDLE_COST: Final = 0.01  # share of the distance between the middles of two runs
-FOREIGN_COST_MM: Final = 0.3  # a column of a run that is another row's alone
 INK_REWARD: Final = 0.02  # for every millimetre of ink that a column of the path explains
-MOST_REWARDED_MM: Final = 3.0
 LEVEL_REACH_MM: Final = 25.0  # to either side: a row's level drifts no faster
 LEVEL_SIGMA_MM: Final = 1.3
 LEAST_ROW_DISTANCE_MM: Final = 7.0
@@ -134,91 +122,6 @@ def find_levels(runs: Runs, height: int, px_per_mm_x: float, px_per_mm_y: float)
         return np.zeros(0)
     strong = (support > LEAST_ROW_VOTES * support.max()) & (support > 0.5 * LEAST_ROW_WIDTH_MM * px_per_mm_x)
     result: Float64[np.ndarray, " rows"] = peaks[strong].astype(np.float64)
-    return result
-
-
-def walk_rows(
-    runs: Runs,
-    levels: Float64[np.ndarray, "rows columns"],
-    px_per_mm_x: float,
-    px_per_mm_y: float,
-    foreign: Bool[np.ndarray, "rows runs"] | None = None,
-    reward: float = 0.0,
-) -> Int64[np.ndarray, "rows columns"]:
-    """Return for each row and column the index of the run that its cheapest path takes, HOLE where it takes none.
-
-    `foreign` marks for each row the runs that are another row's alone; they cost FOREIGN_COST_MM more. `reward` is what
-    every millimetre of ink that a path explains takes off its cost: once it is known whose ink is whose.
-    """
-    n_rows, n_columns = levels.shape
-    reach = _half_spacing(levels, px_per_mm_y)
-    top, bottom, centre = runs.top / px_per_mm_y, runs.bottom / px_per_mm_y, runs.centre / px_per_mm_y
-    levels_mm, reach_mm = levels / px_per_mm_y, reach / px_per_mm_y
-    density = 8.0 / px_per_mm_x  # costs a column are costs a millimetre
-    at_run = levels_mm[:, runs.column]
-    away = np.maximum(0.0, np.maximum(top[None] - at_run, at_run - bottom[None]))
-    band = np.minimum(BAND_COST_MM * (away / reach_mm[:, None]) ** 2, BAND_LIMIT_MM) * density
-    band -= reward * density * np.minimum(runs.mass / px_per_mm_y, MOST_REWARDED_MM)
-    if foreign is not None:
-        band += FOREIGN_COST_MM * density * foreign
-    hole_step, long_step = HOLE_COST_MM * density, LONG_HOLE_COST_MM * density
-    long_hole = LONG_HOLE_MM * px_per_mm_x
-    cost = np.zeros((n_rows, 1))  # the last state is the hole, which carries the extent that it was entered with
-    hole_top, hole_bottom = levels_mm[:, 0] - 6.0, levels_mm[:, 0] + 6.0
-    hole_length = np.full(n_rows, long_hole + 1)
-    back: list[Int64[np.ndarray, "rows states"]] = []
-    previous = slice(0, 0)
-    row_index = np.arange(n_rows)
-    for c in range(n_columns):
-        here = slice(int(runs.start[c]), int(runs.start[c + 1]))
-        t, b, m = top[here], bottom[here], centre[here]
-        pt, pb, pm = top[previous], bottom[previous], centre[previous]
-        gap = np.maximum(0.0, np.maximum(t[None] - pb[:, None], pt[:, None] - b[None]))
-        step = gap + MIDDLE_COST * np.abs(m[None] - pm[:, None])
-        from_hole = np.maximum(0.0, np.maximum(t[None] - hole_bottom[:, None], hole_top[:, None] - b[None]))
-        into = np.concatenate([cost[:, :-1, None] + step[None], (cost[:, -1:] + from_hole)[:, None, :]], axis=1)
-        choice = into.argmin(axis=1)
-        run_cost = into.min(axis=1) + band[:, here]
-        stay = np.where(hole_length > long_hole, long_step, hole_step)
-        enter = np.concatenate([cost[:, :-1] + hole_step, (cost[:, -1] + stay)[:, None]], axis=1)
-        hole_choice = enter.argmin(axis=1)
-        was_hole = hole_choice == enter.shape[1] - 1
-        if previous.stop > previous.start:
-            source = np.minimum(hole_choice, previous.stop - previous.start - 1)
-            hole_top = np.where(was_hole, hole_top, pt[source])
-            hole_bottom = np.where(was_hole, hole_bottom, pb[source])
-        hole_length = np.where(was_hole, hole_length + 1, 1)
-        # a hole forgets: the line may have moved meanwhile, by about its own length
-        hole_top, hole_bottom = hole_top - 0.3 / px_per_mm_x, hole_bottom + 0.3 / px_per_mm_x
-        back.append(np.concatenate([choice, hole_choice[:, None]], axis=1))
-        cost = np.concatenate([run_cost, enter[row_index, hole_choice][:, None]], axis=1)
-        cost -= cost.min(axis=1, keepdims=True)
-        previous = here
-    return _trace_back(runs, back, cost)
-
-
-def _trace_back(
-    runs: Runs, back: list[Int64[np.ndarray, "rows states"]], cost: Float64[np.ndarray, "rows states"]
-) -> Int64[np.ndarray, "rows columns"]:
-    n_rows, n_columns = cost.shape[0], len(back)
-    paths = np.full((n_rows, n_columns), HOLE, np.int64)
-    state = cost.argmin(axis=1)
-    index = np.arange(n_rows)
-    for c in range(n_columns - 1, -1, -1):
-        count = runs.start[c + 1] - runs.start[c]
-        paths[:, c] = np.where(state < count, runs.start[c] + state, HOLE)
-        state = back[c][index, state]
-    return paths
-
-
-def _half_spacing(levels: Float64[np.ndarray, "rows columns"], px_per_mm_y: float) -> Float64[np.ndarray, " rows"]:
-    """Return half the distance from each row to its nearest neighbour."""
-    middle = np.median(levels, axis=1)
-    if len(middle) == 1:
-        return np.array([15.0 * px_per_mm_y])
-    distance = np.diff(middle)
-    nearest = np.minimum(np.append(distance, np.inf), np.insert(distance, 0, np.inf))
-    result: Float64[np.ndarray, " rows"] = np.maximum(nearest / 2, 3.0 * px_per_mm_y)
     return result
 
 

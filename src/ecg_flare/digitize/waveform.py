@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from ecg_flare.digitize.assign import LeadSpan
-from ecg_flare.digitize.pipeline import Digitization
+from ecg_flare.digitize.result import Digitization
 
 SPEED_MM_PER_S: Final = 25.0
 GAIN_MM_PER_MV: Final = 10.0

@@ -1,0 +1,42 @@
+"""Two readings of one page: when a second one is worth its time, and which of them is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from ecg_flare.digitize.result import CONFIDENT, WHOLE, Digitization
+
+CLEARLY: Final = 0.05  # of confidence: labels that are read or not make as much
+UNSURE: Final = 0.7
+"""Of two readings that name other layouts, and are both sure of them."""
+SAME_SCALE: Final = 0.03
+
+
+def beyond_doubt(result: Digitization) -> bool:
+    """Whether no other reading of the page has to be tried: confident, and every line found from end to end."""
+    whole = all(share >= WHOLE for share in result.coverage.values())
+    return result.confidence >= CONFIDENT and whole and not any(result.holes)
+
+
+def better_of(first: Digitization, second: Digitization) -> Digitization:
+    """Return the reading that is clearly surer, or else has fewer broken lines; the first one where they are alike.
+
+    Two that are both sure of different layouts, speeds or gains leave no sure one.
+    """
+    if abs(first.confidence - second.confidence) > CLEARLY:
+        better = max(first, second, key=lambda result: result.confidence)
+    else:
+        better = min(first, second, key=lambda result: sum(result.holes))
+    if min(first.confidence, second.confidence) < CONFIDENT or _agree(first, second):
+        return better
+    note = f"two readings of this page contradict each other: layouts {first.layout} and {second.layout}"
+    return replace(better, confidence=UNSURE, warnings=(note, *better.warnings))
+
+
+def _agree(first: Digitization, second: Digitization) -> bool:
+    scales = (
+        (first.calibration.speed_mm_per_s, second.calibration.speed_mm_per_s),
+        (first.calibration.gain_mm_per_mv, second.calibration.gain_mm_per_mv),
+    )
+    return first.layout == second.layout and all(abs(a / b - 1.0) < SAME_SCALE for a, b in scales)

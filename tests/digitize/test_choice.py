@@ -1,0 +1,69 @@
+"""Two readings of one page: which is kept, and when there has to be a second one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecg_flare.digitize import Digitization, digitize
+from ecg_flare.digitize.choice import UNSURE, better_of, beyond_doubt
+from ecg_flare.digitize.result import CONFIDENT
+from ecg_flare.digitize.segment import Probabilities, classical_segmenter
+from ecg_flare.ecg.synthetic import synthesize
+from ecg_flare.page.raster import Label
+from ecg_flare.page.render import Page, render_page
+from ecg_flare.page.style import PageStyle
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    rng = np.random.default_rng(21)
+    return render_page(synthesize(rng), PageStyle(dpi=100), rng)
+
+
+@pytest.fixture(scope="module")
+def reading(page: Page) -> Digitization:
+    return digitize(page.image, segmenter=classical_segmenter)
+
+
+def test_a_clean_page_leaves_no_doubt_and_a_broken_line_does(reading: Digitization) -> None:
+    assert beyond_doubt(reading)
+    assert not beyond_doubt(replace(reading, holes=(1, *reading.holes[1:])))
+    assert not beyond_doubt(replace(reading, confidence=CONFIDENT - 0.01))
+
+
+def test_the_surer_reading_is_kept_and_of_equals_the_whole_one(reading: Digitization) -> None:
+    doubtful = replace(reading, confidence=0.8)
+    broken = replace(reading, holes=(2, *reading.holes[1:]), confidence=reading.confidence + 0.01)
+    assert better_of(doubtful, reading) is reading
+    assert better_of(reading, doubtful) is reading
+    assert better_of(broken, reading) is reading
+    assert better_of(reading, replace(reading)) is reading
+
+
+def test_two_sure_readings_of_different_layouts_make_no_sure_one(reading: Digitization) -> None:
+    kept = better_of(reading, replace(reading, layout="6x2"))
+    assert kept.confidence == UNSURE < CONFIDENT
+    assert "3x4" in kept.warnings[0]
+    assert "6x2" in kept.warnings[0]
+
+
+def test_the_second_segmenter_is_asked_only_where_the_first_leaves_a_doubt(page: Page, reading: Digitization) -> None:
+    asked: list[str] = []
+
+    def blind(image: np.ndarray) -> Probabilities:
+        asked.append("blind")
+        probabilities = np.zeros((len(Label), *image.shape[:2]), np.float32)
+        probabilities[Label.BACKGROUND] = 1.0
+        return probabilities
+
+    def seeing(image: np.ndarray) -> Probabilities:
+        asked.append("seeing")
+        return classical_segmenter(image)
+
+    found = digitize(page.image, segmenter=(blind, seeing))
+    assert asked == ["blind", "seeing"]
+    np.testing.assert_array_equal(found.recording.signal_mv, reading.recording.signal_mv)
+    asked.clear()
+    digitize(page.image, segmenter=(seeing, blind))
+    assert asked == ["seeing"]

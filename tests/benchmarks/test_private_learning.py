@@ -1,5 +1,6 @@
 """The private learning benchmark: whose windows, what a step computes, what noise a recipe takes, how it resumes."""
 
+import copy
 import json
 import sys
 from dataclasses import replace
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 # before the installed distribution that ships a package of the same name
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks.private_learning import batching, steps
 from benchmarks.private_learning.__main__ import finished
 from benchmarks.private_learning.patients import Patient, draw_patients
 from benchmarks.private_learning.recipes import ABLATION, COSTLY, LAST_STAGE, MAIN, PLAIN, PROJECTION, REFERENCE, START
@@ -192,3 +195,20 @@ def test_a_norm_that_follows_shows_from_the_second_round_on(bench: Bench) -> Non
 
     assert np.array_equal(released(0.3, 1), released(0.9, 1))
     assert not np.array_equal(released(0.3, 2), released(0.9, 2))
+
+
+def test_the_batched_gradients_are_those_of_one_patient_after_the_other() -> None:
+    stage, batch = batching.drawn(3, (32, 48))
+    exact, doubled = copy.deepcopy(stage).double(), batch.double()
+    assert batching.one_by_one(exact, doubled).shape == (3, TrainableSubset.matching(LAYOUT, LAST_STAGE).dimension)
+    assert batching.error(batching.by_vmap, exact, doubled) < 1e-10
+    # nnU-Net's blocks name their tensors twice, and hooks count both
+    assert batching.error(batching.by_opacus, exact, doubled) > 0.5
+
+
+def test_the_loss_of_the_batched_gradients_is_nnunets() -> None:
+    rng = np.random.default_rng(2)
+    logits = torch.from_numpy(rng.standard_normal((1, 4, 8, 9)))
+    truth = torch.from_numpy(rng.integers(0, 4, (1, 1, 8, 9)))
+    spread = torch.nn.functional.one_hot(truth[:, 0], 4).movedim(-1, 1).double()
+    assert float(batching.loss(logits, spread)) == pytest.approx(float(steps._loss()(logits, truth)), rel=1e-6)

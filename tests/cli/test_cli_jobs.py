@@ -82,7 +82,7 @@ def test_a_job_whose_norm_follows_its_patients_has_the_papers_settings(run_cli: 
     rule = terms["adaptive_clipping"]
     assert (rule["quantile"], rule["rate"]) == (0.5, 0.2)
     assert rule["count_noise"] == max(0.5 * terms["patients"] / 20, 2.5 * terms["noise_multiplier"])
-    assert (rule["least"], rule["most"]) == pytest.approx((terms["clipping_norm"] / 100, terms["clipping_norm"] * 100))
+    assert (rule["least"], rule["most"]) == pytest.approx((terms["clipping_norm"] / 10, terms["clipping_norm"] * 10))
     refused = run_cli("jobs", "export", "fedadam_site_dp", *options)
     assert refused.exit_code == 2
     assert "for jobs that hide patients" in refused.stderr

@@ -108,6 +108,6 @@ def test_a_round_needs_a_norm_within_the_bounds_and_noise_left_for_the_update() 
 
 def test_suggested_settings_are_the_papers_and_cost_the_update_two_percent_at_most() -> None:
     many = suggested(0.5, clipping_norm=0.1, noise_multiplier=1.0, expected_patients=1000.0)
-    assert (many.rate, many.count_noise, many.least, many.most) == (0.2, 50.0, 0.001, 10.0)
+    assert (many.rate, many.count_noise, many.least, many.most) == (0.2, 50.0, 0.01, 1.0)
     few = suggested(0.5, clipping_norm=0.1, noise_multiplier=1.0, expected_patients=10.0)
     assert few.stretch(1.0) == pytest.approx(1.0206, abs=1e-4)

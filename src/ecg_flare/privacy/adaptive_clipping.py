@@ -27,7 +27,7 @@ from ecg_flare.errors import ConfigError, PrivacyError
 
 _RATE = 0.2
 _LEAST_COUNT_NOISE = 2.5  # in noise multipliers: the update's noise then grows by 2 %
-_SPAN = 100.0
+_SPAN = 10.0
 
 FOLLOWS_WITHIN = 1e-9
 """Relative difference at which two parties' exponentials count as the same."""
@@ -112,7 +112,7 @@ def suggested(
     """The paper's settings: eta 0.2, and count noise of a twentieth of the patients that a round expects.
 
     With few patients that is raised to 2.5 noise multipliers, which lengthens the update's noise by 2 %. C stays within
-    a factor of 100 of `clipping_norm`.
+    a factor of 10 of `clipping_norm`: sites hold their own limit against the most that it may be.
 
     Raises ConfigError for an impossible value.
     """

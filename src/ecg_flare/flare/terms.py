@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float32
@@ -23,6 +23,8 @@ from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
 
 Summation = Literal["plain", "masked", "encrypted"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -180,21 +182,11 @@ class RoundTerms:
 
     @cached_property
     def _adaptive(self) -> AdaptiveClipping | None:
-        if self.adaptive_clipping is None:
-            return None
-        try:
-            return AdaptiveClipping(**self.adaptive_clipping)
-        except TypeError as error:
-            raise ConfigError(f"adaptive_clipping is {self.adaptive_clipping!r}: {error}") from error
+        return _built(AdaptiveClipping, "adaptive_clipping", self.adaptive_clipping)
 
     @cached_property
     def _projection(self) -> RandomProjection | None:
-        if self.projection is None:
-            return None
-        try:
-            return RandomProjection(**self.projection)
-        except TypeError as error:
-            raise ConfigError(f"projection is {self.projection!r}: {error}") from error
+        return _built(RandomProjection, "projection", self.projection)
 
     @property
     def most_clipping_norm(self) -> float | None:
@@ -354,3 +346,10 @@ class RoundTerms:
             raise PrivacyError(
                 f"The order is for round {order.round_index}; the job has rounds 0 to {self.rounds - 1}."
             )
+
+
+def _built(kind: type[T], name: str, values: Mapping[str, float] | None) -> T | None:
+    try:
+        return None if values is None else kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"{name} is {values!r}: {error}") from error

@@ -141,7 +141,7 @@ def collect(
     collection = EncryptedCollection(workspace, "job-1", terms, noise, said.append, said.append)
     collected = collection.collect(order_of(terms), terms, aggregator, asking)
     assert set(collected.seconds) == {TRAIN, AGREE, OPEN}
-    assert collected.bytes_up > 50 * D * len(collected.answered)
+    assert collected.bytes_up > 50 * terms.config.sum_size(D) * len(collected.answered)
     return aggregator
 
 
@@ -218,6 +218,13 @@ def test_openers_that_differ_end_the_round(context: Contexts) -> None:
 def test_openers_of_different_lengths_differ() -> None:
     with pytest.raises(SecureSumError, match="different sums"):
         agreed_total({"a": np.zeros(3, dtype=np.int64), "b": np.zeros(4, dtype=np.int64)})
+
+
+def test_folded_updates_are_summed_and_unfolded_as_in_memory(context: Contexts) -> None:
+    folded = replace(TERMS, projection={"size": D // 8, "seed": 3})
+    aggregator, expected = collect(folded, Asking(folded, context), context), in_memory(folded)
+    assert summed(aggregator, context).shape == (D // 8,)
+    assert np.array_equal(summed(aggregator, context), expected.summed)
 
 
 # ── noise ───────────────────────────────────────────────────────────────────────────────────────────────────────────

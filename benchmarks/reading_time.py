@@ -1,6 +1,6 @@
-"""How long a 200 dpi page takes with the bundled model, and how much memory.
+"""How long a 200 dpi page takes, and how much memory.
 
-    python -m benchmarks.reading_time [--pages 10] [--threads 2]
+    python -m benchmarks.reading_time [--pages 10] [--threads 2] [--segmenter auto|bundled|classical]
 
 One process, A4 and letter pages of the row clean-200, all drawn and the model loaded beforehand; the first page read is
 not counted. Wall seconds mean little where other work shares the cores: the load is said beside them, and seconds of
@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.digitization.pages import make_page
 from benchmarks.real_data import data_root
 from ecg_flare.digitize import digitize
-from ecg_flare.digitize.segment import load_segmenter
+from ecg_flare.digitize.candidates import AUTO, load_segmenters
 
 SEED: Final = 31_415
 
@@ -28,7 +28,8 @@ SEED: Final = 31_415
 @click.command()
 @click.option("--pages", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
-def main(pages: int, threads: int) -> None:
+@click.option("--segmenter", default=AUTO, show_default=True)
+def main(pages: int, threads: int, segmenter: str) -> None:
     """Measure time and memory of reading."""
     import cv2
     import torch
@@ -37,12 +38,13 @@ def main(pages: int, threads: int) -> None:
     cv2.setNumThreads(threads)
     images = [make_page("clean-200", SEED, index, data_root()).image for index in range(pages + 1)]
     begun = time.perf_counter()
-    segmenter = load_segmenter("bundled")
+    segmenters = load_segmenters(segmenter)
+    segmenters[-1](np.full((64, 64, 3), 255, np.uint8))  # "auto" loads its model when it is first asked
     click.echo(f"model load: {time.perf_counter() - begun:.2f} s")
     wall, cpu = [], []
     for image in images:
         begun, begun_cpu = time.perf_counter(), time.process_time()
-        digitize(image, segmenter=segmenter)
+        digitize(image, segmenter=segmenters)
         wall.append(time.perf_counter() - begun)
         cpu.append(time.process_time() - begun_cpu)
     for name, seconds in (("wall", wall[1:]), ("CPU", cpu[1:])):

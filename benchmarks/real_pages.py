@@ -3,8 +3,8 @@
     python -m benchmarks.real_pages [-o FOLDER [--over-pages]]
 
 The pages are the scans and phone photographs of ecg-image-kit (Alphanumerics Lab, sample-data/ecg-images), sought as
-real_pages/ below the folder that ECG_FLARE_DATA names, else in ../shared/data. They are read by the bundled model with
-nothing given. Seconds are of this process's CPU, model load apart; the last line is the greatest memory it took.
+real_pages/ below the folder that ECG_FLARE_DATA names, else in ../shared/data. They are read with nothing given.
+Seconds are of this process's CPU; the last line is the greatest memory it took.
 The sheets show what was read on white, since the pages are not the project's to spread; --over-pages draws it over the
 pages themselves, for the eye that checks.
 """
@@ -25,9 +25,9 @@ from benchmarks.markdown import row
 from benchmarks.real_data import data_root
 from benchmarks.sheets import Picture, Tile, write_sheet
 from ecg_flare.digitize import Digitization, digitize
+from ecg_flare.digitize.candidates import AUTO, load_segmenters
 from ecg_flare.digitize.overlay import draw_overlay
 from ecg_flare.digitize.reader import list_pages, read_page
-from ecg_flare.digitize.segment import load_segmenter
 from ecg_flare.errors import PageError
 
 TILE_PX: Final = (620, 400)
@@ -48,13 +48,13 @@ class Found:
 
 def read_all(folder: Path, *, over_pages: bool) -> list[Found]:
     """Read every page of the folder."""
-    segmenter = load_segmenter("bundled")
+    segmenters = load_segmenters(AUTO)
     found = []
     for page in tqdm(list_pages([folder]), unit="page", disable=None):
         image = read_page(page).image
         begun = time.process_time()
         try:
-            result = digitize(image, segmenter=segmenter)
+            result = digitize(image, segmenter=segmenters)
         except PageError as error:
             found.append(Found(page.name, None, None, str(error), time.process_time() - begun))
             continue

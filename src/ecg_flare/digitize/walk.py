@@ -18,6 +18,7 @@ from ecg_flare.digitize.overlap import HOLE
 from ecg_flare.digitize.runs import Runs
 
 HOLE_COST_MM: Final = 0.4  # a column without ink, at 8 px/mm
+HOLE_BEGIN_MM: Final = 1.0  # to leave the ink at all
 LONG_HOLE_COST_MM: Final = 0.06  # the same, once the hole is longer than LONG_HOLE_MM
 LONG_HOLE_MM: Final = 4.0
 BAND_COST_MM: Final = 0.03  # at half the distance to the next row; grows with the square
@@ -138,7 +139,7 @@ def _walk(
         short = np.clip(np.floor(long_hole - hole_length) + 1, 0, length)  # columns of the hole that cost in full
         stay = short * hole_step + (length - short) * long_step
         fresh = min(length, int(long_hole) + 1)
-        newly = fresh * hole_step + (length - fresh) * long_step
+        newly = HOLE_BEGIN_MM + fresh * hole_step + (length - fresh) * long_step
         enter = np.concatenate([cost[:, :-1] + newly, (cost[:, -1] + stay)[:, None]], axis=1)
         hole_choice = enter.argmin(axis=1)
         was_hole = hole_choice == enter.shape[1] - 1

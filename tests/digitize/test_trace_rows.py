@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_flare.digitize.overlap import ALONE, BETWEEN, disentangle
+from ecg_flare.digitize.overlap import ALONE, BETWEEN, HOLE, disentangle
 from ecg_flare.digitize.ranks import rank_rows
 from ecg_flare.digitize.refine import pen_px, refine_row
 from ecg_flare.digitize.runs import find_runs
-from ecg_flare.digitize.trace import trace_rows
+from ecg_flare.digitize.trace import fill_holes, trace_rows
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage
 
 PEN_PX = 2.4
@@ -127,3 +127,26 @@ def test_a_peak_that_runs_into_the_next_row_is_read_to_its_tip(upside_down: bool
     for centre in range(230, WIDTH - 20, 150):
         assert np.nanmax(deep_y[centre - 6 : centre + 7]) == pytest.approx(212, abs=28)
         assert np.nanmin(tall_y[centre - 12 : centre + 7]) == pytest.approx(180, abs=28)
+
+
+def test_a_hole_is_filled_by_ink_that_hangs_together_and_is_nobodys() -> None:
+    """A lead ends at the foot of a peak, and the next one begins far above: the walk may leave the peak out."""
+    ink = np.zeros((60, 12), np.float32)
+    ink[20:22, :4] = 1
+    ink[20:40, 4] = 1
+    ink[38:50, 5] = 1
+    ink[10:12, 6:] = 1
+    ink[55:57, :] = 1
+    runs = find_runs(ink)
+    taken = np.arange(len(runs.centre)).reshape(-1, 2).T  # two runs a column
+    broken = taken.copy()
+    broken[0, 4:6] = HOLE
+    np.testing.assert_array_equal(fill_holes(runs, broken, most_columns=10), taken)
+    np.testing.assert_array_equal(fill_holes(runs, broken, most_columns=2), broken)
+    apart = taken.copy()
+    apart[0, 6:8] = HOLE
+    filled = fill_holes(runs, apart, most_columns=10)
+    np.testing.assert_array_equal(filled, taken)
+    foreign = np.where(np.arange(12) == 5, HOLE, taken)
+    foreign[1, 5] = taken[0, 5]
+    assert fill_holes(runs, foreign, most_columns=10)[0, 5] == HOLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,7 @@ LEAST_ROW_DISTANCE_MM: Final = 7.0
 LEAST_ROW_WIDTH_MM: Final = 20.0
 LEAST_PART: Final = 0.55  # of the middle row's ink
 LEAST_ROW_VOTES: Final = 0.18  # of the strongest row's
+MOST_FILLED_MM: Final = 5.0
 TAKING_TURNS: Final = 0.3  # two rows that are both there for less of their way are one
 
 
@@ -69,6 +71,7 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y:
         foreign = foreign_runs(runs, paths, drifting)
         if ranks is not None:
             foreign[:, ranks.run.ravel()] = anchored[:, ranks.run.ravel()]
+    paths = fill_holes(runs, paths, round(MOST_FILLED_MM * px_per_mm_x))
     levels = np.median(drifting, axis=1)
     shared = shared_runs(runs, paths)
     rows = []
@@ -77,6 +80,38 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y:
         if row is not None and row.last - row.first > LEAST_ROW_WIDTH_MM * px_per_mm_x:
             rows.append(row)
     return _without_scraps(rows)
+
+
+def fill_holes(
+    runs: Runs, paths: Int64[np.ndarray, "rows columns"], most_columns: int
+) -> Int64[np.ndarray, "rows columns"]:
+    """Return the paths with short holes filled from both sides, by ink that nobody takes and that hangs together.
+
+    Where one lead ends and the next one begins elsewhere, a hole costs a walk less than the leap, and may take the
+    last peak with it.
+    """
+    paths = paths.copy()
+    free = np.ones(len(runs.centre), bool)
+    free[paths[paths != HOLE]] = False
+    for path in paths:
+        at = np.flatnonzero(path != HOLE)
+        for left, right in pairwise(at):
+            if not 1 < right - left <= most_columns:
+                continue
+            for begin, step in ((left, 1), (right, -1)):
+                column = begin + step
+                while left < column < right and path[column] == HOLE:
+                    last, here = path[column - step], np.arange(runs.start[column], runs.start[column + 1])
+                    common = np.minimum(runs.bottom[here], runs.bottom[last]) - np.maximum(
+                        runs.top[here], runs.top[last]
+                    )
+                    common[~free[here]] = -1.0
+                    if not len(here) or common.max() < 0.0:
+                        break
+                    path[column] = here[common.argmax()]
+                    free[path[column]] = False
+                    column += step
+    return paths
 
 
 def _without_scraps(rows: list[RowTrace]) -> tuple[RowTrace, ...]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ PRV_SMALLEST_DELTA = 1e-10
 
 _PRV_ERROR = 0.005  # of the grid of losses, relative up to epsilon = 1 and absolute above
 _LARGEST_SIGMA = 1e6
+_LOADING = threading.Lock()  # opacus imports itself in a circle, which two threads at once cannot
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def epsilon_prv(events: Iterable[GaussianEvent], delta: float) -> float | None:
 
 def load() -> None:
     """Import what epsilon under sampling is computed with, so that a caller with time to spare pays for it."""
-    import opacus.accountants  # noqa: F401  # seconds, as it brings torch
+    with _LOADING:
+        import opacus.accountants  # noqa: F401  # seconds, as it brings torch
 
 
 def noise_multiplier_for(epsilon: float, delta: float, *, sampling_rate: float = 1.0, rounds: int) -> float:
@@ -153,6 +156,7 @@ def _divergence(event: GaussianEvent, orders: Float64[np.ndarray, " orders"]) ->
 def _sampled_divergence(
     noise_multiplier: float, sampling_rate: float, orders: tuple[float, ...]
 ) -> Float64[np.ndarray, " orders"]:
+    load()
     from opacus.accountants.analysis.rdp import compute_rdp
 
     divergence = compute_rdp(q=sampling_rate, noise_multiplier=noise_multiplier, steps=1, orders=list(orders))
@@ -184,6 +188,7 @@ def _phi(x: float) -> float:
 
 @functools.lru_cache(maxsize=64)  # a second each; a round asks before it starts, when it is charged and afterwards
 def _epsilon_of_losses(events: tuple[GaussianEvent, ...], delta: float, *, error: float) -> float:
+    load()
     from opacus.accountants import PRVAccountant
 
     accountant = PRVAccountant()

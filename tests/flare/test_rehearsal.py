@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError, SiteDataError
+from ecg_flare.federated.round import RoundConfig
 from ecg_flare.flare.bundled_jobs import BUNDLED
 from ecg_flare.flare.jobs import Pages, write_job
 from ecg_flare.flare.masked_site import MODELS_FOLDER
@@ -44,11 +45,11 @@ class FakeWorker:
     def call(self, command: str, params: Mapping[str, Any], arrays: Any = None, **options: Any) -> Any:
         if FakeWorker.error is not None:
             raise FakeWorker.error
-        update = np.full(D, 1e-4, np.float32)
-        return SimpleNamespace(
-            params={"train": 4, "steps": params.get("steps", 0)},
-            arrays={"update": update, "contribution": np.ones(BUNDLED["fedadam_dp"].terms.subset.dimension, np.int64)},
-        )
+        arrays = {"update": np.full(D, 1e-4, np.float32)}
+        if command == "train_patients":
+            size = RoundConfig.from_json(params["config"]).sum_size(BUNDLED["fedadam_dp"].terms.subset.dimension)
+            arrays = {"contribution": np.ones(size, np.int64)}
+        return SimpleNamespace(params={"train": 4, "steps": params.get("steps", 0)}, arrays=arrays)
 
     def close(self) -> None:
         FakeWorker.closed += 1
@@ -126,10 +127,12 @@ def test_in_the_clear_the_update_is_seen_to_leave_with_what_the_site_tells(tmp_p
     assert "metrics" in {each.name for each in train.fields}
 
 
-def test_the_unit_patient_goes_through_too(tmp_path: Path, kit: Kit) -> None:
-    told = tried(job(tmp_path, "fedadam_dp"), kit)
+def test_the_unit_patient_goes_through_too_folded_and_with_a_norm_that_follows(tmp_path: Path, kit: Kit) -> None:
+    rule = {"quantile": 0.5, "rate": 0.2, "count_noise": 2.0, "least": 0.001, "most": 0.1}
+    told = tried(job(tmp_path, "fedadam_dp", adaptive_clipping=rule, projection={"size": 500, "seed": 1}), kit)
     assert told.refused == ""
     assert told.traffic[3].kind == "ECG_FLARE_MASKED_UPDATE"
+    assert 4 * 501 < told.traffic[3].sent_bytes < 4 * 501 + 2000  # the patients' count behind 500 buckets
 
 
 def test_a_model_that_another_job_was_answered_for_is_refused_as_in_a_job(tmp_path: Path, kit: Kit) -> None:

@@ -16,7 +16,8 @@ from ecg_flare.digitize.assign import LeadSpan
 from ecg_flare.ecg.leads import LEADS
 
 LONGEST_BRIDGE_S: Final = 0.03  # a longer hole in the ink stays NaN: a QRS may have been lost in it
-BORDER_S: Final = 0.006  # the step from lead to lead at the border of two columns belongs to neither
+BORDER_S: Final = 0.003  # the step from lead to lead at the border of two columns belongs to neither
+EDGE_S: Final = 0.012  # so near to a stretch's ends its first and last sample hold
 
 
 def vectorize(
@@ -75,6 +76,6 @@ def _read_span(
     values = PchipInterpolator(at, points[:, 1])(np.clip(times, at[0], at[-1]))
     nearest = np.clip(np.searchsorted(at, times), 1, len(at) - 1)
     lost = (at[nearest] - at[nearest - 1] > LONGEST_BRIDGE_S) & (times > at[nearest - 1]) & (times < at[nearest])
-    reach = 2 * BORDER_S + 1 / fs_hz
+    reach = EDGE_S + 1 / fs_hz
     lost |= (times < at[0] - reach) | (times > at[-1] + reach)
     return first, np.where(lost, np.nan, values)

@@ -1,6 +1,6 @@
 """What patient-level privacy costs in Dice on pages of PTB-XL, beside the public start and training without noise.
 
-    python -m benchmarks.private_learning [--told] [--tune] [--pages N] [--quick] [--json]
+    python -m benchmarks.private_learning [--told] [--pages N] [--wider] [--tune] [--quick] [--json]
 
 Four sites (`benchmarks.federation.pages`), each patient a unit; the released model is measured on windows of pages of
 patients held out, as large as those trained on. Rates were chosen on validation patients (`--tune` measures on those).
@@ -26,7 +26,7 @@ from tqdm import tqdm
 from benchmarks.federation.pages import SITES, Part, ptbxl_pages, synthetic_pages
 from benchmarks.markdown import row
 from benchmarks.private_learning.patients import Patient, draw_patients
-from benchmarks.private_learning.recipes import ABLATION, COSTLY, MAIN, PROJECTION, REFERENCE
+from benchmarks.private_learning.recipes import ABLATION, COSTLY, MAIN, PLAIN, PROJECTION, REFERENCE, START, WIDER
 from benchmarks.private_learning.runs import Bench
 from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, site_table
 from benchmarks.real_data import ptbxl_root
@@ -56,6 +56,7 @@ _SEEDS: Final[dict[Part, int]] = {"train": 0, "val": 1, "test": 2}
 @click.option(
     "--pages", default=0, metavar="N", help="With --told: measure the released models on N whole pages a site, too."
 )
+@click.option("--wider", is_flag=True, help="Run what was tried for whole pages instead, one seed.")
 @click.option("--tune", is_flag=True, help="Measure on validation patients instead, one seed.")
 @click.option("--quick", is_flag=True, help="Synthetic pages, two rounds, few recipes: to see that it works.")
 @click.option("--folder", type=click.Path(path_type=Path), default="build/private_learning", show_default=True)
@@ -68,6 +69,7 @@ def main(
     on_a_trace: float,
     told: bool,
     pages: int,
+    wider: bool,
     tune: bool,
     quick: bool,
     folder: Path,
@@ -101,7 +103,10 @@ def main(
         drawn("train", 2 if quick else _ALL_PAGES, windows),
         drawn(part, 1 if quick else _ALL_PAGES, test_windows),
     )
-    click.echo(_text(finished(bench, _orders(bench.digest, seeds, once=tune, quick=quick), file), as_json))
+    orders = _orders(bench.digest, seeds, once=tune, quick=quick)
+    if wider:
+        orders = [Order(recipe, 0, bench.digest) for recipe in (START, PLAIN, *WIDER)]
+    click.echo(_text(finished(bench, orders, file), as_json))
 
 
 def _text(runs: Sequence[Run], as_json: bool) -> str:

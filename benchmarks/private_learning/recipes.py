@@ -59,3 +59,16 @@ COSTLY: Final = (
     _projected(_ALL_TENSORS),
 )
 """Further levers, some times as long: they come last."""
+
+WIDER: Final = (
+    replace(
+        _EIGHT,
+        name="epsilon 8, last two stages",
+        trained=("decoder.transpconvs.1.*", "decoder.stages.1.*", *LAST_STAGE),
+    ),
+    replace(_EIGHT, name="epsilon 8, 40 rounds", rounds=40),
+    replace(_EIGHT, name="epsilon 8, the decoder's norms, too", trained=("decoder.stages.*.norm.*", *LAST_STAGE)),
+    replace(_EIGHT, name="epsilon 8, all norms, too", trained=("*.norm.*", *LAST_STAGE)),
+    _ALL_TENSORS,
+)
+"""What was tried to gain more on whole pages."""

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.private_learning import batching, steps
 from benchmarks.private_learning.__main__ import finished
 from benchmarks.private_learning.patients import Patient, draw_patients
-from benchmarks.private_learning.recipes import ABLATION, COSTLY, LAST_STAGE, MAIN, PLAIN, PROJECTION, REFERENCE, START
+from benchmarks.private_learning.recipes import ABLATION, COSTLY, LAST_STAGE, MAIN, PLAIN, PROJECTION, REFERENCE, START, WIDER
 from benchmarks.private_learning.runs import EVERYTHING, Bench, Recipe
 from benchmarks.private_learning.steps import LocalSteps, PatientTrainer
 from benchmarks.private_learning.table import Order, RunFile, dice_table, site_table
@@ -128,7 +128,7 @@ def test_a_projection_scales_the_noise_and_nothing_else() -> None:
 
 
 def test_names_are_unique_and_the_reference_is_plain() -> None:
-    names = [recipe.name for recipe in (*MAIN, *ABLATION, *PROJECTION, *COSTLY)]
+    names = [recipe.name for recipe in {*MAIN, *ABLATION, *PROJECTION, *COSTLY, *WIDER}]
     assert len(set(names)) == len(names)
     assert (PLAIN.name, PLAIN.trained, PLAIN.epsilon, PLAIN.clipping_norm) == (REFERENCE, EVERYTHING, None, None)
 

@@ -16,7 +16,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.private_learning import batching, steps
 from benchmarks.private_learning.__main__ import finished
 from benchmarks.private_learning.patients import Patient, draw_patients
-from benchmarks.private_learning.recipes import ABLATION, COSTLY, LAST_STAGE, MAIN, PLAIN, PROJECTION, REFERENCE, START, WIDER
+from benchmarks.private_learning.recipes import (
+    ABLATION,
+    COSTLY,
+    LAST_STAGE,
+    MAIN,
+    PLAIN,
+    PROJECTION,
+    REFERENCE,
+    START,
+    WIDER,
+)
 from benchmarks.private_learning.runs import EVERYTHING, Bench, Recipe
 from benchmarks.private_learning.steps import LocalSteps, PatientTrainer
 from benchmarks.private_learning.table import Order, RunFile, dice_table, site_table

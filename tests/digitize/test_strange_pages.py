@@ -14,7 +14,6 @@ from ecg_flare.digitize import digitize
 from ecg_flare.digitize.batch import PageOutcome, run_batch
 from ecg_flare.digitize.reader import read_page
 from ecg_flare.digitize.result import CONFIDENT
-from ecg_flare.digitize.segment import Segmenter, load_segmenter
 from ecg_flare.digitize.sources import PageFile
 from ecg_flare.page.style import PageStyle
 
@@ -39,12 +38,7 @@ DOUBTED = {
 
 
 @pytest.fixture(scope="module")
-def segmenter() -> Segmenter:
-    return load_segmenter("bundled")
-
-
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory, segmenter: Segmenter) -> Mapping[str, PageOutcome]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, PageOutcome]:
     """One batch of everything that is wrong, and a sound page at its end."""
     folder = tmp_path_factory.mktemp("strange")
     whole = printed(PageStyle(dpi=120)).image
@@ -73,7 +67,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory, segmenter: Segmenter) -> 
     Image.fromarray(whole).save(folder / "again" / "sound.png")
     names = [*REFUSED, *DOUBTED, "sound.png", "again/sound.png"]
     inputs = [*(folder / name for name in names), folder / "missing.png"]
-    summary = run_batch(inputs, folder / "read", segmenter=segmenter, progress=False)
+    summary = run_batch(inputs, folder / "read", progress=False)
     assert summary.exit_code == 3
     return {str(Path(page.source).relative_to(folder)): page for page in summary.pages}
 
@@ -107,15 +101,15 @@ def test_a_batch_reads_what_is_sound_behind_all_that_is_not(outcomes: Mapping[st
     assert "does not exist" in str(outcomes["missing.png"].error)
 
 
-def test_plain_paper_is_read_when_its_scale_is_given(segmenter: Segmenter) -> None:
+def test_plain_paper_is_read_when_its_scale_is_given() -> None:
     page = without_grid("none")
-    found = digitize(page.image, segmenter=segmenter, px_per_mm=120 / 25.4)
+    found = digitize(page.image, px_per_mm=120 / 25.4)
     assert (found.layout, found.calibration.method) == ("3x4+1R", "given")
     assert any("gain assumed" in warning for warning in found.warnings)
 
 
 @pytest.mark.slow
-def test_a_scan_of_20000_pixels_is_read_smaller(tmp_path: Path, segmenter: Segmenter) -> None:
+def test_a_scan_of_20000_pixels_is_read_smaller(tmp_path: Path) -> None:
     page = printed(PageStyle(dpi=200)).image
     size = (20_000, round(20_000 * page.shape[0] / page.shape[1]))
     grey = cv2.resize(cv2.cvtColor(page, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_LINEAR)
@@ -123,4 +117,4 @@ def test_a_scan_of_20000_pixels_is_read_smaller(tmp_path: Path, segmenter: Segme
     read = read_page(PageFile(tmp_path / "huge.jpg", 1, "huge"))
     assert max(read.image.shape) <= 8000
     assert "was shrunk" in read.warnings[0]
-    assert digitize(read.image, segmenter=segmenter).layout == "3x4+1R"
+    assert digitize(read.image).layout == "3x4+1R"

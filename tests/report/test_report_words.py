@@ -76,6 +76,16 @@ def test_noise_to_signal_of_patients_is_over_those_expected_in_a_round(write_run
     assert any("Every patient's own update was clipped" in detail for detail in privacy_words(run).details)
 
 
+def test_a_norm_that_follows_is_told_and_noise_counts_the_folded_coordinates(write_run: WriteRun) -> None:
+    patients = {"unit": "patient", "sampling_rate": 0.5, "patients": 80, "noise_multiplier": 2.0}
+    rule = {"quantile": 0.5, "rate": 0.2, "count_noise": 2.0, "least": 0.1, "most": 2.0}
+    levers = {"adaptive_clipping": rule, "projection": {"size": 400, "seed": 1}}
+    run = read_run(write_run(terms=patients | levers | {"weights": {"a": 1.0, "b": 1.0, "c": 1.0}}))
+    # (2^-2 - 4^-2)^(-1/2) = 2.3094 is left for the update
+    assert noise_to_signal(run, 10_000) == pytest.approx(2.3094011 * 20 / 40)
+    assert "at first, then following the 0.5 quantile" in " ".join(privacy_words(run).details)
+
+
 @pytest.mark.parametrize(("ratio", "said"), [(0.5, "can follow"), (5.0, "slowed"), (500.0, "little is learnt")])
 def test_noise_in_words(ratio: float, said: str) -> None:
     assert said in noise_words(ratio)

@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/ecg-flare report $(RUN) -o $(RUN)/report.html
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check src tests benchmarks custom

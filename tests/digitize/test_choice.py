@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize import Digitization, digitize
+from ecg_flare.digitize.by_labels import LAYOUT_NAME
 from ecg_flare.digitize.choice import UNSURE, better_of, beyond_doubt
 from ecg_flare.digitize.result import CONFIDENT
 from ecg_flare.digitize.segment import Probabilities, classical_segmenter
@@ -39,6 +40,14 @@ def test_the_surer_reading_is_kept_and_of_equals_the_whole_one(reading: Digitiza
     assert better_of(reading, doubtful) is reading
     assert better_of(broken, reading) is reading
     assert better_of(reading, replace(reading)) is reading
+
+
+def test_a_reading_by_labels_alone_comes_after_one_that_a_layout_fits(reading: Digitization) -> None:
+    by_labels = replace(reading, layout=LAYOUT_NAME, confidence=0.34)
+    doubtful = replace(reading, confidence=0.02)
+    assert better_of(by_labels, doubtful) is doubtful
+    assert better_of(doubtful, by_labels) is doubtful
+    assert better_of(replace(by_labels, confidence=0.17), by_labels) is by_labels
 
 
 def test_two_sure_readings_of_different_layouts_make_no_sure_one(reading: Digitization) -> None:

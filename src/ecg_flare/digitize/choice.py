@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from ecg_flare.digitize.by_labels import LAYOUT_NAME as LABELS_ALONE
 from ecg_flare.digitize.result import CONFIDENT, WHOLE, Digitization
 
 CLEARLY: Final = 0.05  # of confidence: labels that are read or not make as much
@@ -22,8 +23,11 @@ def beyond_doubt(result: Digitization) -> bool:
 def better_of(first: Digitization, second: Digitization) -> Digitization:
     """Return the reading that is clearly surer, or else has fewer broken lines; the first one where they are alike.
 
-    Two that are both sure of different layouts, speeds or gains leave no sure one.
+    One that no layout fits, whose rows are named by labels alone, comes after any that a layout fits: lines of shadow
+    and print have labels near them, too. Two that are both sure of different layouts, speeds or gains leave no sure one.
     """
+    if (first.layout == LABELS_ALONE) != (second.layout == LABELS_ALONE):
+        return second if first.layout == LABELS_ALONE else first
     if abs(first.confidence - second.confidence) > CLEARLY:
         better = max(first, second, key=lambda result: result.confidence)
     else:

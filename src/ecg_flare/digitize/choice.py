@@ -24,7 +24,8 @@ def better_of(first: Digitization, second: Digitization) -> Digitization:
     """Return the reading that is clearly surer, or else has fewer broken lines; the first one where they are alike.
 
     One that no layout fits, whose rows are named by labels alone, comes after any that a layout fits: lines of shadow
-    and print have labels near them, too. Two that are both sure of different layouts, speeds or gains leave no sure one.
+    and print have labels near them, too. Two that are both sure of different layouts, speeds or gains leave no sure
+    one.
     """
     if (first.layout == LABELS_ALONE) != (second.layout == LABELS_ALONE):
         return second if first.layout == LABELS_ALONE else first

@@ -70,5 +70,6 @@ WIDER: Final = (
     replace(_EIGHT, name="epsilon 8, the decoder's norms, too", trained=("decoder.stages.*.norm.*", *LAST_STAGE)),
     replace(_EIGHT, name="epsilon 8, all norms, too", trained=("*.norm.*", *LAST_STAGE)),
     _ALL_TENSORS,
+    replace(_ALL_TENSORS, name="epsilon 8, all tensors, average of the iterates", average=0.7),
 )
 """What was tried to gain more on whole pages."""

@@ -140,9 +140,9 @@ class HeldMechanism(GaussianMechanism):
         stand_still("server", "noise", self._round_index)
         return super().process(shareable, fl_ctx)
 
-    def release(self, model):
+    def release(self, model, share=None):
         now = self._round_index
-        super().release(model)
+        super().release(model, share)
         stand_still("server", "release", now)
 
 

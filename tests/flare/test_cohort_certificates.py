@@ -243,7 +243,7 @@ def test_an_order_of_another_round_is_never_masked(context: Callable[..., Any], 
         return honest(task, message)
 
     network.hospitals["site-1"].answer = other_round  # type: ignore[method-assign]
-    with pytest.raises(RoundError, match="update is of round 1, clipped to 1.0; the secure sum is of round 0"):
+    with pytest.raises(RoundError, match=r"update is of round 1, .* the secure sum is of round 0"):
         collect(server(context, PINS), RaisingNetwork(*network.hospitals.values()))
 
 

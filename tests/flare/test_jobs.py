@@ -59,7 +59,8 @@ def test_a_job_without_own_code_ships_none(tmp_path: Path) -> None:
     spec = replace(BUNDLED["fedavg"], custom=False)
     assert not (write_job(spec, tmp_path) / "app" / "custom").exists()
     with pytest.raises(ConfigError, match="own code"):
-        write_job(BUNDLED["fedavg"], tmp_path, tmp_path / "nothing")
+        write_job(BUNDLED["fedavg"], tmp_path / "refused", tmp_path / "nothing")
+    assert not (tmp_path / "refused").exists()
 
 
 def test_unknown_aggregators_and_misplaced_settings_are_refused() -> None:

@@ -154,22 +154,22 @@ def write_job(spec: JobSpec, folder: Path, custom: Path | None = None) -> Path:
     Raises:
         ConfigError: where the job should carry code and `custom` holds none.
     """
+    modules = sorted(custom.glob("*.py")) if spec.custom and custom is not None else []
+    if spec.custom and not modules:
+        raise ConfigError(
+            f"{spec.name} carries the hospital's own code, but there is none in {custom}: run this in the "
+            "project's folder, name another by --custom, or carry none (--no-code, where kits allow ecg_flare)"
+        )
     target = folder / spec.name
     for name, text in job_files(spec).items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     shutil.rmtree(target / "app" / "custom", ignore_errors=True)
-    if spec.custom:
-        modules = sorted(custom.glob("*.py")) if custom is not None else []
-        if not modules:
-            raise ConfigError(
-                f"{spec.name} carries the hospital's own code, but there is none in {custom}: run this in the "
-                "project's folder, name another by --custom, or carry none (--no-code, where kits allow ecg_flare)"
-            )
+    if modules:
         (target / "app" / "custom").mkdir()
-        for module in modules:
-            shutil.copyfile(module, target / "app" / "custom" / module.name)
+    for module in modules:
+        shutil.copyfile(module, target / "app" / "custom" / module.name)
     return target
 
 

@@ -12,14 +12,14 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from ecg_flare.digitize.candidates import AUTO, load_segmenters
+from ecg_flare.digitize.candidates import load_segmenters
 from ecg_flare.digitize.html import Entry, build_html, failed_entry, read_entry
 from ecg_flare.digitize.output import write_result
 from ecg_flare.digitize.overlay import draw_overlay
 from ecg_flare.digitize.pipeline import check_options, digitize
 from ecg_flare.digitize.reader import list_pages, read_page
 from ecg_flare.digitize.result import CONFIDENT, Digitization
-from ecg_flare.digitize.segment import Segmenter
+from ecg_flare.digitize.segment import AUTO, Segmenter
 from ecg_flare.digitize.sources import PageFile
 from ecg_flare.errors import EcgFlareError, StorageError
 from ecg_flare.storage import write_atomically

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare.digitize.segment import (
+    AUTO,
     SEGMENTER_GROUP,
     Probabilities,
     Segmenter,
@@ -24,7 +25,6 @@ from ecg_flare.digitize.segment import (
 )
 from ecg_flare.page.raster import Label
 
-AUTO: Final = "auto"
 BUNDLED: Final = "bundled"
 
 

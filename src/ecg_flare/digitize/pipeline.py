@@ -15,7 +15,7 @@ from jaxtyping import Float64, UInt8
 from ecg_flare.digitize.assign import GRID_STEP_MM, Assignment, PageRows, assign, sample_rows
 from ecg_flare.digitize.by_labels import assign_by_labels
 from ecg_flare.digitize.calibrate import Calibration, calibrate, check_settings
-from ecg_flare.digitize.candidates import AUTO, load_segmenters
+from ecg_flare.digitize.candidates import load_segmenters
 from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, count_holes
 from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.labels import read_words, readable_names
@@ -23,7 +23,7 @@ from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
 from ecg_flare.digitize.pulse import find_pulses
 from ecg_flare.digitize.refine import pen_px, refine_row
 from ecg_flare.digitize.result import CONFIDENT, WHOLE, Digitization
-from ecg_flare.digitize.segment import Probabilities, Segmenter
+from ecg_flare.digitize.segment import AUTO, Probabilities, Segmenter
 from ecg_flare.digitize.spans import find_span, without_pulses
 from ecg_flare.digitize.suppress import find_ink
 from ecg_flare.digitize.tempo import measure_tempo, weigh_speed

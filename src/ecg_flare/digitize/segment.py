@@ -22,6 +22,8 @@ Probabilities = Float32[np.ndarray, "4 h w"]
 Segmenter = Callable[[UInt8[np.ndarray, "h w 3"]], Probabilities]
 
 SEGMENTER_GROUP: Final = "ecg_flare.segmenters"
+AUTO: Final = "auto"
+"""The name of several segmenters, tried in turn: `candidates.load_segmenters`."""
 INK_FLOOR: Final = 0.10  # darkness that paper noise and JPEG blocks reach
 BLOCK_MM: Final = 12.0  # stretch over which a grid line is straight, and longer than any stroke of the trace
 LONGEST_STROKE_MM: Final = 70.0  # a straight vertical run beyond this is a frame; tall R waves reach 50 mm
@@ -46,7 +48,7 @@ def load_segmenter(name: str) -> Segmenter:
     offered = {entry.name: entry for entry in entry_points(group=SEGMENTER_GROUP)}
     if name not in offered:
         raise ConfigError(
-            f"No segmenter is called {name!r}; expected one of {', '.join(['classical', *sorted(offered)])}."
+            f"No segmenter is called {name!r}; expected one of {', '.join([AUTO, 'classical', *sorted(offered)])}."
         )
     loader: Callable[[], Segmenter] = offered[name].load()
     return loader()

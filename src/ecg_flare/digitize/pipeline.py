@@ -20,7 +20,7 @@ from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, coun
 from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.labels import read_words, readable_names
 from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
-from ecg_flare.digitize.pulse import find_pulses
+from ecg_flare.digitize.pulse import Pulse, find_pulses
 from ecg_flare.digitize.refine import pen_px, refine_row
 from ecg_flare.digitize.result import CONFIDENT, WHOLE, Digitization
 from ecg_flare.digitize.segment import AUTO, Probabilities, Segmenter
@@ -160,13 +160,14 @@ def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> _Rea
     with clock.stage("calibrate"):
         calibration = calibrate(page, speed=settings.speed, gain=settings.gain, px_per_mm=settings.px_per_mm)
     small = at_network_scale(page.image, calibration)
+    sheet = _sheet(page, calibration, clock)
     best: _Reading | None = None
     refusal: PageError | None = None
     for segmenter in settings.segmenters:
         try:
             with clock.stage("segment"):
                 probabilities = segmenter(small)
-            reading = _read_by(probabilities, page, calibration, settings, clock)
+            reading = _read_by(probabilities, sheet, settings, clock)
         except PageError as error:
             refusal = error if refusal is None or isinstance(error, _UprightPageError) else refusal
             continue
@@ -181,26 +182,47 @@ def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> _Rea
     return replace(best, result=replace(best.result, seconds=MappingProxyType(dict(clock.seconds))))
 
 
-def _read_by(
-    probabilities: Probabilities, page: NormalizedPage, calibration: Calibration, settings: _Settings, clock: _Clock
-) -> _Reading:
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """What is known of a page before a segmenter is asked.
+
+    image: the page at the scale that lines are followed at, which is `shrink` times the page's own in x and y.
+    scale: pixels a millimetre of `image`, in x and y.
+    """
+
+    page: NormalizedPage
+    calibration: Calibration
+    image: UInt8[np.ndarray, "h w 3"]
+    shrink: tuple[float, float]
+    scale: tuple[float, float]
+    pulses: tuple[Pulse, ...]
+
+
+def _sheet(page: NormalizedPage, calibration: Calibration, clock: _Clock) -> _Sheet:
     with clock.stage("suppress"):
         image, shrink = at_trace_scale(page.image, calibration)
-        scale = (calibration.px_per_mm_x * shrink[0], calibration.px_per_mm_y * shrink[1])
-        ink = find_ink(image, probabilities)
+    scale = (calibration.px_per_mm_x * shrink[0], calibration.px_per_mm_y * shrink[1])
     with clock.stage("trace"):
         pulses = find_pulses(image, scale[0])
-        rows = trace_rows(without_pulses(ink.trace, pulses, scale[0]), *scale)
+    return _Sheet(page, calibration, image, shrink, scale, pulses)
+
+
+def _read_by(probabilities: Probabilities, sheet: _Sheet, settings: _Settings, clock: _Clock) -> _Reading:
+    scale = sheet.scale
+    with clock.stage("suppress"):
+        ink = find_ink(sheet.image, probabilities)
+    with clock.stage("trace"):
+        rows = trace_rows(without_pulses(ink.trace, sheet.pulses, scale[0]), *scale)
         if not rows:
             raise PageError("No ECG trace was found on this page: no line is 20 mm long.")
         pen = pen_px(rows)
         polylines = tuple(refine_row(row, scale[0], pen) for row in rows)
     with clock.stage("assign"):
         words = read_words(ink.every, probabilities, rows, *scale)
-        span = find_span(rows, pulses, ink.trace, scale[0])
+        span = find_span(rows, sheet.pulses, ink.trace, scale[0])
         levels = [row.level_px for row in rows]
-        sampled = sample_rows(polylines, levels, words, span, scale, calibration.speed_mm_per_s)
-        calibration = weigh_speed(calibration, measure_tempo(sampled.y_mm, GRID_STEP_MM))
+        sampled = sample_rows(polylines, levels, words, span, scale, sheet.calibration.speed_mm_per_s)
+        calibration = weigh_speed(sheet.calibration, measure_tempo(sampled.y_mm, GRID_STEP_MM))
         sampled = replace(sampled, speed_mm_per_s=calibration.speed_mm_per_s)
         names = readable_names(words)
         try:
@@ -211,7 +233,7 @@ def _read_by(
         signal = vectorize(polylines, assignment.spans, scale[1], calibration.gain_mm_per_mv, settings.fs_hz)
         recording = Recording(signal, settings.fs_hz)
         checks = check_consistency(recording, sampled, assignment.spans)
-    result = _result(page, calibration, sampled, polylines, assignment, recording, checks, shrink, clock)
+    result = _result(sheet.page, calibration, sampled, polylines, assignment, recording, checks, sheet.shrink, clock)
     return _Reading(result, names)
 
 

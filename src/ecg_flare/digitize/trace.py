@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from ecg_flare.digitize.overlap import ALONE, HOLE, disentangle, foreign_runs, shared_runs, side_of
 from ecg_flare.digitize.ranks import foreign_by_rank, rank_levels, rank_rows
@@ -98,20 +98,23 @@ def fill_holes(
         for left, right in pairwise(at):
             if not 1 < right - left <= most_columns:
                 continue
-            for begin, step in ((left, 1), (right, -1)):
-                column = begin + step
-                while left < column < right and path[column] == HOLE:
-                    last, here = path[column - step], np.arange(runs.start[column], runs.start[column + 1])
-                    common = np.minimum(runs.bottom[here], runs.bottom[last]) - np.maximum(
-                        runs.top[here], runs.top[last]
-                    )
-                    common[~free[here]] = -1.0
-                    if not len(here) or common.max() < 0.0:
-                        break
-                    path[column] = here[common.argmax()]
-                    free[path[column]] = False
-                    column += step
+            for columns in (range(left + 1, right), range(right - 1, left, -1)):
+                _follow_ink(runs, path, free, columns)
     return paths
+
+
+def _follow_ink(
+    runs: Runs, path: Int64[np.ndarray, " columns"], free: Bool[np.ndarray, " runs"], columns: range
+) -> None:
+    """Take free ink that touches what the path has a column before, as far as it goes through the hole in `columns`."""
+    for column in columns:
+        last, here = path[column - columns.step], np.arange(runs.start[column], runs.start[column + 1])
+        common = np.minimum(runs.bottom[here], runs.bottom[last]) - np.maximum(runs.top[here], runs.top[last])
+        common[~free[here]] = -1.0
+        if path[column] != HOLE or not len(here) or common.max() < 0.0:
+            return
+        path[column] = here[common.argmax()]
+        free[path[column]] = False
 
 
 def _without_scraps(rows: list[RowTrace]) -> tuple[RowTrace, ...]:

@@ -76,9 +76,13 @@ def walk_rows(
     every millimetre of ink that a path explains takes off its cost: once it is known whose ink is whose.
     """
     stretches = find_stretches(runs, APART_MM * px_per_mm_y, max(1, round(STRETCH_MM * px_per_mm_x)))
-    density = 8.0 / px_per_mm_x  # costs a column are costs a millimetre
-    band = _band(runs, levels, px_per_mm_y, foreign, reward) * density
+    band = _band(runs, levels, px_per_mm_y, foreign, reward) * _density(px_per_mm_x)
     return _expanded(runs, stretches, _walk(runs, stretches, levels, band, px_per_mm_x, px_per_mm_y))
+
+
+def _density(px_per_mm_x: float) -> float:
+    """Return by what a cost of a column, which is told at 8 px/mm, is multiplied so that it is one of a millimetre."""
+    return 8.0 / px_per_mm_x
 
 
 def _band(
@@ -110,7 +114,7 @@ def _walk(
     """Return for each row the chain of runs that it takes in each stretch, HOLE for none."""
     n_rows = len(levels)
     top, bottom, centre = runs.top / px_per_mm_y, runs.bottom / px_per_mm_y, runs.centre / px_per_mm_y
-    density = 8.0 / px_per_mm_x
+    density = _density(px_per_mm_x)
     hole_step, long_step = HOLE_COST_MM * density, LONG_HOLE_COST_MM * density
     long_hole = LONG_HOLE_MM * px_per_mm_x
     cost = np.zeros((n_rows, 1))  # the last state is the hole, which carries the extent that it was entered with

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from ecg_flare.digitize.assign import LeadSpan, PageRows, signal_of
 from ecg_flare.digitize.physiology import LEAST_SAMPLES, correlation
+from ecg_flare.digitize.trace import RowTrace
 from ecg_flare.digitize.vectorize import LONGEST_BRIDGE_S
 from ecg_flare.ecg.leads import LEADS, einthoven_residual_mv, goldberger_residual_mv
 from ecg_flare.ecg.record import Recording
@@ -58,6 +59,15 @@ def count_holes(polyline: Float64[np.ndarray, "k 2"], span: LeadSpan) -> int:
     inside = (polyline[:, 0] >= span.left_px) & (polyline[:, 0] <= span.right_px) & np.isfinite(polyline[:, 1])
     px_per_s = (span.right_px - span.left_px) / (span.end_s - span.start_s)
     return int((np.diff(polyline[inside, 0]) > LONGEST_BRIDGE_S * px_per_s).sum())
+
+
+def shared_share(row: RowTrace, span: LeadSpan) -> float:
+    """Return in which share of a lead's columns it has its ink together with another row.
+
+    Where strokes of two rows run over each other, the tip of the one may have been read as the other's.
+    """
+    columns = row.shared[max(0, round(span.left_px)) : round(span.right_px)]
+    return float(columns.mean()) if len(columns) else 0.0
 
 
 def _same_time(strip: LeadSpan, short: LeadSpan) -> bool:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from ecg_flare.digitize.result import CONFIDENT, Digitization
+from ecg_flare.digitize.result import CONFIDENT, TANGLED, Digitization
 from ecg_flare.digitize.waveform import waveform_svg
 
 _PICTURE_PX: Final = 1500
@@ -174,12 +174,13 @@ def _source(source: str) -> str:
 def _leads(result: Digitization) -> str:
     rows = "".join(
         f"<tr><td>{escape(span.title)}</td><td>{span.start_s:.2f} to {span.end_s:.2f} s</td>"
-        f"<td>{result.span_coverage(span):.0%}</td><td>{holes or ''}</td></tr>"
-        for span, holes in zip(result.spans, result.holes, strict=True)
+        f"<td>{result.span_coverage(span):.0%}</td><td>{holes or ''}</td>"
+        f"<td>{f'{shared:.1%}' if shared > TANGLED else ''}</td></tr>"
+        for span, holes, shared in zip(result.spans, result.holes, result.shared, strict=True)
     )
     return (
         "<details><summary>Lead by lead</summary><table><thead><tr><th>Lead</th><th>Time</th><th>Read</th>"
-        f"<th>Breaks</th></tr></thead><tbody>{rows}</tbody></table></details>"
+        f"<th>Breaks</th><th>Run into another row</th></tr></thead><tbody>{rows}</tbody></table></details>"
     )
 
 

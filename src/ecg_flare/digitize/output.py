@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare import __version__
-from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.result import TANGLED, Digitization
 from ecg_flare.digitize.sources import PageFile
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import StorageError
@@ -84,13 +84,15 @@ def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
 def _lead_reports(result: Digitization) -> list[dict[str, Any]]:
     """One entry for each stretch of a lead on the page, in the order of the page.
 
-    `confidence` is the page's, times the share of the stretch whose ink was found, halved where the line has holes.
+    `confidence` is the page's, times the share of the stretch whose ink was found, halved where the line has holes, and
+    where much of its ink is another row's, too.
     """
     fs_hz = result.recording.fs_hz
     reports = []
-    for span, holes in zip(result.spans, result.holes, strict=True):
+    for span, holes, shared in zip(result.spans, result.holes, result.shared, strict=True):
         stretch = result.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
         coverage = float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
+        doubt = (0.5 if holes else 1.0) * (0.5 if shared > TANGLED else 1.0)
         reports.append(
             {
                 "lead": span.lead,
@@ -102,7 +104,8 @@ def _lead_reports(result: Digitization) -> list[dict[str, Any]]:
                 "is_rhythm": span.is_rhythm,
                 "coverage": round(coverage, 4),
                 "holes": holes,
-                "confidence": round(result.confidence * coverage * (0.5 if holes else 1.0), 3),
+                "shared": round(shared, 4),
+                "confidence": round(result.confidence * coverage * doubt, 3),
             }
         )
     return reports

@@ -13,16 +13,17 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from ecg_flare.digitize.assign import GRID_STEP_MM, Assignment, PageRows, assign, sample_rows
+from ecg_flare.digitize.borders import part_leads
 from ecg_flare.digitize.by_labels import assign_by_labels
 from ecg_flare.digitize.calibrate import Calibration, calibrate, check_settings
 from ecg_flare.digitize.candidates import load_segmenters
-from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, count_holes
+from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, count_holes, shared_share
 from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.labels import read_words, readable_names
 from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
 from ecg_flare.digitize.pulse import Pulse, find_pulses
 from ecg_flare.digitize.refine import pen_px, refine_row
-from ecg_flare.digitize.result import CONFIDENT, WHOLE, Digitization
+from ecg_flare.digitize.result import CONFIDENT, TANGLED, WHOLE, Digitization
 from ecg_flare.digitize.segment import AUTO, Probabilities, Segmenter
 from ecg_flare.digitize.spans import find_span, without_pulses
 from ecg_flare.digitize.suppress import find_ink
@@ -230,10 +231,14 @@ def _read_by(probabilities: Probabilities, sheet: _Sheet, settings: _Settings, c
         except PageError as error:
             raise _UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
     with clock.stage("vectorize"):
+        polylines = part_leads(ink.trace, rows, polylines, assignment.spans, scale, pen)
         signal = vectorize(polylines, assignment.spans, scale[1], calibration.gain_mm_per_mv, settings.fs_hz)
         recording = Recording(signal, settings.fs_hz)
         checks = check_consistency(recording, sampled, assignment.spans)
-    result = _result(sheet.page, calibration, sampled, polylines, assignment, recording, checks, sheet.shrink, clock)
+    shared = tuple(shared_share(rows[span.row], span) for span in assignment.spans)
+    result = _result(
+        sheet.page, calibration, sampled, polylines, shared, assignment, recording, checks, sheet.shrink, clock
+    )
     return _Reading(result, names)
 
 
@@ -254,6 +259,7 @@ def _result(
     calibration: Calibration,
     sampled: PageRows,
     polylines: tuple[Float64[np.ndarray, "k 2"], ...],
+    shared: tuple[float, ...],
     assignment: Assignment,
     recording: Recording,
     checks: ConsistencyChecks,
@@ -279,6 +285,10 @@ def _result(
     if broken:
         warnings.append(f"the line is broken in {', '.join(broken)}: peaks may be missing there")
         confidence *= 1.0 - 0.5 * len(broken) / len(spans)
+    tangled = [span.title for span, share in zip(spans, shared, strict=True) if share > TANGLED]
+    if tangled:
+        warnings.append(f"rows run into each other at {', '.join(tangled)}: peaks there may be another lead's")
+        confidence *= 1.0 - 0.5 * len(tangled) / len(spans)
     warnings += [*calibration.warnings, *page.warnings]
     if confidence < CONFIDENT and not warnings:
         warnings.append(f"the confidence of this reading is low ({confidence:.2f})")
@@ -291,6 +301,7 @@ def _result(
         columns=assignment.columns,
         spans=spans,
         holes=holes,
+        shared=shared,
         polylines=tuple(np.stack([to_page(line[:, k], shrink[k]) for k in (0, 1)], axis=1) for line in polylines),
         checks=checks,
         confidence=float(confidence),

@@ -29,13 +29,15 @@ TAKING_TURNS: Final = 0.3  # two rows that are both there for less of their way 
 class RowTrace:
     """One row's line: for every pixel column its y, NaN where there is no ink.
 
-    `top` and `bottom` are the extent of the ink that the line runs through, `level_px` the row's resting level.
+    `top` and `bottom` are the extent of the ink that the line runs through, `level_px` the row's resting level,
+    `shared` the columns whose ink another row runs through, too.
     """
 
     y: Float64[np.ndarray, " w"]
     top: Float64[np.ndarray, " w"]
     bottom: Float64[np.ndarray, " w"]
     level_px: float
+    shared: Bool[np.ndarray, " w"]
 
     @property
     def first(self) -> int:
@@ -237,4 +239,4 @@ def _row_of(
     side = np.full(len(path), ALONE)
     side[at] = side_of(number, shared[:, path[at]])
     y, top, bottom = disentangle(y, top, bottom, side)
-    return RowTrace(y, top, bottom, float(level))
+    return RowTrace(y, top, bottom, float(level), side != ALONE)

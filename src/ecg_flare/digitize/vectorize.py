@@ -16,7 +16,6 @@ from ecg_flare.digitize.assign import LeadSpan
 from ecg_flare.ecg.leads import LEADS
 
 LONGEST_BRIDGE_S: Final = 0.03  # a longer hole in the ink stays NaN: a QRS may have been lost in it
-BORDER_S: Final = 0.003  # the step from lead to lead at the border of two columns belongs to neither
 EDGE_S: Final = 0.012  # so near to a stretch's ends its first and last sample hold
 
 
@@ -36,15 +35,8 @@ def vectorize(
         return np.full((len(LEADS), 0), np.nan, np.float32)
     n_samples = round(max(span.end_s for span in spans) * fs_hz)
     signal = np.full((len(LEADS), n_samples), np.nan, np.float32)
-    borders = {round(span.left_px, 2) for span in spans}
     for span in sorted(spans, key=lambda span: span.end_s - span.start_s):
-        inner_left = any(
-            round(other.right_px, 2) == round(span.left_px, 2) and other.row == span.row for other in spans
-        )
-        inner_right = round(span.right_px, 2) in borders and any(
-            round(other.left_px, 2) == round(span.right_px, 2) and other.row == span.row for other in spans
-        )
-        first, values = _read_span(polylines[span.row], span, fs_hz, (inner_left, inner_right))
+        first, values = _read_span(polylines[span.row], span, fs_hz)
         if not np.isfinite(values).any():
             continue
         millivolt = -values / (px_per_mm_y * gain_mm_per_mv)
@@ -56,7 +48,7 @@ def vectorize(
 
 
 def _read_span(
-    polyline: Float64[np.ndarray, "k 2"], span: LeadSpan, fs_hz: float, inner: tuple[bool, bool]
+    polyline: Float64[np.ndarray, "k 2"], span: LeadSpan, fs_hz: float
 ) -> tuple[int, Float64[np.ndarray, " n"]]:
     """Return the index of the span's first sample, and y in pixels at each of its samples."""
     from scipy.interpolate import PchipInterpolator
@@ -64,10 +56,7 @@ def _read_span(
     seconds_per_px = (span.end_s - span.start_s) / (span.right_px - span.left_px)
     first, after = int(np.ceil(span.start_s * fs_hz - 1e-6)), int(np.ceil(span.end_s * fs_hz - 1e-6))
     times = np.arange(first, after) / fs_hz
-    margin = BORDER_S / seconds_per_px
-    left = span.left_px + margin * inner[0]
-    right = span.right_px - margin * inner[1]
-    inside = (polyline[:, 0] >= left) & (polyline[:, 0] <= right) & np.isfinite(polyline[:, 1])
+    inside = (polyline[:, 0] >= span.left_px) & (polyline[:, 0] <= span.right_px) & np.isfinite(polyline[:, 1])
     points = polyline[inside]
     if len(points) < 2:
         return first, np.full(len(times), np.nan)

@@ -16,7 +16,7 @@ from ecg_flare.digitize.light import darkness
 from ecg_flare.digitize.output import csv_text, make_report
 from ecg_flare.digitize.overlay import draw_overlay, grid_phase, span_polyline
 from ecg_flare.digitize.pipeline import digitize
-from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.result import TANGLED, Digitization
 from ecg_flare.digitize.segment import load_segmenter
 from ecg_flare.digitize.sources import PageFile
 from ecg_flare.digitize.waveform import waveform_svg
@@ -121,6 +121,18 @@ def test_the_report_says_how_everything_was_found(result: Digitization) -> None:
     assert all(0.0 <= entry["coverage"] <= 1.0 for entry in report["leads"])
     assert {"normalize", "calibrate", "segment", "trace", "assign", "vectorize"} <= set(report["seconds"])
     json.dumps(report, allow_nan=False)
+
+
+def test_a_lead_that_runs_into_another_row_is_doubted_by_itself(result: Digitization) -> None:
+    tangled = replace(result, shared=(2 * TANGLED, TANGLED, *result.shared[2:]))
+
+    sure, doubted = (make_report(each, PageFile(Path("scan.tif"), 0, "scan"))["leads"] for each in (result, tangled))
+
+    assert doubted[0]["shared"] == pytest.approx(2 * TANGLED, abs=1e-4)
+    assert doubted[0]["confidence"] == pytest.approx(sure[0]["confidence"] / 2, abs=1e-3)
+    assert [entry["confidence"] for entry in doubted[1:]] == [entry["confidence"] for entry in sure[1:]]
+    article = read_entry("scan.png", "scan", tangled, np.full((60, 90, 3), 200, np.uint8)).article
+    assert article.count(f"<td>{2 * TANGLED:.1%}</td>") == 1
 
 
 def test_csv_has_empty_cells_where_nothing_was_printed() -> None:

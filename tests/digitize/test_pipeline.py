@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize import digitize
-from ecg_flare.digitize.result import CONFIDENT
+from ecg_flare.digitize.result import CONFIDENT, TANGLED
 from ecg_flare.digitize.segment import classical_segmenter
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.metrics import evaluate_recording
@@ -47,6 +47,20 @@ def test_a_clean_page_is_read_back(printed_page: tuple[Recording, Page]) -> None
     # 3x4: each short lead is printed for a quarter of the page, the rest stays NaN
     assert np.isfinite(found.recording.lead("V1")).mean() == pytest.approx(0.25, abs=0.01)
     assert set(found.coverage) == set(LEADS)
+
+
+def test_rows_that_run_into_each_other_are_named() -> None:
+    rng = np.random.default_rng(21)
+    tall = synthesize(rng)
+    tall = replace(tall, signal_mv=2.5 * tall.signal_mv)
+    page = render_page(tall, PageStyle(layout="12x1", dpi=120), rng)
+    found = digitize(page.image, segmenter=classical_segmenter)
+    tangled = [span.lead for span, share in zip(found.spans, found.shared, strict=True) if share > TANGLED]
+    assert {"V3", "V4"} <= set(tangled)
+    warning = next(text for text in found.warnings if "run into each other" in text)
+    assert all(lead in warning for lead in tangled)
+    doubt = 1.0 - 0.5 * len(tangled) / len(LEADS)
+    assert found.confidence <= min(found.calibration.confidence, found.layout_confidence) * doubt + 1e-9
 
 
 @pytest.mark.parametrize("quarter_turns", [1, 2])

@@ -68,7 +68,7 @@ def test_the_fitted_pen_keeps_peaks_that_the_mean_flattens() -> None:
     line = beats(200, 120, sigma=2.2)
     (row,) = trace_rows(drawn(line), 8.0, 8.0)
     x = np.arange(0, WIDTH, 0.5)
-    polyline = refine_row(row, 8.0, pen_px([row]))
+    polyline = refine_row(row, pen_px([row]))
     fitted = np.interp(x, polyline[:, 0], polyline[:, 1])
     mean = np.interp(x, np.arange(WIDTH), row.y)
     inner = slice(20, -20)
@@ -95,6 +95,10 @@ def test_a_stroke_across_the_next_row_is_followed_by_its_own() -> None:
     upper, lower = trace_rows(ink, 8.0, 8.0)
     assert np.nanmax(upper.y) == pytest.approx(260, abs=6)
     assert np.nanmax(np.abs(lower.y - 200)) < 3
+    for row in (upper, lower):
+        beat = np.abs((np.arange(WIDTH) - 80) % 150 - 75) > 60  # within 15 columns of a peak
+        assert row.shared.any()
+        assert not row.shared[~beat].any()
 
 
 def test_no_row_on_an_empty_page_or_one_of_specks() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.assign import LeadSpan
-from ecg_flare.digitize.checks import count_holes
+from ecg_flare.digitize.checks import count_holes, shared_share
+from ecg_flare.digitize.trace import RowTrace
 from ecg_flare.digitize.vectorize import vectorize
 from ecg_flare.ecg.leads import LEADS
 
@@ -55,3 +56,12 @@ def test_holes_are_counted_inside_a_lead_alone() -> None:
     line[300:320, 1] = line[600:605, 1] = line[900:1000, 1] = np.nan  # lost, bridged, cut off at the end
     assert count_holes(line, LeadSpan("I", 0, 0.0, 1000.0, 0.0, 5.0, False)) == 1
     assert count_holes(line, LeadSpan("I", 0, 400.0, 1000.0, 2.0, 5.0, False)) == 0
+
+
+def test_the_share_of_common_ink_is_counted_inside_a_lead_alone() -> None:
+    flat, shared = np.full(1000, 50.0), np.zeros(1000, bool)
+    shared[390:420] = True
+    row = RowTrace(flat, flat - 1, flat + 1, 50.0, shared)
+    assert shared_share(row, LeadSpan("I", 0, 0.0, 400.0, 0.0, 2.0, False)) == pytest.approx(10 / 400)
+    assert shared_share(row, LeadSpan("II", 0, 400.0, 1000.0, 2.0, 5.0, False)) == pytest.approx(20 / 600)
+    assert shared_share(row, LeadSpan("III", 0, 500.0, 900.0, 2.0, 5.0, False)) == 0.0

@@ -49,7 +49,7 @@ def part_leads(
         ends = near.ends([rows[number] for number in numbers], scale[1])
         for number, sides in zip(numbers, ends, strict=True):
             for line, at_right in zip(sides, (True, False), strict=True):
-                fitted = refine_row(line, scale[0], pen) + np.array([near.begin, 0.0])
+                fitted = refine_row(line, pen) + np.array([near.begin, 0.0])
                 parted[number] = _spliced(parted[number], fitted, border, at_right, WINDOW_MM / 2 * scale[0])
     return tuple(parted)
 

@@ -217,7 +217,7 @@ def _read_by(probabilities: Probabilities, sheet: _Sheet, settings: _Settings, c
         if not rows:
             raise PageError("No ECG trace was found on this page: no line is 20 mm long.")
         pen = pen_px(rows)
-        polylines = tuple(refine_row(row, scale[0], pen) for row in rows)
+        polylines = tuple(refine_row(row, pen) for row in rows)
     with clock.stage("assign"):
         words = read_words(ink.every, probabilities, rows, *scale)
         span = find_span(rows, sheet.pulses, ink.trace, scale[0])

@@ -21,13 +21,13 @@ from ecg_flare.digitize.trace import RowTrace
 
 PEN_PERCENTILE: Final = 20
 ITERATIONS: Final = 40
-STEP: Final = 0.5
-ALONG_STROKE: Final = 0.3  # of the distance to the mean of the neighbours, a step: keeps unseen samples in line
-AT_TIP: Final = 0.05
+STEP: Final = 0.8
+ALONG_STROKE: Final = 0.4  # of the distance to the mean of the neighbours, a step: keeps unseen samples in line
+AT_TIP: Final = 0.08
 MONOTONE_REACH: Final = 2  # columns
-COLUMN_REACH_PX: Final = 0.2  # half a column, less what the pen must enter before the column counts as inked
+COLUMN_REACH_PX: Final = 0.3  # half a column, less what the pen must enter before the column counts as inked
 PEAK_PENS: Final = 4.0  # half pens: less extent than this is no peak
-FINE_PX_PER_MM: Final = 9.0  # above it one sample a column is finer than 500 Hz at 25 mm/s
+SAMPLES: Final = 2  # a column; with one a stroke of a column's width has no shape, more gain nothing
 
 
 def pen_px(rows: Sequence[RowTrace]) -> float:
@@ -38,12 +38,11 @@ def pen_px(rows: Sequence[RowTrace]) -> float:
     return float(np.median([np.nanpercentile(row.bottom - row.top, PEN_PERCENTILE) for row in rows]))
 
 
-def refine_row(row: RowTrace, px_per_mm_x: float, pen: float) -> Float64[np.ndarray, "k 2"]:
+def refine_row(row: RowTrace, pen: float) -> Float64[np.ndarray, "k 2"]:
     """Return the polyline (x, y) in pixels whose drawn extents are those of the row; y is NaN where there is no ink.
 
     `pen` is the pen's width in pixels.
     """
-    samples = 2 if px_per_mm_x < FINE_PX_PER_MM else 1
     inked = np.isfinite(row.y)
     if inked.sum() < 3:
         return np.stack([np.arange(len(row.y), dtype=np.float64), row.y], axis=1)
@@ -53,10 +52,10 @@ def refine_row(row: RowTrace, px_per_mm_x: float, pen: float) -> Float64[np.ndar
     level = np.clip(1.0 - (bottom - top - 2 * half_width), 0.0, 1.0)
     top += level * (middle - half_width - top)
     bottom += level * (middle + half_width - bottom)
-    x = (np.arange(len(middle) * samples) + 0.5) / samples - 0.5
+    x = (np.arange(len(middle) * SAMPLES) + 0.5) / SAMPLES - 0.5
     y = np.interp(x, np.arange(len(middle)), _start(middle, top, bottom, half_width))
-    y = _fit(y, top, bottom, half_width, samples)
-    y[~np.repeat(inked, samples)] = np.nan
+    y = _fit(y, top, bottom, half_width)
+    y[~np.repeat(inked, SAMPLES)] = np.nan
     return np.stack([x, y], axis=1)
 
 
@@ -86,15 +85,14 @@ def _fit(
     top: Float64[np.ndarray, " w"],
     bottom: Float64[np.ndarray, " w"],
     half_width: float,
-    samples: int,
 ) -> Float64[np.ndarray, " k"]:
-    reach = int(np.ceil((half_width + 0.5) * samples))
-    offset = np.arange(-reach, reach + samples)
-    distance = np.maximum(0.0, np.abs((offset + 0.5) / samples - 0.5) - COLUMN_REACH_PX)
+    reach = int(np.ceil((half_width + 0.5) * SAMPLES))
+    offset = np.arange(-reach, reach + SAMPLES)
+    distance = np.maximum(0.0, np.abs((offset + 0.5) / SAMPLES - 0.5) - COLUMN_REACH_PX)
     offset, distance = offset[distance < half_width], distance[distance < half_width]
     pen = np.sqrt(half_width**2 - distance**2)
     column = np.arange(len(top))
-    near = np.clip(column[:, None] * samples + offset[None], 0, len(y) - 1)
+    near = np.clip(column[:, None] * SAMPLES + offset[None], 0, len(y) - 1)
     for _ in range(ITERATIONS):
         drawn_top, drawn_bottom = y[near] - pen, y[near] + pen
         highest, lowest = drawn_top.argmin(axis=1), drawn_bottom.argmax(axis=1)
@@ -103,7 +101,7 @@ def _fit(
         error += np.bincount(at_bottom, bottom - drawn_bottom[column, lowest], len(y))
         count = np.bincount(at_top, minlength=len(y)) + np.bincount(at_bottom, minlength=len(y))
         y = y + STEP * error / np.maximum(count, 1)
-        y[1:-1] += _smoothing(y, MONOTONE_REACH * samples)[1:-1] * ((y[:-2] + y[2:]) / 2 - y[1:-1])
+        y[1:-1] += _smoothing(y, MONOTONE_REACH * SAMPLES)[1:-1] * ((y[:-2] + y[2:]) / 2 - y[1:-1])
     return y
 
 

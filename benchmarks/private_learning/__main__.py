@@ -174,10 +174,10 @@ def _orders(data: str, seeds: int, *, once: bool, quick: bool) -> list[Order]:
     """Seed by seed, and what takes long last, so that an early end leaves a table."""
     if quick:
         return [Order(replace(recipe, rounds=min(recipe.rounds, 2)), 0, data) for recipe in MAIN]
-    first, *others = ([Order(recipe, seed, data) for recipe in MAIN] for seed in range(1 if once else seeds))
+    first = [Order(recipe, 0, data) for recipe in MAIN]
+    others = [Order(recipe, seed, data) for seed in range(1, 1 if once else seeds) for recipe in (*MAIN, LOOSER)]
     levers, costly = ([Order(recipe, 0, data) for recipe in some] for some in ((*PROJECTION, *ABLATION), COSTLY))
-    looser = [Order(LOOSER, seed, data) for seed in range(1, 1 if once else seeds)]
-    return [*first, *levers, *(order for orders in others for order in orders), *looser, *costly]
+    return [*first, *levers, *others, *costly]
 
 
 def _prepared(part: Part, site: str, limit: int, synthetic: bool, cache: Path) -> PreparedDataset:

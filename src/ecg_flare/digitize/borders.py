@@ -133,8 +133,7 @@ class _BorderInk:
         at = columns[0] - columns.step
         top, bottom = row.top[at], row.bottom[at]
         for column in columns:
-            here = np.arange(runs.start[column], runs.start[column + 1])
-            common = np.minimum(runs.bottom[here], bottom) - np.maximum(runs.top[here], top)
+            here, common = runs.common(column, top, bottom)
             if not len(here) or not common.max() > -BESIDE_PX:
                 break
             found[column] = here[common.argmax()]

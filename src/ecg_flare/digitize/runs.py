@@ -32,6 +32,13 @@ class Runs:
     def n_columns(self) -> int:
         return len(self.start) - 1
 
+    def common(
+        self, column: int, top: float, bottom: float
+    ) -> tuple[Int64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+        """Return the runs of a column, and how many pixels each has in common with an extent; less than 0 is a gap."""
+        here = np.arange(self.start[column], self.start[column + 1])
+        return here, np.minimum(self.bottom[here], bottom) - np.maximum(self.top[here], top)
+
 
 def find_runs(ink: Float32[np.ndarray, "h w"]) -> Runs:
     """Return every vertical run of ink; its rim of paler pixels counts into centre, edges and mass."""

@@ -110,8 +110,8 @@ def _follow_ink(
 ) -> None:
     """Take free ink that touches what the path has a column before, as far as it goes through the hole in `columns`."""
     for column in columns:
-        last, here = path[column - columns.step], np.arange(runs.start[column], runs.start[column + 1])
-        common = np.minimum(runs.bottom[here], runs.bottom[last]) - np.maximum(runs.top[here], runs.top[last])
+        last = path[column - columns.step]
+        here, common = runs.common(column, runs.top[last], runs.bottom[last])
         common[~free[here]] = -1.0
         if path[column] != HOLE or not len(here) or common.max() < 0.0:
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
@@ -30,9 +31,11 @@ RHYTHM_PRIOR: Final = 0.5  # of the layout's own rhythm lead; any other may stan
 TIME_STEPS: Final = 20
 NOMINAL_TOLERANCE_S: Final = 0.06
 EDGE_MM: Final = 1.5
+SAME_BORDER_PX: Final = 1.0
 SAMPLE_S: Final = 0.002  # recorders sample at 500 Hz, most of them
 UNOPPOSED: Final = 0.2  # what is left when no witness speaks for a layout, and none against it
 GIVEN_CONFIDENCE: Final = 0.9
+REPEAT_DB: Final = 2.0  # by which a strip repeats a lead better are worth one nat of its label
 LEAST_STRIP_DB: Final = 6.0  # a rhythm strip that repeats no short lead is none, or the rows are not these
 PHYSIOLOGY_PIVOT_DB: Final = 12.0
 PHYSIOLOGY_SCALE_DB: Final = 3.0
@@ -259,6 +262,17 @@ def _likelihood(word: Word) -> Float64[np.ndarray, " 12"]:
     return likelihood
 
 
+def inner_borders(spans: Sequence[LeadSpan]) -> dict[float, list[int]]:
+    """Return the rows in which one lead ends and another begins, by the x of that border."""
+    found: dict[float, list[int]] = {}
+    for number in sorted({span.row for span in spans}):
+        in_row = sorted((span for span in spans if span.row == number), key=lambda span: span.left_px)
+        for left, right in pairwise(in_row):
+            if abs(right.left_px - left.right_px) < SAME_BORDER_PX:
+                found.setdefault(round(right.left_px, 2), []).append(number)
+    return found
+
+
 def signal_of(page: PageRows, span: LeadSpan) -> Float64[np.ndarray, " n"]:
     """Return the span's signal in mm on the page's raster, upright even where it is printed inverted."""
     inside = (page.x_px > span.left_px + BORDER_MM * page.px_per_mm_x) & (
@@ -297,7 +311,7 @@ def _name_strips(page: PageRows, spans: Sequence[LeadSpan], read_leads: Mapping[
             for other in spans:
                 repeated = None if other.is_rhythm else repeat_db(strip, signal_of(page, other))
                 if repeated is not None:
-                    score[LEADS.index(other.lead)] += float(np.clip(repeated, -5, 40)) / 3.0
+                    score[LEADS.index(other.lead)] += float(np.clip(repeated, -5, 40)) / REPEAT_DB
             span = replace(span, lead=LEADS[int(score.argmax())])
         named.append(span)
     return tuple(named)

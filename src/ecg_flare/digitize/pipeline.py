@@ -25,6 +25,7 @@ from ecg_flare.digitize.pulse import Pulse, find_pulses
 from ecg_flare.digitize.refine import pen_px, refine_row
 from ecg_flare.digitize.result import CONFIDENT, TANGLED, WHOLE, Digitization
 from ecg_flare.digitize.segment import AUTO, Probabilities, Segmenter
+from ecg_flare.digitize.separators import settle_on_separators
 from ecg_flare.digitize.spans import find_span, without_pulses
 from ecg_flare.digitize.suppress import find_ink
 from ecg_flare.digitize.tempo import measure_tempo, weigh_speed
@@ -230,6 +231,8 @@ def _read_by(probabilities: Probabilities, sheet: _Sheet, settings: _Settings, c
             assignment = _assign(sampled, settings.layout)
         except PageError as error:
             raise _UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
+        spans = settle_on_separators(assignment.spans, ink.every, levels, scale)
+        assignment = replace(assignment, spans=spans)
     with clock.stage("vectorize"):
         polylines = part_leads(ink.trace, rows, polylines, assignment.spans, scale, pen)
         signal = vectorize(polylines, assignment.spans, scale[1], calibration.gain_mm_per_mv, settings.fs_hz)

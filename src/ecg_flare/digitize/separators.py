@@ -1,0 +1,72 @@
+"""Separators: bars printed between the columns of a page, which say to a fraction of a pixel where leads begin.
+
+The ink of a row says where its line begins and ends on the paper. That is not where the recording does if the paper
+was cut there, or if a pulse follows without a gap. A bar stands at the border itself, in every row that has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float32
+
+from ecg_flare.digitize.assign import LeadSpan, inner_borders
+
+REACH_MM: Final = 1.0  # from a border to its bar
+BAND_MM: Final = 7.0  # above and below a row's level
+LEAST_BAR_MM: Final = 2.0  # of ink in a column, more than the columns of its row usually have
+WIDEST_BAR_MM: Final = 0.7
+RIM: Final = 0.5  # of a bar's height: a column with less is beside it
+SAME_MM: Final = 0.15  # within which all borders must be off by the same
+LEAST_ROWS: Final = 2
+
+
+def settle_on_separators(
+    spans: Sequence[LeadSpan],
+    ink: Float32[np.ndarray, "h w"],
+    levels: Sequence[float],
+    scale: tuple[float, float],
+) -> tuple[LeadSpan, ...]:
+    """Return the spans moved along the page by what all its bars stand beside the borders; unmoved without bars.
+
+    `ink` is all that was drawn, print too, `levels` are the rows' y in pixels, `scale` is in pixels a millimetre
+    in x and y.
+    """
+    borders = {x: rows for x, rows in inner_borders(spans).items() if len(rows) >= LEAST_ROWS}
+    found = [_bar_beside(x, [levels[row] for row in rows], ink, scale) for x, rows in borders.items()]
+    offsets = np.array([offset for offset in found if offset is not None])
+    if not len(offsets) or len(offsets) < len(borders) or np.ptp(offsets) > SAME_MM * scale[0]:
+        return tuple(spans)
+    offset = float(np.median(offsets))
+    return tuple(replace(span, left_px=span.left_px + offset, right_px=span.right_px + offset) for span in spans)
+
+
+def _bar_beside(
+    border: float, levels: Sequence[float], ink: Float32[np.ndarray, "h w"], scale: tuple[float, float]
+) -> float | None:
+    """Return how far to the right of a border its bar stands, in pixels; None where not every row has one."""
+    reach = REACH_MM * scale[0] + WIDEST_BAR_MM * scale[0]
+    first, after = int(np.floor(border - reach)), int(np.ceil(border + reach)) + 1
+    if first < 0 or after > ink.shape[1]:
+        return None
+    band = BAND_MM * scale[1]
+    heights = []
+    for level in levels:
+        rows = slice(max(0, round(level - band)), max(1, round(level + band)))
+        column = ink[rows, first:after].sum(axis=0, dtype=np.float64)
+        heights.append(column - np.median(column))
+    height = np.min(heights, axis=0)
+    peak = int(height.argmax())
+    if height[peak] < LEAST_BAR_MM * scale[1]:
+        return None
+    inside = height > RIM * height[peak]
+    wide = np.flatnonzero(inside)
+    if wide[-1] - wide[0] + 1 > max(2.0, WIDEST_BAR_MM * scale[0]) or not inside[wide[0] : wide[-1] + 1].all():
+        return None
+    near = slice(max(0, wide[0] - 1), wide[-1] + 2)
+    weight = np.maximum(height[near], 0.0)
+    centre = float((np.arange(first, after)[near] * weight).sum() / weight.sum())
+    return centre - border if abs(centre - border) < REACH_MM * scale[0] else None

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from ecg_flare.digitize.assign import GRID_STEP_MM, PageRows, assign
 from ecg_flare.digitize.columns import LabelPlace, uneven_borders
-from ecg_flare.digitize.labels import fit_names
+from ecg_flare.digitize.labels import Word, fit_names
 from ecg_flare.digitize.physiology import correlation, limb_consistency_db, repeat_db
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import CONFIDENT
 from ecg_flare.digitize.segment import classical_segmenter
+from ecg_flare.digitize.spans import PageSpan
 from ecg_flare.ecg.leads import LEADS, LIMB_LEADS, limb_leads
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.lettering import Text, draw_texts
@@ -88,6 +90,24 @@ def test_the_rhythm_strip_is_named_by_what_it_repeats() -> None:
     assert [span.lead for span in found.spans if span.is_rhythm] == ["V1"]
     assert found.checks.rhythm_correlation is not None
     assert found.checks.rhythm_correlation > 0.95
+
+
+@pytest.mark.parametrize(("repeats_db", "name"), [(16.0, "II"), (2.0, "I")])
+def test_a_strip_that_repeats_a_lead_well_is_not_named_by_a_misread_label(repeats_db: float, name: str) -> None:
+    """A label "II" of which a stroke is lost reads "I"; where nothing is repeated well the label decides."""
+    rng = np.random.default_rng(7)
+    x = np.arange(0.0, 2000.0, 8.0 * GRID_STEP_MM)
+    rows = np.cumsum(rng.normal(size=(4, len(x))), axis=1)
+    quarter = len(x) // 4
+    repeated = rows[1, :quarter] - np.median(rows[1, :quarter])
+    noise = rng.normal(size=quarter) * np.sqrt((repeated**2).mean() / 10 ** (repeats_db / 10))
+    rows[3, :quarter] = repeated + noise
+    levels = np.array([200.0, 400.0, 600.0, 800.0])
+    misread = Word(10.0, 770.0, 16.0, 790.0, 1, np.where(np.array(LEADS) == "I", 0.95, 0.2).astype(np.float32))
+    page = PageRows(x, rows, levels, (misread,), PageSpan(0.0, 2000.0, "none"), 8.0, 8.0, 25.0, 2000.0)
+    found = assign(page, "3x4+1R")
+    assert found is not None
+    assert [span.lead for span in found.spans if span.is_rhythm] == [name]
 
 
 def test_columns_that_begin_together_are_told() -> None:

@@ -1,5 +1,6 @@
 """The classical segmenter on drawn pages whose classes are known."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -32,6 +33,21 @@ def test_text_is_print_and_not_trace() -> None:
     heading = page.image[:70]
     classes = classical_segmenter(page.image)[:, : len(heading)].argmax(axis=0)
     assert (classes == Label.PRINT).sum() > 20 * (classes == Label.TRACE).sum()
+
+
+def test_strokes_one_above_the_other_are_no_frame() -> None:
+    """Tall QRS complexes of several rows make a line as long as a frame; a frame's edges stand still all along it."""
+    page = np.full((760, 760, 3), 255, np.uint8)
+    beat, frame = 240, 500
+    for level in (120, 210, 300, 390):
+        page[level : level + 2, 60 : frame + 2] = 0
+        peak = [(beat - 3, level), (beat + 1, level - 110), (beat + 5, level)]
+        cv2.fillPoly(page, [np.array(peak, np.int32)], (0, 0, 0))
+    page[40:420, frame : frame + 2] = 0
+    classes = classical_segmenter(page).argmax(axis=0)
+    assert (classes[20:390, beat + 1] == Label.TRACE).all()
+    assert (classes[130:200, frame] == Label.PRINT).all()
+    assert (classes[120, 100:400] == Label.TRACE).all()
 
 
 def test_blank_page_is_all_background() -> None:

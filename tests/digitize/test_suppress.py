@@ -36,3 +36,18 @@ def test_an_upright_stroke_of_print_is_not_given_to_the_trace_below() -> None:
     probabilities[Label.BACKGROUND, 70:100, 118:124] = 0.0
     ink = find_ink(image, probabilities).trace
     assert ink[146:180, 241].max() < 0.1
+
+
+def test_a_frame_that_rows_touch_is_not_given_to_them() -> None:
+    """Between two rows it is no longer than a tall stroke."""
+    image = np.full((800, 480, 3), 250, np.uint8)
+    image[:, :2] = 20
+    trace = np.zeros((400, 240), np.float32)
+    for level in range(100, 800, 200):
+        image[level : level + 3, :440] = 20
+        trace[level // 2 : level // 2 + 2, :220] = 1.0
+    probabilities = np.zeros((len(Label), 400, 240), np.float32)
+    probabilities[Label.TRACE], probabilities[Label.BACKGROUND] = trace, 1.0 - trace
+    ink = find_ink(image, probabilities).trace
+    assert ink[150:250, :2].max() < 0.1
+    assert ink[101, 4:430].min() > 0.9

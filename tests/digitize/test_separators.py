@@ -1,0 +1,77 @@
+"""Bars between the columns: what moves the leads along the page, and what is no bar."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ecg_flare.digitize.assign import LeadSpan
+from ecg_flare.digitize.separators import settle_on_separators
+
+SCALE = (8.0, 8.0)
+LEVELS = (100.0, 220.0, 340.0)
+BORDERS = (200.0, 400.0, 600.0)
+OFF = 2.4
+
+
+def spans(inner: tuple[float, ...] = BORDERS) -> list[LeadSpan]:
+    edges = (0.0, *inner, 800.0)
+    return [
+        LeadSpan("I", row, left, right, left / 200, right / 200, False)
+        for row in range(len(LEVELS))
+        for left, right in pairwise(edges)
+    ]
+
+
+def page(bars: dict[float, tuple[int, ...]], wide: float = 3.0) -> NDArray[np.float32]:
+    """Rows with level lines 3 pixels thick, and bars around those of the rows that are named for each x."""
+    ink = np.zeros((440, 820), np.float32)
+    x = np.arange(ink.shape[1])
+    for level in LEVELS:
+        ink[round(level) - 1 : round(level) + 2, 2:798] = 1.0
+    for centre, rows in bars.items():
+        across = np.clip(wide / 2 + 0.5 - np.abs(x - centre), 0.0, 1.0)
+        for row in rows:
+            for top, bottom in ((-45, -10), (10, 45)):
+                part = slice(round(LEVELS[row]) + top, round(LEVELS[row]) + bottom)
+                ink[part] = np.maximum(ink[part], across)
+    return ink
+
+
+def offsets(ink: NDArray[np.float32], of: list[LeadSpan]) -> set[float]:
+    moved = settle_on_separators(of, ink, LEVELS, SCALE)
+    assert [span.start_s for span in moved] == [span.start_s for span in of]
+    steps = {round(new.left_px - old.left_px, 2) for new, old in zip(moved, of, strict=True)}
+    return steps | {round(new.right_px - old.right_px, 2) for new, old in zip(moved, of, strict=True)}
+
+
+@pytest.mark.parametrize("off", [OFF, -OFF, 0.3])
+def test_leads_begin_where_the_bars_stand(off: float) -> None:
+    (found,) = offsets(page({border + off: (0, 1, 2) for border in BORDERS}), spans())
+    assert found == pytest.approx(off, abs=0.05)
+
+
+def test_one_border_is_enough_where_a_page_has_but_one() -> None:
+    (found,) = offsets(page({400.0 + OFF: (0, 1, 2)}), spans(inner=(400.0,)))
+    assert found == pytest.approx(OFF, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("bars", "wide"),
+    [
+        ({}, 3.0),
+        ({border + OFF: (0, 1) for border in BORDERS}, 3.0),
+        ({border + OFF: (0, 1, 2) for border in BORDERS[:2]}, 3.0),
+        ({200.0: (0, 1, 2), 402.0: (0, 1, 2), 604.0: (0, 1, 2)}, 3.0),
+        ({border + OFF: (0, 1, 2) for border in BORDERS}, 9.0),
+        ({border + 20.0: (0, 1, 2) for border in BORDERS}, 3.0),
+    ],
+    ids=["none", "not in every row", "not at every border", "not all off alike", "too wide", "too far"],
+)
+def test_what_is_no_bar_moves_nothing(bars: dict[float, tuple[int, ...]], wide: float) -> None:
+    assert offsets(page(bars, wide), spans()) == {0.0}
+
+
+def test_a_page_of_one_column_has_no_borders() -> None:
+    assert offsets(page({}), spans(inner=())) == {0.0}

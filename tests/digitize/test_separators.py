@@ -57,6 +57,15 @@ def test_one_border_is_enough_where_a_page_has_but_one() -> None:
     assert found == pytest.approx(OFF, abs=0.05)
 
 
+def test_a_beat_beside_a_lone_border_is_no_bar() -> None:
+    """All rows of a column beat at one time; a bar goes up and down from the line, a beat here does not."""
+    ink = page({400.0 + OFF: (0, 1, 2)})
+    for level in LEVELS:
+        ink[round(level) + 2 : round(level) + 60, 380:420] = 0.0
+    assert offsets(ink, spans(inner=(400.0,))) == {0.0}
+    assert offsets(page({400.0 + OFF: (0, 1, 2)}), spans(inner=(400.0,))) != {0.0}
+
+
 @pytest.mark.parametrize(
     ("bars", "wide"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -36,7 +37,11 @@ def settle_on_separators(
     in x and y.
     """
     borders = {x: rows for x, rows in inner_borders(spans).items() if len(rows) >= LEAST_ROWS}
-    found = [_bar_beside(x, [levels[row] for row in rows], ink, scale) for x, rows in borders.items()]
+    halved = len(borders) == 1
+    found = [
+        _bar_beside(x, _bands([levels[row] for row in rows], scale[1], halved), ink, scale)
+        for x, rows in borders.items()
+    ]
     offsets = np.array([offset for offset in found if offset is not None])
     if not len(offsets) or len(offsets) < len(borders) or np.ptp(offsets) > SAME_MM * scale[0]:
         return tuple(spans)
@@ -44,29 +49,33 @@ def settle_on_separators(
     return tuple(replace(span, left_px=span.left_px + offset, right_px=span.right_px + offset) for span in spans)
 
 
+def _bands(levels: Sequence[float], px_per_mm_y: float, halved: bool) -> list[slice]:
+    """Return the lines around each row's level in which a bar has to show: as one band, or above and below apart.
+
+    A lone border has no other to agree with, and all its rows beat at one time. Few beats go up and down in one place.
+    """
+    band = BAND_MM * px_per_mm_y
+    edges = [(level - band, level, level + band) if halved else (level - band, level + band) for level in levels]
+    return [slice(max(0, round(top)), max(1, round(bottom))) for row in edges for top, bottom in pairwise(row)]
+
+
 def _bar_beside(
-    border: float, levels: Sequence[float], ink: Float32[np.ndarray, "h w"], scale: tuple[float, float]
+    border: float, bands: Sequence[slice], ink: Float32[np.ndarray, "h w"], scale: tuple[float, float]
 ) -> float | None:
-    """Return how far to the right of a border its bar stands, in pixels; None where not every row has one."""
-    reach = REACH_MM * scale[0] + WIDEST_BAR_MM * scale[0]
-    first, after = int(np.floor(border - reach)), int(np.ceil(border + reach)) + 1
+    """Return how far to the right of a border its bar stands, in pixels; None where not every band has one."""
+    widest, reach = WIDEST_BAR_MM * scale[0], REACH_MM * scale[0]
+    first, after = int(np.floor(border - reach - widest)), int(np.ceil(border + reach + widest)) + 1
     if first < 0 or after > ink.shape[1]:
         return None
-    band = BAND_MM * scale[1]
-    heights = []
-    for level in levels:
-        rows = slice(max(0, round(level - band)), max(1, round(level + band)))
-        column = ink[rows, first:after].sum(axis=0, dtype=np.float64)
-        heights.append(column - np.median(column))
-    height = np.min(heights, axis=0)
-    peak = int(height.argmax())
-    if height[peak] < LEAST_BAR_MM * scale[1]:
+    columns = np.stack([ink[band, first:after].sum(axis=0, dtype=np.float64) for band in bands])
+    height = (columns - np.median(columns, axis=1, keepdims=True)).min(axis=0)
+    if height.max() < LEAST_BAR_MM * scale[1]:
         return None
-    inside = height > RIM * height[peak]
-    wide = np.flatnonzero(inside)
-    if wide[-1] - wide[0] + 1 > max(2.0, WIDEST_BAR_MM * scale[0]) or not inside[wide[0] : wide[-1] + 1].all():
+    inside = np.flatnonzero(height > RIM * height.max())
+    across = inside[-1] - inside[0] + 1
+    if across > max(2.0, widest) or across > len(inside):
         return None
-    near = slice(max(0, wide[0] - 1), wide[-1] + 2)
+    near = slice(max(0, inside[0] - 1), inside[-1] + 2)
     weight = np.maximum(height[near], 0.0)
     centre = float((np.arange(first, after)[near] * weight).sum() / weight.sum())
-    return centre - border if abs(centre - border) < REACH_MM * scale[0] else None
+    return centre - border if abs(centre - border) < reach else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
@@ -31,7 +30,6 @@ RHYTHM_PRIOR: Final = 0.5  # of the layout's own rhythm lead; any other may stan
 TIME_STEPS: Final = 20
 NOMINAL_TOLERANCE_S: Final = 0.06
 EDGE_MM: Final = 1.5
-SAME_BORDER_PX: Final = 1.0
 SAMPLE_S: Final = 0.002  # recorders sample at 500 Hz, most of them
 UNOPPOSED: Final = 0.2  # what is left when no witness speaks for a layout, and none against it
 GIVEN_CONFIDENCE: Final = 0.9
@@ -260,17 +258,6 @@ def _likelihood(word: Word) -> Float64[np.ndarray, " 12"]:
     weight = np.exp((word.fits.astype(np.float64) - word.fits.max()) / LABEL_TEMPERATURE)
     likelihood: Float64[np.ndarray, " 12"] = weight / weight.sum()
     return likelihood
-
-
-def inner_borders(spans: Sequence[LeadSpan]) -> dict[float, list[int]]:
-    """Return the rows in which one lead ends and another begins, by the x of that border."""
-    found: dict[float, list[int]] = {}
-    for number in sorted({span.row for span in spans}):
-        in_row = sorted((span for span in spans if span.row == number), key=lambda span: span.left_px)
-        for left, right in pairwise(in_row):
-            if abs(right.left_px - left.right_px) < SAME_BORDER_PX:
-                found.setdefault(round(right.left_px, 2), []).append(number)
-    return found
 
 
 def signal_of(page: PageRows, span: LeadSpan) -> Float64[np.ndarray, " n"]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from ecg_flare.digitize.assign import LeadSpan, inner_borders
+from ecg_flare.digitize.assign import LeadSpan
 from ecg_flare.digitize.refine import refine_row
 from ecg_flare.digitize.runs import Runs, find_runs
 from ecg_flare.digitize.trace import RowTrace
@@ -23,6 +24,7 @@ from ecg_flare.digitize.trace import RowTrace
 REACH_MM: Final = 0.35  # from a border to where a line is surely its lead's alone
 WINDOW_MM: Final = 4.0  # of a line that is fitted anew; the nearer half of the fit is kept
 SEPARATOR_MM: Final = 0.5  # of ink above and below the lines, in the middle row
+SAME_BORDER_PX: Final = 1.0
 BESIDE_PX: Final = 0.5  # a line goes on in ink that begins so near to where it was
 NONE: Final = -1
 
@@ -50,6 +52,17 @@ def part_leads(
                 fitted = refine_row(line, pen) + np.array([near.begin, 0.0])
                 parted[number] = _spliced(parted[number], fitted, border, at_right, WINDOW_MM / 2 * scale[0])
     return tuple(parted)
+
+
+def inner_borders(spans: Sequence[LeadSpan]) -> dict[float, list[int]]:
+    """Return the rows in which one lead ends and another begins, by the x of that border."""
+    found: dict[float, list[int]] = {}
+    for number in sorted({span.row for span in spans}):
+        in_row = sorted((span for span in spans if span.row == number), key=lambda span: span.left_px)
+        for left, right in pairwise(in_row):
+            if abs(right.left_px - left.right_px) < SAME_BORDER_PX:
+                found.setdefault(round(right.left_px, 2), []).append(number)
+    return found
 
 
 def _spliced(

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.digitize.assign import LeadSpan, inner_borders
+from ecg_flare.digitize.assign import LeadSpan
+from ecg_flare.digitize.borders import inner_borders
 
 REACH_MM: Final = 1.0  # from a border to its bar
 BAND_MM: Final = 7.0  # above and below a row's level

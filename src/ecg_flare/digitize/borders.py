@@ -24,8 +24,8 @@ from ecg_flare.digitize.trace import RowTrace
 REACH_MM: Final = 0.35  # from a border to where a line is surely its lead's alone
 WINDOW_MM: Final = 4.0  # of a line that is fitted anew; the nearer half of the fit is kept
 SEPARATOR_MM: Final = 0.5  # of ink above and below the lines, in the middle row
-SAME_BORDER_PX: Final = 1.0
 BESIDE_PX: Final = 0.5  # a line goes on in ink that begins so near to where it was
+SAME_BORDER_PX: Final = 1.0
 NONE: Final = -1
 
 

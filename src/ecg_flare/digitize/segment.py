@@ -121,10 +121,15 @@ def _hysteresis(ink: Float32[np.ndarray, "h w"], low: float, high: float) -> Boo
     return kept
 
 
+def upright_runs(binary: UInt8[np.ndarray, "h w"], least_px: float) -> UInt8[np.ndarray, "h w"]:
+    """Return what of a binary image stands in unbroken runs of at least so many pixels, straight up a column."""
+    result: UInt8[np.ndarray, "h w"] = cv2.morphologyEx(binary, cv2.MORPH_OPEN, np.ones((round(least_px), 1), np.uint8))
+    return result
+
+
 def _long_lines(mask: Bool[np.ndarray, "h w"], px_per_mm: float) -> Bool[np.ndarray, "h w"]:
     binary = mask.astype(np.uint8)
-    upright = cv2.morphologyEx(binary, cv2.MORPH_OPEN, np.ones((round(LONGEST_STROKE_MM * px_per_mm), 1), np.uint8))
-    upright = _without_stacked_strokes(upright, mask)
+    upright = _without_stacked_strokes(upright_runs(binary, LONGEST_STROKE_MM * px_per_mm), mask)
     level = cv2.morphologyEx(binary, cv2.MORPH_OPEN, np.ones((1, round(LONGEST_LEVEL_MM * px_per_mm)), np.uint8))
     lines: Bool[np.ndarray, "h w"] = cv2.dilate(upright | level, np.ones((3, 3), np.uint8)).astype(bool) & mask
     return lines

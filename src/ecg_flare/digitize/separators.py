@@ -44,7 +44,7 @@ def settle_on_separators(
         for x, rows in borders.items()
     ]
     offsets = np.array([offset for offset in found if offset is not None])
-    if not len(offsets) or len(offsets) < len(borders) or np.ptp(offsets) > SAME_MM * scale[0]:
+    if not borders or len(offsets) < len(borders) or np.ptp(offsets) > SAME_MM * scale[0]:
         return tuple(spans)
     offset = float(np.median(offsets))
     return tuple(replace(span, left_px=span.left_px + offset, right_px=span.right_px + offset) for span in spans)

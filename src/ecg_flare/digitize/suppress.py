@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from ecg_flare.digitize.segment import LONGEST_STROKE_MM, Probabilities
+from ecg_flare.digitize.segment import LONGEST_STROKE_MM, Probabilities, upright_runs
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
 
 SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
@@ -66,8 +66,8 @@ def _lost_strokes(
     px_per_mm_y = NORMALIZED_PX_PER_MM * every.shape[0] / probabilities.shape[1]
     px_per_mm_x = NORMALIZED_PX_PER_MM * every.shape[1] / probabilities.shape[2]
     strong = (every > STROKE_INK).astype(np.uint8)
-    upright = cv2.morphologyEx(strong, cv2.MORPH_OPEN, np.ones((round(STROKE_MM[0] * px_per_mm_y), 1), np.uint8))
-    frame = cv2.morphologyEx(strong, cv2.MORPH_OPEN, np.ones((round(LONGEST_STROKE_MM * px_per_mm_y), 1), np.uint8))
+    upright = upright_runs(strong, STROKE_MM[0] * px_per_mm_y)
+    frame = upright_runs(strong, LONGEST_STROKE_MM * px_per_mm_y)
     lost = upright & ~frame & (inside < 0.5).astype(np.uint8)
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(lost, connectivity=8)
     foreign = cv2.resize(probabilities[Label.PRINT] + probabilities[Label.PULSE], every.shape[::-1])

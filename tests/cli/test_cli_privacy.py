@@ -97,7 +97,7 @@ def test_the_report_tells_each_round(run_cli: RunCli, ledger: Path) -> None:
     told = json.loads(run_cli("privacy", "report", ledger, "--json").stdout)
     assert [each["mechanism"]["round"] for each in told["rounds"]] == [0, 1]
     lines = run_cli("privacy", "report", ledger).stdout.splitlines()
-    assert lines[0] == "cohort cohort: 3 sites, unit site, add-remove adjacency"
+    assert lines[0] == "cohort cohort: 3 sites, unit site, zero-out adjacency"
     assert len(lines) == 5
 
 

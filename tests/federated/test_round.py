@@ -160,8 +160,8 @@ def test_a_round_beyond_the_budget_draws_no_noise(tmp_path: Path) -> None:
 
     with Ledger(tmp_path / "ledger.jsonl", cohort) as ledger:
 
-        def charge(event: GaussianEvent) -> None:
-            ledger.charge(Mechanism("job", 0, 1.0, event.noise_multiplier, terms.weights, 1.5))
+        def charge(events: tuple[GaussianEvent, ...]) -> None:
+            ledger.charge(Mechanism("job", 0, 1.0, events[0].noise_multiplier, terms.weights, 1.5))
 
         play(terms, {"a": sends(1, 0)}, vector(0, 0), before_noise=charge)
         with pytest.raises(BudgetError):
@@ -288,7 +288,7 @@ def test_count_and_update_get_the_papers_noise() -> None:
     ]
     counts = np.array(shares, dtype=float) * 16 - 8
     assert counts.std() == pytest.approx(3.0, rel=0.08)
-    assert terms.event == GaussianEvent(2.0)  # and nothing else is charged
+    assert terms.events == (GaussianEvent(2.0),)  # and nothing else is charged
 
 
 def test_a_sum_without_noise_says_no_share_where_the_norm_is_fixed() -> None:

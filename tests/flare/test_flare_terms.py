@@ -98,7 +98,7 @@ def test_under_unit_patient_the_promise_names_rate_denominator_and_sensitivity()
     assert terms(**PATIENTS, shared_patients=True).privacy_text.endswith("sensitivity=2.5")
     told = hidden.mechanism("job-1", 2)
     assert (told.sampling, told.sampling_rate, told.patients, told.denominator) == ("poisson", 0.5, 20, 10.0)
-    assert told.event == hidden.config.event
+    assert told.events == hidden.config.events
 
 
 def order(**changes: Any) -> Order:
@@ -132,7 +132,7 @@ def test_the_norm_of_a_round_follows_from_the_terms_and_the_shares_told_so_far()
     assert start == hidden
     third = hidden.in_round(order(clipping_norm=math.exp(-0.05), shares=(1.0, 0.25), round_index=2))
     assert third.clipping_norm == math.exp(-0.05)
-    assert third.config.event == hidden.config.event
+    assert third.config.events == hidden.config.events
     stretch = 1 / math.sqrt(1 - (2 / 8) ** 2)  # sigma 2, count noise 4
     assert third.config.sensitivity == pytest.approx(math.exp(-0.05) * stretch)
     assert third.after(()).privacy_text != hidden.privacy_text

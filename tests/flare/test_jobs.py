@@ -75,7 +75,7 @@ def test_the_private_jobs_say_whom_they_hide(name: str, unit: str) -> None:
     spec = BUNDLED[name]
     assert spec.terms.unit == unit
     assert unit in spec.about
-    assert (spec.terms.config.event is not None, spec.terms.epsilon_budget is not None) == (True, True)
+    assert (spec.terms.private, spec.terms.epsilon_budget is not None) == (True, True)
 
 
 def test_the_optimizers_settings_are_those_of_its_aggregator() -> None:

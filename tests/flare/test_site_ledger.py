@@ -82,7 +82,7 @@ def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(con
         StripResult().process(message, fl_ctx)
     told = verify(ledger_path(fl_ctx, "patient"))
     assert (told.cohort.name, told.cohort.unit, told.cohort.roster) == ("site-1", "patient", ("site-1",))
-    assert [one.mechanism.event for one in told.rounds] == [terms.config.event] * 2
+    assert [one.mechanism.events for one in told.rounds] == [terms.config.events] * 2
     assert {one.mechanism.sensitivity for one in told.rounds} == {1.0}  # the noise was measured against weight 1
     assert not any(one.released for one in told.rounds)  # what becomes of the sum the site does not see
     charge_round(fl_ctx, private(4, 2), 0)  # another job, another unit: a ledger of its own

@@ -202,7 +202,7 @@ def test_patients_are_sampled_and_amplified(tmp_path: Path) -> None:
 
 def test_each_line_says_what_the_round_was_and_what_was_spent_by_then(path: Path) -> None:
     entries = [line.entry for line in read_chain(path).lines]
-    assert entries[0] | {"kind": "cohort", "unit": "site", "adjacency": "add-remove", "delta": 1e-5} == entries[0]
+    assert entries[0] | {"kind": "cohort", "unit": "site", "adjacency": "zero-out", "delta": 1e-5} == entries[0]
     for charge, release in zip(entries[1::2], entries[2::2], strict=True):
         assert (charge["sampling"], charge["sampling_rate"], charge["denominator"]) == ("all", 1.0, 1.5)
         assert (charge["clipping_norm"], charge["noise_multiplier"], charge["sensitivity"]) == (0.5, 5.0, 0.5)

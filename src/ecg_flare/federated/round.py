@@ -26,7 +26,7 @@ from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.update import Vector, check_update
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
-from ecg_flare.privacy.events import GaussianEvent, Unit
+from ecg_flare.privacy.events import GaussianEvent, Unit, round_events
 from ecg_flare.privacy.gaussian import Stream, add_noise
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -139,9 +139,13 @@ class RoundConfig:
         return self.fixed_point or self.private
 
     @property
-    def event(self) -> GaussianEvent | None:
-        """What a round does to the data under differential privacy."""
-        return None if self.noise_multiplier is None else GaussianEvent(self.noise_multiplier, self.sampling_rate)
+    def events(self) -> tuple[GaussianEvent, ...]:
+        """What a round does to a unit under differential privacy; nothing that counts without it."""
+        if self.noise_multiplier is None:
+            return ()
+        return round_events(
+            self.noise_multiplier, self.sampling_rate, self.weights.values(), shared=self.shared_patients
+        )
 
     @property
     def vector_norm(self) -> float | None:
@@ -247,7 +251,7 @@ def run_round(
     optimizer: ServerOptimizer,
     *,
     round_index: int = 0,
-    before_noise: Callable[[GaussianEvent], object] | None = None,
+    before_noise: Callable[[tuple[GaussianEvent, ...]], object] | None = None,
     stream: Stream | None = None,
 ) -> RoundResult:
     """Run one round.
@@ -275,9 +279,9 @@ def run_round(
             f"dropped: {dropped or 'none'}. The model stays as it was."
         )
     summed = total.total
-    if fixed is not None and config.event is not None:
+    if fixed is not None and config.private:
         if before_noise is not None:
-            before_noise(config.event)
+            before_noise(config.events)
         summed = add_noise(summed, fixed, stream=stream)
     mean = config.mean_update(total.mean(summed, config.public_denominator), model.size)
     state, model = optimizer.step(state, model, mean)

@@ -18,7 +18,7 @@ from ecg_flare.errors import PolicyError
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy import accountant
-from ecg_flare.privacy.cohort import Cohort
+from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.ledger import Ledger
 
 LEDGER_FOLDER: Final = "ecg_flare_ledger"
@@ -26,8 +26,7 @@ LEDGER_FOLDER: Final = "ecg_flare_ledger"
 
 def make_ready(terms: RoundTerms) -> None:
     """Load the accountants in a thread of their own while the site trains, where the round is charged by them."""
-    event = terms.config.event
-    if event is not None and event.sampling_rate < 1:
+    if terms.private and terms.sampling_rate < 1:
         threading.Thread(target=accountant.load, name="ecg_flare-accountants").start()
 
 
@@ -37,24 +36,32 @@ def check_limit(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> None:
     Raises PolicyError where it would, LedgerError where the site's ledger is wrong or was changed.
     """
     policy = read_policy(fl_ctx.get_engine().get_workspace())
-    if terms.config.event is None or not policy.limits_epsilon:
+    if not terms.private or not policy.limits_epsilon:
         return
     with _opened(fl_ctx, terms, policy) as ledger:
-        _check(ledger, terms, round_index, policy)
+        _check(ledger, own_mechanism(fl_ctx, terms, round_index), policy)
 
 
 def charge_round(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> None:
     """Put on disk what is about to leave this site; raises as `check_limit`, and StorageError for a full disk."""
-    if terms.config.event is None:
+    if not terms.private:
         return
     policy = read_policy(fl_ctx.get_engine().get_workspace())
     with _opened(fl_ctx, terms, policy) as ledger:
-        _check(ledger, terms, round_index, policy)
-        mechanism = terms.mechanism(fl_ctx.get_job_id(), round_index)
-        # The site is alone in its ledger: the weight that the noise was measured against bounds its own, and what an
-        # adaptive C follows is in the server's.
-        weights = {fl_ctx.get_identity_name(): mechanism.sensitivity / mechanism.clipping_norm}
-        ledger.charge(replace(mechanism, weights=weights, shared_patients=False, adaptation=None))
+        own = own_mechanism(fl_ctx, terms, round_index)
+        _check(ledger, own, policy)
+        ledger.charge(own)
+
+
+def own_mechanism(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> Mechanism:
+    """A round as the site's own ledger tells it.
+
+    The site is alone in it: the weight that the noise was measured against bounds its own, shared patients or not, and
+    what an adaptive C follows is in the server's.
+    """
+    mechanism = terms.mechanism(fl_ctx.get_job_id(), round_index)
+    weights = {fl_ctx.get_identity_name(): mechanism.sensitivity / mechanism.clipping_norm}
+    return replace(mechanism, weights=weights, shared_patients=False, adaptation=None)
 
 
 def ledger_path(fl_ctx: FLContext, unit: str) -> Path:
@@ -70,10 +77,8 @@ def _opened(fl_ctx: FLContext, terms: RoundTerms, policy: SitePolicy) -> Iterato
         yield ledger
 
 
-def _check(ledger: Ledger, terms: RoundTerms, round_index: int, policy: SitePolicy) -> None:
-    event = terms.config.event
-    assert event is not None, "only rounds with noise come here"
-    if policy.limits_epsilon and ledger.guarantee_after(event) > policy.most_epsilon:
+def _check(ledger: Ledger, own: Mechanism, policy: SitePolicy) -> None:
+    if policy.limits_epsilon and ledger.guarantee_after(*own.events) > policy.most_epsilon:
         raise PolicyError(
-            f"most_epsilon={policy.most_epsilon} at delta={policy.delta}: round {round_index + 1} would pass it"
+            f"most_epsilon={policy.most_epsilon} at delta={policy.delta}: round {own.round + 1} would pass it"
         )

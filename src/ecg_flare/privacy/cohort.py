@@ -5,22 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from ecg_flare.errors import ConfigError, LedgerError
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN, AdaptiveClipping
-from ecg_flare.privacy.events import GaussianEvent, Unit
+from ecg_flare.privacy.events import GaussianEvent, Unit, round_events
 
 Sampling = Literal["all", "poisson"]
 """Who of the units takes part in a round: all of them, or each by a secret draw of its own."""
+
+Adjacency = Literal["add-remove", "zero-out"]
+"""How two data sets differ that a release may not tell apart."""
+
+_ADJACENCY: Final[Mapping[Unit, Adjacency]] = {"patient": "add-remove", "site": "zero-out"}
 
 
 @dataclass(frozen=True)
 class Cohort:
     """Whose data a ledger is about, and what they were promised.
 
-    delta and epsilon_budget bound everything that is ever released; adjacency is adding or removing one unit. A site's
-    own ledger has no budget: its limit stands in the site's policy, and may change.
+    delta and epsilon_budget bound everything that is ever released. A site's own ledger has no budget: its limit stands
+    in the site's policy, and may change. The adjacency follows from the unit: a patient is added or removed
+    ('add-remove'). A site stays on the public roster, and is among those who answered; what its pages say is replaced
+    by an update of zero ('zero-out').
 
     Raises ConfigError for an impossible promise.
     """
@@ -30,11 +37,15 @@ class Cohort:
     roster: tuple[str, ...]
     delta: float
     epsilon_budget: float | None
-    adjacency: Literal["add-remove"] = "add-remove"
+    adjacency: Adjacency | None = None
 
     def __post_init__(self) -> None:
         if self.unit not in get_args(Unit):
             raise ConfigError(f"privacy unit is {self.unit!r}, expected one of {get_args(Unit)}")
+        expected = _ADJACENCY[self.unit]
+        if self.adjacency not in (None, expected):
+            raise ConfigError(f"adjacency is {self.adjacency!r} under unit {self.unit}, expected {expected!r}")
+        object.__setattr__(self, "adjacency", expected)
         if not self.roster or len(set(self.roster)) != len(self.roster):
             raise ConfigError(f"the roster is {self.roster}, expected the distinct names of the cohort's sites")
         if not 0 < self.delta < 1:
@@ -96,12 +107,12 @@ class Mechanism:
     adaptation: Adaptation | None = None
 
     def __post_init__(self) -> None:
-        _ = self.event  # checks sigma and the rate
         for name in ("clipping_norm", "denominator"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected a positive number")
         if not self.weights or not all(math.isfinite(weight) and weight > 0 for weight in self.weights.values()):
             raise ConfigError(f"weights are {dict(self.weights)}, expected a positive number for each site")
+        _ = self.events  # checks sigma and the rate
         if self.sampling not in get_args(Sampling) or (self.sampling == "all" and self.sampling_rate != 1):
             raise ConfigError(f"sampling is {self.sampling!r} at rate {self.sampling_rate}, expected 'poisson' below 1")
         if self.adaptation is not None:
@@ -118,9 +129,11 @@ class Mechanism:
         return self.clipping_norm * stretch * (math.fsum(weights) if self.shared_patients else max(weights))
 
     @property
-    def event(self) -> GaussianEvent:
-        """What the round does to the data."""
-        return GaussianEvent(self.noise_multiplier, self.sampling_rate)
+    def events(self) -> tuple[GaussianEvent, ...]:
+        """What the round does to a unit."""
+        return round_events(
+            self.noise_multiplier, self.sampling_rate, self.weights.values(), shared=self.shared_patients
+        )
 
 
 def check_belongs(mechanism: Mechanism, cohort: Cohort) -> None:

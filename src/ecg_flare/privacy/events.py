@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -35,6 +35,29 @@ class GaussianEvent:
             raise ConfigError(f"sampling_rate is {self.sampling_rate}, expected it in [0, 1]")
         if self.count < 1:
             raise ConfigError(f"count is {self.count}, expected 1 or more releases")
+
+
+def round_events(
+    noise_multiplier: float, sampling_rate: float, weights: Collection[float], *, shared: bool
+) -> tuple[GaussianEvent, ...]:
+    """What one round does to a unit, over sites with these public weights.
+
+    Where a unit is at one site only, that is one release. Where it may be at several (`shared`), each site draws it on
+    its own, and the noise has the standard deviation ``sigma * C * W`` with ``W = sum(w)``. Such noise is a sum of
+    independent Gaussians, one a site, with variances ``(sigma * C * W)^2 * w_k / W``. The round's sum then follows from
+    the sites' own noised sums, so it tells no more than all of these together: a composition of one sampled Gaussian a
+    site, with the noise multiplier ``sigma * W * sqrt(w_k / W) / w_k = sigma * sqrt(W / w_k)``. Without sampling this
+    is exact. One draw for all sites at ``sigma`` would not bound it: at small epsilon its delta is below the true one.
+
+    >>> round_events(1.0, 0.5, (1.0, 1.0, 1.0, 1.0), shared=True)
+    (GaussianEvent(noise_multiplier=2.0, sampling_rate=0.5, count=4),)
+
+    Raises ConfigError for a value out of its range.
+    """
+    if not shared:
+        return (GaussianEvent(noise_multiplier, sampling_rate),)
+    total = math.fsum(weights)
+    return merge(GaussianEvent(noise_multiplier * math.sqrt(total / weight), sampling_rate) for weight in weights)
 
 
 def merge(events: Iterable[GaussianEvent]) -> tuple[GaussianEvent, ...]:

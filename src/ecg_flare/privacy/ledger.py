@@ -113,24 +113,28 @@ class Ledger:
         """Epsilon so far."""
         return spent(self._events(), self.cohort.delta)
 
-    def check_budget(self, event: GaussianEvent) -> Spent:
-        """Epsilon after `event`, which may stand for the many rounds of a job.
+    def check_budget(self, *events: GaussianEvent) -> Spent:
+        """Epsilon after `events`, which may stand for the many rounds of a job.
 
         Raises BudgetError where that passes the budget: do not run the round.
         """
-        after = spent([*self._events(), event], self.cohort.delta)
+        after = spent([*self._events(), *events], self.cohort.delta)
         if self.cohort.epsilon_budget is not None and after.epsilon_rdp > self.cohort.epsilon_budget:
-            raise BudgetError(
+            more = " and ".join(
                 f"{event.count} more release(s) at noise multiplier {event.noise_multiplier} and rate "
-                f"{event.sampling_rate} would bring cohort {self.cohort.name!r} to epsilon {after.epsilon_rdp:.4g} at "
+                f"{event.sampling_rate}"
+                for event in events
+            )
+            raise BudgetError(
+                f"{more} would bring cohort {self.cohort.name!r} to epsilon {after.epsilon_rdp:.4g} at "
                 f"delta {self.cohort.delta}, above its budget {self.cohort.epsilon_budget} "
                 f"({len(self._rounds)} rounds are charged so far): use more noise or fewer rounds, or stop here"
             )
         return after
 
-    def guarantee_after(self, event: GaussianEvent) -> float:
-        """Epsilon by Rényi accounting after `event`, for a limit that is not the cohort's budget."""
-        return epsilon_rdp([*self._events(), event], self.cohort.delta)
+    def guarantee_after(self, *events: GaussianEvent) -> float:
+        """Epsilon by Rényi accounting after `events`, for a limit that is not the cohort's budget."""
+        return epsilon_rdp([*self._events(), *events], self.cohort.delta)
 
     def charge(self, mechanism: Mechanism) -> Round:
         """Pay for a round; only after this returned may its noise be drawn.
@@ -140,7 +144,7 @@ class Ledger:
         """
         check_belongs(mechanism, self.cohort)
         _check_follows(mechanism, self._rounds)
-        after = self.check_budget(mechanism.event)
+        after = self.check_budget(*mechanism.events)
         charged = Round(self.head.lines + 1, mechanism, after)
         fields = {**asdict(mechanism), "sensitivity": mechanism.sensitivity, "spent": asdict(after)}
         self._record(charged, "charge", fields)
@@ -178,7 +182,7 @@ class Ledger:
         self.close()
 
     def _events(self) -> list[GaussianEvent]:
-        return [charged.mechanism.event for charged in self._rounds.values()]
+        return _events(self._rounds.values())
 
     def _record(self, entered: Round, kind: str, fields: Mapping[str, Any]) -> None:
         lines_before = self.head.lines
@@ -214,7 +218,7 @@ def verify(path: Path, *, verifier: Verifier | None = None, expected_head: Head 
         raise LedgerError(f"{path} is empty, expected the ledger of a cohort")
     cohort, rounds = _replay(path, chain.lines)
     _recompute(path, cohort, list(rounds.values()))
-    total = spent([charged.mechanism.event for charged in rounds.values()], cohort.delta)
+    total = spent(_events(rounds.values()), cohort.delta)
     return LedgerReport(cohort, tuple(rounds.values()), total, chain.head, bool(heads), chain.signed)
 
 
@@ -293,10 +297,14 @@ def _released(number: int, fields: Mapping[str, Any], rounds: Mapping[int, Round
     )
 
 
+def _events(rounds: Iterable[Round]) -> list[GaussianEvent]:
+    return [event for charged in rounds for event in charged.mechanism.events]
+
+
 def _recompute(path: Path, cohort: Cohort, rounds: Iterable[Round]) -> None:
     events: list[GaussianEvent] = []
     for charged in rounds:
-        events.append(charged.mechanism.event)
+        events.extend(charged.mechanism.events)
         true = spent(events, cohort.delta)
         if not _same_figures(charged.spent, true):
             raise LedgerError(f"{path}, line {charged.line}: claims {charged.spent}, but recomputing gives {true}")

@@ -112,9 +112,10 @@ def _private_details(run: Run) -> Iterator[str]:
     terms, final = run.terms, run.final
     if final.epsilon_rdp is not None:
         odds = math.exp(min(final.epsilon_rdp, 700))
+        hidden = "a given patient took part" if terms.unit == "patient" else "a given site's pages were used at all"
         yield (
-            f"Whoever sees every released model can raise the odds that a given {terms.unit} took part at most "
-            f"{significant(odds)}-fold, but for a chance of {scientific(terms.delta)}."
+            f"Whoever sees every released model can raise the odds that {hidden} at most {significant(odds)}-fold, but "
+            f"for a chance of {scientific(terms.delta)}."
         )
     if final.epsilon_rdp is not None and final.epsilon_prv is not None:
         yield (
@@ -134,8 +135,9 @@ def _private_details(run: Run) -> Iterator[str]:
 def _private_limits(run: Run) -> Iterator[str]:
     if run.terms.unit == "site":
         yield (
-            "The unit is a site with all that it holds. It is hidden that a site took part; nothing better is claimed "
-            f"for one patient, and {len(run.terms.sites)} sites leave the noise little to average over."
+            "The unit is a site with all that it holds (zero-out adjacency). It is hidden what its pages say, not that "
+            "it took part: the names of those that answered are public. Nothing better is claimed for one patient, and "
+            f"{len(run.terms.sites)} sites leave the noise little to average over."
         )
     else:
         yield "The unit is a patient; what all patients of a site have in common is not hidden."

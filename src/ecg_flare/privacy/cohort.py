@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from ecg_flare.errors import ConfigError, LedgerError
@@ -37,21 +37,29 @@ class Cohort:
     roster: tuple[str, ...]
     delta: float
     epsilon_budget: float | None
-    adjacency: Adjacency | None = None
+    adjacency: Adjacency = field(init=False)
 
     def __post_init__(self) -> None:
         if self.unit not in get_args(Unit):
             raise ConfigError(f"privacy unit is {self.unit!r}, expected one of {get_args(Unit)}")
-        expected = _ADJACENCY[self.unit]
-        if self.adjacency not in (None, expected):
-            raise ConfigError(f"adjacency is {self.adjacency!r} under unit {self.unit}, expected {expected!r}")
-        object.__setattr__(self, "adjacency", expected)
+        object.__setattr__(self, "adjacency", _ADJACENCY[self.unit])
         if not self.roster or len(set(self.roster)) != len(self.roster):
             raise ConfigError(f"the roster is {self.roster}, expected the distinct names of the cohort's sites")
         if not 0 < self.delta < 1:
             raise ConfigError(f"delta is {self.delta}, expected it in (0, 1)")
         if self.epsilon_budget is not None and not (math.isfinite(self.epsilon_budget) and self.epsilon_budget > 0):
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected a positive number")
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Cohort:
+        """What `asdict` and JSON made a document of; raises ConfigError where its adjacency is not the unit's."""
+        said = {name: value for name, value in values.items() if name != "adjacency"}
+        cohort = cls(**{**said, "roster": tuple(values["roster"])})
+        if values["adjacency"] != cohort.adjacency:
+            raise ConfigError(
+                f"adjacency is {values['adjacency']!r} under unit {cohort.unit}, expected {cohort.adjacency!r}"
+            )
+        return cohort
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]
         try:
             match line.entry["kind"], cohort:
                 case "cohort", None:
-                    cohort = Cohort(**{**fields, "roster": tuple(fields["roster"])})
+                    cohort = Cohort.from_json(fields)
                 case "charge", Cohort():
                     rounds[line.number] = _charged(line.number, fields, cohort, rounds)
                 case "release", Cohort():

@@ -186,6 +186,20 @@ def test_what_the_policy_forbids_is_refused_by_its_name(
     assert all(each.task != "train" for each in told.traffic)
 
 
+def test_pages_are_prepared_in_the_kits_own_cache(tmp_path: Path, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ECG_FLARE_CACHE", raising=False)
+    asked: list[Path] = []
+
+    def call(self: FakeWorker, command: str, params: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        asked.append(Path(params["cache"]).resolve())
+        raise SiteDataError("seen")
+
+    monkeypatch.setattr(FakeWorker, "call", call)
+    assert "seen" in tried(job(tmp_path, "fedadam"), kit).refused
+    assert asked == [kit.folder.resolve() / "ecg_flare_cache"]
+    assert asked[0].is_dir()  # the stand-ins' folder is gone, the cache is not
+
+
 def test_a_job_for_others_is_refused(tmp_path: Path, kit: Kit) -> None:
     told = tried(job(tmp_path, "fedadam", weights={"a": 1.0, "b": 1.0, "c": 1.0}), kit)
     assert "other sites" in told.refused

@@ -239,7 +239,7 @@ def test_own_code_is_named_to_the_training_process_by_the_object_alone(
     order = Order(model, 0, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
     fl_ctx = context(root, terms=terms, pages=Scans())
     fl_ctx.set_prop(
-        "__runner__", type("R", (), {"task_result_filters": {"train/out": [StripResult()]}})(), private=True
+        FLContextKey.RUNNER, type("R", (), {"task_result_filters": {"train/out": [StripResult()]}})(), private=True
     )
     with pytest.raises(AttributeError):  # the stand-in answers nothing
         NnunetExecutor().execute(TRAIN, order.to_shareable(), fl_ctx, Signal())

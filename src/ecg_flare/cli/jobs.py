@@ -102,6 +102,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     default="",
     metavar="FOLDER",
     help="Where the server keeps model and ledger: a later submission with the same one goes on from there. "
+    "A server with a kit takes one of its results_folders alone. "
     "[default: in the job's run folder, which ends with the job]",
 )
 @click.option(

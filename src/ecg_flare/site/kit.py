@@ -55,7 +55,7 @@ class JobFolder:
             if party in listed or "@ALL" in listed:
                 if Path(name).name != name:
                     raise ConfigError(f"the job {self.folder} deploys {name!r}, expected the name of a folder in it")
-                return self.folder / name
+                return self.folder / str(name)
         raise ConfigError(f"the job {self.folder} deploys nothing to {party!r}: it is for other sites")
 
     def client_config(self, site: str) -> dict[str, Any]:

@@ -160,5 +160,6 @@ def check_listed(path: str) -> None:
 def _holds_component(value: object) -> bool:
     if isinstance(value, Mapping):
         named = [value[key] for key in ("path", "class_path", "name") if key in value]
-        return any(isinstance(name, str) for name in named) or any(map(_holds_component, value.values()))
+        dotted = any(isinstance(name, str) and "." in name for name in named)  # a site may be called 'name'
+        return dotted or any(map(_holds_component, value.values()))
     return isinstance(value, list) and any(map(_holds_component, value))

@@ -55,7 +55,7 @@ def _row(fault: str, phases: list[str], folder: Path, output: Path | None) -> No
         hold.mkdir(parents=True)
         sites = [f"site-{index + 1}" for index in range(4)]
         kits = folder / f"kits-{len(left)}"
-        with Federation(kits, sites, [CLASSES], [APP], environment={"FAULTS": str(hold)}) as federation:
+        with Federation(kits, sites, CLASSES, [APP], environment={"FAULTS": str(hold)}) as federation:
             federation.provision()
             federation.start()
             federation.wait_for_sites()

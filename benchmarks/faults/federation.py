@@ -34,7 +34,7 @@ class Federation:
     Args:
         folder: where everything lies.
         sites: names of the sites.
-        classes: packages that the kits allow beside ecg_flare's own; `path` is where Python finds them.
+        classes: class paths that the kits allow beside ecg_flare's own; `path` is where Python finds them.
         policy: entries of every site's policy, in place of the project's.
     """
 
@@ -67,9 +67,10 @@ class Federation:
         project["participants"] = others + [{**site, "name": name} for name in self.sites]
         for builder in project["builders"]:
             if builder["path"].endswith("AllowListBuilder"):
-                builder["args"] = {"prefixes": ["ecg_flare.", *self.classes]}
+                builder["args"] = {"at_sites": list(self.classes), "at_server": list(self.classes)}
             if builder["path"].endswith("SitePolicyBuilder"):
                 builder["args"]["policy"] |= self.policy
+                builder["args"]["server"] = {"results_folders": [str(self.folder.parent.resolve())]}
         file = self.folder / "project.yml"
         file.write_text(yaml.safe_dump(project))
         done = subprocess.run(

@@ -8,7 +8,11 @@ from ecg_flare.flare.jobs import JobSpec, Pages, write_job
 from ecg_flare.flare.terms import RoundTerms
 
 APP: Final = Path(__file__).parent / "app"
-CLASSES: Final = "faulty_site."
+_MODULE: Final = "faulty_site."
+CLASSES: Final = tuple(
+    _MODULE + name for name in ("ArithmeticEvaluator", "HeldMechanism", "ArithmeticExecutor", "HeldSite", "NoPages")
+)
+"""What kits must allow for this job beside ecg_flare's own classes."""
 
 
 def write_private_job(
@@ -39,7 +43,7 @@ def write_private_job(
         epsilon_budget=100.0,
         summation="masked",
     )
-    nobody = Pages("faulty_site.NoPages")
+    nobody = Pages(_MODULE + "NoPages")
     spec = JobSpec(
         name="faults",
         about="the private protocol, with arithmetic in place of training",
@@ -64,12 +68,12 @@ def _server(config: dict[str, Any], step_timeout_s: int) -> None:
     replaced = {"evaluator": "ArithmeticEvaluator", "mechanism": "HeldMechanism"}
     for part in config["components"]:
         if part["id"] in replaced:
-            part["path"] = CLASSES + replaced[part["id"]]
+            part["path"] = _MODULE + replaced[part["id"]]
 
 
 def _client(config: dict[str, Any], twice: bool, training: dict[str, Any]) -> None:
-    config["executors"][0]["executor"] = {"path": CLASSES + "ArithmeticExecutor", "args": training}
-    config["components"].append({"id": "held", "path": CLASSES + "HeldSite", "args": {"twice": twice}})
+    config["executors"][0]["executor"] = {"path": _MODULE + "ArithmeticExecutor", "args": training}
+    config["components"].append({"id": "held", "path": _MODULE + "HeldSite", "args": {"twice": twice}})
 
 
 def _edit(job: Path, side: str, change: Any) -> None:

@@ -27,6 +27,7 @@ from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.nnunet.service import site_seed
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+from ecg_flare.site.own_pages import CACHE_FOLDER
 
 _SITE = "site-1"
 for _variable in (
@@ -57,9 +58,9 @@ def measure(*, steps: int, pairs: int, threads: int = 1, plan_name: str = "tiny"
     plan, start = plan_preset(plan_name), load_bundled("start")
     source = SyntheticPages(profiles={_SITE: "district"}, pages_per_site=6)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = LocalTrainer(plan, prepare(source, _SITE, plan, Path(folder) / "cache"), threads=threads)
+        trainer = LocalTrainer(plan, prepare(source, _SITE, plan, Path(folder) / CACHE_FOLDER), threads=threads)
         terms = RoundTerms({_SITE: 1.0}, rounds=pairs + 1, min_sites=1, plan=plan_name)
-        executor = NnunetExecutor(steps=steps, schedule="constant", threads=threads, cache=str(Path(folder) / "cache"))
+        executor = NnunetExecutor(steps=steps, schedule="constant", threads=threads)
         fl_ctx = _context(Path(folder), {"terms": terms, "pages": source})
 
         def direct(index: int) -> None:

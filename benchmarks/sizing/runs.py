@@ -99,7 +99,7 @@ def _spec(plan: str, sites: int, pages: Path | None) -> JobSpec:
     if pages is None:
         nobody = Pages("measured_site.NoPages")
         return replace(spec, pages=nobody, public_pages=nobody, start="random:0")
-    folder = Pages("ecg_flare.nnunet.sources.PageFolder", {"folder": str(pages.resolve())})
+    folder = Pages("ecg_flare.nnunet.page_folder.PageFolder", {"folder": str(pages.resolve())})
     return replace(spec, pages=folder, public_pages=folder, start="bundled:start" if plan == "tiny" else "random:0")
 
 

@@ -91,15 +91,15 @@ def test_a_job_whose_norm_follows_its_patients_has_the_papers_settings(run_cli: 
 @pytest.mark.parametrize(
     ("data", "source", "args"),
     [
-        ("pages:/data/{site}", "PageFolder", {"folder": "/data/{site}"}),
+        ("pages:/data/{site}", "page_folder.PageFolder", {"folder": "/data/{site}"}),
         (
             "synthetic",
-            "SyntheticPages",
+            "sources.SyntheticPages",
             {"pages_per_site": 8, "seed": 1, "profiles": {"a": "district", "b": "university"}},
         ),
         (
             "ptbxl:/data/ptbxl",
-            "PtbxlPages",
+            "sources.PtbxlPages",
             {
                 "root": "/data/ptbxl",
                 "sites": {"a": {"shard": 0, "of": 2}, "b": {"shard": 1, "of": 2}},
@@ -115,7 +115,7 @@ def test_the_pages_can_come_from_ecg_flare_itself(
     told = run_cli("jobs", "export", "fedavg", *options)
     assert told.exit_code == 0, told.output
     pages = _client_component(tmp_path / "fedavg", "pages")
-    assert pages == {"id": "pages", "path": f"ecg_flare.nnunet.sources.{source}", "args": args}
+    assert pages == {"id": "pages", "path": f"ecg_flare.nnunet.{source}", "args": args}
     assert not (tmp_path / "fedavg" / "app" / "custom").exists()
 
 

@@ -28,7 +28,7 @@ def test_auto_is_three_segmenters_and_any_other_name_is_one() -> None:
 
 @pytest.mark.usefixtures("forgetful")
 def test_without_the_bundled_model_auto_is_the_classical_segmenter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates, "entry_points", lambda group: ())
+    monkeypatch.setattr(candidates, "offered_segmenters", dict)
     assert load_segmenters("auto") == (classical_segmenter,)
 
 

@@ -18,7 +18,7 @@ def test_the_jobs_pages_are_taken_where_the_site_says_nothing(
     context: Callable[..., FLContext], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ECG_FLARE_CACHE", raising=False)
-    source, cache = site_pages(context(pages=JOBS), "pages", "")
+    source, cache = site_pages(context(pages=JOBS), "pages")
     assert source is JOBS
     assert cache == tmp_path / "site-1" / "ecg_flare_cache"
 
@@ -27,7 +27,7 @@ def test_the_sites_own_pages_go_before_the_jobs(context: Callable[..., FLContext
     fl_ctx = context(pages=JOBS)
     own = OwnPages(PageFolder("/data/ecg"), str(tmp_path / "big disk"))
     write_own_pages(tmp_path / "site-1" / "local", own)
-    assert site_pages(fl_ctx, "pages", "/the/jobs") == (own.source, tmp_path / "big disk")
+    assert site_pages(fl_ctx, "pages") == (own.source, tmp_path / "big disk")
 
 
 def test_own_pages_that_cannot_be_read_are_no_reason_to_take_the_jobs(
@@ -36,4 +36,4 @@ def test_own_pages_that_cannot_be_read_are_no_reason_to_take_the_jobs(
     fl_ctx = context(pages=JOBS)
     (tmp_path / "site-1" / "local" / "ecg_flare_pages.json").write_text("{}")
     with pytest.raises(ConfigError, match="source"):
-        site_pages(fl_ctx, "pages", "")
+        site_pages(fl_ctx, "pages")

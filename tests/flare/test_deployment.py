@@ -65,7 +65,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     federation = Federation(
         root / "kits",
         SITES,
-        [CLASSES],
+        CLASSES,
         [APP],
         policy={"most_clipping_norm": 1.0},
         environment={"FAULTS": str(root / "faults")},

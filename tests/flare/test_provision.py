@@ -14,12 +14,12 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from nvflare.apis.workspace import Workspace
-from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
 from nvflare.lighter.constants import CtxKey
 from nvflare.lighter.provision import prepare_builders, prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.flare.allowed import SERVER_CLASSES, SITE_CLASSES
 from ecg_flare.flare.identity import site_signer
 from ecg_flare.flare.provision import AllowListBuilder, RightsBuilder, SitePolicyBuilder, certificate_fingerprint
 from ecg_flare.flare.site_policy import read_policy
@@ -44,10 +44,25 @@ def local(kits: Path, party: str, name: str) -> Any:
     return json.loads((kits / party / "local" / name).read_text())
 
 
-def test_our_classes_are_allowed_beside_flares_own_at_the_server_and_alone_at_sites(kits: Path) -> None:
-    for party, flares_own in [("localhost", DEFAULT_CLASS_ALLOW_LIST), *((site, ()) for site in SITES)]:
-        listed = local(kits, party, "resources.json.default")["class_allow_list"]
-        assert listed == [*flares_own, "ecg_flare."]
+def test_each_party_allows_the_classes_of_its_own_list_alone(kits: Path) -> None:
+    for party, classes in [("localhost", SERVER_CLASSES), *((site, SITE_CLASSES) for site in SITES)]:
+        assert local(kits, party, "resources.json.default")["class_allow_list"] == list(classes)
+
+
+def test_a_consortium_names_further_classes_one_by_one_and_the_servers_folders(tmp_path: Path) -> None:
+    project = yaml.safe_load((POC / "project.yml").read_text())
+    for builder in project["builders"]:
+        if builder["path"].endswith("AllowListBuilder"):
+            builder["args"] = {"at_sites": ["hospital.pages.Scans"], "at_server": ["hospital.pages.Public"]}
+        if builder["path"].endswith("SitePolicyBuilder"):
+            builder["args"]["server"] = {"results_folders": ["/srv/ecg"]}
+    kits = provision(tmp_path, project)
+    listed = {
+        party: local(kits, party, "resources.json.default")["class_allow_list"] for party in ("localhost", "site-1")
+    }
+    assert listed["site-1"] == [*SITE_CLASSES, "hospital.pages.Scans"]
+    assert listed["localhost"] == [*SERVER_CLASSES, "hospital.pages.Public"]
+    assert read_policy(Workspace(str(kits / "localhost"), "server")).results_folders == ["/srv/ecg"]
 
 
 @pytest.mark.parametrize("party", ["localhost", *SITES])
@@ -115,7 +130,7 @@ def test_a_kit_whose_key_never_left_the_site_keeps_our_rules(tmp_path: Path) -> 
     made = tmp_path / "kits" / "ecg_flare" / "prod_00"
     assert (made / "site-1" / "startup" / "client.key").read_bytes() == (request / "site-1.key").read_bytes()
     resources = local(made, "site-1", "resources.json.default")
-    assert (resources["class_allow_list"], resources["allow_log_streaming"]) == (["ecg_flare."], False)
+    assert (resources["class_allow_list"], resources["allow_log_streaming"]) == (list(SITE_CLASSES), False)
     certificate = certificate_fingerprint(made / "site-1" / "startup" / "client.crt")
     assert local(made, "site-1", "ecg_flare.json")["pinned"] == {"site-1": certificate}
 
@@ -123,10 +138,13 @@ def test_a_kit_whose_key_never_left_the_site_keeps_our_rules(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: AllowListBuilder([]),
-        lambda: AllowListBuilder("ecg_flare."),
-        lambda: AllowListBuilder(["ecg_flare"]),
-        lambda: AllowListBuilder(["*"]),
+        lambda: AllowListBuilder("hospital.pages.Scans"),
+        lambda: AllowListBuilder(["hospital.pages."]),
+        lambda: AllowListBuilder(["hospital.pages"]),
+        lambda: AllowListBuilder(["Scans"]),
+        lambda: AllowListBuilder(at_server=["*"]),
+        lambda: SitePolicyBuilder(server={"least_cohort": 3}),
+        lambda: SitePolicyBuilder(server={"results_folders": "/srv"}),
         lambda: RightsBuilder(["project_admin"]),
         lambda: SitePolicyBuilder({"least_cohorts": 3}),
         lambda: SitePolicyBuilder({"least_cohort": 2}),

@@ -12,6 +12,7 @@ import pytest
 
 from ecg_flare.errors import ConfigError, SiteDataError
 from ecg_flare.federated.round import RoundConfig
+from ecg_flare.flare.allowed import SITE_CLASSES
 from ecg_flare.flare.bundled_jobs import BUNDLED
 from ecg_flare.flare.jobs import Pages, write_job
 from ecg_flare.flare.masked_site import MODELS_FOLDER
@@ -68,7 +69,7 @@ def kit(tmp_path: Path) -> Kit:
     kits = stand_in_kits(tmp_path / "kits", SITES, {}, signed=True)
     found = Kit(kits.root("site-1"))
     (found.startup / "fed_client.json").write_text(json.dumps({"client": {"fqsn": "site-1"}}))
-    (found.local / "resources.json").write_text(json.dumps({"format_version": 2, "class_allow_list": ["ecg_flare."]}))
+    (found.local / "resources.json").write_text(json.dumps({"format_version": 2, "class_allow_list": SITE_CLASSES}))
     write_own_pages(found.local, OwnPages(SyntheticPages({"site-1": "plain"})))
     return found
 
@@ -185,6 +186,20 @@ def test_what_the_policy_forbids_is_refused_by_its_name(
     assert all(each.task != "train" for each in told.traffic)
 
 
+def test_pages_are_prepared_in_the_kits_own_cache(tmp_path: Path, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ECG_FLARE_CACHE", raising=False)
+    asked: list[Path] = []
+
+    def call(self: FakeWorker, command: str, params: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        asked.append(Path(params["cache"]).resolve())
+        raise SiteDataError("seen")
+
+    monkeypatch.setattr(FakeWorker, "call", call)
+    assert "seen" in tried(job(tmp_path, "fedadam"), kit).refused
+    assert asked == [kit.folder.resolve() / "ecg_flare_cache"]
+    assert asked[0].is_dir()  # the stand-ins' folder is gone, the cache is not
+
+
 def test_a_job_for_others_is_refused(tmp_path: Path, kit: Kit) -> None:
     told = tried(job(tmp_path, "fedadam", weights={"a": 1.0, "b": 1.0, "c": 1.0}), kit)
     assert "other sites" in told.refused
@@ -198,7 +213,7 @@ def test_a_job_whose_sides_hold_different_terms_is_refused(tmp_path: Path, kit: 
 
 
 def test_a_class_that_the_kit_does_not_list_is_refused(tmp_path: Path, kit: Kit) -> None:
-    amend(kit.local / "resources.json", class_allow_list=["ecg_flare.flare."])
+    amend(kit.local / "resources.json", class_allow_list=SITE_CLASSES[:-1])
     assert (
         "ecg_flare.site.own_pages.SitesOwn is not in the kit's class_allow_list"
         in tried(job(tmp_path, "fedadam"), kit).refused

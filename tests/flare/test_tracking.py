@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -87,6 +88,20 @@ def test_the_rounds_figures_become_one_run_of_the_server(receiver: Any, context:
     ((name, metrics),) = Client.runs.items()
     assert name.startswith("server-")
     assert [(one.step, one.value) for one in metrics if one.key == "dice"] == [(0, 0.5), (1, 0.75)]
+
+
+def test_a_uri_that_the_server_does_not_list_ends_the_job(
+    receiver: Any, context: Callable[..., FLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fl_ctx = context(name="server")
+    Path(fl_ctx.get_engine().get_workspace().get_startup_kit_dir(), "server.crt").touch()
+    panics: list[str] = []
+    monkeypatch.setattr(receiver, "system_panic", lambda reason, fl_ctx: panics.append(reason))
+    receiver.handle_event(EventType.START_RUN, fl_ctx)
+    assert [reason.partition(", which")[0] for reason in panics] == [
+        "PolicyError: tracking_uris: the job names 'http://mlflow:5000'"
+    ]
+    assert Client.runs == {}
 
 
 def test_what_a_site_would_send_is_not_heard(receiver: Any) -> None:

@@ -18,7 +18,7 @@ from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.patients import check_patients, pages_by_patient, site_key, train_drawn_patients
 from ecg_flare.nnunet.plan import Plan, parameter_layout
 from ecg_flare.nnunet.service import Service
-from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.sources import source_params
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.privacy.gaussian import ChaChaStream
 
@@ -151,7 +151,7 @@ def test_the_training_process_sends_integers_and_says_nothing(tmp_path: Path, st
     logged: list[str] = []
     service = Commands(None, threads=1, device="cpu")  # type: ignore[arg-type]
     service._log = logged.append  # type: ignore[method-assign]
-    place = {"source": to_spec(ScribbledPages()), "site": "site-1", "plan": "tiny", "cache": str(tmp_path)}
+    place = {**source_params(ScribbledPages()), "site": "site-1", "plan": "tiny", "cache": str(tmp_path)}
     service.call("prepare", {**place, "validation_fraction": 0, "patients_per_site": 3}, {})
     logged.clear()
     training = {"steps": 1, "learning_rate": 0.02, "seed": 5, "config": asdict(CONFIG)}

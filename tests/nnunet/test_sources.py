@@ -15,7 +15,7 @@ from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ConfigError, LayoutError, SiteDataError
 from ecg_flare.nnunet.case import Case, PageSource
 from ecg_flare.nnunet.pooled_pages import PooledPages
-from ecg_flare.nnunet.sources import PageFolder, PtbxlPages, SyntheticPages, build_source, to_spec
+from ecg_flare.nnunet.sources import PageFolder, PtbxlPages, SyntheticPages, build_source, source_params, to_spec
 from ecg_flare.page.raster import Label
 from ecg_flare.page.site_profile import load_profile, profile_page
 
@@ -78,8 +78,8 @@ def test_counts_of_synthetic_pages_are_checked() -> None:
     ],
 )
 def test_a_spec_builds_the_source_again(source: PageSource) -> None:
-    spec = json.loads(json.dumps(to_spec(source)))
-    assert build_source(spec) == source
+    params = json.loads(json.dumps(source_params(source)))
+    assert build_source(params["source"], own_class=params.get("own_class", "")) == source
 
 
 def test_a_sites_own_source_is_found_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,14 +89,23 @@ def test_a_sites_own_source_is_found_on_the_path(tmp_path: Path, monkeypatch: py
         "    def describe(self, site): return self.ward\n    def cases(self, site): return iter(())\n"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    source = build_source({"path": "hospital_pages.Ours", "args": {"ward": "3B"}})
+    spec = {"path": "hospital_pages.Ours", "args": {"ward": "3B"}}
+    source = build_source(spec, own_class="hospital_pages.Ours")
     assert source.describe("x") == "3B"
+    assert source_params(source) == {"source": spec, "own_class": "hospital_pages.Ours"}
+    sys.modules.pop("hospital_pages")
+    with pytest.raises(ConfigError, match="none of"):
+        build_source(spec)
+    assert "hospital_pages" not in sys.modules
 
 
 def test_a_spec_runs_nothing_that_is_no_page_source(tmp_path: Path) -> None:
     touched = tmp_path / "touched"
+    spec = {"path": "subprocess.Popen", "args": {"args": ["touch", str(touched)]}}
+    with pytest.raises(ConfigError, match="none of"):
+        build_source(spec)
     with pytest.raises(ConfigError, match="no dataclass"):
-        build_source({"path": "subprocess.Popen", "args": {"args": ["touch", str(touched)]}})
+        build_source(spec, own_class="subprocess.Popen")
     assert not touched.exists()
 
 
@@ -106,16 +115,30 @@ def test_a_spec_runs_nothing_that_is_no_page_source(tmp_path: Path) -> None:
         ({}, "None"),
         ({"path": "Pages"}, "'Pages'"),
         ({"path": "no.such.Pages"}, "no.such.Pages"),
-        ({"path": "ecg_flare.nnunet.sources.Nothing"}, "Nothing"),
-        ({"path": "ecg_flare.nnunet.sources.PageFolder", "args": {"depth": 3}}, "depth"),
-        ({"path": "pathlib.PurePath", "args": {}}, "no dataclass"),
-        ({"path": "ecg_flare.ecg.leads.LEADS"}, "no dataclass"),
-        ({"path": "ecg_flare.nnunet.plan.Plan", "args": {"name": "x", "plans": {}, "dataset_json": {}}}, "describe"),
+        ({"path": "ecg_flare.nnunet.sources.SyntheticPages", "args": []}, r"\[\]"),
+        ({"path": "ecg_flare.nnunet.sources.PageFolder"}, "none of"),
+        ({"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"depth": 3}}, "depth"),
+        ({"path": "ecg_flare.nnunet.plan.Plan", "args": {"name": "x", "plans": {}, "dataset_json": {}}}, "none of"),
     ],
 )
 def test_a_bad_spec_is_named(spec: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         build_source(spec)
+
+
+@pytest.mark.parametrize(
+    ("path", "args", "named"),
+    [
+        ("no.such.Pages", {}, "no.such.Pages"),
+        ("Pages", {}, "'Pages'"),
+        ("pathlib.PurePath", {}, "no dataclass"),
+        ("ecg_flare.ecg.leads.LEADS", {}, "no dataclass"),
+        ("ecg_flare.nnunet.plan.Plan", {"name": "x", "plans": {}, "dataset_json": {}}, "describe"),
+    ],
+)
+def test_an_own_class_that_is_no_page_source_is_named(path: str, args: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        build_source({"path": path, "args": args}, own_class=path)
 
 
 def test_a_source_must_be_json() -> None:
@@ -306,13 +329,12 @@ def test_ptbxl_pages_follow_the_rule(data_root: Path) -> None:
 
 def test_pooled_pages_are_the_sites_own_pages_under_their_names() -> None:
     args = {"profiles": {"a": "plain", "b": "district"}, "pages_per_site": 2, "seed": 3}
-    pooled = PooledPages("ecg_flare.nnunet.sources.SyntheticPages", ("a", "b"), args)
+    pooled = PooledPages(SyntheticPages(**args), ("a", "b"))
     cases = list(pooled.cases("anybody"))
     own = [case for site in ("a", "b") for case in SyntheticPages(**args).cases(site)]
     assert [case.name for case in cases] == [f"{site}-{case.name}" for site, case in zip("aabb", own, strict=True)]
     assert len({case.patient_id for case in cases}) == 2
     for one, other in zip(cases, own, strict=True):
         assert np.array_equal(one.image, other.image)
-    assert build_source(to_spec(pooled)) == pooled
     with pytest.raises(ConfigError, match="none"):
-        PooledPages("ecg_flare.nnunet.sources.SyntheticPages", ())
+        PooledPages(SyntheticPages(**args), ())

@@ -18,7 +18,7 @@ from nnunet_scribbles import BrokenPages, EndlessPages, NoisyPages, ScribbledPag
 from ecg_flare.errors import ConfigError, PlanMismatchError, SiteDataError, UpdateError, WorkerError
 from ecg_flare.nnunet.dataset import open_dataset
 from ecg_flare.nnunet.plan import Plan, initial_vector
-from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.sources import source_params
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.nnunet.worker import Worker
 
@@ -41,7 +41,7 @@ def prepared_worker(worker: Worker, cache: Path) -> Worker:
 
 
 def preparing(source: Any, cache: Path, **more: Any) -> dict[str, Any]:
-    return {"source": to_spec(source), "site": "site-1", "plan": "tiny", "cache": str(cache), **more}
+    return {**source_params(source), "site": "site-1", "plan": "tiny", "cache": str(cache), **more}
 
 
 def gone(pid: int) -> bool:
@@ -221,11 +221,11 @@ def test_the_process_dies_with_its_owner(tmp_path: Path, end: str) -> None:
         import os, sys, threading
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from nnunet_scribbles import EndlessPages
-        from ecg_flare.nnunet.sources import to_spec
+        from ecg_flare.nnunet.sources import source_params
         from ecg_flare.nnunet.worker import Worker
         worker = Worker()
         worker.call("initialize", {{"plan": "tiny"}})
-        params = {{"source": to_spec(EndlessPages()), "site": "s", "plan": "tiny", "cache": {str(tmp_path)!r}}}
+        params = {{**source_params(EndlessPages()), "site": "s", "plan": "tiny", "cache": {str(tmp_path)!r}}}
         threading.Thread(target=worker.call, args=("prepare", params), daemon=True).start()
         print(worker.pid, flush=True)
         {end}

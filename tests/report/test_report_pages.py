@@ -56,5 +56,5 @@ def test_code_that_the_folder_names_is_not_run(write_run: WriteRun, spec: object
     plan = plan_preset("tiny")
     workspace = write_run(facts={"plan_hash": plan.hash, "public_pages": spec})
     write_arrays(find_run(workspace) / "state.npz", {"model": initial_vector(plan, 1)})
-    with pytest.raises(ConfigError, match="only sources of ecg_flare itself"):
+    with pytest.raises(ConfigError, match="synthetic pages and those of PTB-XL alone"):
         page_views(read_run(workspace), count=1)

@@ -27,9 +27,9 @@ def test_a_site_that_says_nothing_leaves_it_to_the_job(tmp_path: Path) -> None:
         ([], "expected 'source'"),
         ({"folder": "x"}, "folder"),
         ({"source": "x"}, "'path' and 'args'"),
-        ({"source": {"path": "os.system", "args": {}}}, "no dataclass"),
-        ({"source": {"path": "ecg_flare.nnunet.sources.PageFolder", "args": []}}, "'path' and 'args'"),
-        ({"source": {"path": "ecg_flare.nnunet.sources.PageFolder"}, "cache": 5}, "cache is 5"),
+        ({"source": {"path": "os.system", "args": {}}}, "none of"),
+        ({"source": {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": []}}, "'path' and 'args'"),
+        ({"source": {"path": "ecg_flare.nnunet.page_folder.PageFolder"}, "cache": 5}, "cache is 5"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(tmp_path: Path, entries: Any, named: str) -> None:

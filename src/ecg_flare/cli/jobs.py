@@ -94,12 +94,15 @@ def build(check: bool, folder: Path, custom: Path) -> None:
 )
 @click.option("--mlflow", metavar="URI", help="Tell MLflow there the rounds' figures; '' keeps them with the results.")
 @click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the job carries.")
-@click.option("--no-code", is_flag=True, help="Carry no code: for sites whose allow-list names ecg_flare.")
+@click.option(
+    "--no-code", is_flag=True, help="Carry no code: for sites with kits, which allow jobs ecg_flare's own classes."
+)
 @click.option(
     "--results",
     default="",
     metavar="FOLDER",
     help="Where the server keeps model and ledger: a later submission with the same one goes on from there. "
+    "A server with a kit takes one of its results_folders alone. "
     "[default: in the job's run folder, which ends with the job]",
 )
 @click.option(
@@ -216,7 +219,7 @@ def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":
             shards = {site: {"shard": index, "of": len(sites)} for index, site in enumerate(sites)}
             return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
         case "pages", True:
-            return Pages(sources + "PageFolder", {"folder": folder})
+            return Pages("ecg_flare.nnunet.page_folder.PageFolder", {"folder": folder})
         case "own", False:
             return Pages("ecg_flare.site.own_pages.SitesOwn")
     raise click.UsageError(f"--data is own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")

@@ -15,9 +15,14 @@ from ecg_flare.cli.screen import json_option, say_json, tell
 @click.option(
     "--pages", type=click.IntRange(0), metavar="N", default=3, show_default=True, help="Public pages to draw."
 )
+@click.option(
+    "--ptbxl",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of PTB-XL here, where the run's public pages are of it. (A folder that the run names is not read.)",
+)
 @click.option("--no-pages", is_flag=True, help="Draw no pages; quicker, and needs no torch.")
 @json_option
-def report(run: Path, output: Path | None, pages: int, no_pages: bool, as_json: bool) -> None:
+def report(run: Path, output: Path | None, pages: int, ptbxl: Path | None, no_pages: bool, as_json: bool) -> None:
     """Print a run's rounds and write its report.
 
     The report is one HTML page that needs nothing else.
@@ -35,7 +40,7 @@ def report(run: Path, output: Path | None, pages: int, no_pages: bool, as_json: 
     found = read_run(run)
     if not no_pages and pages:
         tell("drawing public pages ...")
-    path = write_report(found, output or found.folder / "report.html", pages=0 if no_pages else pages)
+    path = write_report(found, output or found.folder / "report.html", pages=0 if no_pages else pages, ptbxl=ptbxl)
     told = summary(found) | {"report": str(path)}
     if as_json:
         say_json(told)

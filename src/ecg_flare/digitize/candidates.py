@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Final
 
 import numpy as np
@@ -17,11 +16,11 @@ from jaxtyping import UInt8
 
 from ecg_flare.digitize.segment import (
     AUTO,
-    SEGMENTER_GROUP,
     Probabilities,
     Segmenter,
     classical_segmenter,
     load_segmenter,
+    offered_segmenters,
 )
 from ecg_flare.page.raster import Label
 
@@ -39,7 +38,7 @@ def load_segmenters(name: str) -> tuple[Segmenter, ...]:
 
 @cache
 def _auto() -> tuple[Segmenter, ...]:
-    if all(entry.name != BUNDLED for entry in entry_points(group=SEGMENTER_GROUP)):
+    if BUNDLED not in offered_segmenters():
         return (classical_segmenter,)
     classical = Remembering(lambda: classical_segmenter)
     bundled = Remembering(lambda: load_segmenter(BUNDLED))

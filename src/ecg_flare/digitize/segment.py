@@ -7,7 +7,7 @@ none, and tells trace from print by the size and shape of what hangs together.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from itertools import pairwise
 from typing import Final
 
@@ -22,6 +22,8 @@ Probabilities = Float32[np.ndarray, "4 h w"]
 Segmenter = Callable[[UInt8[np.ndarray, "h w 3"]], Probabilities]
 
 SEGMENTER_GROUP: Final = "ecg_flare.segmenters"
+SEGMENTERS: Final = {"bundled": "ecg_flare.nnunet.predictor:bundled_segmenter"}
+"""The entry points of SEGMENTER_GROUP that are loaded, by name; what another package puts there is not."""
 AUTO: Final = "auto"
 """The name of several segmenters, tried in turn: `candidates.load_segmenters`."""
 INK_FLOOR: Final = 0.10  # darkness that paper noise and JPEG blocks reach
@@ -38,21 +40,26 @@ THREAD_MM: Final = 0.85  # ink a column of a trace away from the QRS, widened by
 
 
 def load_segmenter(name: str) -> Segmenter:
-    """Return the segmenter of that name: "classical", or one that an installed package offers.
+    """Return the segmenter of that name: "classical", or one of SEGMENTERS.
 
-    Packages offer segmenters as entry points of the group SEGMENTER_GROUP: a function without arguments that returns a
-    segmenter. That is how "bundled" gets here without this package knowing of nnU-Net. Raises ConfigError for a name
-    that nobody offers.
+    Those are entry points: functions without arguments that return a segmenter. That is how "bundled" gets here without
+    this package knowing of nnU-Net. Raises ConfigError for any other name.
     """
     if name == "classical":
         return classical_segmenter
-    offered = {entry.name: entry for entry in entry_points(group=SEGMENTER_GROUP)}
+    offered = offered_segmenters()
     if name not in offered:
         raise ConfigError(
             f"No segmenter is called {name!r}; expected one of {', '.join([AUTO, 'classical', *sorted(offered)])}."
         )
     loader: Callable[[], Segmenter] = offered[name].load()
     return loader()
+
+
+def offered_segmenters() -> dict[str, EntryPoint]:
+    """The entry points of SEGMENTERS that are installed, by name."""
+    found = entry_points(group=SEGMENTER_GROUP)
+    return {entry.name: entry for entry in found if SEGMENTERS.get(entry.name) == entry.value}
 
 
 def darkness(image: UInt8[np.ndarray, "h w 3"], px_per_mm: float) -> Float32[np.ndarray, "h w"]:

@@ -12,20 +12,22 @@ from nvflare.apis.workspace import Workspace
 from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAuthorizer
 
 from ecg_flare.errors import ConfigError, PolicyError
-from ecg_flare.flare.memory_site import build
+from ecg_flare.flare.allowed import SITE_CLASSES
+from ecg_flare.flare.components import check_pages
+from ecg_flare.flare.memory_site import build, check_listed, class_path
+from ecg_flare.flare.provision import ALLOW_LIST, is_class_path
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.site.kit import JobFolder, Kit, entry, read_object
+from ecg_flare.site.kit import JobFolder, Kit, entries, entry, read_object
+from ecg_flare.site.own_pages import read_own_pages
 
-_OWN: Final = "ecg_flare."
+_TERMS: Final = "ecg_flare.flare.terms.RoundTerms"
 
 
 def job_terms(job: JobFolder, site: str) -> RoundTerms:
     """The terms that the job's sites and server hold; raises PolicyError where they differ, or leave this site out."""
-    terms = build(entry(job.client_config(site), "terms"))
-    if not isinstance(terms, RoundTerms):
-        raise ConfigError(f"the job's terms are a {type(terms).__name__}, expected {RoundTerms.__name__}")
-    if terms != build(entry(job.server_config, "terms")):
+    terms = _terms(job.client_config(site))
+    if terms != _terms(job.server_config):
         raise PolicyError("the job's server and its sites hold different terms: export the job again")
     if site not in terms.roster:
         raise PolicyError(f"the job's roster is {', '.join(terms.roster)}: this site, {site!r}, is not in it")
@@ -39,14 +41,15 @@ def check_admission(job: JobFolder, kit: Kit, site: str, terms: RoundTerms) -> S
     policy.check(terms)
     _check_pins(policy, terms, signed=(kit.startup / "client.crt").exists())
     _check_scope(job, kit)
-    if not job.carries_code(site):
+    if not own_code(job, site):
         _check_classes(job.client_config(site), workspace)
+        _check_pages(job.client_config(site), kit, site, workspace)
     return policy
 
 
 def own_code(job: JobFolder, site: str) -> tuple[str, ...]:
-    """Files of code that the job brings, where its configuration at the site uses any."""
-    foreign = [path for path in _paths(job.client_config(site)) if not path.startswith((_OWN, "nvflare."))]
+    """Files of code that the job brings, where its configuration at the site names a class outside `SITE_CLASSES`."""
+    foreign = set(_paths(job.client_config(site))) - set(SITE_CLASSES)
     return job.carries_code(site) if foreign else ()
 
 
@@ -76,23 +79,47 @@ def _check_scope(job: JobFolder, kit: Kit) -> None:
         raise PolicyError(f"privacy.json has the scopes {scopes}: the job's is {asked!r}")
 
 
+def _terms(config: Mapping[str, Any]) -> RoundTerms:
+    part = entry(config, "terms")
+    if (path := class_path(part)) != _TERMS:
+        raise PolicyError(f"the job's terms are {path!r}, expected {_TERMS}")
+    try:
+        return RoundTerms(**part.get("args", {}))
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"the job's terms cannot be read: {error}") from error
+
+
 def _check_classes(config: Mapping[str, Any], workspace: Workspace) -> None:
+    file = Path(workspace.get_resources_file_path())
+    listed = read_object(file, "It is FLARE's configuration of the site.").get(ALLOW_LIST, [])
+    if wide := [name for name in listed if not is_class_path(name)]:
+        raise PolicyError(
+            f"{file.name}: the kit's {ALLOW_LIST} has {wide}, which allows all that lies below: name classes one by "
+            "one, as in a kit that is provisioned anew"
+        )
     authorizer = ComponentPathAuthorizer()
     for path in sorted(set(_paths(config))):
         try:
             authorizer.authorize_component_config({"path": path, "args": {}}, workspace=workspace)
         except UnsafeComponentError as error:
-            name = Path(workspace.get_resources_file_path()).name
-            raise PolicyError(f"{name}: the class {path} is not in the kit's class_allow_list") from error
+            raise PolicyError(f"{file.name}: the class {path} is not in the kit's {ALLOW_LIST}") from error
+        check_listed(path)
+
+
+def _check_pages(config: Mapping[str, Any], kit: Kit, site: str, workspace: Workspace) -> None:
+    if read_own_pages(kit.local) is None:
+        check_pages(build(entry(config, "pages")), site, workspace)
 
 
 def _paths(config: Mapping[str, Any]) -> Iterator[str]:
-    for part in config.get("components", []):
-        yield part["path"]
-    for one in config["executors"]:
-        yield one["executor"]["path"]
-    for one in config["task_result_filters"]:
-        yield from (each["path"] for each in one["filters"])
+    """Every class that FLARE would build of a client config."""
+    for part in entries(config, "components"):
+        yield class_path(part)
+    for one in entries(config, "executors"):
+        yield class_path(one.get("executor"))
+    for chain in ("task_result_filters", "task_data_filters"):
+        for one in entries(config, chain):
+            yield from map(class_path, entries(one, "filters"))
 
 
 def _resources(kit: Kit) -> dict[str, Any]:

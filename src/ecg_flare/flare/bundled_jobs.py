@@ -112,10 +112,7 @@ BUNDLED: Final = {
             name="centralized",
             about="All pages at one place, the upper line that federated training is measured against.",
             terms=RoundTerms(weights={"site-1": 1.0}, rounds=_ROUNDS, min_sites=1),
-            pages=Pages(
-                "ecg_flare.nnunet.pooled_pages.PooledPages",
-                {"source_path": _SITE_PAGES.path, "source_args": _SITE_PAGES.args, "sites": list(_SITES)},
-            ),
+            pages=Pages("site_pages.PooledSitePages", {**_SITE_PAGES.args, "pooled": list(_SITES)}),
         ),
     )
 }

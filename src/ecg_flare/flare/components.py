@@ -6,11 +6,13 @@ from typing import Final, TypeVar
 
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, EcgFlareError
+from ecg_flare.flare.job_paths import check_path
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.sources import PageSource
-from ecg_flare.site.own_pages import CACHE_FOLDER, OwnPages, read_own_pages
+from ecg_flare.site.own_pages import CACHE_FOLDER, OwnPages, SitesOwn, read_own_pages
 
 T = TypeVar("T")
 
@@ -37,25 +39,49 @@ def tell_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: FLC
     teller.log_info(fl_ctx, f"{type(error).__name__}: {error}", fire_event=False)
 
 
-def cache_folder(chosen: str, fl_ctx: FLContext) -> Path:
-    """Where prepared pages are kept: as the job says, as ECG_FLARE_CACHE says, or below this party's workspace."""
-    folder = chosen or os.environ.get("ECG_FLARE_CACHE", "")
+def cache_folder(fl_ctx: FLContext, own: str = "") -> Path:
+    """Where prepared pages are kept: in `own`, as ECG_FLARE_CACHE says, or below this party's workspace.
+
+    Each of them is the party's own word; a job has none in it.
+    """
+    folder = own or os.environ.get("ECG_FLARE_CACHE", "")
     if folder:
         return Path(folder).expanduser()
     return Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / CACHE_FOLDER
 
 
-def page_source(fl_ctx: FLContext, component_id: str) -> PageSource:
-    """The job's component that gives pages; raises ConfigError where it lacks `describe` or `cases`."""
-    return component(fl_ctx, component_id, PageSource)  # type: ignore[type-abstract]
+def page_source(fl_ctx: FLContext, component_id: str, site: str) -> PageSource:
+    """The job's component that gives the pages of `site`.
+
+    Raises ConfigError where it lacks `describe` or `cases`, PolicyError where the pages lie in a folder that this
+    party's policy does not allow a job to name.
+    """
+    source = component(fl_ctx, component_id, PageSource)  # type: ignore[type-abstract]
+    check_pages(source, site, fl_ctx.get_engine().get_workspace())
+    return source
 
 
-def site_pages(fl_ctx: FLContext, component_id: str, cache: str) -> tuple[PageSource, Path]:
+def check_pages(source: PageSource, site: str, workspace: Workspace) -> None:
+    """Raise PolicyError where a job's source reads what this party's policy does not allow a job to name.
+
+    Raises SiteDataError where the job leaves it to the site where its pages lie.
+    """
+    if isinstance(source, SitesOwn):
+        source.describe(site)
+    for path in getattr(source, "paths", _no_paths)(site):
+        check_path(path, workspace, "page_folders")
+
+
+def site_pages(fl_ctx: FLContext, component_id: str) -> tuple[PageSource, Path]:
     """A site's pages and the folder of prepared ones: as the site says (`site.own_pages`), or else the job.
 
-    Raises ConfigError where the site's file or the job's component is no page source.
+    Raises ConfigError where the site's file or the job's component is no page source, and as `page_source`.
     """
     own = read_own_pages(Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()))
     if own is None:
-        own = OwnPages(page_source(fl_ctx, component_id))
-    return own.source, cache_folder(own.cache or cache, fl_ctx)
+        own = OwnPages(page_source(fl_ctx, component_id, fl_ctx.get_identity_name()))
+    return own.source, cache_folder(fl_ctx, own.cache)
+
+
+def _no_paths(site: str) -> tuple[str, ...]:
+    return ()

@@ -16,10 +16,14 @@ from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, WorkerError
 from ecg_flare.flare.components import cache_folder, page_source
+from ecg_flare.flare.job_paths import check_path
 from ecg_flare.nnunet.export import load_bundled, load_model
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.sources import source_params, to_spec
 from ecg_flare.nnunet.worker import Worker
+
+PUBLIC_SITE: Final = "public"
+"""The site whose pages of the public source the server measures on."""
 
 _TIMEOUT_S: Final = 3600.0
 
@@ -33,13 +37,11 @@ class PublicEvaluator(FLComponent):
         source: id of the component that gives the public pages.
         threads: CPU threads of its process.
         device: torch device.
-        cache: folder of prepared pages; by default below the server's workspace.
     """
 
-    def __init__(self, source: str = "public_pages", threads: int = 1, device: str = "cpu", cache: str = "") -> None:
+    def __init__(self, source: str = "public_pages", threads: int = 1, device: str = "cpu") -> None:
         super().__init__()
         self._source_id = source
-        self._cache = cache
         self._worker = Worker(threads=threads, device=device, log=_logger.info)
 
     def close(self) -> None:
@@ -52,13 +54,18 @@ class PublicEvaluator(FLComponent):
         Raises:
             ConfigError: where there is no such model, or the seed is no number.
             PlanMismatchError: where the model belongs to another plan.
+            PolicyError: where it is a file that the server's policy does not allow a job to name.
         """
         kind, _, name = start.partition(":")
         if kind == "random":
             if not name.isdigit():
                 raise ConfigError(f"start='random:SEED' needs a whole number. Found {start!r}.")
             return self._worker.call("initialize", {"plan": plan.name, "seed": int(name)}).arrays["model"]
-        stored = load_bundled(name) if kind == "bundled" else load_model(Path(start).expanduser())
+        if kind == "bundled":
+            stored = load_bundled(name)
+        else:
+            check_path(start, fl_ctx.get_engine().get_workspace(), "results_folders")
+            stored = load_model(Path(start).expanduser())
         if stored.plan.hash != plan.hash:
             raise PlanMismatchError(
                 f"start={start!r} is a model of plan '{stored.plan.name}', the job's is '{plan.name}'."
@@ -68,10 +75,10 @@ class PublicEvaluator(FLComponent):
     def evaluate(self, model: Float32[np.ndarray, " d"], plan: Plan, fl_ctx: FLContext) -> float:
         """Mean trace Dice of the model over the public pages, 0 to 1."""
         params = {
-            "source": self.source_spec(fl_ctx),
-            "site": "public",
+            **source_params(page_source(fl_ctx, self._source_id, PUBLIC_SITE)),
+            "site": PUBLIC_SITE,
             "plan": plan.name,
-            "cache": str(cache_folder(self._cache, fl_ctx)),
+            "cache": str(cache_folder(fl_ctx)),
         }
         call = partial(
             self._worker.call,
@@ -96,7 +103,7 @@ class PublicEvaluator(FLComponent):
 
     def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
         """Class path and arguments of the public pages' source."""
-        return to_spec(page_source(fl_ctx, self._source_id))
+        return to_spec(page_source(fl_ctx, self._source_id, PUBLIC_SITE))
 
 
 def _aborted(fl_ctx: FLContext) -> bool:

@@ -27,7 +27,7 @@ from ecg_flare.flare.site_ledger import check_limit, make_ready
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.sources import source_params
 from ecg_flare.nnunet.worker import Worker
 
 _logger = logging.getLogger(__name__)
@@ -47,7 +47,6 @@ class NnunetExecutor(Executor):
         threads: CPU threads of the training process.
         device: torch device.
         seed: of the training; together with the site's name and the round it fixes a round's update on one thread.
-        cache: folder of prepared pages; by default below the site's own workspace.
         source: id of the component that says where this site's pages come from, unless the site says it itself.
         task_timeout_s: longest time that one task may take.
     """
@@ -61,7 +60,6 @@ class NnunetExecutor(Executor):
         threads: int = 1,
         device: str = "cpu",
         seed: int = 0,
-        cache: str = "",
         source: str = "pages",
         task_timeout_s: float = 7200.0,
     ) -> None:
@@ -81,7 +79,6 @@ class NnunetExecutor(Executor):
             "proximal_mu": proximal_mu,
             "seed": seed,
         }
-        self._cache = cache
         self._source_id = source
         self._timeout_s = task_timeout_s
         self._worker = Worker(threads=threads, device=device, log=_logger.info)
@@ -119,9 +116,9 @@ class NnunetExecutor(Executor):
     def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
         if self._prepared and self._worker.alive:
             return
-        source, cache = site_pages(fl_ctx, self._source_id, self._cache)
+        source, cache = site_pages(fl_ctx, self._source_id)
         params = {
-            "source": to_spec(source),
+            **source_params(source),
             "site": fl_ctx.get_identity_name(),
             "plan": terms.plan,
             "cache": str(cache),

@@ -158,7 +158,7 @@ def write_job(spec: JobSpec, folder: Path, custom: Path | None = None) -> Path:
     if spec.custom and not modules:
         raise ConfigError(
             f"{spec.name} carries the hospital's own code, but there is none in {custom}: run this in the "
-            "project's folder, name another by --custom, or carry none (--no-code, where kits allow ecg_flare)"
+            "project's folder, name another by --custom, or carry none (--no-code, for sites with kits)"
         )
     target = folder / spec.name
     for name, text in job_files(spec).items():

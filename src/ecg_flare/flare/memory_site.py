@@ -20,7 +20,8 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.errors import ConfigError, RoundError
+from ecg_flare.errors import ConfigError, PolicyError, RoundError
+from ecg_flare.flare.allowed import SITE_CLASSES
 
 
 class MemoryEngine:
@@ -119,10 +120,46 @@ def memory_context(engine: MemoryEngine, name: str, job: str) -> FLContext:
 
 
 def build(part: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | None = None) -> Any:
-    """The object that an entry of a job's config names; raises ConfigError where it cannot be built."""
-    path, args = part["path"], {**part.get("args", {}), **(settings or {}).get(part["path"], {})}
+    """The object that an entry of a job's client config names, of `SITE_CLASSES` and no others.
+
+    Raises PolicyError for another class, before anything is imported, and ConfigError where it cannot be built.
+    """
+    path = class_path(part)
+    check_listed(path)
+    args = {**part.get("args", {}), **(settings or {}).get(path, {})}
     module, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)(**args)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"the job's {path} cannot be built with {sorted(args)}: {error}") from error
+
+
+def class_path(part: object) -> str:
+    """The class that an entry of a job's config names.
+
+    Raises ConfigError where it does not name it by `path`, as all jobs of ecg_flare do, or where an argument is a
+    component of its own, which FLARE would build and no class of a job takes.
+    """
+    if not isinstance(part, Mapping) or not isinstance(part.get("path"), str) or {"class_path", "name"} & set(part):
+        raise ConfigError(f"an entry of the job's config is {part!r}, expected a class path as 'path'")
+    args = part.get("args", {})
+    if not isinstance(args, Mapping):
+        raise ConfigError(f"the job's {part['path']} has the arguments {args!r}, expected an object")
+    for name, value in args.items():
+        if _holds_component(value):
+            raise ConfigError(f"the job's {part['path']} has a component of its own as {name}: {value!r}")
+    return str(part["path"])
+
+
+def check_listed(path: str) -> None:
+    """Raise PolicyError unless the class is of `SITE_CLASSES`."""
+    if path not in SITE_CLASSES:
+        raise PolicyError(f"the job's class {path!r} is none of those of ecg_flare's jobs, and no other is built here")
+
+
+def _holds_component(value: object) -> bool:
+    if isinstance(value, Mapping):
+        named = [value[key] for key in ("path", "class_path", "name") if key in value]
+        dotted = any(isinstance(name, str) and "." in name for name in named)  # a site may be called 'name'
+        return dotted or any(map(_holds_component, value.values()))
+    return isinstance(value, list) and any(map(_holds_component, value))

@@ -17,6 +17,7 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import ConfigError, StorageError
+from ecg_flare.flare.job_paths import check_path
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.storage import append_line, read_arrays, write_arrays, write_json
 
@@ -75,7 +76,7 @@ class ModelStore(FLComponent):
     Args:
         folder: where to keep them. By default `ecg_flare` in the job's run folder, which FLARE's `download_job`
             brings along and which ends with the job; name a folder of your own to let a later submission of the
-            same job go on from it.
+            same job go on from it. A server with a kit takes it below its policy's `results_folders` alone.
         start: 'bundled:NAME' (a public model that ecg_flare ships), 'random:SEED', or the path of a model file.
     """
 
@@ -85,8 +86,9 @@ class ModelStore(FLComponent):
         self.start = start
 
     def folder(self, fl_ctx: FLContext) -> Path:
-        """The folder of this job's results."""
+        """The folder of this job's results; raises PolicyError for one that the server does not allow a job to name."""
         if self._folder:
+            check_path(self._folder, fl_ctx.get_engine().get_workspace(), "results_folders")
             return Path(self._folder).expanduser()
         return Path(fl_ctx.get_engine().get_workspace().get_run_dir(fl_ctx.get_job_id())) / "ecg_flare"
 

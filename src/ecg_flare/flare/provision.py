@@ -13,6 +13,7 @@ A site's engineer may tighten what they wrote in `local/`; whoever provisions ca
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -26,39 +27,42 @@ from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.flare.allowed import SERVER_CLASSES, SITE_CLASSES
 from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy
 from ecg_flare.privacy.secure_sum.signing import fingerprint
 
-OWN_CLASSES: Final = "ecg_flare."
 PRIVACY_FILE: Final = "privacy.json"
-_ALLOW_LIST: Final = "class_allow_list"
+ALLOW_LIST: Final = "class_allow_list"
 _ROLES: Final = ("org_admin", "lead", "member")
+# FLARE lets through whatever begins with a listed name and a dot: the name of a module would list all that is in it.
+_CLASS_PATH: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*\._?[A-Z][A-Za-z0-9_]*")
 
 
 class AllowListBuilder(Builder):
-    """Lets jobs that ship no code name ecg_flare's classes: at the server beside FLARE's own list, at sites alone.
+    """Lets jobs that ship no code name the classes of `allowed`, each party its own, and none of FLARE's own list.
 
     A site's policy is held by ecg_flare's classes, so a job of others would not be held to it.
 
     Args:
-        prefixes: what the kits' `class_allow_list` names; a prefix that ends with a dot is a package's.
+        at_sites, at_server: class paths that a consortium allows besides, of packages that are installed there.
+            Whoever submits a job chooses the arguments.
     """
 
-    def __init__(self, prefixes: Sequence[str] = (OWN_CLASSES,)) -> None:
-        if isinstance(prefixes, str) or not prefixes or not all(_is_package(prefix) for prefix in prefixes):
-            raise ConfigError(f"prefixes is {prefixes!r}, expected a list of packages such as {OWN_CLASSES!r}")
-        self._prefixes = tuple(prefixes)
+    def __init__(self, at_sites: Sequence[str] = (), at_server: Sequence[str] = ()) -> None:
+        for name, paths in (("at_sites", at_sites), ("at_server", at_server)):
+            if isinstance(paths, str) or not all(is_class_path(path) for path in paths):
+                raise ConfigError(f"{name} is {paths!r}, expected a list of class paths such as {SITE_CLASSES[0]!r}")
+        self._at_sites = (*SITE_CLASSES, *at_sites)
+        self._at_server = (*SERVER_CLASSES, *at_server)
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
         server = project.get_server()
         for party in (server, *project.get_clients()):
             path = _local(ctx, party) / ProvFileName.RESOURCES_JSON_DEFAULT
             resources = _read(path)
-            listed = resources.get(_ALLOW_LIST)
-            if not isinstance(listed, list):
-                raise ConfigError(f"{path} has no {_ALLOW_LIST}: put this builder after StaticFileBuilder")
-            kept = [name for name in listed if name not in self._prefixes] if party is server else []
-            _write(path, {**resources, _ALLOW_LIST: [*kept, *self._prefixes]})
+            if not isinstance(resources.get(ALLOW_LIST), list):
+                raise ConfigError(f"{path} has no {ALLOW_LIST}: put this builder after StaticFileBuilder")
+            _write(path, {**resources, ALLOW_LIST: list(self._at_server if party is server else self._at_sites)})
 
 
 class RightsBuilder(Builder):
@@ -94,14 +98,14 @@ class SitePolicyBuilder(Builder):
     Args:
         policy: entries of `SitePolicy` for all sites, without `pinned`, which comes from the kits.
         scope: name of the only scope of jobs that the sites take; a job that names another is rejected.
+        server: what jobs may name at the server: the entries `page_folders`, `results_folders` and `tracking_uris`.
     """
 
-    def __init__(self, policy: Mapping[str, Any] | None = None, scope: str = "ecg") -> None:
-        entries = dict(policy or {})
-        known = {entry.name for entry in fields(SitePolicy)} - {"pinned"}
-        if unknown := sorted(set(entries) - known):
-            raise ConfigError(f"policy has {unknown}, expected some of {sorted(known)}")
-        SitePolicy(**entries)
+    def __init__(
+        self, policy: Mapping[str, Any] | None = None, scope: str = "ecg", server: Mapping[str, Any] | None = None
+    ) -> None:
+        entries = _entries("policy", policy, {entry.name for entry in fields(SitePolicy)} - {"pinned"})
+        self._server = _entries("server", server, {"page_folders", "results_folders", "tracking_uris"})
         if not scope:
             raise ConfigError("scope is empty: name the one that jobs belong to")
         self._policy = entries
@@ -116,7 +120,7 @@ class SitePolicyBuilder(Builder):
             _write(_local(ctx, site) / PRIVACY_FILE, {"scopes": [scope], "default_scope": self._scope})
             _keep_logs(site, _local(ctx, site) / ProvFileName.RESOURCES_JSON_DEFAULT)
             _keep_files(_local(ctx, site) / ProvFileName.RESOURCES_JSON_DEFAULT)
-        _write(_local(ctx, project.get_server()) / POLICY_FILE, {"pinned": pinned})
+        _write(_local(ctx, project.get_server()) / POLICY_FILE, {**self._server, "pinned": pinned})
 
 
 def _keep_logs(site: Participant, path: Path) -> None:
@@ -130,7 +134,8 @@ def _keep_logs(site: Participant, path: Path) -> None:
 
 def _keep_files(path: Path) -> None:
     resources = _read(path)
-    guard = {"id": "no_shell_commands", "path": f"{OWN_CLASSES}flare.site_guard.NoShellCommands", "args": {}}
+    # FLARE builds what stands here whatever the allow-list says: no job can name it
+    guard = {"id": "no_shell_commands", "path": "ecg_flare.flare.site_guard.NoShellCommands", "args": {}}
     resources["components"] = [*resources["components"], guard]
     _write(path, resources)
 
@@ -155,8 +160,17 @@ def _local(ctx: ProvisionContext, party: Participant) -> Path:
     return Path(ctx.get_local_dir(party))
 
 
-def _is_package(prefix: object) -> bool:
-    return isinstance(prefix, str) and prefix.endswith(".") and len(prefix) > 1
+def _entries(what: str, entries: Mapping[str, Any] | None, known: set[str]) -> dict[str, Any]:
+    given = dict(entries or {})
+    if unknown := sorted(set(given) - known):
+        raise ConfigError(f"{what} has {unknown}, expected some of {sorted(known)}")
+    SitePolicy(**given)
+    return given
+
+
+def is_class_path(path: object) -> bool:
+    """Whether an entry of an allow-list names one class, as classes are spelt, and nothing that holds others."""
+    return isinstance(path, str) and _CLASS_PATH.fullmatch(path) is not None
 
 
 def _read(path: Path) -> dict[str, Any]:

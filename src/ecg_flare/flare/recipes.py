@@ -22,8 +22,10 @@ from nvflare.recipe.spec import Recipe
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.subset import EVERY_TENSOR
+from ecg_flare.flare.allowed import SERVER_CLASSES, SITE_CLASSES
 from ecg_flare.flare.bundled_jobs import BUNDLED, PUBLIC_PAGES
 from ecg_flare.flare.jobs import Aggregator, JobSpec, Pages, Training, write_job
+from ecg_flare.flare.provision import ALLOW_LIST
 from ecg_flare.flare.terms import RoundTerms, Summation
 from ecg_flare.privacy.secure_sum.context import least_threshold
 
@@ -170,7 +172,7 @@ class FedECGRecipe(Recipe):
         if name not in BUNDLED:
             raise ConfigError(f"there is no job {name!r}: {', '.join(BUNDLED)}")
         spec = replace(BUNDLED[name], custom=custom is not None, **changes)
-        if custom is None and not spec.pages.path.startswith("ecg_flare."):
+        if custom is None and spec.pages.path not in SITE_CLASSES:
             raise ConfigError(f"{name} takes its pages from {spec.pages.path}: give `custom`, or other `pages`")
         return cls.of(spec, custom)
 
@@ -232,14 +234,17 @@ class SpecJob(FedJob):
 
 
 def _allow_own_classes(workspace: Path) -> None:
-    """List ecg_flare's classes beside FLARE's own, as a job without code may name listed ones alone."""
+    """List the classes of jobs beside FLARE's own, as a job without code may name listed ones alone.
+
+    The simulator's server and sites share one list.
+    """
     local = workspace / "local"
     path = next(
         (local / name for name in ("resources.json", "resources.json.default") if (local / name).exists()), None
     )
     resources = json.loads(path.read_text(encoding="utf-8")) if path else {"format_version": 2}
-    listed = resources.get("class_allow_list", list(DEFAULT_CLASS_ALLOW_LIST))
-    resources["class_allow_list"] = [*listed, *({"ecg_flare."} - set(listed))]
+    listed = resources.get(ALLOW_LIST, list(DEFAULT_CLASS_ALLOW_LIST))
+    resources[ALLOW_LIST] = list(dict.fromkeys((*listed, *SITE_CLASSES, *SERVER_CLASSES)))
     local.mkdir(parents=True, exist_ok=True)
     (local / "resources.json").write_text(json.dumps(resources, indent=2), encoding="utf-8")
 

@@ -46,7 +46,7 @@ from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
 from ecg_flare.site.kit import JobFolder, Kit, entry
-from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, OwnPages, read_own_pages, write_own_pages
+from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages, write_own_pages
 
 _JOB: Final = "rehearsal"
 _EXECUTOR: Final = "ecg_flare.flare.executor.NnunetExecutor"
@@ -168,13 +168,15 @@ class _Round:
             peer = {**config, "components": parts}
             return MemorySite(peer, name, root, _JOB, replaced={_EXECUTOR: _Zeros(self._terms)})
         own = read_own_pages(self._kit.local)
-        cache = str(self._kit.folder.resolve() / CACHE_FOLDER)
         if own is not None:
-            write_own_pages(root / "local", OwnPages(own.source, own.cache or cache))
+            write_own_pages(root / "local", own)
+        cache = self._kit.folder.resolve() / CACHE_FOLDER  # pages that are prepared here serve the real job
+        cache.mkdir(exist_ok=True)
+        (root / CACHE_FOLDER).symlink_to(cache)
         for folder in _REMEMBERED:
             if (self._kit.folder / folder).is_dir():
                 shutil.copytree(self._kit.folder / folder, root / folder)
-        return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"steps": steps, "cache": cache}})
+        return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"steps": steps}})
 
     def _collection(self, kits: StandInKits) -> Collection:
         workspace = Workspace(str(kits.root("server")), "server")

@@ -11,7 +11,7 @@ with a startup kit takes part in no secure sum. A site without a startup kit (th
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, get_args
@@ -49,6 +49,9 @@ class SitePolicy:
         once_per_model: refuse a masked sum from a model that this site has answered in another job. Two sums over
             different sites from one model show the difference; but then no second job may start from a public model.
         pinned: site -> SHA-256 of its certificate, in hex.
+        page_folders: absolute folders in which a job may name pages, and profiles of pages, by path.
+        results_folders: absolute folders in which a job may name the server's results, and its first model, by path.
+        tracking_uris: URIs at which the server may tell MLflow a job's figures.
 
     Raises ConfigError for an entry that is of the wrong kind, or that would bound nothing.
     """
@@ -65,6 +68,9 @@ class SitePolicy:
     start_model: str = ""
     once_per_model: bool = False
     pinned: Mapping[str, str] = field(default_factory=dict)
+    page_folders: Sequence[str] = ()
+    results_folders: Sequence[str] = ()
+    tracking_uris: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.summations, list | tuple) or not self.summations:
@@ -94,6 +100,16 @@ class SitePolicy:
             raise ConfigError(f"{POLICY_FILE}: hidden_weights is true beside weights, expected one of the two")
         if not isinstance(self.pinned, Mapping):
             raise ConfigError(f"{POLICY_FILE}: pinned is {self.pinned!r}, expected a fingerprint by site")
+        self._check_places()
+
+    def _check_places(self) -> None:
+        for name in ("page_folders", "results_folders", "tracking_uris"):
+            listed = getattr(self, name)
+            if not isinstance(listed, list | tuple) or not all(isinstance(one, str) and one for one in listed):
+                raise ConfigError(f"{POLICY_FILE}: {name} is {listed!r}, expected a list of strings")
+        for folder in (*self.page_folders, *self.results_folders):
+            if not Path(folder).is_absolute():
+                raise ConfigError(f"{POLICY_FILE}: {folder!r} is no absolute path, as page_folders and results_folders")
 
     def _check_weights(self) -> None:
         if self.weights is None:

@@ -84,6 +84,10 @@ class PageFolder:
             "files": {path.relative_to(root).as_posix(): _digest(path) for path in files},
         }
 
+    def paths(self, site: str) -> tuple[str, ...]:
+        """The folder that the site's pages are read from."""
+        return (self._folder(site),)
+
     def cases(self, site: str) -> Iterator[Case]:
         """The pages in the order of their names."""
         table = self.patient_table(site)
@@ -123,14 +127,15 @@ class PageFolder:
             )
         return match.group(1)
 
-    def _root(self, site: str) -> Path:
+    def _folder(self, site: str) -> str:
         if self.folders:
-            text = site_entry(self.folders, site, "page folder")
-        elif self.folder:
-            text = self.folder.replace("{site}", site)
-        else:
-            raise SiteDataError("a page folder needs 'folder' or 'folders'. Found neither.")
-        root = Path(text).expanduser()
+            return str(site_entry(self.folders, site, "page folder"))
+        if self.folder:
+            return self.folder.replace("{site}", site)
+        raise SiteDataError("a page folder needs 'folder' or 'folders'. Found neither.")
+
+    def _root(self, site: str) -> Path:
+        root = Path(self._folder(site)).expanduser()
         if not root.is_dir():
             raise SiteDataError(f"the page folder of site {site!r} does not exist: {root}")
         return root

@@ -30,7 +30,7 @@ from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
 from ecg_flare.nnunet.patients import check_patients, pages_by_patient, site_key, train_drawn_patients
 from ecg_flare.nnunet.plan import Plan, initial_vector, parameter_count, plan_preset, verified_plan
-from ecg_flare.nnunet.sources import build_source
+from ecg_flare.nnunet.sources import PageSource, build_source
 from ecg_flare.page.raster import Label
 from ecg_flare.privacy.gaussian import ChaChaStream
 
@@ -42,15 +42,17 @@ Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 class Service:
     """The commands of the training process. Each takes JSON parameters and arrays and gives the same.
 
-    `prepare`: source ({"path", "args"}), site, plan, cache; optional plan_hash, validation_fraction, min_patients, and
-        patients_per_site (unit patient), with which pages of nobody and too many patients are refused. Remembers the
-        site's pages for the commands below. Gives pages, patients, train, val, reused, folder.
+    `prepare`: source ({"path", "args"}) and own_class, as `source_params` gives them, site, plan, cache; optional
+        plan_hash, validation_fraction, min_patients, and patients_per_site (unit patient), with which pages of nobody
+        and too many patients are refused. Remembers the site's pages for the commands below. Gives pages, patients,
+        train, val, reused, folder.
     `train`: steps, learning_rate, schedule, proximal_mu, momentum, seed, trained (all as in TrainOptions), round,
         rounds; array model. Gives the array update, and loss, seconds, steps.
     `train_patients`: as `train`, and config (`RoundConfig` of unit patient). Gives the array contribution, the integers
         of the patients that were drawn here, and nothing else.
     `validate`: array model. Gives tp, fp, fn of the trace class, and dice.
-    `evaluate`: source, site, plan, cache; array model. Gives dice (mean over pages) and pages (Dice by name).
+    `evaluate`: source, own_class, site, plan, cache; array model. Gives dice (mean over pages) and pages (Dice by
+        name).
     `initialize`: plan, seed. Gives the array model: nnU-Net's initialization.
     `export`: plan, folder; array model. Writes the folder that stock nnU-Net loads.
     """
@@ -95,7 +97,7 @@ class Service:
         self._trainer = None
         self._site = params["site"]
         self._plan = _plan(params)
-        source = build_source(params["source"])
+        source = _source(params)
         self._dataset = dataset = prepare(
             source,
             self._site,
@@ -164,7 +166,7 @@ class Service:
 
         plan = _plan(params)
         dataset = prepare(
-            build_source(params["source"]),
+            _source(params),
             params["site"],
             plan,
             Path(params["cache"]),
@@ -196,6 +198,10 @@ class Service:
 class _Params(dict[str, Any]):
     def __missing__(self, key: str) -> Any:
         raise ConfigError(f"the command lacks its parameter {key!r}; it has {sorted(self)}")
+
+
+def _source(params: _Params) -> PageSource:
+    return build_source(params["source"], own_class=params.get("own_class", ""))
 
 
 def _plan(params: _Params) -> Plan:

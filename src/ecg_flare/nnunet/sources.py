@@ -3,6 +3,10 @@
 Three kinds: pages rendered from synthetic recordings, pages rendered from PTB-XL records, and a folder of page images
 (`page_folder.PageFolder`). A hospital adds its own kind as a frozen dataclass with `describe` and `cases` (see
 `case.PageSource`) in the job's `custom` folder. This module imports no torch.
+
+A name becomes a class by the table `PAGE_SOURCES` alone. A source of a job's own code is an object that FLARE has built
+already; the training process builds it again by the class path of that object (`source_params`), never by one that
+stands in a file or in an argument.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,9 +30,19 @@ from ecg_flare.errors import ConfigError, RecordError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, PageSource, site_entry
 from ecg_flare.nnunet.page_folder import PageFolder
 from ecg_flare.page.raster import resample_page
-from ecg_flare.page.site_profile import SiteProfile, load_profile, profile_page
+from ecg_flare.page.site_profile import SiteProfile, is_profile_file, load_profile, profile_page
 
-__all__ = ["Case", "PageFolder", "PageSource", "PtbxlPages", "SyntheticPages", "build_source", "to_spec"]
+__all__ = [
+    "PAGE_SOURCES",
+    "Case",
+    "PageFolder",
+    "PageSource",
+    "PtbxlPages",
+    "SyntheticPages",
+    "build_source",
+    "source_params",
+    "to_spec",
+]
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,10 @@ class SyntheticPages:
             "pages_per_patient": self.pages_per_patient,
             "seed": self.seed,
         }
+
+    def paths(self, site: str) -> tuple[str, ...]:
+        """Files that the site's pages are made from: its profile, where it is no profile of the package."""
+        return _profile_files(site_entry(self.profiles, site, "profile"))
 
     def cases(self, site: str) -> Iterator[Case]:
         """The site's pages, patient by patient."""
@@ -108,6 +126,10 @@ class PtbxlPages:
             "profile": _profile_description(site_entry(self.profiles, site, "profile")),
             "seed": self.seed,
         }
+
+    def paths(self, site: str) -> tuple[str, ...]:
+        """The database, and the site's profile where it is no profile of the package."""
+        return self.root, *_profile_files(site_entry(self.profiles, site, "profile"))
 
     def cases(self, site: str) -> Iterator[Case]:
         """The site's pages, in the order of the table."""
@@ -175,9 +197,13 @@ def _printed(
     return Case(name, patient_id, page.image, page.mask)
 
 
+def _profile_files(name: str) -> tuple[str, ...]:
+    return (name,) if is_profile_file(name) else ()
+
+
 def _profile_description(name: str) -> str:
     # A profile of the package changes with the code, one of a site's own with its file.
-    if not name.endswith((".yaml", ".yml")):
+    if not is_profile_file(name):
         return name
     load_profile(name)
     return hashlib.sha256(Path(name).read_bytes()).hexdigest()
@@ -189,6 +215,14 @@ def _generator(seed: int, site: str, what: str, index: int) -> np.random.Generat
 
 def _stable_number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _class_path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+PAGE_SOURCES: Final[Mapping[str, type]] = {_class_path(kind): kind for kind in (SyntheticPages, PtbxlPages, PageFolder)}
+"""Class path -> class: all page sources that a file or a job without own code can name."""
 
 
 def to_spec(source: PageSource) -> dict[str, Any]:
@@ -204,21 +238,34 @@ def to_spec(source: PageSource) -> dict[str, Any]:
         args = json.loads(json.dumps(args))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"page source {kind.__name__} has an argument that is not JSON: {error}") from error
-    return {"path": f"{kind.__module__}.{kind.__qualname__}", "args": args}
+    return {"path": _class_path(kind), "args": args}
 
 
-def build_source(spec: Mapping[str, Any]) -> PageSource:
-    """The source that a spec names; raises ConfigError where it cannot be built."""
+def source_params(source: PageSource) -> dict[str, Any]:
+    """What the training process needs to build a source again that this process holds.
+
+    Its spec and, where the class is none of `PAGE_SOURCES`, the one class path that may be imported for it.
+    """
+    spec = to_spec(source)
+    listed = PAGE_SOURCES.get(spec["path"]) is type(source)
+    return {"source": spec} if listed else {"source": spec, "own_class": spec["path"]}
+
+
+def build_source(spec: Mapping[str, Any], *, own_class: str = "") -> PageSource:
+    """The source that a spec names, of `PAGE_SOURCES` and no others.
+
+    Args:
+        spec: as `to_spec` gives it.
+        own_class: class path of one more, of a source that the caller's process has built; see `source_params`.
+
+    Raises ConfigError where it cannot be built.
+    """
     path, args = spec.get("path"), spec.get("args", {})
-    if not isinstance(path, str) or "." not in path:
-        raise ConfigError(f"a page source needs a class path such as 'package.module.Class'. Found {path!r}.")
-    module_name, _, class_name = path.rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"page source {path!r} cannot be imported: {error}") from error
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise ConfigError(f"page source {path!r} is no dataclass: only a class made to be one is ever called")
+    if not isinstance(path, str) or not isinstance(args, Mapping):
+        raise ConfigError(f"a page source is a class path and its arguments. Found {path!r} and {args!r}.")
+    kind = PAGE_SOURCES.get(path) or (_own_class(path) if path == own_class else None)
+    if kind is None:
+        raise ConfigError(f"page source {path!r} is none of {', '.join(PAGE_SOURCES)}")
     try:
         source = kind(**args)
     except TypeError as error:
@@ -226,3 +273,14 @@ def build_source(spec: Mapping[str, Any]) -> PageSource:
     if not isinstance(source, PageSource):
         raise ConfigError(f"page source {path!r} needs the methods describe(site) and cases(site)")
     return source
+
+
+def _own_class(path: str) -> type:
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"page source {path!r} cannot be imported: {error}") from error
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise ConfigError(f"page source {path!r} is no dataclass: only a class made to be one is ever called")
+    return kind

@@ -62,12 +62,17 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
+def is_profile_file(name: str) -> bool:
+    """Whether the name is the path of a profile's file, and not that of a profile of the package."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def load_profile(name: str) -> SiteProfile:
     """Load a profile of the package by its name, or a site's own by the path of its YAML file (ends in .yaml).
 
     Raises LayoutError if there is none, or if it contradicts itself.
     """
-    if name.endswith((".yaml", ".yml")):
+    if is_profile_file(name):
         try:
             return parse_profile(Path(name).read_text(encoding="utf-8"), name, Path(name).stem)
         except (OSError, UnicodeDecodeError) as error:

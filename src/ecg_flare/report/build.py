@@ -10,8 +10,10 @@ from ecg_flare.report.run import Run
 from ecg_flare.storage import write_atomically
 
 
-def write_report(run: Run, path: Path, *, pages: int = 3) -> Path:
+def write_report(run: Run, path: Path, *, pages: int = 3, ptbxl: Path | None = None) -> Path:
     """Write the report of a run, with the first `pages` public pages as the models read them.
+
+    `ptbxl` is the folder of PTB-XL, for a run whose public pages are of it.
 
     Where pages cannot be drawn the report says why and stands without them. Raises StorageError where `path` cannot
     be written.
@@ -28,7 +30,7 @@ def write_report(run: Run, path: Path, *, pages: int = 3) -> Path:
     views: tuple[PageView, ...] = ()
     if pages:
         try:
-            views = page_views(run, pages)
+            views = page_views(run, pages, ptbxl)
         except EcgFlareError as error:
             notes.append(f"No pages are drawn: {error}")
     facts = [ledger.sentence] if ledger is not None and ledger.holds else []

@@ -1,9 +1,10 @@
 """A few public pages with what the trained models find on them."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -12,6 +13,7 @@ from jaxtyping import UInt8
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.raster import Label
+from ecg_flare.report.public_pages import public_cases
 from ecg_flare.report.run import Run
 from ecg_flare.storage import read_arrays
 
@@ -32,11 +34,10 @@ class PageView:
     uri: str
 
 
-def page_views(run: Run, count: int) -> tuple[PageView, ...]:
+def page_views(run: Run, count: int, ptbxl: Path | None = None) -> tuple[PageView, ...]:
     """Run the final and, where it is another, the best model over the first `count` public pages.
 
-    Raises ConfigError where the run has no saved model, or its public pages come from code outside ecg_flare: a
-    report does not run what a folder from elsewhere names.
+    Raises ConfigError where the run has no saved model, and as `public_pages.public_cases`.
     """
     from ecg_flare.nnunet.evaluate import trace_dice
     from ecg_flare.nnunet.plan import verified_plan
@@ -45,7 +46,7 @@ def page_views(run: Run, count: int) -> tuple[PageView, ...]:
     plan = verified_plan(run.terms.plan, str(run.facts.get("plan_hash", "")))
     models = {name: Segmenter(plan, vector) for name, vector in _models(run).items()}
     views = []
-    for case in islice(_public_cases(run), count):
+    for case in islice(public_cases(run.facts, ptbxl), count):
         for name, segmenter in models.items():
             predicted = segmenter(case.image).argmax(0).astype(np.uint8)
             drawn = draw_traces(case.image, predicted, case.mask)
@@ -86,14 +87,3 @@ def _models(run: Run) -> Mapping[str, Any]:
     if best is not None and run.best.index != run.final.index:
         models[f"round {run.best.index} (best)"] = read_arrays(best)["model"]
     return models
-
-
-def _public_cases(run: Run) -> Iterator[Any]:
-    from ecg_flare.nnunet.sources import build_source
-
-    spec = run.facts.get("public_pages")
-    if not isinstance(spec, dict) or not str(spec.get("path", "")).startswith("ecg_flare."):
-        raise ConfigError(
-            f"the public pages of this run are {spec!r}: only sources of ecg_flare itself are drawn in a report."
-        )
-    return build_source(spec).cases(str(run.facts.get("public_site", "public")))

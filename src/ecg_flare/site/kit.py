@@ -1,6 +1,7 @@
 """A startup kit and a job folder as far as `ecg-flare site` reads them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ class JobFolder:
         for name, parties in self.meta.get("deploy_map", {}).items():
             listed = [each.get("sites", each) if isinstance(each, dict) else each for each in parties]
             if party in listed or "@ALL" in listed:
+                if Path(name).name != name:
+                    raise ConfigError(f"the job {self.folder} deploys {name!r}, expected the name of a folder in it")
                 return self.folder / str(name)
         raise ConfigError(f"the job {self.folder} deploys nothing to {party!r}: it is for other sites")
 
@@ -70,9 +73,17 @@ class JobFolder:
         return tuple(sorted(path.name for path in custom.rglob("*.py"))) if custom.is_dir() else ()
 
 
-def entry(config: dict[str, Any], component_id: str) -> dict[str, Any]:
+def entries(config: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects that a part of a job's config lists; raises ConfigError where it lists something else."""
+    listed = config.get(key, [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ConfigError(f"the job's {key} are {listed!r}, expected a list of objects")
+    return listed
+
+
+def entry(config: Mapping[str, Any], component_id: str) -> dict[str, Any]:
     """The component of that id in a job's config; raises ConfigError where there is none."""
-    for one in config.get("components", []):
+    for one in entries(config, "components"):
         if one.get("id") == component_id:
             return dict(one)
     raise ConfigError(f"the job has no component {component_id!r}: it was not exported by this version of ecg_flare")

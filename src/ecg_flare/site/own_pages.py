@@ -1,7 +1,9 @@
 """Where a site's own pages lie: `local/ecg_flare_pages.json` in its workspace, which goes before what a job says.
 
-    {"source": {"path": "ecg_flare.nnunet.sources.PageFolder", "args": {"folder": "/data/ecg", "px_per_mm": 7.874}},
+    {"source": {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"folder": "/data/ecg", "px_per_mm": 7.874}},
      "cache": "/data/ecg_flare_cache"}
+
+`path` is one of `nnunet.sources.PAGE_SOURCES`.
 
 So one job serves hospitals whose pages lie in different places, and none has to tell where. `cache` is the folder of
 prepared pages; left out it is below the workspace. `ecg-flare site prepare` writes the file.

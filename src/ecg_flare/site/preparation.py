@@ -9,7 +9,7 @@ from typing import Any
 
 from ecg_flare.nnunet.case import PageSource
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.sources import to_spec
+from ecg_flare.nnunet.sources import source_params
 from ecg_flare.nnunet.worker import Worker
 from ecg_flare.site.inspection import Finding
 from ecg_flare.site.kit import JobFolder, entry
@@ -81,7 +81,7 @@ def prepare_pages(
     """
     started = time.monotonic()
     params = {
-        "source": to_spec(source),
+        **source_params(source),
         "site": site,
         "plan": plan.name,
         "plan_hash": plan.hash,

@@ -6,11 +6,27 @@ writes must be a frozen dataclass whose fields are JSON, with the two methods of
 A folder of scans needs no code at all: `ecg-flare jobs export --data pages:DIR` names `PageFolder` in the job instead.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.nnunet.pooled_pages import PooledPages
+from ecg_flare.nnunet.sources import Case, SyntheticPages
 
 
 @dataclass(frozen=True)
 class SitePages(SyntheticPages):
     """This site's pages: rendered, in the habits of the profile that the job names for the site."""
+
+
+@dataclass(frozen=True)
+class PooledSitePages(SitePages):
+    """The pages of all sites in `pooled` at one place: what the job `centralized` trains on."""
+
+    pooled: Sequence[str] = ()
+
+    def describe(self, site: str) -> Any:
+        return PooledPages(super(), self.pooled).describe(site)
+
+    def cases(self, site: str) -> Iterator[Case]:
+        return PooledPages(super(), self.pooled).cases(site)

@@ -33,9 +33,14 @@ class Site:
         self, name: str, context: Callable[..., Any], *, terms: RoundTerms = TERMS, pages: int = 0, scale: float = 0.5
     ) -> None:
         self._pages = pages
-        self._update = np.full(D, scale / np.sqrt(D), np.float32)
+        size = terms.update_size(D)
+        self._update = np.full(size, scale / np.sqrt(size), np.float32)
         self._component = SecureSumSite()
-        self._filters = [*([ClipUpdate()] if terms.clips_updates else []), StripResult(), MaskUpdate()]
+        self._filters = [
+            *([ClipUpdate()] if terms.clips_updates else []),
+            StripResult(),
+            *([MaskUpdate()] if terms.summation == "masked" else []),
+        ]
         self.fl_ctx = context(name=name, terms=terms, secure_sum=self._component)
         self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = self._filters
         self.root = Path(self.fl_ctx.get_engine().get_workspace().get_root_dir())

@@ -53,12 +53,14 @@ class MemoryJob(FederatedRounds):
     def ask(  # type: ignore[override]
         self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], **others: Any
     ) -> tuple[str, ...]:
+        counted = []
         for site, message in messages.items():
             try:
                 receive(site, self.sites[site].answer(task_name, message))
+                counted.append(site)
             except EcgFlareError as error:
                 self.out.append((task_name, site, str(error)))
-        return tuple(messages)
+        return tuple(sorted(counted))
 
     def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
         self.panic = reason

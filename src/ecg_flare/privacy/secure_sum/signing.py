@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -79,12 +80,18 @@ class CertificateSigner:
 
     @classmethod
     def from_files(cls, key: Path, certificate: Path) -> CertificateSigner:
-        """Read the PEM files of a startup kit."""
-        return cls(key.read_bytes(), certificate.read_bytes())
+        """Read the PEM files of a startup kit; the same files give the same signer."""
+        return _signer_of(key.read_bytes(), certificate.read_bytes())
 
     def sign(self, message: bytes) -> bytes:
         """RSA-PSS signature with SHA-256."""
         return self._key.sign(message, PADDING, hashes.SHA256())
+
+
+@lru_cache(maxsize=8)
+def _signer_of(key_pem: bytes, certificate_pem: bytes) -> CertificateSigner:
+    """Loading a key checks it, which takes a tenth of a second: too long for each message."""
+    return CertificateSigner(key_pem, certificate_pem)
 
 
 class CertificateVerifier:

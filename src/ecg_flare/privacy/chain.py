@@ -136,7 +136,7 @@ def read_countersigned(path: Path) -> dict[str, Head]:
         return {site: Head(int(entry["lines"]), str(entry["digest"])) for site, entry in entries.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LedgerError(
             f"{witness_path(path)} cannot be understood ({error!r}): restore it from a copy; without it a ledger "
             "that was rolled back is not noticed here"
@@ -164,7 +164,7 @@ def read_head(path: Path) -> Head | None:
         return Head(int(fields["lines"]), str(fields["digest"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"{beside} cannot be understood ({error}): restore it from a copy") from error
 
 

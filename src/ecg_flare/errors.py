@@ -14,6 +14,7 @@
     │   ├── PolicyError       a job goes under a site's own floor
     │   ├── EncodingError     the integer sum could wrap, or left its bounds
     │   ├── LedgerError       the ledger is corrupt, or does not belong to this cohort
+    │   │   └── LedgerInUseError  another job writes to it
     │   └── SecureSumError    a message or a peer broke the secure sum
     ├── RoundError            a round had too few answers
     ├── StorageError          a file could not be written durably
@@ -88,6 +89,10 @@ class EncodingError(PrivacyError):
 
 class LedgerError(PrivacyError):
     """The ledger is corrupt, or does not belong to this cohort."""
+
+
+class LedgerInUseError(LedgerError):
+    """Another job writes to the ledger."""
 
 
 class SecureSumError(PrivacyError):

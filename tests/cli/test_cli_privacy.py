@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from ecg_flare.privacy.chain import Head
 from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.countersignature import Countersignature, write_countersignatures
 from ecg_flare.privacy.ledger import Ledger
 from secure_sum_certs import Authority
 
@@ -135,3 +137,30 @@ def test_signatures_are_checked_where_a_certificate_is_given(run_cli: RunCli, le
     assert (unsigned.exit_code, "line 1: its signature is missing" in unsigned.stderr) == (1, True)
     assert run_cli("privacy", "verify", ledger, "--root", certificate).exit_code == 2
     assert json.loads(run_cli("privacy", "verify", ledger, "--json").stdout)["signatures_checked"] is False
+
+
+def test_heads_and_witnesses_are_told(run_cli: RunCli, ledger: Path, tmp_path: Path) -> None:
+    head = json.loads(run_cli("privacy", "verify", ledger, "--json").stdout)
+    remembered = f"{head['lines']}:{head['head']}"
+    assert f"Its head is {remembered}." in run_cli("privacy", "verify", ledger, "--head", remembered).stdout
+    first = json.loads(ledger.read_text().splitlines()[1])["prev"]
+    witness = tmp_path / "early.witness"
+    signed = Countersignature.sign("a", first, Head(1, first), Authority().signer("a"))
+    write_countersignatures(witness, [signed])
+    told = json.loads(run_cli("privacy", "verify", ledger, "--witness", witness, "--json").stdout)
+    assert told["vouched_lines_by_site"] == {"a": 1}
+    assert [one["round"] for one in told["released_rounds_without_witness"]] == [0, 1]
+    lines = run_cli("privacy", "verify", ledger, "--witness", witness).stdout
+    assert "1 site vouches for all up to line 1: a." in lines
+    assert "Released, and nobody vouches for it: round 1 of fedadam_dp, round 2 of fedadam_dp." in lines
+    assert "Give --root" in lines
+
+
+def test_pins_and_witnesses_go_together(run_cli: RunCli, ledger: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "ecg_flare.json"
+    policy.write_text("{}")
+    assert run_cli("privacy", "verify", ledger, "--pins", policy).exit_code == 2
+    witness = tmp_path / "none.witness"
+    write_countersignatures(witness, [])
+    told = run_cli("privacy", "verify", ledger, "--witness", witness, "--pins", policy)
+    assert (told.exit_code, "pins no certificate" in told.stderr) == (1, True)

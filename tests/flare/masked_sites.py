@@ -11,9 +11,11 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.flare.filters import ClipUpdate, StripResult
+from ecg_flare.flare.ledger_messages import WITNESS
 from ecg_flare.flare.masked_site import MaskUpdate, SecureSumExecutor, SecureSumSite
 from ecg_flare.flare.messages import TRAIN, Order, Reply
 from ecg_flare.flare.secure_messages import CONTROL_TASKS
+from ecg_flare.flare.site_heads import WitnessExecutor
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 
@@ -31,9 +33,14 @@ class Site:
         self, name: str, context: Callable[..., Any], *, terms: RoundTerms = TERMS, pages: int = 0, scale: float = 0.5
     ) -> None:
         self._pages = pages
-        self._update = np.full(D, scale / np.sqrt(D), np.float32)
+        size = terms.update_size(D)
+        self._update = np.full(size, scale / np.sqrt(size), np.float32)
         self._component = SecureSumSite()
-        self._filters = [*([ClipUpdate()] if terms.clips_updates else []), StripResult(), MaskUpdate()]
+        self._filters = [
+            *([ClipUpdate()] if terms.clips_updates else []),
+            StripResult(),
+            *([MaskUpdate()] if terms.summation == "masked" else []),
+        ]
         self.fl_ctx = context(name=name, terms=terms, secure_sum=self._component)
         self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = self._filters
         self.root = Path(self.fl_ctx.get_engine().get_workspace().get_root_dir())
@@ -41,8 +48,10 @@ class Site:
     def answer(self, task: str, message: Shareable) -> Shareable:
         if task in CONTROL_TASKS:
             return SecureSumExecutor().execute(task, message, self.fl_ctx, Signal())
-        order = Order.from_shareable(message)
         self.fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
+        if task == WITNESS:
+            return WitnessExecutor().execute(task, message, self.fl_ctx, Signal())
+        order = Order.from_shareable(message)
         self._component.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
         result = self.reply(order).to_shareable()
         for one in self._filters:

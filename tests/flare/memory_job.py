@@ -15,6 +15,7 @@ from ecg_flare.flare.aggregators import FedAdam
 from ecg_flare.flare.evaluator import PublicEvaluator
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.persistor import ModelStore
+from ecg_flare.flare.server_policy import LEDGER_FILE
 from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.flare.workflow import FederatedRounds
@@ -22,7 +23,7 @@ from ecg_flare.nnunet.plan import parameter_count
 
 
 class MemoryJob(FederatedRounds):
-    """Asks each site in turn; `out` has (task, site, why) of each answer that did not count."""
+    """Asks each site in turn; `out` has (task, site, why) of what did not count, `ledger` is the server's."""
 
     def __init__(self, context: Callable[..., Any], terms: RoundTerms, folder: Path) -> None:
         super().__init__(mechanism="mechanism")
@@ -36,6 +37,7 @@ class MemoryJob(FederatedRounds):
         )
         self._engine = self.fl_ctx.get_engine()
         self.sites = {name: Site(name, context, terms=terms) for name in terms.roster}
+        self.ledger = Path(self._engine.get_workspace().get_root_dir()) / LEDGER_FILE
         self.out: list[tuple[str, str, str]] = []
         self.panic = ""
 
@@ -51,12 +53,14 @@ class MemoryJob(FederatedRounds):
     def ask(  # type: ignore[override]
         self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], **others: Any
     ) -> tuple[str, ...]:
+        counted = []
         for site, message in messages.items():
             try:
                 receive(site, self.sites[site].answer(task_name, message))
+                counted.append(site)
             except EcgFlareError as error:
                 self.out.append((task_name, site, str(error)))
-        return tuple(messages)
+        return tuple(sorted(counted))
 
     def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
         self.panic = reason

@@ -99,7 +99,7 @@ def test_a_job_that_was_ended_goes_on_with_the_norm_that_its_ledger_leads_to(
 
     def dies_in_the_third(self: GaussianMechanism, *released: Any) -> None:
         honest(self, *released)
-        if len(verify(tmp_path / "state" / "ledger.jsonl").rounds) == 3:
+        if len(verify(self.ledger_path).rounds) == 3:
             raise Killed
 
     with monkeypatch.context() as patch:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from flare_runs import ENVIRONMENT, simulate_toy, toy_spec
+from ledger_orders import new_ledger
 from nvflare.apis.dxo import DXO, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
@@ -49,8 +50,10 @@ from ecg_flare.flare.filters import ClipUpdate, StripResult, check_filters
 from ecg_flare.flare.homomorphic_contexts import TEST_CONTEXT_FILE, server_context, site_context
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import SUM, TRAIN, Order, Reply
+from ecg_flare.flare.server_policy import LEDGER_FILE
 from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.witnesses import sites_as_witnesses
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext
 from ecg_flare.privacy.ledger import verify
@@ -139,7 +142,11 @@ def collect(
     said = [] if lines is None else lines
     workspace = contexts(name="server").get_engine().get_workspace()
     collection = EncryptedCollection(workspace, "job-1", terms, noise, said.append, said.append)
-    collected = collection.collect(order_of(terms), terms, aggregator, asking)
+    ask = asking
+    if terms.private:
+        ledger = new_ledger(Path(workspace.get_root_dir()) / LEDGER_FILE)
+        ask = sites_as_witnesses(ledger, terms, workspace, "job-1", said.append).asking(asking)
+    collected = collection.collect(order_of(terms), terms, aggregator, ask)
     assert set(collected.seconds) == {TRAIN, AGREE, OPEN}
     assert collected.bytes_up > 50 * terms.config.sum_size(D) * len(collected.answered)
     return aggregator
@@ -255,13 +262,13 @@ def test_noise_of_an_encrypted_sum_is_charged_before_it_is_drawn(context: Contex
     with pytest.raises(PrivacyError, match="before its noise was drawn"):
         mechanism.process(as_sum(np.zeros(D, dtype=np.int64)), context())
     noise = mechanism.draw(context())
-    assert verify(tmp_path / "ledger.jsonl").spent.epsilon_rdp == pytest.approx(4.7285, abs=1e-4)
+    assert verify(tmp_path / LEDGER_FILE).spent.epsilon_rdp == pytest.approx(4.7285, abs=1e-4)
     assert noise.std() / PRIVATE.config.fixed_encoding(D).noise_sd == pytest.approx(1.0, abs=5 / np.sqrt(2 * D))
     with pytest.raises(PrivacyError, match="noise goes once"):
         mechanism.draw(context())
     assert np.array_equal(from_shareable(mechanism.process(as_sum(noise), context())).data["sum"], noise)
     mechanism.release(MODEL)
-    assert verify(tmp_path / "ledger.jsonl").rounds[0].released
+    assert verify(tmp_path / LEDGER_FILE).rounds[0].released
     mechanism.close()
 
 

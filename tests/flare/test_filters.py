@@ -1,9 +1,11 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ledger_orders import new_ledger, ordered
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.shareable import make_reply
@@ -73,9 +75,10 @@ def test_strip_lets_out_named_metrics_alone(context: Callable[..., Any]) -> None
     assert "n_patients" not in str(out)
 
 
-def test_under_privacy_no_metric_leaves_and_no_plain_update(context: Callable[..., Any]) -> None:
+def test_under_privacy_no_metric_leaves_and_no_plain_update(context: Callable[..., Any], tmp_path: Path) -> None:
     encoded = Reply(np.array([1, 2], np.int32), 0, "a", "l", {"loss": 0.5})
-    out = StripResult(metrics=("loss",)).process(encoded.to_shareable(), context(terms=PRIVATE))
+    fl_ctx = ordered(context(terms=PRIVATE), new_ledger(tmp_path / "ledger.jsonl"))
+    out = StripResult(metrics=("loss",)).process(encoded.to_shareable(), fl_ctx)
     assert Reply.from_shareable(out).metrics == {}
     with pytest.raises(PrivacyError, match="plain"):
         StripResult().process(reply(1, 2).to_shareable(), context(terms=PRIVATE))

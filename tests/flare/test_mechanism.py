@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from nvflare.apis.shareable import Shareable
 from ecg_flare.errors import BudgetError, ConfigError, LedgerError, PrivacyError
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import SUM, model_sha256
+from ecg_flare.flare.server_policy import LEDGER_FILE, ServerPolicy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.ledger import verify
 
@@ -38,12 +40,12 @@ def test_noise_has_the_promised_deviation_and_is_paid_for_first(
     assert noised.dtype == np.int64
     sd = noised.std() / 2**24  # sigma * W * S with S = 2^24
     assert sd == pytest.approx(1.0, abs=5 / np.sqrt(2 * D))
-    report = verify(tmp_path / "ledger.jsonl")
+    report = verify(tmp_path / LEDGER_FILE)
     assert not report.rounds[0].released
     assert report.spent.epsilon_rdp == pytest.approx(4.7285, abs=1e-4)
     model = np.ones(D, np.float32)
     mechanism.release(model)
-    released = verify(tmp_path / "ledger.jsonl").rounds[0]
+    released = verify(tmp_path / LEDGER_FILE).rounds[0]
     assert released.released
     assert released.model_sha256 == model_sha256(model).hex()
 
@@ -76,17 +78,17 @@ def test_noise_goes_once_on_an_integer_sum_of_a_begun_round(
 
 
 def test_a_later_job_of_the_cohort_goes_on_with_its_ledger(tmp_path: Path, context: Callable[..., Any]) -> None:
-    path = tmp_path / "cohort" / "ledger.jsonl"
-    for job in range(2):
-        one = GaussianMechanism(ledger=str(path), cohort="north")
-        one.open(TERMS, D, tmp_path / f"job-{job}")
+    path, policy = tmp_path / "cohort" / "ledger.jsonl", ServerPolicy(ledger="cohort/ledger.jsonl", cohort="north")
+    for _ in range(2):
+        one = GaussianMechanism()
+        one.open(TERMS, D, tmp_path, policy=policy)
         one.begin(0)
         one.process(summed(), context())
         one.close()
     assert verify(path).spent.epsilon_rdp == pytest.approx(7.08, abs=0.005)
     other = RoundTerms({**WEIGHTS, "site-4": 1.0}, 9, 1, clipping_norm=1.0, noise_multiplier=1.0, epsilon_budget=9.1)
     with pytest.raises(LedgerError, match="roster"):
-        GaussianMechanism(ledger=str(path), cohort="north").open(other, D, tmp_path)
+        GaussianMechanism().open(other, D, tmp_path, policy=policy)
 
 
 def test_it_needs_an_open_ledger_and_a_budget(tmp_path: Path, context: Callable[..., Any]) -> None:
@@ -107,8 +109,7 @@ def test_a_job_does_not_go_on_with_another_ledger_than_it_wrote(tmp_path: Path, 
     again.open(TERMS, D, tmp_path)
     again.require(head)
     again.close()
-    for path in tmp_path.glob("ledger*"):
-        path.unlink()
+    shutil.rmtree((tmp_path / LEDGER_FILE).parent)
     fresh = GaussianMechanism()
     fresh.open(TERMS, D, tmp_path)
     with pytest.raises(LedgerError):

@@ -18,9 +18,12 @@ from ecg_flare.flare import mechanism
 from ecg_flare.flare.aggregators import FedAdam
 from ecg_flare.flare.evaluator import PublicEvaluator
 from ecg_flare.flare.filters import ClipUpdate
+from ecg_flare.flare.ledger_messages import WITNESS, with_countersignature
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import Order, Reply, model_sha256
 from ecg_flare.flare.persistor import ModelStore
+from ecg_flare.flare.server_policy import LEDGER_FILE
+from ecg_flare.flare.site_heads import WitnessExecutor, countersign
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.flare.workflow import FederatedRounds
 from ecg_flare.nnunet.plan import parameter_count
@@ -48,9 +51,14 @@ class Rounds(FederatedRounds):
         self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], **others: Any
     ) -> tuple[str, ...]:
         for site, message in messages.items():
+            fl_ctx = self._context(name=site, terms=self._terms)
+            if task_name == WITNESS:
+                receive(site, WitnessExecutor().execute(task_name, message, fl_ctx, Signal()))
+                continue
             order = Order.from_shareable(message)
             reply = Reply(np.ones_like(order.model), order.round_index, order.attempt, order.layout_digest)
-            receive(site, ClipUpdate().process(reply.to_shareable(), self._context(name=site, terms=self._terms)))
+            answer = ClipUpdate().process(reply.to_shareable(), fl_ctx)
+            receive(site, with_countersignature(answer, countersign(fl_ctx, self._terms, message)))
         return tuple(messages)
 
     def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
@@ -105,7 +113,7 @@ def test_a_round_that_was_released_is_kept_and_not_paid_for_twice(run: Callable[
     assert "the process died" in run(dies_at=3)  # in round 2, after its release
     with np.load(tmp_path / "state" / "state.npz") as state:
         fields, model = json.loads(state["fields"].tobytes()), state["model"]
-    released = verify(tmp_path / "state" / "ledger.jsonl").rounds
+    released = verify(tmp_path / "server" / LEDGER_FILE).rounds
     assert fields["rounds_done"] == len(released) == 2
     assert released[-1].model_sha256 == model_sha256(model).hex()
     assert "the process died" in json.loads((tmp_path / "state" / "ended.json").read_text())["outcome"]
@@ -159,7 +167,7 @@ def test_a_server_killed_in_its_second_round_goes_on_and_has_paid_for_all_that_w
         patch.setattr(owner, name, dies(getattr(owner, name), calls))
         with pytest.raises(Killed):
             run()
-    ledger = tmp_path / "state" / "ledger.jsonl"
+    ledger = tmp_path / "server" / LEDGER_FILE
     before = verify(ledger)
     assert (len(before.rounds), sum(one.released for one in before.rounds)) == (charged, released)
     assert before.spent.epsilon_rdp == epsilon_rdp([GaussianEvent(2.0, count=charged)], before.cohort.delta)

@@ -101,7 +101,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     "--results",
     default="",
     metavar="FOLDER",
-    help="Where the server keeps model and ledger: a later submission with the same one goes on from there. "
+    help="Where the server keeps the model: a later submission with the same one goes on from there. "
     "A server with a kit takes one of its results_folders alone. "
     "[default: in the job's run folder, which ends with the job]",
 )
@@ -117,6 +117,12 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     metavar="QUANTILE",
     help="Let the clipping norm follow this quantile of the patients' updates, from the job's own on.",
 )
+@click.option("--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Of the privacy promise.")
+@click.option(
+    "--epsilon-budget",
+    type=click.FloatRange(0, min_open=True),
+    help="The job stops before it; the server's ledger has one of its own for all jobs.",
+)
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write the job's folder in.")
 def export(
     name: str,
@@ -130,6 +136,8 @@ def export(
     results: str,
     most_weight: int | None,
     adaptive_clipping: float | None,
+    delta: float | None,
+    epsilon_budget: float | None,
     output: Path,
 ) -> None:
     """Write one of the jobs for other sites, rounds or pages.
@@ -148,6 +156,8 @@ def export(
     if not roster or len(set(roster)) != len(roster):
         raise click.UsageError(f"--sites takes distinct names with commas. Found {sites!r}.")
     spec = BUNDLED[name]
+    if not spec.terms.private and (delta is not None or epsilon_budget is not None):
+        raise click.UsageError(f"--delta and --epsilon-budget are for jobs with noise. {name} adds none.")
     terms = replace(
         spec.terms,
         weights=dict.fromkeys(roster, 1.0),
@@ -155,6 +165,8 @@ def export(
         min_sites=min_sites or _least_sites(len(roster), hidden=spec.terms.summation != "plain"),
         most_weight=most_weight,
         adaptive_clipping=None if adaptive_clipping is None else _following(spec.terms, adaptive_clipping),
+        delta=delta or spec.terms.delta,
+        epsilon_budget=epsilon_budget or spec.terms.epsilon_budget,
     )
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")

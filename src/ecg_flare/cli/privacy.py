@@ -213,38 +213,66 @@ def report(ledger: Path, output: Path | None, as_json: bool) -> None:
 @click.argument("ledger", type=LEDGER)
 @click.option("--cert", type=LEDGER, help="The server's certificate (server.crt of its kit): each line must be signed.")
 @click.option("--root", type=LEDGER, help="The project's root CA (rootCA.pem), which must have issued --cert.")
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    metavar="LINES:DIGEST",
+    help="A head that somebody remembers (`ecg-flare site head`): the ledger must contain it. May be given often.",
+)
+@click.option(
+    "--witness",
+    "witnesses",
+    type=LEDGER,
+    multiple=True,
+    help="Heads that sites signed: the file beside a ledger, or one of `ecg-flare site head -o`. May be given often.",
+)
+@click.option("--pins", type=LEDGER, help="A kit's local/ecg_flare.json: sites must have signed with what it pins.")
 @json_option
-def verify(ledger: Path, cert: Path | None, root: Path | None, as_json: bool) -> None:
+def verify(
+    ledger: Path,
+    cert: Path | None,
+    root: Path | None,
+    heads: tuple[str, ...],
+    witnesses: tuple[Path, ...],
+    pins: Path | None,
+    as_json: bool,
+) -> None:
     """Check a ledger as a third party.
 
-    Every line, the chain of their hashes, every epsilon, computed anew, and with --cert every signature. Ends with 0
-    where all holds and with 1, naming the first line that is wrong, where it does not.
+    Every line, the chain of their hashes, every epsilon, computed anew, and with --cert every signature. With --head
+    and --witness also that the ledger was not rolled back behind what others have seen of it. Ends with 0 where all
+    holds and with 1, naming the first line that is wrong, where it does not.
 
     \b
     Examples:
       ecg-flare privacy verify ledger.jsonl
       ecg-flare privacy verify ledger.jsonl --cert server.crt --root rootCA.pem
+      ecg-flare privacy verify ledger.jsonl --head 7:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+      ecg-flare privacy verify ledger.jsonl --witness ledger.jsonl.witness --root rootCA.pem
     """
+    from ecg_flare.cli.verify import read_pinned, verify_json, verify_lines
+    from ecg_flare.privacy.chain import Head, check_head, read_chain
+    from ecg_flare.privacy.countersignature import auditor, check_on_ledger, read_countersignatures
     from ecg_flare.privacy.ledger import verify as check
     from ecg_flare.privacy.ledger_signature import ledger_verifier
 
-    if root is not None and cert is None:
-        raise click.UsageError("--root says who issued --cert: give both.")
+    if root is not None and cert is None and not witnesses:
+        raise click.UsageError("--root says who issued --cert, and the certificates of --witness: give one of them.")
+    if pins is not None and not witnesses:
+        raise click.UsageError("--pins names the certificates of sites: give --witness, too.")
+    remembered = tuple(Head.parse(text) for text in heads)
+    for head in remembered:
+        check_head(ledger, read_chain(ledger), head)
     told = check(ledger, verifier=None if cert is None else ledger_verifier(cert, root))
+    vouched = None
+    if witnesses:
+        given = [one for path in witnesses for one in read_countersignatures(path)]
+        vouched = check_on_ledger(ledger, given, auditor(root), None if pins is None else read_pinned(pins))
     if as_json:
-        facts = {"lines": told.head.lines, "head": told.head.digest, "anchored": told.anchored, "signed": told.signed}
-        say_json({"valid": True, **facts, "signatures_checked": cert is not None})
+        say_json(verify_json(told, vouched, signatures_checked=cert is not None))
         return
-    click.echo(
-        f"{ledger} holds: {told.head.lines} lines, {len(told.rounds)} rounds, "
-        f"epsilon {told.spent.epsilon_rdp:.3f} at delta {told.spent.delta:g}"
-    )
-    if cert is not None:
-        click.echo(f"Each line is signed by the key of {cert}{'' if root is None else f', which {root} vouches for'}.")
-    elif told.signed:
-        click.echo(f"{told.signed} lines are signed; give --cert to have the signatures checked.")
-    if not told.anchored:
-        click.echo("No head was kept beside it: lines cut off its end would not show.")
+    click.echo("\n".join(verify_lines(ledger, told, vouched, cert=cert, root=root, heads=remembered)))
 
 
 def _plan_json(planned: Plan) -> dict[str, Any]:

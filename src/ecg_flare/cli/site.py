@@ -1,4 +1,4 @@
-"""A site's engineer: pages looked over and prepared, and a job tried before it is taken part in."""
+"""A site's engineer: pages looked over and prepared, a job tried before it is taken part in, the ledger's head."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -121,6 +121,45 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
     else:
         click.echo("\n".join(check_lines(told)))
     ctx.exit(_NOT_READY if told.refused else 0)
+
+
+@site.command()
+@click.option("--workspace", type=_FOLDER, metavar="KIT", required=True, help="The site's unpacked startup kit.")
+@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Sign it with the kit's key.")
+@json_option
+@click.pass_context
+def head(ctx: click.Context, workspace: Path, name: str | None, output: Path | None, as_json: bool) -> None:
+    """Say up to where this site has seen the server's ledger.
+
+    Whoever audits the ledger gives that to `ecg-flare privacy verify --head`, or with -o the signed file to --witness.
+    With more than one ledger, -o signs the one of the most lines.
+
+    \b
+    Examples:
+      ecg-flare site head --workspace berlin
+      ecg-flare site head --workspace berlin -o berlin.witness
+    """
+    from ecg_flare.flare.site_heads import SiteHeads, sign_held
+    from ecg_flare.privacy.countersignature import write_countersignatures
+    from ecg_flare.site.kit import Kit
+
+    try:
+        held = sorted(SiteHeads(workspace).all(), key=lambda one: -one.head.lines)
+        if output is not None:
+            if not held:
+                raise ConfigError(f"{workspace} has seen no ledger yet, so that there is nothing to sign")
+            write_countersignatures(output, [sign_held(held[0], name or Kit(workspace).site, workspace)])
+    except EcgFlareError as error:
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(_USAGE)
+    if as_json:
+        say_json([{"cohort": one.cohort, "ledger": one.ledger, **asdict(one.head)} for one in held])
+        return
+    for one in held:
+        click.echo(f"{one.head}  cohort {one.cohort!r}, ledger {one.ledger}")
+    if not held:
+        click.echo("This site has seen no ledger yet: it took part in no job with noise.")
 
 
 def _source(folder: Path, dpi: float | None, pattern: str | None, *, each_page_a_patient: bool) -> "PageFolder":

@@ -24,6 +24,7 @@ _STEPS: Final = {
     "sum_unmask": "shares that take the masks off the sum",
     "he_agree": "its consent to who is in the sum",
     "he_open": "the opened sum",
+    "witness": "its signature of the server's ledger",
 }
 
 

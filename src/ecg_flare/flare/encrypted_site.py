@@ -30,7 +30,9 @@ from ecg_flare.flare.encrypted_messages import (
 )
 from ecg_flare.flare.filters import bare_error, check_filters
 from ecg_flare.flare.homomorphic_contexts import site_context
+from ecg_flare.flare.ledger_messages import with_countersignature
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
+from ecg_flare.flare.site_heads import countersign
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
 from ecg_flare.privacy.homomorphic import SecretContext
@@ -138,5 +140,8 @@ class EncryptUpdate(Filter):
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             return bare_error(shareable)
-        check_filters(fl_ctx, job_terms(fl_ctx))
-        return component(fl_ctx, self._site_id, EncryptedSite).encrypt(Reply.from_shareable(shareable), fl_ctx)
+        terms = job_terms(fl_ctx)
+        check_filters(fl_ctx, terms)
+        signed = countersign(fl_ctx, terms)
+        site = component(fl_ctx, self._site_id, EncryptedSite)
+        return with_countersignature(site.encrypt(Reply.from_shareable(shareable), fl_ctx), signed)

@@ -16,7 +16,9 @@ from ecg_flare.errors import ConfigError, PrivacyError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.round import contribution
 from ecg_flare.flare.components import job_terms
+from ecg_flare.flare.ledger_messages import with_countersignature
 from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, Reply
+from ecg_flare.flare.site_heads import countersign
 from ecg_flare.flare.site_ledger import charge_round
 from ecg_flare.flare.terms import RoundTerms
 
@@ -89,10 +91,11 @@ class StripResult(_SiteFilter):
                 )
             if (fixed := terms.config.sum_encoding(len(reply.vector))) is not None:
                 fixed.check_contribution(reply.vector)
+            signed = countersign(fl_ctx, terms) if terms.summation == "plain" else None
             charge_round(fl_ctx, terms.at_norm(reply.clipping_norm), reply.round_index)
             allowed = self._metrics if terms.tells_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
-            return replace(reply, metrics=metrics).to_shareable()
+            return with_countersignature(replace(reply, metrics=metrics).to_shareable(), signed)
         if task == VALIDATE:
             if not terms.tells_metrics:
                 raise PrivacyError("validation counts may not leave the site where its update is hidden")

@@ -16,11 +16,13 @@ from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 from ecg_flare.errors import ConfigError
 from ecg_flare.flare import aggregators
 from ecg_flare.flare.encrypted_messages import OPENING_TASKS
+from ecg_flare.flare.ledger_messages import WITNESS
 from ecg_flare.flare.secure_messages import CONTROL_TASKS
 from ecg_flare.flare.terms import RoundTerms, Summation
 
 _WORKFLOW: Final = "ecg_flare.flare.workflow.FederatedRounds"
 _MECHANISM: Final = "ecg_flare.flare.mechanism.GaussianMechanism"
+_WITNESS_EXECUTOR: Final = "ecg_flare.flare.site_heads.WitnessExecutor"
 _TENSORBOARD: Final = "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver"
 _MLFLOW: Final = "ecg_flare.flare.tracking.ServerMLflow"
 _AGGREGATORS: Final = ("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad")
@@ -91,7 +93,6 @@ class JobSpec:
         start: where the first global model comes from; see `ModelStore`.
         site_metrics: what a site may tell about its training when the job is not private.
         folder: where the server keeps the results; see `ModelStore`.
-        ledger, cohort: the cohort's ledger and its name in it; see `GaussianMechanism`.
         validate_every: see `FederatedRounds`.
         mlflow: where the server tells MLflow the rounds' figures, beside TensorBoard: a tracking URI, or '' for a
             database in the job's results; None tells it nothing. Needs the package mlflow at the server.
@@ -110,8 +111,6 @@ class JobSpec:
     start: str = "bundled:start"
     site_metrics: tuple[str, ...] = ("loss", "update_norm", "clipped")
     folder: str = ""
-    ledger: str = ""
-    cohort: str = "cohort"
     validate_every: int = 0
     mlflow: str | None = None
     custom: bool = True
@@ -202,7 +201,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
     if spec.mlflow is not None:
         components.append(_component("mlflow", _MLFLOW, {"tracking_uri": spec.mlflow}))
     if spec.terms.private:
-        components.append(_component("mechanism", _MECHANISM, {"ledger": spec.ledger, "cohort": spec.cohort}))
+        components.append(_component("mechanism", _MECHANISM, {}))
     return {
         "format_version": 2,
         "workflows": [_component("rounds", _WORKFLOW, rounds_args)],
@@ -225,6 +224,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
                 "executor": {"path": "ecg_flare.flare.executor.NnunetExecutor", "args": training},
             },
             *([{"tasks": list(hiding.tasks), "executor": _plain(hiding.executor)}] if hiding else []),
+            *([{"tasks": [WITNESS], "executor": _plain(_WITNESS_EXECUTOR)}] if spec.terms.private else []),
         ],
         "task_data_filters": [],
         "task_result_filters": [

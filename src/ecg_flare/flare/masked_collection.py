@@ -30,7 +30,8 @@ from ecg_flare.flare.secure_messages import (
     unpack_bytes,
     unpack_masked,
 )
-from ecg_flare.flare.site_policy import POLICY_FILE, read_policy
+from ecg_flare.flare.server_policy import read_server_policy
+from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.sum_terms import sum_terms
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.secure_sum.context import Member
@@ -59,7 +60,7 @@ class MaskedCollection(Collection):
         self._verifier = kit_verifier(workspace)
         self._job = job
         self._log = log
-        self._prints = read_policy(workspace).fingerprints
+        self._prints = read_server_policy(workspace).fingerprints
         if self._verifier.test_mode:
             log("secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity")
 

@@ -22,6 +22,7 @@ from ecg_flare.errors import ConfigError, EcgFlareError, PolicyError, SecureSumE
 from ecg_flare.flare.components import component, job_terms, tell_error
 from ecg_flare.flare.filters import bare_error, check_filters
 from ecg_flare.flare.identity import kit_verifier, site_signer
+from ecg_flare.flare.ledger_messages import with_countersignature
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.secure_messages import (
     CONSENT,
@@ -35,6 +36,7 @@ from ecg_flare.flare.secure_messages import (
     pack_masked,
     unpack,
 )
+from ecg_flare.flare.site_heads import countersign
 from ecg_flare.flare.site_ledger import check_limit
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.sum_terms import check_offer
@@ -245,7 +247,8 @@ class MaskUpdate(Filter):
             return bare_error(shareable)
         terms, reply = job_terms(fl_ctx), Reply.from_shareable(shareable)
         check_filters(fl_ctx, terms)
-        return site.mask(reply, terms.at_norm(reply.clipping_norm), fl_ctx)
+        signed = countersign(fl_ctx, terms)
+        return with_countersignature(site.mask(reply, terms.at_norm(reply.clipping_norm), fl_ctx), signed)
 
 
 def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:

@@ -6,6 +6,7 @@ on FLARE's outgoing tasks would run once for each site.)
 
 import hashlib
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -14,15 +15,18 @@ from nvflare.apis.filter import Filter
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
-from ecg_flare.errors import ConfigError, PrivacyError
+from ecg_flare.errors import BudgetError, PrivacyError
 from ecg_flare.flare.messages import SUM, model_sha256
+from ecg_flare.flare.server_policy import ServerPolicy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head, Signer
-from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.gaussian import add_noise
 from ecg_flare.privacy.ledger import Ledger, Round, verify
+from ecg_flare.privacy.ledger_copy import copy_ledger
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+
+_DEFAULTS: Final = ServerPolicy()
 
 
 class GaussianMechanism(Filter):
@@ -32,16 +36,11 @@ class GaussianMechanism(Filter):
     leave, on disk). A crash between any two leaves the round charged. Where the sum is encrypted, `draw` charges and
     gives the noise that goes on it before any site opens it, and `process` takes the sum that was opened.
 
-    Args:
-        ledger: path of the cohort's ledger. By default `ledger.jsonl` beside the job's results; a consortium names
-            one that outlives its jobs, and each later job on the same data continues it.
-        cohort: the cohort's name in the ledger.
+    Where the ledger lies is the server's own setting (`server_policy`), which no job can change.
     """
 
-    def __init__(self, ledger: str = "", cohort: str = "cohort") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._path = ledger
-        self._cohort = cohort
         self._ledger: Ledger | None = None
         self._terms: RoundTerms | None = None
         self._fixed: FixedPoint | None = None
@@ -50,20 +49,27 @@ class GaussianMechanism(Filter):
         self._follows: int | None = None
         self._charged: Round | None = None
         self._noised_sha256 = ""
-        self._ledger_path = Path(ledger)
+        self._ledger_path = Path()
 
-    def open(self, terms: RoundTerms, dimension: int, folder: Path, signer: Signer | None = None) -> None:
-        """Open the ledger, whose lines `signer` signs where there is one.
+    def open(
+        self,
+        terms: RoundTerms,
+        dimension: int,
+        root: Path,
+        *,
+        policy: ServerPolicy = _DEFAULTS,
+        signer: Signer | None = None,
+    ) -> None:
+        """Open the ledger of the server whose workspace is `root`; `signer` signs its lines where there is one.
 
-        Raises LedgerError where it is another cohort's, in use, or was changed.
+        Raises LedgerError where it promises something else, was changed, or was rolled back, and LedgerInUseError where
+        another job has it.
         """
-        if terms.epsilon_budget is None:
-            raise ConfigError("noise needs terms with an epsilon_budget. Found null.")
         self.close()
-        cohort = Cohort(self._cohort, terms.unit, terms.roster, terms.delta, terms.epsilon_budget)
+        self._ledger_path = policy.ledger_path(root)
+        cohort = policy.cohort_of(terms, self._ledger_path)
         self._terms = terms
         self._fixed = terms.config.fixed_encoding(dimension)
-        self._ledger_path = Path(self._path).expanduser() if self._path else folder / "ledger.jsonl"
         self._ledger = Ledger(self._ledger_path, cohort, signer=signer)
 
     def close(self) -> None:
@@ -71,6 +77,19 @@ class GaussianMechanism(Filter):
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the open ledger lies."""
+        self._opened()
+        return self._ledger_path
+
+    def copy_to(self, folder: Path) -> None:
+        """Put a copy of the ledger beside a job's results, for those who look at them; it is never read back.
+
+        Raises LedgerError where another ledger lies there, StorageError where it cannot be written.
+        """
+        copy_ledger(self.ledger_path, folder / "ledger.jsonl")
 
     @property
     def spent(self) -> Spent:
@@ -89,10 +108,16 @@ class GaussianMechanism(Filter):
     def begin(self, round_index: int, *, clipping_norm: float | None = None, follows: int | None = None) -> None:
         """Start a round; where C is adaptive, with this C, which follows the release in that line of the ledger.
 
-        Raises BudgetError where the round would pass the budget, and must not be run.
+        Raises BudgetError where the round would pass the ledger's budget, or the job's own, which may be smaller; it
+        must not be run.
         """
         ledger, terms, _ = self._opened()
-        ledger.check_budget(*terms.config.events)
+        after = ledger.check_budget(*terms.config.events)
+        if terms.epsilon_budget is not None and after.epsilon_rdp > terms.epsilon_budget:
+            raise BudgetError(
+                f"the round would bring the ledger to epsilon {after.epsilon_rdp:.4g} at delta {after.delta}, above "
+                f"the job's own budget {terms.epsilon_budget}: use more noise or fewer rounds, or stop here"
+            )
         self._round_index, self._norm, self._follows = round_index, clipping_norm, follows
         self._charged = None
 

@@ -88,7 +88,7 @@ class FedECGRecipe(Recipe):
         pages: the sites' pages; by default each site's own.
         public_pages: what the server measures the model on.
         start: the first model; see `ModelStore`.
-        folder, ledger, cohort: what outlives the job at the server; see `JobSpec`.
+        folder: what outlives the job at the server; see `JobSpec`.
         mlflow: see `JobSpec`.
         custom: folder of code that the job carries; None carries none.
 
@@ -118,8 +118,6 @@ class FedECGRecipe(Recipe):
         public_pages: Pages = PUBLIC_PAGES,
         start: str = "bundled:start",
         folder: str = "",
-        ledger: str = "",
-        cohort: str = "cohort",
         mlflow: str | None = None,
         custom: Path | None = None,
     ) -> None:
@@ -149,8 +147,6 @@ class FedECGRecipe(Recipe):
             training=training,
             start=start,
             folder=folder,
-            ledger=ledger,
-            cohort=cohort,
             mlflow=mlflow,
             custom=custom is not None,
         )

@@ -35,14 +35,17 @@ from ecg_flare.flare.aggregators import FedAvg
 from ecg_flare.flare.asking import Receive
 from ecg_flare.flare.collection import Collection, PlainCollection, validate
 from ecg_flare.flare.encrypted_collection import EncryptedCollection
+from ecg_flare.flare.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.masked_collection import MaskedCollection
 from ecg_flare.flare.masked_site import MODELS_FOLDER
+from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.memory_site import MemorySite
 from ecg_flare.flare.messages import ERROR_HEADER, Order, Reply
 from ecg_flare.flare.site_ledger import LEDGER_FOLDER
 from ecg_flare.flare.site_policy import SitePolicy
-from ecg_flare.flare.stand_in_kits import StandInKits, local_entries, stand_in_kits
+from ecg_flare.flare.stand_in_kits import local_entries, stand_in_kits
 from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.witnesses import sites_as_witnesses
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
 from ecg_flare.site.kit import JobFolder, Kit, entry
@@ -52,6 +55,8 @@ _JOB: Final = "rehearsal"
 _EXECUTOR: Final = "ecg_flare.flare.executor.NnunetExecutor"
 # What the site remembers of earlier jobs, and may refuse a new one for.
 _REMEMBERED: Final = (MODELS_FOLDER, LEDGER_FOLDER)
+# Entries of the site's policy that name what belongs to the real server and the real peers.
+_THE_SERVERS: Final = ("pinned", "ledgers")
 
 
 @dataclass(frozen=True)
@@ -141,25 +146,43 @@ class _Round:
     def __init__(self, job: JobFolder, kit: Kit, told: Rehearsal, terms: RoundTerms, scratch: Path, steps: int) -> None:
         self._job, self._kit, self._told, self._terms = job, kit, told, terms
         self._plan = plan_preset(terms.plan)
-        signed = terms.summation == "masked" and (kit.startup / "client.crt").exists()
-        entries = local_entries(kit.local)
-        self._kits = stand_in_kits(
-            scratch, terms.roster, {told.site: {key: entries[key] for key in entries if key != "pinned"}}, signed=signed
-        )
+        # An encrypted sum has no stand-in kit: a homomorphic context would have to lie in it.
+        by_kit = terms.summation == "masked" or (terms.private and terms.summation == "plain")
+        entries = {key: value for key, value in local_entries(kit.local).items() if key not in _THE_SERVERS}
+        signed = by_kit and (kit.startup / "client.crt").exists()
+        self._kits = stand_in_kits(scratch, terms.roster, {told.site: entries}, signed=signed)
         self._sites = {name: self._site(name, steps) for name in terms.roster}
 
     def run(self) -> None:
         """Ask and answer, then end everything that was started."""
         try:
-            collection = self._collection(self._kits)
+            collection = self._collection()
             order = self._order()
-            collection.collect(order, self._terms, FedAvg(), self._ask)
+            if self._terms.private:
+                self._collect_witnessed(collection, order)
+            else:
+                collection.collect(order, self._terms, FedAvg(), self._ask)
             rounds = next(iter(self._job.server_config["workflows"]))["args"]
             if rounds.get("validate_every"):
                 validate(order, self._terms, self._ask)
         finally:
             for site in self._sites.values():
                 site.close()
+
+    def _collect_witnessed(self, collection: Collection, order: Order) -> None:
+        """Collect with a ledger of the stand-in server's, which is empty: nothing is charged."""
+        workspace, mechanism = self._server, GaussianMechanism()
+        mechanism.open(self._terms, self._terms.subset.dimension, self._kits.root("server"))
+        try:
+            witnesses = sites_as_witnesses(mechanism.ledger_path, self._terms, workspace, _JOB, _ignore)
+            collection.collect(order, self._terms, FedAvg(), witnesses.asking(self._ask))
+            witnesses.ask_last(self._ask, self._terms.roster)
+        finally:
+            mechanism.close()
+
+    @property
+    def _server(self) -> Workspace:
+        return Workspace(str(self._kits.root("server")), "server")
 
     def _site(self, name: str, steps: int) -> MemorySite:
         config, root = self._job.client_config(self._told.site), self._kits.root(name)
@@ -178,8 +201,8 @@ class _Round:
                 shutil.copytree(self._kit.folder / folder, root / folder)
         return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"steps": steps}})
 
-    def _collection(self, kits: StandInKits) -> Collection:
-        workspace = Workspace(str(kits.root("server")), "server")
+    def _collection(self) -> Collection:
+        workspace = self._server
         match self._terms.summation:
             case "masked":
                 return MaskedCollection(workspace, _JOB, _ignore)
@@ -253,6 +276,8 @@ def _notes(kit: Kit, terms: RoundTerms) -> Iterator[str]:
     if terms.summation == "masked" and certificate.exists():
         own = len(x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER))
         yield f"Stand-in certificates signed: where a message holds the site's own, that is one of {own} bytes."
+    if terms.private:
+        yield "The ledger was a stand-in's: the job's server must show one that extends the head that this site holds."
     if read_own_pages(kit.local) is None:
         yield f"The pages were the job's own: the kit's local/{OWN_PAGES_FILE} names none."
     if streams_logs(kit):
@@ -271,6 +296,9 @@ def _traffic(task: str, message: Shareable, answer: Shareable, seconds: float) -
     kind = dxo.data_kind
     parts = [*dxo.data.items(), *(dxo.meta or {}).items()]
     fields = tuple(_field(str(name), value) for name, value in parts)
+    if signed := answer.get_header(COUNTERSIGNATURE_HEADER):
+        size = len(signed["certificate"]) + len(signed["signature"])
+        fields += (Field("signature of the ledger's head", "bytes", size),)
     return Traffic(task, _size(message), _size(answer), str(getattr(kind, "value", kind)), fields, seconds)
 
 

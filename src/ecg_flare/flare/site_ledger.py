@@ -15,6 +15,7 @@ from typing import Final
 from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import PolicyError
+from ecg_flare.flare.identity import site_signature
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy import accountant
@@ -73,7 +74,8 @@ def ledger_path(fl_ctx: FLContext, unit: str) -> Path:
 def _opened(fl_ctx: FLContext, terms: RoundTerms, policy: SitePolicy) -> Iterator[Ledger]:
     site = fl_ctx.get_identity_name()
     cohort = Cohort(site, terms.unit, (site,), policy.delta, epsilon_budget=None)
-    with Ledger(ledger_path(fl_ctx, terms.unit), cohort) as ledger:
+    signer = site_signature(fl_ctx.get_engine().get_workspace())
+    with Ledger(ledger_path(fl_ctx, terms.unit), cohort, signer=signer) as ledger:
         yield ledger
 
 

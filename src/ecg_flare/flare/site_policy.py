@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from nvflare.apis.workspace import Workspace
 
@@ -23,6 +23,8 @@ from ecg_flare.flare.terms import RoundTerms, Summation
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES
 
 POLICY_FILE: Final = "ecg_flare.json"
+SERVER_ENTRIES: Final = ("ledger", "cohort", "unit", "epsilon_budget")
+"""Entries that the server reads (`flare.server_policy`). FLARE's simulator gives all parties one and the same file."""
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -52,6 +54,8 @@ class SitePolicy:
         page_folders: absolute folders in which a job may name pages, and profiles of pages, by path.
         results_folders: absolute folders in which a job may name the server's results, and its first model, by path.
         tracking_uris: URIs at which the server may tell MLflow a job's figures.
+        ledgers: the servers' ledgers that the site follows, each by the SHA-256 of its first line or by its cohort's
+            name, which means the first of that name; empty: the first that it sees, and no other.
 
     Raises ConfigError for an entry that is of the wrong kind, or that would bound nothing.
     """
@@ -71,6 +75,7 @@ class SitePolicy:
     page_folders: Sequence[str] = ()
     results_folders: Sequence[str] = ()
     tracking_uris: Sequence[str] = ()
+    ledgers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.summations, list | tuple) or not self.summations:
@@ -100,16 +105,16 @@ class SitePolicy:
             raise ConfigError(f"{POLICY_FILE}: hidden_weights is true beside weights, expected one of the two")
         if not isinstance(self.pinned, Mapping):
             raise ConfigError(f"{POLICY_FILE}: pinned is {self.pinned!r}, expected a fingerprint by site")
-        self._check_places()
-
-    def _check_places(self) -> None:
-        for name in ("page_folders", "results_folders", "tracking_uris"):
-            listed = getattr(self, name)
-            if not isinstance(listed, list | tuple) or not all(isinstance(one, str) and one for one in listed):
-                raise ConfigError(f"{POLICY_FILE}: {name} is {listed!r}, expected a list of strings")
+        self._check_texts("page_folders", "results_folders", "tracking_uris", "ledgers")
         for folder in (*self.page_folders, *self.results_folders):
             if not Path(folder).is_absolute():
                 raise ConfigError(f"{POLICY_FILE}: {folder!r} is no absolute path, as page_folders and results_folders")
+
+    def _check_texts(self, *names: str) -> None:
+        for name in names:
+            listed = getattr(self, name)
+            if not isinstance(listed, list | tuple) or not all(isinstance(one, str) and one for one in listed):
+                raise ConfigError(f"{POLICY_FILE}: {name} is {listed!r}, expected a list of strings")
 
     def _check_weights(self) -> None:
         if self.weights is None:
@@ -121,14 +126,7 @@ class SitePolicy:
     @property
     def fingerprints(self) -> dict[str, bytes]:
         """The pinned fingerprints as 32 bytes each; raises ConfigError for one that is no SHA-256."""
-        try:
-            pins = {site: bytes.fromhex(text.replace(":", "")) for site, text in self.pinned.items()}
-        except (ValueError, AttributeError) as error:
-            raise ConfigError(f"{POLICY_FILE}: a pinned fingerprint is not hex: {error}") from error
-        for site, pin in pins.items():
-            if len(pin) != 32:
-                raise ConfigError(f"{POLICY_FILE}: the pin of {site} has {len(pin)} bytes, expected 32 of SHA-256")
-        return pins
+        return read_pins(self.pinned)
 
     def check(self, terms: RoundTerms) -> None:
         """Raise PolicyError, naming the floor, where a job's terms go under it."""
@@ -170,18 +168,36 @@ def _is_number(value: object) -> bool:
     return type(value) in (int, float)
 
 
+def read_pins(pinned: Mapping[str, str]) -> dict[str, bytes]:
+    """Fingerprints in hex, colons allowed, as 32 bytes each; raises ConfigError for one that is no SHA-256."""
+    try:
+        pins = {site: bytes.fromhex(text.replace(":", "")) for site, text in pinned.items()}
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{POLICY_FILE}: a pinned fingerprint is not hex: {error}") from error
+    for site, pin in pins.items():
+        if len(pin) != 32:
+            raise ConfigError(f"{POLICY_FILE}: the pin of {site} has {len(pin)} bytes, expected 32 of SHA-256")
+    return pins
+
+
 def read_policy(workspace: Workspace) -> SitePolicy:
     """The site's policy, or the defaults where it has none; raises ConfigError for an unknown or impossible entry."""
-    path = Path(workspace.get_site_config_dir()) / POLICY_FILE
+    own = {entry.name for entry in fields(SitePolicy)}
+    entries = read_entries(Path(workspace.get_site_config_dir()) / POLICY_FILE)
+    return SitePolicy(**{name: value for name, value in entries.items() if name in own})
+
+
+def read_entries(path: Path) -> dict[str, Any]:
+    """What a party's policy file says, {} where there is none; raises ConfigError for an entry that no party knows."""
     if not path.exists():
-        return SitePolicy()
+        return {}
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    known = {entry.name for entry in fields(SitePolicy)}
+    known = {*(entry.name for entry in fields(SitePolicy)), *SERVER_ENTRIES}
     if not isinstance(entries, dict):
         raise ConfigError(f"{path} holds {entries!r}, expected an object with some of {sorted(known)}")
     if unknown := sorted(set(entries) - known):
         raise ConfigError(f"{path} has unknown entries {unknown}, expected some of {sorted(known)}")
-    return SitePolicy(**entries)
+    return entries

@@ -24,14 +24,14 @@ from ecg_flare import __version__
 from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
 from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.asking import AskingController
-from ecg_flare.flare.collection import Collection, PlainCollection, validate
+from ecg_flare.flare.collection import Ask, Collection, PlainCollection, validate
 from ecg_flare.flare.encrypted_collection import EncryptedCollection
 from ecg_flare.flare.evaluator import PublicEvaluator
-from ecg_flare.flare.identity import server_signature
 from ecg_flare.flare.masked_collection import MaskedCollection
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import Order
 from ecg_flare.flare.persistor import GlobalState, ModelStore
+from ecg_flare.flare.server_ledger import ServerLedger, open_server_ledger
 from ecg_flare.flare.telemetry import RoundFigures, publish
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import Plan, plan_preset
@@ -50,6 +50,7 @@ class _Parts:
     evaluator: PublicEvaluator
     collection: Collection
     mechanism: GaussianMechanism | None
+    ledger: ServerLedger | None
 
 
 class FederatedRounds(AskingController):
@@ -107,11 +108,13 @@ class FederatedRounds(AskingController):
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         try:
-            parts = self._parts(fl_ctx)
+            parts = self._parts(abort_signal, fl_ctx)
             state = self._first_state(parts, fl_ctx)
             state = self._rounds(state, parts, abort_signal, fl_ctx)
             if abort_signal.triggered:
                 raise RoundError(f"The job was aborted after round {state.rounds_done}, whose model is kept.")
+            if parts.ledger is not None:
+                parts.ledger.end(partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal), parts.terms.roster)
             self._export(state, parts, fl_ctx)
             self._end("finished", fl_ctx)
         except EcgFlareError as error:
@@ -128,7 +131,7 @@ class FederatedRounds(AskingController):
         except StorageError as error:  # the job's own error, if any, must not be lost for this one
             self.log_warning(fl_ctx, f"{error}", fire_event=False)
 
-    def _parts(self, fl_ctx: FLContext) -> _Parts:
+    def _parts(self, abort_signal: Signal, fl_ctx: FLContext) -> _Parts:
         terms = self._component("terms", RoundTerms)
         mechanism = self._component("mechanism", GaussianMechanism) if self._ids["mechanism"] else None
         if terms.private != (mechanism is not None):
@@ -146,20 +149,37 @@ class FederatedRounds(AskingController):
                 f"{type(aggregator).__name__} compares single updates, which summation={terms.summation!r} hides from "
                 "the server: take another aggregator, or summation 'plain'"
             )
-        parts = _Parts(
+        store = self._component("persistor", ModelStore)
+        store.check_writable(fl_ctx)
+        return _Parts(
             terms=terms,
             plan=plan_preset(terms.plan),
             aggregator=aggregator,
-            store=self._component("persistor", ModelStore),
+            store=store,
             evaluator=self._component("evaluator", PublicEvaluator),
             collection=self._collection(terms, mechanism, fl_ctx),
             mechanism=mechanism,
+            ledger=None if mechanism is None else self._ledger(mechanism, terms, store, abort_signal, fl_ctx),
         )
-        parts.store.check_writable(fl_ctx)
-        if mechanism is not None:
-            signer = server_signature(fl_ctx.get_engine().get_workspace())
-            mechanism.open(terms, terms.subset.dimension, parts.store.folder(fl_ctx), signer)
-        return parts
+
+    def _ledger(
+        self,
+        mechanism: GaussianMechanism,
+        terms: RoundTerms,
+        store: ModelStore,
+        abort_signal: Signal,
+        fl_ctx: FLContext,
+    ) -> ServerLedger:
+        return open_server_ledger(
+            mechanism,
+            terms,
+            fl_ctx.get_engine().get_workspace(),
+            fl_ctx.get_job_id(),
+            store.folder(fl_ctx),
+            log=partial(self.log_info, fl_ctx, fire_event=False),
+            warn=partial(self.log_warning, fl_ctx, fire_event=False),
+            aborted=lambda: abort_signal.triggered,
+        )
 
     def _component(self, role: str, kind: type) -> Any:
         component = self._engine.get_component(self._ids[role])
@@ -186,10 +206,12 @@ class FederatedRounds(AskingController):
         self._described = True
         parts.store.describe(_description(parts, fl_ctx), fl_ctx)  # only now: the folder may be another job's
         if saved is not None:
-            if parts.mechanism is not None:
-                parts.mechanism.require(Head(saved.ledger_lines, saved.ledger_digest))
+            if parts.ledger is not None:
+                parts.ledger.begin(Head(saved.ledger_lines, saved.ledger_digest))
             self.log_info(fl_ctx, f"going on after round {saved.rounds_done} of {parts.terms.rounds}")
             return saved
+        if parts.ledger is not None:
+            parts.ledger.begin()
         model = parts.evaluator.start_model(parts.store.start, parts.plan, fl_ctx)
         state = GlobalState(
             model=model,
@@ -261,7 +283,9 @@ class FederatedRounds(AskingController):
             clipping_norm=terms.told_norm,
             shares=state.shares,
         )
-        ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
+        ask: Ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
+        if parts.ledger is not None:
+            ask = parts.ledger.witnesses.asking(ask)
         collected = parts.collection.collect(order, terms, parts.aggregator, ask)
         clock.restart()
         total = parts.aggregator.aggregate(fl_ctx)
@@ -281,6 +305,8 @@ class FederatedRounds(AskingController):
         )
         # Before it is measured: what is paid for and was opened must never be run, and paid for, again.
         parts.store.save(after, fl_ctx, best=False)
+        if parts.ledger is not None:
+            parts.ledger.copy()
         clock.lap("aggregate")
         dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
         clock.lap("evaluate")

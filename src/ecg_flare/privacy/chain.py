@@ -3,7 +3,8 @@
 Each line is canonical JSON: its number, its entry, `prev` (SHA-256 of the whole line before it, signature included),
 `hash` (SHA-256 of number, entry and prev) and, where a signer is given, a signature of that hash. Beside the file
 lies `<name>.head` with the number of lines and the SHA-256 of the last: the chain alone cannot show that lines are
-missing at its end.
+missing at its end. Whoever rolls a file back rolls that head back, too; `<name>.witness` has heads that others have
+signed (`privacy.countersignature`), and a file that is behind one of them is refused as well.
 
 `append` returns once the line and then the head are on disk. Whoever acts only after it returned can rely on this:
 
@@ -20,13 +21,14 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
-from ecg_flare.errors import LedgerError, StorageError
+from ecg_flare.errors import ConfigError, LedgerError, LedgerInUseError, StorageError
 from ecg_flare.storage import sync_folder, write_atomically
 
 Entry = Mapping[str, Any]
@@ -38,6 +40,7 @@ Verifier = Callable[[bytes, bytes], bool]
 
 _GENESIS = "0" * 64
 _DOMAIN = b"ecg_flare ledger line\0"
+_HEAD = re.compile("[0-9]{1,12}:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,25 @@ class Line:
 
 @dataclass(frozen=True)
 class Head:
-    """How many lines there are, and the SHA-256 of the last."""
+    """How many lines there are, and the SHA-256 of the last; `str` gives `LINES:DIGEST`."""
 
     lines: int
     digest: str
+
+    def __str__(self) -> str:
+        return f"{self.lines}:{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """Read `LINES:DIGEST`; raises ConfigError for anything else."""
+        if not _HEAD.fullmatch(text):
+            raise ConfigError(f"a head is LINES:DIGEST, such as 7:9f86d0…, with 64 digits of hex. Found {text!r}.")
+        lines, _, digest = text.partition(":")
+        return cls(int(lines), digest)
+
+
+EMPTY: Final = Head(0, _GENESIS)
+"""The head of a chain without lines."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,7 @@ class Chain:
 
     @property
     def head(self) -> Head:
-        return Head(len(self.lines), self.lines[-1].digest if self.lines else _GENESIS)
+        return Head(len(self.lines), self.lines[-1].digest) if self.lines else EMPTY
 
 
 def read_chain(path: Path, verifier: Verifier | None = None) -> Chain:
@@ -85,13 +103,54 @@ def read_chain(path: Path, verifier: Verifier | None = None) -> Chain:
     except OSError as error:
         raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
     *whole, torn = raw.split(b"\n")
+    return Chain(follow_lines(EMPTY, whole, str(path), verifier), torn)
+
+
+def follow_lines(head: Head, texts: Iterable[bytes], name: str, verifier: Verifier | None = None) -> tuple[Line, ...]:
+    """The lines that `texts` add to the chain that ends at `head`: no line before it need be at hand.
+
+    `name` stands for the file in errors. Raises LedgerError naming the first line that is wrong.
+    """
     lines: list[Line] = []
-    previous = _GENESIS
-    for number, text in enumerate(whole, start=1):
-        line = _parse(path, number, text, previous, verifier)
+    previous = head.digest
+    for number, text in enumerate(texts, start=head.lines + 1):
+        line = _parse(name, number, text, previous, verifier)
         lines.append(line)
         previous = line.digest
-    return Chain(tuple(lines), torn)
+    return tuple(lines)
+
+
+def heads_beside(path: Path) -> tuple[Head, ...]:
+    """What lies beside a ledger to hold it against: its own head, and the heads that others have countersigned.
+
+    Raises LedgerError where one of the two files cannot be understood.
+    """
+    own = read_head(path)
+    return (*(() if own is None else (own,)), *read_countersigned(path).values())
+
+
+def read_countersigned(path: Path) -> dict[str, Head]:
+    """Who countersigned which head, by the file beside the ledger, whose signatures are not looked at here."""
+    try:
+        entries = json.loads(witness_path(path).read_text(encoding="utf-8"))
+        return {site: Head(int(entry["lines"]), str(entry["digest"])) for site, entry in entries.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise LedgerError(
+            f"{witness_path(path)} cannot be understood ({error!r}): restore it from a copy; without it a ledger "
+            "that was rolled back is not noticed here"
+        ) from error
+
+
+def head_path(path: Path) -> Path:
+    """Where the head of a ledger lies."""
+    return path.with_name(path.name + ".head")
+
+
+def witness_path(path: Path) -> Path:
+    """Where the countersignatures of a ledger lie."""
+    return path.with_name(path.name + ".witness")
 
 
 def read_head(path: Path) -> Head | None:
@@ -99,14 +158,14 @@ def read_head(path: Path) -> Head | None:
 
     Raises LedgerError where it cannot be understood.
     """
-    head_path = _head_path(path)
+    beside = head_path(path)
     try:
-        fields = json.loads(head_path.read_text())
+        fields = json.loads(beside.read_text())
         return Head(int(fields["lines"]), str(fields["digest"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{head_path} cannot be understood ({error}): restore it from a copy") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LedgerError(f"{beside} cannot be understood ({error}): restore it from a copy") from error
 
 
 def check_head(path: Path, chain: Chain, head: Head) -> None:
@@ -141,11 +200,11 @@ class ChainWriter:
 
     def _load(self) -> None:
         chain, head = read_chain(self.path), read_head(self.path)
-        if head is not None:
-            check_head(self.path, chain, head)
-        elif len(chain.lines) > 1:
+        for known in heads_beside(self.path):
+            check_head(self.path, chain, known)
+        if head is None and len(chain.lines) > 1:
             raise LedgerError(
-                f"{_head_path(self.path)} is missing, so lines may be missing at the end of {self.path}: "
+                f"{head_path(self.path)} is missing, so lines may be missing at the end of {self.path}: "
                 "restore both from a copy"
             )
         self.lines = list(chain.lines)
@@ -211,7 +270,7 @@ class ChainWriter:
     def _write_head(self) -> None:
         head = self.head
         text = _canonical({"digest": head.digest, "lines": head.lines}) + b"\n"
-        write_atomically(_head_path(self.path), lambda file: file.write(text))
+        write_atomically(head_path(self.path), lambda file: file.write(text))
 
 
 def _open_locked(path: Path) -> int:
@@ -223,9 +282,7 @@ def _open_locked(path: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(fd)
-        raise LedgerError(
-            f"another job writes to the ledger {path}: wait for it, or give this cohort its own"
-        ) from error
+        raise LedgerInUseError(f"another job writes to the ledger {path}: wait until it has ended") from error
     return fd
 
 
@@ -237,14 +294,14 @@ def _compose(number: int, entry: Entry, previous: str, signer: Signer | None) ->
     return _canonical(body)
 
 
-def _parse(path: Path, number: int, text: bytes, previous: str, verifier: Verifier | None) -> Line:
+def _parse(name: str, number: int, text: bytes, previous: str, verifier: Verifier | None) -> Line:
     def wrong(what: str) -> LedgerError:
-        return LedgerError(f"{path}, line {number}: {what}; the ledger was changed, restore it from a copy")
+        return LedgerError(f"{name}, line {number}: {what}; the ledger was changed, restore it from a copy")
 
     try:
         body = json.loads(text)
         canonical = isinstance(body, dict) and _canonical(body) == text
-    except ValueError:
+    except (ValueError, RecursionError):  # the line may be from a peer
         canonical = False
     if not canonical or not body.keys() - {"signature"} == {"entry", "hash", "line", "prev"}:
         raise wrong("is not a line of a ledger")
@@ -271,10 +328,6 @@ def _canonical(value: Mapping[str, Any]) -> bytes:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _head_path(path: Path) -> Path:
-    return path.with_name(path.name + ".head")
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -12,7 +12,8 @@ charged again. The hash of a sum is taken with the noise in it: the hash of the 
 the data confirm the guess.
 
 The chain of hashes shows a change to any line. That lines are missing at the end shows only against a head kept
-elsewhere: the file beside the ledger, or the one that each site remembers (`verify(expected_head=...)`).
+elsewhere: the files beside the ledger, or the one that each site remembers and has countersigned
+(`verify(expected_head=...)`, `privacy.countersignature`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 
 from ecg_flare.errors import BudgetError, ConfigError, LedgerError, PrivacyError
 from ecg_flare.privacy.accountant import Spent, epsilon_rdp, spent
-from ecg_flare.privacy.chain import ChainWriter, Head, Line, Signer, Verifier, check_head, read_chain, read_head
+from ecg_flare.privacy.chain import ChainWriter, Head, Line, Signer, Verifier, check_head, heads_beside, read_chain
 from ecg_flare.privacy.cohort import Adaptation, Cohort, Mechanism, check_belongs
 from ecg_flare.privacy.events import GaussianEvent
 
@@ -200,13 +201,13 @@ class Ledger:
 def verify(path: Path, *, verifier: Verifier | None = None, expected_head: Head | None = None) -> LedgerReport:
     """Read a ledger as a third party: check every line, recompute every epsilon.
 
-    `verifier` demands a genuine signature on each line; `expected_head` is one that somebody remembered, and else the
-    file beside the ledger is used where there is one.
+    `verifier` demands a genuine signature on each line; `expected_head` is one that somebody remembered. Heads in the
+    files beside the ledger are looked at in any case.
 
     Raises LedgerError naming the first line that is wrong.
     """
     chain = read_chain(path, verifier)
-    heads = [head for head in (read_head(path), expected_head) if head is not None]
+    heads = [*heads_beside(path), *([] if expected_head is None else [expected_head])]
     for head in heads:
         check_head(path, chain, head)
     if chain.torn:
@@ -220,6 +221,12 @@ def verify(path: Path, *, verifier: Verifier | None = None, expected_head: Head 
     _recompute(path, cohort, list(rounds.values()))
     total = spent(_events(rounds.values()), cohort.delta)
     return LedgerReport(cohort, tuple(rounds.values()), total, chain.head, bool(heads), chain.signed)
+
+
+def read_cohort(path: Path) -> Cohort | None:
+    """Whose ledger the file is; None where there is none yet. Raises LedgerError where it is wrong."""
+    lines = read_chain(path).lines if path.exists() else ()
+    return _replay(path, lines)[0] if lines else None
 
 
 def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]]:

@@ -178,7 +178,7 @@ def _files(run: Run) -> str:
         "model": "the final model as a stock nnU-Net folder (nnUNetv2_predict_from_modelfolder -m model -f 0)",
         "state.npz": "the final model and the server optimizer's state",
         "best.npz": "the model of the highest Dice",
-        "ledger.jsonl": "the privacy ledger (ecg-flare privacy verify ledger.jsonl)",
+        "ledger.jsonl": "a copy of the privacy ledger (ecg-flare privacy verify ledger.jsonl)",
         "metrics.jsonl": "the figures of this report",
         "run.json": "the terms",
     }

@@ -4,7 +4,8 @@
 # Usage: poc/run.sh [-w FOLDER] [-p PORT] [--project FILE] [NAME [OPTION ...]]
 #
 # Makes the kits, starts server and sites, submits the job as the lead (who may ship no code), shows the rounds,
-# downloads model and ledger, checks the ledger, and stops everything, also when something fails on the way.
+# downloads the model and a copy of the ledger, checks it with the sites' signatures, and stops everything, also when
+# something fails on the way.
 #
 #   NAME                     a job of `ecg-flare jobs list` [fedadam_dp]
 #   OPTION                   for `ecg-flare jobs export`: --rounds 1, --data 'pages:/data/{site}', …

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows a job's rounds as they end, until it does; then downloads what it gave and checks its ledger.
+# Shows a job's rounds as they end, until it does; then downloads what it gave and checks its ledger,
+# with the signatures of the server and of the sites.
 #
 # Usage: poc/watch.sh [-w FOLDER] [JOB_ID]
 #
@@ -46,5 +47,7 @@ fi
 echo "model   $RUN/ecg_flare/model"
 if [[ -f "$RUN/ecg_flare/ledger.jsonl" ]]; then
   echo "ledger  $RUN/ecg_flare/ledger.jsonl"
-  ecg-flare privacy verify "$RUN/ecg_flare/ledger.jsonl"
+  # The lines by the server's key, and how many of the sites vouch for them.
+  ecg-flare privacy verify "$RUN/ecg_flare/ledger.jsonl" --root "$KIT/startup/rootCA.pem" \
+    --cert "$(kits)/localhost/startup/server.crt" --witness "$RUN/ecg_flare/ledger.jsonl.witness"
 fi

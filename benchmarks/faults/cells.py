@@ -15,6 +15,8 @@ from benchmarks.faults.federation import SERVER, Federation, read_lines, wait_un
 from benchmarks.faults.job import write_private_job
 from ecg_flare.errors import EcgFlareError
 from ecg_flare.flare.messages import model_sha256
+from ecg_flare.flare.server_policy import LEDGER_FILE
+from ecg_flare.flare.site_heads import HEADS_FOLDER
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.storage import read_arrays
 
@@ -62,6 +64,10 @@ def run_cell(fault: str, phase: str, federation: Federation, faults: Path) -> Ce
         file.unlink()
     results = federation.folder / "results"
     shutil.rmtree(results, ignore_errors=True)
+    # A cell is about a cohort of its own: the server's ledger, and what the sites remember of it, begin anew.
+    shutil.rmtree((federation.kits / SERVER / LEDGER_FILE).parent, ignore_errors=True)
+    for site in federation.sites:
+        shutil.rmtree(federation.kits / site / HEADS_FOLDER, ignore_errors=True)
     party = "server" if phase in ("noise", "release") else _VICTIM
     (faults / "hold.json").write_text(json.dumps({"party": party, "phase": phase, "round": _FAULTY_ROUND}))
     job = write_private_job(
@@ -102,7 +108,7 @@ def _look(
     charged = released = 0
     last = ""
     try:
-        ledger = verify(results / "ledger.jsonl")
+        ledger = verify(federation.kits / SERVER / LEDGER_FILE)
         charged, released = len(ledger.rounds), sum(each.released for each in ledger.rounds)
         last = next((each.model_sha256 or "" for each in reversed(ledger.rounds) if each.released), "")
     except EcgFlareError as error:

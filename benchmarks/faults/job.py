@@ -29,7 +29,7 @@ def write_private_job(
     """Write the job: masked sum, clipping, noise, a ledger; three sites are enough for a round.
 
     Args:
-        results: the server's folder for model and ledger; '' leaves them in the job's run folder.
+        results: the server's folder for the model; '' leaves it in the job's run folder.
         twice: let the held site send its answer twice.
         child: let the held site start a training process.
         seconds: how long each site's training takes.

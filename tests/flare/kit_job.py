@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from memory_job import MemoryJob
 from nvflare.apis.fl_constant import ReservedKey
 
+from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.secure_sum.signing import fingerprint
 from secure_sum_certs import Authority, rsa_key
@@ -39,7 +40,9 @@ class KitJob(MemoryJob):
 
     def __init__(self, context: Callable[..., Any], terms: RoundTerms, folder: Path, job: str) -> None:
         super().__init__(context, terms, folder)
-        unpack_kit(Path(self._engine.get_workspace().get_root_dir()), "server", "server")
+        server = Path(self._engine.get_workspace().get_root_dir())
+        unpack_kit(server, "server", "server")
+        (server / "local" / POLICY_FILE).write_text(json.dumps({"results_folders": [str(folder)]}))
         for name, site in self.sites.items():
             unpack_kit(site.root, name, "client")
             self.set_policy(name, json.dumps({"pinned": PINS}))

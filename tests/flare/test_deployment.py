@@ -13,8 +13,11 @@ from benchmarks.faults.federation import LEAD, SERVER, Federation, listeners, re
 from benchmarks.faults.job import APP, CLASSES, write_private_job
 
 from ecg_flare.flare.messages import model_sha256
-from ecg_flare.privacy.chain import ChainWriter
+from ecg_flare.flare.server_policy import LEDGER_FILE
+from ecg_flare.privacy.chain import ChainWriter, witness_path
+from ecg_flare.privacy.countersignature import auditor, check_on_ledger, read_countersignatures
 from ecg_flare.privacy.ledger import verify
+from ecg_flare.privacy.ledger_signature import ledger_verifier
 from ecg_flare.storage import read_arrays
 
 pytestmark = pytest.mark.slow
@@ -95,7 +98,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 def _wait_for_training(federation: Federation, job: str) -> None:
     started = "invoking task executor ArithmeticExecutor"
-    wait_until(lambda: all(started in federation.log(site, job) for site in SITES), 120.0, "training at all sites")
+    # One job at a time has the server's ledger, so that this one may have to wait for another.
+    wait_until(lambda: all(started in federation.log(site, job) for site in SITES), 240.0, "training at all sites")
 
 
 def _add_component(job: Path, path: str, args: dict[str, object]) -> None:
@@ -158,9 +162,20 @@ def test_an_aborted_job_leaves_nothing_at_work(told: Told) -> None:
     assert sorted(told.listening_after) == sorted(told.listening_before)
     kits = told.federation.kits
     assert not [str(file) for file in kits.rglob("*secret*") if file.is_file()]
-    ledger = kits.parents[2] / "kept" / "ledger.jsonl"
-    assert not verify(ledger).rounds  # nothing was opened: nothing was charged
+    ledger = kits / SERVER / LEDGER_FILE
+    charged = {one.mechanism.job for one in verify(ledger).rounds}
+    assert charged == {told.jobs["good"]}  # of the other nothing was opened: nothing was charged
     ChainWriter(ledger).close()  # its lock was given back
+
+
+def test_the_sites_vouch_for_the_servers_ledger_with_their_kits(told: Told) -> None:
+    ledger, root = told.results("good") / "ecg_flare" / "ledger.jsonl", told.federation.kits / LEAD / "startup"
+    vouched = check_on_ledger(ledger, read_countersignatures(witness_path(ledger)), auditor(root / "rootCA.pem"))
+    assert vouched.reach == ((verify(ledger).head.lines, len(SITES)),)
+    for site in SITES:
+        startup = told.federation.kits / site / "startup"
+        own = told.federation.kits / site / "ecg_flare_ledger" / "site.jsonl"
+        assert verify(own, verifier=ledger_verifier(startup / "client.crt", startup / "rootCA.pem")).rounds
 
 
 def test_nobody_is_sent_a_sites_error_log(told: Told) -> None:

@@ -133,7 +133,17 @@ def test_the_unit_patient_goes_through_too_folded_and_with_a_norm_that_follows(t
     told = tried(job(tmp_path, "fedadam_dp", adaptive_clipping=rule, projection={"size": 500, "seed": 1}), kit)
     assert told.refused == ""
     assert told.traffic[3].kind == "ECG_FLARE_MASKED_UPDATE"
-    assert 4 * 501 < told.traffic[3].sent_bytes < 4 * 501 + 2000  # the patients' count behind 500 buckets
+    # the patients' count behind 500 buckets, and the site's certificate with its signature of the ledger
+    assert 4 * 501 < told.traffic[3].sent_bytes < 4 * 501 + 3000
+    signature = told.traffic[3].fields[-1]
+    assert (signature.name, 1000 < signature.size_bytes < 1400) == ("signature of the ledger's head", True)
+    assert told.traffic[-1].task == "witness"
+    assert any("must show one that extends the head" in note for note in told.notes)
+
+
+def test_a_policy_that_lists_the_real_servers_ledger_can_be_tried(tmp_path: Path, kit: Kit) -> None:
+    amend(kit.local / POLICY_FILE, ledgers=["ab" * 32])
+    assert tried(job(tmp_path, "fedadam_dp"), kit).refused == ""
 
 
 def test_a_model_that_another_job_was_answered_for_is_refused_as_in_a_job(tmp_path: Path, kit: Kit) -> None:

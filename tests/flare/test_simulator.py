@@ -20,9 +20,12 @@ from ecg_flare.federated.optimizers import FedAdam, ServerOptimizer
 from ecg_flare.federated.round import RoundConfig, run_round
 from ecg_flare.flare.bundled_jobs import BUNDLED
 from ecg_flare.flare.jobs import JobSpec, Training
+from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.privacy.chain import witness_path
+from ecg_flare.privacy.countersignature import auditor, check_on_ledger, read_countersignatures
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.storage import read_arrays
 
@@ -179,7 +182,10 @@ def test_a_killed_server_goes_on_where_it_was_and_never_charges_too_little(tmp_p
         folder=str(tmp_path / "state"),
     )
     command = simulator_command(spec, tmp_path, TOY_APP, threads=3, edit=toy_edit())
-    metrics, ledger = tmp_path / "state" / "metrics.jsonl", tmp_path / "state" / "ledger.jsonl"
+    metrics, ledger = tmp_path / "state" / "metrics.jsonl", tmp_path / "kept" / "ledger.jsonl"
+    # The simulator makes the server's workspace anew each time, but for this folder, which all parties get.
+    (tmp_path / "run" / "local").mkdir(parents=True)
+    (tmp_path / "run" / "local" / POLICY_FILE).write_text(json.dumps({"ledger": str(ledger)}))
     with subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -203,6 +209,10 @@ def test_a_killed_server_goes_on_where_it_was_and_never_charges_too_little(tmp_p
     assert report.spent.epsilon_rdp > spent_before
     assert len(report.rounds) >= 3
     assert {charged.mechanism.round for charged in report.rounds if charged.released} == {0, 1, 2}
+    copy = tmp_path / "state" / "ledger.jsonl"
+    assert copy.read_bytes() == ledger.read_bytes()
+    vouched = check_on_ledger(copy, read_countersignatures(witness_path(copy)), auditor(None))
+    assert vouched.reach == ((report.head.lines, 3),)
     rounds = [json.loads(line)["round"] for line in metrics.read_text().splitlines()]
     assert rounds == sorted(rounds)
     assert rounds[-1] == 3

@@ -13,6 +13,8 @@ from ecg_flare.federated.optimizers import FedAdam
 from ecg_flare.federated.round import run_round
 from ecg_flare.flare.terms import Summation
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.privacy.chain import witness_path
+from ecg_flare.privacy.countersignature import read_countersignatures
 from ecg_flare.privacy.gaussian import ChaChaStream
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.storage import read_arrays
@@ -75,6 +77,8 @@ def test_two_rounds_give_the_integers_of_the_rounds_in_memory(
         sums.append(hashlib.sha256(result.summed.astype("<i8").data).hexdigest())
 
     report = verify(run.results / "ledger.jsonl")
+    signed = read_countersignatures(witness_path(run.results / "ledger.jsonl"))
+    assert {(one.site, one.head) for one in signed} == {(site, report.head) for site in terms.weights}
     assert [one.noised_sum_sha256 for one in report.rounds] == sums
     whole = np.zeros(parameter_count(plan_preset("tiny")), np.float32)
     assert np.array_equal(read_arrays(run.results / "state.npz")["model"], terms.put(whole, model))

@@ -28,9 +28,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.group(cls=Commands)
 def site() -> None:
-    """At a hospital: look pages over and prepare them, and try a job before taking part.
+    """At a hospital: look pages over and prepare them, try a job before taking part, tell the ledger's head.
 
-    Both end with 0 where all is well, 3 where something must be mended first, 2 for wrong use.
+    They end with 0 where all is well, 3 where something must be mended first, 2 for wrong use.
     """
 
 

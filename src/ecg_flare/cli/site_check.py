@@ -54,7 +54,7 @@ def check_lines(told: "Rehearsal") -> Iterator[str]:
             f"{terms.rounds} rounds"
         )
     if told.policy is not None:
-        said = {key: value for key, value in asdict(told.policy).items() if value not in ("", None, {})}
+        said = {key: value for key, value in asdict(told.policy).items() if value not in ("", None, {}, (), [])}
         said["pinned"] = f"{len(told.policy.pinned)} sites"
         yield "policy  " + ", ".join(f"{key} {_text(value)}" for key, value in said.items())
     if told.traffic:

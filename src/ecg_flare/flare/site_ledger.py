@@ -5,7 +5,6 @@ continues it. A round is charged when the site's update leaves, whatever becomes
 the server's ledger; rounds that the site did not answer cost its units nothing and are not in it.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,18 +16,10 @@ from nvflare.apis.fl_context import FLContext
 from ecg_flare.errors import PolicyError
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.privacy import accountant
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.ledger import Ledger
 
 LEDGER_FOLDER: Final = "ecg_flare_ledger"
-
-
-def make_ready(terms: RoundTerms) -> None:
-    """Load the accountants in a thread of their own while the site trains, where the round is charged by them."""
-    event = terms.config.event
-    if event is not None and event.sampling_rate < 1:
-        threading.Thread(target=accountant.load, name="ecg_flare-accountants").start()
 
 
 def check_limit(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> None:

@@ -20,7 +20,6 @@ from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head, Signer
 from ecg_flare.privacy.cohort import Cohort
-from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.gaussian import add_noise
 from ecg_flare.privacy.ledger import Ledger, Round, verify
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
@@ -93,7 +92,7 @@ class GaussianMechanism(Filter):
         Raises BudgetError where the round would pass the budget, and must not be run.
         """
         ledger, terms, _ = self._opened()
-        ledger.check_budget(_event(terms))
+        ledger.check_budget(terms.mechanism("", round_index))  # what a round costs does not depend on its job's name
         self._round_index, self._norm, self._follows = round_index, clipping_norm, follows
         self._charged = None
 
@@ -143,9 +142,3 @@ class GaussianMechanism(Filter):
         if self._ledger is None or self._terms is None or self._fixed is None:
             raise PrivacyError("the ledger is not open: the workflow opens it before the first round")
         return self._ledger, self._terms, self._fixed
-
-
-def _event(terms: RoundTerms) -> GaussianEvent:
-    if terms.config.event is None:
-        raise ConfigError("the mechanism needs terms with a noise_multiplier. Found null.")
-    return terms.config.event

@@ -31,6 +31,7 @@ def ledger(tmp_path: Path) -> Path:
                 noise_multiplier=5.0,
                 weights={"a": 1.0, "b": 1.0, "c": 1.0},
                 denominator=3.0,
+                unit="site",
             )
             opened.release(opened.charge(mechanism), model_sha256="0" * 64)
     return path
@@ -100,7 +101,23 @@ def test_the_report_tells_each_round(run_cli: RunCli, ledger: Path) -> None:
     assert [each["mechanism"]["round"] for each in told["rounds"]] == [0, 1]
     lines = run_cli("privacy", "report", ledger).stdout.splitlines()
     assert lines[0] == "cohort cohort: 3 sites, unit site, zero-out adjacency"
-    assert len(lines) == 5
+    assert lines[2].startswith(f"a site lost epsilon {told['spent']['epsilon_rdp']:.3f} (PRV: ")
+    assert len(lines) == 6
+
+
+def test_the_report_tells_both_units_and_who_joined(run_cli: RunCli, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    weights = {"a": 1.0, "b": 1.0}
+    for roster in (("a", "b"), ("a", "b", "c")):
+        with Ledger(path, Cohort("cohort", "patient", roster, 1e-5, None)) as opened:
+            opened.charge(Mechanism("job", 0, 0.5, 5.0, weights, denominator=2.0, unit="site"))
+    told = run_cli("privacy", "report", path).stdout
+    # Balle & Wang's exact epsilon of two releases, at noise 2.5 for a patient and 5 for a site
+    assert "a patient lost epsilon " in told
+    assert "(PRV: 2.29) in all jobs" in told
+    assert "(PRV: 1.06) in jobs of unit site" in told
+    assert "sites from line 1 on: a, b\n" in told
+    assert "sites from line 3 on: a, b, c\n" in told
 
 
 def test_the_report_draws_the_ledger_for_people(run_cli: RunCli, ledger: Path, tmp_path: Path) -> None:

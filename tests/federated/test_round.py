@@ -161,7 +161,7 @@ def test_a_round_beyond_the_budget_draws_no_noise(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger.jsonl", cohort) as ledger:
 
         def charge(events: tuple[GaussianEvent, ...]) -> None:
-            ledger.charge(Mechanism("job", 0, 1.0, events[0].noise_multiplier, terms.weights, 1.5))
+            ledger.charge(Mechanism("job", 0, 1.0, events[0].noise_multiplier, terms.weights, 1.5, unit="site"))
 
         play(terms, {"a": sends(1, 0)}, vector(0, 0), before_noise=charge)
         with pytest.raises(BudgetError):

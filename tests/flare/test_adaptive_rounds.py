@@ -82,7 +82,7 @@ def test_the_norm_goes_where_the_shares_lead_it_in_metrics_ledger_and_at_the_sit
     lines = [json.loads(line) for line in (tmp_path / "state" / "metrics.jsonl").open()]
     assert [line["clipping_norm"] for line in lines[1:]] == [one.mechanism.clipping_norm for one in told.rounds]
     for site in run.sites.values():
-        own = verify(site.root / "ecg_flare_ledger" / "patient.jsonl").rounds
+        own = verify(site.root / "ecg_flare_ledger" / "ledger.jsonl").rounds
         assert [one.mechanism.clipping_norm for one in own] == [one.mechanism.clipping_norm for one in told.rounds]
         assert [one.mechanism.sensitivity for one in own] == pytest.approx(
             [one.mechanism.sensitivity for one in told.rounds]

@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,14 @@ def test_a_later_job_of_the_cohort_goes_on_with_its_ledger(tmp_path: Path, conte
         one.process(summed(), context())
         one.close()
     assert verify(path).spent.epsilon_rdp == pytest.approx(7.08, abs=0.005)
-    other = RoundTerms({**WEIGHTS, "site-4": 1.0}, 9, 1, clipping_norm=1.0, noise_multiplier=1.0, epsilon_budget=9.1)
-    with pytest.raises(LedgerError, match="roster"):
-        GaussianMechanism().open(other, D, tmp_path, policy=policy)
+    other = replace(TERMS, weights={**WEIGHTS, "site-4": 1.0})
+    joined = GaussianMechanism()
+    joined.open(other, D, tmp_path, policy=policy)
+    assert joined.spent == verify(path).spent  # a site joins: what was spent stays spent
+    joined.close()
+    assert verify(path).cohort.roster == (*TERMS.roster, "site-4")
+    with pytest.raises(LedgerError, match="epsilon"):
+        GaussianMechanism().open(replace(other, epsilon_budget=90.0), D, tmp_path, policy=policy)
 
 
 def test_it_needs_an_open_ledger_and_a_budget(tmp_path: Path, context: Callable[..., Any]) -> None:

@@ -158,7 +158,7 @@ def test_what_left_the_site_in_earlier_jobs_counts_against_its_limit(tmp_path: P
     (kit.local / POLICY_FILE).write_text(json.dumps({**_policy(kit), "most_epsilon": 6.0, "delta": 1e-4}))
     tried_job = job(tmp_path, "fedadam_dp")
     assert tried(tried_job, kit).refused == ""
-    path = kit.folder / LEDGER_FOLDER / "patient.jsonl"
+    path = kit.folder / LEDGER_FOLDER / "ledger.jsonl"
     path.parent.mkdir()
     mechanism = BUNDLED["fedadam_dp"].terms.mechanism("another", 0)
     with Ledger(path, Cohort("site-1", "patient", ("site-1",), 1e-4, epsilon_budget=None)) as ledger:

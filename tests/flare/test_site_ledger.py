@@ -12,13 +12,15 @@ from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
 from dp_accounting.rdp import RdpAccountant
 from memory_job import MemoryJob
 
-from ecg_flare.errors import LedgerError, PolicyError
+from ecg_flare.errors import LedgerError, PolicyError, StorageError
 from ecg_flare.flare.filters import StripResult
 from ecg_flare.flare.messages import Reply
+from ecg_flare.flare.secure_messages import CONSENT
 from ecg_flare.flare.site_ledger import charge_round, check_limit, ledger_path
 from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.privacy.accountant import ORDERS
+from ecg_flare.privacy.accountant import ORDERS, spent
+from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
 
 SIGMA = 8.0
@@ -55,15 +57,21 @@ def policy(fl_ctx: Any, **entries: Any) -> None:
     (folder / POLICY_FILE).write_text(json.dumps(entries), encoding="utf-8")
 
 
-@pytest.mark.parametrize(("unit", "rate"), [("site", 1.0), ("patient", 0.1)])
+@pytest.mark.parametrize(
+    ("unit", "rate", "units", "sigma", "costs_as"),
+    [
+        ("site", 1.0, ["site"], SIGMA, SIGMA),
+        ("site", 1.0, ["patient", "site"], 2 * SIGMA, SIGMA),  # a patient is hidden as by half the noise
+        ("patient", 0.1, ["patient"], 1.7, 1.7),
+    ],
+)
 def test_a_site_refuses_the_first_round_that_would_pass_its_own_limit(
-    context: Callable[..., Any], unit: str, rate: float
+    context: Callable[..., Any], unit: str, rate: float, units: list[str], sigma: float, costs_as: float
 ) -> None:
-    sigma = SIGMA if unit == "site" else 1.7
     terms = private(3, 20, noise_multiplier=sigma, **(PATIENTS | {"sampling_rate": rate} if unit == "patient" else {}))
     fl_ctx = context(terms=terms)
-    policy(fl_ctx, most_epsilon=1.0, delta=1e-5)
-    within = rounds_within(1.0, sigma=sigma, rate=rate)
+    policy(fl_ctx, most_epsilon=1.0, delta=1e-5, units=units)
+    within = rounds_within(1.0, sigma=costs_as, rate=rate)
     assert within >= 2
     for index in range(within):
         check_limit(fl_ctx, terms, index)
@@ -71,22 +79,29 @@ def test_a_site_refuses_the_first_round_that_would_pass_its_own_limit(
     for refuses in (check_limit, charge_round):
         with pytest.raises(PolicyError, match=rf"^most_epsilon=1\.0 at delta=1e-05: round {within + 1} would pass it"):
             refuses(fl_ctx, terms, within)
-    assert len(verify(ledger_path(fl_ctx, unit)).rounds) == within
+    assert len(verify(ledger_path(fl_ctx)).rounds) == within
 
 
 def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(context: Callable[..., Any]) -> None:
-    terms = private(3, 2, weights={"site-1": 0.5, "site-2": 1.0, "site-3": 1.0}, **PATIENTS)
+    weights = {"site-1": 0.5, "site-2": 1.0, "site-3": 1.0}
+    terms = private(3, 2, weights=weights, summation="plain", **PATIENTS)
     fl_ctx = context(terms=terms)
     for index in range(2):
         message = Reply(np.array([1, 2], np.int64), index, "a", "l").to_shareable()
         StripResult().process(message, fl_ctx)
-    told = verify(ledger_path(fl_ctx, "patient"))
+    told = verify(ledger_path(fl_ctx))
     assert (told.cohort.name, told.cohort.unit, told.cohort.roster) == ("site-1", "patient", ("site-1",))
     assert [one.mechanism.events for one in told.rounds] == [terms.config.events] * 2
     assert {one.mechanism.sensitivity for one in told.rounds} == {1.0}  # the noise was measured against weight 1
     assert not any(one.released for one in told.rounds)  # what becomes of the sum the site does not see
-    charge_round(fl_ctx, private(4, 2), 0)  # another job, another unit: a ledger of its own
-    assert len(verify(ledger_path(fl_ctx, "site")).rounds) == 1
+    charge_round(fl_ctx, private(4, 2), 0)  # another job, another unit: the same ledger
+    both = verify(ledger_path(fl_ctx))
+    assert [one.mechanism.unit for one in both.rounds] == ["patient", "patient", "site"]
+    patients = GaussianEvent(SIGMA, sampling_rate=0.5, count=2)
+    assert both.spent_by_unit == {
+        "patient": spent([patients, GaussianEvent(SIGMA / 2)], 1e-5),
+        "site": spent([GaussianEvent(SIGMA)], 1e-5),
+    }
 
 
 def test_a_job_without_noise_is_refused_under_a_limit_and_not_charged_without(context: Callable[..., Any]) -> None:
@@ -96,7 +111,7 @@ def test_a_job_without_noise_is_refused_under_a_limit_and_not_charged_without(co
     fl_ctx = context(terms=terms)
     read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
     StripResult().process(Reply(np.ones(2, np.float32), 0, "a", "l").to_shareable(), fl_ctx)
-    assert not ledger_path(fl_ctx, "site").exists()
+    assert not ledger_path(fl_ctx).exists()
     policy(fl_ctx, most_epsilon=4.0)
     with pytest.raises(PolicyError, match=r"^most_epsilon=4\.0: the job adds no noise"):
         read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
@@ -110,7 +125,7 @@ def test_a_limit_may_change_and_a_changed_ledger_stops_the_site(context: Callabl
         charge_round(fl_ctx, terms, 0)
     policy(fl_ctx, most_epsilon=3.0)
     charge_round(fl_ctx, terms, 0)
-    path = ledger_path(fl_ctx, "site")
+    path = ledger_path(fl_ctx)
     path.write_bytes(path.read_bytes().replace(b'"noise_multiplier":8.0', b'"noise_multiplier":9.0'))
     with pytest.raises(LedgerError, match="line 2"):
         check_limit(fl_ctx, terms, 1)
@@ -119,7 +134,7 @@ def test_a_limit_may_change_and_a_changed_ledger_stops_the_site(context: Callabl
 def test_the_others_go_on_without_the_site_whose_limit_is_reached(context: Callable[..., Any], tmp_path: Path) -> None:
     within = rounds_within(1.0, sigma=SIGMA)
     job = MemoryJob(context, private(4, within + 2), tmp_path / "state")
-    job.set_policy("site-2", '{"most_epsilon": 1.0}')
+    job.set_policy("site-2", '{"most_epsilon": 1.0, "units": ["site"]}')
     job.run()
     assert job.panic == ""
     assert [(task, site) for task, site, _ in job.out if task == "sum_keys"] == [("sum_keys", "site-2")] * 2
@@ -127,7 +142,9 @@ def test_the_others_go_on_without_the_site_whose_limit_is_reached(context: Calla
     answered = [json.loads(line)["answered"] for line in (tmp_path / "state" / "metrics.jsonl").open()][1:]
     everybody = ["site-1", "site-2", "site-3", "site-4"]
     assert answered == [everybody] * within + [["site-1", "site-3", "site-4"]] * 2
-    rounds = {site: len(verify(one.root / "ecg_flare_ledger" / "site.jsonl").rounds) for site, one in job.sites.items()}
+    rounds = {
+        site: len(verify(one.root / "ecg_flare_ledger" / "ledger.jsonl").rounds) for site, one in job.sites.items()
+    }
     assert rounds == {"site-1": within + 2, "site-2": within, "site-3": within + 2, "site-4": within + 2}
     assert len(verify(tmp_path / "state" / "ledger.jsonl").rounds) == within + 2
 
@@ -137,7 +154,7 @@ def test_the_job_ends_where_the_threshold_needs_the_site_that_refuses(
 ) -> None:
     within = rounds_within(1.0, sigma=SIGMA)
     job = MemoryJob(context, private(3, within + 4), tmp_path / "state")
-    job.set_policy("site-3", '{"most_epsilon": 1.0}')
+    job.set_policy("site-3", '{"most_epsilon": 1.0, "units": ["site"]}')
     job.run()
     assert "nothing was opened" in job.panic
     assert {site for task, site, _ in job.out if task == "sum_keys"} == {"site-3"}
@@ -150,7 +167,7 @@ def test_a_job_of_other_terms_counts_in_the_same_ledger(context: Callable[..., A
     """Epsilon is the site's, over all jobs: a round at one noise, then some at another."""
     first = private(3, 9)
     fl_ctx = context(terms=first)
-    policy(fl_ctx, most_epsilon=1.0)
+    policy(fl_ctx, most_epsilon=1.0, units=["site"])
     charge_round(fl_ctx, first, 0)
     second = replace(first, noise_multiplier=12.0)
     oracle = RdpAccountant(orders=list(ORDERS))
@@ -161,3 +178,46 @@ def test_a_job_of_other_terms_counts_in_the_same_ledger(context: Callable[..., A
         done += 1
     with pytest.raises(PolicyError):
         charge_round(fl_ctx, second, done)
+
+
+def test_a_masked_update_whose_charge_fails_does_not_leave(
+    context: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = MemoryJob(context, private(4, 2), tmp_path / "state")
+
+    def full_at_one(fl_ctx: Any, terms: RoundTerms, round_index: int) -> None:
+        if (fl_ctx.get_identity_name(), round_index) == ("site-2", 0):
+            raise StorageError("No space left")
+        charge_round(fl_ctx, terms, round_index)
+
+    monkeypatch.setattr("ecg_flare.flare.masked_site.charge_round", full_at_one)
+    job.run()
+    assert job.panic == ""
+    assert job.out[0] == ("train", "site-2", "No space left")
+    assert {site for _, site, _ in job.out} == {"site-2"}  # it was out of the round, and back in the next
+    answered = [json.loads(line)["answered"] for line in (tmp_path / "state" / "metrics.jsonl").open()][1:]
+    assert answered == [["site-1", "site-3", "site-4"], ["site-1", "site-2", "site-3", "site-4"]]
+    assert rounds_charged(job) == {"site-1": [0, 1], "site-2": [1], "site-3": [0, 1], "site-4": [0, 1]}
+
+
+def test_a_round_that_is_aborted_after_the_masks_is_charged_once(context: Callable[..., Any], tmp_path: Path) -> None:
+    job = MemoryJob(context, private(3, 2), tmp_path / "state")
+    ask, aborted = job.ask, []
+
+    def aborts_the_first(task_name: str, *given: Any, **named: Any) -> tuple[str, ...]:
+        if task_name == CONSENT and not aborted:
+            aborted.append(task_name)
+            return ()
+        return ask(task_name, *given, **named)
+
+    job.ask = aborts_the_first  # type: ignore[method-assign,assignment]
+    job.run()
+    assert (job.panic, aborted) == ("", [CONSENT])
+    assert rounds_charged(job) == {site: [0, 1] for site in job.sites}  # what left stays charged
+    assert [one.mechanism.round for one in verify(tmp_path / "state" / "ledger.jsonl").rounds] == [1]
+
+
+def rounds_charged(job: MemoryJob) -> dict[str, list[int]]:
+    """The rounds in each site's own ledger."""
+    paths = {site: one.root / "ecg_flare_ledger" / "ledger.jsonl" for site, one in job.sites.items()}
+    return {site: [one.mechanism.round for one in verify(path).rounds] for site, path in paths.items()}

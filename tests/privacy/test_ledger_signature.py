@@ -47,6 +47,7 @@ def write(path: Path, kit: Path | None = None) -> Path:
                     sampling="poisson",
                     sampling_rate=1.0,
                     patients=36,
+                    unit="patient",
                 )
             )
             ledger.release(charged, model_sha256=f"{index:064x}", noised_sum_sha256="a" * 64)

@@ -138,7 +138,7 @@ def test_the_ledger_beside_a_run_is_recomputed(write_run: WriteRun, tmp_path: Pa
     run = read_run(write_run())
     weights = dict(run.terms.weights)
     with Ledger(run.folder / "ledger.jsonl", Cohort("cohort", "site", tuple(weights), 1e-5, 8.0)) as ledger:
-        mechanism = Mechanism("fedadam_dp", 0, 0.5, 5.0, weights, denominator=4.0)
+        mechanism = Mechanism("fedadam_dp", 0, 0.5, 5.0, weights, denominator=4.0, unit="site")
         ledger.release(ledger.charge(mechanism), model_sha256="0" * 64)
     page = write_report(run, tmp_path / "r.html", pages=0).read_text()
     assert "holds: 1 rounds charged, 1 released" in page

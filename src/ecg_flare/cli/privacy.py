@@ -198,13 +198,19 @@ def report(ledger: Path, output: Path | None, as_json: bool) -> None:
     click.echo(f"cohort {cohort.name}: {len(cohort.roster)} sites, unit {cohort.unit}, {cohort.adjacency} adjacency")
     budget = "no budget" if cohort.epsilon_budget is None else f"budget epsilon {cohort.epsilon_budget:g}"
     click.echo(f"{budget} at delta {cohort.delta:g}")
-    click.echo("line  round  sigma   rate  epsilon RDP  PRV    released  job")
+    for unit, lost in told.spent_by_unit.items():
+        where = "in all jobs" if unit == cohort.unit else f"in jobs of unit {unit}"
+        click.echo(f"a {unit} lost epsilon {lost.epsilon_rdp:.3f}{_aside(lost.epsilon_prv)} {where}")
+    if len(told.rosters) > 1:
+        for line, roster in told.rosters.items():
+            click.echo(f"sites from line {line} on: {', '.join(roster)}")
+    click.echo("line  round  unit     sigma   rate  epsilon RDP  PRV    released  job")
     for each in told.rounds:
         made, cost = each.mechanism, each.spent
         prv = "–" if cost.epsilon_prv is None else f"{cost.epsilon_prv:.3f}"
         released = "yes" if each.released else "no"
         click.echo(
-            f"{each.line:4}  {made.round:5}  {made.noise_multiplier:<6.3g}  {made.sampling_rate:<4.3g}  "
+            f"{each.line:4}  {made.round:5}  {made.unit:7}  {made.noise_multiplier:<6.3g}  {made.sampling_rate:<4.3g}  "
             f"{cost.epsilon_rdp:11.3f}  {prv:5}  {released:8}  {made.job}"
         )
 

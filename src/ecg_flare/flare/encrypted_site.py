@@ -33,6 +33,7 @@ from ecg_flare.flare.homomorphic_contexts import site_context
 from ecg_flare.flare.ledger_messages import with_countersignature
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.site_heads import countersign
+from ecg_flare.flare.site_ledger import charge_round
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
 from ecg_flare.privacy.homomorphic import SecretContext
@@ -58,12 +59,14 @@ class EncryptedSite(FLComponent):
             self._rules = self._about = None
 
     def encrypt(self, reply: Reply, fl_ctx: FLContext) -> Shareable:
-        """The update's ciphertexts; no plain copy is kept."""
+        """The update's ciphertexts, charged in the site's own ledger last of all; no plain copy is kept."""
         about, self._about = self._about, None
         if about is None:
             raise SecureSumError("there is no order of the round under way: nothing can be encrypted")
         vector = reply.vector.astype(np.int64)
-        return pack_ciphertexts(self._site(fl_ctx).encrypt(about, vector, self._fixed(fl_ctx)))
+        leaving = pack_ciphertexts(self._site(fl_ctx).encrypt(about, vector, self._fixed(fl_ctx)))
+        charge_round(fl_ctx, job_terms(fl_ctx).at_norm(reply.clipping_norm), reply.round_index)
+        return leaving
 
     def agree(self, asked: Opening, fl_ctx: FLContext) -> Shareable:
         """This site's consent to a list of contributors."""

@@ -24,7 +24,7 @@ from ecg_flare.flare.components import job_terms, site_pages, tell_error
 from ecg_flare.flare.filters import check_filters
 from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
 from ecg_flare.flare.site_heads import follow_ledger
-from ecg_flare.flare.site_ledger import check_limit, make_ready
+from ecg_flare.flare.site_ledger import check_limit
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
@@ -108,7 +108,6 @@ class NnunetExecutor(Executor):
             if task_name == TRAIN:
                 follow_ledger(fl_ctx, terms, shareable)
                 check_limit(fl_ctx, terms, order.round_index)
-                make_ready(terms)
             self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
             return tasks[task_name](order, terms, fl_ctx, lambda: abort_signal.triggered)
         except EcgFlareError as error:

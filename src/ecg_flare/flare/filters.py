@@ -70,7 +70,7 @@ class StripResult(_SiteFilter):
 
     Without differential privacy these are the update and the named metrics. With it the update must be in fixed
     point, within the public bound, and is all that leaves: losses, counts and timings would be releases that nobody
-    accounts for. The site's own ledger is charged before it goes.
+    accounts for. Where it is the last filter, the site's own ledger is charged before the update goes.
 
     Args:
         metrics: names of metrics that may leave a site when the job is not private.
@@ -91,11 +91,14 @@ class StripResult(_SiteFilter):
                 )
             if (fixed := terms.config.sum_encoding(len(reply.vector))) is not None:
                 fixed.check_contribution(reply.vector)
-            signed = countersign(fl_ctx, terms) if terms.summation == "plain" else None
-            charge_round(fl_ctx, terms.at_norm(reply.clipping_norm), reply.round_index)
             allowed = self._metrics if terms.tells_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
-            return with_countersignature(replace(reply, metrics=metrics).to_shareable(), signed)
+            leaving = replace(reply, metrics=metrics).to_shareable()
+            if terms.summation != "plain":
+                return leaving
+            leaving = with_countersignature(leaving, countersign(fl_ctx, terms))
+            charge_round(fl_ctx, terms.at_norm(reply.clipping_norm), reply.round_index)
+            return leaving
         if task == VALIDATE:
             if not terms.tells_metrics:
                 raise PrivacyError("validation counts may not leave the site where its update is hidden")

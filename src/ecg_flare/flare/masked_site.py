@@ -37,7 +37,7 @@ from ecg_flare.flare.secure_messages import (
     unpack,
 )
 from ecg_flare.flare.site_heads import countersign
-from ecg_flare.flare.site_ledger import check_limit
+from ecg_flare.flare.site_ledger import charge_round, check_limit
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.sum_terms import check_offer
 from ecg_flare.flare.terms import RoundTerms
@@ -110,7 +110,11 @@ class SecureSumSite(FLComponent):
         return self._client
 
     def mask(self, reply: Reply, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
-        """The update under its masks; no plain copy is kept."""
+        """The update under its masks, charged in the site's own ledger; no plain copy is kept.
+
+        The charge comes last, so that an order which leads to no masked update costs nothing. Where it fails nothing
+        leaves, and the round is over for this site.
+        """
         boxes, self._boxes = self._boxes, None
         if boxes is None:
             raise SecureSumError("the server sent no shares of peers with this round's order: nothing can be masked")
@@ -128,9 +132,14 @@ class SecureSumSite(FLComponent):
         ring = fixed.to_ring(reply.vector)
         if terms.most_weight is not None:
             ring = with_hidden_weight(ring, reply.weight, terms.most_weight)
-        update = client.answer_boxes(boxes, ring, trained_from=self._trained_from)
+        leaving = pack_masked(client.answer_boxes(boxes, ring, trained_from=self._trained_from))
+        try:
+            charge_round(fl_ctx, terms, reply.round_index)
+        except EcgFlareError:
+            self.close(fl_ctx)
+            raise
         self.keep(fl_ctx)
-        return pack_masked(update)
+        return leaving
 
     def close(self, fl_ctx: FLContext) -> None:
         """Wipe the round's secrets, in memory and on disk."""

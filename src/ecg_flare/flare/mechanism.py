@@ -112,7 +112,7 @@ class GaussianMechanism(Filter):
         must not be run.
         """
         ledger, terms, _ = self._opened()
-        after = ledger.check_budget(*terms.config.events)
+        after = ledger.check_budget(terms.mechanism("", round_index))  # no cost depends on the name of the job
         if terms.epsilon_budget is not None and after.epsilon_rdp > terms.epsilon_budget:
             raise BudgetError(
                 f"the round would bring the ledger to epsilon {after.epsilon_rdp:.4g} at delta {after.delta}, above "

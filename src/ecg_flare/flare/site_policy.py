@@ -1,7 +1,7 @@
 """What a site insists on, whatever a job or the server says: `local/ecg_flare.json` in the site's workspace.
 
     {"summations": ["masked"], "least_cohort": 5, "least_threshold": 4, "most_clipping_norm": 1.0,
-     "least_noise_multiplier": 0.8, "most_epsilon": 4.0, "delta": 1e-5,
+     "least_noise_multiplier": 0.8, "units": ["patient"], "most_epsilon": 4.0, "delta": 1e-5,
      "weights": {"site-1": 1.0, …}, "pinned": {"site-1": "ab12…", …}}
 
 Every key may be left out. `pinned` maps each site of the cohort to the SHA-256 of its certificate; without it a site
@@ -20,6 +20,7 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.terms import RoundTerms, Summation
+from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES
 
 POLICY_FILE: Final = "ecg_flare.json"
@@ -40,8 +41,11 @@ class SitePolicy:
             where it is adaptive the bound counts that it never passes.
         least_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
             noise.
-        most_epsilon: what may leave the site in all rounds of all jobs, by its own ledger (`flare.site_ledger`); with a
-            limit it takes part in no job without noise.
+        units: privacy units of the jobs with noise that the site takes part in. With 'patient' among them its ledger
+            counts what patients lose in jobs of both units, else what the site loses; that stays once there is a
+            ledger.
+        most_epsilon: what may leave the site in all rounds of all jobs together, by its own ledger
+            (`flare.site_ledger`); with a limit it takes part in no job without noise.
         delta: at which the site's ledger counts epsilon; it stays once there is a ledger.
         weights: site -> the public weight that the cohort agreed on; None takes the job's word.
         hidden_weights: whether the site takes part where each weighs by its number of pages and no site sees the
@@ -65,6 +69,7 @@ class SitePolicy:
     least_threshold: int = LEAST_SITES
     most_clipping_norm: float = math.inf
     least_noise_multiplier: float = 0.0
+    units: tuple[Unit, ...] = get_args(Unit)
     most_epsilon: float = math.inf
     delta: float = 1e-5
     weights: Mapping[str, float] | None = None
@@ -78,10 +83,12 @@ class SitePolicy:
     ledgers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.summations, list | tuple) or not self.summations:
-            raise ConfigError(f"{POLICY_FILE}: summations is {self.summations!r}, expected some of {_SUMMATIONS}")
-        if unknown := [name for name in self.summations if name not in _SUMMATIONS]:
-            raise ConfigError(f"{POLICY_FILE}: summations has {unknown}, expected some of {_SUMMATIONS}")
+        for name, known in (("summations", get_args(Summation)), ("units", get_args(Unit))):
+            given = getattr(self, name)
+            if not isinstance(given, list | tuple) or not given:
+                raise ConfigError(f"{POLICY_FILE}: {name} is {given!r}, expected some of {known}")
+            if unknown := [one for one in given if one not in known]:
+                raise ConfigError(f"{POLICY_FILE}: {name} has {unknown}, expected some of {known}")
         for name in ("least_cohort", "least_threshold"):
             value = getattr(self, name)
             if type(value) is not int or value < LEAST_SITES:
@@ -143,6 +150,8 @@ class SitePolicy:
             raise PolicyError(
                 f"least_noise_multiplier={self.least_noise_multiplier}: the job's is {terms.noise_multiplier}"
             )
+        if terms.private and terms.unit not in self.units:
+            raise PolicyError(f"units={list(self.units)}: the job's is {terms.unit!r}")
         if terms.most_weight is not None and not self.hidden_weights:
             raise PolicyError("hidden_weights=False: the job hides the sites' weights")
         if self.limits_epsilon and not terms.private:
@@ -155,13 +164,15 @@ class SitePolicy:
         """Whether the site holds jobs to an epsilon of its own."""
         return self.most_epsilon < math.inf
 
+    @property
+    def protected_unit(self) -> Unit:
+        """Whom the site's own ledger protects."""
+        return "patient" if "patient" in self.units else "site"
+
     def check_start(self, model_sha256: bytes) -> None:
         """Raise PolicyError where a job starts from another model than the one that the site knows."""
         if self.start_model and self.start_model != model_sha256.hex():
             raise PolicyError(f"start_model={self.start_model}: the job starts from {model_sha256.hex()}")
-
-
-_SUMMATIONS: Final = get_args(Summation)
 
 
 def _is_number(value: object) -> bool:

@@ -312,6 +312,7 @@ class RoundTerms:
             patients=self.patients,
             shared_patients=self.shared_patients,
             adaptation=None if self._adaptive is None else Adaptation(self._adaptive, self.clipping_norm, follows),
+            unit=self.unit,
         )
 
     def hidden_weight(self, pages: int) -> int:

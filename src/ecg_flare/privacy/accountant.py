@@ -14,18 +14,19 @@ Approximations by the central limit theorem (Gaussian DP) fall below the truth a
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
-import threading
-import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.privacy.events import GaussianEvent, merge
+from ecg_flare.privacy.losses import DELTA_ERROR, LossGrid, epsilon_of_losses
+from ecg_flare.privacy.renyi import gaussian_divergence
 
 ORDERS: tuple[float, ...] = (
     *(1 + tenth / 10 for tenth in range(1, 100)),
@@ -36,15 +37,16 @@ ORDERS: tuple[float, ...] = (
 
 PRV_LARGEST_EPSILON = 500.0
 PRV_SMALLEST_DELTA = 1e-10
+PRV_MAX_CELLS = 300_000_000
+"""Cells of the grid of losses times kinds of release: some ten CPU seconds."""
 
 _PRV_ERROR = 0.005  # of the grid of losses, relative up to epsilon = 1 and absolute above
 _LARGEST_SIGMA = 1e6
-_LOADING = threading.Lock()  # opacus imports itself in a circle, which two threads at once cannot
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Epsilon at `delta`: the guarantee, and the tight value (None where it cannot be computed)."""
+    """Epsilon at `delta`: the guarantee, and the tight value (None where it was not or cannot be computed)."""
 
     delta: float
     epsilon_rdp: float
@@ -60,55 +62,71 @@ def spent(events: Iterable[GaussianEvent], delta: float) -> Spent:
 def epsilon_rdp(events: Iterable[GaussianEvent], delta: float) -> float:
     """Epsilon at `delta` by Rényi composition: the guarantee.
 
-    Without sampling the Rényi divergence is alpha / (2 * sigma^2) in closed form, so that a server pays for no
-    import; with sampling it comes from opacus.
-
     >>> round(epsilon_rdp([GaussianEvent(noise_multiplier=1.0, count=10)], delta=1e-5), 2)
     19.05
 
     Raises ConfigError for a delta outside (0, 1).
     """
     _check_delta(delta)
-    orders = np.array(ORDERS)
-    divergence = np.zeros_like(orders)
+    divergence = np.zeros(len(ORDERS))
     for event in merge(events):
-        divergence += _divergence(event, orders)
-    if not divergence.any():
-        return 0.0
-    epsilons = divergence + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
-    return max(0.0, float(epsilons.min()))
+        divergence += _divergence(event)
+    return _converted(divergence, delta)
+
+
+class Composition:
+    """Releases composed one after another: what one more costs is computed from it alone, not from all before it.
+
+    sampled: whether any of them is over a sample of the units.
+    """
+
+    def __init__(self) -> None:
+        self._divergence = np.zeros(len(ORDERS))
+        self._squares = 0.0
+        self.sampled = False
+
+    def add(self, events: Iterable[GaussianEvent]) -> None:
+        """Compose with these."""
+        for event in events:
+            self._divergence = self._divergence + _divergence(event)
+            self.sampled |= 0 < event.sampling_rate < 1
+            self._squares += event.count * (event.sampling_rate == 1) / event.noise_multiplier**2
+
+    def followed_by(self, events: Iterable[GaussianEvent]) -> Composition:
+        """Another one, with these after it."""
+        after = copy.copy(self)
+        after.add(events)
+        return after
+
+    def spent(self, delta: float) -> Spent:
+        """The guarantee, and the tight value where it is a closed form: without sampling."""
+        _check_delta(delta)
+        guarantee = _converted(self._divergence, delta)
+        tight = None if self.sampled else _without_sampling(self._squares, guarantee, delta)
+        return Spent(delta, guarantee, tight)
 
 
 def epsilon_prv(events: Iterable[GaussianEvent], delta: float) -> float | None:
     """Epsilon at `delta` by composition of the privacy losses: the tight value.
 
-    None where float64 cannot carry it: above `PRV_LARGEST_EPSILON` the grid of losses outgrows memory, and under
-    sampling below `PRV_SMALLEST_DELTA` the rounding of its Fourier transform outweighs delta.
+    None where it cannot be carried: above `PRV_LARGEST_EPSILON`; and under sampling below `PRV_SMALLEST_DELTA`, where
+    the rounding of the Fourier transform outweighs delta, and above `PRV_MAX_CELLS`, where it takes too long.
 
     Raises ConfigError for a delta outside (0, 1).
     """
     _check_delta(delta)
     events = tuple(event for event in merge(events) if event.sampling_rate > 0)
-    if not events:
-        return 0.0
     guarantee = epsilon_rdp(events, delta)
-    if guarantee > PRV_LARGEST_EPSILON:
-        return None
     if all(event.sampling_rate == 1 for event in events):
-        return _epsilon_of_gaussian(math.sqrt(sum(event.count / event.noise_multiplier**2 for event in events)), delta)
-    if delta < PRV_SMALLEST_DELTA:
+        squares = sum(event.count / event.noise_multiplier**2 for event in events)
+        return _without_sampling(squares, guarantee, delta)
+    if guarantee > PRV_LARGEST_EPSILON or delta < PRV_SMALLEST_DELTA:
         return None
     tight = _epsilon_of_losses(events, delta, error=_PRV_ERROR * min(1.0, max(guarantee, 0.01)))
-    if max(tight, 0.01) > min(guarantee, 1.0) / 2:
+    if tight is None or max(tight, 0.01) > min(guarantee, 1.0) / 2:
         return tight
     # The guarantee was no measure of the figure, and its grid too coarse for it.
     return _epsilon_of_losses(events, delta, error=_PRV_ERROR * max(tight, 0.01))
-
-
-def load() -> None:
-    """Import what epsilon under sampling is computed with, so that a caller with time to spare pays for it."""
-    with _LOADING:
-        import opacus.accountants  # noqa: F401  # seconds, as it brings torch
 
 
 def noise_multiplier_for(epsilon: float, delta: float, *, sampling_rate: float = 1.0, rounds: int) -> float:
@@ -144,31 +162,35 @@ def _check_delta(delta: float) -> None:
         raise ConfigError(f"delta is {delta}, expected it in (0, 1)")
 
 
-def _divergence(event: GaussianEvent, orders: Float64[np.ndarray, " orders"]) -> Float64[np.ndarray, " orders"]:
-    if event.sampling_rate == 0:
-        return np.zeros_like(orders)
-    if event.sampling_rate == 1:
-        return event.count * orders / (2 * event.noise_multiplier**2)
-    return event.count * _sampled_divergence(event.noise_multiplier, event.sampling_rate, tuple(orders))
+def _converted(divergence: Float64[np.ndarray, " orders"], delta: float) -> float:
+    """Balle et al. 2020, theorem 21, at the best of the orders."""
+    if not divergence.any():
+        return 0.0
+    orders = np.array(ORDERS)
+    epsilons = divergence + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
+    return max(0.0, float(epsilons.min()))
 
 
-@functools.lru_cache(maxsize=256)  # half a second each, and the same in every round
-def _sampled_divergence(
+def _divergence(event: GaussianEvent) -> Float64[np.ndarray, " orders"]:
+    return event.count * _one_divergence(event.noise_multiplier, event.sampling_rate, ORDERS)
+
+
+@functools.lru_cache(maxsize=4096)  # milliseconds each under sampling, and the same in every round
+def _one_divergence(
     noise_multiplier: float, sampling_rate: float, orders: tuple[float, ...]
 ) -> Float64[np.ndarray, " orders"]:
-    load()
-    from opacus.accountants.analysis.rdp import compute_rdp
+    return gaussian_divergence(noise_multiplier, sampling_rate, orders)
 
-    divergence = compute_rdp(q=sampling_rate, noise_multiplier=noise_multiplier, steps=1, orders=list(orders))
-    # opacus leaves NaN where its series is numerically lost; such an order proves nothing.
-    return np.where(np.isnan(divergence), np.inf, divergence)
+
+def _without_sampling(squares: float, guarantee: float, delta: float) -> float | None:
+    """Releases with noise multipliers sigma_i compose exactly to one with mu = sqrt(sum(1 / sigma_i^2))."""
+    if guarantee > PRV_LARGEST_EPSILON:
+        return None
+    return _epsilon_of_gaussian(math.sqrt(squares), delta) if squares > 0 else 0.0
 
 
 def _epsilon_of_gaussian(mu: float, delta: float) -> float:
-    """Solve ``Phi(mu/2 - eps/mu) - e^eps * Phi(-mu/2 - eps/mu) = delta`` for eps (Balle & Wang 2018, theorem 8).
-
-    Releases with noise multipliers sigma_i compose exactly to one with mu = sqrt(sum(1 / sigma_i^2)).
-    """
+    """Solve ``Phi(mu/2 - eps/mu) - e^eps * Phi(-mu/2 - eps/mu) = delta`` for eps (Balle & Wang 2018, theorem 8)."""
     low, high = 0.0, 1.0
     while _delta_of_gaussian(mu, high) > delta:
         low, high = high, 2 * high
@@ -186,14 +208,14 @@ def _phi(x: float) -> float:
     return math.erfc(-x / math.sqrt(2)) / 2
 
 
-@functools.lru_cache(maxsize=64)  # a second each; a round asks before it starts, when it is charged and afterwards
-def _epsilon_of_losses(events: tuple[GaussianEvent, ...], delta: float, *, error: float) -> float:
-    load()
-    from opacus.accountants import PRVAccountant
-
-    accountant = PRVAccountant()
-    accountant.history = [(event.noise_multiplier, event.sampling_rate, event.count) for event in events]
-    with warnings.catch_warnings(), np.errstate(divide="ignore"):
-        # A rate of 1 makes opacus take log(0), which it means; its own search of orders only sizes the grid.
-        warnings.simplefilter("ignore")
-        return float(accountant.get_epsilon(delta, eps_error=error))
+@functools.lru_cache(maxsize=64)  # a round asks before it starts and afterwards, and so do all who read the ledger
+def _epsilon_of_losses(events: tuple[GaussianEvent, ...], delta: float, *, error: float) -> float | None:
+    releases, lost = sum(event.count for event in events), delta * DELTA_ERROR
+    # Remark 5.6 of Gopi et al.: the sum of the losses, and each of them, stays within but for a share of delta.
+    widths = [epsilon_rdp([replace(event, count=1)], lost / (8 * releases)) for event in events]
+    half_width = max(epsilon_rdp(events, lost / 4), *widths, error) + 3
+    grid = LossGrid.fitting(releases, delta, error=error, half_width=half_width)
+    if grid.size * len(events) > PRV_MAX_CELLS:
+        return None
+    tight = epsilon_of_losses(events, delta, grid, error=error)
+    return tight if math.isfinite(tight) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
 from ecg_flare.errors import ConfigError, LedgerError
@@ -24,10 +24,13 @@ _ADJACENCY: Final[Mapping[Unit, Adjacency]] = {"patient": "add-remove", "site": 
 class Cohort:
     """Whose data a ledger is about, and what they were promised.
 
-    delta and epsilon_budget bound everything that is ever released. A site's own ledger has no budget: its limit stands
-    in the site's policy, and may change. The adjacency follows from the unit: a patient is added or removed
-    ('add-remove'). A site stays on the public roster, and is among those who answered; what its pages say is replaced
-    by an update of zero ('zero-out').
+    unit: whom the promise protects. Jobs of unit site cost patients, too, so a ledger of unit patient takes charges of
+        both units; one of unit site promises patients nothing, and takes those of unit site alone.
+    roster: the sites whose patients they are; it may change, and what was spent stays spent.
+    delta and epsilon_budget: bound everything that is ever released. A site's own ledger has no budget: its limit
+        stands in the site's policy, and may change.
+    adjacency: follows from the unit. A patient is added or removed ('add-remove'). A site stays on the public roster,
+        and is among those who answered; what its pages say is replaced by an update of zero ('zero-out').
 
     Raises ConfigError for an impossible promise.
     """
@@ -95,9 +98,10 @@ class Adaptation:
 class Mechanism:
     """How one round's sum is made private: all that a third party needs to recompute its cost.
 
-    The noise's standard deviation is `noise_multiplier * sensitivity`. Under unit patient `sampling` is 'poisson': each
-    patient takes part with chance `sampling_rate`, `patients` is their public number N, and the denominator q * N.
-    `adaptation` says where C is from; None where it is the same in all rounds of the job.
+    `unit` is that of the round's job, whatever the ledger's. The noise's standard deviation is
+    `noise_multiplier * sensitivity`. Under unit patient `sampling` is 'poisson': each patient takes part with chance
+    `sampling_rate`, `patients` is their public number N, and the denominator q * N. `adaptation` says where
+    C is from; None where it is the same in all rounds of the job.
 
     Raises ConfigError for an impossible value.
     """
@@ -113,8 +117,11 @@ class Mechanism:
     patients: int | None = None
     shared_patients: bool = False
     adaptation: Adaptation | None = None
+    unit: Unit = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.unit not in get_args(Unit):
+            raise ConfigError(f"unit is {self.unit!r}, expected one of {get_args(Unit)}")
         for name in ("clipping_norm", "denominator"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected a positive number")
@@ -134,32 +141,57 @@ class Mechanism:
         """
         weights = self.weights.values()
         stretch = 1.0 if self.adaptation is None else self.adaptation.rule.stretch(self.noise_multiplier)
-        return self.clipping_norm * stretch * (math.fsum(weights) if self.shared_patients else max(weights))
+        shared = self.shared_patients and self.unit == "patient"
+        return self.clipping_norm * stretch * (math.fsum(weights) if shared else max(weights))
 
     @property
     def events(self) -> tuple[GaussianEvent, ...]:
-        """What the round does to a unit."""
-        return round_events(
-            self.noise_multiplier, self.sampling_rate, self.weights.values(), shared=self.shared_patients
-        )
+        """What the round does to one unit of its own job."""
+        shared = self.shared_patients and self.unit == "patient"
+        return round_events(self.noise_multiplier, self.sampling_rate, self.weights.values(), shared=shared)
+
+    def events_for(self, unit: Unit) -> tuple[GaussianEvent, ...]:
+        """What the round does to one `unit`, which need not be that of its job.
+
+        A patient in a round of unit site: whoever takes a patient's pages away changes the site's update, and both are
+        clipped to C. Two vectors in a ball of radius C are up to 2 C apart, so the sum, where the update has weight w,
+        moves by up to ``2 C w <= 2 sensitivity``: the same Gaussian mechanism at half the noise multiplier. It has rate
+        1, since all see which sites answer. A patient with pages at several sites changes the updates of all of these,
+        which together have the weights' sum in the place of the largest.
+
+        A site in a round of unit patient: nothing, as such a round promises a site nothing.
+        """
+        if unit == self.unit:
+            return self.events
+        if unit == "site":
+            return ()
+        weights = self.weights.values()
+        reach = 2 * (math.fsum(weights) / max(weights) if self.shared_patients else 1.0)
+        return tuple(replace(event, noise_multiplier=event.noise_multiplier / reach) for event in self.events)
 
 
 def check_belongs(mechanism: Mechanism, cohort: Cohort) -> None:
     """Refuse a round that is not the cohort's; raises LedgerError."""
     if strangers := sorted(set(mechanism.weights) - set(cohort.roster)):
         raise LedgerError(f"{', '.join(strangers)} is not on the roster of cohort {cohort.name!r}: {cohort.roster}")
-    by_patient = mechanism.sampling, mechanism.patients is not None, mechanism.shared_patients
-    if cohort.unit == "site" and by_patient != ("all", False, False):
+    if cohort.unit == "site" and mechanism.unit != "site":
+        raise LedgerError(
+            f"the charge is of unit {mechanism.unit} and cohort {cohort.name!r} of unit site, which promises patients "
+            "nothing: keep what patients lose in a ledger of unit patient"
+        )
+    by_patient = mechanism.sampling, mechanism.patients is not None
+    shared = mechanism.shared_patients and cohort.unit == "site"
+    if mechanism.unit == "site" and (by_patient != ("all", False) or shared):
         raise LedgerError(
             f"sampling is {mechanism.sampling!r} at rate {mechanism.sampling_rate}, patients {mechanism.patients} "
             "under unit site, expected all sites and no patients: everyone sees which sites answer"
         )
-    if cohort.unit == "patient" and by_patient[:2] != ("poisson", True):
+    if mechanism.unit == "patient" and by_patient != ("poisson", True):
         raise LedgerError(
             f"sampling is {mechanism.sampling!r} and patients {mechanism.patients} under unit patient, expected "
             "'poisson' and their public number"
         )
-    if cohort.unit == "site" and mechanism.adaptation is not None:
+    if mechanism.unit == "site" and mechanism.adaptation is not None:
         raise LedgerError("the clipping norm is adaptive under unit site, expected a fixed one")
     if mechanism.patients is not None and mechanism.denominator != mechanism.sampling_rate * mechanism.patients:
         raise LedgerError(

@@ -3,6 +3,7 @@
 It belongs to the cohort, not to a job: every job on the same data continues it. Its entries:
 
     cohort    once: unit, adjacency, delta, budget, roster
+    roster    sites joined or left: the roster before and after; what was spent stays spent
     charge    before a round's noise is drawn: the mechanism, and epsilon including it
     release   when the round's model is about to leave: hashes of the noised sum and of the model, and epsilon so far
     recovery  an incomplete line was found and cut off after a crash
@@ -11,6 +12,12 @@ A round is paid for by its charge, so a crash between noise and release is charg
 charged again. The hash of a sum is taken with the noise in it: the hash of the exact sum would let whoever guesses
 the data confirm the guess.
 
+Each charge names the unit of its job, and costs every unit that the ledger promises something (`Mechanism.events_for`).
+A ledger of unit patient tells two figures: what a patient lost in all jobs, and what a site lost in those of unit site.
+The second is never above the first, so whoever bounds what patients lose bounds both.
+
+Budgets are held by Rényi accounting, a line at a time. PRV is computed of all lines together, when somebody asks.
+
 The chain of hashes shows a change to any line. That lines are missing at the end shows only against a head kept
 elsewhere: the files beside the ledger, or the one that each site remembers and has countersigned
 (`verify(expected_head=...)`, `privacy.countersignature`).
@@ -18,50 +25,29 @@ elsewhere: the files beside the ledger, or the one that each site remembers and 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ecg_flare.errors import BudgetError, ConfigError, LedgerError, PrivacyError
-from ecg_flare.privacy.accountant import Spent, epsilon_rdp, spent
-from ecg_flare.privacy.chain import ChainWriter, Head, Line, Signer, Verifier, check_head, heads_beside, read_chain
-from ecg_flare.privacy.cohort import Adaptation, Cohort, Mechanism, check_belongs
-from ecg_flare.privacy.events import GaussianEvent
+from ecg_flare.errors import BudgetError, LedgerError
+from ecg_flare.privacy.accountant import Spent, epsilon_prv, spent
+from ecg_flare.privacy.chain import ChainWriter, Head, Signer, Verifier, check_head, heads_beside, read_chain
+from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.events import Unit
+from ecg_flare.privacy.ledger_history import History, Round, read_history, same_prv
 
-_RDP_TOLERANCE = 1e-9  # relative
-_PRV_TOLERANCE = 0.02  # relative and absolute: the width of its interval differs between releases of opacus
-
-
-@dataclass(frozen=True)
-class Round:
-    """One charged round as the ledger tells it; what its release says is None where nothing was released.
-
-    share: the noised share of updates within C, where C is adaptive.
-    """
-
-    line: int
-    mechanism: Mechanism
-    spent: Spent
-    noised_sum_sha256: str | None = None
-    model_sha256: str | None = None
-    share: float | None = None
-    release_line: int | None = None
-    spent_at_release: Spent | None = None
-
-    @property
-    def released(self) -> bool:
-        """Whether a model left on the strength of it."""
-        return self.release_line is not None
+__all__ = ["Ledger", "LedgerReport", "Round", "read_cohort", "verify"]
 
 
 @dataclass(frozen=True)
 class LedgerReport:
     """A ledger that was read and recomputed.
 
+    cohort: with the roster in force at its end; rosters: line -> the roster from there on.
+    spent: of the cohort's unit; spent_by_unit: of every unit that the ledger tells something about.
     anchored: whether a head vouched for its end; signed: how many lines bear a signature, checked or not.
     """
 
@@ -71,34 +57,46 @@ class LedgerReport:
     head: Head
     anchored: bool
     signed: int
+    spent_by_unit: Mapping[Unit, Spent]
+    rosters: Mapping[int, tuple[str, ...]]
 
 
 class Ledger:
     """The open ledger of a cohort, locked against other writers.
 
-    A new file starts with the cohort; an old one must name the same. Use it as a context manager.
+    A new file starts with the cohort; an old one must name the same, but for its roster, which may change. Use it as a
+    context manager.
 
     Raises LedgerError where the file is wrong, in use or another cohort's, StorageError where it cannot be written.
     """
 
     def __init__(self, path: Path, cohort: Cohort, *, signer: Signer | None = None) -> None:
-        self.cohort = cohort
         self._chain = ChainWriter(path, signer)
         try:
-            self._start()
+            self._history = self._start(cohort)
         except BaseException:
             self.close()
             raise
 
-    def _start(self) -> None:
+    def _start(self, cohort: Cohort) -> History:
         if self._chain.lines:
-            found, self._rounds = _replay(self._chain.path, self._chain.lines)
-            _check_same_cohort(self._chain.path, found, self.cohort)
+            history = read_history(self._chain.path, self._chain.lines)
+            _check_same_cohort(self._chain.path, history.cohort, cohort)
         else:
-            self._rounds = {}
-            self._append("cohort", asdict(self.cohort))
+            self._append("cohort", asdict(cohort))
+            history = History(cohort)
         if torn := self._chain.torn:
             self._append("recovery", {"torn_bytes": len(torn)})
+        if set(history.cohort.roster) != set(cohort.roster):
+            fields = {"from": history.cohort.roster, "to": cohort.roster}
+            self._append("roster", fields)
+            history.take_roster(self.head.lines, fields)
+        return history
+
+    @property
+    def cohort(self) -> Cohort:
+        """Whose ledger it is, with the roster in force."""
+        return self._history.cohort
 
     @property
     def head(self) -> Head:
@@ -108,34 +106,30 @@ class Ledger:
     @property
     def rounds(self) -> tuple[Round, ...]:
         """The rounds that were charged, in order."""
-        return tuple(self._rounds.values())
+        return tuple(self._history.rounds.values())
 
-    def spent(self) -> Spent:
-        """Epsilon so far."""
-        return spent(self._events(), self.cohort.delta)
+    def spent(self, unit: Unit | None = None) -> Spent:
+        """Epsilon so far by both accountants, of the cohort's unit or of another that the ledger tells about."""
+        return spent(self._history.events(unit or self.cohort.unit), self.cohort.delta)
 
-    def check_budget(self, *events: GaussianEvent) -> Spent:
-        """Epsilon after `events`, which may stand for the many rounds of a job.
+    def check_budget(self, mechanism: Mechanism, rounds: int = 1) -> Spent:
+        """Epsilon of the cohort's unit after so many more rounds like this one.
 
         Raises BudgetError where that passes the budget: do not run the round.
         """
-        after = spent([*self._events(), *events], self.cohort.delta)
+        after = self._history.spent_after(mechanism, rounds)
         if self.cohort.epsilon_budget is not None and after.epsilon_rdp > self.cohort.epsilon_budget:
-            more = " and ".join(
-                f"{event.count} more release(s) at noise multiplier {event.noise_multiplier} and rate "
-                f"{event.sampling_rate}"
-                for event in events
-            )
             raise BudgetError(
-                f"{more} would bring cohort {self.cohort.name!r} to epsilon {after.epsilon_rdp:.4g} at "
-                f"delta {self.cohort.delta}, above its budget {self.cohort.epsilon_budget} "
-                f"({len(self._rounds)} rounds are charged so far): use more noise or fewer rounds, or stop here"
+                f"{rounds} more release(s) at noise multiplier {mechanism.noise_multiplier} and rate "
+                f"{mechanism.sampling_rate} would bring cohort {self.cohort.name!r} to epsilon {after.epsilon_rdp:.4g} "
+                f"at delta {self.cohort.delta}, above its budget {self.cohort.epsilon_budget} "
+                f"({len(self._history.rounds)} rounds are charged so far): use more noise or fewer rounds, or stop here"
             )
         return after
 
-    def guarantee_after(self, *events: GaussianEvent) -> float:
-        """Epsilon by Rényi accounting after `events`, for a limit that is not the cohort's budget."""
-        return epsilon_rdp([*self._events(), *events], self.cohort.delta)
+    def guarantee_after(self, mechanism: Mechanism) -> float:
+        """Epsilon by Rényi accounting after this round, for a limit that is not the cohort's budget."""
+        return self._history.spent_after(mechanism).epsilon_rdp
 
     def charge(self, mechanism: Mechanism) -> Round:
         """Pay for a round; only after this returned may its noise be drawn.
@@ -143,12 +137,11 @@ class Ledger:
         Raises BudgetError where the round would pass the budget, LedgerError where it is not this cohort's, and
         StorageError where the charge cannot be put on disk. In each case the round must not be released.
         """
-        check_belongs(mechanism, self.cohort)
-        _check_follows(mechanism, self._rounds)
-        after = self.check_budget(*mechanism.events)
+        self._history.check_charge(mechanism)
+        after = self.check_budget(mechanism)
         charged = Round(self.head.lines + 1, mechanism, after)
         fields = {**asdict(mechanism), "sensitivity": mechanism.sensitivity, "spent": asdict(after)}
-        self._record(charged, "charge", fields)
+        self._record("charge", fields, lambda: self._history.take_charge(charged))
         return charged
 
     def release(
@@ -167,8 +160,8 @@ class Ledger:
             "share": share,
             "spent": asdict(charged.spent),
         }
-        released = _released(self.head.lines + 1, fields, self._rounds)
-        self._record(released, "release", fields)
+        released = self._history.released(self.head.lines + 1, fields)
+        self._record("release", fields, lambda: self._history.take_release(released))
 
     def close(self) -> None:
         """Give the lock back."""
@@ -182,16 +175,13 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def _events(self) -> list[GaussianEvent]:
-        return _events(self._rounds.values())
-
-    def _record(self, entered: Round, kind: str, fields: Mapping[str, Any]) -> None:
+    def _record(self, kind: str, fields: Mapping[str, Any], take: Callable[[], None]) -> None:
         lines_before = self.head.lines
         try:
             self._append(kind, fields)
         finally:
             if self.head.lines > lines_before:  # also where only the head of the chain could not be written
-                self._rounds[entered.line] = entered
+                take()
 
     def _append(self, kind: str, fields: Mapping[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -215,130 +205,33 @@ def verify(path: Path, *, verifier: Verifier | None = None, expected_head: Head 
             f"{path}, line {len(chain.lines) + 1}: is incomplete; a job is writing it or crashed over it, and the next "
             "job of this cohort will cut it off"
         )
-    if not chain.lines:
-        raise LedgerError(f"{path} is empty, expected the ledger of a cohort")
-    cohort, rounds = _replay(path, chain.lines)
-    _recompute(path, cohort, list(rounds.values()))
-    total = spent(_events(rounds.values()), cohort.delta)
-    return LedgerReport(cohort, tuple(rounds.values()), total, chain.head, bool(heads), chain.signed)
+    history = read_history(path, chain.lines)
+    _check_told_prv(path, history)
+    cohort = history.cohort
+    units: tuple[Unit, ...] = ("patient", "site") if cohort.unit == "patient" else ("site",)
+    by_unit = {unit: spent(history.events(unit), cohort.delta) for unit in units}
+    rounds, total = tuple(history.rounds.values()), by_unit[cohort.unit]
+    return LedgerReport(cohort, rounds, total, chain.head, bool(heads), chain.signed, by_unit, history.rosters)
 
 
 def read_cohort(path: Path) -> Cohort | None:
     """Whose ledger the file is; None where there is none yet. Raises LedgerError where it is wrong."""
     lines = read_chain(path).lines if path.exists() else ()
-    return _replay(path, lines)[0] if lines else None
+    return read_history(path, lines).cohort if lines else None
 
 
-def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]]:
-    """The cohort, and its rounds by the number of the line that charged them."""
-    cohort: Cohort | None = None
-    rounds: dict[int, Round] = {}
-    for line in lines:
-        fields = {name: value for name, value in line.entry.items() if name not in ("kind", "time")}
-        try:
-            match line.entry["kind"], cohort:
-                case "cohort", None:
-                    cohort = Cohort.from_json(fields)
-                case "charge", Cohort():
-                    rounds[line.number] = _charged(line.number, fields, cohort, rounds)
-                case "release", Cohort():
-                    rounds[fields["charge"]] = _released(line.number, fields, rounds)
-                case "recovery", Cohort():
-                    pass
-                case kind, _:
-                    raise LedgerError(f"an entry {kind!r} cannot stand here")
-        except (PrivacyError, ConfigError, KeyError, TypeError) as error:
-            raise LedgerError(f"{path}, line {line.number}: {error}; restore the ledger from a copy") from error
-    if cohort is None:
-        raise LedgerError(f"{path} names no cohort")
-    return cohort, rounds
-
-
-def _charged(number: int, fields: dict[str, Any], cohort: Cohort, rounds: Mapping[int, Round]) -> Round:
-    figures, sensitivity = Spent(**fields.pop("spent")), fields.pop("sensitivity")
-    if fields.get("adaptation") is not None:
-        fields["adaptation"] = Adaptation.from_json(fields["adaptation"])
-    mechanism = Mechanism(**fields)
-    check_belongs(mechanism, cohort)
-    _check_follows(mechanism, rounds)
-    if sensitivity != mechanism.sensitivity:
-        raise LedgerError(f"claims a sensitivity of {sensitivity}, but its terms give {mechanism.sensitivity}")
-    return Round(number, mechanism, figures)
-
-
-def _check_follows(mechanism: Mechanism, rounds: Mapping[int, Round]) -> None:
-    """Refuse an adaptive C that is not what an earlier release of the same rule leads to; raises LedgerError."""
-    adaptation = mechanism.adaptation
-    if adaptation is None:
+def _check_told_prv(path: Path, history: History) -> None:
+    """Compute the last PRV figure of an earlier version anew; where it is beyond this one's means it stays a claim."""
+    told = history.last_told_prv()
+    if told is None:
         return
-    if adaptation.line is None:
-        adaptation.check(mechanism.clipping_norm, None)
-        return
-    followed = next((one for one in rounds.values() if one.release_line == adaptation.line), None)
-    earlier = None if followed is None else followed.mechanism.adaptation
-    if followed is None or earlier is None or followed.share is None or followed.mechanism.round >= mechanism.round:
-        raise LedgerError(f"the clipping norm follows line {adaptation.line}, which releases no earlier round's share")
-    if (earlier.rule, earlier.start) != (adaptation.rule, adaptation.start):
-        raise LedgerError(f"the clipping norm follows line {adaptation.line}, whose rule is another: {earlier}")
-    adaptation.check(mechanism.clipping_norm, (followed.mechanism.clipping_norm, followed.share))
-
-
-def _released(number: int, fields: Mapping[str, Any], rounds: Mapping[int, Round]) -> Round:
-    charged = rounds.get(fields["charge"])
-    if charged is None or charged.released:
-        raise LedgerError(f"the release names the charge of line {fields['charge']}, which is unknown or was used")
-    share = fields.get("share")
-    adaptive = charged.mechanism.adaptation is not None
-    if (share is not None) != adaptive or not 0 <= (share or 0) <= 1:
-        expected = "it from 0 to 1: the clipping norm is adaptive" if adaptive else "none: the clipping norm is fixed"
-        raise LedgerError(f"the release's share is {share}, expected {expected}")
-    return Round(
-        charged.line,
-        charged.mechanism,
-        charged.spent,
-        fields["noised_sum_sha256"],
-        fields["model_sha256"],
-        share,
-        number,
-        Spent(**fields["spent"]),
-    )
-
-
-def _events(rounds: Iterable[Round]) -> list[GaussianEvent]:
-    return [event for charged in rounds for event in charged.mechanism.events]
-
-
-def _recompute(path: Path, cohort: Cohort, rounds: Iterable[Round]) -> None:
-    events: list[GaussianEvent] = []
-    for charged in rounds:
-        events.extend(charged.mechanism.events)
-        true = spent(events, cohort.delta)
-        if not _same_figures(charged.spent, true):
-            raise LedgerError(f"{path}, line {charged.line}: claims {charged.spent}, but recomputing gives {true}")
-        if charged.released and charged.spent_at_release != charged.spent:
-            raise LedgerError(
-                f"{path}, line {charged.release_line}: claims {charged.spent_at_release}, its charge of line "
-                f"{charged.line} {charged.spent}"
-            )
-        if true.epsilon_rdp > (cohort.epsilon_budget or math.inf) * (1 + _RDP_TOLERANCE):
-            raise LedgerError(
-                f"{path}, line {charged.line}: epsilon {true.epsilon_rdp} passes the budget {cohort.epsilon_budget}"
-            )
-
-
-def _same_figures(claimed: Spent, true: Spent) -> bool:
-    if claimed.delta != true.delta or (claimed.epsilon_prv is None) != (true.epsilon_prv is None):
-        return False
-    tight = (
-        claimed.epsilon_prv is None
-        or true.epsilon_prv is None
-        or math.isclose(claimed.epsilon_prv, true.epsilon_prv, rel_tol=_PRV_TOLERANCE, abs_tol=_PRV_TOLERANCE)
-    )
-    return tight and math.isclose(claimed.epsilon_rdp, true.epsilon_rdp, rel_tol=_RDP_TOLERANCE)
+    true = epsilon_prv(history.events(history.cohort.unit, until_line=told.line), history.cohort.delta)
+    if true is not None and not same_prv(told.spent.epsilon_prv, true):
+        raise LedgerError(f"{path}, line {told.line}: claims {told.spent}, but recomputing gives a PRV of {true}")
 
 
 def _check_same_cohort(path: Path, found: Cohort, asked: Cohort) -> None:
-    before, now = asdict(found), asdict(asked)
+    before, now = asdict(found), asdict(replace(asked, roster=found.roster))
     changed = [f"{name} {before[name]!r}, not {now[name]!r}" for name in before if before[name] != now[name]]
     if changed:
         raise LedgerError(

@@ -24,8 +24,13 @@ def ledger_page(told: LedgerReport) -> str:
         if cohort.epsilon_budget is None
         else f"The budget is {cohort.epsilon_budget:g}; "
         f"{significant(max(0.0, cohort.epsilon_budget - told.spent.epsilon_rdp))} of it is left.",
+        *(
+            f"In the jobs of unit {unit} among them a {unit} is hidden with epsilon {significant(lost.epsilon_rdp)}."
+            for unit, lost in told.spent_by_unit.items()
+            if unit != cohort.unit
+        ),
         f"{unspent} rounds were charged and nothing was released: they count as spent.",
-        f"Sites: {', '.join(cohort.roster)}.",
+        *(f"Sites from line {line} on: {', '.join(roster)}." for line, roster in told.rosters.items()),
         f"Every line was checked and every epsilon computed anew: {told.head.lines} lines, the last with SHA-256 "
         f"{told.head.digest[:16]}….",
     ]
@@ -74,13 +79,20 @@ def _by_accountant(costs: Sequence[CostAfter], references: Sequence[Reference]) 
 
 
 def _rounds(told: LedgerReport) -> str:
-    head = ("line", "job", "round", "sigma", "rate", "C", "epsilon RDP", "epsilon PRV", "released")
+    head = ("line", "job", "round", "unit", "sigma", "rate", "C", "epsilon RDP", "epsilon PRV", "released")
     rows = []
     for each in told.rounds:
         made, cost = each.mechanism, each.spent
         prv = "–" if cost.epsilon_prv is None else f"{cost.epsilon_prv:.3f}"
         cells = (
-            *(str(each.line), made.job, str(made.round), f"{made.noise_multiplier:g}", f"{made.sampling_rate:g}"),
+            *(
+                str(each.line),
+                made.job,
+                str(made.round),
+                made.unit,
+                f"{made.noise_multiplier:g}",
+                f"{made.sampling_rate:g}",
+            ),
             *(f"{made.clipping_norm:g}", f"{cost.epsilon_rdp:.3f}", prv, "yes" if each.released else "no"),
         )
         rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")

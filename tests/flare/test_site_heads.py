@@ -50,7 +50,7 @@ def grow(path: Path, rounds: int = 1, sigma: float = 8.0) -> Path:
     assert cohort is not None
     with Ledger(path, cohort) as opened:
         for index in range(rounds):
-            opened.charge(Mechanism("job", index, 1.0, sigma, {"site-1": 1.0}, 1.0))
+            opened.charge(Mechanism("job", index, 1.0, sigma, {"site-1": 1.0}, 1.0, unit="site"))
     return path
 
 

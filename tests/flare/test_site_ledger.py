@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
 from dp_accounting.rdp import RdpAccountant
+from ledger_orders import new_ledger, ordered
 from memory_job import MemoryJob
 
 from ecg_flare.errors import LedgerError, PolicyError, StorageError
@@ -82,10 +83,12 @@ def test_a_site_refuses_the_first_round_that_would_pass_its_own_limit(
     assert len(verify(ledger_path(fl_ctx)).rounds) == within
 
 
-def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(context: Callable[..., Any]) -> None:
+def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(
+    context: Callable[..., Any], tmp_path: Path
+) -> None:
     weights = {"site-1": 0.5, "site-2": 1.0, "site-3": 1.0}
     terms = private(3, 2, weights=weights, summation="plain", **PATIENTS)
-    fl_ctx = context(terms=terms)
+    fl_ctx = ordered(context(terms=terms), new_ledger(tmp_path / "servers.jsonl"))
     for index in range(2):
         message = Reply(np.array([1, 2], np.int64), index, "a", "l").to_shareable()
         StripResult().process(message, fl_ctx)

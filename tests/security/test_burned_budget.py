@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ledger_orders import new_ledger
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
@@ -17,12 +18,14 @@ from ecg_flare.errors import EcgFlareError, PolicyError, SecureSumError, Storage
 from ecg_flare.flare.bundled_jobs import BUNDLED
 from ecg_flare.flare.filters import StripResult
 from ecg_flare.flare.jobs import JobSpec, Pages, job_files
+from ecg_flare.flare.ledger_messages import with_tail
 from ecg_flare.flare.memory_site import MemorySite
 from ecg_flare.flare.messages import TRAIN, Order, Reply
 from ecg_flare.flare.site_ledger import charge_round
 from ecg_flare.flare.stand_in_kits import stand_in_kits
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.ledger import verify
 
 PLAN = plan_preset("tiny")
@@ -54,12 +57,13 @@ class Attacked:
         kits = stand_in_kits(root, terms.roster, {"site-1": policy}, signed=summation == "masked")
         self.ledger = kits.root("site-1") / "ecg_flare_ledger" / "ledger.jsonl"
         self._digest = terms.digest
+        self._servers_ledger = new_ledger(root / "servers.jsonl")
         self._site = MemorySite(config, "site-1", kits.root("site-1"), "job-1", replaced={EXECUTOR: Trained(terms)})
 
     def order(self, round_index: int = 0, attempt: str = "0" * 32) -> Shareable:
         """What leaves the site for an order to train."""
         order = Order(MODEL, round_index, attempt, PLAN.layout_digest, PLAN.hash, self._digest)
-        return self._site.answer(TRAIN, order.to_shareable())
+        return self._site.answer(TRAIN, with_tail(order.to_shareable(), ChainTail.read(self._servers_ledger)))
 
     @property
     def charged(self) -> int:

@@ -55,7 +55,7 @@ def spend(path: Path, kit: Path, job: str, *, after_a_round: Callable[[], object
         done = 0
         while True:
             try:
-                mechanism = Mechanism(job, done, 0.1, 4.0, dict.fromkeys(COHORT.roster, 1.0), 3.0)
+                mechanism = Mechanism(job, done, 0.1, 4.0, dict.fromkeys(COHORT.roster, 1.0), 3.0, unit="site")
                 ledger.release(ledger.charge(mechanism), model_sha256="0" * 64)
             except BudgetError:
                 return done

@@ -15,7 +15,7 @@ from ecg_flare.flare.ledger_messages import WITNESS
 from ecg_flare.flare.masked_site import MaskUpdate, SecureSumExecutor, SecureSumSite
 from ecg_flare.flare.messages import TRAIN, Order, Reply
 from ecg_flare.flare.secure_messages import CONTROL_TASKS
-from ecg_flare.flare.site_heads import WitnessExecutor
+from ecg_flare.flare.site_heads import LedgerWitness, WitnessExecutor
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 
@@ -35,13 +35,13 @@ class Site:
         self._pages = pages
         size = terms.update_size(D)
         self._update = np.full(size, scale / np.sqrt(size), np.float32)
-        self._component = SecureSumSite()
+        self._component, self._witness = SecureSumSite(), LedgerWitness()
         self._filters = [
             *([ClipUpdate()] if terms.clips_updates else []),
             StripResult(),
             *([MaskUpdate()] if terms.summation == "masked" else []),
         ]
-        self.fl_ctx = context(name=name, terms=terms, secure_sum=self._component)
+        self.fl_ctx = context(name=name, terms=terms, secure_sum=self._component, witness=self._witness)
         self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = self._filters
         self.root = Path(self.fl_ctx.get_engine().get_workspace().get_root_dir())
 
@@ -52,8 +52,10 @@ class Site:
         if task == WITNESS:
             return WitnessExecutor().execute(task, message, self.fl_ctx, Signal())
         order = Order.from_shareable(message)
-        self._component.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
+        for one in (self._component, self._witness):
+            one.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
         result = self.reply(order).to_shareable()
+        self.fl_ctx.set_prop(FLContextKey.TASK_DATA, None, private=True, sticky=False)  # as FLARE does
         for one in self._filters:
             result = one.process(result, self.fl_ctx)
         return result

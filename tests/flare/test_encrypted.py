@@ -51,6 +51,7 @@ from ecg_flare.flare.homomorphic_contexts import TEST_CONTEXT_FILE, server_conte
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import SUM, TRAIN, Order, Reply
 from ecg_flare.flare.server_policy import LEDGER_FILE
+from ecg_flare.flare.site_heads import LedgerWitness
 from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.flare.witnesses import sites_as_witnesses
@@ -86,7 +87,8 @@ class Site:
 
     def __init__(self, name: str, terms: RoundTerms, contexts: Contexts) -> None:
         self.name = name
-        self.fl_ctx = contexts(name=name, terms=terms, encrypted_sum=EncryptedSite())
+        self.witness = LedgerWitness()
+        self.fl_ctx = contexts(name=name, terms=terms, encrypted_sum=EncryptedSite(), witness=self.witness)
         self.component = self.fl_ctx.get_engine().get_component("encrypted_sum")
         self.filters = [ClipUpdate(), StripResult(), EncryptUpdate()]
         chains = {f"{TRAIN}/out": self.filters}
@@ -97,7 +99,9 @@ class Site:
         if task_name != TRAIN:
             return EncryptedSumExecutor().execute(task_name, message, self.fl_ctx, Signal())
         self.fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
-        self.component.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
+        for one in (self.component, self.witness):
+            one.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
+        self.fl_ctx.set_prop(FLContextKey.TASK_DATA, None, private=True, sticky=False)  # as FLARE does
         order = Order.from_shareable(message)
         reply = Reply(update_of(self.name), order.round_index, order.attempt, order.layout_digest).to_shareable()
         for one in self.filters:

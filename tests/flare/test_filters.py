@@ -77,7 +77,7 @@ def test_strip_lets_out_named_metrics_alone(context: Callable[..., Any]) -> None
 
 def test_under_privacy_no_metric_leaves_and_no_plain_update(context: Callable[..., Any], tmp_path: Path) -> None:
     encoded = Reply(np.array([1, 2], np.int32), 0, "a", "l", {"loss": 0.5})
-    fl_ctx = ordered(context(terms=PRIVATE), new_ledger(tmp_path / "ledger.jsonl"))
+    fl_ctx = ordered(context, PRIVATE, new_ledger(tmp_path / "ledger.jsonl"))
     out = StripResult(metrics=("loss",)).process(encoded.to_shareable(), fl_ctx)
     assert Reply.from_shareable(out).metrics == {}
     with pytest.raises(PrivacyError, match="plain"):

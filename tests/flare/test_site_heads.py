@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ledger_orders import new_ledger, ordered
+from ledger_orders import new_ledger, order, ordered
 from nvflare.apis.dxo import DXO
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.shareable import Shareable
@@ -90,13 +90,14 @@ def test_a_fork_is_seen_by_the_site_that_is_shown_both(tmp_path: Path, ledger: P
 
 @pytest.mark.parametrize("text", ["", '{"lines": 3', "[]", '{"lines": -1}', "\x00"])
 def test_a_torn_head_file_stops_the_site(context: Callable[..., Any], tmp_path: Path, ledger: Path, text: str) -> None:
-    fl_ctx = ordered(context(terms=TERMS), ledger)
+    fl_ctx = ordered(context, TERMS, ledger)
     out = StripResult().process(Reply(np.array([1], np.int32), 0, "a", "l").to_shareable(), fl_ctx)
     assert out.get_header(COUNTERSIGNATURE_HEADER)
     [file] = (tmp_path / "site-1" / HEADS_FOLDER).glob("*.json")
     file.write_text(text)
     with pytest.raises(StorageError, match="lets the server spend again"):
-        follow_ledger(fl_ctx, TERMS, fl_ctx.get_prop(FLContextKey.TASK_DATA))
+        follow_ledger(fl_ctx, TERMS, with_tail(Shareable(), ChainTail.read(ledger)))
+    order(fl_ctx, fl_ctx.get_engine().get_component(WITNESS), ledger)
     with pytest.raises(StorageError):
         StripResult().process(Reply(np.array([1], np.int32), 0, "a", "l").to_shareable(), fl_ctx)
     assert file.read_text() == text
@@ -145,13 +146,13 @@ def test_training_does_not_begin_on_an_order_without_a_ledger_or_with_one_rolled
     fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters["train/out"] = [ClipUpdate(), StripResult()]
     plan = plan_preset(TERMS.plan)
     model = np.zeros(parameter_count(plan), np.float32)
-    order = Order(model, 0, "a" * 32, plan.layout_digest, plan.hash, TERMS.digest).to_shareable()
+    plain = Order(model, 0, "a" * 32, plan.layout_digest, plan.hash, TERMS.digest).to_shareable()
     executor = NnunetExecutor()
     SiteHeads(tmp_path / "site-1").advance(ChainTail.read(grow(ledger)), ANY)
     old = ChainTail.read(ledger)
-    rolled_back = with_tail(order, ChainTail(old.ledger, old.base, old.texts[:1]))
+    rolled_back = with_tail(plain, ChainTail(old.ledger, old.base, old.texts[:1]))
     for message, why in (
-        (order, "its own floor ledger_head: the order carries no ledger"),
+        (plain, "its own floor ledger_head: the order carries no ledger"),
         (rolled_back, "its own floor ledger_head: the ledger ends"),
     ):
         answer = executor.execute(TRAIN, message, fl_ctx, Signal())

@@ -23,7 +23,7 @@ from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.messages import Order, Reply, model_sha256
 from ecg_flare.flare.persistor import ModelStore
 from ecg_flare.flare.server_policy import LEDGER_FILE
-from ecg_flare.flare.site_heads import WitnessExecutor, countersign
+from ecg_flare.flare.site_heads import WitnessExecutor, countersign_order
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.flare.workflow import FederatedRounds
 from ecg_flare.nnunet.plan import parameter_count
@@ -58,7 +58,7 @@ class Rounds(FederatedRounds):
             order = Order.from_shareable(message)
             reply = Reply(np.ones_like(order.model), order.round_index, order.attempt, order.layout_digest)
             answer = ClipUpdate().process(reply.to_shareable(), fl_ctx)
-            receive(site, with_countersignature(answer, countersign(fl_ctx, self._terms, message)))
+            receive(site, with_countersignature(answer, countersign_order(fl_ctx, self._terms, message)))
         return tuple(messages)
 
     def system_panic(self, reason: str, fl_ctx: FLContext) -> None:

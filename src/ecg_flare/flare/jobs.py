@@ -22,6 +22,7 @@ from ecg_flare.flare.terms import RoundTerms, Summation
 
 _WORKFLOW: Final = "ecg_flare.flare.workflow.FederatedRounds"
 _MECHANISM: Final = "ecg_flare.flare.mechanism.GaussianMechanism"
+_WITNESS: Final = "ecg_flare.flare.site_heads.LedgerWitness"
 _WITNESS_EXECUTOR: Final = "ecg_flare.flare.site_heads.WitnessExecutor"
 _TENSORBOARD: Final = "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver"
 _MLFLOW: Final = "ecg_flare.flare.tracking.ServerMLflow"
@@ -242,6 +243,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
             _component("terms", "ecg_flare.flare.terms.RoundTerms", _terms_args(spec.terms)),
             _component("pages", spec.pages.path, dict(spec.pages.args)),
             *([_component(hiding.component_id, hiding.component, {})] if hiding else []),
+            *([_component(WITNESS, _WITNESS, {})] if spec.terms.private else []),
         ],
     }
 

@@ -17,6 +17,7 @@ from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.countersignature import Countersignature
 
 WITNESS: Final = "witness"
+"""The task; also the id of the component that holds an order's ledger at a site."""
 WITNESSED: Final = "ECG_FLARE_WITNESSED"
 """DXO data kind of the messages of `WITNESS`, which are empty but for their headers."""
 
@@ -47,6 +48,13 @@ def tail_of(message: Shareable) -> ChainTail | None:
     if text and not text.endswith(b"\n"):
         raise LedgerError(f"the message's {TAIL_HEADER} ends within a line")
     return ChainTail(ledger, base, tuple(text.split(b"\n")[:-1]))
+
+
+def ledger_alone(message: Shareable) -> Shareable:
+    """A message with the tail of the ledger, and nothing else of the original."""
+    alone = Shareable()
+    alone.set_header(TAIL_HEADER, message.get_header(TAIL_HEADER))
+    return alone
 
 
 def with_countersignature(answer: Shareable, signed: Countersignature | None) -> Shareable:

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
+from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, EcgFlareError, LedgerError, PolicyError, StorageError
-from ecg_flare.flare.components import job_terms, tell_error
+from ecg_flare.flare.components import component, job_terms, tell_error
 from ecg_flare.flare.identity import site_signer
-from ecg_flare.flare.ledger_messages import WITNESS, empty_message, tail_of, with_countersignature
-from ecg_flare.flare.messages import error_reply
+from ecg_flare.flare.ledger_messages import WITNESS, empty_message, ledger_alone, tail_of, with_countersignature
+from ecg_flare.flare.messages import TRAIN, error_reply
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.chain import Head
@@ -111,18 +113,45 @@ def follow_ledger(fl_ctx: FLContext, terms: RoundTerms, order: Shareable | None)
         raise PolicyError(f"ledger_head: {error}") from error
 
 
-def countersign(fl_ctx: FLContext, terms: RoundTerms, order: Shareable | None = None) -> Countersignature | None:
-    """This site's signature of the ledger's head that came with the task under way; None in a job without noise.
+def countersign_order(fl_ctx: FLContext, terms: RoundTerms, order: Shareable | None) -> Countersignature | None:
+    """This site's signature of the ledger's head that comes with an order; None in a job without noise.
 
-    The last filter of each way of summing calls it before anything is charged, and sends it with the answer
-    (`with_countersignature`). Raises as `follow_ledger`.
+    Raises as `follow_ledger`.
     """
-    followed = follow_ledger(fl_ctx, terms, fl_ctx.get_prop(FLContextKey.TASK_DATA) if order is None else order)
+    followed = follow_ledger(fl_ctx, terms, order)
     if followed is None:
         return None
     site = fl_ctx.get_identity_name()
     signer = site_signer(fl_ctx.get_engine().get_workspace(), fl_ctx.get_job_id(), site)
     return Countersignature.sign(site, followed.ledger, followed.head, signer)
+
+
+class LedgerWitness(FLComponent):
+    """Holds an order's ledger for the filters: FLARE clears an order away before it filters the answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._order: Shareable | None = None
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
+            self._order = ledger_alone(fl_ctx.get_prop(FLContextKey.TASK_DATA))
+        elif event_type == EventType.ABOUT_TO_END_RUN:
+            self._order = None
+
+    def countersign(self, fl_ctx: FLContext, terms: RoundTerms) -> Countersignature | None:
+        """The signature of the ledger that came with the order under way, once."""
+        order, self._order = self._order, None
+        return countersign_order(fl_ctx, terms, order)
+
+
+def countersign(fl_ctx: FLContext, terms: RoundTerms) -> Countersignature | None:
+    """The signature that goes with the answer to the order under way; None in a job without noise.
+
+    The last filter of each way of summing calls it before anything is charged, and sends it with the answer
+    (`with_countersignature`). Raises as `follow_ledger`.
+    """
+    return component(fl_ctx, WITNESS, LedgerWitness).countersign(fl_ctx, terms) if terms.private else None
 
 
 def sign_held(held: HeldHead, site: str, kit: Path) -> Countersignature:
@@ -142,7 +171,7 @@ class WitnessExecutor(Executor):
         if task_name != WITNESS:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
-            return with_countersignature(empty_message(), countersign(fl_ctx, job_terms(fl_ctx), shareable))
+            return with_countersignature(empty_message(), countersign_order(fl_ctx, job_terms(fl_ctx), shareable))
         except EcgFlareError as error:
             tell_error(self, task_name, error, fl_ctx)
             return error_reply(error)

@@ -3,13 +3,14 @@
 Training runs in a child process (`nnunet.worker`), because a FLARE job dies with a site's job process: the child's
 death costs this site one round instead. Nothing has to be carried from one task to the next: a round depends only on
 the global model, the site's prepared pages (cached on disk by content) and the seed, so an executor that FLARE throws
-away between tasks and one that it keeps give the same update.
+away between tasks and one that it keeps give the same update; without a seed of the job, each a secret one's.
 """
 
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -30,6 +31,7 @@ from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.nnunet.sources import to_spec
 from ecg_flare.nnunet.worker import Worker
 
+_SEED_BITS: Final = 128
 _logger = logging.getLogger(__name__)
 
 
@@ -46,7 +48,8 @@ class NnunetExecutor(Executor):
         proximal_mu: FedProx's mu (Li et al. 2020, equation 2); 0 trains plainly.
         threads: CPU threads of the training process.
         device: torch device.
-        seed: of the training; together with the site's name and the round it fixes a round's update on one thread.
+        seed: of the training; together with the site's name and the round it fixes a round's update on one thread. By
+            default each attempt has a secret one of its own, so that no two updates cancel.
         cache: folder of prepared pages; by default below the site's own workspace.
         source: id of the component that says where this site's pages come from, unless the site says it itself.
         task_timeout_s: longest time that one task may take.
@@ -60,7 +63,7 @@ class NnunetExecutor(Executor):
         proximal_mu: float = 0.0,
         threads: int = 1,
         device: str = "cpu",
-        seed: int = 0,
+        seed: int | None = None,
         cache: str = "",
         source: str = "pages",
         task_timeout_s: float = 7200.0,
@@ -79,8 +82,8 @@ class NnunetExecutor(Executor):
             "learning_rate": learning_rate,
             "schedule": schedule,
             "proximal_mu": proximal_mu,
-            "seed": seed,
         }
+        self._seed = seed
         self._cache = cache
         self._source_id = source
         self._timeout_s = task_timeout_s
@@ -134,7 +137,13 @@ class NnunetExecutor(Executor):
         self.log_info(fl_ctx, f"pages ready: {reply.params}")
 
     def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
-        params = {**self._training, "round": order.round_index, "rounds": terms.rounds, "trained": list(terms.trained)}
+        params = {
+            **self._training,
+            "seed": secrets.randbits(_SEED_BITS) if self._seed is None else self._seed,
+            "round": order.round_index,
+            "rounds": terms.rounds,
+            "trained": list(terms.trained),
+        }
         if terms.unit == "patient":
             return self._train_patients(params, order, terms, fl_ctx, should_abort)
         reply = self._worker.call(

@@ -138,7 +138,7 @@ def collect(
     aggregator = FedAvg()
     said = [] if lines is None else lines
     workspace = contexts(name="server").get_engine().get_workspace()
-    collection = EncryptedCollection(workspace, "job-1", terms, noise, said.append, said.append)
+    collection = EncryptedCollection(workspace, terms, noise, said.append, said.append)
     collected = collection.collect(order_of(terms), terms, aggregator, asking)
     assert set(collected.seconds) == {TRAIN, AGREE, OPEN}
     assert collected.bytes_up > 50 * terms.config.sum_size(D) * len(collected.answered)

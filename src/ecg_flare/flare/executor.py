@@ -25,6 +25,7 @@ from ecg_flare.flare.components import job_terms, site_pages, tell_error
 from ecg_flare.flare.filters import check_filters
 from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
 from ecg_flare.flare.site_ledger import check_limit, make_ready
+from ecg_flare.flare.site_memory import check_model, model_memory
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
@@ -49,7 +50,8 @@ class NnunetExecutor(Executor):
         threads: CPU threads of the training process.
         device: torch device.
         seed: of the training; together with the site's name and the round it fixes a round's update on one thread. By
-            default each attempt has a secret one of its own, so that no two updates cancel.
+            default each attempt has a secret one of its own, so that no two updates cancel. So has every attempt
+            after the first from a model whose update left hidden, whatever the job says.
         cache: folder of prepared pages; by default below the site's own workspace.
         source: id of the component that says where this site's pages come from, unless the site says it itself.
         task_timeout_s: longest time that one task may take.
@@ -104,7 +106,9 @@ class NnunetExecutor(Executor):
             order = Order.from_shareable(shareable)
             terms = job_terms(fl_ctx)
             plan = plan_preset(terms.plan)
-            read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
+            policy = read_policy(fl_ctx.get_engine().get_workspace())
+            policy.check(terms)
+            policy.check_seed(terms, self._seed)
             check_filters(fl_ctx, terms)
             terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
             if task_name == VALIDATE and not terms.tells_metrics:
@@ -112,6 +116,7 @@ class NnunetExecutor(Executor):
             terms = terms.in_round(order)
             if task_name == TRAIN:
                 check_limit(fl_ctx, terms, order.round_index)
+                check_model(fl_ctx, order, policy.once_per_model)
                 make_ready(terms)
             self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
             return tasks[task_name](order, terms, fl_ctx, lambda: abort_signal.triggered)
@@ -139,7 +144,7 @@ class NnunetExecutor(Executor):
     def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
         params = {
             **self._training,
-            "seed": secrets.randbits(_SEED_BITS) if self._seed is None else self._seed,
+            "seed": self._seed_for(order, terms, fl_ctx),
             "round": order.round_index,
             "rounds": terms.rounds,
             "trained": list(terms.trained),
@@ -160,6 +165,10 @@ class NnunetExecutor(Executor):
             weight=terms.hidden_weight(self._pages),
             metrics={key: float(value) for key, value in reply.params.items() if isinstance(value, (int, float))},
         ).to_shareable()
+
+    def _seed_for(self, order: Order, terms: RoundTerms, fl_ctx: FLContext) -> int:
+        again = terms.summation != "plain" and model_memory(fl_ctx).load(order.model_sha256) is not None
+        return secrets.randbits(_SEED_BITS) if self._seed is None or again else self._seed
 
     def _train_patients(
         self,

@@ -36,10 +36,10 @@ from ecg_flare.flare.asking import Receive
 from ecg_flare.flare.collection import Collection, PlainCollection, validate
 from ecg_flare.flare.encrypted_collection import EncryptedCollection
 from ecg_flare.flare.masked_collection import MaskedCollection
-from ecg_flare.flare.masked_site import MODELS_FOLDER
 from ecg_flare.flare.memory_site import MemorySite
 from ecg_flare.flare.messages import ERROR_HEADER, Order, Reply
 from ecg_flare.flare.site_ledger import LEDGER_FOLDER
+from ecg_flare.flare.site_memory import MODELS_FOLDER
 from ecg_flare.flare.site_policy import SitePolicy
 from ecg_flare.flare.stand_in_kits import StandInKits, local_entries, stand_in_kits
 from ecg_flare.flare.terms import RoundTerms
@@ -180,9 +180,9 @@ class _Round:
         workspace = Workspace(str(kits.root("server")), "server")
         match self._terms.summation:
             case "masked":
-                return MaskedCollection(workspace, _JOB, _ignore)
+                return MaskedCollection(workspace, _ignore)
             case "encrypted":
-                return EncryptedCollection(workspace, _JOB, self._terms, None, _ignore, _ignore)
+                return EncryptedCollection(workspace, self._terms, None, _ignore, _ignore)
         return PlainCollection()
 
     def _order(self) -> Order:

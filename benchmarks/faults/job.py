@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_flare.flare.jobs import JobSpec, Pages, write_job
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.terms import RoundTerms, fresh_nonce
 
 APP: Final = Path(__file__).parent / "app"
 _MODULE: Final = "faulty_site."
@@ -42,6 +42,7 @@ def write_private_job(
         noise_multiplier=1.0,
         epsilon_budget=100.0,
         summation="masked",
+        nonce=fresh_nonce(),
     )
     nobody = Pages(_MODULE + "NoPages")
     spec = JobSpec(

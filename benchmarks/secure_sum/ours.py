@@ -21,6 +21,7 @@ from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, least_thres
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 from ecg_flare.privacy.secure_sum.floors import SiteFloors
 from ecg_flare.privacy.secure_sum.memory import VolatileRoundMemory
+from ecg_flare.privacy.secure_sum.opened_sums import VolatileModelMemory
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 from ecg_flare.privacy.secure_sum.signing import CertificateSigner, CertificateVerifier, fingerprint
 
@@ -66,7 +67,7 @@ def ours(parameters: int, sites: int) -> Row:
     terms = _terms(kit, point)
     floors = SiteFloors(DIGEST, DIGEST, CLIPPING_NORM, {m.name: m.fingerprint for m in terms.roster})
     clients = [
-        SecureSumClient(name, floors, signer, kit.verifier, VolatileRoundMemory())
+        SecureSumClient(name, floors, signer, kit.verifier, VolatileRoundMemory(), VolatileModelMemory())
         for name, signer in zip(kit.names, kit.signers, strict=True)
     ]
     server, at_server = SecureSumServer(terms, kit.verifier), Clock()

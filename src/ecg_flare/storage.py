@@ -1,10 +1,12 @@
 """Files that survive a crash: written beside their place, synced to disk, then renamed into it."""
 
+import fcntl
 import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -69,6 +71,28 @@ def append_line(path: Path, line: str) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise StorageError(f"Could not append to {path}: {error.strerror or error}.") from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: of all processes and threads that want it, one goes on and the others wait.
+
+    The folder itself is locked, so that no lock file stays behind. Raises StorageError where it cannot be made or
+    locked.
+    """
+    descriptor = -1
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise StorageError(f"Could not lock {folder}: {error.strerror or error}.") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

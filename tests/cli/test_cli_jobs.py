@@ -55,6 +55,30 @@ def test_a_job_for_other_sites_names_them_everywhere(run_cli: RunCli, custom: Pa
     assert (job / "app" / "custom" / "site_pages.py").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "seed"),
+    [
+        ("fedadam_secure", (), None),
+        ("fedadam_he", (), None),
+        ("fedadam_dp", (), None),
+        ("fedadam_dp", ("--seed", 5), 5),
+        ("fedadam_secure", ("--seed", 0), 0),
+        ("fedadam", (), 0),
+    ],
+)
+def test_each_export_is_a_job_of_its_own_and_leaves_the_seeds_of_hidden_updates_to_the_sites(
+    run_cli: RunCli, tmp_path: Path, name: str, options: tuple[Any, ...], seed: int | None
+) -> None:
+    nonces = set()
+    for output in (tmp_path / "one", tmp_path / "two"):
+        sites = ("--sites", "a,b,c", "--data", "own", "--no-code", "-o", output)
+        assert run_cli("jobs", "export", name, *sites, *options).exit_code == 0
+        nonces.add(_client_component(output / name, "terms")["args"]["nonce"])
+        config = json.loads((output / name / "app" / "config" / "config_fed_client.json").read_text())
+        assert config["executors"][0]["executor"]["args"]["seed"] == seed
+    assert len(nonces - {""}) == 2
+
+
 def test_what_a_private_job_will_spend_is_told(run_cli: RunCli, tmp_path: Path) -> None:
     def told(rounds: int) -> str:
         options = ("--sites", "a,b,c", "--rounds", rounds, "--data", "synthetic", "--no-code", "-o", tmp_path)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from masked_sites import PLAN, TERMS, D, Site
-from nvflare.apis.fl_constant import ReservedKey
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
@@ -108,11 +107,12 @@ def server(context: Callable[..., Any], pinned: Mapping[str, str]) -> MaskedColl
     root = Path(workspace.get_root_dir())
     (root / "startup" / "rootCA.pem").write_bytes(Authority().pem)
     write_policy(root, {"pinned": pinned})
-    return MaskedCollection(workspace, "job-1", lambda line: None)
+    return MaskedCollection(workspace, lambda line: None)
 
 
 def collect(collection: MaskedCollection, network: Network, round_index: int = 0) -> tuple[str, ...]:
-    order = Order(np.zeros(D, np.float32), round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, COHORT.digest)
+    model = np.full(D, round_index, np.float32)  # each round has a model of its own
+    order = Order(model, round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, COHORT.digest)
     return tuple(collection.collect(order, COHORT, FedAvg(), network).answered)
 
 
@@ -160,7 +160,7 @@ def offered(model_sha256: bytes = bytes(32), **changes: Any) -> SumTerms:
     """An honest server's terms of the cohort's first round, but for what is changed."""
     roster = tuple(Member(site, bytes.fromhex(PINS[site])) for site in SITES)
     honest = sum_terms(
-        COHORT, job="job-1", round_index=0, attempt=1, roster=roster, model_sha256=model_sha256, test_mode=False
+        COHORT, job=COHORT.digest, round_index=0, attempt=1, roster=roster, model_sha256=model_sha256, test_mode=False
     )
     return replace(honest, **changes)
 
@@ -250,7 +250,7 @@ def test_an_order_of_another_round_is_never_masked(context: Callable[..., Any], 
 def test_a_pinned_site_without_its_kit_takes_part_in_no_test_mode(context: Callable[..., Any]) -> None:
     site = Site("site-1", context)
     write_policy(site.root, {"pinned": PINS})
-    collection = MaskedCollection(site.fl_ctx.get_engine().get_workspace(), "job-1", lambda line: None)
+    collection = MaskedCollection(site.fl_ctx.get_engine().get_workspace(), lambda line: None)
     order = Order(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, TERMS.digest)
     network = Network(site, *(Site(name, context) for name in SITES[1:3]))
     with pytest.raises(RoundError, match="nothing was opened"):
@@ -274,13 +274,18 @@ def test_a_certificate_that_is_not_the_sites_counts_as_none(
     assert collect(server(context, PINS), network, 1) == SITES
 
 
-def test_once_per_model_holds_over_jobs(context: Callable[..., Any], network: Network) -> None:
-    for hospital in network.hospitals.values():
-        write_policy(hospital.root, {"pinned": PINS, "once_per_model": True})
+@pytest.mark.parametrize(
+    ("policy", "refused"), [({}, True), ({"once_per_model": True}, True), ({"once_per_model": "none"}, False)]
+)
+def test_once_per_model_holds_over_jobs(
+    context: Callable[..., Any], network: Network, policy: dict[str, Any], refused: bool
+) -> None:
     assert collect(server(context, PINS), network) == SITES
     start = Order(np.zeros(D, np.float32), 0, "a", "", "", "").model_sha256
     assert_told(answer_to(network.hospitals["site-1"], offered(model_sha256=start, round=1)), None)
-    other = Hospital("site-1", context, once_per_model=True)  # the same site, in another job
-    other.fl_ctx.set_prop(ReservedKey.RUN_NUM, "job-2", private=True, sticky=False)
-    assert_told(answer_to(other, offered(model_sha256=start, job="job-2")), "its own floor once_per_model: another job")
-    assert_told(answer_to(other, offered(model_sha256=bytes(32), job="job-2")), None)
+    other = Hospital("site-1", context, **policy)  # the same site, in another job
+    another = replace(COHORT, nonce="0" * 32)
+    other.fl_ctx.get_engine()._components["terms"] = another
+    told = "its own floor once_per_model=" if refused else None
+    assert_told(answer_to(other, offered(model_sha256=start, job=another.digest)), told)
+    assert_told(answer_to(other, offered(model_sha256=bytes(32), job=another.digest, attempt=2)), None)

@@ -145,7 +145,7 @@ def collect(
     aggregator = FedAvg()
     said = [] if lines is None else lines
     workspace = contexts(name="server").get_engine().get_workspace()
-    collection = EncryptedCollection(workspace, "job-1", terms, noise, said.append, said.append)
+    collection = EncryptedCollection(workspace, terms, noise, said.append, said.append)
     ask = asking
     if terms.private:
         ledger = new_ledger(Path(workspace.get_root_dir()) / LEDGER_FILE)

@@ -7,7 +7,7 @@ import pytest
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
 from ecg_flare.flare.messages import Order
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.terms import RoundTerms, fresh_nonce
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.cohort import Adaptation
 
@@ -44,6 +44,9 @@ def terms(**changes: Any) -> RoundTerms:
         ({"clipping_norm": 1.0, "noise_multiplier": 1.0}, "needs an epsilon_budget"),
         ({"clipping_norm": 1.0, "epsilon_budget": 8.0}, "epsilon_budget=8.0 promises privacy"),
         ({"delta": 1.0}, "delta is 1.0"),
+        ({"nonce": "ab" * 15}, "nonce is 'abab"),
+        ({"nonce": "x" * 32}, "nonce is 'xx"),
+        ({"nonce": None}, "nonce is None"),
         ({"epsilon_budget": -1.0}, "epsilon_budget is -1.0"),
         ({"unit": "patient", "patients": 10, "clipping_norm": 1.0}, "noise_multiplier None"),
         (PATIENTS | {"sampling_rate": 0.0}, "sampling_rate is 0.0"),
@@ -80,9 +83,12 @@ def test_digest_changes_with_every_term() -> None:
         terms(clipping_norm=1.0, weights={**WEIGHTS, "site-3": 0.25}),
         terms(clipping_norm=1.0, delta=1e-6),
         terms(clipping_norm=1.0, plan="small"),
+        terms(clipping_norm=1.0, nonce=fresh_nonce()),
+        terms(clipping_norm=1.0, nonce=fresh_nonce()),
+        terms(clipping_norm=1.0, nonce="0" * 32),
         terms(clipping_norm=1.0, noise_multiplier=1.0, epsilon_budget=8.0),
     ]
-    assert len({base.digest, *(one.digest for one in changed)}) == 7
+    assert len({base.digest, *(one.digest for one in changed)}) == 10
     assert terms(clipping_norm=1.0).digest == base.digest
 
 

@@ -61,7 +61,7 @@ def collect(asking: Asking, terms: RoundTerms = TERMS) -> FedAvg:
     order = Order(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, terms.digest)
     workspace = next(iter(asking.sites.values())).fl_ctx.get_engine().get_workspace()
     aggregator = FedAvg()
-    MaskedCollection(workspace, "job-1", lambda line: None).collect(order, terms, aggregator, asking)
+    MaskedCollection(workspace, lambda line: None).collect(order, terms, aggregator, asking)
     return aggregator
 
 

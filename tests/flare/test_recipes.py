@@ -16,32 +16,36 @@ from ecg_flare.flare.recipes import OWN_PAGES, FedECGRecipe, PatientPrivacy, Sit
 
 ROOT = Path(__file__).resolve().parents[2]
 SITES = ("site-1", "site-2", "site-3")
+SEEDED = Training(seed=0)
 ADAM = {"beta1": 0.9, "beta2": 0.99, "tau": 0.001}
 
 TYPED: dict[str, dict[str, Any]] = {
-    "fedavg": {"optimizer": {"learning_rate": 1.0}},
+    "fedavg": {"optimizer": {"learning_rate": 1.0}, "training": SEEDED},
     "fedprox": {
         "algorithm": "fedprox",
         "optimizer": {"learning_rate": 1.0},
-        "training": Training(proximal_mu=0.01),
+        "training": Training(proximal_mu=0.01, seed=0),
     },
-    "fedadam": {"algorithm": "fedadam", "optimizer": {"learning_rate": 0.003, **ADAM}},
+    "fedadam": {"algorithm": "fedadam", "optimizer": {"learning_rate": 0.003, **ADAM}, "training": SEEDED},
     "fedadam_secure": {
         "algorithm": "fedadam",
         "optimizer": {"learning_rate": 0.003, **ADAM},
         "summation": "masked",
         "clipping_norm": 2.0,
+        "training": SEEDED,
     },
     "fedadam_he": {
         "algorithm": "fedadam",
         "optimizer": {"learning_rate": 0.003, **ADAM},
         "summation": "encrypted",
         "clipping_norm": 2.0,
+        "training": SEEDED,
     },
     "fedadam_site_dp": {
         "algorithm": "fedadam",
         "optimizer": {"learning_rate": 0.0001, **ADAM},
         "clipping_norm": 0.5,
+        "training": SEEDED,
         "privacy": SitePrivacy(noise_multiplier=1.0, epsilon_budget=20.0),
     },
     "fedadam_dp": {
@@ -50,7 +54,7 @@ TYPED: dict[str, dict[str, Any]] = {
         "summation": "masked",
         "clipping_norm": 0.01,
         "trained": ["decoder.transpconvs.2.*", "decoder.stages.2.*", "decoder.seg_layers.2.*"],
-        "training": Training(steps=2, learning_rate=0.02),
+        "training": Training(steps=2, learning_rate=0.02, seed=0),
         "privacy": PatientPrivacy(
             noise_multiplier=0.8,
             epsilon_budget=8.0,
@@ -66,13 +70,21 @@ TYPED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", sorted(TYPED))
 def test_typed_arguments_give_the_projects_job_file_by_file(tmp_path: Path, name: str) -> None:
     spec = BUNDLED[name]
-    recipe = FedECGRecipe(SITES, name=name, about=spec.about, pages=spec.pages, custom=ROOT / "custom", **TYPED[name])
+    same = {"about": spec.about, "pages": spec.pages, "custom": ROOT / "custom", "nonce": spec.terms.nonce}
+    recipe = FedECGRecipe(SITES, name=name, **same, **TYPED[name])
     recipe.export(str(tmp_path))
     written = {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
     folder = ROOT / "jobs" / name
     assert written == {
         path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*") if "__pycache__" not in path.parts
     }
+
+
+def test_each_recipe_is_a_job_of_its_own_with_seeds_that_nobody_knows() -> None:
+    one, other = (FedECGRecipe(SITES, summation="masked", clipping_norm=1.0).spec for _ in range(2))
+    assert len(one.terms.nonce.replace("-", "")) == 32
+    assert one.terms.digest != other.terms.digest
+    assert one.training.seed is None
 
 
 def test_a_bundled_recipe_is_the_bundled_job(tmp_path: Path) -> None:

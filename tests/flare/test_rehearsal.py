@@ -15,10 +15,10 @@ from ecg_flare.federated.round import RoundConfig
 from ecg_flare.flare.allowed import SITE_CLASSES
 from ecg_flare.flare.bundled_jobs import BUNDLED
 from ecg_flare.flare.jobs import Pages, write_job
-from ecg_flare.flare.masked_site import MODELS_FOLDER
 from ecg_flare.flare.messages import model_sha256
 from ecg_flare.flare.rehearsal import Rehearsal, rehearse
 from ecg_flare.flare.site_ledger import LEDGER_FOLDER
+from ecg_flare.flare.site_memory import MODELS_FOLDER
 from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.stand_in_kits import stand_in_kits
 from ecg_flare.nnunet.export import load_bundled
@@ -26,7 +26,7 @@ from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.ledger import Ledger
-from ecg_flare.privacy.secure_sum.memory import AnsweredModels
+from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, HiddenSum, record_opening
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
 
@@ -147,10 +147,12 @@ def test_a_policy_that_lists_the_real_servers_ledger_can_be_tried(tmp_path: Path
 
 
 def test_a_model_that_another_job_was_answered_for_is_refused_as_in_a_job(tmp_path: Path, kit: Kit) -> None:
-    (kit.local / POLICY_FILE).write_text(json.dumps({**_policy(kit), "once_per_model": True}))
     tried_job = job(tmp_path, "fedadam_secure")
     assert tried(tried_job, kit).refused == ""
-    AnsweredModels(kit.folder / MODELS_FOLDER).add(model_sha256(load_bundled("start").vector), "another")
+    opened = HiddenSum("another", (), 1.0, noised=False)
+    record_opening(
+        FileModelMemory(kit.folder / MODELS_FOLDER), model_sha256(load_bundled("start").vector), opened, "all"
+    )
     assert "once_per_model" in tried(tried_job, kit).refused
 
 

@@ -71,6 +71,9 @@ def test_a_policy_is_read_whole(context: Callable[..., Any]) -> None:
         ('{"start_model": "ab"}', "start_model is 'ab'"),
         ('{"start_model": 7}', "start_model is 7"),
         ('{"once_per_model": 1}', "once_per_model is 1"),
+        ('{"once_per_model": "noised"}', "once_per_model is 'noised'"),
+        ('{"once_per_model": ["all"]}', "once_per_model is"),
+        ('{"secret_seeds": 1}', "secret_seeds is 1"),
         ('{"hidden_weights": 0}', "hidden_weights is 0"),
         ('{"hidden_weights": true, "weights": {"site-1": 1}}', "beside weights"),
     ],
@@ -79,6 +82,17 @@ def test_a_policy_that_would_bound_nothing_is_refused(context: Callable[..., Any
     """NaN above all: no clipping norm is above it, so it would let every job through."""
     with pytest.raises(ConfigError, match=named):
         read(context, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("{}", "unnoised"), ('{"once_per_model": true}', "all"), ('{"once_per_model": false}', "none")]
+    + [(f'{{"once_per_model": "{name}"}}', name) for name in ("all", "unnoised", "none")],
+)
+def test_once_per_model_holds_for_sums_without_noise_unless_the_policy_says_otherwise(
+    context: Callable[..., Any], text: str, meant: str
+) -> None:
+    assert read(context, text).once_per_model == meant
 
 
 @pytest.mark.parametrize("pin", ["xy", "ab" * 31, 7])

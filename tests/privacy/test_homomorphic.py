@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jaxtyping import Int64
 
-from ecg_flare.errors import ConfigError, EncodingError, PrivacyError, SecureSumError
-from ecg_flare.privacy import homomorphic
+from ecg_flare.errors import ConfigError, EncodingError, PolicyError, PrivacyError, SecureSumError
+from ecg_flare.privacy import encrypted_sum, homomorphic
 from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
 from ecg_flare.privacy.homomorphic import (
     RING_DEGREE,
@@ -29,12 +29,14 @@ from ecg_flare.privacy.homomorphic import (
 )
 from ecg_flare.privacy.secure_sum.encoding import NOISE_TAIL, FixedPoint
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory, RoundMemory, VolatileRoundMemory
+from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, VolatileModelMemory
 
 tenseal = pytest.importorskip("tenseal", reason="needs the extra 'he'")
 
 SITES = ("a", "b", "c", "d")
 DIMENSION = VALUES + 100  # two ciphertexts, the second one short
 NOW = Round("job", 4, bytes(range(32)))
+MODEL = bytes([7]) * 32
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,9 @@ class Cohort:
     def __init__(self, context: bytes, fixed: FixedPoint, memory: RoundMemory | None = None) -> None:
         self.fixed = fixed
         self.sites = {
-            name: EncryptedSumSite(name, SITES, 3, SecretContext(context), memory or VolatileRoundMemory())
+            name: EncryptedSumSite(
+                name, SITES, 3, SecretContext(context), memory or VolatileRoundMemory(), VolatileModelMemory()
+            )
             for name in SITES
         }
         rng = np.random.default_rng(7)
@@ -62,10 +66,13 @@ class Cohort:
         self.updates["a"][:3] = bound, -bound, 0
 
     def encrypt(self, about: Round = NOW) -> dict[str, list[bytes]]:
-        return {name: site.encrypt(about, self.updates[name], self.fixed) for name, site in self.sites.items()}
+        return {
+            name: site.encrypt(about, self.updates[name], self.fixed, trained_from=MODEL)
+            for name, site in self.sites.items()
+        }
 
     def consents(self, contributors: Sequence[str] = SITES, about: Round = NOW) -> dict[str, bytes]:
-        return {name: self.sites[name].consent(about, contributors) for name in contributors}
+        return {name: self.sites[name].consent(about, contributors, self.fixed) for name in contributors}
 
     def expected(self, contributors: Sequence[str] = SITES) -> Int64[np.ndarray, " d"]:
         return np.sum([self.updates[name] for name in contributors], axis=0)
@@ -141,7 +148,7 @@ def test_sums_that_ckks_cannot_hold_exactly_are_refused(cohort: Cohort) -> None:
     with pytest.raises(EncodingError, match="off the sum of 4 sites"):
         check_exact(wide)
     with pytest.raises(EncodingError, match="off the sum"):
-        cohort.sites["a"].encrypt(NOW, cohort.updates["a"], wide)
+        cohort.sites["a"].encrypt(NOW, cohort.updates["a"], wide, trained_from=MODEL)
 
 
 def test_contribution_above_its_bound_is_not_encrypted(cohort: Cohort, fixed: FixedPoint) -> None:
@@ -220,14 +227,47 @@ def test_ciphertexts_in_another_order_are_refused(cohort: Cohort) -> None:
 def test_site_consents_to_no_other_list(cohort: Cohort, contributors: tuple[str, ...], match: str) -> None:
     cohort.encrypt()
     with pytest.raises(SecureSumError, match=match):
-        cohort.sites["b"].consent(NOW, contributors)
+        cohort.sites["b"].consent(NOW, contributors, cohort.fixed)
 
 
 def test_second_list_gets_no_consent(cohort: Cohort) -> None:
     cohort.encrypt()
-    cohort.sites["b"].consent(NOW, SITES)
+    cohort.sites["b"].consent(NOW, SITES, cohort.fixed)
     with pytest.raises(SecureSumError, match="in turn and once"):
-        cohort.sites["b"].consent(NOW, ("a", "b", "c"))
+        cohort.sites["b"].consent(NOW, ("a", "b", "c"), cohort.fixed)
+
+
+def test_another_attempt_opens_the_same_list_alone(cohort: Cohort, fixed: FixedPoint) -> None:
+    """The server lost the first sum, or says so."""
+    for digest in (NOW.digest, bytes(32)):
+        about = Round("job", 4, digest)
+        uploads = cohort.encrypt(about)
+        total, consents = total_of(*uploads.values()), cohort.consents(about=about)
+        assert np.array_equal(cohort.sites["a"].open(about, SITES, consents, total, fixed), cohort.expected())
+    cohort.encrypt(Round("job", 5, bytes([1]) * 32))
+    for site in ("a", "b", "c"):
+        with pytest.raises(PolicyError, match="one sum a model: the sum over a, b, c, d"):
+            cohort.sites[site].consent(Round("job", 5, bytes([1]) * 32), ("a", "b", "c"), fixed)
+
+
+def two_versions_of_one_attempt(cohort: Cohort) -> np.ndarray:
+    """Site "a" trains twice for one attempt; each of its updates is opened beside the same uploads of the others."""
+    uploads, sums = cohort.encrypt(), []
+    for _ in range(2):
+        total, consents = total_of(*uploads.values()), cohort.consents()
+        sums.append(cohort.sites["a"].open(NOW, SITES, consents, total, cohort.fixed))
+        cohort.updates["a"] = cohort.updates["a"][::-1].copy()  # what new pages or another seed give
+        uploads = {**uploads, "a": cohort.encrypt()["a"]}
+    return sums[0] - sums[1]
+
+
+def test_one_attempt_is_trained_for_once(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cohort.updates["a"].copy()
+    with pytest.raises(SecureSumError, match="one attempt at a round is encrypted once"):
+        two_versions_of_one_attempt(cohort)
+    monkeypatch.setattr(encrypted_sum, "check_new_attempt", lambda *_: None)
+    cohort.updates["a"] = first
+    assert np.array_equal(two_versions_of_one_attempt(cohort), first - first[::-1])
 
 
 def test_sum_opens_only_with_consents_to_its_list(cohort: Cohort, fixed: FixedPoint) -> None:
@@ -262,20 +302,32 @@ def test_refused_opening_is_not_tried_again(cohort: Cohort, fixed: FixedPoint) -
         cohort.sites["a"].open(NOW, SITES, consents, total_of(*uploads.values()), fixed)
 
 
-def test_update_leaves_once_a_round_also_after_a_restart(tmp_path: Path, context: bytes, fixed: FixedPoint) -> None:
+def test_an_attempt_is_encrypted_once_and_another_from_the_same_model_alone(
+    tmp_path: Path, context: bytes, fixed: FixedPoint
+) -> None:
     update = np.zeros(DIMENSION, dtype=np.int64)
 
     def restarted() -> EncryptedSumSite:
-        return EncryptedSumSite("a", SITES, 3, SecretContext(context), FileRoundMemory(tmp_path / "memory.json"))
+        rounds, models = FileRoundMemory(tmp_path / "memory.json"), FileModelMemory(tmp_path / "models")
+        return EncryptedSumSite("a", SITES, 3, SecretContext(context), rounds, models)
 
-    restarted().encrypt(NOW, update, fixed)
-    for digest in (NOW.digest, bytes(32)):
+    def encrypt(about: Round, model: bytes = MODEL) -> None:
+        restarted().encrypt(about, update, fixed, trained_from=model)
+
+    later = Round("job", 4, bytes(32))
+    encrypt(NOW)
+    for refused, model in ((NOW, MODEL), (later, bytes(32)), (Round("job", 3, bytes(32)), MODEL)):
         with pytest.raises(SecureSumError, match="left this site"):
-            restarted().encrypt(Round("job", 4, digest), update, fixed)
+            encrypt(refused, model)
     with pytest.raises(SecureSumError, match="in turn and once"):
-        restarted().consent(Round("job", 4, bytes(32)), SITES)
-    assert len(restarted().consent(NOW, SITES)) == 32
-    restarted().encrypt(Round("job", 5, NOW.digest), update, fixed)
+        restarted().consent(later, SITES, fixed)
+    assert len(restarted().consent(NOW, SITES, fixed)) == 32
+    encrypt(later)
+    with pytest.raises(SecureSumError, match="left this site"):
+        encrypt(NOW)  # whose other uploads the server still has
+    with pytest.raises(PolicyError, match="one sum a model"):
+        restarted().consent(later, SITES[:3], fixed)
+    encrypt(Round("job", 5, NOW.digest))
 
 
 # ── bytes and contexts that are not what they should be ─────────────────────────────────────────────────────────────

@@ -123,6 +123,13 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     type=click.FloatRange(0, min_open=True),
     help="The job stops before it; the server's ledger has one of its own for all jobs.",
 )
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Seed of the sites' training, to train alike again. [default: where updates are hidden, each site draws a "
+    "secret one for each attempt, so that no two updates cancel; else as in the project's job]",
+)
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write the job's folder in.")
 def export(
     name: str,
@@ -138,9 +145,12 @@ def export(
     adaptive_clipping: float | None,
     delta: float | None,
     epsilon_budget: float | None,
+    seed: int | None,
     output: Path,
 ) -> None:
     """Write one of the jobs for other sites, rounds or pages.
+
+    Each export is a job of its own, by a nonce in its terms: to go on after a crash submit the folder that you have.
 
     \b
     Examples:
@@ -151,6 +161,7 @@ def export(
 
     from ecg_flare.flare.bundled_jobs import BUNDLED
     from ecg_flare.flare.jobs import write_job
+    from ecg_flare.flare.terms import fresh_nonce
 
     roster = [site.strip() for site in sites.split(",") if site.strip()]
     if not roster or len(set(roster)) != len(roster):
@@ -167,11 +178,15 @@ def export(
         adaptive_clipping=None if adaptive_clipping is None else _following(spec.terms, adaptive_clipping),
         delta=delta or spec.terms.delta,
         epsilon_budget=epsilon_budget or spec.terms.epsilon_budget,
+        nonce=fresh_nonce(),
     )
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
     pages = _pages(data, roster, dict(spec.pages.args))
-    changed = replace(spec, terms=terms, pages=pages, custom=not no_code, folder=results)
+    training = spec.training
+    if seed is not None or terms.summation != "plain":
+        training = replace(training, seed=seed)
+    changed = replace(spec, terms=terms, pages=pages, custom=not no_code, folder=results, training=training)
     click.echo(write_job(changed, output, custom))
     if terms.noise_multiplier is not None and terms.epsilon_budget is not None:
         tell(_cost(terms, terms.noise_multiplier, terms.epsilon_budget))

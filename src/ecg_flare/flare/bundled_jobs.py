@@ -2,10 +2,15 @@
 
 Three sites whose pages differ in layout, grid, scanner and noise (the paper's non-IID), a public start, and public
 pages in habits that neither the sites nor the start know.
+
+They are written anew from here, bit by bit: their seed is public and their nonce follows from their name. A job for
+real sites is exported, which draws a nonce and, where updates are hidden, leaves the seeds to the sites.
 """
 
+import hashlib
 from dataclasses import replace
 from typing import Final
+from uuid import UUID
 
 from ecg_flare.flare.jobs import JobSpec, Pages, Training
 from ecg_flare.flare.terms import RoundTerms
@@ -28,6 +33,7 @@ _FEDAVG: Final = JobSpec(
     pages=_SITE_PAGES,
     public_pages=PUBLIC_PAGES,
     optimizer={"learning_rate": 1.0},
+    training=Training(seed=0),
 )
 
 _FEDADAM: Final = replace(
@@ -67,8 +73,14 @@ _PATIENT_DP: Final = replace(
 
 _MASKED: Final = replace(_PLAIN, summation="masked", min_sites=3, clipping_norm=2.0)
 
+
+def _named(spec: JobSpec) -> JobSpec:
+    drawn = hashlib.sha256(f"ecg_flare bundled job {spec.name}".encode()).digest()[:16]
+    return replace(spec, terms=replace(spec.terms, nonce=str(UUID(bytes=drawn))))
+
+
 BUNDLED: Final = {
-    spec.name: spec
+    spec.name: _named(spec)
     for spec in (
         _FEDAVG,
         replace(
@@ -76,7 +88,7 @@ BUNDLED: Final = {
             name="fedprox",
             about="FedProx (Li et al. 2020): FedAvg whose sites are held near the global model. No privacy.",
             aggregator="FedProx",
-            training=Training(proximal_mu=0.01),
+            training=Training(proximal_mu=0.01, seed=0),
         ),
         _FEDADAM,
         replace(
@@ -87,7 +99,7 @@ BUNDLED: Final = {
                 "secret draw of patients, Gaussian noise on the integer sum, a ledger, a public start."
             ),
             terms=_PATIENT_DP,
-            training=Training(steps=2, learning_rate=0.02),
+            training=Training(steps=2, learning_rate=0.02, seed=0),
             pages=replace(_SITE_PAGES, args={**_SITE_PAGES.args, "pages_per_site": _PATIENTS, "pages_per_patient": 1}),
             optimizer={"learning_rate": 0.006, "beta1": 0.9, "beta2": 0.99, "tau": 1e-5},
         ),

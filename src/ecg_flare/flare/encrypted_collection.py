@@ -9,6 +9,7 @@ noise alone; the server draws that noise itself and is trusted to forget it.
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
@@ -28,6 +29,7 @@ from ecg_flare.flare.encrypted_messages import (
     unpack_total,
 )
 from ecg_flare.flare.homomorphic_contexts import server_context
+from ecg_flare.flare.last_opening import LastOpening
 from ecg_flare.flare.messages import TRAIN, Order
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.privacy.encrypted_sum import OPENERS
@@ -42,10 +44,10 @@ class EncryptedCollection(Collection):
 
     Args:
         workspace: the server's, whose startup kit holds the context without a secret key.
-        job: FLARE's id of the job.
         terms: of the job; what a round will cost is measured and told.
         noise: draws a round's noise; None where the job adds none.
         log: takes one line; warn: takes the test mode's notice.
+        results: the job's results, where a crash leaves which sites must be summed again; None keeps it in memory.
 
     Raises:
         ConfigError: TenSEAL is missing, or the kit has no context.
@@ -55,15 +57,15 @@ class EncryptedCollection(Collection):
     def __init__(
         self,
         workspace: Workspace,
-        job: str,
         terms: RoundTerms,
         noise: Noise | None,
         log: Callable[[str], None],
         warn: Callable[[str], None],
+        results: Path | None = None,
     ) -> None:
         self._context = server_context(workspace, warn)
-        self._job = job
         self._noise = noise
+        self._last = LastOpening(results)
         fixed = terms.config.fixed_encoding(terms.subset.dimension)
         assert fixed is not None, "encrypted terms have a clipping norm"
         check_exact(fixed)
@@ -75,8 +77,9 @@ class EncryptedCollection(Collection):
         try:
             sums = self._train(order, terms, ask, collected)
             total = self._open(self._agree(order, terms, ask, collected), sums, terms, ask, collected)
-        except SecureSumError as error:
-            raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}") from error
+        except (SecureSumError, RoundError) as error:
+            hint = self._last.hint(order.model_sha256)
+            raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}{hint}") from error
         try:
             aggregator.add_total(collected.answered, total, noised=self._noise is not None)
         except UpdateError as error:  # a site encrypted what it may not send, and nobody can tell which
@@ -92,7 +95,9 @@ class EncryptedCollection(Collection):
             sums.add(ciphertexts)
             collected.bytes_up += sum(map(len, ciphertexts))
 
-        messages = dict.fromkeys(terms.roster, order.to_shareable())
+        # After a crash those whose sum may have been opened, so that the same is opened again.
+        names = self._last.sites(order.model_sha256) or terms.roster
+        messages = dict.fromkeys(names, order.to_shareable())
         collected.answered = ask(TRAIN, messages, receive, enough=terms.min_sites)
         collected.bytes_down = order.model.nbytes * len(messages)
         collected.seconds[TRAIN] = time.monotonic() - started
@@ -101,9 +106,10 @@ class EncryptedCollection(Collection):
 
     def _agree(self, order: Order, terms: RoundTerms, ask: Ask, collected: Collected) -> Opening:
         started = time.monotonic()
-        about = round_of(self._job, order)
+        about = round_of(order.terms_digest, order)
         asked = Opening(about.index, about.digest, collected.answered, {}, ())
         consents: dict[str, bytes] = {}
+        self._last.record(order.model_sha256, collected.answered)
 
         def receive(site: str, answer: Shareable) -> None:
             consents[site] = unpack_consent(answer)

@@ -71,7 +71,7 @@ class Opening:
 
 
 def round_of(job: str, order: Order) -> Round:
-    """What a sum is about: every public word of the order enters the digest, the model included."""
+    """What a sum of the job with these terms' digest is about: every public word of the order enters the digest."""
     public = [
         order.attempt,
         order.layout_digest,

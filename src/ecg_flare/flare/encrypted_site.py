@@ -4,8 +4,7 @@ The rules are `privacy.encrypted_sum`; here is only where the key and the memory
 encryption is the last thing that touches an update. No control message imports torch.
 """
 
-from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 from nvflare.apis.event_type import EventType
@@ -34,13 +33,11 @@ from ecg_flare.flare.ledger_messages import with_countersignature
 from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
 from ecg_flare.flare.site_heads import countersign
 from ecg_flare.flare.site_ledger import charge_round
+from ecg_flare.flare.site_memory import model_memory, round_memory
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
 from ecg_flare.privacy.homomorphic import SecretContext
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
-from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
-
-_MEMORY_FOLDER: Final = "ecg_flare_opened_rounds"  # a file a job: two of them never write to one
 
 
 class EncryptedSite(FLComponent):
@@ -50,11 +47,13 @@ class EncryptedSite(FLComponent):
         super().__init__()
         self._rules: EncryptedSumSite | None = None
         self._about: Round | None = None
+        self._trained_from = b""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
             order = Order.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
-            self._about = round_of(fl_ctx.get_job_id(), order)
+            self._about = round_of(job_terms(fl_ctx).digest, order)
+            self._trained_from = order.model_sha256
         elif event_type == EventType.ABOUT_TO_END_RUN:
             self._rules = self._about = None
 
@@ -64,18 +63,19 @@ class EncryptedSite(FLComponent):
         if about is None:
             raise SecureSumError("there is no order of the round under way: nothing can be encrypted")
         vector = reply.vector.astype(np.int64)
-        leaving = pack_ciphertexts(self._site(fl_ctx).encrypt(about, vector, self._fixed(fl_ctx)))
+        site, fixed = self._site(fl_ctx), self._fixed(fl_ctx)
+        leaving = pack_ciphertexts(site.encrypt(about, vector, fixed, trained_from=self._trained_from))
         charge_round(fl_ctx, job_terms(fl_ctx).at_norm(reply.clipping_norm), reply.round_index)
         return leaving
 
     def agree(self, asked: Opening, fl_ctx: FLContext) -> Shareable:
         """This site's consent to a list of contributors."""
-        about = Round(fl_ctx.get_job_id(), asked.round_index, asked.digest)
-        return pack_consent(self._site(fl_ctx).consent(about, asked.contributors))
+        about = Round(job_terms(fl_ctx).digest, asked.round_index, asked.digest)
+        return pack_consent(self._site(fl_ctx).consent(about, asked.contributors, self._fixed(fl_ctx)))
 
     def open(self, asked: Opening, fl_ctx: FLContext) -> Shareable:
         """The sum that the server asks to open."""
-        about = Round(fl_ctx.get_job_id(), asked.round_index, asked.digest)
+        about = Round(job_terms(fl_ctx).digest, asked.round_index, asked.digest)
         total = self._site(fl_ctx).open(
             about, asked.contributors, asked.consents, asked.ciphertexts, self._fixed(fl_ctx)
         )
@@ -92,7 +92,9 @@ class EncryptedSite(FLComponent):
                 terms.roster,
                 terms.min_sites,
                 SecretContext(context),
-                FileRoundMemory(Path(workspace.get_root_dir()) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json"),
+                round_memory(fl_ctx, "encrypted"),
+                model_memory(fl_ctx),
+                policy.once_per_model,
             )
         return self._rules
 

@@ -3,13 +3,14 @@
 Training runs in a child process (`nnunet.worker`), because a FLARE job dies with a site's job process: the child's
 death costs this site one round instead. Nothing has to be carried from one task to the next: a round depends only on
 the global model, the site's prepared pages (cached on disk by content) and the seed, so an executor that FLARE throws
-away between tasks and one that it keeps give the same update.
+away between tasks and one that it keeps give the same update; without a seed of the job, each a secret one's.
 """
 
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -25,12 +26,14 @@ from ecg_flare.flare.filters import check_filters
 from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
 from ecg_flare.flare.site_heads import follow_ledger
 from ecg_flare.flare.site_ledger import check_limit
+from ecg_flare.flare.site_memory import check_model, model_memory
 from ecg_flare.flare.site_policy import read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.nnunet.sources import source_params
 from ecg_flare.nnunet.worker import Worker
 
+_SEED_BITS: Final = 128
 _logger = logging.getLogger(__name__)
 
 
@@ -47,7 +50,9 @@ class NnunetExecutor(Executor):
         proximal_mu: FedProx's mu (Li et al. 2020, equation 2); 0 trains plainly.
         threads: CPU threads of the training process.
         device: torch device.
-        seed: of the training; together with the site's name and the round it fixes a round's update on one thread.
+        seed: of the training; together with the site's name and the round it fixes a round's update on one thread. By
+            default each attempt has a secret one of its own, so that no two updates cancel. So has every attempt
+            after the first from a model whose update left hidden, whatever the job says.
         source: id of the component that says where this site's pages come from, unless the site says it itself.
         task_timeout_s: longest time that one task may take.
     """
@@ -60,7 +65,7 @@ class NnunetExecutor(Executor):
         proximal_mu: float = 0.0,
         threads: int = 1,
         device: str = "cpu",
-        seed: int = 0,
+        seed: int | None = None,
         source: str = "pages",
         task_timeout_s: float = 7200.0,
     ) -> None:
@@ -78,8 +83,8 @@ class NnunetExecutor(Executor):
             "learning_rate": learning_rate,
             "schedule": schedule,
             "proximal_mu": proximal_mu,
-            "seed": seed,
         }
+        self._seed = seed
         self._source_id = source
         self._timeout_s = task_timeout_s
         self._worker = Worker(threads=threads, device=device, log=_logger.info)
@@ -99,7 +104,9 @@ class NnunetExecutor(Executor):
             order = Order.from_shareable(shareable)
             terms = job_terms(fl_ctx)
             plan = plan_preset(terms.plan)
-            read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
+            policy = read_policy(fl_ctx.get_engine().get_workspace())
+            policy.check(terms)
+            policy.check_seed(terms, self._seed)
             check_filters(fl_ctx, terms)
             terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
             if task_name == VALIDATE and not terms.tells_metrics:
@@ -108,6 +115,7 @@ class NnunetExecutor(Executor):
             if task_name == TRAIN:
                 follow_ledger(fl_ctx, terms, shareable)
                 check_limit(fl_ctx, terms, order.round_index)
+                check_model(fl_ctx, order, policy.once_per_model)
             self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
             return tasks[task_name](order, terms, fl_ctx, lambda: abort_signal.triggered)
         except EcgFlareError as error:
@@ -132,7 +140,13 @@ class NnunetExecutor(Executor):
         self.log_info(fl_ctx, f"pages ready: {reply.params}")
 
     def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
-        params = {**self._training, "round": order.round_index, "rounds": terms.rounds, "trained": list(terms.trained)}
+        params = {
+            **self._training,
+            "seed": self._seed_for(order, terms, fl_ctx),
+            "round": order.round_index,
+            "rounds": terms.rounds,
+            "trained": list(terms.trained),
+        }
         if terms.unit == "patient":
             return self._train_patients(params, order, terms, fl_ctx, should_abort)
         reply = self._worker.call(
@@ -149,6 +163,10 @@ class NnunetExecutor(Executor):
             weight=terms.hidden_weight(self._pages),
             metrics={key: float(value) for key, value in reply.params.items() if isinstance(value, (int, float))},
         ).to_shareable()
+
+    def _seed_for(self, order: Order, terms: RoundTerms, fl_ctx: FLContext) -> int:
+        again = terms.summation != "plain" and model_memory(fl_ctx).load(order.model_sha256) is not None
+        return secrets.randbits(_SEED_BITS) if self._seed is None or again else self._seed
 
     def _train_patients(
         self,

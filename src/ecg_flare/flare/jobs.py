@@ -62,13 +62,13 @@ _HIDING: Final[Mapping[Summation, _Hiding]] = {
 
 @dataclass(frozen=True)
 class Training:
-    """A site's local training; see `NnunetExecutor`."""
+    """A site's local training; see `NnunetExecutor`. Without a seed each site draws a secret one for each attempt."""
 
     steps: int = 15
     learning_rate: float = 0.01
     schedule: str = "constant"
     proximal_mu: float = 0.0
-    seed: int = 0
+    seed: int | None = None
     threads: int = 1
     device: str = "cpu"
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 from nvflare.apis.shareable import Shareable
@@ -17,6 +18,7 @@ from ecg_flare.errors import RoundError, SecureSumError, UpdateError
 from ecg_flare.flare.aggregators import UpdateAggregator
 from ecg_flare.flare.collection import Ask, Collected, Collection
 from ecg_flare.flare.identity import kit_verifier, test_signer
+from ecg_flare.flare.last_opening import LastOpening
 from ecg_flare.flare.messages import TRAIN, Order
 from ecg_flare.flare.secure_messages import (
     CONSENT,
@@ -52,14 +54,14 @@ class MaskedCollection(Collection):
 
     Args:
         workspace: the server's, whose startup kit holds the root CA that vouches for the sites.
-        job: FLARE's id of the job.
         log: takes one line.
+        results: the job's results, where a crash leaves which sites must be summed again; None keeps it in memory.
     """
 
-    def __init__(self, workspace: Workspace, job: str, log: Callable[[str], None]) -> None:
+    def __init__(self, workspace: Workspace, log: Callable[[str], None], results: Path | None = None) -> None:
         self._verifier = kit_verifier(workspace)
-        self._job = job
         self._log = log
+        self._last = LastOpening(results)
         self._prints = read_server_policy(workspace).fingerprints
         if self._verifier.test_mode:
             log("secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity")
@@ -70,13 +72,14 @@ class MaskedCollection(Collection):
         fixed = terms.config.fixed_encoding(terms.update_size(len(order.model)))
         assert fixed is not None, "masked terms have a clipping norm"
         try:
-            self._identify(terms, ask)
+            self._identify(order, terms, ask)
             sums = SecureSumServer(self._sum_terms(order, terms), self._verifier)
             self._run(sums, order, ask, collected)
             ring = sums.open()
         except SecureSumError as error:
             self._forget(order, terms, ask)
-            raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}") from error
+            hint = self._last.hint(order.model_sha256)
+            raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}{hint}") from error
         collected.answered = sums.survivors
         try:
             ring, weight = _opened_weight(ring, terms, len(sums.survivors))
@@ -85,14 +88,15 @@ class MaskedCollection(Collection):
             raise RoundError(f"round {order.round_index + 1} is aborted, its sum is not used: {error}") from error
         return collected
 
-    def _identify(self, terms: RoundTerms, ask: Ask) -> None:
+    def _identify(self, order: Order, terms: RoundTerms, ask: Ask) -> None:
         """Know each site's certificate: as pinned in the server's own policy file, or as the site sends it.
 
         With pins a cohort forms however many sites are down; without, each site must have come once. In the test mode
         a certificate follows from the site's name.
         """
         if self._verifier.test_mode:
-            self._prints = {site: fingerprint(test_signer(self._job, site).certificate) for site in terms.roster}
+            signers = {site: test_signer(order.terms_digest, site) for site in terms.roster}
+            self._prints = {site: fingerprint(signer.certificate) for site, signer in signers.items()}
         if missing := sorted(set(terms.roster) - set(self._prints)):
 
             def receive(site: str, answer: Shareable) -> None:
@@ -120,23 +124,26 @@ class MaskedCollection(Collection):
     def _sum_terms(self, order: Order, terms: RoundTerms) -> SumTerms:
         return sum_terms(
             terms,
-            job=self._job,
+            job=order.terms_digest,
             round_index=order.round_index,
             # Attempts go forward, also past a server that lost its memory: a site answers none twice.
-            attempt=int(time.time()) & 0xFFFFFFFF,
+            attempt=time.time_ns() // 1_000_000,
             roster=tuple(Member(site, self._prints[site]) for site in terms.roster),
             model_sha256=order.model_sha256,
             test_mode=self._verifier.test_mode,
         )
 
     def _run(self, sums: SecureSumServer, order: Order, ask: Ask, collected: Collected) -> None:
-        """The five steps, each to those who answered the step before."""
+        """The five steps, each to those who answered the step before.
+
+        After a crash the first goes to the sites whose sum may have been opened, so that the same is opened again.
+        """
         step = partial(_step, ask=ask, collected=collected, enough=sums.terms.threshold)
-        names = [member.name for member in sums.terms.roster]
+        names = self._last.sites(order.model_sha256) or tuple(member.name for member in sums.terms.roster)
         offer = pack(sums.offer())
         step(KEYS, dict.fromkeys(names, offer), lambda answer: unpack(answer, KeyAdvert), sums.receive_keys)
         roster = sums.close_keys()
-        names = [sums.terms.member(advert.sender).name for advert in roster.adverts]
+        names = tuple(sums.terms.member(advert.sender).name for advert in roster.adverts)
         step(SHARES, dict.fromkeys(names, pack(roster)), lambda answer: unpack(answer, ShareBoxes), sums.receive_shares)
         orders = {
             site: replace(order, boxes=boxes.to_bytes()).to_shareable() for site, boxes in sums.close_shares().items()
@@ -145,12 +152,13 @@ class MaskedCollection(Collection):
         survivors = sums.close_masked()
         collected.bytes_down = order.model.nbytes * len(orders)
         collected.bytes_up = sums.terms.dimension * sums.terms.word.itemsize * len(survivors.seats)
-        names = list(sums.survivors)
+        names = sums.survivors
         step(
             CONSENT, dict.fromkeys(names, pack(survivors)), lambda answer: unpack(answer, Consent), sums.receive_consent
         )
         request = sums.close_consent()
-        names = [sums.terms.member(seat).name for seat, _ in request.consents]
+        names = tuple(sums.terms.member(seat).name for seat, _ in request.consents)
+        self._last.record(order.model_sha256, sums.survivors)
         step(
             UNMASK,
             dict.fromkeys(names, pack(request)),

@@ -38,6 +38,7 @@ from ecg_flare.flare.secure_messages import (
 )
 from ecg_flare.flare.site_heads import countersign
 from ecg_flare.flare.site_ledger import charge_round, check_limit
+from ecg_flare.flare.site_memory import model_memory, round_memory, site_root
 from ecg_flare.flare.site_policy import SitePolicy, read_policy
 from ecg_flare.flare.sum_terms import check_offer
 from ecg_flare.flare.terms import RoundTerms
@@ -45,12 +46,10 @@ from ecg_flare.privacy.secure_sum.client import SecureSumClient
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 from ecg_flare.privacy.secure_sum.floors import SiteFloors
 from ecg_flare.privacy.secure_sum.masking import with_hidden_weight
-from ecg_flare.privacy.secure_sum.memory import AnsweredModels, FileRoundMemory
 from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
+from ecg_flare.privacy.secure_sum.signing import Signer
 from ecg_flare.storage import write_atomically
 
-_MEMORY_FOLDER: Final = "ecg_flare_answered_rounds"  # a file a job: two of them never write to one
-MODELS_FOLDER: Final = "ecg_flare_answered_models"
 _SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
 
 
@@ -71,7 +70,7 @@ class SecureSumSite(FLComponent):
 
     def certificate(self, fl_ctx: FLContext) -> bytes:
         """The public bytes by which others know this site's signatures."""
-        return site_signer(_workspace(fl_ctx), fl_ctx.get_job_id(), fl_ctx.get_identity_name()).certificate
+        return _signer(fl_ctx).certificate
 
     def open_round(self, fl_ctx: FLContext, offered: SumTerms) -> SecureSumClient:
         """A client for the offered round; an unfinished earlier round is wiped.
@@ -79,19 +78,16 @@ class SecureSumSite(FLComponent):
         Raises SecureSumError for an offer that is not of this job, and PolicyError for one under a floor.
         """
         self.close(fl_ctx)
-        terms = job_terms(fl_ctx)
-        check_filters(fl_ctx, terms)
-        terms = terms.at_norm(offered.clipping_norm)
-        check_offer(offered, terms, fl_ctx.get_job_id())
-        workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
-        policy = read_policy(workspace)
+        job = job_terms(fl_ctx)
+        check_filters(fl_ctx, job)
+        terms = job.at_norm(offered.clipping_norm)
+        check_offer(offered, terms, job.digest)
+        policy = read_policy(_workspace(fl_ctx))
         policy.check(terms)
         check_limit(fl_ctx, terms, offered.round)
-        if self._memory(fl_ctx).load(offered.job) is None:
+        if round_memory(fl_ctx, "masked").load(offered.job) is None:
             policy.check_start(offered.model_sha256)
-        if policy.once_per_model:
-            AnsweredModels(_root(fl_ctx) / MODELS_FOLDER).check(offered.model_sha256, offered.job)
-        signer = site_signer(workspace, fl_ctx.get_job_id(), site)
+        signer = _signer(fl_ctx)
         if signer.test_mode and policy.pinned:
             raise PolicyError("pinned: this site has no startup kit to sign with, and takes part in no test mode")
         if signer.test_mode:
@@ -127,8 +123,6 @@ class SecureSumSite(FLComponent):
                 f"the update is of round {reply.round_index}, clipped to {terms.clipping_norm}; the secure sum is of "
                 f"round {client.round}, clipped to {client.clipping_norm}"
             )
-        if read_policy(_workspace(fl_ctx)).once_per_model:
-            AnsweredModels(_root(fl_ctx) / MODELS_FOLDER).add(self._trained_from, fl_ctx.get_job_id())
         ring = fixed.to_ring(reply.vector)
         if terms.most_weight is not None:
             ring = with_hidden_weight(ring, reply.weight, terms.most_weight)
@@ -184,17 +178,14 @@ class SecureSumSite(FLComponent):
         return client
 
     def _new_client(self, fl_ctx: FLContext, site_floors: SiteFloors) -> SecureSumClient:
-        workspace, site = _workspace(fl_ctx), fl_ctx.get_identity_name()
         return SecureSumClient(
-            site,
+            fl_ctx.get_identity_name(),
             site_floors,
-            site_signer(workspace, fl_ctx.get_job_id(), site),
-            kit_verifier(workspace),
-            self._memory(fl_ctx),
+            _signer(fl_ctx),
+            kit_verifier(_workspace(fl_ctx)),
+            round_memory(fl_ctx, "masked"),
+            model_memory(fl_ctx),
         )
-
-    def _memory(self, fl_ctx: FLContext) -> FileRoundMemory:
-        return FileRoundMemory(_root(fl_ctx) / _MEMORY_FOLDER / f"{fl_ctx.get_job_id()}.json")
 
 
 class SecureSumExecutor(Executor):
@@ -273,16 +264,17 @@ def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFlo
         hidden_weights=terms.most_weight is not None,
         dp=terms.privacy_text,
         allow_test_mode=test_mode,
+        once_per_model=policy.once_per_model,
     )
+
+
+def _signer(fl_ctx: FLContext) -> Signer:
+    return site_signer(_workspace(fl_ctx), job_terms(fl_ctx).digest, fl_ctx.get_identity_name())
 
 
 def _workspace(fl_ctx: FLContext) -> Workspace:
     return fl_ctx.get_engine().get_workspace()
 
 
-def _root(fl_ctx: FLContext) -> Path:
-    return Path(_workspace(fl_ctx).get_root_dir())
-
-
 def _secrets_file(fl_ctx: FLContext) -> Path:
-    return _root(fl_ctx) / _SECRETS_FILE
+    return site_root(fl_ctx) / _SECRETS_FILE

@@ -3,8 +3,9 @@
     recipe = FedECGRecipe(sites=("berlin", "lyon", "porto"), algorithm="fedadam", summation="masked", rounds=20)
     recipe.execute(SimEnv(clients=list(recipe.sites)))        # or PocEnv(...), or ProdEnv(startup_kit_location=...)
 
-Its job is a `JobSpec`, so that the files are those of `ecg-flare jobs export`. FLARE's helpers that put further
-components, filters or files into a recipe's job are refused: what a site approves is what the terms say.
+Its job is a `JobSpec`, so that the files are those of `ecg-flare jobs export`, with a nonce that each recipe draws.
+FLARE's helpers that put further components, filters or files into a recipe's job are refused: what a site approves is
+what the terms say.
 """
 
 import json
@@ -26,7 +27,7 @@ from ecg_flare.flare.allowed import SERVER_CLASSES, SITE_CLASSES
 from ecg_flare.flare.bundled_jobs import BUNDLED, PUBLIC_PAGES
 from ecg_flare.flare.jobs import Aggregator, JobSpec, Pages, Training, write_job
 from ecg_flare.flare.provision import ALLOW_LIST
-from ecg_flare.flare.terms import RoundTerms, Summation
+from ecg_flare.flare.terms import RoundTerms, Summation, fresh_nonce
 from ecg_flare.privacy.secure_sum.context import least_threshold
 
 Algorithm = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
@@ -84,13 +85,14 @@ class FedECGRecipe(Recipe):
         plan: name of the nnU-Net plan.
         trained: patterns of the tensors that are trained, by default all; see `RoundTerms`.
         projection: size and public seed of what updates are folded into; see `RoundTerms`.
-        training: of the sites, a round.
+        training: of the sites, a round; without a seed each site draws a secret one for each attempt.
         pages: the sites' pages; by default each site's own.
         public_pages: what the server measures the model on.
         start: the first model; see `ModelStore`.
         folder: what outlives the job at the server; see `JobSpec`.
         mlflow: see `JobSpec`.
         custom: folder of code that the job carries; None carries none.
+        nonce: of the terms; by default a fresh one, so that this is a job of its own.
 
     Raises:
         ConfigError: where a value is impossible.
@@ -120,6 +122,7 @@ class FedECGRecipe(Recipe):
         folder: str = "",
         mlflow: str | None = None,
         custom: Path | None = None,
+        nonce: str = "",
     ) -> None:
         if algorithm not in _AGGREGATORS:
             raise ConfigError(f"algorithm is {algorithm!r}, expected one of {', '.join(_AGGREGATORS)}")
@@ -134,6 +137,7 @@ class FedECGRecipe(Recipe):
             clipping_norm=clipping_norm,
             summation=summation,
             most_weight=most_weight,
+            nonce=nonce or fresh_nonce(),
             **_promise(privacy),
         )
         spec = JobSpec(

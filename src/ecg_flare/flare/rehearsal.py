@@ -37,11 +37,11 @@ from ecg_flare.flare.collection import Collection, PlainCollection, validate
 from ecg_flare.flare.encrypted_collection import EncryptedCollection
 from ecg_flare.flare.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.masked_collection import MaskedCollection
-from ecg_flare.flare.masked_site import MODELS_FOLDER
 from ecg_flare.flare.mechanism import GaussianMechanism
 from ecg_flare.flare.memory_site import MemorySite
 from ecg_flare.flare.messages import ERROR_HEADER, Order, Reply
 from ecg_flare.flare.site_ledger import LEDGER_FOLDER
+from ecg_flare.flare.site_memory import MODELS_FOLDER
 from ecg_flare.flare.site_policy import SitePolicy
 from ecg_flare.flare.stand_in_kits import local_entries, stand_in_kits
 from ecg_flare.flare.terms import RoundTerms
@@ -205,9 +205,9 @@ class _Round:
         workspace = self._server
         match self._terms.summation:
             case "masked":
-                return MaskedCollection(workspace, _JOB, _ignore)
+                return MaskedCollection(workspace, _ignore)
             case "encrypted":
-                return EncryptedCollection(workspace, _JOB, self._terms, None, _ignore, _ignore)
+                return EncryptedCollection(workspace, self._terms, None, _ignore, _ignore)
         return PlainCollection()
 
     def _order(self) -> Order:

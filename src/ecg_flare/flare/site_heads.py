@@ -4,11 +4,7 @@ A file a ledger in the site's workspace, outside of any job's folder. A server t
 this site another one than its peers, can spend the same budget twice; the head is what it cannot make the site forget.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +28,7 @@ from ecg_flare.privacy.chain import Head
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.countersignature import Countersignature
 from ecg_flare.privacy.secure_sum.signing import CertificateSigner
-from ecg_flare.storage import write_json
+from ecg_flare.storage import locked, write_json
 
 HEADS_FOLDER: Final = "ecg_flare_ledger_heads"
 
@@ -69,7 +65,7 @@ class SiteHeads:
 
         Raises LedgerError where it does not extend it, and PolicyError for a ledger that the site does not follow.
         """
-        with self._locked():
+        with locked(self._folder):  # two jobs at once must not each put its own head in the place of the same one
             held = {one.ledger: one for one in self.all()}
             mine = held.get(tail.ledger)
             head = tail.follow(None if mine is None else mine.head)
@@ -80,20 +76,6 @@ class SiteHeads:
                 fields = {"cohort": cohort, "digest": head.digest, "ledger": tail.ledger, "lines": head.lines}
                 write_json(self._folder / f"{tail.ledger}.json", fields)
         return new
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Two jobs at once must not each put its own head in the place of the same one."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StorageError(f"{self._folder} cannot be written ({error}): free or mount it") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def follow_ledger(fl_ctx: FLContext, terms: RoundTerms, order: Shareable | None) -> HeldHead | None:

@@ -22,6 +22,7 @@ from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.terms import RoundTerms, Summation
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES
+from ecg_flare.privacy.secure_sum.opened_sums import OncePerModel
 
 POLICY_FILE: Final = "ecg_flare.json"
 SERVER_ENTRIES: Final = ("ledger", "cohort", "unit", "epsilon_budget")
@@ -52,8 +53,10 @@ class SitePolicy:
             others' weights; never together with `weights`.
         start_model: SHA-256 of the model, in hex, that the first round of a masked job at this site may start from;
             '' takes any.
-        once_per_model: refuse a masked sum from a model that this site has answered in another job. Two sums over
-            different sites from one model show the difference; but then no second job may start from a public model.
+        once_per_model: of which hidden sums a model is used for one job alone, as sums of two jobs over different
+            sites could be subtracted: 'unnoised' (a sum without noise is the only one from its model), 'all' (true), or
+            'none' (false). Within one job a model is used for one set of sites in any case.
+        secret_seeds: refuse a hidden sum whose job gives the training a public seed.
         pinned: site -> SHA-256 of its certificate, in hex.
         page_folders: absolute folders in which a job may name pages, and profiles of pages, by path.
         results_folders: absolute folders in which a job may name the server's results, and its first model, by path.
@@ -75,7 +78,8 @@ class SitePolicy:
     weights: Mapping[str, float] | None = None
     hidden_weights: bool = False
     start_model: str = ""
-    once_per_model: bool = False
+    once_per_model: OncePerModel = "unnoised"
+    secret_seeds: bool = False
     pinned: Mapping[str, str] = field(default_factory=dict)
     page_folders: Sequence[str] = ()
     results_folders: Sequence[str] = ()
@@ -105,7 +109,12 @@ class SitePolicy:
         self._check_weights()
         if self.start_model and not (isinstance(self.start_model, str) and _SHA256.fullmatch(self.start_model)):
             raise ConfigError(f"{POLICY_FILE}: start_model is {self.start_model!r}, expected 64 digits of hex")
-        for name in ("hidden_weights", "once_per_model"):
+        object.__setattr__(self, "once_per_model", _once_per_model(self.once_per_model))
+        if self.once_per_model not in get_args(OncePerModel):
+            raise ConfigError(
+                f"{POLICY_FILE}: once_per_model is {self.once_per_model!r}, expected one of {get_args(OncePerModel)}"
+            )
+        for name in ("hidden_weights", "secret_seeds"):
             if type(getattr(self, name)) is not bool:
                 raise ConfigError(f"{POLICY_FILE}: {name} is {getattr(self, name)!r}, expected true or false")
         if self.hidden_weights and self.weights is not None:
@@ -159,6 +168,11 @@ class SitePolicy:
         if self.weights is not None and dict(self.weights) != dict(terms.weights):
             raise PolicyError(f"weights={dict(self.weights)}: the job's are {dict(terms.weights)}")
 
+    def check_seed(self, terms: RoundTerms, seed: int | None) -> None:
+        """Raise PolicyError where hidden updates would be trained with a public seed, against `secret_seeds`."""
+        if self.secret_seeds and terms.summation != "plain" and seed is not None:
+            raise PolicyError(f"secret_seeds=True: the job's seed is {seed}")
+
     @property
     def limits_epsilon(self) -> bool:
         """Whether the site holds jobs to an epsilon of its own."""
@@ -173,6 +187,13 @@ class SitePolicy:
         """Raise PolicyError where a job starts from another model than the one that the site knows."""
         if self.start_model and self.start_model != model_sha256.hex():
             raise PolicyError(f"start_model={self.start_model}: the job starts from {model_sha256.hex()}")
+
+
+def _once_per_model(value: object) -> object:
+    """The value by its name; true and false are short for 'all' and 'none'."""
+    if type(value) is not bool:
+        return value
+    return "all" if value else "none"
 
 
 def _is_number(value: object) -> bool:

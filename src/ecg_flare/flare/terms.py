@@ -3,10 +3,13 @@
 import hashlib
 import json
 import math
+import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeVar, get_args
+from typing import Final, Literal, TypeVar, get_args
+from uuid import UUID
 
 import numpy as np
 from jaxtyping import Float32
@@ -25,6 +28,8 @@ from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
 Summation = Literal["plain", "masked", "encrypted"]
 
 T = TypeVar("T")
+
+_NONCE: Final = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class RoundTerms:
             1 and at most so many, and a masked sum carries the weights as one more coordinate. Needs every site in
             every round: totals over two sets of sites show the difference. None takes the public weights.
         pages_per_weight: training pages that make a weight of 1, where weights are hidden.
+        nonce: 32 digits of hex, in groups or not, drawn when the job is written, so that no two jobs that are signed
+            have the same terms: by their digest sites remember what they answered. Empty in tests alone.
 
     Raises:
         ConfigError: where a value is impossible; the message names it.
@@ -86,6 +93,7 @@ class RoundTerms:
     summation: Summation = "plain"
     most_weight: int | None = None
     pages_per_weight: int = 1
+    nonce: str = ""
 
     def __post_init__(self) -> None:
         if self.summation not in get_args(Summation):
@@ -114,6 +122,8 @@ class RoundTerms:
             self._check_hidden_weights(self.most_weight)
         if self.pages_per_weight < 1:
             raise ConfigError(f"pages_per_weight is {self.pages_per_weight}, expected at least 1")
+        if not isinstance(self.nonce, str) or (self.nonce and not _NONCE.fullmatch(self.nonce.replace("-", ""))):
+            raise ConfigError(f"nonce is {self.nonce!r}, expected 32 digits of hex: export the job again")
         if self.private and self.epsilon_budget is None:
             raise ConfigError(f"noise_multiplier={self.noise_multiplier} needs an epsilon_budget. Found null.")
         if self.epsilon_budget is not None and not self.private:
@@ -347,6 +357,11 @@ class RoundTerms:
             raise PrivacyError(
                 f"The order is for round {order.round_index}; the job has rounds 0 to {self.rounds - 1}."
             )
+
+
+def fresh_nonce() -> str:
+    """A nonce for the terms of a job that is about to be written; grouped, FLARE does not take it for a secret."""
+    return str(UUID(bytes=secrets.token_bytes(16)))
 
 
 def _built(kind: type[T], name: str, values: Mapping[str, float] | None) -> T | None:

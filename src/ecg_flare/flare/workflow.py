@@ -192,13 +192,14 @@ class FederatedRounds(AskingController):
     def _collection(self, terms: RoundTerms, mechanism: GaussianMechanism | None, fl_ctx: FLContext) -> Collection:
         if terms.summation == "plain":
             return PlainCollection()
-        workspace, job = fl_ctx.get_engine().get_workspace(), fl_ctx.get_job_id()
+        workspace = fl_ctx.get_engine().get_workspace()
+        results = self._component("persistor", ModelStore).folder(fl_ctx)
         warn = partial(self.log_warning, fl_ctx, fire_event=False)
         if terms.summation == "masked":
-            return MaskedCollection(workspace, job, warn)
+            return MaskedCollection(workspace, warn, results)
         noise = None if mechanism is None else partial(mechanism.draw, fl_ctx)
         log = partial(self.log_info, fl_ctx, fire_event=False)
-        return EncryptedCollection(workspace, job, terms, noise, log, warn)
+        return EncryptedCollection(workspace, terms, noise, log, warn, results)
 
     def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
         """Go on from a saved state where there is one; otherwise start from the public model and measure it."""

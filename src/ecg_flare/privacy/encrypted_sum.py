@@ -1,4 +1,4 @@
-"""A site's rules in a homomorphic sum: what it encrypts, what it agrees to, and the one sum a round that it opens.
+"""A site's rules in a homomorphic sum: what it encrypts, what it agrees to, and the one sum a model that it opens.
 
 Every site holds the secret key, so the server needs a site to open anything, and a site must tell a sum from a single
 update that the server calls one. Three rules, none of which asks the server's word:
@@ -11,7 +11,9 @@ a ciphertext without multiplying, which shows in the ciphertext's level.
 opens a sum only with consents of `threshold` sites to the same list. With a threshold above 2n/3 there are no two such
 lists, whose sums could be subtracted.
 
-*Once.* A round whose update left is never encrypted again, and its sum is opened once, also after a restart.
+*Once.* Steps are answered once, also after a restart, and an attempt at a round is never encrypted again. Of each model
+a site consents to one list of contributors, whatever attempt, round or deployment asks (`secure_sum.opened_sums`, with
+consents in the place of releases: whoever has t of them needs one site more to open the sum).
 
 All of it rests on the secret key: a server that works together with one site, or with a site's machine, reads every
 update (docs/homomorphic.md).
@@ -23,7 +25,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -31,8 +33,11 @@ from jaxtyping import Int64
 
 from ecg_flare.errors import SecureSumError
 from ecg_flare.privacy.homomorphic import TAG_BITS, TAG_SLOTS, SecretContext, Tags, block_count, check_exact
+from ecg_flare.privacy.secure_sum import opened_sums
+from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 from ecg_flare.privacy.secure_sum.memory import Progress, RoundMemory, Step
+from ecg_flare.privacy.secure_sum.opened_sums import HiddenSum, ModelMemory, OncePerModel
 
 OPENERS: Final = 2
 """How many sites decrypt a round's sum and must agree."""
@@ -42,7 +47,7 @@ _TAG_WORD: Final = np.dtype("<u4")
 
 @dataclass(frozen=True)
 class Round:
-    """What a sum is about: the job, the round's index, and the SHA-256 of all that is public about it."""
+    """What a sum is about: the digest of the job's terms, the round's index, and the SHA-256 of all that is public."""
 
     job: str
     index: int
@@ -61,36 +66,62 @@ class EncryptedSumSite:
         site: this site's name.
         roster: all sites, sorted; threshold: fewest of them whose sum this site opens.
         context: the cohort's secret context.
-        memory: of what this site answered before.
+        memory: of what this site answered before; models: of the sums that it consented to, over all its jobs.
+        once: of which sums a model is used for one job alone.
     """
 
     def __init__(
-        self, site: str, roster: tuple[str, ...], threshold: int, context: SecretContext, memory: RoundMemory
+        self,
+        site: str,
+        roster: tuple[str, ...],
+        threshold: int,
+        context: SecretContext,
+        memory: RoundMemory,
+        models: ModelMemory,
+        once: OncePerModel = "unnoised",
     ) -> None:
         self._site = site
         self._roster = roster
         self._threshold = threshold
         self._context = context
         self._memory = memory
+        self._models = models
+        self._once = once
         self._key = hmac.digest(context.secret(), b"ecg_flare homomorphic sum 1", "sha256")
 
-    def encrypt(self, about: Round, vector: Int64[np.ndarray, " d"], fixed: FixedPoint) -> list[bytes]:
-        """The update's ciphertexts; raises SecureSumError where an update of this round left before."""
+    def encrypt(
+        self, about: Round, vector: Int64[np.ndarray, " d"], fixed: FixedPoint, *, trained_from: bytes
+    ) -> list[bytes]:
+        """The update's ciphertexts; `trained_from` is the SHA-256 of the model that it was trained from.
+
+        Raises SecureSumError for a round before the last one, a second time for one attempt, or another model in a
+        round whose update left, and PolicyError where another job was opened from the model.
+        """
         check_exact(fixed)
         fixed.check_contribution(vector)
-        last = self._memory.load(about.job)
-        if last is not None and last.round >= about.index:
-            raise SecureSumError(
-                f"asked for an update of round {about.index}, but one of round {last.round} left this site: the same "
-                "update in two cohorts shows their difference; start a new round"
-            )
-        self._memory.store(about.job, Progress(about.index, about.attempt, Step.MASKED))
+        opened_sums.check_job(self._models, trained_from, about.job, noised=fixed.noise_sd > 0, once=self._once)
+
+        def follow(last: Progress | None) -> Progress:
+            check_new_attempt(last, about, trained_from.hex())
+            again = last is not None and last.round == about.index
+            earlier = (*last.earlier, last.attempt) if last is not None and again else ()
+            return Progress(about.index, about.attempt, Step.MASKED, trained_from.hex(), earlier)
+
+        self._memory.update(about.job, follow)
+        opened_sums.note_update(self._models, trained_from)
         return self._context.encrypt(vector, self._tags(about, self._site, block_count(len(vector))))
 
-    def consent(self, about: Round, contributors: Sequence[str]) -> bytes:
-        """This site's consent to one list of contributors; raises SecureSumError for a list that it must not open."""
+    def consent(self, about: Round, contributors: Sequence[str], fixed: FixedPoint) -> bytes:
+        """This site's consent to one list of contributors.
+
+        Raises SecureSumError for a list that it must not open, and PolicyError where a sum over other sites may have
+        been opened from the model.
+        """
         self._check_contributors(contributors)
-        self._advance(about, Step.MASKED, Step.CONSENT)
+        model = bytes.fromhex(self._advance(about, Step.MASKED, Step.CONSENT).model)
+        members = tuple(Member(name, b"") for name in contributors)
+        asked = HiddenSum(about.job, members, fixed.clipping_norm, noised=fixed.noise_sd > 0)
+        opened_sums.record_opening(self._models, model, asked, self._once)
         return self._consent(about, contributors, self._site)
 
     def open(
@@ -147,14 +178,16 @@ class EncryptedSumSite:
                 f"the ciphertexts of round {about.index} are not the sum of {list(contributors)}: nothing is returned"
             )
 
-    def _advance(self, about: Round, before: Step, after: Step) -> None:
-        last = self._memory.load(about.job)
-        if last != Progress(about.index, about.attempt, before):
-            raise SecureSumError(
-                f"asked for step {after.name} of round {about.index}, but the last answer was "
-                f"{last and (last.round, last.step.name)}: steps are answered in turn and once"
-            )
-        self._memory.store(about.job, Progress(about.index, about.attempt, after))
+    def _advance(self, about: Round, before: Step, after: Step) -> Progress:
+        def follow(last: Progress | None) -> Progress:
+            if last is None or (last.round, last.attempt, last.step) != (about.index, about.attempt, before):
+                raise SecureSumError(
+                    f"asked for step {after.name} of round {about.index}, but the last answer was "
+                    f"{last and (last.round, last.step.name)}: steps are answered in turn and once"
+                )
+            return replace(last, step=after)
+
+        return self._memory.update(about.job, follow)
 
     def _consent(self, about: Round, contributors: Sequence[str], site: str) -> bytes:
         text = json.dumps(["consent", about.job, about.index, about.digest.hex(), list(contributors), site])
@@ -167,3 +200,18 @@ class EncryptedSumSite:
         words = np.frombuffer(hashlib.shake_256(seed).digest(_TAG_WORD.itemsize * TAG_SLOTS * blocks), dtype=_TAG_WORD)
         tags: Tags = (words.astype(np.int64) & (2**TAG_BITS - 1)).reshape(blocks, TAG_SLOTS)
         return tags
+
+
+def check_new_attempt(last: Progress | None, about: Round, model: str) -> None:
+    """Refuse a round before the last one, an attempt that was encrypted before, and another model in the last round.
+
+    A second upload of one attempt could be opened in the place of the first, beside the same uploads of the others:
+    the two sums would differ by this site's alone. Raises SecureSumError.
+    """
+    if last is None or about.index > last.round:
+        return
+    if about.index < last.round or about.attempt in (*last.earlier, last.attempt) or model != last.model:
+        raise SecureSumError(
+            f"asked for an update of round {about.index}, but one of round {last.round} left this site: one attempt at "
+            "a round is encrypted once, and another one from the same model alone; start a new round"
+        )

@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "ecg_flare.privacy.secure_sum."
-MODULES = ("checks", "floors", "memory", "masking", "signing", "context")
+MODULES = ("checks", "floors", "memory", "opened_sums", "masking", "signing", "context")
 FILES = (
     "checks",
     "terms",
     "secure_sum_attacks",
     "memory",
+    "opened_sums",
     "signing",
     "masking",
     "keys",

@@ -6,13 +6,15 @@ uses the protocol's primitives and what it was sent, never a site's private fiel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from secure_sum_liar import VICTIM, LyingServer, refused
 from secure_sum_world import LAYOUT, MODEL, Site, World, floors_for_tests, make_terms, make_world, signed
 
+from ecg_flare.errors import EcgFlareError
 from ecg_flare.privacy.secure_sum import keys, masking, shares
 from ecg_flare.privacy.secure_sum.floors import SiteFloors
 from ecg_flare.privacy.secure_sum.masking import Mask
@@ -124,6 +126,45 @@ def replayed_round() -> bool:
     return _is_victims(world, first - _open_honestly(smaller))
 
 
+@refused
+def round_run_three_times() -> bool:
+    """The round is run over all, then over two halves of the others: no two of the three sums show the victim."""
+    world = make_world(7)
+    left = _open_honestly(world)
+    for attempt, half in ((1, world.sites[1:4]), (2, world.sites[4:])):
+        left = left - _open_honestly(World(replace(make_terms(half, 4), attempt=attempt), half))
+    return _is_victims(world, left)
+
+
+@refused
+def two_jobs_from_one_model() -> bool:
+    """Another signed job starts from the same model and leaves the victim out."""
+    world = make_world(4)
+    first = _open_honestly(world)
+    rest = world.sites[1:]
+    return _is_victims(world, first - _open_honestly(World(make_terms(rest, 4, job="another"), rest)))
+
+
+@refused
+def averaged_openings() -> bool:
+    """A sum is asked for as if it were lost, again and again, until what is drawn anew each time is averaged out."""
+    world = make_world(4)
+    for attempt in range(10):
+        _open_honestly(World(replace(world.terms, attempt=attempt), world.sites))
+    return True
+
+
+@refused
+def round_from_two_models() -> bool:
+    """A round is run again from a model that differs a little, so that a job opens more models than it has rounds."""
+    world = make_world(4)
+    _open_honestly(world)
+    for site in world.sites:
+        site.floors = replace(site.floors, expected_model_sha256=None)
+    other = World(replace(world.terms, attempt=1, model_sha256=bytes(32)), world.sites)
+    return len(_open_honestly(other)) == 4
+
+
 def _open_honestly(world: World) -> np.ndarray:
     server = LyingServer(world)
     server.collect_masked()
@@ -132,6 +173,23 @@ def _open_honestly(world: World) -> np.ndarray:
     total = server.open_group(everyone, releases)
     assert total is not None
     return total
+
+
+def open_list(world: World, survivors: Sequence[int], asked: Sequence[int]) -> np.ndarray | None:
+    """A round in which all mask, `survivors` are listed, and the `asked` among them are asked for their shares.
+
+    Not an attack: the sum, or None where too few sites did what they were asked to.
+    """
+    server = LyingServer(world)
+    server.collect_masked()
+    consents, releases = {}, []
+    for seat in survivors:
+        with suppress(EcgFlareError):
+            consents |= server.consents({seat: survivors})
+    for seat in asked:
+        with suppress(EcgFlareError):
+            releases += server.releases({seat: consents})
+    return server.open_group(survivors, releases)
 
 
 @refused

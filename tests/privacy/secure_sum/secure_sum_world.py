@@ -14,6 +14,7 @@ from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, least_thres
 from ecg_flare.privacy.secure_sum.floors import SiteFloors
 from ecg_flare.privacy.secure_sum.memory import Step, VolatileRoundMemory
 from ecg_flare.privacy.secure_sum.messages import Message
+from ecg_flare.privacy.secure_sum.opened_sums import VolatileModelMemory
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 from ecg_flare.privacy.secure_sum.signing import Signer, TestSigner, TestVerifier, Verifier, fingerprint
 
@@ -33,13 +34,14 @@ class Site:
     signer: Signer = field(default_factory=TestSigner)
     verifier: Verifier = field(default_factory=TestVerifier)
     memory: VolatileRoundMemory = field(default_factory=VolatileRoundMemory)
+    models: VolatileModelMemory = field(default_factory=VolatileModelMemory)
 
     def client(self) -> SecureSumClient:
-        return SecureSumClient(self.name, self.floors, self.signer, self.verifier, self.memory)
+        return SecureSumClient(self.name, self.floors, self.signer, self.verifier, self.memory, self.models)
 
     def fork(self, client: SecureSumClient) -> tuple[Site, SecureSumClient]:
         """The same site a second time, with its own copy of memory and secrets."""
-        site = replace(self, memory=copy.deepcopy(self.memory))
+        site = replace(self, memory=copy.deepcopy(self.memory), models=copy.deepcopy(self.models))
         twin = site.client()
         if client.next_step is not None:
             twin.restore(client.export_secrets())

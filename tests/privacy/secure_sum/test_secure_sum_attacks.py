@@ -34,6 +34,22 @@ def test_replayed_round_fails() -> None:
     assert not attacks.replayed_round()
 
 
+def test_round_run_three_times_fails() -> None:
+    assert not attacks.round_run_three_times()
+
+
+def test_two_jobs_from_one_model_fail() -> None:
+    assert not attacks.two_jobs_from_one_model()
+
+
+def test_openings_without_end_fail() -> None:
+    assert not attacks.averaged_openings()
+
+
+def test_round_from_two_models_fails() -> None:
+    assert not attacks.round_from_two_models()
+
+
 def test_rolled_back_site_fails() -> None:
     assert not attacks.rolled_back_site()
 

@@ -12,6 +12,7 @@ from secure_sum_world import LAYOUT, MODEL, floors_for_tests, make_terms, make_w
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
+from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 
 PAPER = Path(__file__).resolve().parents[3] / "docs" / "secure-sum.md"
@@ -42,6 +43,7 @@ def test_the_code_of_the_paper_gives_the_mean(tmp_path: Path) -> None:
         "SecureSumServer": SecureSumServer,
         "SecureSumClient": SecureSumClient,
         "FileRoundMemory": FileRoundMemory,
+        "FileModelMemory": FileModelMemory,
         "fixed_point": fixed_point,
         "terms": terms,
         "verifier": world.sites[0].verifier,

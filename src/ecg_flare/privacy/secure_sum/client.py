@@ -6,11 +6,11 @@ secrets are overwritten and it answers nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ecg_flare.errors import ConfigError, SecureSumError
-from ecg_flare.privacy.secure_sum import checks, floors, keys, masking, memory, shares
+from ecg_flare.privacy.secure_sum import checks, floors, keys, masking, memory, opened_sums, shares
 from ecg_flare.privacy.secure_sum.context import RoundTerms
 from ecg_flare.privacy.secure_sum.encoding import Ring
 from ecg_flare.privacy.secure_sum.floors import SiteFloors
@@ -29,6 +29,7 @@ from ecg_flare.privacy.secure_sum.messages import (
     UnmaskRequest,
     consent_part,
 )
+from ecg_flare.privacy.secure_sum.opened_sums import HiddenSum, ModelMemory
 from ecg_flare.privacy.secure_sum.signing import Signer, Verifier
 from ecg_flare.privacy.secure_sum.state import ClientState
 
@@ -39,12 +40,19 @@ _KEY_SHARE = slice(shares.SHARE_BYTES, 2 * shares.SHARE_BYTES)
 class SecureSumClient:
     """One attempt at one round at the site `name`.
 
-    `site_floors` are the site's own; `round_memory` must outlive the process wherever the site may be restarted.
-    Every `answer_…` raises `SecureSumError` for a lie and `ConfigError` for impossible terms, and closes the round.
+    `site_floors` are the site's own; `round_memory` and `model_memory`, which all jobs of the site share, must outlive
+    the process wherever the site may be restarted. Every `answer_…` raises `SecureSumError` for a lie, `PolicyError`
+    for a sum that could be subtracted from another and `ConfigError` for impossible terms, and closes the round.
     """
 
     def __init__(
-        self, name: str, site_floors: SiteFloors, signer: Signer, verifier: Verifier, round_memory: RoundMemory
+        self,
+        name: str,
+        site_floors: SiteFloors,
+        signer: Signer,
+        verifier: Verifier,
+        round_memory: RoundMemory,
+        model_memory: ModelMemory,
     ) -> None:
         if signer.test_mode != verifier.test_mode:
             raise ConfigError("one of signer and verifier is for tests, the other is not: use the two of one kind")
@@ -53,6 +61,7 @@ class SecureSumClient:
         self._signer = signer
         self._verifier = verifier
         self._memory = round_memory
+        self._models = model_memory
         self._next: Step | None = Step.KEYS
         self._state: ClientState | None = None
 
@@ -77,6 +86,13 @@ class SecureSumClient:
             terms = offer.terms
             floors.check_floors(terms, self._floors)
             self._check_signing(terms)
+            opened_sums.check_job(
+                self._models,
+                terms.model_sha256,
+                terms.job,
+                noised=bool(terms.dp),
+                once=self._floors.once_per_model,
+            )
             seat = checks.own_seat(terms, self._name, self._signer.certificate)
             self._record(terms, Step.KEYS)
             box_private, mask_private = keys.fresh_secret(), keys.fresh_secret()
@@ -114,6 +130,7 @@ class SecureSumClient:
             checks.check_vector(vector, terms)
             self._accept_boxes(state, boxes)
             self._record(terms, Step.MASKED)
+            opened_sums.note_update(self._models, terms.model_sha256)
             masking.add_masks(vector, self._masks(state))
             state.wipe_keys()
             return MaskedUpdate(terms.digest, state.seat, vector)
@@ -124,6 +141,8 @@ class SecureSumClient:
             state = self._under_way()
             checks.check_context(survivors.context, state.terms)
             checks.check_survivors(survivors.seats, state.peers, state.seat, state.terms)
+            asked = _hidden_sum(state.terms, survivors.seats)
+            opened_sums.check_may_open(self._models, state.terms.model_sha256, asked, self._floors.once_per_model)
             self._record(state.terms, Step.CONSENT)
             state.survivors = survivors.seats
             return Consent(state.terms.digest, state.seat, self._signer.sign(_agreed(state)))
@@ -138,6 +157,8 @@ class SecureSumClient:
                 request.consents, state.survivors, _agreed(state), _roster(state), terms, self._verifier
             )
             self._record(terms, Step.UNMASK)
+            asked = _hidden_sum(terms, state.survivors)
+            opened_sums.record_opening(self._models, terms.model_sha256, asked, self._floors.once_per_model)
             seed_of, key_of = checks.shares_to_release(state.peers, state.survivors)
             return ShareRelease(
                 terms.digest,
@@ -200,7 +221,8 @@ class SecureSumClient:
             )
 
     def _record(self, terms: RoundTerms, step: Step) -> None:
-        memory.advance(self._memory, terms.job, Progress(terms.round, terms.attempt, step))
+        progress = Progress(terms.round, terms.attempt, step, terms.model_sha256.hex())
+        memory.advance(self._memory, terms.job, progress)
 
     def _share(self, state: ClientState, roster: KeyRoster) -> tuple[tuple[int, bytes], ...]:
         terms, seat = state.terms, state.seat
@@ -237,6 +259,11 @@ class SecureSumClient:
             for peer in state.peers
             if peer != seat
         ]
+
+
+def _hidden_sum(terms: RoundTerms, survivors: Sequence[int]) -> HiddenSum:
+    members = tuple(terms.member(seat) for seat in survivors)
+    return HiddenSum(terms.job, members, terms.clipping_norm, noised=bool(terms.dp))
 
 
 def _roster(state: ClientState) -> KeyRoster:

@@ -104,7 +104,7 @@ class RoundTerms:
 
     def to_bytes(self) -> bytes:
         """Canonical bytes."""
-        writer = Writer().text(self.job).integer(self.round, 8).integer(self.attempt, 4).integer(self.sites, 2)
+        writer = Writer().text(self.job).integer(self.round, 8).integer(self.attempt, 8).integer(self.sites, 2)
         for member in self.roster:
             writer.text(member.name).fixed(member.fingerprint)
         writer.integer(self.threshold, 2).integer(self.ring_bits, 1).integer(self.dimension, 8)
@@ -120,7 +120,7 @@ class RoundTerms:
     def from_bytes(cls, data: bytes) -> RoundTerms:
         """Read canonical bytes; `SecureSumError` when cut or overlong, `ConfigError` when contradictory."""
         reader = Reader(data)
-        job, number, attempt, sites = reader.text(), reader.integer(8), reader.integer(4), reader.integer(2)
+        job, number, attempt, sites = reader.text(), reader.integer(8), reader.integer(8), reader.integer(2)
         roster = tuple(Member(reader.text(), reader.fixed(32)) for _ in range(sites))
         threshold, ring_bits, dimension = reader.integer(2), reader.integer(1), reader.integer(8)
         scale, clipping_norm = reader.integer(8), reader.real()

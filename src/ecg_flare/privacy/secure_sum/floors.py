@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from ecg_flare.errors import ConfigError, SecureSumError
 from ecg_flare.privacy.secure_sum.context import LEAST_SITES, LEAST_THRESHOLD_FRACTION, RoundTerms, least_threshold
+from ecg_flare.privacy.secure_sum.opened_sums import OncePerModel
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class SiteFloors:
     SHA-256; None, trust in whoever holds the CA, is for the test mode alone); the expected layout; the SHA-256 of the
     model that the site itself holds (None where it is not known before the round); the clipping norm at most
     `most_clipping_norm`; the weights (None: equal ones; hidden ones only where `hidden_weights` says so); the text of
-    the differential privacy (None: any, or none). Raises `ConfigError` for floors that are themselves unsafe.
+    the differential privacy (None: any, or none); of which sums a model is used for one job alone (`opened_sums`).
+    Raises `ConfigError` for floors that are themselves unsafe.
     """
 
     layout_digest: bytes
@@ -37,6 +39,7 @@ class SiteFloors:
     hidden_weights: bool = False
     dp: str | None = None
     allow_test_mode: bool = False
+    once_per_model: OncePerModel = "unnoised"
 
     def __post_init__(self) -> None:
         if min(self.least_cohort, self.least_threshold) < LEAST_SITES:

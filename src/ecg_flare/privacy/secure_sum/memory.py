@@ -1,21 +1,21 @@
 """What a site has answered before, kept so that it outlives the process: no step of a round is answered twice.
 
-A site that lost its memory refuses everything but the start of a round; a site whose masked update left it refuses
-every other attempt at that round, since the same update in two cohorts shows their difference.
+A job is known by the digest of its signed terms, whatever id it was deployed under, so that a job that runs twice has
+one memory. A site that lost its memory refuses everything but the start of a round. Which sums it helps to open is
+`opened_sums`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from ecg_flare.errors import PolicyError, SecureSumError, StorageError
-from ecg_flare.storage import sync_folder, write_atomically
+from ecg_flare.errors import SecureSumError, StorageError
+from ecg_flare.storage import locked, write_atomically
 
 
 class Step(IntEnum):
@@ -30,21 +30,33 @@ class Step(IntEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """The last step that a site answered in a job."""
+    """The last step that a site answered in a job.
+
+    Attributes:
+        round, attempt: which attempt at which round.
+        step: the last that was answered.
+        model: SHA-256 of the model that the round starts from, in hex.
+        earlier: attempts at this round before this one, where attempts are not numbered in their order.
+    """
 
     round: int
     attempt: int
     step: Step
+    model: str
+    earlier: tuple[int, ...] = ()
 
 
 class RoundMemory(Protocol):
-    """Where a site keeps its progress; `store` returns only when it is durable."""
+    """Where a site keeps its progress."""
 
     def load(self, job: str) -> Progress | None:
         """The last progress in `job`, or None."""
 
-    def store(self, job: str, progress: Progress) -> None:
-        """Replace the progress in `job`."""
+    def update(self, job: str, change: Callable[[Progress | None], Progress]) -> Progress:
+        """Replace the progress in `job` by what `change` makes of it, in one step that no other process comes between.
+
+        Gives the new one once it is durable; where `change` raises, all stays as it was.
+        """
 
 
 class VolatileRoundMemory:
@@ -57,9 +69,10 @@ class VolatileRoundMemory:
         """The last progress in `job`, or None."""
         return self._jobs.get(job)
 
-    def store(self, job: str, progress: Progress) -> None:
+    def update(self, job: str, change: Callable[[Progress | None], Progress]) -> Progress:
         """Replace the progress in `job`."""
-        self._jobs[job] = progress
+        self._jobs[job] = progress = change(self.load(job))
+        return progress
 
 
 class FileRoundMemory:
@@ -76,11 +89,14 @@ class FileRoundMemory:
         """The last progress in `job`, or None."""
         return self._read().get(job)
 
-    def store(self, job: str, progress: Progress) -> None:
-        """Replace the progress in `job` on disk."""
-        jobs = {**self._read(), job: progress}
-        text = json.dumps({name: asdict(entry) for name, entry in sorted(jobs.items())}, indent=1)
-        write_atomically(self._path, lambda file: file.write(text.encode()), mode=0o600)
+    def update(self, job: str, change: Callable[[Progress | None], Progress]) -> Progress:
+        """Replace the progress in `job` on disk; two processes of one job take turns."""
+        with locked(self._path.parent):
+            jobs = dict(self._read())
+            jobs[job] = progress = change(jobs.get(job))
+            text = json.dumps({name: asdict(entry) for name, entry in sorted(jobs.items())}, indent=1)
+            write_atomically(self._path, lambda file: file.write(text.encode()), mode=0o600)
+        return progress
 
     def _read(self) -> Mapping[str, Progress]:
         try:
@@ -90,10 +106,7 @@ class FileRoundMemory:
         except OSError as error:
             raise StorageError(f"cannot read the answered rounds in {self._path}: {error}; restore access") from error
         try:
-            return {
-                job: Progress(entry["round"], entry["attempt"], Step(entry["step"]))
-                for job, entry in json.loads(text).items()
-            }
+            return {job: _progress(entry) for job, entry in json.loads(text).items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StorageError(
                 f"{self._path} does not hold answered rounds ({error!r}): restore it from a backup; deleting it lets a "
@@ -101,51 +114,30 @@ class FileRoundMemory:
             ) from error
 
 
-class AnsweredModels:
-    """Which models a site has sent masked updates from, over all its jobs: a file a model, named by its SHA-256.
-
-    A server that asks for one model's update under two jobs, of two cohorts, could subtract the sums. Raises
-    `StorageError` where the folder cannot be read or written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def check(self, model_sha256: bytes, job: str) -> None:
-        """Raise `PolicyError` where another job had an update from this model."""
-        try:
-            earlier = (self._folder / model_sha256.hex()).read_text()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StorageError(f"cannot read the answered models in {self._folder}: {error}; restore it") from error
-        if earlier != job:
-            raise PolicyError(f"once_per_model: another job had this site's update from model {model_sha256.hex()}")
-
-    def add(self, model_sha256: bytes, job: str) -> None:
-        """Record, durably, that an update from this model is about to leave; of two jobs at once, one is refused."""
-        path = self._folder / model_sha256.hex()
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(job)
-                file.flush()
-                os.fsync(file.fileno())
-            sync_folder(self._folder)
-        except FileExistsError:
-            self.check(model_sha256, job)
-        except OSError as error:
-            raise StorageError(f"cannot record the answered model in {path} ({error}): free or mount it") from error
+def _progress(entry: Mapping[str, Any]) -> Progress:
+    number, attempt, step, earlier, model = (entry[each] for each in ("round", "attempt", "step", "earlier", "model"))
+    if not isinstance(earlier, list) or not all(isinstance(one, int) for one in (number, attempt, step, *earlier)):
+        raise ValueError(f"round {number!r}, attempt {attempt!r}, step {step!r}, earlier attempts {earlier!r}")
+    if not isinstance(model, str):
+        raise ValueError(f"model {model!r}")
+    return Progress(number, attempt, Step(step), model, tuple(earlier))
 
 
 def advance(memory: RoundMemory, job: str, progress: Progress) -> None:
     """Record that a step is about to be answered; `SecureSumError` when it, or a later one, was answered before."""
-    check_never_answered(memory.load(job), progress)
-    memory.store(job, progress)
+
+    def follow(last: Progress | None) -> Progress:
+        check_never_answered(last, progress)
+        return progress
+
+    memory.update(job, follow)
 
 
 def check_never_answered(last: Progress | None, new: Progress) -> None:
-    """Refuse whatever doesn't follow the last answer: rounds and attempts go forward, steps one by one."""
+    """Refuse whatever doesn't follow the last answer: rounds and attempts go forward, steps one by one.
+
+    Once its update left, a round is attempted again from the same model alone.
+    """
     if last is not None and (last.round, last.attempt) == (new.round, new.attempt):
         follows = new.step == last.step + 1
     else:
@@ -153,11 +145,12 @@ def check_never_answered(last: Progress | None, new: Progress) -> None:
     if not follows:
         raise SecureSumError(
             f"asked for step {new.step.name} of round {new.round}, attempt {new.attempt}, but the last answer was "
-            f"{last}: a step is answered once, and no round again after its update left; start a new round"
+            f"{last}: a step is answered once, and no round again from another model after its update left; start a "
+            "new round"
         )
 
 
 def _is_later_attempt(last: Progress, new: Progress) -> bool:
     if new.round == last.round:
-        return new.attempt > last.attempt and last.step < Step.MASKED
+        return new.attempt > last.attempt and (last.step < Step.MASKED or new.model == last.model)
     return new.round > last.round

@@ -1,0 +1,48 @@
+"""Which sum a server asked its sites to open last: after a crash only the very same sites can be summed again.
+
+A site that helped to open a sum from a model opens none over other sites (`privacy.secure_sum.opened_sums`). A server
+that lost what was opened therefore asks the same sites again, however many more have come back meanwhile.
+"""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from ecg_flare.errors import StorageError
+from ecg_flare.storage import write_json
+
+_FILE: Final = "last_opening.json"
+
+
+class LastOpening:
+    """The last sum that was asked for.
+
+    Args:
+        folder: where it is kept, beside the model that it starts from; None keeps it in memory alone.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / _FILE
+        self._last: tuple[str, tuple[str, ...]] = ("", ())
+
+    def record(self, model_sha256: bytes, sites: tuple[str, ...]) -> None:
+        """Remember, durably, that these sites are about to be asked; raises StorageError where it cannot be written."""
+        self._last = (model_sha256.hex(), sites)
+        if self._path is not None:
+            write_json(self._path, {"model_sha256": model_sha256.hex(), "sites": list(sites)})
+
+    def sites(self, model_sha256: bytes) -> tuple[str, ...]:
+        """The sites that were asked for a sum from this model, or (); raises StorageError for a file that is broken."""
+        if self._path is not None and self._path.exists():
+            try:
+                kept = json.loads(self._path.read_text(encoding="utf-8"))
+                self._last = (str(kept["model_sha256"]), tuple(map(str, kept["sites"])))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise StorageError(f"Could not read {self._path}: {error!r}. Restore it, or remove it.") from error
+        model, sites = self._last
+        return sites if model == model_sha256.hex() else ()
+
+    def hint(self, model_sha256: bytes) -> str:
+        """What to add to the reason of a failed round."""
+        sites = self.sites(model_sha256)
+        return f". The sum over {', '.join(sites)} was asked for before: only they can be summed again" if sites else ""

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from ecg_flare.privacy import second_accountant
+from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.countersignature import Countersignature, write_countersignatures
-from ecg_flare.privacy.ledger import Ledger
+from ecg_flare.privacy.ledger import Ledger, verify
 from secure_sum_certs import Authority
 
 RunCli = Callable[..., Result]
@@ -181,3 +183,20 @@ def test_pins_and_witnesses_go_together(run_cli: RunCli, ledger: Path, tmp_path:
     write_countersignatures(witness, [])
     told = run_cli("privacy", "verify", ledger, "--witness", witness, "--pins", policy)
     assert (told.exit_code, "pins no certificate" in told.stderr) == (1, True)
+
+
+def test_a_ledger_is_priced_by_opacus_too(run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path, Cohort("cohort", "patient", ("a", "b"), 1e-5, None)) as opened:
+        weights = {"a": 1.0, "b": 1.0}
+        for index in range(3):
+            opened.charge(Mechanism("job", index, 0.5, 1.1, weights, 10.0, 0.5, "poisson", 20, unit="patient"))
+    told = run_cli("privacy", "verify", path, "--opacus")
+    assert told.exit_code == 0
+    assert "opacus agrees: epsilon " in told.stdout
+    both = json.loads(run_cli("privacy", "verify", path, "--opacus", "--json").stdout)
+    assert both["spent_by_opacus"]["epsilon_rdp"] == pytest.approx(verify(path).spent.epsilon_rdp, rel=1e-9)
+    monkeypatch.setattr(second_accountant, "spent_by_opacus", lambda events, delta: Spent(delta, 1.0, None))
+    refused = run_cli("privacy", "verify", path, "--opacus")
+    assert refused.exit_code == 1
+    assert "by opacus: one of the two is wrong" in refused.stderr

@@ -12,7 +12,9 @@ from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json
 from ecg_flare.errors import PrivacyError
 
 if TYPE_CHECKING:
+    from ecg_flare.privacy.accountant import Spent
     from ecg_flare.privacy.audit import AuditResult
+    from ecg_flare.privacy.ledger import LedgerReport
     from ecg_flare.privacy.planning import Plan
 
 LEDGER = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -234,6 +236,7 @@ def report(ledger: Path, output: Path | None, as_json: bool) -> None:
     help="Heads that sites signed: the file beside a ledger, or one of `ecg-flare site head -o`. May be given often.",
 )
 @click.option("--pins", type=LEDGER, help="A kit's local/ecg_flare.json: sites must have signed with what it pins.")
+@click.option("--opacus", is_flag=True, help="Compute the final epsilon by opacus' accountants, too, and compare.")
 @json_option
 def verify(
     ledger: Path,
@@ -242,6 +245,7 @@ def verify(
     heads: tuple[str, ...],
     witnesses: tuple[Path, ...],
     pins: Path | None,
+    opacus: bool,
     as_json: bool,
 ) -> None:
     """Check a ledger as a third party.
@@ -256,6 +260,7 @@ def verify(
       ecg-flare privacy verify ledger.jsonl --cert server.crt --root rootCA.pem
       ecg-flare privacy verify ledger.jsonl --head 7:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
       ecg-flare privacy verify ledger.jsonl --witness ledger.jsonl.witness --root rootCA.pem
+      ecg-flare privacy verify ledger.jsonl --opacus
     """
     from ecg_flare.cli.verify import read_pinned, verify_json, verify_lines
     from ecg_flare.privacy.chain import Head, check_head, read_chain
@@ -271,14 +276,28 @@ def verify(
     for head in remembered:
         check_head(ledger, read_chain(ledger), head)
     told = check(ledger, verifier=None if cert is None else ledger_verifier(cert, root))
+    other = _second_opinion(told) if opacus else None
     vouched = None
     if witnesses:
         given = [one for path in witnesses for one in read_countersignatures(path)]
         vouched = check_on_ledger(ledger, given, auditor(root), None if pins is None else read_pinned(pins))
     if as_json:
-        say_json(verify_json(told, vouched, signatures_checked=cert is not None))
+        say_json(
+            verify_json(told, vouched, signatures_checked=cert is not None)
+            | {"spent_by_opacus": None if other is None else asdict(other)}
+        )
         return
     click.echo("\n".join(verify_lines(ledger, told, vouched, cert=cert, root=root, heads=remembered)))
+    if other is not None:
+        click.echo(f"opacus agrees: epsilon {other.epsilon_rdp:.3f}{_aside(other.epsilon_prv)}.")
+
+
+def _second_opinion(told: LedgerReport) -> Spent:
+    from ecg_flare.privacy.second_accountant import check_second_opinion, spent_by_opacus
+
+    other = spent_by_opacus(told.events, told.spent.delta)
+    check_second_opinion(told.spent, other)
+    return other
 
 
 def _plan_json(planned: Plan) -> dict[str, Any]:

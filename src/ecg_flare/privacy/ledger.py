@@ -36,7 +36,7 @@ from ecg_flare.errors import BudgetError, LedgerError
 from ecg_flare.privacy.accountant import Spent, epsilon_prv, spent
 from ecg_flare.privacy.chain import ChainWriter, Head, Signer, Verifier, check_head, heads_beside, read_chain
 from ecg_flare.privacy.cohort import Cohort, Mechanism
-from ecg_flare.privacy.events import Unit
+from ecg_flare.privacy.events import GaussianEvent, Unit, merge
 from ecg_flare.privacy.ledger_history import History, Round, read_history, same_prv
 
 __all__ = ["Ledger", "LedgerReport", "Round", "read_cohort", "verify"]
@@ -59,6 +59,11 @@ class LedgerReport:
     signed: int
     spent_by_unit: Mapping[Unit, Spent]
     rosters: Mapping[int, tuple[str, ...]]
+
+    @property
+    def events(self) -> tuple[GaussianEvent, ...]:
+        """What all rounds did to one unit of the cohort."""
+        return merge(event for charged in self.rounds for event in charged.mechanism.events_for(self.cohort.unit))
 
 
 class Ledger:

@@ -11,6 +11,7 @@ from memory_job import MemoryJob
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.errors import SecureSumError
+from ecg_flare.flare.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.messages import TRAIN
 from ecg_flare.flare.secure_messages import KEYS, pack_masked, unpack_masked
 from ecg_flare.flare.terms import RoundTerms
@@ -43,7 +44,9 @@ class Job(MemoryJob):
                 return answer
             left[0] -= 1
             masked = unpack_masked(answer)
-            return pack_masked(MaskedUpdate(masked.context, masked.sender, masked.vector + np.uint32(2**30)))
+            spoilt = pack_masked(MaskedUpdate(masked.context, masked.sender, masked.vector + np.uint32(2**30)))
+            spoilt.set_header(COUNTERSIGNATURE_HEADER, answer.get_header(COUNTERSIGNATURE_HEADER))
+            return spoilt
 
         def absent(task: str, message: Shareable) -> Shareable:
             self.rounds += task == KEYS

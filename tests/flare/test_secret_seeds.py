@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ledger_orders import new_ledger
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
@@ -15,6 +16,7 @@ from nvflare.apis.signal import Signal
 from ecg_flare.flare.encrypted_site import EncryptUpdate
 from ecg_flare.flare.executor import NnunetExecutor
 from ecg_flare.flare.filters import ClipUpdate, StripResult
+from ecg_flare.flare.ledger_messages import with_tail
 from ecg_flare.flare.masked_site import MaskUpdate
 from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, Order
 from ecg_flare.flare.site_memory import model_memory
@@ -22,6 +24,7 @@ from ecg_flare.flare.site_policy import POLICY_FILE
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.secure_sum.opened_sums import HiddenSum, note_update, record_opening
 
 PLAN = plan_preset("tiny")
@@ -61,6 +64,8 @@ class Site:
         self.worker, self.terms = Recorder(), terms
         pages = SyntheticPages({"site-1": "plain"}, pages_per_site=1)
         self.fl_ctx = context(terms=terms, pages=pages)
+        root = Path(self.fl_ctx.get_engine().get_workspace().get_root_dir())
+        self._ledger = new_ledger(root / "servers.jsonl")
         chain = [*([ClipUpdate()] if terms.clips_updates else []), StripResult(), *HIDDEN[terms.summation]]
         self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = chain
         self._executor = NnunetExecutor() if seed is None else NnunetExecutor(seed=seed)
@@ -70,7 +75,8 @@ class Site:
         return Order(model, round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, self.terms.digest)
 
     def train(self, model: np.ndarray) -> Shareable:
-        return self._executor.execute(TRAIN, self.order(model).to_shareable(), self.fl_ctx, Signal())
+        order = with_tail(self.order(model).to_shareable(), ChainTail.read(self._ledger))
+        return self._executor.execute(TRAIN, order, self.fl_ctx, Signal())
 
 
 START = np.zeros(D, np.float32)

@@ -88,8 +88,9 @@ def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(
 ) -> None:
     weights = {"site-1": 0.5, "site-2": 1.0, "site-3": 1.0}
     terms = private(3, 2, weights=weights, summation="plain", **PATIENTS)
-    fl_ctx = ordered(context(terms=terms), new_ledger(tmp_path / "servers.jsonl"))
+    servers = new_ledger(tmp_path / "servers.jsonl")
     for index in range(2):
+        fl_ctx = ordered(context, terms, servers)
         message = Reply(np.array([1, 2], np.int64), index, "a", "l").to_shareable()
         StripResult().process(message, fl_ctx)
     told = verify(ledger_path(fl_ctx))

@@ -118,7 +118,7 @@ def test_the_server_counts_pinned_certificates_alone_where_it_pins_any(
 ) -> None:
     run = job(rounds=1)
     policy = tmp_path / "server" / "local" / "ecg_flare.json"
-    policy.write_text(json.dumps({"pinned": {"site-2": "ab" * 32}}))
+    policy.write_text(json.dumps({**json.loads(policy.read_text()), "pinned": {"site-2": "ab" * 32}}))
     run.run()
     assert {(site, why.split(" that ")[0]) for _, site, why in run.out} == {
         ("site-2", "site-2 countersigned with a certificate")

@@ -27,6 +27,7 @@ from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.plan import initial_vector, plan_preset
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.ledger import verify
+from ecg_flare.privacy.secure_sum.memory import MAX_UPDATES
 
 PLAN = plan_preset("tiny")
 MODEL = initial_vector(PLAN, 0)
@@ -123,13 +124,18 @@ def test_an_encrypted_update_is_charged_when_it_leaves_and_not_when_it_is_refuse
     attacked: Callable[..., Attacked],
 ) -> None:
     pytest.importorskip("tenseal", reason="needs the extra 'he'")
-    site = attacked("encrypted")
-    site.order()
-    assert site.charged == 1
-    for _ in range(5):
-        with pytest.raises(SecureSumError, match="but one of round 0 left this site"):
-            site.order(attempt="1" * 32)
-    assert site.charged == 1
+    site = attacked("encrypted", most_epsilon=1e6)
+    for attempt in range(MAX_UPDATES):
+        site.order(attempt=f"{attempt:032x}")
+        with pytest.raises(SecureSumError):  # the same attempt again
+            site.order(attempt=f"{attempt:032x}")
+        assert site.charged == attempt + 1
+    for attempt in range(MAX_UPDATES, 60):
+        with pytest.raises(SecureSumError, match="3 updates left this site in the round under way"):
+            site.order(attempt=f"{attempt:032x}")
+    assert site.charged == MAX_UPDATES
+    site.order(round_index=1)
+    assert site.charged == MAX_UPDATES + 1
 
 
 @pytest.mark.parametrize("summation", ["plain", "encrypted"])

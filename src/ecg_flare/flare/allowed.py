@@ -14,6 +14,7 @@ from typing import Final
 SITE_CLASSES: Final = (
     "ecg_flare.flare.terms.RoundTerms",
     "ecg_flare.flare.executor.NnunetExecutor",
+    "ecg_flare.flare.site_heads.LedgerWitness",
     "ecg_flare.flare.site_heads.WitnessExecutor",
     "ecg_flare.flare.filters.ClipUpdate",
     "ecg_flare.flare.filters.StripResult",

@@ -36,7 +36,7 @@ from ecg_flare.privacy.homomorphic import TAG_BITS, TAG_SLOTS, SecretContext, Ta
 from ecg_flare.privacy.secure_sum import opened_sums
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
-from ecg_flare.privacy.secure_sum.memory import Progress, RoundMemory, Step
+from ecg_flare.privacy.secure_sum.memory import Progress, RoundMemory, Step, counted
 from ecg_flare.privacy.secure_sum.opened_sums import HiddenSum, ModelMemory, OncePerModel
 
 OPENERS: Final = 2
@@ -105,7 +105,7 @@ class EncryptedSumSite:
             check_new_attempt(last, about, trained_from.hex())
             again = last is not None and last.round == about.index
             earlier = (*last.earlier, last.attempt) if last is not None and again else ()
-            return Progress(about.index, about.attempt, Step.MASKED, trained_from.hex(), earlier)
+            return counted(last, Progress(about.index, about.attempt, Step.MASKED, trained_from.hex(), earlier))
 
         self._memory.update(about.job, follow)
         opened_sums.note_update(self._models, trained_from)

@@ -62,7 +62,7 @@ REMOVALS: dict[str, tuple[Removal, ...]] = {
     "replayed_round": ((opened_sums, "check_same_sites", _nothing),),
     "round_run_three_times": ((opened_sums, "check_same_sites", _nothing),),
     "two_jobs_from_one_model": ((opened_sums, "check_other_jobs", _nothing),),
-    "averaged_openings": ((opened_sums, "check_openings", _nothing),),
+    "averaged_openings": ((opened_sums, "check_openings", _nothing), (memory, "check_updates", _nothing)),
     "round_from_two_models": ((memory, "check_never_answered", _nothing),),
     "rolled_back_site": ((memory, "check_never_answered", _nothing),),
     "swapped_keys": ((signing.TestVerifier, "verify", _nothing),),

@@ -13,6 +13,7 @@ import pytest
 
 from ecg_flare.errors import SecureSumError, StorageError
 from ecg_flare.privacy.secure_sum.memory import (
+    MAX_UPDATES,
     FileRoundMemory,
     Progress,
     Step,
@@ -60,6 +61,19 @@ def test_a_round_goes_through_its_steps_once() -> None:
 )
 def test_what_may_follow(last: Progress | None, new: Progress, expected: bool) -> None:
     assert allowed(last, new) is expected
+
+
+def test_so_many_updates_leave_in_a_round_and_no_more_whatever_becomes_of_them() -> None:
+    memory = VolatileRoundMemory()
+    for attempt in range(MAX_UPDATES):
+        for step in (Step.KEYS, Step.SHARES, Step.MASKED):
+            advance(memory, "job", at(3, attempt, step))
+    for step in (Step.KEYS, Step.SHARES):
+        advance(memory, "job", at(3, MAX_UPDATES, step))
+    with pytest.raises(SecureSumError, match="3 updates left this site in the round"):
+        advance(memory, "job", at(3, MAX_UPDATES, Step.MASKED))
+    for step in (Step.KEYS, Step.SHARES, Step.MASKED):
+        advance(memory, "job", at(4, 0, step))
 
 
 def test_no_two_answers_of_one_step_in_any_order() -> None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ecg_flare.errors import SecureSumError, StorageError
 from ecg_flare.storage import locked, write_atomically
+
+MAX_UPDATES: Final = 3
+"""How many updates leave in one round, in all attempts at it. Each is charged where the job has noise: a server that
+lost every round on purpose would otherwise spend a site's budget without end."""
 
 
 class Step(IntEnum):
@@ -37,6 +41,7 @@ class Progress:
         step: the last that was answered.
         model: SHA-256 of the model that the round starts from, in hex.
         earlier: attempts at this round before this one, where attempts are not numbered in their order.
+        updates: how many updates left in this round, in all attempts at it.
     """
 
     round: int
@@ -44,6 +49,7 @@ class Progress:
     step: Step
     model: str
     earlier: tuple[int, ...] = ()
+    updates: int = 0
 
 
 class RoundMemory(Protocol):
@@ -115,12 +121,16 @@ class FileRoundMemory:
 
 
 def _progress(entry: Mapping[str, Any]) -> Progress:
-    number, attempt, step, earlier, model = (entry[each] for each in ("round", "attempt", "step", "earlier", "model"))
-    if not isinstance(earlier, list) or not all(isinstance(one, int) for one in (number, attempt, step, *earlier)):
-        raise ValueError(f"round {number!r}, attempt {attempt!r}, step {step!r}, earlier attempts {earlier!r}")
+    names = ("round", "attempt", "step", "updates", "earlier", "model")
+    number, attempt, step, updates, earlier, model = (entry[name] for name in names)
+    whole = (number, attempt, step, updates, *earlier) if isinstance(earlier, list) else (None,)
+    if not all(type(one) is int for one in whole):
+        raise ValueError(
+            f"round {number!r}, attempt {attempt!r}, step {step!r}, earlier {earlier!r}, updates {updates!r}"
+        )
     if not isinstance(model, str):
         raise ValueError(f"model {model!r}")
-    return Progress(number, attempt, Step(step), model, tuple(earlier))
+    return Progress(number, attempt, Step(step), model, tuple(earlier), updates)
 
 
 def advance(memory: RoundMemory, job: str, progress: Progress) -> None:
@@ -128,9 +138,26 @@ def advance(memory: RoundMemory, job: str, progress: Progress) -> None:
 
     def follow(last: Progress | None) -> Progress:
         check_never_answered(last, progress)
-        return progress
+        return counted(last, progress)
 
     memory.update(job, follow)
+
+
+def counted(last: Progress | None, new: Progress) -> Progress:
+    """The new progress with the updates that have left in its round; raises `SecureSumError` as `check_updates`."""
+    before = last.updates if last is not None and last.round == new.round else 0
+    updates = before + (new.step == Step.MASKED)
+    check_updates(updates)
+    return replace(new, updates=updates)
+
+
+def check_updates(updates: int) -> None:
+    """Refuse one update more in a round than `MAX_UPDATES`; raises `SecureSumError`."""
+    if updates > MAX_UPDATES:
+        raise SecureSumError(
+            f"{MAX_UPDATES} updates left this site in the round under way, and none was released: go on to the next "
+            "round"
+        )
 
 
 def check_never_answered(last: Progress | None, new: Progress) -> None:

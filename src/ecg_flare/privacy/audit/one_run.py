@@ -189,7 +189,8 @@ def _filters(run: OneRun) -> Float64[np.ndarray, "canaries d"]:
     filters: Float64[np.ndarray, "canaries d"] = np.linalg.solve(
         run.noise_multiplier**2 * np.eye(len(overlaps)) + share * (1 - share) * overlaps, run.directions
     )
-    return filters / np.linalg.norm(filters, axis=1, keepdims=True)
+    filters /= np.linalg.norm(filters, axis=1, keepdims=True)
+    return filters
 
 
 def _guesses(run: OneRun, seconds: float) -> AuditResult:

@@ -1,12 +1,15 @@
 """`ecg-flare privacy audit`."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ecg_flare.cli import main
 from ecg_flare.federated import round as federated_round
+from ecg_flare.flare import deployed_audit
+from ecg_flare.privacy.audit import AuditResult
 
 SMALL = ("--parameters", "4000", "--canaries", "100", "--trials", "200", "--candidates", "200")
 
@@ -39,3 +42,20 @@ def test_a_round_without_noise_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_many_canaries_are_refused() -> None:
     told = audit("--canaries", "500")
     assert (told.exit_code, "no more than a twentieth" in told.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(("estimate", "code"), [(2.0, 0), (9.0, 1)])
+def test_the_deployed_path_is_audited_on_request(monkeypatch: pytest.MonkeyPatch, estimate: float, code: int) -> None:
+    """Only the command; `tests/flare/test_deployed_audit.py` runs the jobs."""
+    asked = {}
+
+    def audited(folder: Path, design: deployed_audit.Design, **_: object) -> tuple[AuditResult, ...]:
+        asked.update(folder=folder, seed=design.seed)
+        return (AuditResult("one-run epsilon", estimate, 4.0, 1.0, "of a stand-in"),)
+
+    monkeypatch.setattr(deployed_audit, "audit_deployed", audited)
+    told = CliRunner().invoke(main, ["privacy", "audit", "--deployed", "--seed", "7", "--json"])
+    assert told.exit_code == code
+    assert json.loads(told.stdout)[0]["passed"] is (code == 0)
+    assert asked["seed"] == 7
+    assert not asked["folder"].exists()

@@ -10,7 +10,8 @@ instead of ending the round, and the work is the same whoever was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -26,6 +27,9 @@ from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
 OVERRUN = 1e-12
 """Chance that a round draws more patients than it has slots: its time may then tell so."""
+
+IMPLAUSIBLE = 2.0**-40
+"""Chance that an honest round draws more than `most_drawn_weight` says, and is refused."""
 
 PatientTraining = Callable[[str], Vector]
 """A patient -> the update that the global model takes from that patient's pages alone."""
@@ -52,6 +56,27 @@ def slot_count(patients_per_site: int, rate: float) -> int:
     from scipy.stats import binom
 
     return int(binom.isf(OVERRUN, patients_per_site, rate))
+
+
+def most_drawn_weight(
+    weights: Iterable[float], patients_per_site: int, rate: float, *, chance: float = IMPLAUSIBLE
+) -> float:
+    """What the drawn patients of sites of these weights weigh together, but for a chance of `chance`.
+
+    Sites of up to `patients_per_site` patients draw at most K of them, the binomial's quantile over all their slots;
+    the heaviest K slots then bound any draw. A patient at several sites has a slot, and a draw of its own, at each.
+
+    >>> most_drawn_weight([1.0, 1.0, 1.0], 16, 0.5), most_drawn_weight([1.0, 0.5], 2, 1.0)
+    (46.0, 3.0)
+    """
+    from scipy.stats import binom
+
+    heaviest = sorted(weights, reverse=True)
+    drawn = int(binom.isf(chance, len(heaviest) * patients_per_site, rate))
+    whole, rest = divmod(drawn, patients_per_site)
+    return math.fsum([patients_per_site * weight for weight in heaviest[:whole]]) + rest * (
+        heaviest[whole] if rest else 0.0
+    )
 
 
 @dataclass(frozen=True)

@@ -265,7 +265,7 @@ def run_round(
     if strangers := sorted(set(sites) - set(config.weights)):
         raise ConfigError(f"{', '.join(strangers)} is not on the roster {sorted(config.weights)}")
     fixed = config.fixed_encoding(model.size)
-    total = RunningSum(config.sum_size(model.size), config.weights, fixed)
+    total = RunningSum(config.sum_size(model.size), config.weights, fixed, sampling_rate=config.sampling_rate)
     dropped: dict[str, str] = {}
     for site in sorted(sites):
         try:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, Shaped
 
 from ecg_flare.errors import EncodingError, UpdateError
+from ecg_flare.federated.patients import IMPLAUSIBLE, most_drawn_weight
 from ecg_flare.federated.update import check_update
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -23,13 +24,28 @@ class RunningSum:
     Under differential privacy (`fixed` has noise) the mean is over the whole roster, whoever answered, since a
     denominator that depends on the answers would change the sensitivity. Otherwise it is over those who answered.
 
+    In fixed point a sum may be no longer than clipped vectors can make it: under unit patient those of as many
+    patients as are drawn, but for a chance of `implausible`. That bounds what a site can put in that does not clip.
+
     weights: public weight of each site of the roster.
+    sampling_rate: with which each site draws its patients (unit patient).
+    implausible: chance that an honest round's draw passes the bound and is refused.
     """
 
-    def __init__(self, dimension: int, weights: Mapping[str, float], fixed: FixedPoint | None = None) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        weights: Mapping[str, float],
+        fixed: FixedPoint | None = None,
+        *,
+        sampling_rate: float = 1.0,
+        implausible: float = IMPLAUSIBLE,
+    ) -> None:
         self.total: Shaped[np.ndarray, " d"] = np.zeros(dimension, dtype=np.float64 if fixed is None else np.int64)
         self._weights = dict(weights)
         self._fixed = fixed
+        self._sampling_rate = sampling_rate
+        self._implausible = implausible
         self._answered: set[str] = set()
         self._hidden_weight: float | None = None
 
@@ -89,9 +105,8 @@ class RunningSum:
             )
         try:
             self._fixed.check_sum(total, noised=noised)
-            if not noised:
-                public = math.fsum(self._weights[site] for site in new)
-                self._fixed.check_total_norm(total, public if weight is None else weight)
+            drawn = self._drawn_weight(new, self._fixed) if weight is None else weight
+            self._fixed.check_total_norm(total, drawn, noised=noised)
         except EncodingError as error:
             raise UpdateError(f"the total of {sorted(new)}: {error}") from error
         self.total += total
@@ -123,5 +138,10 @@ class RunningSum:
             )
         try:
             fixed.check_contribution(contribution)
+            fixed.check_total_norm(contribution.astype(np.int64, copy=False), self._drawn_weight([site], fixed))
         except EncodingError as error:
             raise UpdateError(f"{site}: {error}") from error
+
+    def _drawn_weight(self, sites: Iterable[str], fixed: FixedPoint) -> float:
+        weights = [self._weights[site] for site in sites]
+        return most_drawn_weight(weights, fixed.vectors_per_site, self._sampling_rate, chance=self._implausible)

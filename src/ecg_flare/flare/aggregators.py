@@ -56,7 +56,13 @@ class UpdateAggregator(Aggregator):
         self._order = order
         self._terms = terms
         size = terms.update_size(len(order.model))
-        self._sum = RunningSum(terms.config.sum_size(size), terms.weights, terms.config.fixed_encoding(size))
+        self._sum = RunningSum(
+            terms.config.sum_size(size),
+            terms.weights,
+            terms.config.fixed_encoding(size),
+            sampling_rate=terms.sampling_rate,
+            implausible=terms.implausible,
+        )
 
     def add(self, site: str, reply: Reply) -> None:
         """Add a site's update to the sum.

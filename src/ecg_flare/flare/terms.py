@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
+from ecg_flare.federated.patients import IMPLAUSIBLE
 from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
@@ -283,6 +284,20 @@ class RoundTerms:
     def denominator(self) -> float:
         """What a private sum is divided by, whoever answered: q * N patients, or the sum of the sites' weights."""
         return self.config.public_denominator or math.fsum(self.weights.values())
+
+    @property
+    def implausible(self) -> float:
+        """Chance with which an honest sum is refused, for drawing more patients than is plausible.
+
+        That a sum was refused tells about it, without noise. With n sums in a job, each of two neighbouring runs is
+        within ``n * chance`` in total variation of a run that refuses nothing, so that refusing adds at most
+        ``(1 + e^epsilon) * n * chance`` to delta: a thousandth of it here. n is the rounds times the sites, whose sums
+        are looked at one by one where they are in the clear.
+        """
+        if self.epsilon_budget is None:
+            return IMPLAUSIBLE
+        share = self.delta / (1000 * self.rounds * len(self.weights))
+        return min(IMPLAUSIBLE, share * math.exp(-self.epsilon_budget) / (1 + math.exp(-self.epsilon_budget)))
 
     @cached_property
     def digest(self) -> str:

@@ -38,6 +38,7 @@ _LARGEST_WEIGHTED_SCALE = 2**24  # float32 carries 24 bits: a finer grid would e
 _LARGEST_TRUNCATION = 2.0**-8  # of a vector's norm that truncation may take before the wider ring is used
 _CLIP_SLACK = 2.0**-20  # a vector clipped in float32 may pass C by a few units in the last place
 _GUARD = 2.0**-40  # above the rounding error of `squared_norm`, below anything that the grid resolves
+_NOISE_EXCESS = 7.5  # above sqrt(2 ln 2^40)
 _CHUNK = 1 << 17
 
 Ring = UInt[np.ndarray, " d"]
@@ -200,16 +201,23 @@ class FixedPoint:
         bound = self.sum_bound + (NOISE_TAIL * self.noise_sd if noised else 0)
         _check_reach(total, bound, "the sum", len(self.weights) * self.vectors_per_site)
 
-    def check_total_norm(self, total: Int64[np.ndarray, " d"], weight: float) -> None:
-        """Raise EncodingError where a sum without noise is longer than vectors of this total weight can make it.
+    def check_total_norm(self, total: Int64[np.ndarray, " d"], weight: float, *, noised: bool = False) -> None:
+        """Raise EncodingError where a sum is longer than vectors of this total weight can make it.
 
         Each encoded vector has a norm of at most its weight times S, so by the triangle inequality their sum is no
-        longer than ``weight * S``: a site that claims a smaller weight than it used is found out here.
+        longer than ``weight * S``, and no coordinate of it larger. `noised`: with the round's noise on it, which
+        passes ``s (sqrt(d) + 7.5) + sqrt(d) / 2`` with chance 2^-40 (Gaussian concentration; the last term is the
+        rounding).
         """
         norm = math.sqrt(squared_norm(total))
-        bound = weight * self.vectors_per_site * self.scale
-        if norm > bound * (1 + _GUARD):
-            raise EncodingError(f"the sum's norm is {norm:.0f}, above the bound {bound:.0f} of its weights: drop it")
+        bound = weight * self.scale * (1 + _GUARD)
+        if noised:
+            bound += self.noise_sd * (math.sqrt(self.dimension) + _NOISE_EXCESS) + math.sqrt(self.dimension) / 2
+        if norm > bound:
+            raise EncodingError(
+                f"the sum's norm is {norm:.0f}, above the bound {bound:.0f} of vectors that weigh {weight:g} together: "
+                "drop it"
+            )
 
     def check_contribution(self, contribution: Integer[np.ndarray, " d"]) -> None:
         """Raise EncodingError where what one site sent passes what one site may send."""

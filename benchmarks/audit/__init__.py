@@ -1,0 +1,1 @@
+"""The audit of the deployed path in its long form."""

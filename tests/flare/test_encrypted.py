@@ -242,7 +242,7 @@ def test_folded_updates_are_summed_and_unfolded_as_in_memory(context: Contexts) 
 
 
 def test_noise_goes_on_before_anyone_opens(context: Contexts) -> None:
-    noise = np.random.default_rng(1).integers(-(2**25), 2**25, D)
+    noise = np.random.default_rng(1).integers(-(2**24), 2**24, D)
     asking = Asking(PRIVATE, context)
 
     def draw() -> np.ndarray:

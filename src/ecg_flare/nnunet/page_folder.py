@@ -25,6 +25,7 @@ from jaxtyping import UInt8
 
 from ecg_flare.errors import ConfigError, PageError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, site_entry
+from ecg_flare.page.image_files import decode_image
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label, resample_page
 from ecg_flare.page.render import Page
 from ecg_flare.page.truth import PageTruth
@@ -173,11 +174,12 @@ def _digest(path: Path) -> str:
 def _read_image(path: Path, mode: int) -> UInt8[np.ndarray, "h w *c"]:
     data = _read_bytes(path)
     # OpenCV shows what it could decode of a PNG that was cut short, the rest black
-    whole = path.suffix.lower() != ".png" or _PNG_END in data[-64:]
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data and whole else None
-    if pixels is None:
+    if not data or (path.suffix.lower() == ".png" and _PNG_END not in data[-64:]):
         raise SiteDataError(f"{path} is no whole image ({len(data)} bytes)", "export it again")
-    return np.asarray(pixels, np.uint8)
+    try:
+        return decode_image(data, mode, path)
+    except PageError as error:
+        raise SiteDataError(str(error), "export it again") from error
 
 
 def _read_truth(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> PageTruth:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.picture_memory`: peak memory of reading the largest picture that is allowed, by format and mode."""
+"""`python -m benchmarks.picture_memory`: what reading the largest allowed picture takes, by format and mode."""
 
 import json
 import math

@@ -15,6 +15,7 @@ from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
+from ecg_flare.documents import short
 from ecg_flare.errors import EcgFlareError, PolicyError, UpdateError
 from ecg_flare.federated.update import check_update
 
@@ -30,6 +31,12 @@ COUNTS: Final = "ECG_FLARE_COUNTS"
 
 SUM: Final = "ECG_FLARE_SUM"
 """DXO data kind of a round's sum at the server: float64 in the clear, int64 in fixed point."""
+
+MAX_METRIC: Final = 1e12
+"""Largest figure that a site may tell: what the server writes down must be readable for those who report on it."""
+
+_MAX_METRICS: Final = 32
+_MAX_METRIC_NAME: Final = 100
 
 ERROR_HEADER: Final = "ecg_flare_error"
 
@@ -247,8 +254,15 @@ def _shares(dxo: DXO) -> tuple[float, ...]:
 
 def _metrics(dxo: DXO) -> dict[str, float]:
     metrics = _meta(dxo, "metrics", dict)
-    if any(not isinstance(name, str) or not isinstance(value, int | float) for name, value in metrics.items()):
-        raise UpdateError(f"The message's metrics must be numbers by name. Found {metrics!r}.")
+    told = len(metrics) <= _MAX_METRICS and all(
+        isinstance(name, str)
+        and len(name) <= _MAX_METRIC_NAME
+        and isinstance(value, int | float)
+        and abs(value) <= MAX_METRIC  # NaN is not
+        for name, value in metrics.items()
+    )
+    if not told:
+        raise UpdateError(f"The message's metrics must be finite numbers by name. Found {short(metrics)}.")
     return {name: float(value) for name, value in metrics.items()}
 
 

@@ -114,6 +114,11 @@ class Fields:
         """A list of texts, as a tuple."""
         return self._take(name, default, _texts, "a list of texts")
 
+    def series(self, name: str, low: float, high: float, default: Any = ...) -> Any:
+        """A list of numbers from `low` to `high`, as a tuple."""
+        kind = f"a list of numbers from {low:g} to {high:g}"
+        return self._take(name, default, lambda value: _series(value, low, high), kind)
+
     def numbers(self, name: str, low: float, high: float, default: Any = ...) -> Any:
         """Numbers from `low` to `high` by name, as a dict."""
         kind = f"numbers from {low:g} to {high:g} by name"
@@ -124,14 +129,19 @@ class Fields:
         value = self._values.get(name)
         return value if isinstance(value, bool) else self.refuse(name, value, "true or false")
 
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        """An object of any content; an empty one where the field is missing."""
+        found: Mapping[str, Any] = self._take(name, {}, lambda value: isinstance(value, Mapping) and value, "an object")
+        return found
+
     def inner(self, name: str) -> "Fields | None":
         """The object under that name; None where the field is missing."""
         found = self._values.get(name)
         return None if found is None else Fields(found, f"{self._where}, {name}", self._error)
 
-    def each(self, name: str, most: int) -> list[Any]:
+    def each(self, name: str, most: int, default: list[Any] | None = None) -> list[Any]:
         """A list of at most `most` values of any kind."""
-        found = self._values.get(name)
+        found = self._values.get(name, default)
         if not isinstance(found, list) or len(found) > most:
             self.refuse(name, found, f"a list of at most {most}")
         return found
@@ -170,6 +180,11 @@ def _numbers(value: object, low: float, high: float) -> dict[str, float] | None:
         return None
     found = {name: _number(each, low, high) for name, each in value.items()}
     return None if None in found.values() else found  # type: ignore[return-value]
+
+
+def _series(value: object, low: float, high: float) -> tuple[float, ...] | None:
+    found = tuple(_number(each, low, high) for each in value) if isinstance(value, list) else (None,)
+    return None if None in found else found  # type: ignore[return-value]
 
 
 def _texts(value: object) -> tuple[str, ...] | None:

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from ecg_flare.documents import short
 from ecg_flare.errors import ConfigError, PageError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, site_entry
 from ecg_flare.page.image_files import decode_image
@@ -62,6 +63,10 @@ class PageFolder:
     patient_pattern: str = r"^([^_]+)"
 
     def __post_init__(self) -> None:
+        by_site = {} if self.folders is None else self.folders
+        if not isinstance(by_site, Mapping) or not all(map(_is_path, (self.folder, *by_site.values()))):
+            found = f"{short(self.folder)} and {short(self.folders)}"
+            raise ConfigError(f"a page folder needs the path of a folder, or one by site. Found {found}.")
         px_per_mm = self.px_per_mm
         if px_per_mm is not None and not (type(px_per_mm) in (int, float) and 0 < px_per_mm < _MOST_PX_PER_MM):
             raise ConfigError(f"px_per_mm must be a number above 0 and below {_MOST_PX_PER_MM}. Found {px_per_mm!r}.")
@@ -148,6 +153,10 @@ class PageFolder:
                 f"the resolution of {path} is unknown", f"give px_per_mm, or a {truth_file.name} beside it"
             )
         return _resize(image, mask, NORMALIZED_PX_PER_MM / self.px_per_mm)
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value and value.isprintable()
 
 
 def is_page_image(path: Path) -> bool:

@@ -10,8 +10,9 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from jaxtyping import UInt8
@@ -70,37 +71,34 @@ def _ask(path: Path, *how: str) -> tuple[dict[str, Any], bytes]:
     return told, rest
 
 
-def _draw(arguments: list[str]) -> None:
-    """What the child does: the file is its standard input, the answer goes to its standard output."""
+def answer_pdf(file: IO[bytes], arguments: Sequence[str]) -> tuple[dict[str, Any], bytes]:
+    """What the child answers: `pages` without arguments, else the page's `height`, `width` and pixels; or `error`."""
     import pypdfium2 as pdfium
 
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        with pdfium.PdfDocument(sys.stdin.buffer, autoclose=False) as document:
+        with pdfium.PdfDocument(file, autoclose=False) as document:
             if not arguments:
-                _tell({"pages": len(document)})
-                return
+                return {"pages": len(document)}, b""
             number, dpi, longest_px = int(arguments[0]), float(arguments[1]), int(arguments[2])
             if number > len(document):
-                _tell({"error": f"has {len(document)} pages; page {number} was asked for"})
-                return
+                return {"error": f"has {len(document)} pages; page {number} was asked for"}, b""
             sheet = document[number - 1]
             scale = min(dpi / _POINTS_PER_INCH, longest_px / max(*sheet.get_size(), 1.0))
             bitmap = sheet.render(scale=scale, fill_color=(255, 255, 255, 255), rev_byteorder=True)
             pixels = np.ascontiguousarray(bitmap.to_numpy()[:, :, :3])
+            return {"height": pixels.shape[0], "width": pixels.shape[1]}, pixels.tobytes()
     except pdfium.PdfiumError as error:
         encrypted = _PASSWORD in str(error)
-        _tell({"error": "is encrypted: save it without a password" if encrypted else f"is no sound PDF ({error})"})
-        return
-    _tell({"height": pixels.shape[0], "width": pixels.shape[1]})
-    sys.stdout.buffer.write(pixels.data)
+        return {"error": "is encrypted: save it without a password" if encrypted else f"is no sound PDF ({error})"}, b""
 
 
-def _tell(answer: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+def _main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answer, pixels = answer_pdf(sys.stdin.buffer, sys.argv[1:])
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + pixels)
 
 
 if __name__ == "__main__":
-    _draw(sys.argv[1:])
+    _main()

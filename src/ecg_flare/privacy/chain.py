@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import LedgerError, StorageError
 from ecg_flare.storage import sync_folder, write_atomically
 
@@ -101,12 +102,14 @@ def read_head(path: Path) -> Head | None:
     """
     head_path = _head_path(path)
     try:
-        fields = json.loads(head_path.read_text())
-        return Head(int(fields["lines"]), str(fields["digest"]))
+        data = head_path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
         raise LedgerError(f"{head_path} cannot be understood ({error}): restore it from a copy") from error
+    where = f"{head_path} cannot be understood, restore it from a copy"
+    fields = Fields(parse_object(data, where, LedgerError), where, LedgerError)
+    return Head(fields.whole("lines", 0, 2**63), fields.text("digest"))
 
 
 def check_head(path: Path, chain: Chain, head: Head) -> None:
@@ -244,7 +247,7 @@ def _parse(path: Path, number: int, text: bytes, previous: str, verifier: Verifi
     try:
         body = json.loads(text)
         canonical = isinstance(body, dict) and _canonical(body) == text
-    except ValueError:
+    except (ValueError, RecursionError):
         canonical = False
     if not canonical or not body.keys() - {"signature"} == {"entry", "hash", "line", "prev"}:
         raise wrong("is not a line of a ledger")

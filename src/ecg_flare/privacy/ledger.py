@@ -236,7 +236,15 @@ def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]
                     pass
                 case kind, _:
                     raise LedgerError(f"an entry {kind!r} cannot stand here")
-        except (PrivacyError, ConfigError, KeyError, TypeError) as error:
+        except (
+            PrivacyError,
+            ConfigError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+        ) as error:
             raise LedgerError(f"{path}, line {line.number}: {error}; restore the ledger from a copy") from error
     if cohort is None:
         raise LedgerError(f"{path} names no cohort")

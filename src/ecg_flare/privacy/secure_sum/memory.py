@@ -14,6 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
+from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import PolicyError, SecureSumError, StorageError
 from ecg_flare.storage import sync_folder, write_atomically
 
@@ -84,21 +85,23 @@ class FileRoundMemory:
 
     def _read(self) -> Mapping[str, Progress]:
         try:
-            text = self._path.read_text()
+            data = self._path.read_bytes()
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise StorageError(f"cannot read the answered rounds in {self._path}: {error}; restore access") from error
-        try:
-            return {
-                job: Progress(entry["round"], entry["attempt"], Step(entry["step"]))
-                for job, entry in json.loads(text).items()
-            }
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageError(
-                f"{self._path} does not hold answered rounds ({error!r}): restore it from a backup; deleting it lets a "
-                "server replay old rounds"
-            ) from error
+        where = (
+            f"{self._path} does not hold answered rounds, restore it from a backup (deleting it lets a server replay "
+            "old rounds)"
+        )
+        jobs = parse_object(data, where, StorageError)
+        return {job: _progress(Fields(entry, f"{where}: {short(job)}", StorageError)) for job, entry in jobs.items()}
+
+
+def _progress(fields: Fields) -> Progress:
+    # The attempt of an encrypted sum is a digest of 256 bits.
+    steps = fields.whole("step", 0, max(Step))
+    return Progress(fields.whole("round", 0, 2**63), fields.whole("attempt", 0, 2**256), Step(steps))
 
 
 class AnsweredModels:
@@ -114,12 +117,12 @@ class AnsweredModels:
     def check(self, model_sha256: bytes, job: str) -> None:
         """Raise `PolicyError` where another job had an update from this model."""
         try:
-            earlier = (self._folder / model_sha256.hex()).read_text()
+            earlier = (self._folder / model_sha256.hex()).read_bytes()
         except FileNotFoundError:
             return
         except OSError as error:
             raise StorageError(f"cannot read the answered models in {self._folder}: {error}; restore it") from error
-        if earlier != job:
+        if earlier != job.encode():
             raise PolicyError(f"once_per_model: another job had this site's update from model {model_sha256.hex()}")
 
     def add(self, model_sha256: bytes, job: str) -> None:

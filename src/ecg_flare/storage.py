@@ -1,18 +1,26 @@
 """Files that survive a crash: written beside their place, synced to disk, then renamed into it."""
 
 import fcntl
+import io
 import json
+import math
 import os
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 
-from ecg_flare.errors import StorageError
+from ecg_flare.errors import EcgFlareError, StorageError
+
+MAX_ARRAY_BYTES: Final = 4_000_000_000
+"""Of a file of arrays once it is read: the state of the largest plan takes 0.5 GB."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o644) -> None:
@@ -53,12 +61,39 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read what `write_arrays` wrote; never unpickles. Raises StorageError where the file is missing or corrupt."""
+    """Read what `write_arrays` wrote; never unpickles.
+
+    Raises StorageError where the file is missing or corrupt, or its arrays take more than MAX_ARRAY_BYTES.
+    """
+    where = f"Could not read {path}"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, TypeError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:  # TypeError: an .npy
-        raise StorageError(f"Could not read {path}: {error}.") from error
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if (claimed := sum(entry.file_size for entry in entries)) > MAX_ARRAY_BYTES:
+                raise StorageError(f"{where}: it claims {claimed} bytes, more than {MAX_ARRAY_BYTES}.")
+            files = {entry.filename.removesuffix(".npy"): archive.read(entry) for entry in entries}
+    # What zipfile lets through of a damaged file; RuntimeError is an encrypted one.
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise StorageError(f"{where}: {error}.") from error
+    return {name: decode_array(data, f"{where}: {name}", StorageError) for name, data in files.items()}
+
+
+def decode_array(data: bytes, where: str, error: type[EcgFlareError]) -> np.ndarray:
+    """The array that `numpy.save` wrote, of numbers or text; raises `error`, saying `where`, for anything else.
+
+    numpy itself would unpickle, make room for whatever the head claims, and let errors of its parser through.
+    """
+    file = io.BytesIO(data)
+    try:
+        head = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}[read_magic(file)]
+        shape, by_columns, kind = head(file)
+    except (LookupError, ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError) as problem:
+        raise error(f"{where} is no array of numpy's: {problem}.") from problem
+    body = data[file.tell() :]
+    if kind.hasobject or min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize != len(body):
+        raise error(f"{where} claims {kind} of shape {shape}, and holds {len(body)} bytes.")
+    array = np.ndarray(shape, kind, body, order="F" if by_columns else "C")
+    return array.copy()  # which can be written to
 
 
 def append_line(path: Path, line: str) -> None:

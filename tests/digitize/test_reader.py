@@ -166,12 +166,13 @@ def test_bad_files_are_explained(tmp_path: Path, name: str) -> None:
     assert name in str(raised.value)
 
 
-def test_an_encrypted_pdf_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise pdfium.PdfiumError("Failed to load document (PDFium: Incorrect password error).")
-
-    (tmp_path / "secret.pdf").write_bytes(b"%PDF-1.4")
-    monkeypatch.setattr(pdfium, "PdfDocument", refuse)
+def test_an_encrypted_pdf_is_explained(tmp_path: Path) -> None:
+    text = "(" + "x" * 32 + ")"
+    (tmp_path / "secret.pdf").write_text(
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n"
+        f"3 0 obj<</Filter/Standard/V 1/R 2/O{text}/U{text}/P -4>>endobj\n"
+        f"trailer<</Root 1 0 R/Encrypt 3 0 R/ID[{text}{text}]>>\n%%EOF"
+    )
 
     with pytest.raises(PageError, match="encrypted: save it without a password"):
         read(tmp_path / "secret.pdf")

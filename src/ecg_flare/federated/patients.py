@@ -21,7 +21,7 @@ from jaxtyping import Int32, Int64
 from ecg_flare.errors import UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.projection import RandomProjection
-from ecg_flare.federated.update import Vector, check_update
+from ecg_flare.federated.update import Vector, check_form
 from ecg_flare.privacy.gaussian import Stream
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -99,14 +99,15 @@ class PatientEncoding:
     def encode(self, update: Vector, weight: float) -> Int32[np.ndarray, " summed"]:
         """One patient's integers: projected, clipped to C, times the site's weight, rounded toward zero.
 
-        An update that is not finite gives zeros: an error would tell about the one patient who caused it.
+        An update that is not finite, or no longer is once it was projected, gives zeros: an error would tell about the
+        one patient who caused it.
 
         Raises UpdateError for a vector of another type or length.
         """
-        if not np.isfinite(update).all():
-            return np.zeros(self.fixed.dimension, dtype=np.int32)
-        check_update(update, size=self.dimension)
+        check_form(update, size=self.dimension)
         projected = update if self.projection is None else self.projection.project(update)
+        if not np.isfinite(projected).all():  # projecting keeps NaN and infinity, so that this sees the update's own
+            return np.zeros(self.fixed.dimension, dtype=np.int32)
         clipped = clip(projected, self.clipping_norm)
         if self.bit is None:
             return self.fixed.encode(clipped.vector, weight)

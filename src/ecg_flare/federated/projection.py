@@ -49,11 +49,16 @@ class RandomProjection:
             )
 
     def project(self, vector: Float32[np.ndarray, " d"]) -> Float32[np.ndarray, " p"]:
-        """P x, added up in float64."""
+        """P x, added up in float64.
+
+        A value that float32 cannot hold is infinite, and what is not finite in x is not finite in P x: whoever clips
+        has to look.
+        """
         folded = np.zeros(self.size)
-        for part, bucket, sign in self._columns(vector.size):
-            folded += np.bincount(bucket, weights=vector[part] * sign, minlength=self.size)
-        short: Float32[np.ndarray, " p"] = folded.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part, bucket, sign in self._columns(vector.size):
+                folded += np.bincount(bucket, weights=vector[part] * sign, minlength=self.size)
+            short: Float32[np.ndarray, " p"] = folded.astype(np.float32)
         return short
 
     def transpose(self, vector: Float64[np.ndarray, " p"], dimension: int) -> Float64[np.ndarray, " d"]:

@@ -70,15 +70,20 @@ def unflatten(vector: Vector, entries: Layout) -> dict[str, Tensor]:
     return {name: part.reshape(shape) for (name, shape), part in zip(entries, parts, strict=True)}
 
 
+def check_form(vector: Tensor, *, size: int) -> None:
+    """Refuse what is not `size` float32 values, finite or not; raises UpdateError."""
+    if vector.dtype != np.float32:
+        raise UpdateError(f"the update is of {vector.dtype}, expected float32")
+    if vector.shape != (size,):
+        raise UpdateError(f"the update has shape {vector.shape}, expected ({size},)")
+
+
 def check_update(vector: Tensor, *, size: int) -> None:
     """Refuse what is not an update of `size` coordinates.
 
     Raises UpdateError for another type, another length, NaN or infinity.
     """
-    if vector.dtype != np.float32:
-        raise UpdateError(f"the update is of {vector.dtype}, expected float32")
-    if vector.shape != (size,):
-        raise UpdateError(f"the update has shape {vector.shape}, expected ({size},)")
+    check_form(vector, size=size)
     finite = np.isfinite(vector)
     if not finite.all():
         first = int(np.argmin(finite))

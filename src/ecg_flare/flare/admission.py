@@ -11,6 +11,7 @@ from nvflare.apis.fl_exception import UnsafeComponentError
 from nvflare.apis.workspace import Workspace
 from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAuthorizer
 
+from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.allowed import SITE_CLASSES
 from ecg_flare.flare.components import check_pages
@@ -56,7 +57,8 @@ def own_code(job: JobFolder, site: str) -> tuple[str, ...]:
 def streams_logs(kit: Kit) -> bool:
     """Whether the kit lets FLARE send the site's error log to the server."""
     resources = _resources(kit)
-    streamers = [part for part in resources.get("components", []) if "log_streamer" in str(part.get("path"))]
+    components = Fields(resources, "resources.json", ConfigError).each("components", 1000, [])
+    streamers = [part for part in components if isinstance(part, dict) and "log_streamer" in str(part.get("path"))]
     return bool(streamers) and bool(resources.get("allow_log_streaming", True))
 
 
@@ -73,7 +75,8 @@ def _check_scope(job: JobFolder, kit: Kit) -> None:
     if not path.exists():
         return
     rules = read_object(path, "It is FLARE's privacy policy of the site.")
-    scopes = [scope.get("name") for scope in rules.get("scopes", [])]
+    listed = Fields(rules, "privacy.json", ConfigError).each("scopes", 1000, [])
+    scopes = [scope.get("name") for scope in listed if isinstance(scope, dict)]
     asked = job.meta.get("scope") or rules.get("default_scope")
     if scopes and asked not in scopes:
         raise PolicyError(f"privacy.json has the scopes {scopes}: the job's is {asked!r}")

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Int64, Integer
 from nvflare.apis.dxo import DXO, from_shareable
-from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
 
+from ecg_flare.documents import short
 from ecg_flare.errors import SecureSumError
-from ecg_flare.flare.messages import ERROR_HEADER, Order, to_wire
+from ecg_flare.flare.messages import Order, check_answered, to_wire
 from ecg_flare.privacy.encrypted_sum import Round
 
 AGREE: Final = "he_agree"
@@ -64,7 +64,7 @@ class Opening:
         )
         texts = (*opening.contributors, *opening.consents)
         if not all(isinstance(name, str) for name in texts):
-            raise SecureSumError(f"the names of sites must be text. Found {texts}.")
+            raise SecureSumError(f"the names of sites must be text. Found {short(texts)}.")
         if not all(isinstance(consent, bytes) for consent in opening.consents.values()):
             raise SecureSumError("a consent must be bytes.")
         return opening
@@ -133,16 +133,13 @@ def _split(data: Mapping[str, Any]) -> list[bytes]:
 
 
 def _data(shareable: Shareable) -> Mapping[str, Any]:
-    code = shareable.get_return_code(ReturnCode.OK)
-    if code != ReturnCode.OK:
-        reason = shareable.get_header(ERROR_HEADER, "no reason given")
-        raise SecureSumError(f"the site answered {code} ({reason}), not a message of the homomorphic sum")
+    check_answered(shareable, "a message of the homomorphic sum", SecureSumError)
     try:
         dxo = from_shareable(shareable)
     except (ValueError, TypeError) as error:
         raise SecureSumError(f"the message holds no data exchange object: {error}") from error
     if dxo.data_kind != ENCRYPTED_SUM or not isinstance(dxo.data, dict):
-        raise SecureSumError(f"got {dxo.data_kind}, expected an {ENCRYPTED_SUM} message")
+        raise SecureSumError(f"got {short(dxo.data_kind)}, expected an {ENCRYPTED_SUM} message")
     return dxo.data
 
 

@@ -23,7 +23,7 @@ from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError
 from ecg_flare.federated.update import check_update
 from ecg_flare.flare.components import job_terms, site_pages, tell_error
 from ecg_flare.flare.filters import check_filters
-from ecg_flare.flare.messages import TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
+from ecg_flare.flare.messages import MAX_METRIC, TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
 from ecg_flare.flare.site_heads import follow_ledger
 from ecg_flare.flare.site_ledger import check_limit
 from ecg_flare.flare.site_memory import check_model, model_memory
@@ -161,7 +161,7 @@ class NnunetExecutor(Executor):
             attempt=order.attempt,
             layout_digest=order.layout_digest,
             weight=terms.hidden_weight(self._pages),
-            metrics={key: float(value) for key, value in reply.params.items() if isinstance(value, (int, float))},
+            metrics={key: float(value) for key, value in reply.params.items() if _tellable(value)},
         ).to_shareable()
 
     def _seed_for(self, order: Order, terms: RoundTerms, fl_ctx: FLContext) -> int:
@@ -200,3 +200,8 @@ class NnunetExecutor(Executor):
         )
         counts = {key: int(reply.params[key]) for key in ("tp", "fp", "fn")}
         return Counts(**counts, round_index=order.round_index, attempt=order.attempt).to_shareable()
+
+
+def _tellable(value: object) -> bool:
+    """Whether a figure of training is one that messages carry: a loss of mixed precision can be infinite."""
+    return isinstance(value, (int, float)) and abs(value) <= MAX_METRIC

@@ -4,10 +4,10 @@ A site that helped to open a sum from a model opens none over other sites (`priv
 that lost what was opened therefore asks the same sites again, however many more have come back meanwhile.
 """
 
-import json
 from pathlib import Path
 from typing import Final
 
+from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import StorageError
 from ecg_flare.storage import write_json
 
@@ -34,11 +34,13 @@ class LastOpening:
     def sites(self, model_sha256: bytes) -> tuple[str, ...]:
         """The sites that were asked for a sum from this model, or (); raises StorageError for a file that is broken."""
         if self._path is not None and self._path.exists():
+            where = f"{self._path} cannot be read, restore it or remove it"
             try:
-                kept = json.loads(self._path.read_text(encoding="utf-8"))
-                self._last = (str(kept["model_sha256"]), tuple(map(str, kept["sites"])))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise StorageError(f"Could not read {self._path}: {error!r}. Restore it, or remove it.") from error
+                data = self._path.read_bytes()
+            except OSError as error:
+                raise StorageError(f"{where}: {error}") from error
+            kept = Fields(parse_object(data, where, StorageError), where, StorageError)
+            self._last = (kept.text("model_sha256"), kept.texts("sites"))
         model, sites = self._last
         return sites if model == model_sha256.hex() else ()
 

@@ -15,6 +15,7 @@ from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
+from ecg_flare.documents import short
 from ecg_flare.errors import EcgFlareError, PolicyError, UpdateError
 from ecg_flare.federated.update import check_update
 
@@ -30,6 +31,12 @@ COUNTS: Final = "ECG_FLARE_COUNTS"
 
 SUM: Final = "ECG_FLARE_SUM"
 """DXO data kind of a round's sum at the server: float64 in the clear, int64 in fixed point."""
+
+MAX_METRIC: Final = 1e12
+"""Largest figure that a site may tell: what the server writes down must be readable for those who report on it."""
+
+_MAX_METRICS: Final = 32
+_MAX_METRIC_NAME: Final = 100
 
 ERROR_HEADER: Final = "ecg_flare_error"
 
@@ -82,7 +89,7 @@ class Order:
     def from_shareable(cls, shareable: Shareable) -> "Order":
         """Read an order; raises UpdateError where a field is missing or the model is not finite."""
         dxo = _dxo(shareable)
-        if dxo.data_kind != DataKind.WEIGHTS or set(dxo.data) != {_MODEL}:
+        if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict) or set(dxo.data) != {_MODEL}:
             raise UpdateError(f"An order must be {DataKind.WEIGHTS} with '{_MODEL}' alone. Found {_summary(dxo)}.")
         if not isinstance(dxo.data[_MODEL], np.ndarray) or dxo.data[_MODEL].ndim != 1:
             raise UpdateError(f"An order's model must be a flat vector. Found {type(dxo.data[_MODEL]).__name__}.")
@@ -141,14 +148,16 @@ class Reply:
     @classmethod
     def from_shareable(cls, shareable: Shareable) -> "Reply":
         """Read a reply; raises UpdateError where a field is missing, of the wrong type, or the code is not OK."""
-        code = shareable.get_return_code(ReturnCode.OK)
-        if code != ReturnCode.OK:
-            reason = shareable.get_header(ERROR_HEADER, "no reason given")
-            raise UpdateError(f"The site answered {code} ({reason}), not an update.")
+        check_answered(shareable, "an update", UpdateError)
         dxo = _dxo(shareable)
         kinds = {DataKind.WEIGHT_DIFF: (np.float32,), ENCODED_UPDATE: (np.int32, np.int64)}
         vector = dxo.data.get(_VECTOR) if isinstance(dxo.data, dict) else None
-        if dxo.data_kind not in kinds or set(dxo.data) != {_VECTOR} or not isinstance(vector, np.ndarray):
+        if (
+            not isinstance(dxo.data_kind, str)
+            or dxo.data_kind not in kinds
+            or set(dxo.data) != {_VECTOR}
+            or not isinstance(vector, np.ndarray)
+        ):
             raise UpdateError(
                 f"An update must be one of {sorted(kinds)} with '{_VECTOR}' alone. Found {_summary(dxo)}."
             )
@@ -191,10 +200,10 @@ class Counts:
     def from_shareable(cls, shareable: Shareable) -> "Counts":
         """Read the counts; raises UpdateError where one is missing or negative."""
         dxo = _dxo(shareable)
-        if dxo.data_kind != COUNTS or set(dxo.data) != {"tp", "fp", "fn"}:
+        if dxo.data_kind != COUNTS or not isinstance(dxo.data, dict) or set(dxo.data) != {"tp", "fp", "fn"}:
             raise UpdateError(f"A validation reply must be {COUNTS} with tp, fp and fn. Found {_summary(dxo)}.")
         if any(not isinstance(v, int) or v < 0 for v in dxo.data.values()):
-            raise UpdateError(f"Validation counts must be integers of at least 0. Found {dxo.data}.")
+            raise UpdateError(f"Validation counts must be integers of at least 0. Found {short(dxo.data)}.")
         return cls(**dxo.data, round_index=_meta(dxo, "round", int), attempt=_meta(dxo, "attempt", str))
 
 
@@ -220,6 +229,17 @@ def error_reply(error: EcgFlareError) -> Shareable:
     return reply
 
 
+def check_answered(shareable: Shareable, expected: str, error: type[EcgFlareError]) -> None:
+    """Raise `error`, with the reason that the site gave, where a message says that its task failed."""
+    try:
+        code = shareable.get_return_code(ReturnCode.OK)
+        reason = shareable.get_header(ERROR_HEADER, "no reason given")
+    except ValueError as problem:  # headers that are none
+        raise error(f"The message cannot be read: {problem}.") from problem
+    if code != ReturnCode.OK:
+        raise error(f"the site answered {str(code)[:60]} ({str(reason)[:500]}), not {expected}")
+
+
 def _dxo(shareable: Shareable) -> DXO:
     try:
         return from_shareable(shareable)
@@ -230,7 +250,7 @@ def _dxo(shareable: Shareable) -> DXO:
 def _meta(dxo: DXO, key: str, kind: type) -> Any:
     value = (dxo.meta or {}).get(key)
     if not isinstance(value, kind):
-        raise UpdateError(f"The message's '{key}' must be {kind.__name__}. Found {value!r}.")
+        raise UpdateError(f"The message's '{key}' must be {kind.__name__}. Found {short(value)}.")
     return value
 
 
@@ -241,17 +261,24 @@ def _clipping_norm(dxo: DXO) -> float | None:
 def _shares(dxo: DXO) -> tuple[float, ...]:
     shares = _meta(dxo, "shares", list)
     if any(not isinstance(share, float) for share in shares):
-        raise UpdateError(f"The message's shares must be numbers. Found {shares!r}.")
+        raise UpdateError(f"The message's shares must be numbers. Found {short(shares)}.")
     return tuple(shares)
 
 
 def _metrics(dxo: DXO) -> dict[str, float]:
     metrics = _meta(dxo, "metrics", dict)
-    if any(not isinstance(name, str) or not isinstance(value, int | float) for name, value in metrics.items()):
-        raise UpdateError(f"The message's metrics must be numbers by name. Found {metrics!r}.")
+    told = len(metrics) <= _MAX_METRICS and all(
+        isinstance(name, str)
+        and len(name) <= _MAX_METRIC_NAME
+        and isinstance(value, int | float)
+        and abs(value) <= MAX_METRIC  # NaN is not
+        for name, value in metrics.items()
+    )
+    if not told:
+        raise UpdateError(f"The message's metrics must be finite numbers by name. Found {short(metrics)}.")
     return {name: float(value) for name, value in metrics.items()}
 
 
 def _summary(dxo: DXO) -> str:
     keys = sorted(map(str, dxo.data)) if isinstance(dxo.data, dict) else type(dxo.data).__name__
-    return f"{dxo.data_kind} with {keys}"
+    return f"{short(dxo.data_kind)} with {short(keys)}"

@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 
+from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, StorageError
 from ecg_flare.flare.job_paths import check_path
 from ecg_flare.nnunet.plan import Plan
@@ -97,7 +98,7 @@ class ModelStore(FLComponent):
         path = self.folder(fl_ctx) / "state.npz"
         if not path.exists():
             return None
-        state = _from_arrays(read_arrays(path), path)
+        state = read_state(path)
         mine = {"plan_hash": plan.hash, "layout_digest": plan.layout_digest, "terms_digest": terms_digest}
         mine["aggregator"] = aggregator
         for key, value in mine.items():
@@ -149,13 +150,31 @@ def _to_arrays(state: GlobalState) -> dict[str, np.ndarray]:
     return {"model": state.model, "fields": np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8), **arrays}
 
 
+def read_state(path: Path) -> GlobalState:
+    """The state in a file; raises StorageError where it is missing, corrupt, or something else."""
+    return _from_arrays(read_arrays(path), path)
+
+
 def _from_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> GlobalState:
     if "model" not in arrays or "fields" not in arrays:
         raise StorageError(f"{path} is not a saved state: it holds {sorted(arrays)}.")
     optimizer = {k.removeprefix(_OPTIMIZER): v for k, v in arrays.items() if k.startswith(_OPTIMIZER)}
-    try:
-        fields = json.loads(arrays["fields"].tobytes())
-        shares = tuple(fields.pop("shares", ()))
-        return GlobalState(model=arrays["model"], optimizer=optimizer, shares=shares, **fields)
-    except (ValueError, TypeError) as error:
-        raise StorageError(f"{path} is not a saved state: {error}.") from error
+    where = f"{path} is not a saved state"
+    fields = Fields(parse_object(arrays["fields"].tobytes(), where, StorageError), where, StorageError).only(_FIELDS)
+    model = arrays["model"]
+    if model.dtype != np.float32 or model.ndim != 1:
+        raise StorageError(f"{where}: its model is {model.dtype} of shape {model.shape}, expected a float32 vector.")
+    texts = {name: fields.text(name, "") for name in ("aggregator", "ledger_digest")}
+    belongs = {name: fields.text(name) for name in ("plan_hash", "layout_digest", "terms_digest")}
+    counts = {name: fields.whole(name, -1, 2**31, 0) for name in ("ledger_lines", "rounds_done")}
+    return GlobalState(
+        model=model,
+        optimizer=optimizer,
+        shares=fields.series("shares", 0, 1, ()),
+        dice=fields.number("dice", -1, 1, -1.0),
+        best_dice=fields.number("best_dice", -1, 1, -1.0),
+        best_round=fields.whole("best_round", -1, 2**31, -1),
+        **texts,
+        **belongs,
+        **counts,
+    )

@@ -4,11 +4,11 @@ from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from nvflare.apis.dxo import DXO, from_shareable
-from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
 
+from ecg_flare.documents import short
 from ecg_flare.errors import SecureSumError
-from ecg_flare.flare.messages import ERROR_HEADER
+from ecg_flare.flare.messages import check_answered
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
 
 IDENTIFY: Final = "sum_identify"
@@ -54,7 +54,7 @@ def unpack_bytes(shareable: Shareable) -> bytes:
     dxo = _dxo(shareable)
     data = dxo.data.get("message") if isinstance(dxo.data, dict) else None
     if dxo.data_kind != SECURE_SUM or not isinstance(data, bytes):
-        raise SecureSumError(f"got {dxo.data_kind}, expected a {SECURE_SUM} message of bytes")
+        raise SecureSumError(f"got {short(dxo.data_kind)}, expected a {SECURE_SUM} message of bytes")
     return data
 
 
@@ -74,7 +74,7 @@ def unpack_masked(shareable: Shareable) -> MaskedUpdate:
     dxo = _dxo(shareable)
     vector = dxo.data.get("vector") if isinstance(dxo.data, dict) else None
     if dxo.data_kind != MASKED_UPDATE or not isinstance(vector, np.ndarray):
-        raise SecureSumError(f"got {dxo.data_kind}, expected a {MASKED_UPDATE} with its vector")
+        raise SecureSumError(f"got {short(dxo.data_kind)}, expected a {MASKED_UPDATE} with its vector")
     meta = dxo.meta or {}
     context, sender = meta.get("context"), meta.get("sender")
     if not isinstance(context, bytes) or not isinstance(sender, int):
@@ -83,10 +83,7 @@ def unpack_masked(shareable: Shareable) -> MaskedUpdate:
 
 
 def _dxo(shareable: Shareable) -> DXO:
-    code = shareable.get_return_code(ReturnCode.OK)
-    if code != ReturnCode.OK:
-        reason = shareable.get_header(ERROR_HEADER, "no reason given")
-        raise SecureSumError(f"the site answered {code} ({reason}), not a message of the secure sum")
+    check_answered(shareable, "a message of the secure sum", SecureSumError)
     try:
         return from_shareable(shareable)
     except (ValueError, TypeError) as error:

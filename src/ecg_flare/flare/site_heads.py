@@ -4,10 +4,9 @@ A file a ledger in the site's workspace, outside of any job's folder. A server t
 this site another one than its peers, can spend the same budget twice; the head is what it cannot make the site forget.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -17,6 +16,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
+from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import ConfigError, EcgFlareError, LedgerError, PolicyError, StorageError
 from ecg_flare.flare.components import component, job_terms, tell_error
 from ecg_flare.flare.identity import site_signer
@@ -178,18 +178,19 @@ def _cohort(tail: ChainTail) -> str:
     founding = tail.founding
     if founding is None:
         raise LedgerError("the ledger is sent without its first line, expected all of it: no head of it is held")
-    return str(founding["name"])
+    return str(Fields(founding, "the ledger's first line", LedgerError).text("name"))
 
 
 def _read(path: Path) -> HeldHead:
+    where = (
+        f"{path} does not hold a ledger's head, restore it from a backup (deleting it lets the server spend again what "
+        "it has spent)"
+    )
     try:
-        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        head = Head.parse(f"{fields['lines']}:{fields['digest']}")
-        if fields["ledger"] != path.stem:
-            raise ConfigError(f"it is of ledger {fields['ledger']}")
-        return HeldHead(path.stem, str(fields["cohort"]), head)
-    except (OSError, ValueError, KeyError, TypeError) as error:  # a ConfigError is a ValueError
-        raise StorageError(
-            f"{path} does not hold a ledger's head ({error!r}): restore it from a backup; deleting it lets the server "
-            "spend again what it has spent"
-        ) from error
+        fields = Fields(parse_object(path.read_bytes(), where, StorageError), where, StorageError)
+        head = Head.parse(f"{fields.whole('lines', 0, 2**63)}:{fields.text('digest')}")
+    except (OSError, ConfigError) as error:
+        raise StorageError(f"{where}: {error}") from error
+    if (ledger := fields.text("ledger")) != path.stem:
+        raise StorageError(f"{where}: it is of ledger {short(ledger)}")
+    return HeldHead(path.stem, fields.text("cohort"), head)

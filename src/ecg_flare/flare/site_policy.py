@@ -8,7 +8,6 @@ Every key may be left out. `pinned` maps each site of the cohort to the SHA-256 
 with a startup kit takes part in no secure sum. A site without a startup kit (the simulator) has throw-away keys.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Final, get_args
 
 from nvflare.apis.workspace import Workspace
 
+from ecg_flare.documents import parse_object
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.terms import RoundTerms, Summation
 from ecg_flare.privacy.events import Unit
@@ -224,12 +224,11 @@ def read_entries(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     known = {*(entry.name for entry in fields(SitePolicy)), *SERVER_ENTRIES}
-    if not isinstance(entries, dict):
-        raise ConfigError(f"{path} holds {entries!r}, expected an object with some of {sorted(known)}")
+    entries = parse_object(data, f"{path} cannot be read, expected some of {sorted(known)}", ConfigError)
     if unknown := sorted(set(entries) - known):
         raise ConfigError(f"{path} has unknown entries {unknown}, expected some of {sorted(known)}")
     return entries

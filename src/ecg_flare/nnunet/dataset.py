@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import cv2
-import numpy as np
 
 import ecg_flare
-from ecg_flare.errors import SiteDataError, StorageError
+from ecg_flare.errors import PageError, SiteDataError, StorageError
 from ecg_flare.nnunet.case import Case, PageSource, json_digestible
 from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.plan import CONFIGURATION, FILE_ENDING, Plan
+from ecg_flare.page.image_files import read_image
 
 if TYPE_CHECKING:
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
@@ -100,11 +100,14 @@ class PreparedDataset:
         """The pages and masks themselves, read back from the raw dataset."""
         for page in self.pages:
             if split in (None, page.split):
-                image = cv2.imread(str(_image_file(self.raw, page.name)), cv2.IMREAD_COLOR_RGB)
-                mask = cv2.imread(str(_label_file(self.raw, page.name)), cv2.IMREAD_GRAYSCALE)
-                if image is None or mask is None:
-                    raise StorageError(f"the prepared page {page.name!r} in {self.folder} is gone: prepare again")
-                yield Case(page.name, page.patient_id, np.asarray(image, np.uint8), np.asarray(mask, np.uint8))
+                try:
+                    image = read_image(_image_file(self.raw, page.name), cv2.IMREAD_COLOR_RGB)
+                    mask = read_image(_label_file(self.raw, page.name), cv2.IMREAD_GRAYSCALE)
+                except PageError as error:
+                    raise StorageError(
+                        f"the prepared page {page.name!r} in {self.folder} is gone: prepare again ({error})"
+                    ) from error
+                yield Case(page.name, page.patient_id, image, mask)
 
 
 def split_patients(patient_ids: Iterable[str], validation_fraction: float) -> dict[str, Split]:

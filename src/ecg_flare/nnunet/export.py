@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -17,9 +16,10 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float32
 
+from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, PlanMismatchError, StorageError, UpdateError
 from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, parameter_count, unflatten_into, verified_plan
-from ecg_flare.storage import write_atomically
+from ecg_flare.storage import read_arrays, write_atomically
 
 CHECKPOINT: Final = "checkpoint_final.pth"
 # Prediction asks the trainer for the network's architecture only, which all plain trainers share. nnU-Net finds this
@@ -63,18 +63,20 @@ def load_model(path: Path) -> StoredModel:
     version of its plan or another order of parameters.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            vector, header = archive["vector"], json.loads(str(archive["header"]))
-            name, plan_hash, digest = header["plan"], header["plan_hash"], header["layout_digest"]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+        vector, text = arrays["vector"], str(arrays["header"])
+    except (StorageError, KeyError) as error:
         raise ConfigError(f"{path} is no ecg_flare model (.npz): {error}") from error
+    where = f"{path} is no ecg_flare model (.npz)"
+    header = Fields(parse_object(text, where, ConfigError), where, ConfigError)
+    name, plan_hash, digest = (header.text(key) for key in ("plan", "plan_hash", "layout_digest"))
     plan = verified_plan(name, plan_hash)
     if digest != plan.layout_digest:
         raise PlanMismatchError(
             f"{path} orders its parameters as {digest[:12]}, the plan here {plan.layout_digest[:12]}"
         )
     _check_length(vector, plan)
-    return StoredModel(plan, vector, header.get("provenance", {}))
+    return StoredModel(plan, vector, header.mapping("provenance"))
 
 
 def bundled_names() -> tuple[str, ...]:
@@ -118,9 +120,10 @@ def export_model_folder(vector: Float32[np.ndarray, " d"], plan: Plan, folder: P
 
 
 def _check_length(vector: Float32[np.ndarray, " d"], plan: Plan) -> None:
-    if vector.shape != (parameter_count(plan),):
+    if vector.shape != (parameter_count(plan),) or vector.dtype != np.float32:
         raise UpdateError(
-            f"a model vector has shape {vector.shape}, plan {plan.name!r} needs ({parameter_count(plan)},)"
+            f"a model vector has shape {vector.shape} of {vector.dtype}, plan {plan.name!r} needs "
+            f"({parameter_count(plan)},) of float32"
         )
 
 

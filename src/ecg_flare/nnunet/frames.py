@@ -17,6 +17,7 @@ from typing import IO, Any, Final, Literal
 import numpy as np
 
 from ecg_flare.errors import WorkerError
+from ecg_flare.storage import decode_array
 
 Kind = Literal["request", "reply", "error", "log"]
 
@@ -72,11 +73,11 @@ def read_frame(stream: IO[bytes]) -> Frame | None:
     try:
         header = json.loads(_read_exactly(stream, length))
         arrays = {
-            name: np.load(io.BytesIO(_read_exactly(stream, size)), allow_pickle=False)
+            name: decode_array(_read_exactly(stream, size), "a message's array", WorkerError)
             for name, size in header["arrays"]
         }
         return Frame(header["kind"], header["name"], header["params"], arrays)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise WorkerError(f"a message cannot be read: {error}") from error
 
 

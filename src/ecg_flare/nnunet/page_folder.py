@@ -23,8 +23,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from ecg_flare.documents import short
 from ecg_flare.errors import ConfigError, PageError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, site_entry
+from ecg_flare.page.image_files import decode_image
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label, resample_page
 from ecg_flare.page.render import Page
 from ecg_flare.page.truth import PageTruth
@@ -61,6 +63,10 @@ class PageFolder:
     patient_pattern: str = r"^([^_]+)"
 
     def __post_init__(self) -> None:
+        by_site = {} if self.folders is None else self.folders
+        if not isinstance(by_site, Mapping) or not all(map(_is_path, (self.folder, *by_site.values()))):
+            found = f"{short(self.folder)} and {short(self.folders)}"
+            raise ConfigError(f"a page folder needs the path of a folder, or one by site. Found {found}.")
         px_per_mm = self.px_per_mm
         if px_per_mm is not None and not (type(px_per_mm) in (int, float) and 0 < px_per_mm < _MOST_PX_PER_MM):
             raise ConfigError(f"px_per_mm must be a number above 0 and below {_MOST_PX_PER_MM}. Found {px_per_mm!r}.")
@@ -154,6 +160,10 @@ class PageFolder:
         return _resize(image, mask, NORMALIZED_PX_PER_MM / self.px_per_mm)
 
 
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value and value.isprintable()
+
+
 def is_page_image(path: Path) -> bool:
     """Whether the file's name is that of a page image: one of the endings, and no mask."""
     return path.suffix.lower() in IMAGE_ENDINGS and not path.name.lower().endswith(_MASK_ENDING)
@@ -178,11 +188,12 @@ def _digest(path: Path) -> str:
 def _read_image(path: Path, mode: int) -> UInt8[np.ndarray, "h w *c"]:
     data = _read_bytes(path)
     # OpenCV shows what it could decode of a PNG that was cut short, the rest black
-    whole = path.suffix.lower() != ".png" or _PNG_END in data[-64:]
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data and whole else None
-    if pixels is None:
+    if not data or (path.suffix.lower() == ".png" and _PNG_END not in data[-64:]):
         raise SiteDataError(f"{path} is no whole image ({len(data)} bytes)", "export it again")
-    return np.asarray(pixels, np.uint8)
+    try:
+        return decode_image(data, mode, path)
+    except PageError as error:
+        raise SiteDataError(str(error), "export it again") from error
 
 
 def _read_truth(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> PageTruth:

@@ -10,11 +10,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from ecg_flare.documents import short
 from ecg_flare.errors import LayoutError
+
+_LARGEST: Final = 1e9
+"""No parameter of a page comes near it."""
 
 
 class Distribution(ABC):
@@ -87,13 +91,13 @@ def parse_distribution(value: Any, where: str) -> Distribution:
             return Choice((True, False), (float(argument), 1.0 - argument))
     raise LayoutError(
         f"{where}: expected a value, {{uniform: [low, high]}}, {{choice: {{value: weight}}}} or {{chance: p}}; "
-        f"found {value!r}."
+        f"found {short(value)}."
     )
 
 
 def _uniform(argument: Any, where: str) -> Uniform:
     if not (isinstance(argument, list) and len(argument) == 2 and all(map(_is_number, argument))):
-        raise LayoutError(f"{where}: uniform needs two numbers, [low, high]; found {argument!r}.")
+        raise LayoutError(f"{where}: uniform needs two numbers, [low, high]; found {short(argument)}.")
     low, high = argument
     if not low <= high:
         raise LayoutError(f"{where}: uniform needs low <= high, found {low} and {high}.")
@@ -102,13 +106,15 @@ def _uniform(argument: Any, where: str) -> Uniform:
 
 def _choice(argument: Any, where: str) -> Choice:
     if not isinstance(argument, Mapping) or not argument:
-        raise LayoutError(f"{where}: choice needs {{value: weight, ...}}, found {argument!r}.")
+        raise LayoutError(f"{where}: choice needs {{value: weight, ...}}, found {short(argument)}.")
     weights = list(argument.values())
     if not all(_is_number(weight) and weight >= 0 for weight in weights) or not sum(weights) > 0:
-        raise LayoutError(f"{where}: weights of a choice must be numbers of at least 0, not all 0; found {weights!r}.")
+        raise LayoutError(
+            f"{where}: weights of a choice must be numbers of at least 0, not all 0; found {short(weights)}."
+        )
     total = float(sum(weights))
     return Choice(tuple(argument), tuple(weight / total for weight in weights))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST  # NaN is not

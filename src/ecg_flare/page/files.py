@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import PageError, StorageError
+from ecg_flare.page.image_files import read_image
 from ecg_flare.page.render import Page
 from ecg_flare.page.truth import PageTruth
 from ecg_flare.storage import write_atomically
@@ -64,19 +65,16 @@ def load_page(image_path: Path) -> Page:
     """
     truth_path = image_path.with_suffix(".json")
     try:
-        data = image_path.read_bytes()
         truth = PageTruth.from_json(truth_path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise PageError(f"Cannot read the page {image_path} and its truth {truth_path.name}: {error}.") from error
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-    if image is None:
-        raise PageError(f"{image_path} is no image ({len(data)} bytes); render the page again.")
+    image = read_image(image_path, cv2.IMREAD_COLOR_RGB)
     if image.shape[:2] != (truth.height_px, truth.width_px):
         raise PageError(
             f"{image_path} has {image.shape[0]} x {image.shape[1]} pixels, its truth describes "
             f"{truth.height_px} x {truth.width_px}; render the page again."
         )
-    return Page(np.asarray(image, np.uint8), truth)
+    return Page(image, truth)
 
 
 def add_patients(folder: Path, patients: Mapping[str, str]) -> Path:

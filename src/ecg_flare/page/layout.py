@@ -10,8 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
-
+from ecg_flare.documents import parse_yaml, short
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.errors import LayoutError
 
@@ -62,12 +61,9 @@ def load_layout(name: str) -> Layout:
 
 def parse_layout(text: str, source: str, name: str) -> Layout:
     """Read a layout from YAML; raises LayoutError naming `source` and the value that is wrong."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LayoutError(f"{source}: not YAML: {error}.") from error
+    data = parse_yaml(text, source, LayoutError)
     if not isinstance(data, dict) or set(data) != {"rows"} or not isinstance(data["rows"], list) or not data["rows"]:
-        raise LayoutError(f"{source}: expected one key, 'rows', with a list of rows; found {data!r}.")
+        raise LayoutError(f"{source}: expected one key, 'rows', with a list of rows; found {short(data)}.")
     rows = tuple(_parse_row(row, f"{source}, row {index}") for index, row in enumerate(data["rows"], 1))
     missing = [lead for lead in LEADS if lead not in {segment.lead for row in rows for segment in row}]
     if missing:
@@ -77,7 +73,7 @@ def parse_layout(text: str, source: str, name: str) -> Layout:
 
 def _parse_row(row: Any, where: str) -> tuple[Segment, ...]:
     if not isinstance(row, list) or not row:
-        raise LayoutError(f"{where}: expected a list of segments, found {row!r}.")
+        raise LayoutError(f"{where}: expected a list of segments, found {short(row)}.")
     segments: list[Segment] = []
     for item in row:
         follows = segments[-1].start_s + segments[-1].duration_s if segments else 0.0
@@ -92,10 +88,10 @@ def _parse_segment(item: Any, default_start_s: float, where: str) -> Segment:
     if not isinstance(item, dict) or not {"lead", "duration_s"} <= set(item) <= allowed:
         raise LayoutError(
             f"{where}: a segment needs 'lead' and 'duration_s' and may have 'start_s', 'rhythm', 'inverted'; "
-            f"found {item!r}."
+            f"found {short(item)}."
         )
     if item["lead"] not in LEADS:
-        raise LayoutError(f"{where}: unknown lead {item['lead']!r}; expected one of {', '.join(LEADS)}.")
+        raise LayoutError(f"{where}: unknown lead {short(item['lead'])}; expected one of {', '.join(LEADS)}.")
     start_s = _number(item.get("start_s", default_start_s), "start_s", where)
     duration_s = _number(item["duration_s"], "duration_s", where)
     if start_s < 0 or duration_s <= 0:
@@ -104,12 +100,12 @@ def _parse_segment(item: Any, default_start_s: float, where: str) -> Segment:
         )
     for flag in ("rhythm", "inverted"):
         if not isinstance(item.get(flag, False), bool):
-            raise LayoutError(f"{where}: {flag} must be true or false, found {item[flag]!r}.")
+            raise LayoutError(f"{where}: {flag} must be true or false, found {short(item[flag])}.")
     return Segment(item["lead"], start_s, duration_s, item.get("rhythm", False), item.get("inverted", False))
 
 
 def _number(value: Any, key: str, where: str) -> float:
     # A NaN fails the comparison too.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
-        raise LayoutError(f"{where}: {key} must be a number of seconds, found {value!r}.")
+        raise LayoutError(f"{where}: {key} must be a number of seconds, found {short(value)}.")
     return float(value)

@@ -27,6 +27,9 @@ NORMALIZED_PX_PER_MM: Final = 4.0
 TRACE_WIDTH_PX: Final = 3
 """Width of a trace or pulse in the label mask at NORMALIZED_PX_PER_MM."""
 
+MAX_PAGE_PIXELS: Final = 300_000_000
+"""Pixels of a page in memory; A4 printed at 1200 dpi has 140 million."""
+
 _BOX_SHIFT: Final = 4
 
 
@@ -73,7 +76,11 @@ def resample_page(page: "Page", px_per_mm: float = NORMALIZED_PX_PER_MM) -> "Pag
 
 
 def resize_page(page: "Page", shape: tuple[int, int]) -> "Page":
-    """Return the page stretched to `shape` (height, width), image and truth together."""
+    """Return the page stretched to `shape` (height, width), image and truth together.
+
+    Raises PageError for more than MAX_PAGE_PIXELS.
+    """
+    check_shape(shape)
     height, width = shape
     truth = page.truth
     scale_x, scale_y = width / truth.width_px, height / truth.height_px
@@ -82,6 +89,15 @@ def resize_page(page: "Page", shape: tuple[int, int]) -> "Page":
     # Corners of the image stay corners, and centres of pixels have whole coordinates: hence the halves.
     matrix = np.array([[scale_x, 0, scale_x / 2 - 0.5], [0, scale_y, scale_y / 2 - 0.5], [0, 0, 1]])
     return replace(page, image=image, truth=truth.warped(matrix, shape))
+
+
+def check_shape(shape: tuple[int, int]) -> None:
+    """Raise PageError for a page of more than MAX_PAGE_PIXELS, or of none."""
+    if not (min(shape) > 0 and shape[0] * shape[1] <= MAX_PAGE_PIXELS):
+        raise PageError(
+            f"the page would have {shape[1]} x {shape[0]} pixels, expected at most {MAX_PAGE_PIXELS // 1_000_000} "
+            "million: check its resolution"
+        )
 
 
 def _fill(mask: UInt8[np.ndarray, "h w"], polygon: Float64[np.ndarray, "corners 2"], label: int) -> None:

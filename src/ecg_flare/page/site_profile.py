@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 
+from ecg_flare.documents import parse_yaml, short
 from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import LayoutError
 from ecg_flare.page.degrade import Degradation, DegradationSpec, apply, draw_degradation, parse_spec
@@ -24,6 +24,7 @@ from ecg_flare.page.style import GridStyle, InkStyle, PageStyle, PrintStyle
 
 _PARTS: Final[Mapping[str, type]] = {"grid": GridStyle, "ink": InkStyle, "text": PrintStyle}
 _CHECKING_DRAWS: Final = 32
+_MOST_DEGRADATIONS: Final = 100
 
 Values = Mapping[str, Distribution]
 
@@ -86,12 +87,9 @@ def load_profile(name: str) -> SiteProfile:
 
 def parse_profile(text: str, source: str, name: str) -> SiteProfile:
     """Read a profile from YAML; raises LayoutError naming `source` and the value that is wrong."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LayoutError(f"{source}: not YAML: {error}.") from error
+    data = parse_yaml(text, source, LayoutError)
     if not isinstance(data, dict) or not set(data) <= {"style", "degradations"}:
-        raise LayoutError(f"{source}: expected the keys 'style' and 'degradations'; found {data!r}.")
+        raise LayoutError(f"{source}: expected the keys 'style' and 'degradations'; found {short(data)}.")
     raw_style = _mapping(data.get("style", {}), f"{source}, style")
     parts = {
         part: _distributions(_PARTS[part], _mapping(raw_style[part], f"{source}, {part}"), f"{source}, {part}")
@@ -102,8 +100,10 @@ def parse_profile(text: str, source: str, name: str) -> SiteProfile:
         PageStyle, {key: value for key, value in raw_style.items() if key not in _PARTS}, f"{source}, style"
     )
     raw_degradations = data.get("degradations", [])
-    if not isinstance(raw_degradations, list):
-        raise LayoutError(f"{source}: degradations must be a list, found {raw_degradations!r}.")
+    if not isinstance(raw_degradations, list) or len(raw_degradations) > _MOST_DEGRADATIONS:
+        raise LayoutError(
+            f"{source}: degradations must be a list of at most {_MOST_DEGRADATIONS}, found {short(raw_degradations)}."
+        )
     degradations = tuple(parse_spec(raw, f"{source}, degradations") for raw in raw_degradations)
     profile = SiteProfile(name, style, parts, degradations)
     _check_draws(profile, source)
@@ -126,7 +126,7 @@ def _packaged(name: str) -> SiteProfile:
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise LayoutError(f"{where}: expected keys and values, found {value!r}.")
+        raise LayoutError(f"{where}: expected keys and values, found {short(value)}.")
     return value
 
 

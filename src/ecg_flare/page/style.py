@@ -60,12 +60,12 @@ class GridStyle:
     def __post_init__(self) -> None:
         _check_choice("grid kind", self.kind, get_args(GridKind))
         _check_choice("grid colour", self.colour, get_args(GridColour))
-        _check_range("grid strength", self.strength, 0, 1)
-        _check_range("grid fine_mm", self.fine_mm, 0.02, 1)
-        _check_range("grid coarse_mm", self.coarse_mm, 0.02, 2)
-        _check_range("grid inset_mm", self.inset_mm, 0, 50)
-        _check_range("grid phase_x_mm", self.phase_x_mm, 0, 5)
-        _check_range("grid phase_y_mm", self.phase_y_mm, 0, 5)
+        check_range("grid strength", self.strength, 0, 1)
+        check_range("grid fine_mm", self.fine_mm, 0.02, 1)
+        check_range("grid coarse_mm", self.coarse_mm, 0.02, 2)
+        check_range("grid inset_mm", self.inset_mm, 0, 50)
+        check_range("grid phase_x_mm", self.phase_x_mm, 0, 5)
+        check_range("grid phase_y_mm", self.phase_y_mm, 0, 5)
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class InkStyle:
     density: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_range("ink width_mm", self.width_mm, 0.05, 2)
-        _check_range("ink grey", self.grey, 0, 200)
-        _check_range("ink blue", self.blue, 0, 1)
-        _check_range("ink density", self.density, 0.05, 1)
+        check_range("ink width_mm", self.width_mm, 0.05, 2)
+        check_range("ink grey", self.grey, 0, 200)
+        check_range("ink blue", self.blue, 0, 1)
+        check_range("ink density", self.density, 0.05, 1)
 
     @property
     def rgb(self) -> Colour:
@@ -105,8 +105,8 @@ class PrintStyle:
     def __post_init__(self) -> None:
         _check_choice("print font", self.font, get_args(FontName))
         _check_choice("print labels", self.labels, get_args(LabelPlace))
-        _check_range("print label_mm", self.label_mm, 1, 12)
-        _check_range("print text_mm", self.text_mm, 1, 12)
+        check_range("print label_mm", self.label_mm, 1, 12)
+        check_range("print text_mm", self.text_mm, 1, 12)
         _check_choice("print separator", self.separator, get_args(Separator))
 
 
@@ -139,16 +139,16 @@ class PageStyle:
 
     def __post_init__(self) -> None:
         _check_choice("paper", self.paper, get_args(PaperName))
-        _check_range("dpi", self.dpi, 50, 1200)
-        _check_range("anisotropy", self.anisotropy, 0.5, 2)
-        _check_range("speed_mm_per_s", self.speed_mm_per_s, 5, 100)
-        _check_range("gain_mm_per_mv", self.gain_mm_per_mv, 1, 40)
+        check_range("dpi", self.dpi, 50, 1200)
+        check_range("anisotropy", self.anisotropy, 0.5, 2)
+        check_range("speed_mm_per_s", self.speed_mm_per_s, 5, 100)
+        check_range("gain_mm_per_mv", self.gain_mm_per_mv, 1, 40)
         _check_choice("columns", self.columns, get_args(Columns))
         _check_choice("pulse", self.pulse, get_args(PulseSide))
-        _check_range("shift_x_mm", self.shift_x_mm, -20, 20)
-        _check_range("shift_y_mm", self.shift_y_mm, -20, 20)
+        check_range("shift_x_mm", self.shift_x_mm, -20, 20)
+        check_range("shift_y_mm", self.shift_y_mm, -20, 20)
         for channel in self.paper_rgb:
-            _check_range("paper_rgb", channel, 0, 255)
+            check_range("paper_rgb", channel, 0, 255)
         for lead in self.rhythm_leads:
             _check_choice("each of rhythm_leads", lead, LEADS)
         rhythm_rows = len(load_layout(self.layout).rhythm_rows)
@@ -174,7 +174,8 @@ def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise LayoutError(f"{name} must be one of {', '.join(allowed)}; found {value!r}.")
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise LayoutError, naming the parameter, for what is no number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise LayoutError(f"{name} must be a number, found {value!r}.")
     if not (math.isfinite(value) and low <= value <= high):

@@ -6,12 +6,15 @@ Pixel (row r, column c) has its centre at x = c, y = r. Points are (x, y), float
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from dataclasses import fields as dataclass_fields
+from typing import Final
 
 import cv2
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.documents import Fields, parse_object
+from ecg_flare.ecg.leads import LEADS
 from ecg_flare.errors import PageError
 
 Points = Float64[np.ndarray, "_ 2"]
@@ -19,6 +22,16 @@ Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[flo
 """A 3 x 3 matrix, in rows."""
 
 _OUTLINE_STEPS: Final = 16
+
+# What a truth that somebody hands in can say; those that are rendered stay far within.
+_MAX_SIDE_PX: Final = 65_535
+_PX_PER_MM: Final = (0.05, 1000.0)
+_SCALE: Final = (0.1, 1000.0)
+_LONGEST_S: Final = 1e5
+_FURTHEST_PX: Final = 1e6
+_MAX_TRACES: Final = 1000
+_MANY: Final = (1, 200_000)
+_LEAST_DETERMINANT: Final = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,20 +110,28 @@ class PageTruth:
     @classmethod
     def from_json(cls, text: str) -> "PageTruth":
         """Read what `to_json` wrote; raises PageError if it is something else."""
-        try:
-            fields = json.loads(text)
-            return cls(
-                **{
-                    **fields,
-                    "traces": tuple(_trace_from_json(trace) for trace in fields["traces"]),
-                    "pulses": tuple(_points(pulse) for pulse in fields["pulses"]),
-                    "print_boxes": tuple(_points(box) for box in fields["print_boxes"]),
-                    "paper": _points(fields["paper"]),
-                    "homography": to_matrix(np.array(fields["homography"], dtype=np.float64)),
-                }
-            )
-        except (ValueError, TypeError, KeyError) as error:
-            raise PageError(f"Not the truth of a page ({error}); expected what PageTruth.to_json writes.") from error
+        where = "Not the truth of a page"
+        fields = Fields(parse_object(text, where, PageError), where, PageError).only(_names(cls))
+        homography = _points(fields.each("homography", 3), 3, (3, 3), "homography")
+        if not abs(np.linalg.det(homography)) > _LEAST_DETERMINANT or homography[2, 2] == 0:
+            raise PageError(f"{where}: its homography {homography.tolist()} maps the page to a line.")
+        traces = [_trace(Fields(each, f"{where}, traces", PageError)) for each in fields.each("traces", _MAX_TRACES)]
+        return cls(
+            height_px=fields.whole("height_px", 1, _MAX_SIDE_PX),
+            width_px=fields.whole("width_px", 1, _MAX_SIDE_PX),
+            px_per_mm_x=fields.number("px_per_mm_x", *_PX_PER_MM),
+            px_per_mm_y=fields.number("px_per_mm_y", *_PX_PER_MM),
+            layout=fields.text("layout"),
+            speed_mm_per_s=fields.number("speed_mm_per_s", *_SCALE),
+            gain_mm_per_mv=fields.number("gain_mm_per_mv", *_SCALE),
+            traces=tuple(traces),
+            pulses=tuple(_points(each, 2, _MANY, "pulses") for each in fields.each("pulses", _MAX_TRACES)),
+            print_boxes=tuple(
+                _points(each, 2, _MANY, "print_boxes") for each in fields.each("print_boxes", _MAX_TRACES)
+            ),
+            paper=_points(fields.each("paper", _MANY[1]), 2, _MANY, "paper"),
+            homography=to_matrix(homography),
+        )
 
 
 def outline(shape: tuple[int, int]) -> Points:
@@ -142,9 +163,35 @@ def _scale_at_middle(homography: Float64[np.ndarray, "3 3"], shape: tuple[int, i
     return float(np.hypot(*(right - origin))), float(np.hypot(*(down - origin)))
 
 
-def _points(values: list[list[float]]) -> Points:
-    return np.array(values, dtype=np.float64).reshape(-1, 2)
+def _points(values: object, columns: int, rows: tuple[int, int], name: str) -> Float64[np.ndarray, "rows columns"]:
+    """Points as an array; raises PageError unless there are `rows` of them (from, to), finite and near the page."""
+    try:
+        points = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PageError(f"Not the truth of a page: {name} are no points ({error}).") from error
+    if points.ndim != 2 or points.shape[1] != columns or not rows[0] <= len(points) <= rows[1]:
+        raise PageError(
+            f"Not the truth of a page: {name} must be {rows[0]} to {rows[1]} points of {columns} numbers. "
+            f"Found shape {points.shape}."
+        )
+    if not np.abs(points).max() <= _FURTHEST_PX:  # NaN is not
+        raise PageError(f"Not the truth of a page: {name} reach beyond {_FURTHEST_PX:g} pixels.")
+    return points
 
 
-def _trace_from_json(fields: dict[str, Any]) -> LeadTrace:
-    return LeadTrace(**{**fields, "polyline": _points(fields["polyline"])})
+def _names(owner: type[PageTruth] | type[LeadTrace]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclass_fields(owner))
+
+
+def _trace(fields: Fields) -> LeadTrace:
+    fields.only(_names(LeadTrace))
+    lead, start_s, end_s = (
+        fields.text("lead"),
+        fields.number("start_s", 0, _LONGEST_S),
+        fields.number("end_s", 0, _LONGEST_S),
+    )
+    if lead not in LEADS:
+        fields.refuse("lead", lead, f"one of {', '.join(LEADS)}")
+    polyline = _points(fields.each("polyline", _MANY[1]), 2, _MANY, "polyline")
+    row = fields.whole("row", 0, _MAX_TRACES)
+    return LeadTrace(lead, row, polyline, start_s, end_s, fields.flag("is_rhythm"), fields.flag("inverted"))

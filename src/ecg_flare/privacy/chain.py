@@ -28,6 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, LedgerError, LedgerInUseError, StorageError
 from ecg_flare.storage import sync_folder, write_atomically
 
@@ -160,12 +161,14 @@ def read_head(path: Path) -> Head | None:
     """
     beside = head_path(path)
     try:
-        fields = json.loads(beside.read_text())
-        return Head(int(fields["lines"]), str(fields["digest"]))
+        data = beside.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
         raise LedgerError(f"{beside} cannot be understood ({error}): restore it from a copy") from error
+    where = f"{beside} cannot be understood, restore it from a copy"
+    fields = Fields(parse_object(data, where, LedgerError), where, LedgerError)
+    return Head(fields.whole("lines", 0, 2**63), fields.text("digest"))
 
 
 def check_head(path: Path, chain: Chain, head: Head) -> None:

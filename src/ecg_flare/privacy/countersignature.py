@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from ecg_flare.documents import parse_object
 from ecg_flare.errors import ConfigError, LedgerError, SecureSumError
 from ecg_flare.privacy.chain import Head, read_chain
 from ecg_flare.privacy.secure_sum.signing import (
@@ -90,12 +91,11 @@ _BYTES: Final = ("certificate", "signature")
 
 def read_countersignatures(path: Path) -> tuple[Countersignature, ...]:
     """The countersignatures of a file, one a site; raises LedgerError where it holds anything else."""
+    where = f"{path} cannot be read as countersignatures"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise LedgerError(f"{path} cannot be read as countersignatures: {error!r}") from error
-    if not isinstance(entries, dict):
-        raise LedgerError(f"{path} holds a {type(entries).__name__}, expected countersignatures by site")
+        entries = parse_object(path.read_bytes(), where, LedgerError)
+    except OSError as error:
+        raise LedgerError(f"{where}: {error}") from error
     return tuple(Countersignature.from_json(site, entry) for site, entry in entries.items())
 
 

@@ -201,7 +201,7 @@ def _with_arguments(name: str, arguments: object) -> str:
 def _when(started: str) -> str:
     try:
         return f"{datetime.fromisoformat(started).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # no date, or one that no clock of this machine shows
         return started
 
 

@@ -5,6 +5,8 @@ import re
 from typing import Final
 
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SMALLEST_SPAN: Final = 1e-9
+"""What an axis can show apart, of its figures or of 1."""
 _BYTES: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -54,8 +56,8 @@ def natural_key(name: str) -> tuple[tuple[str, int], ...]:
 
 def ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
     """About `count` round values (steps of 1, 2 or 5 times a power of ten) whose first and last embrace low to high."""
-    if not high > low:
-        span = abs(low) or 1.0
+    if not high - low > _SMALLEST_SPAN * max(1.0, abs(low), abs(high)):
+        span = abs(low) if abs(low) > _SMALLEST_SPAN else 1.0
         low, high = low - span / 2, high + span / 2
     step = _round_step((high - low) / max(1, count - 1))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from ecg_flare.errors import ConfigError
+from ecg_flare.errors import ConfigError, StorageError
 from ecg_flare.page.raster import Label
 from ecg_flare.report.public_pages import public_cases
 from ecg_flare.report.run import Run
@@ -75,15 +75,22 @@ def to_uri(image: UInt8[np.ndarray, "h w 3"]) -> str:
 def model_size(run: Run) -> int | None:
     """Number of parameters of the saved model; None where none was saved."""
     path = run.file("state.npz")
-    return int(read_arrays(path)["model"].size) if path is not None else None
+    return int(_model(path).size) if path is not None else None
 
 
 def _models(run: Run) -> Mapping[str, Any]:
     path = run.file("state.npz")
     if path is None:
         raise ConfigError("the run saved no model (no state.npz).")
-    models = {f"round {run.final.index}": read_arrays(path)["model"]}
+    models = {f"round {run.final.index}": _model(path)}
     best = run.file("best.npz")
     if best is not None and run.best.index != run.final.index:
-        models[f"round {run.best.index} (best)"] = read_arrays(best)["model"]
+        models[f"round {run.best.index} (best)"] = _model(best)
     return models
+
+
+def _model(path: Path) -> np.ndarray:
+    arrays = read_arrays(path)
+    if "model" not in arrays:
+        raise StorageError(f"{path} holds {sorted(arrays)}, expected a model.")
+    return arrays["model"]

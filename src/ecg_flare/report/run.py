@@ -1,111 +1,18 @@
 """A run read back from its folder: `run.json`, `metrics.jsonl` and, where they are, the models and the ledger."""
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
-from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
-from ecg_flare.report.figures import natural_key
+from ecg_flare.report.records import Round, Terms, read_round, read_terms
+
+__all__ = ["METRICS", "Round", "Run", "Terms", "find_run", "read_run"]
 
 METRICS: Final = "metrics.jsonl"
 _SEARCH_DEPTH: Final = 5
-
-
-@dataclass(frozen=True)
-class Round:
-    """The figures of one round; round 0 is the start. Fields as in `flare.telemetry.RoundFigures`."""
-
-    index: int
-    dice: float
-    sites_dice: float | None = None
-    lost: str = ""
-    update_norm: float = 0.0
-    answered: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    bytes_down: int = 0
-    bytes_up: int = 0
-    epsilon_rdp: float | None = None
-    epsilon_prv: float | None = None
-    seconds_by_step: Mapping[str, float] = field(default_factory=dict)
-    site_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-    @property
-    def seconds(self) -> float:
-        """Wall seconds of the whole round."""
-        return math.fsum(self.seconds_by_step.values())
-
-    @property
-    def trained(self) -> bool:
-        """Whether the model took a step in it: it is neither the start nor lost."""
-        return self.index > 0 and not self.lost
-
-    @property
-    def clipped_fraction(self) -> float | None:
-        """Share of the answering sites whose update was clipped; None where no site told."""
-        told = [metrics["clipped"] for metrics in self.site_metrics.values() if "clipped" in metrics]
-        return sum(told) / len(told) if told else None
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The public terms of the job, as `flare.terms.RoundTerms` wrote them."""
-
-    weights: Mapping[str, float]
-    rounds: int
-    min_sites: int
-    plan: str
-    clipping_norm: float | None = None
-    noise_multiplier: float | None = None
-    delta: float = 1e-5
-    epsilon_budget: float | None = None
-    unit: str = "site"
-    sampling_rate: float = 1.0
-    patients: int | None = None
-    adaptive_clipping: Mapping[str, float] | None = None
-    projection: Mapping[str, int] | None = None
-    trained: Sequence[str] = EVERY_TENSOR
-    summation: str = "plain"
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """The roster, in the order that people number it."""
-        return tuple(sorted(self.weights, key=natural_key))
-
-    @property
-    def trained_parameters(self) -> int | None:
-        """d where only some tensors are trained; None where all are."""
-        if tuple(self.trained) == EVERY_TENSOR:
-            return None
-        from ecg_flare.nnunet.plan import parameter_layout, plan_preset
-
-        return TrainableSubset.matching(parameter_layout(plan_preset(self.plan)), self.trained).dimension
-
-    @property
-    def noise_on_updates(self) -> float | None:
-        """The noise on a coordinate of the sum over C: the multiplier, a little more where C is adaptive."""
-        if self.noise_multiplier is None or self.adaptive_clipping is None:
-            return self.noise_multiplier
-        return AdaptiveClipping(**self.adaptive_clipping).update_noise_multiplier(self.noise_multiplier)
-
-    @property
-    def clipping_text(self) -> str:
-        """C in words."""
-        if self.clipping_norm is None:
-            return "none"
-        if self.adaptive_clipping is None:
-            return f"{self.clipping_norm:g}"
-        quantile = self.adaptive_clipping["quantile"]
-        return f"{self.clipping_norm:g} at first, then following the {quantile:g} quantile of the patients' updates"
-
-    @property
-    def private(self) -> bool:
-        """Whether noise was added to every sum."""
-        return self.noise_multiplier is not None
 
 
 @dataclass(frozen=True)
@@ -171,12 +78,10 @@ def read_run(path: Path) -> Run:
     Raises ConfigError where there is none or several, or where a line cannot be read.
     """
     folder = find_run(path)
-    facts = _read_json(folder / "run.json")
+    path = folder / "run.json"
+    facts = parse_object(_read_bytes(path), f"{path} cannot be read", ConfigError)
+    terms = read_terms(Fields(facts.get("terms"), f"{path} has no terms that can be read", ConfigError))
     rounds, cut_short = _read_rounds(folder / METRICS)
-    try:
-        terms = Terms(**{key: value for key, value in facts["terms"].items() if key in Terms.__dataclass_fields__})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{folder / 'run.json'} has no terms that can be read: {error}.") from error
     return Run(folder, terms, rounds, facts, cut_short)
 
 
@@ -189,36 +94,30 @@ def _files_below(folder: Path, depth: int) -> Iterator[Path]:
             yield from _files_below(entry, depth - 1)
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def _read_bytes(path: Path) -> bytes:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}. The server writes it when a job starts.") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path} must hold an object. Found {type(value).__name__}.")
-    return value
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}. The server writes it while a job runs.") from error
 
 
 def _read_rounds(path: Path) -> tuple[tuple[Round, ...], bool]:
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    data = _read_bytes(path)
+    lines = [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
     rounds: dict[int, Round] = {}
     cut_short = False
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
+        where = f"Line {number} of {path} is no round's figures"
         try:
-            each = _round(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
-            # A crash can leave the last line half written; anywhere else the file is damaged.
-            if number == len(lines) and rounds:
+            values = parse_object(line, where, ConfigError)
+        except ConfigError:
+            # A crash can leave the last line half written, and so without its end; any other damage is told.
+            if number == lines[-1][0] and rounds and not data.endswith(b"\n"):
                 cut_short = True
                 break
-            raise ConfigError(f"Line {number} of {path} is no round's figures: {error!r}.") from error
+            raise
+        each = read_round(Fields(values, where, ConfigError))
         rounds[each.index] = each  # a job that went on after a crash may have told a round twice
     if not rounds:
         raise ConfigError(f"{path} is empty: the run ended before its first evaluation.")
     return tuple(rounds[index] for index in sorted(rounds)), cut_short
-
-
-def _round(values: Mapping[str, Any]) -> Round:
-    known = {key: value for key, value in values.items() if key in Round.__dataclass_fields__}
-    known |= {key: tuple(known[key]) for key in ("answered", "missing") if key in known}
-    return Round(index=int(values["round"]), **known)

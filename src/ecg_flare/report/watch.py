@@ -3,12 +3,12 @@
 The server writes `run.json` when a job starts, a line of `metrics.jsonl` after each round, and `ended.json` last.
 """
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from ecg_flare.documents import Fields, parse_json
 from ecg_flare.errors import ConfigError
 from ecg_flare.report.figures import bytes_text, seconds_text, significant
 from ecg_flare.report.run import METRICS, Round, Run, find_run, read_run
@@ -52,7 +52,7 @@ def look(path: Path) -> Watched:
         if len(list(path.glob(f"**/{METRICS}"))) > 1:
             raise
         return Watched("waiting")
-    if not (folder / METRICS).read_text(encoding="utf-8").strip():
+    if not (folder / METRICS).read_bytes().strip():
         return Watched("waiting")
     run = read_run(folder)
     quiet_s = max(0.0, time.time() - max((folder / name).stat().st_mtime for name in (METRICS, _RUN)))
@@ -99,11 +99,14 @@ def watch_json(watched: Watched) -> dict[str, Any]:
 
 def _outcome(path: Path) -> str:
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["outcome"])
+        data = path.read_bytes()
     except FileNotFoundError:
         return ""
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
+    where = f"{path} cannot be read"
+    outcome: str = Fields(parse_json(data, where, ConfigError), where, ConfigError).text("outcome")
+    return outcome
 
 
 def _head(run: Run) -> list[str]:

@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
 
-from ecg_flare.errors import SiteDataError
+from ecg_flare.errors import PageError, SiteDataError
 from ecg_flare.nnunet.case import Case
 from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder, is_page_image
+from ecg_flare.page.image_files import open_image
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
 
 _MM_PER_INCH: Final = 25.4
@@ -139,7 +139,7 @@ def _is_told_apart(source: PageFolder, path: Path, table: Mapping[str, str] | No
 
 
 def _facts(path: Path, case: Case) -> PageFacts:
-    with Image.open(path) as image:  # the head alone; that the whole can be read is known
+    with open_image(path, path) as image:  # the head alone; that the whole can be read is known
         px_per_mm = NORMALIZED_PX_PER_MM * image.width / case.image.shape[1]
     height_mm, width_mm = (side / NORMALIZED_PX_PER_MM for side in case.mask.shape)
     digest = hashlib.sha256(np.ascontiguousarray(case.image).data).hexdigest()
@@ -206,9 +206,9 @@ def _thickness_px(trace: np.ndarray) -> float:
 def _told_dpi(path: Path) -> float | None:
     """The resolution in the image's head, where it is one that somebody meant."""
     try:
-        with Image.open(path) as image:
+        with open_image(path, path) as image:
             told = float(image.info["dpi"][0])
-    except (OSError, UnidentifiedImageError, KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
+    except (PageError, KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
         return None
     return told if told > 1 and round(told) not in _UNTOLD_DPI else None
 

@@ -9,7 +9,6 @@ So one job serves hospitals whose pages lie in different places, and none has to
 prepared pages; left out it is below the workspace. `ecg-flare site prepare` writes the file.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 from ecg_flare.errors import ConfigError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, PageSource
 from ecg_flare.nnunet.sources import build_source, to_spec
+from ecg_flare.site.kit import read_object
 from ecg_flare.storage import write_json
 
 OWN_PAGES_FILE: Final = "ecg_flare_pages.json"
@@ -54,11 +54,8 @@ def read_own_pages(local: Path) -> OwnPages | None:
     path = local / OWN_PAGES_FILE
     if not path.exists():
         return None
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}. Write it by `ecg-flare site prepare`.") from error
-    if not isinstance(entries, dict) or not {"source"} <= set(entries) <= {"source", "cache"}:
+    entries = read_object(path, "Write it by `ecg-flare site prepare`.")
+    if not {"source"} <= set(entries) <= {"source", "cache"}:
         raise ConfigError(f"{path} holds {_short(entries)}, expected 'source' and, if wanted, 'cache'")
     source, cache = entries["source"], entries.get("cache", "")
     if not isinstance(source, Mapping) or not isinstance(source.get("args", {}), Mapping):

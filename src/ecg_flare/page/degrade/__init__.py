@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ecg_flare.documents import short
 from ecg_flare.errors import LayoutError
 from ecg_flare.page.degrade.base import Degradation
 from ecg_flare.page.degrade.blur import Defocus, Motion
@@ -71,15 +72,21 @@ def apply(page: Page, degradation: Degradation) -> Page:
 
 def parse_spec(value: Any, where: str) -> DegradationSpec:
     """Read `{kind: ..., probability: ..., parameter: distribution, ...}`; LayoutError names `where` and the value."""
-    if not isinstance(value, dict) or value.get("kind") not in KINDS:
-        raise LayoutError(f"{where}: expected a degradation with kind, one of {', '.join(KINDS)}; found {value!r}.")
+    if not isinstance(value, dict) or not _is_kind(value.get("kind")):
+        raise LayoutError(
+            f"{where}: expected a degradation with kind, one of {', '.join(KINDS)}; found {short(value)}."
+        )
     kind = value["kind"]
     probability = value.get("probability", 1.0)
     if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
-        raise LayoutError(f"{where}: probability of {kind} must be from 0 to 1, found {probability!r}.")
+        raise LayoutError(f"{where}: probability of {kind} must be from 0 to 1, found {short(probability)}.")
     known = {parameter.name for parameter in fields(KINDS[kind])} - {"seed"}
     given = {name: argument for name, argument in value.items() if name not in ("kind", "probability")}
-    if unknown := sorted(set(given) - known):
+    if unknown := sorted(str(name) for name in set(given) - known):
         raise LayoutError(f"{where}: {kind} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
     parameters = {name: parse_distribution(argument, f"{where}, {kind} {name}") for name, argument in given.items()}
     return DegradationSpec(kind, float(probability), parameters)
+
+
+def _is_kind(value: Any) -> bool:
+    return isinstance(value, str) and value in KINDS

@@ -1,7 +1,7 @@
 """What a degradation is: frozen parameters, drawn once, and a pure function of them and of the page."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import cv2
@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from ecg_flare.page.distribution import Uniform
+from ecg_flare.page.raster import check_shape
 from ecg_flare.page.render import Page
+from ecg_flare.page.style import check_range
 
 
 @dataclass(frozen=True)
@@ -17,17 +19,24 @@ class Degradation(ABC):
     """Something that happens to a printed page.
 
     The fields of a subclass are all there is to it: the same parameters on the same page give the same result. A
-    field named `seed` starts the generator of what is too much to be a parameter (grain, specks).
+    field named `seed` starts the generator of what is too much to be a parameter (grain, specks). Raises LayoutError
+    for a parameter that is no number or outside its limits.
     """
+
+    def __post_init__(self) -> None:
+        for parameter in fields(self):
+            if "within" in parameter.metadata:
+                low, high = parameter.metadata["within"]
+                check_range(f"{type(self).__name__.lower()} {parameter.name}", getattr(self, parameter.name), low, high)
 
     @abstractmethod
     def apply(self, page: Page) -> Page:
         """Return the page after it happened; the page that came in is left as it is."""
 
 
-def between(low: float, high: float) -> Any:
-    """A parameter, with the range from which it is drawn unless a site profile says otherwise."""
-    return field(metadata={"draw": Uniform(low, high)})
+def between(low: float, high: float, *, within: tuple[float, float]) -> Any:
+    """A parameter, with the range from which it is drawn unless a site profile says otherwise, and what it can be."""
+    return field(metadata={"draw": Uniform(low, high), "within": within})
 
 
 def with_image(page: Page, image: UInt8[np.ndarray, "h w 3"]) -> Page:
@@ -67,6 +76,7 @@ def warp(
     background: tuple[float, ...],
 ) -> Page:
     """See a page through a homography of pixels, on a `background` (RGB); image and truth together."""
+    check_shape(shape)
     image = cv2.warpPerspective(
         page.image,
         matrix,

@@ -13,7 +13,7 @@ from ecg_flare.page.render import Page
 class Defocus(Degradation):
     """Gaussian blur with a standard deviation of `sigma_mm`."""
 
-    sigma_mm: float = between(0.03, 0.12)
+    sigma_mm: float = between(0.03, 0.12, within=(0, 5))
 
     def apply(self, page: Page) -> Page:
         """Blur the image."""
@@ -25,8 +25,8 @@ class Defocus(Degradation):
 class Motion(Degradation):
     """A straight movement of `length_mm` in the direction `angle_deg`."""
 
-    length_mm: float = between(0.05, 0.35)
-    angle_deg: float = between(0, 180)
+    length_mm: float = between(0.05, 0.35, within=(0, 5))
+    angle_deg: float = between(0, 180, within=(-360, 360))
 
     def apply(self, page: Page) -> Page:
         """Smear the image, evenly to both sides."""

@@ -19,10 +19,10 @@ class Crop(Degradation):
     truth, outside its `paper`. Crop before geometry: the whole image counts as paper afterwards.
     """
 
-    left: float = between(0, 1)
-    top: float = between(0, 1)
-    right: float = between(0, 1)
-    bottom: float = between(0, 1)
+    left: float = between(0, 1, within=(0, 1))
+    top: float = between(0, 1, within=(0, 1))
+    right: float = between(0, 1, within=(0, 1))
+    bottom: float = between(0, 1, within=(0, 1))
 
     def apply(self, page: Page) -> Page:
         """Cut the image and move the truth."""

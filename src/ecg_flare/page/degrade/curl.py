@@ -15,9 +15,9 @@ class Curl(Degradation):
     The truth's homography and scales are kept: they are those of the page lying flat.
     """
 
-    amplitude_mm: float = between(0.3, 2.0)
-    cycles: float = between(0.3, 1.0)
-    phase: float = between(0, 1)
+    amplitude_mm: float = between(0.3, 2.0, within=(-50, 50))
+    cycles: float = between(0.3, 1.0, within=(0, 20))
+    phase: float = between(0, 1, within=(-1, 1))
 
     def apply(self, page: Page) -> Page:
         """Slide the columns of image and truth."""

@@ -17,11 +17,11 @@ class Fold(Degradation):
     lines beyond the crease bend off. Scales and homography of the truth stay those of the flat page.
     """
 
-    position: float = between(0.25, 0.75)
-    across: float = between(0, 1)
-    depth: float = between(0.08, 0.3)
-    tint: float = between(-0.06, 0.06)
-    kink_deg: float = between(-0.25, 0.25)
+    position: float = between(0.25, 0.75, within=(0, 1))
+    across: float = between(0, 1, within=(0, 1))
+    depth: float = between(0.08, 0.3, within=(0, 1))
+    tint: float = between(-0.06, 0.06, within=(-1, 1))
+    kink_deg: float = between(-0.25, 0.25, within=(-10, 10))
 
     def apply(self, page: Page) -> Page:
         """Bend image and truth at the crease, then shade the image."""

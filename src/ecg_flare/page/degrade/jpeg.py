@@ -12,7 +12,7 @@ from ecg_flare.page.render import Page
 class Jpeg(Degradation):
     """Compress with JPEG at `quality` (1 to 100)."""
 
-    quality: float = between(45, 92)
+    quality: float = between(45, 92, within=(1, 100))
 
     def apply(self, page: Page) -> Page:
         """Compress and decompress the image."""

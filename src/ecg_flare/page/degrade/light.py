@@ -17,11 +17,11 @@ class Light(Degradation):
     `direction_deg`; `vignette`: loss in the corners; `warmth`: over 0 yellowish, below 0 bluish.
     """
 
-    exposure: float = between(0.75, 1.0)
-    falloff: float = between(0.0, 0.35)
-    direction_deg: float = between(0, 360)
-    vignette: float = between(0.0, 0.15)
-    warmth: float = between(-0.04, 0.1)
+    exposure: float = between(0.75, 1.0, within=(0, 4))
+    falloff: float = between(0.0, 0.35, within=(-2, 2))
+    direction_deg: float = between(0, 360, within=(-360, 360))
+    vignette: float = between(0.0, 0.15, within=(-2, 2))
+    warmth: float = between(-0.04, 0.1, within=(-1, 1))
 
     def apply(self, page: Page) -> Page:
         """Shade the image."""
@@ -41,12 +41,12 @@ class Shadow(Degradation):
     `angle_deg`; `depth`: light that it takes; `softness`: width of its edge, a part of its size.
     """
 
-    x: float = between(-0.1, 1.1)
-    y: float = between(-0.1, 1.1)
-    size: float = between(0.2, 0.6)
-    angle_deg: float = between(0, 180)
-    depth: float = between(0.08, 0.3)
-    softness: float = between(0.3, 1.2)
+    x: float = between(-0.1, 1.1, within=(-2, 3))
+    y: float = between(-0.1, 1.1, within=(-2, 3))
+    size: float = between(0.2, 0.6, within=(0.01, 5))
+    angle_deg: float = between(0, 180, within=(-360, 360))
+    depth: float = between(0.08, 0.3, within=(0, 1))
+    softness: float = between(0.3, 1.2, within=(0.01, 5))
 
     def apply(self, page: Page) -> Page:
         """Darken the image."""

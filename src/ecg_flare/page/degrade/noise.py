@@ -16,8 +16,8 @@ class Noise(Degradation):
     Both in grey values, 0 to 255.
     """
 
-    luma: float = between(1, 8)
-    chroma: float = between(0, 4)
+    luma: float = between(1, 8, within=(0, 255))
+    chroma: float = between(0, 4, within=(0, 255))
     seed: int = 0
 
     def apply(self, page: Page) -> Page:

@@ -19,9 +19,9 @@ class Pen(Degradation):
     `redaction` is the chance of a black bar over the name. Pen marks are nothing to the label mask: background.
     """
 
-    marks: float = between(1, 6)
-    width_mm: float = between(0.3, 0.7)
-    redaction: float = between(0, 0.5)
+    marks: float = between(1, 6, within=(0, 100))
+    width_mm: float = between(0.3, 0.7, within=(0, 10))
+    redaction: float = between(0, 0.5, within=(0, 1))
     seed: int = 0
 
     def apply(self, page: Page) -> Page:

@@ -18,12 +18,12 @@ class Perspective(Degradation):
     a part of its size; `desk_grey`: how bright the table is; `desk_warmth`: over 0 brown, below 0 bluish.
     """
 
-    tilt_x: float = between(-0.1, 0.1)
-    tilt_y: float = between(-0.12, 0.12)
-    roll_deg: float = between(-3, 3)
-    margin: float = between(0.0, 0.05)
-    desk_grey: float = between(40, 220)
-    desk_warmth: float = between(-0.08, 0.25)
+    tilt_x: float = between(-0.1, 0.1, within=(-0.9, 0.9))
+    tilt_y: float = between(-0.12, 0.12, within=(-0.9, 0.9))
+    roll_deg: float = between(-3, 3, within=(-360, 360))
+    margin: float = between(0.0, 0.05, within=(0, 1))
+    desk_grey: float = between(40, 220, within=(0, 255))
+    desk_warmth: float = between(-0.08, 0.25, within=(-1, 1))
 
     def apply(self, page: Page) -> Page:
         """Warp image and truth by the homography."""

@@ -18,13 +18,13 @@ class Photocopy(Degradation):
     as many; `streaks`: strength of vertical streaks (grey values); `grain`: noise of the toner (grey values).
     """
 
-    contrast: float = between(1.0, 2.2)
-    midpoint: float = between(150, 225)
-    paper_grey: float = between(215, 250)
-    toner_grey: float = between(15, 70)
-    specks_per_cm2: float = between(0, 4)
-    streaks: float = between(0, 6)
-    grain: float = between(0, 10)
+    contrast: float = between(1.0, 2.2, within=(0, 20))
+    midpoint: float = between(150, 225, within=(0, 255))
+    paper_grey: float = between(215, 250, within=(0, 255))
+    toner_grey: float = between(15, 70, within=(0, 255))
+    specks_per_cm2: float = between(0, 4, within=(0, 100))
+    streaks: float = between(0, 6, within=(0, 255))
+    grain: float = between(0, 10, within=(0, 255))
     seed: int = 0
 
     def apply(self, page: Page) -> Page:

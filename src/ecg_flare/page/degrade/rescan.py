@@ -11,8 +11,8 @@ from ecg_flare.page.render import Page
 class Rescan(Degradation):
     """Multiply the resolution by `scale`, and that of x by `aspect` besides."""
 
-    scale: float = between(0.6, 1.0)
-    aspect: float = between(0.97, 1.03)
+    scale: float = between(0.6, 1.0, within=(0.05, 4))
+    aspect: float = between(0.97, 1.03, within=(0.5, 2))
 
     def apply(self, page: Page) -> Page:
         """Resize image and truth."""

@@ -15,8 +15,8 @@ class Rotation(Degradation):
     `lid_grey` is what the scanner shows beside the page.
     """
 
-    angle_deg: float = between(-3, 3)
-    lid_grey: float = between(225, 250)
+    angle_deg: float = between(-3, 3, within=(-360, 360))
+    lid_grey: float = between(225, 250, within=(0, 255))
 
     def apply(self, page: Page) -> Page:
         """Turn image and truth about the middle."""

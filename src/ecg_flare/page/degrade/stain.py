@@ -17,11 +17,11 @@ class Stain(Degradation):
     blue, a third of it from red.
     """
 
-    x: float = between(0.05, 0.95)
-    y: float = between(0.05, 0.95)
-    radius: float = between(0.04, 0.14)
-    ring: float = between(0.3, 1.0)
-    depth: float = between(0.12, 0.4)
+    x: float = between(0.05, 0.95, within=(-2, 3))
+    y: float = between(0.05, 0.95, within=(-2, 3))
+    radius: float = between(0.04, 0.14, within=(0.001, 2))
+    ring: float = between(0.3, 1.0, within=(0, 1))
+    depth: float = between(0.12, 0.4, within=(0, 1))
     seed: int = 0
 
     def apply(self, page: Page) -> Page:

@@ -12,14 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import SecureSumError, StorageError
 from ecg_flare.storage import locked, write_atomically
 
 MAX_UPDATES: Final = 3
 """How many updates leave in one round, in all attempts at it. Each is charged where the job has noise: a server that
 lost every round on purpose would otherwise spend a site's budget without end."""
+
+_MAX_ATTEMPTS: Final = 10_000
 
 
 class Step(IntEnum):
@@ -106,31 +109,32 @@ class FileRoundMemory:
 
     def _read(self) -> Mapping[str, Progress]:
         try:
-            text = self._path.read_text()
+            data = self._path.read_bytes()
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise StorageError(f"cannot read the answered rounds in {self._path}: {error}; restore access") from error
-        try:
-            return {job: _progress(entry) for job, entry in json.loads(text).items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageError(
-                f"{self._path} does not hold answered rounds ({error!r}): restore it from a backup; deleting it lets a "
-                "server replay old rounds"
-            ) from error
-
-
-def _progress(entry: Mapping[str, Any]) -> Progress:
-    names = ("round", "attempt", "step", "updates", "earlier", "model")
-    number, attempt, step, updates, earlier, model = (entry[name] for name in names)
-    whole = (number, attempt, step, updates, *earlier) if isinstance(earlier, list) else (None,)
-    if not all(type(one) is int for one in whole):
-        raise ValueError(
-            f"round {number!r}, attempt {attempt!r}, step {step!r}, earlier {earlier!r}, updates {updates!r}"
+        where = (
+            f"{self._path} does not hold answered rounds, restore it from a backup (deleting it lets a server replay "
+            "old rounds)"
         )
-    if not isinstance(model, str):
-        raise ValueError(f"model {model!r}")
-    return Progress(number, attempt, Step(step), model, tuple(earlier), updates)
+        jobs = parse_object(data, where, StorageError)
+        return {job: _progress(Fields(entry, f"{where}: {short(job)}", StorageError)) for job, entry in jobs.items()}
+
+
+def _progress(fields: Fields) -> Progress:
+    # The attempt of an encrypted sum is a digest of 256 bits.
+    earlier = fields.each("earlier", _MAX_ATTEMPTS)
+    if not all(type(one) is int and 0 <= one < 2**256 for one in earlier):
+        fields.refuse("earlier", earlier, "a list of attempts")
+    return Progress(
+        fields.whole("round", 0, 2**63),
+        fields.whole("attempt", 0, 2**256),
+        Step(fields.whole("step", 0, max(Step))),
+        fields.text("model"),
+        tuple(earlier),
+        fields.whole("updates", 0, MAX_UPDATES),
+    )
 
 
 def advance(memory: RoundMemory, job: str, progress: Progress) -> None:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
+from ecg_flare.documents import Fields, parse_json, short
 from ecg_flare.errors import PolicyError, StorageError
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.storage import locked, write_atomically
@@ -33,6 +34,8 @@ from ecg_flare.storage import locked, write_atomically
 MOST_OPENINGS: Final = 3
 """How often the sum of one model over one set of sites is opened: the updates are of new seeds each time, and a server
 that could ask without end would average them out."""
+
+_MAX_NORM: Final = 1e300
 
 OncePerModel = Literal["all", "unnoised", "none"]
 """Of which sums a model is used for one job alone; within a job it is used for one set of sites in any case."""
@@ -106,18 +109,19 @@ class FileModelMemory:
         """The sums opened from a model, or None."""
         path = self._path(model_sha256)
         try:
-            text = path.read_text()
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StorageError(f"cannot read the opened sums in {path}: {error}; restore access") from error
-        try:
-            return {_hidden_sum(entry): int(entry["openings"]) for entry in json.loads(text)}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageError(
-                f"{path} does not hold opened sums ({error!r}): restore it from a backup; deleting it lets a server "
-                "open a second sum from this model"
-            ) from error
+        where = (
+            f"{path} does not hold opened sums, restore it from a backup (deleting it lets a server open a second sum "
+            "from this model)"
+        )
+        entries = parse_json(data, where, StorageError)
+        if not isinstance(entries, list):
+            raise StorageError(f"{where}: expected a list, found {short(entries)}.")
+        return dict(_opening(Fields(entry, where, StorageError)) for entry in entries)
 
     def update(self, model_sha256: bytes, change: Callable[[Openings], Openings]) -> None:
         """Replace what is known of a model on disk; two processes of the site take turns."""
@@ -204,9 +208,12 @@ def _entry(one: HiddenSum, openings: int) -> dict[str, Any]:
     return {"job": one.job, "sites": sites, "clipping_norm": norm, "noised": one.noised, "openings": openings}
 
 
-def _hidden_sum(entry: Mapping[str, Any]) -> HiddenSum:
-    sites = tuple(Member(name, bytes.fromhex(text)) for name, text in entry["sites"].items())
-    job, norm, noised = entry["job"], entry["clipping_norm"], entry["noised"]
-    if not isinstance(job, str) or not isinstance(norm, float) or not isinstance(noised, bool):
-        raise ValueError(f"job {job!r}, clipping norm {norm!r}, noised {noised!r}")
-    return HiddenSum(job, sites, norm, noised)
+def _opening(fields: Fields) -> tuple[HiddenSum, int]:
+    prints = fields.mapping("sites")
+    try:
+        sites = tuple(Member(name, bytes.fromhex(text)) for name, text in prints.items())
+    except (ValueError, TypeError):
+        fields.refuse("sites", prints, "fingerprints in hex by site")
+    norm = fields.number("clipping_norm", 0, _MAX_NORM)
+    opened = HiddenSum(fields.text("job"), sites, norm, fields.flag("noised"))
+    return opened, fields.whole("openings", 1, MOST_OPENINGS)

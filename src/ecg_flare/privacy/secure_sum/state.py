@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ecg_flare.errors import SecureSumError
 from ecg_flare.privacy.secure_sum import keys
 from ecg_flare.privacy.secure_sum.context import RoundTerms
 from ecg_flare.privacy.secure_sum.memory import Step
@@ -64,7 +65,9 @@ class ClientState:
         """Inverse of `to_bytes`; `SecureSumError` when cut or overlong."""
         reader = Reader(data)
         terms = RoundTerms.from_bytes(reader.blob())
-        seat, next_step = reader.integer(2), Step(reader.integer(1))
+        seat, step = reader.integer(2), reader.integer(1)
+        if step > max(Step):
+            raise SecureSumError(f"the state's next step is {step}, expected at most {max(Step)}: it is corrupt")
         advert = KeyAdvert.from_bytes(reader.blob())
         box_private, mask_private, seed = (bytearray(reader.fixed(keys.KEY_BYTES)) for _ in range(3))
         roster = reader.blob()
@@ -74,7 +77,7 @@ class ClientState:
         return cls(
             terms,
             seat,
-            next_step,
+            Step(step),
             advert,
             box_private,
             mask_private,

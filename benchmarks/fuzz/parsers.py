@@ -1,0 +1,10 @@
+"""All that reads what somebody else wrote."""
+
+from typing import Final
+
+from benchmarks.fuzz.pictures import PICTURES
+from benchmarks.fuzz.runs import Parser
+from benchmarks.fuzz.sum_messages import MESSAGES
+from benchmarks.fuzz.texts import TEXTS
+
+PARSERS: Final[tuple[Parser, ...]] = (*PICTURES, *TEXTS, *MESSAGES)

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ecg_flare.documents import Fields
 from ecg_flare.errors import BudgetError, ConfigError, LedgerError, PrivacyError
 from ecg_flare.privacy.accountant import Spent, epsilon_rdp, spent
 from ecg_flare.privacy.chain import ChainWriter, Head, Line, Signer, Verifier, check_head, read_chain, read_head
@@ -32,6 +33,9 @@ from ecg_flare.privacy.cohort import Adaptation, Cohort, Mechanism, check_belong
 from ecg_flare.privacy.events import GaussianEvent
 
 _RDP_TOLERANCE = 1e-9  # relative
+# What the fields of an entry meet that are of another kind than their classes take; ConfigError is a ValueError.
+_IMPOSSIBLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+_LARGEST_EPSILON = 1e300
 _PRV_TOLERANCE = 0.02  # relative and absolute: the width of its interval differs between releases of opacus
 
 
@@ -252,7 +256,7 @@ def _replay(path: Path, lines: Sequence[Line]) -> tuple[Cohort, dict[int, Round]
 
 
 def _charged(number: int, fields: dict[str, Any], cohort: Cohort, rounds: Mapping[int, Round]) -> Round:
-    figures, sensitivity = Spent(**fields.pop("spent")), fields.pop("sensitivity")
+    figures, sensitivity = _read_spent(fields.pop("spent")), fields.pop("sensitivity")
     if fields.get("adaptation") is not None:
         fields["adaptation"] = Adaptation.from_json(fields["adaptation"])
     mechanism = Mechanism(**fields)
@@ -297,8 +301,17 @@ def _released(number: int, fields: Mapping[str, Any], rounds: Mapping[int, Round
         fields["model_sha256"],
         share,
         number,
-        Spent(**fields["spent"]),
+        _read_spent(fields["spent"]),
     )
+
+
+def _read_spent(values: object) -> Spent:
+    fields = Fields(values, "spent", LedgerError).only(("delta", "epsilon_rdp", "epsilon_prv"))
+    epsilons = (
+        fields.number("epsilon_rdp", 0, _LARGEST_EPSILON),
+        fields.number("epsilon_prv", 0, _LARGEST_EPSILON, None),
+    )
+    return Spent(fields.number("delta", 0, 1), *epsilons)
 
 
 def _recompute(path: Path, cohort: Cohort, rounds: Iterable[Round]) -> None:

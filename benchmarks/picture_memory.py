@@ -2,7 +2,6 @@
 
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 import click
 from PIL import Image
 
+from benchmarks.fuzz.runs import peak_bytes
 from benchmarks.markdown import row
 from ecg_flare.digitize.reader import LONGEST_PX, read_page
 from ecg_flare.digitize.sources import PageFile
@@ -93,7 +93,7 @@ def _read(path: str) -> None:
         "error": error,
         "mb": Path(path).stat().st_size / 1e6,
         "seconds": time.perf_counter() - started,
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "peak_gb": peak_bytes() / 1e9,
     }
     sys.stdout.write(json.dumps(told))
 

@@ -300,7 +300,7 @@ def _changed_leaf(rng: Generator, value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return not value
     if isinstance(value, int | float):
-        return _pick(rng, (value + 1, -value, value * 1000, value / 3, f"{value}"))
+        return _pick(rng, (value + 1, -value, value * 1000, value % 7 + 0.5, f"{value}"))
     if isinstance(value, str):
         return change_bytes(rng, value.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
     if isinstance(value, np.ndarray):

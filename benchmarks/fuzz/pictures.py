@@ -149,20 +149,24 @@ def change_tiff(rng: np.random.Generator, data: bytes) -> bytes:
 def _pdfs() -> tuple[bytes, ...]:
     file = io.BytesIO()
     _picture("RGB").save(file, "PDF")
-    return file.getvalue(), _plain_pdf()
+    return file.getvalue(), pdf_file(b"q 1 0 0 RG 10 10 m 90 90 l S Q BT /F1 12 Tf 20 20 Td (ECG) Tj ET")
 
 
-def _plain_pdf() -> bytes:
-    drawing = b"q 1 0 0 RG 10 10 m 90 90 l S Q BT /F1 12 Tf 20 20 Td (ECG) Tj ET"
+def pdf_file(drawing: bytes) -> bytes:
+    """A PDF of one page of 612 x 792 points with such content."""
     objects = (
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 100 100]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
         b"<</Length %d>>stream\n%s\nendstream" % (len(drawing), drawing),
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     )
-    body = b"".join(b"%d 0 obj%sendobj\n" % (number, each) for number, each in enumerate(objects, 1))
-    return b"%PDF-1.4\n" + body + b"trailer<</Root 1 0 R/Size 6>>\n%%EOF"
+    body, places = b"%PDF-1.4\n", b"0000000000 65535 f \n"
+    for number, each in enumerate(objects, 1):
+        places += b"%010d 00000 n \n" % len(body)
+        body += b"%d 0 obj%sendobj\n" % (number, each)
+    end = b"xref\n0 6\n%strailer<</Root 1 0 R/Size 6>>\nstartxref\n%d\n%%%%EOF" % (places, len(body))
+    return body + end
 
 
 def _read_pdf(data: bytes, folder: Path) -> None:

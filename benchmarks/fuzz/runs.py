@@ -88,6 +88,8 @@ class Outcome:
 def run_parser(parser: Parser, seed: int, indices: Iterable[int], folder: Path, *, most_failures: int = 20) -> Outcome:
     """Run inputs of a parser; a child that an input kills is followed by another, which goes on behind it."""
     outcome, left = Outcome(parser.name, seed), list(indices)
+    cv2.setNumThreads(1)  # a child would wait for threads that did not come along
+    parser.samples()
     started = time.perf_counter()
     while left and len(outcome.failures) < most_failures:
         done, failure = _run_child(parser, seed, left, folder, outcome)
@@ -141,8 +143,7 @@ def _work(parser: Parser, seed: int, indices: Sequence[int], folder: Path, pipe:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
     samples = parser.samples()
-    cv2.setNumThreads(1)  # its threads did not come along
-    before = _peak_bytes()
+    before = peak_bytes()
     for index in indices:
         try:
             changed = parser.input(seed, index, samples)
@@ -152,7 +153,7 @@ def _work(parser: Parser, seed: int, indices: Sequence[int], folder: Path, pipe:
         started = time.perf_counter()
         with _empty(folder / f"{parser.name}-{os.getpid()}") as place:
             kind, detail, where = _read(parser, changed, place)
-        grown = _peak_bytes() - before
+        grown = peak_bytes() - before
         if grown > MAX_BYTES:
             kind, detail, where = "failed", f"takes {grown / 1e9:.1f} GB", ""
         pipe.send((kind, detail, where, time.perf_counter() - started))
@@ -191,8 +192,10 @@ def _too_slow(number: int, frame: FrameType | None) -> None:
     raise TooSlow(f"more than {MAX_SECONDS:.0f} s")
 
 
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak_bytes() -> int:
+    """The most memory that this process ever had."""
+    status = Path("/proc/self/status").read_text()  # getrusage would tell the parent's peak
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 @contextmanager

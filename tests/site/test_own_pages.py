@@ -24,7 +24,7 @@ def test_a_site_that_says_nothing_leaves_it_to_the_job(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "named"),
     [
-        ([], "expected 'source'"),
+        ([], "expected an object"),
         ({"folder": "x"}, "folder"),
         ({"source": "x"}, "'path' and 'args'"),
         ({"source": {"path": "os.system", "args": {}}}, "none of"),

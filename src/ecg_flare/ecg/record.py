@@ -29,6 +29,8 @@ _LARGEST_ADU: Final = 32767
 _MV_PER_UNIT: Final = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}
 _RECORD_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _MAX_RATE_DENOMINATOR: Final = 1000
+_MAX_VALUES: Final = 100_000_000
+"""Samples of all leads: at 500 per second, four and a half hours of twelve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,9 @@ def resample(
     ratio = Fraction(new_fs_hz / fs_hz).limit_denominator(_MAX_RATE_DENOMINATOR)
     if ratio == 0:
         raise RecordError(f"Cannot resample from {fs_hz} to {new_fs_hz} samples per second: the ratio is too small.")
+    if signal_mv.size * ratio > _MAX_VALUES:
+        rates = f"{fs_hz} to {new_fs_hz} samples per second"
+        raise RecordError(f"Cannot resample from {rates}: it would have more than {_MAX_VALUES} values.")
     if ratio == 1 or signal_mv.shape[1] == 0:
         return np.array(signal_mv, dtype=np.float32)
     recorded = np.isfinite(signal_mv)
@@ -198,7 +203,7 @@ def _read_adu(stem: Path) -> "Record":
     if not isinstance(header, wfdb.Record):
         raise RecordError(f"{stem}.hea is a multi-segment record; read one of its segments instead.")
     for signal_file in header.file_name or ():
-        if Path(signal_file).name != signal_file or "\\" in signal_file:
+        if Path(signal_file).name != signal_file or "\\" in signal_file or signal_file in ("..", "~"):
             raise RecordError(f"{stem}.hea names the signal file {signal_file!r}, outside its own folder: refused.")
     record = wfdb.rdrecord(str(stem), physical=False)
     if record.d_signal is None or record.d_signal.size == 0:

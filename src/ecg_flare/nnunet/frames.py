@@ -73,7 +73,7 @@ def read_frame(stream: IO[bytes]) -> Frame | None:
     try:
         header = json.loads(_read_exactly(stream, length))
         arrays = {
-            name: decode_array(_read_exactly(stream, size), "a message's array", WorkerError)
+            name: decode_array(_read_exactly(stream, size), "a message cannot be read: its array", WorkerError)
             for name, size in header["arrays"]
         }
         return Frame(header["kind"], header["name"], header["params"], arrays)

@@ -142,16 +142,18 @@ class PageFolder:
 
     def _root(self, site: str) -> Path:
         root = Path(self._folder(site)).expanduser()
-        if not root.is_dir():
-            raise SiteDataError(f"the page folder of site {site!r} does not exist: {root}")
-        return root
+        try:
+            if root.is_dir():
+                return root
+        except OSError as error:  # a name that is too long, say
+            raise SiteDataError(f"the page folder of site {site!r} cannot be read: {error.strerror}") from error
+        raise SiteDataError(f"the page folder of site {site!r} does not exist: {root}")
 
     def _normalized(self, path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
         image = _read_image(path, cv2.IMREAD_COLOR_RGB)
         truth_file = path.with_suffix(".json")
         if truth_file.exists():
-            page = resample_page(Page(image, _read_truth(truth_file, image)))
-            return page.image, page.mask
+            return _resampled(Page(image, _read_truth(truth_file, image)), truth_file)
         mask = _read_mask(path, image)
         if self.px_per_mm is None:
             raise SiteDataError(
@@ -208,6 +210,14 @@ def _read_truth(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> PageTruth:
             "put each image beside its own truth",
         )
     return truth
+
+
+def _resampled(page: Page, truth_file: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    try:
+        resampled = resample_page(page)
+        return resampled.image, resampled.mask
+    except PageError as error:
+        raise SiteDataError(f"the page of {truth_file} cannot be resampled: {error}", "render it again") from error
 
 
 def _read_mask(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:

@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ecg_flare.errors import PageError
+from ecg_flare.page.png_header import check_chunks
 from ecg_flare.page.tiff_header import MAX_PAGES, check_directories
 
 MAX_PIXELS: Final = 420_000_000
@@ -77,6 +78,7 @@ def open_image(source: Path | bytes, name: str | Path, *, page: int = 1) -> Iter
         with _explained(name), _own_limit():
             if not file.read(1):
                 raise PageError(f"{name} is empty: it has no bytes")
+            check_chunks(file, str(name))
             check_directories(file, str(name), page=page)
             file.seek(0)
             picture = Image.open(file, formats=_FORMATS)

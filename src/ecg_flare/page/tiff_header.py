@@ -1,7 +1,7 @@
 """The directories of a TIFF (revision 6.0, section 2; BigTIFF) looked over before any library builds something of them.
 
-Two libraries may read one directory in two ways: of a tag that stands twice, libtiff takes the first and Pillow the
-last, and so one can see a stamp where the other sees a poster. And each number of a table of strips becomes several
+Libraries need not read a directory alike: of a tag that stands twice one may take the first and another the last, and
+so see a stamp where the other decodes a poster. And each number of a table of strips becomes several
 objects in Python: a table of twenty megabytes would fill the memory.
 """
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError, LedgerError, PrivacyError
 from ecg_flare.privacy.accountant import Composition, Spent
 from ecg_flare.privacy.chain import Entry, Line
@@ -21,6 +22,7 @@ from ecg_flare.privacy.events import GaussianEvent, Unit, merge
 
 PRV_TOLERANCE = 0.02  # relative and absolute: the width of its interval differs between accountants
 _RDP_TOLERANCE = 1e-9  # relative
+_LARGEST_EPSILON = 1e300
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class History:
         return next(told, None) if self._composed.sampled else None
 
     def _take_written_charge(self, number: int, fields: dict[str, Any]) -> None:
-        claimed, sensitivity = Spent(**fields.pop("spent")), fields.pop("sensitivity")
+        claimed, sensitivity = _read_spent(fields.pop("spent")), fields.pop("sensitivity")
         if fields.get("adaptation") is not None:
             fields["adaptation"] = Adaptation.from_json(fields["adaptation"])
         # Earlier versions had ledgers of one unit, and did not name it in each line.
@@ -207,8 +209,17 @@ def _released(number: int, fields: Entry, rounds: Mapping[int, Round]) -> Round:
         model_sha256=fields["model_sha256"],
         share=share,
         release_line=number,
-        spent_at_release=Spent(**fields["spent"]),
+        spent_at_release=_read_spent(fields["spent"]),
     )
+
+
+def _read_spent(values: object) -> Spent:
+    fields = Fields(values, "spent", LedgerError).only(("delta", "epsilon_rdp", "epsilon_prv"))
+    epsilons = (
+        fields.number("epsilon_rdp", 0, _LARGEST_EPSILON),
+        fields.number("epsilon_prv", 0, _LARGEST_EPSILON, None),
+    )
+    return Spent(fields.number("delta", 0, 1), *epsilons)
 
 
 def _same_figures(claimed: Spent, true: Spent, *, sampled: bool, before: Spent | None) -> bool:

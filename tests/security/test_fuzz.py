@@ -1,0 +1,99 @@
+"""Changed inputs for every parser give a result or an EcgFlareError. Longer: `python -m benchmarks.fuzz`."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from benchmarks.fuzz.parsers import PARSERS
+from benchmarks.fuzz.runs import Parser, run_parser
+
+from ecg_flare.errors import ConfigError
+
+INPUTS = 200
+SEED = 13
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder in memory where there is one: every input writes files."""
+    shared = Path("/dev/shm") / f"fuzz-{os.getpid()}"
+    if not shared.parent.is_dir():
+        return tmp_path
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_nothing_else_comes_of_a_changed_input(parser: Parser, folder: Path) -> None:
+    outcome = run_parser(parser, SEED, range(INPUTS), folder)
+
+    assert not outcome.failures, "\n".join(f"{each.what} {each.where}\n{each.again()}" for each in outcome.failures)
+    assert outcome.inputs == outcome.read + outcome.refused == INPUTS
+    assert outcome.refused >= INPUTS // 10, "the changes are too small to be refused"
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_what_is_not_changed_is_read(parser: Parser, folder: Path) -> None:
+    """Else nothing behind the first check would ever be reached."""
+    if parser.name in ("page.gif", "page.webp", "page.jpeg2000"):
+        pytest.skip("not read by design")
+    same = Parser(parser.name, lambda: parser.samples()[:1], lambda _, sample: sample, parser.read)
+
+    outcome = run_parser(same, SEED, range(1), folder)
+
+    # A job also meets the class list of a kit, which this one has not.
+    assert outcome.read == 1 or (parser.name == "job" and outcome.refusals["PolicyError"]), outcome
+
+
+def test_the_same_seed_gives_the_same_inputs() -> None:
+    for parser in PARSERS:
+        samples = parser.samples()
+        one, other, next_seed = (repr(parser.input(seed, 5, samples)) for seed in (1, 1, 2))
+        assert one == other
+        assert parser.name in ("answered model",) or one != next_seed or parser.input(1, 6, samples) is not None
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("read", "found"),
+    [
+        (lambda data, folder: _raise(KeyError("x")), "KeyError: 'x'"),
+        (lambda data, folder: os.kill(os.getpid(), signal.SIGSEGV), "ends the process (exit code -11)"),
+        (lambda data, folder: _raise(MemoryError("much")), "MemoryError: much"),
+        (lambda data, folder: _raise(RecursionError("deep")), "RecursionError: deep"),
+    ],
+)
+def test_what_is_looked_for_is_found(read: object, found: str, folder: Path) -> None:
+    broken = Parser("broken", lambda: [b"x"], lambda rng, data: data, read)  # type: ignore[arg-type]
+
+    outcome = run_parser(broken, 0, range(3), folder)
+
+    assert [failure.what for failure in outcome.failures] == [found] * 3
+    assert outcome.failures[2].again().endswith("--first 2 --inputs 1")
+
+
+def test_an_input_that_takes_too_long_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.fuzz.runs.MAX_SECONDS", 0.2)
+    slow = Parser("slow", lambda: [b"x"], lambda rng, data: data, lambda data, place: time.sleep(5))
+
+    assert "TooSlow: more than" in run_parser(slow, 0, range(1), folder).failures[0].what
+
+
+def test_an_input_that_takes_too_much_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.fuzz.runs.MAX_BYTES", 50_000_000)
+    large = Parser("large", lambda: [b"x"], lambda rng, data: data, lambda data, place: bytearray(200_000_000))
+
+    assert "takes 0." in run_parser(large, 0, range(1), folder).failures[0].what
+
+
+def test_our_own_errors_are_refusals(folder: Path) -> None:
+    refusing = Parser("refusing", lambda: [b"x"], lambda rng, data: data, lambda data, place: _raise(ConfigError("no")))
+
+    outcome = run_parser(refusing, 0, range(4), folder)
+
+    assert (outcome.refused, dict(outcome.refusals)) == (4, {"ConfigError": 4})

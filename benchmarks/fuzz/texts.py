@@ -25,8 +25,11 @@ from ecg_flare.ecg.ptbxl import DATABASE_FILE, read_database
 from ecg_flare.ecg.record import read_wfdb, write_wfdb
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.flare.admission import check_admission, job_terms, own_code
+from ecg_flare.flare.last_opening import LastOpening
 from ecg_flare.flare.persistor import read_state
-from ecg_flare.flare.site_policy import POLICY_FILE, read_policy
+from ecg_flare.flare.server_policy import read_server_policy
+from ecg_flare.flare.site_heads import SiteHeads
+from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy, read_policy
 from ecg_flare.flare.terms import RoundTerms
 from ecg_flare.nnunet.export import load_model, save_model
 from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder
@@ -37,10 +40,14 @@ from ecg_flare.page.layout import parse_layout
 from ecg_flare.page.render import render_page
 from ecg_flare.page.site_profile import parse_profile
 from ecg_flare.page.style import PageStyle
-from ecg_flare.privacy.chain import ChainWriter, read_chain, read_head
+from ecg_flare.privacy.chain import EMPTY, ChainWriter, read_chain, read_countersigned, read_head
+from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.cohort import Cohort, Mechanism
+from ecg_flare.privacy.countersignature import Countersignature, read_countersignatures, write_countersignatures
 from ecg_flare.privacy.ledger import Ledger, verify
-from ecg_flare.privacy.secure_sum.memory import AnsweredModels, FileRoundMemory, Progress, Step
+from ecg_flare.privacy.secure_sum.context import Member
+from ecg_flare.privacy.secure_sum.memory import FileRoundMemory, Progress, Step
+from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, HiddenSum, record_opening
 from ecg_flare.report.build import write_report
 from ecg_flare.report.run import read_run
 from ecg_flare.report.table import rounds_table, summary
@@ -250,7 +257,7 @@ def _ledger() -> Files:
         how: dict[str, Any] = {"weights": {"a": 1.0, "b": 1.0}, "denominator": 20.0, "patients": 20}
         with Ledger(folder / "ledger.jsonl", cohort) as ledger:
             for index in range(2):
-                charged = ledger.charge(Mechanism("j", index, 0.5, 5.0, sampling="poisson", **how))
+                charged = ledger.charge(Mechanism("j", index, 0.5, 5.0, sampling="poisson", unit="patient", **how))
                 ledger.release(charged, model_sha256="a" * 64, noised_sum_sha256="b" * 64)
 
     return _written(write)
@@ -334,7 +341,7 @@ _POLICY: Final = {
     "weights": {"site-1": 1.0, "site-2": 1.0, "site-3": 1.0},
     "pinned": {"site-1": "ab" * 32, "site-2": "cd" * 32},
 }
-_OWN_PAGES: Final = {"source": {"path": "ecg_flare.nnunet.sources.PageFolder", "args": {"folder": "/x"}}, "cache": "/y"}
+_OWN_PAGES: Final = {"source": {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"folder": "/x"}}, "cache": "/y"}
 
 
 @cache
@@ -393,20 +400,73 @@ def _read_kit(files: Files, folder: Path) -> None:
 
 def _answered(folder: Path) -> None:
     memory = FileRoundMemory(folder / "answered.json")
-    memory.store("job", Progress(3, 1, Step.MASKED))
-    memory.store("other", Progress(0, 2**255, Step.KEYS))
+    memory.update("job", lambda _: Progress(3, 1, Step.MASKED, "ab", (5,), 1))
+    memory.update("other", lambda _: Progress(0, 2**255, Step.KEYS, "cd"))
 
 
 def _read_answered(files: Files, folder: Path) -> None:
     _put(files, folder)
     memory = FileRoundMemory(folder / "answered.json")
     memory.load("job")
-    memory.store("job", Progress(4, 0, Step.KEYS))
+    memory.update("job", lambda _: Progress(4, 0, Step.KEYS, "ab"))
 
 
-def _read_answered_model(data: bytes, folder: Path) -> None:
-    (folder / ("ab" * 32)).write_bytes(data)
-    AnsweredModels(folder).check(b"\xab" * 32, "job")
+_OPENED_FROM: Final = b"\xab" * 32
+_OPENED: Final = HiddenSum("job", (Member("site-1", b"f" * 32), Member("site-2", b"g" * 32)), 0.5, noised=True)
+
+
+def _opened(folder: Path) -> None:
+    record_opening(FileModelMemory(folder), _OPENED_FROM, _OPENED, "unnoised")
+
+
+def _read_opened(files: Files, folder: Path) -> None:
+    _put(files, folder)
+    record_opening(FileModelMemory(folder), _OPENED_FROM, _OPENED, "unnoised")
+
+
+@cache
+def _witness() -> Files:
+    """A ledger's head as a site holds it, as sites signed it, and the lines that an order brings of it."""
+
+    def write(folder: Path) -> None:
+        _put(_ledger(), folder)
+        tail = ChainTail.read(folder / "ledger.jsonl")
+        held = SiteHeads(folder / "site").advance(tail, SitePolicy())
+        signed = Countersignature(_SITE, held.ledger, held.head, b"certificate", b"signature")
+        write_countersignatures(folder / "ledger.jsonl.witness", [signed])
+        LastOpening(folder).record(_OPENED_FROM, (_SITE, "site-2"))
+
+    return _written(write)
+
+
+def _read_witness(files: Files, folder: Path) -> None:
+    _put(files, folder)
+    ledger = folder / "ledger.jsonl"
+    read_countersignatures(folder / "ledger.jsonl.witness")
+    read_countersigned(ledger)
+    LastOpening(folder).sites(_OPENED_FROM)
+    texts = tuple(ledger.read_bytes().split(b"\n")[:-1])
+    identity = next(iter(SiteHeads(folder / "site").all())).ledger
+    SiteHeads(folder / "site").advance(ChainTail(identity, EMPTY, texts), SitePolicy())
+
+
+_SERVER: Final = {
+    "ledger": "ledger.jsonl",
+    "cohort": "north",
+    "unit": "patient",
+    "delta": 1e-5,
+    "epsilon_budget": 8.0,
+    "pinned": {"site-1": "ab" * 32},
+    "results_folders": ["/srv/ecg"],
+}
+
+
+def _read_server_policy(data: bytes, folder: Path) -> None:
+    _put({f"local/{POLICY_FILE}": data, "startup/fed_server.json": b"{}"}, folder)
+    workspace = Workspace(str(folder), "server")
+    policy = read_server_policy(workspace)
+    _ = policy.fingerprints, read_policy(workspace)
+    policy.cohort_of(_three_sites(), folder / "none.jsonl")
 
 
 TEXTS: Final = (
@@ -427,5 +487,8 @@ TEXTS: Final = (
     Parser("job", _jobs, _one_of({".json": change_json}), _read_job),
     Parser("kit", lambda: [_KIT_FILES], _one_of({".json": change_json}), _read_kit),
     Parser("answered rounds", lambda: [_written(_answered)], _one_of({".json": change_json}), _read_answered),
-    Parser("answered model", lambda: [b"job"], change_lines, _read_answered_model),
+    Parser("opened sums", lambda: [_written(_opened)], _one_of({".json": change_json}), _read_opened),
+    Parser("witness", lambda: [_witness()], _one_of({".json": change_json, ".witness": change_json}), _read_witness),
+    Parser("order's ledger", lambda: [_witness()], _one_of({".jsonl": change_json_lines}), _read_witness),
+    Parser("server policy", lambda: [json.dumps(_SERVER).encode()], change_json, _read_server_policy),
 )

@@ -35,7 +35,6 @@ def running_sum(terms: RoundTerms, implausible: float | None = None) -> RunningS
         terms.subset.dimension,
         terms.weights,
         encoding(terms),
-        sampling_rate=terms.sampling_rate,
         implausible=terms.implausible if implausible is None else implausible,
     )
 
@@ -100,7 +99,7 @@ def test_the_hardest_honest_round_passes_however_it_is_drawn() -> None:
     )
     fixed, patients = config.patient_encoding(8), [f"{number}" for number in range(20)]
     for key in range(200):
-        total = RunningSum(8, config.weights, fixed.fixed, sampling_rate=0.3)
+        total = RunningSum(8, config.weights, fixed.fixed)
         for site, weight in config.weights.items():
             stream = ChaChaStream(bytes([*key.to_bytes(2, "big"), ord(site)] + [0] * 29))
             update = np.full(8, 9.0, np.float32)

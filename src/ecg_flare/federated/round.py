@@ -187,6 +187,7 @@ class RoundConfig:
             dimension=size,
             vectors_per_site=self.patients_per_site,
             noise_multiplier=(self.noise_multiplier or 0.0) * vectors,
+            sampling_rate=self.sampling_rate,
         )
 
     def patient_encoding(self, dimension: int) -> PatientEncoding:
@@ -265,7 +266,7 @@ def run_round(
     if strangers := sorted(set(sites) - set(config.weights)):
         raise ConfigError(f"{', '.join(strangers)} is not on the roster {sorted(config.weights)}")
     fixed = config.fixed_encoding(model.size)
-    total = RunningSum(config.sum_size(model.size), config.weights, fixed, sampling_rate=config.sampling_rate)
+    total = RunningSum(config.sum_size(model.size), config.weights, fixed)
     dropped: dict[str, str] = {}
     for site in sorted(sites):
         try:

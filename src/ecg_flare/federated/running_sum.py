@@ -28,7 +28,6 @@ class RunningSum:
     patients as are drawn, but for a chance of `implausible`. That bounds what a site can put in that does not clip.
 
     weights: public weight of each site of the roster.
-    sampling_rate: with which each site draws its patients (unit patient).
     implausible: chance that an honest round's draw passes the bound and is refused.
     """
 
@@ -38,13 +37,11 @@ class RunningSum:
         weights: Mapping[str, float],
         fixed: FixedPoint | None = None,
         *,
-        sampling_rate: float = 1.0,
         implausible: float = IMPLAUSIBLE,
     ) -> None:
         self.total: Shaped[np.ndarray, " d"] = np.zeros(dimension, dtype=np.float64 if fixed is None else np.int64)
         self._weights = dict(weights)
         self._fixed = fixed
-        self._sampling_rate = sampling_rate
         self._implausible = implausible
         self._answered: set[str] = set()
         self._hidden_weight: float | None = None
@@ -144,4 +141,4 @@ class RunningSum:
 
     def _drawn_weight(self, sites: Iterable[str], fixed: FixedPoint) -> float:
         weights = [self._weights[site] for site in sites]
-        return most_drawn_weight(weights, fixed.vectors_per_site, self._sampling_rate, chance=self._implausible)
+        return most_drawn_weight(weights, fixed.vectors_per_site, fixed.sampling_rate, chance=self._implausible)

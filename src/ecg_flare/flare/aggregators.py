@@ -60,7 +60,6 @@ class UpdateAggregator(Aggregator):
             terms.config.sum_size(size),
             terms.weights,
             terms.config.fixed_encoding(size),
-            sampling_rate=terms.sampling_rate,
             implausible=terms.implausible,
         )
 

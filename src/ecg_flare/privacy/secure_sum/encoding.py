@@ -48,7 +48,8 @@ Ring = UInt[np.ndarray, " d"]
 class FixedPoint:
     """The public numbers by which every site and the server encode and decode one round.
 
-    Use :meth:`derive`; the fields scale and ring_bits follow from the others.
+    Use :meth:`derive`; the fields scale and ring_bits follow from the others. Under unit patient each of a site's
+    vectors is drawn with chance `sampling_rate`: no bound of the encoding depends on it, but how long an honest sum is.
     """
 
     clipping_norm: float
@@ -58,6 +59,7 @@ class FixedPoint:
     dimension: int
     scale: int
     ring_bits: int
+    sampling_rate: float = 1.0
 
     @classmethod
     def derive(
@@ -68,6 +70,7 @@ class FixedPoint:
         dimension: int,
         vectors_per_site: int = 1,
         noise_multiplier: float = 0.0,
+        sampling_rate: float = 1.0,
     ) -> FixedPoint:
         """Choose the largest power of two S that cannot wrap, in 32 bits where these keep enough precision.
 
@@ -90,6 +93,7 @@ class FixedPoint:
                     dimension=dimension,
                     scale=scale,
                     ring_bits=ring_bits,
+                    sampling_rate=sampling_rate,
                 )
         raise EncodingError(
             f"no scale keeps the sum of {len(weights) * vectors_per_site} vectors of length {dimension} with weights "

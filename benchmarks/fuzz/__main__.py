@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from benchmarks.fuzz.parsers import PARSERS
-from benchmarks.fuzz.runs import Failure, Outcome, Parser, run_parser
+from benchmarks.fuzz.runs import Failure, Outcome, Parser, memory_folder, run_parser
 from benchmarks.markdown import row
 
 
@@ -31,7 +31,7 @@ def main(names: tuple[str, ...], inputs: int, first: int, seed: int, as_json: bo
     if not as_json:
         click.echo(row("parser", "inputs", "read", "refused", "failed", "s", "slowest, s") + "\n" + "|---" * 7 + "|")
     failed = False
-    with tempfile.TemporaryDirectory(dir=_memory_folder()) as text:
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as text:
         for parser in tqdm(chosen, unit="parser", disable=not sys.stderr.isatty()):
             outcome = _run(parser, seed, range(first, first + inputs), Path(text))
             failed |= bool(outcome.failures)
@@ -54,10 +54,6 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
         kinds.setdefault(failure.where or failure.what, []).append(failure)
     for alike in kinds.values():
         click.echo(f"  {len(alike)} x {alike[0].what}\n    {alike[0].where}\n    {alike[0].again()}", err=True)
-
-
-def _memory_folder() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 if __name__ == "__main__":

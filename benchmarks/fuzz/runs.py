@@ -198,6 +198,11 @@ def peak_bytes() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
+def memory_folder() -> str | None:
+    """Where files are not written to a disk; None where there is no such place."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
 @contextmanager
 def _empty(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -20,7 +21,7 @@ from benchmarks.fuzz.mutation import (
     change_tree,
     change_yaml,
 )
-from benchmarks.fuzz.runs import Parser
+from benchmarks.fuzz.runs import Parser, memory_folder
 from ecg_flare.ecg.ptbxl import DATABASE_FILE, read_database
 from ecg_flare.ecg.record import read_wfdb, write_wfdb
 from ecg_flare.ecg.synthetic import synthesize
@@ -78,7 +79,7 @@ def _one_of(changes: dict[str, Change]) -> Callable[[np.random.Generator, Files]
 
 
 def _written(write: Callable[[Path], object]) -> Files:
-    with TemporaryDirectory() as text:
+    with TemporaryDirectory(dir=memory_folder()) as text:
         folder = Path(text)
         write(folder)
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -98,13 +99,18 @@ def _put(files: Files, folder: Path) -> None:
 def _page() -> Files:
     rng = np.random.default_rng(1)
     recording = synthesize(rng).resampled(40.0)
-    page = render_page(recording, PageStyle(dpi=60.0), rng)
-    return _written(lambda folder: save_page(page, recording, folder, "p"))
+    page = render_page(recording, PageStyle(dpi=50.0, paper="chart"), rng)
+    files = _written(lambda folder: save_page(page, recording, folder, "p"))
+    truth = json.loads(files["p.json"])
+    for trace in truth["traces"]:
+        trace["polyline"] = trace["polyline"][:20]  # so that changes fall elsewhere, too
+    return {**files, "p.json": json.dumps(truth).encode()}
 
 
 @cache
 def _records() -> tuple[Files, ...]:
-    recording = synthesize(np.random.default_rng(2))
+    whole = synthesize(np.random.default_rng(2))
+    recording = replace(whole, signal_mv=whole.signal_mv[:3], lead_names=whole.lead_names[:3])
     files = _written(lambda folder: write_wfdb(recording, folder, "r"))
     header = files["r.hea"]
     others = {"212": header.replace(b" 16 ", b" 212 "), "80": header.replace(b" 16 ", b" 80 ")}

@@ -3,11 +3,13 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from benchmarks.fuzz.parsers import PARSERS
-from benchmarks.fuzz.runs import Parser, run_parser
+from benchmarks.fuzz.runs import Parser, memory_folder, run_parser
 
 from ecg_flare.errors import ConfigError
 
@@ -16,13 +18,10 @@ SEED = 13
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder() -> Iterator[Path]:
     """A folder in memory where there is one: every input writes files."""
-    shared = Path("/dev/shm") / f"fuzz-{os.getpid()}"
-    if not shared.parent.is_dir():
-        return tmp_path
-    shared.mkdir(exist_ok=True)
-    return shared
+    with TemporaryDirectory(dir=memory_folder()) as text:
+        yield Path(text)
 
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)

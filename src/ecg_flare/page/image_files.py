@@ -38,10 +38,6 @@ _FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP")
 _STORED_BYTES: Final = {"1": 1, "L": 1, "P": 1}
 """Bytes a pixel in Pillow's memory; 2 for 16-bit grey, 4 for all others."""
 
-_DECODER_BYTES: Final = {"JPEG": 2, "MPO": 2, "TIFF": 2, "BMP": 1}
-"""Bytes a pixel and band that a decoder holds beside that: of a JPEG the coefficients, of a TIFF one strip, which may
-be all of it. One band of more than a byte counts twice."""
-
 _ORIENTATION: Final = 0x0112
 
 _CV2_BYTES: Final = 10
@@ -158,14 +154,18 @@ def decoding_bytes(
 
     `kind` and `mode` are Pillow's; `shrinks` says that it will be shrunk after that.
     """
-    pixels, bands = decoded[0] * decoded[1], Image.getmodebands(mode)
+    pixels, decoder = decoded[0] * decoded[1], 0
     stored = pixels * (2 if mode.startswith("I;16") else _STORED_BYTES.get(mode, 4))
-    decoder = (
-        size[0] * size[1] * bands * _DECODER_BYTES.get(kind or "", 0) * (2 if bands == 1 and stored > pixels else 1)
-    )
+    match kind:
+        case "JPEG" | "MPO":  # a progressive one keeps all its coefficients
+            decoder = size[0] * size[1] * 2 * Image.getmodebands(mode)
+        case "TIFF":  # one strip may hold the whole picture, which is turned while that is there
+            decoder = 2 * stored
+        case "BMP":
+            decoder = pixels * Image.getmodebands(mode)
     # Turning it by its orientation, or making transparency ready to be shrunk, is a copy of what was decoded.
-    copied = kind == "TIFF" or mode not in ("L", "RGB", "CMYK") or not shrinks
-    return stored + max(decoder, stored if copied else 0)
+    copied = stored if mode not in ("L", "RGB", "CMYK") or not shrinks else 0
+    return stored + max(decoder, copied)
 
 
 def _check_size(picture: Image.Image, name: str | Path) -> None:

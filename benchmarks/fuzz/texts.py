@@ -347,7 +347,10 @@ _POLICY: Final = {
     "weights": {"site-1": 1.0, "site-2": 1.0, "site-3": 1.0},
     "pinned": {"site-1": "ab" * 32, "site-2": "cd" * 32},
 }
-_OWN_PAGES: Final = {"source": {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"folder": "/x"}}, "cache": "/y"}
+_OWN_PAGES: Final = {
+    "source": {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"folder": "/x"}},
+    "cache": "/y",
+}
 
 
 @cache

@@ -30,5 +30,5 @@ def test_without_results_it_lasts_as_long_as_the_server() -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"model_sha256": "00", "sites": 3}'])
 def test_a_broken_file_ends_the_job_with_its_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "last_opening.json").write_text(text)
-    with pytest.raises(StorageError, match=r"last_opening\.json.*Restore it, or remove it"):
+    with pytest.raises(StorageError, match=r"last_opening\.json.*restore it or remove it"):
         LastOpening(tmp_path).sites(MODEL)

@@ -88,7 +88,7 @@ def by_class_path(config: dict[str, Any], command: dict[str, Any]) -> None:
             for change in (as_pages, as_component, as_executor, as_filter, as_data_filter)
         ],
         (as_argument, "a component of its own as source"),
-        (by_class_path, "expected a class path as 'path'"),
+        (by_class_path, "path must be a text"),
     ],
 )
 def test_a_command_in_the_place_of_a_class_is_refused_and_not_run(

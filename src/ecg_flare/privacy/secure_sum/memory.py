@@ -133,7 +133,7 @@ def _progress(fields: Fields) -> Progress:
         Step(fields.whole("step", 0, max(Step))),
         fields.text("model"),
         tuple(earlier),
-        fields.whole("updates", 0, MAX_UPDATES),
+        fields.whole("updates", 0, 2**31),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_flare.errors import UpdateError
+from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated.patients import IMPLAUSIBLE, most_drawn_weight, sum_of_drawn
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.running_sum import RunningSum
@@ -71,6 +71,11 @@ def test_honest_sums_up_to_the_bound_pass_and_the_next_do_not(terms: RoundTerms)
     running_sum(terms).add_total(terms.roster, long_vector(terms, most))
     with pytest.raises(UpdateError, match="above the bound"):
         running_sum(terms).add_total(terms.roster, long_vector(terms, most * 1.001))
+
+
+def test_a_sum_of_patients_needs_the_rate_of_their_draw() -> None:
+    with pytest.raises(ConfigError, match="sampling_rate is None, but a site sums up as many as 16 patients"):
+        RunningSum(TERMS.subset.dimension, TERMS.weights, encoding(TERMS))
 
 
 def test_a_site_in_the_clear_is_held_to_its_own_draw() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from jaxtyping import Float64, Int64, Shaped
 
-from ecg_flare.errors import EncodingError, UpdateError
+from ecg_flare.errors import ConfigError, EncodingError, UpdateError
 from ecg_flare.federated.patients import IMPLAUSIBLE, most_drawn_weight
 from ecg_flare.federated.update import check_update
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
@@ -28,8 +28,10 @@ class RunningSum:
     patients as are drawn, but for a chance of `implausible`. That bounds what a site can put in that does not clip.
 
     weights: public weight of each site of the roster.
-    sampling_rate: with which each site draws its patients (unit patient).
+    sampling_rate: with which each site draws its patients (unit patient); None where a site sums up one vector.
     implausible: chance that an honest round's draw passes the bound and is refused.
+
+    Raises ConfigError where a site sums up several patients and the rate is None: the bound would be all slots.
     """
 
     def __init__(
@@ -38,13 +40,18 @@ class RunningSum:
         weights: Mapping[str, float],
         fixed: FixedPoint | None = None,
         *,
-        sampling_rate: float = 1.0,
+        sampling_rate: float | None = None,
         implausible: float = IMPLAUSIBLE,
     ) -> None:
         self.total: Shaped[np.ndarray, " d"] = np.zeros(dimension, dtype=np.float64 if fixed is None else np.int64)
         self._weights = dict(weights)
         self._fixed = fixed
-        self._sampling_rate = sampling_rate
+        if fixed is not None and fixed.vectors_per_site > 1 and sampling_rate is None:
+            raise ConfigError(
+                f"sampling_rate is None, but a site sums up as many as {fixed.vectors_per_site} patients: expected the "
+                "rate of their draw, which bounds how long the sum may be"
+            )
+        self._sampling_rate = 1.0 if sampling_rate is None else sampling_rate
         self._implausible = implausible
         self._answered: set[str] = set()
         self._hidden_weight: float | None = None

@@ -72,6 +72,13 @@ def test_honest_sums_up_to_the_bound_pass_and_the_next_do_not(terms: RoundTerms)
         running_sum(terms).add_total(terms.roster, long_vector(terms, most * 1.001))
 
 
+def test_a_sum_knows_the_rate_of_the_draw_by_its_encoding() -> None:
+    """Whoever makes a sum cannot forget to say it."""
+    total = RunningSum(TERMS.subset.dimension, TERMS.weights, encoding(TERMS))
+    with pytest.raises(UpdateError, match="above the bound .* of vectors that weigh 46 together"):
+        total.add_total(TERMS.roster, long_vector(TERMS, 47))
+
+
 def test_a_site_in_the_clear_is_held_to_its_own_draw() -> None:
     terms = replace(LARGE, summation="plain")
     most = most_drawn_weight([1.0], terms.patients_per_site, terms.sampling_rate, chance=terms.implausible)

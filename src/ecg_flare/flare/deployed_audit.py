@@ -61,8 +61,8 @@ class Design:
     Raises ConfigError where there are too few canaries to tell anything.
     """
 
-    canaries: int = 16
-    rounds: int = 4
+    canaries: int = 24
+    rounds: int = 6
     noise_multiplier: float = 0.8
     sampling_rate: float = 0.8
     delta: float = 1e-5

@@ -75,7 +75,7 @@ def test_honest_sums_up_to_the_bound_pass_and_the_next_do_not(terms: RoundTerms)
 def test_a_sum_knows_the_rate_of_the_draw_by_its_encoding() -> None:
     """Whoever makes a sum cannot forget to say it."""
     total = RunningSum(TERMS.subset.dimension, TERMS.weights, encoding(TERMS))
-    with pytest.raises(UpdateError, match="above the bound .* of vectors that weigh 46 together"):
+    with pytest.raises(UpdateError, match=r"above the bound .* of vectors that weigh 46 together"):
         total.add_total(TERMS.roster, long_vector(TERMS, 47))
 
 

@@ -45,7 +45,8 @@ def _run(parser: Parser, seed: int, indices: range, folder: Path) -> Outcome:
 
 def _tell(outcome: Outcome, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(asdict(outcome)))
+        failures = [asdict(failure) for failure in outcome.failures]
+        click.echo(json.dumps({**vars(outcome), "failures": failures, "refusals": dict(outcome.refusals)}))
         return
     figures = outcome.inputs, outcome.read, outcome.refused, len(outcome.failures)
     click.echo(row(outcome.parser, *figures, f"{outcome.seconds:.1f}", f"{outcome.slowest_s:.2f}"))

@@ -1,5 +1,6 @@
 """Changed inputs for every parser give a result or an EcgFlareError. Longer: `python -m benchmarks.fuzz`."""
 
+import json
 import os
 import signal
 import time
@@ -8,8 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from benchmarks.fuzz.__main__ import main
 from benchmarks.fuzz.parsers import PARSERS
 from benchmarks.fuzz.runs import Parser, memory_folder, run_parser
+from click.testing import CliRunner
 
 from ecg_flare.errors import ConfigError
 
@@ -96,3 +99,10 @@ def test_our_own_errors_are_refusals(folder: Path) -> None:
     outcome = run_parser(refusing, 0, range(4), folder)
 
     assert (outcome.refused, dict(outcome.refusals)) == (4, {"ConfigError": 4})
+
+
+def test_the_command_tells_a_line_of_json_a_parser() -> None:
+    arguments = ["--parser", "patients.csv", "--inputs", "20", "--json"]
+    told = json.loads(CliRunner().invoke(main, arguments, catch_exceptions=False).stdout)
+    assert (told["parser"], told["inputs"], told["failures"]) == ("patients.csv", 20, [])
+    assert sum(told["refusals"].values()) == told["refused"] == 20 - told["read"]

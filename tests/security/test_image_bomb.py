@@ -302,7 +302,7 @@ def test_a_truth_cannot_ask_for_a_page_without_end(tmp_path: Path) -> None:
     (tmp_path / "p.png").write_bytes(files["p.png"])
     (tmp_path / "p.json").write_text(json.dumps(truth))
 
-    with pytest.raises(SiteDataError, match="pixels, expected at most 300 million: check its resolution"):
+    with pytest.raises(SiteDataError, match=r"mm large at 0\.051 px/mm: check its resolution"):
         PageFolder(str(tmp_path)).case(tmp_path / "p.png", None)
 
 

@@ -6,7 +6,7 @@ column says where a recording was made, its `strat_fold` to which of ten folds, 
 """
 
 import csv
-from ast import literal_eval
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from ecg_flare.documents import short
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.errors import RecordError
 
@@ -23,6 +24,10 @@ UNKNOWN: Final = "unknown"
 """Site of a recording whose site is not recorded."""
 
 _COLUMNS: Final = ("ecg_id", "patient_id", "site", "device", "strat_fold", "scp_codes", "filename_hr")
+
+# As Python prints a dict; evaluating it would let deep nesting through to the interpreter's limits.
+_SCP_CODE: Final = re.compile(r"'([^'\\]{1,40})': (\d{1,4}(?:\.\d{1,9})?)")
+_SCP_CODES: Final = re.compile(rf"\{{(?:{_SCP_CODE.pattern}(?:, {_SCP_CODE.pattern})*)?\}}")
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def _entry(row: dict[str, str], table: Path, line: int) -> PtbxlEntry:
             scp_codes=_scp_codes(row["scp_codes"]),
             path=_relative_path(row["filename_hr"]),
         )
-    except (ValueError, SyntaxError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, TypeError, AttributeError) as error:
         raise RecordError(f"Line {line} of {table} cannot be read: {error}.") from error
 
 
@@ -132,10 +137,9 @@ def _whole_number(text: str) -> str:
 
 
 def _scp_codes(text: str) -> tuple[tuple[str, float], ...]:
-    codes = literal_eval(text)
-    if not isinstance(codes, dict):
-        raise ValueError(f"expected scp_codes as {{statement: likelihood}}, found {text!r}")
-    return tuple((str(code), float(likelihood)) for code, likelihood in codes.items())
+    if not _SCP_CODES.fullmatch(text):
+        raise ValueError(f"expected scp_codes as {{'statement': likelihood}}, found {short(text)}")
+    return tuple((code, float(likelihood)) for code, likelihood in _SCP_CODE.findall(text))
 
 
 def _relative_path(text: str) -> str:

@@ -37,6 +37,8 @@ IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _MASK_ENDING: Final = ".mask.png"
 _MASK_FOLDER: Final = "masks"
 _MOST_PX_PER_MM: Final = 1000
+# At the network's resolution: two and a half square metres.
+_MOST_NORMALIZED_PIXELS: Final = 40_000_000
 _PNG_END: Final = b"IEND\xaeB`\x82"
 # A thin line covers less than half of each pixel that it crosses once a page is shrunk.
 _COVERED: Final = 0.4
@@ -153,12 +155,16 @@ class PageFolder:
         image = _read_image(path, cv2.IMREAD_COLOR_RGB)
         truth_file = path.with_suffix(".json")
         if truth_file.exists():
-            return _resampled(Page(image, _read_truth(truth_file, image)), truth_file)
+            truth = _read_truth(truth_file, image)
+            _check_normalized(path, image, truth.px_per_mm_x, truth.px_per_mm_y)
+            page = resample_page(Page(image, truth))
+            return page.image, page.mask
         mask = _read_mask(path, image)
         if self.px_per_mm is None:
             raise SiteDataError(
                 f"the resolution of {path} is unknown", f"give px_per_mm, or a {truth_file.name} beside it"
             )
+        _check_normalized(path, image, self.px_per_mm, self.px_per_mm)
         return _resize(image, mask, NORMALIZED_PX_PER_MM / self.px_per_mm)
 
 
@@ -212,12 +218,14 @@ def _read_truth(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> PageTruth:
     return truth
 
 
-def _resampled(page: Page, truth_file: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    try:
-        resampled = resample_page(page)
-        return resampled.image, resampled.mask
-    except PageError as error:
-        raise SiteDataError(f"the page of {truth_file} cannot be resampled: {error}", "render it again") from error
+def _check_normalized(path: Path, image: UInt8[np.ndarray, "h w 3"], px_per_mm_x: float, px_per_mm_y: float) -> None:
+    """Refuse a page that would be larger than any paper, before it is resampled to that."""
+    height_mm, width_mm = image.shape[0] / px_per_mm_y, image.shape[1] / px_per_mm_x
+    if width_mm * height_mm * NORMALIZED_PX_PER_MM**2 > _MOST_NORMALIZED_PIXELS:
+        raise SiteDataError(
+            f"{path} would be {width_mm:.0f} x {height_mm:.0f} mm large at {px_per_mm_x:.3g} px/mm",
+            "check its resolution",
+        )
 
 
 def _read_mask(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:

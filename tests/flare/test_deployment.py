@@ -174,7 +174,7 @@ def test_the_sites_vouch_for_the_servers_ledger_with_their_kits(told: Told) -> N
     assert vouched.reach == ((verify(ledger).head.lines, len(SITES)),)
     for site in SITES:
         startup = told.federation.kits / site / "startup"
-        own = told.federation.kits / site / "ecg_flare_ledger" / "site.jsonl"
+        own = told.federation.kits / site / "ecg_flare_ledger" / "ledger.jsonl"
         assert verify(own, verifier=ledger_verifier(startup / "client.crt", startup / "rootCA.pem")).rounds
 
 

@@ -254,10 +254,8 @@ def test_real_training_equals_the_round_in_memory_and_a_killed_child_costs_one_r
     killed = clipping_norm is not None
 
     def edit(server: dict[str, Any], client: dict[str, Any]) -> None:
-        executor = client["executors"][0]["executor"]
-        executor["args"]["cache"] = str(tmp_path / "cache")
         if killed:
-            executor["path"] = "toy_site.KillingExecutor"
+            client["executors"][0]["executor"]["path"] = "toy_site.KillingExecutor"
 
     run = simulate(spec, tmp_path, TOY_APP, threads=3, edit=edit)
     assert run.code == 0, run.log

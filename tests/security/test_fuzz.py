@@ -79,11 +79,22 @@ def test_what_is_looked_for_is_found(read: object, found: str, folder: Path) -> 
     assert outcome.failures[2].again().endswith("--first 2 --inputs 1")
 
 
-def test_an_input_that_takes_too_long_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.fuzz.runs.MAX_SECONDS", 0.2)
-    slow = Parser("slow", lambda: [b"x"], lambda rng, data: data, lambda data, place: time.sleep(5))
+def _work_on(data: bytes, place: Path) -> None:
+    while data:
+        pass
 
-    assert "TooSlow: more than" in run_parser(slow, 0, range(1), folder).failures[0].what
+
+@pytest.mark.parametrize(
+    ("read", "found"),
+    [(_work_on, "TooSlow: more than"), (lambda data, place: time.sleep(60), "takes more than")],
+)
+def test_an_input_that_takes_too_long_is_found(
+    read: object, found: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.fuzz.runs.MAX_SECONDS", 0.2)
+    slow = Parser("slow", lambda: [b"x"], lambda rng, data: data, read)  # type: ignore[arg-type]
+
+    assert found in run_parser(slow, 0, range(1), folder).failures[0].what
 
 
 def test_an_input_that_takes_too_much_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

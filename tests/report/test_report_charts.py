@@ -68,3 +68,9 @@ def test_names_cannot_break_out_of_the_drawing() -> None:
     svg = presence_matrix([1], [("</svg><script>", [True])])
     assert "<script>" not in svg
     assert next(text.text for text in ElementTree.fromstring(svg).iter("text")) == "</svg><script>"
+
+
+def test_a_chart_of_which_no_value_was_told_has_its_axes_alone() -> None:
+    drawn = line_chart([0, 1], [Series("loss", [None, None], 1)], y_label="loss")
+    assert drawn.startswith("<svg")
+    assert "loss by round" in drawn

@@ -53,6 +53,7 @@ def line_chart(
     """
     seen = [value for each in series for value in each.values if value is not None]
     seen += [reference.value for reference in references] + ([floor] if floor is not None else [])
+    seen = seen or [0.0, 1.0]  # nothing was told: the axes alone are drawn
     spare = max(0.0, least_span - (max(seen) - min(seen))) / 2
     marks = [mark for mark in ticks(min(seen) - spare, max(seen) + spare) if ceiling is None or mark <= ceiling]
     frame = _Frame(rounds, marks[0], max(marks[-1], max(seen)))

@@ -14,8 +14,8 @@ from PIL import Image
 
 from benchmarks.fuzz.runs import peak_bytes
 from benchmarks.markdown import row
-from ecg_flare.digitize.reader import LONGEST_PX, read_page
-from ecg_flare.digitize.sources import PageFile
+from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.files.reader import LONGEST_PX, read_page
 from ecg_flare.errors import PageError
 from ecg_flare.page.image_files import MAX_DECODED_BYTES, MAX_PIXELS, decoding_bytes
 

@@ -25,10 +25,10 @@ from benchmarks.markdown import row
 from benchmarks.real_data import data_root
 from benchmarks.sheets import Picture, Tile, write_sheet
 from ecg_flare.digitize import Digitization, digitize
-from ecg_flare.digitize.candidates import load_segmenters
-from ecg_flare.digitize.overlay import draw_overlay
-from ecg_flare.digitize.reader import list_pages, read_page
-from ecg_flare.digitize.segment import AUTO
+from ecg_flare.digitize.files.overlay import draw_overlay
+from ecg_flare.digitize.files.reader import list_pages, read_page
+from ecg_flare.digitize.ink.candidates import load_segmenters
+from ecg_flare.digitize.ink.segment import AUTO
 from ecg_flare.errors import PageError
 
 TILE_PX: Final = (620, 400)

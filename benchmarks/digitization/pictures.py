@@ -10,8 +10,8 @@ from benchmarks.digitization.pages import make_page
 from benchmarks.digitization.readings import Reading
 from benchmarks.digitization.table import worst
 from benchmarks.sheets import Tile, write_sheet
-from ecg_flare.digitize.candidates import load_segmenters
-from ecg_flare.digitize.overlay import draw_overlay
+from ecg_flare.digitize.files.overlay import draw_overlay
+from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.errors import EcgFlareError
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 from benchmarks.faults.federation import SERVER, Federation, read_lines, wait_until
 from benchmarks.faults.job import write_private_job
 from ecg_flare.errors import EcgFlareError
-from ecg_flare.flare.messages import model_sha256
-from ecg_flare.flare.server_policy import LEDGER_FILE
-from ecg_flare.flare.site_heads import HEADS_FOLDER
+from ecg_flare.flare.job.messages import model_sha256
+from ecg_flare.flare.server.policy import LEDGER_FILE
+from ecg_flare.flare.site.heads import HEADS_FOLDER
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.storage import read_arrays
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_flare.flare.jobs import JobSpec, Pages, write_job
-from ecg_flare.flare.terms import RoundTerms, fresh_nonce
+from ecg_flare.flare.job.folders import JobSpec, Pages, write_job
+from ecg_flare.flare.job.terms import RoundTerms, fresh_nonce
 
 APP: Final = Path(__file__).parent / "app"
 _MODULE: Final = "faulty_site."

@@ -14,8 +14,8 @@ from PIL import Image
 
 from benchmarks.fuzz.mutation import change_bytes
 from benchmarks.fuzz.runs import Parser
-from ecg_flare.digitize.reader import count_pages, read_page
-from ecg_flare.digitize.sources import PageFile
+from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.files.reader import count_pages, read_page
 from ecg_flare.errors import PageError
 from ecg_flare.page.image_files import decode_image
 from ecg_flare.page.pdf_files import answer_pdf

@@ -11,7 +11,8 @@ from nvflare.apis.shareable import Shareable
 
 from benchmarks.fuzz.mutation import change_bytes, change_tree
 from benchmarks.fuzz.runs import Parser
-from ecg_flare.flare.encrypted_messages import (
+from ecg_flare.flare.job.messages import Counts, Order, Reply
+from ecg_flare.flare.summation.encrypted.messages import (
     Opening,
     pack_ciphertexts,
     pack_consent,
@@ -20,8 +21,7 @@ from ecg_flare.flare.encrypted_messages import (
     unpack_consent,
     unpack_total,
 )
-from ecg_flare.flare.messages import Counts, Order, Reply
-from ecg_flare.flare.secure_messages import pack, pack_masked, unpack_bytes, unpack_masked
+from ecg_flare.flare.summation.masked.messages import pack, pack_masked, unpack_bytes, unpack_masked
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
 from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext, keyless_context, new_context
 from ecg_flare.privacy.secure_sum.context import Member, RoundTerms

@@ -26,13 +26,13 @@ from benchmarks.fuzz.runs import Parser, memory_folder
 from ecg_flare.ecg.ptbxl import DATABASE_FILE, read_database
 from ecg_flare.ecg.record import read_wfdb, write_wfdb
 from ecg_flare.ecg.synthetic import synthesize
-from ecg_flare.flare.admission import check_admission, job_terms, own_code
-from ecg_flare.flare.last_opening import LastOpening
-from ecg_flare.flare.persistor import read_state
-from ecg_flare.flare.server_policy import read_server_policy
-from ecg_flare.flare.site_heads import SiteHeads
-from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy, read_policy
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.persistor import read_state
+from ecg_flare.flare.server.policy import read_server_policy
+from ecg_flare.flare.site.admission import check_admission, job_terms, own_code
+from ecg_flare.flare.site.heads import SiteHeads
+from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy, read_policy
+from ecg_flare.flare.summation.last_sum import LastOpening
 from ecg_flare.nnunet.export import load_model, save_model
 from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
@@ -405,7 +405,7 @@ _KIT_FILES: Final = {
 
 
 def _read_kit(files: Files, folder: Path) -> None:
-    from ecg_flare.flare.admission import streams_logs
+    from ecg_flare.flare.site.admission import streams_logs
 
     _put(files, folder)
     streams_logs(Kit(folder))

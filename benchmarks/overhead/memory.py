@@ -8,9 +8,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.jobs import Pages, write_job
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import Pages, write_job
+from ecg_flare.flare.job.terms import RoundTerms
 
 _APP = Path(__file__).parent / "app"
 
@@ -32,8 +32,12 @@ def peak_bytes(sites: int, *, plan_name: str, threads: int = 1, rounds: int = 1)
     )
     with tempfile.TemporaryDirectory() as folder:
         job, probe = write_job(spec, Path(folder), _APP), Path(folder) / "probe.jsonl"
-        _replace(job / "app/config/config_fed_client.json", "ecg_flare.flare.executor.NnunetExecutor", "RandomUpdate")
-        _replace(job / "app/config/config_fed_server.json", "ecg_flare.flare.evaluator.PublicEvaluator", "MemoryProbe")
+        _replace(
+            job / "app/config/config_fed_client.json", "ecg_flare.flare.site.executor.NnunetExecutor", "RandomUpdate"
+        )
+        _replace(
+            job / "app/config/config_fed_server.json", "ecg_flare.flare.server.evaluator.PublicEvaluator", "MemoryProbe"
+        )
         command = [str(Path(sys.executable).with_name("nvflare")), "simulator", str(job), "-w", f"{folder}/run"]
         subprocess.run(
             [*command, "-t", str(threads)],

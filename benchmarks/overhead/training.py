@@ -17,10 +17,10 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 from tqdm import tqdm
 
-from ecg_flare.flare.executor import NnunetExecutor
-from ecg_flare.flare.filters import StripResult
-from ecg_flare.flare.messages import TRAIN, Order, Reply
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import TRAIN, Order, Reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.executor import NnunetExecutor
+from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset

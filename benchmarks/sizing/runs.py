@@ -13,13 +13,16 @@ from typing import Any
 
 from benchmarks.sizing.memory import watch
 from ecg_flare.errors import WorkerError
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.jobs import JobSpec, Pages, Training, write_job
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.secure_sum.context import least_threshold
 
 _APP = Path(__file__).parents[1] / "overhead" / "app"
-_EXECUTOR, _EVALUATOR = "ecg_flare.flare.executor.NnunetExecutor", "ecg_flare.flare.evaluator.PublicEvaluator"
+_EXECUTOR, _EVALUATOR = (
+    "ecg_flare.flare.site.executor.NnunetExecutor",
+    "ecg_flare.flare.server.evaluator.PublicEvaluator",
+)
 
 
 @dataclass(frozen=True)

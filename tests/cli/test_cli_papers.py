@@ -11,7 +11,7 @@ import yaml
 
 import ecg_flare
 from ecg_flare.cli import main
-from ecg_flare.flare.bundled_jobs import BUNDLED
+from ecg_flare.flare.job.bundled import BUNDLED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(

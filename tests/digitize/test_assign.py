@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.assign import GRID_STEP_MM, PageRows, assign
-from ecg_flare.digitize.columns import LabelPlace, uneven_borders
-from ecg_flare.digitize.labels import Word, fit_names
-from ecg_flare.digitize.physiology import correlation, limb_consistency_db, repeat_db
+from ecg_flare.digitize.ink.segment import classical_segmenter
+from ecg_flare.digitize.leads.assign import GRID_STEP_MM, PageRows, assign
+from ecg_flare.digitize.leads.columns import LabelPlace, uneven_borders
+from ecg_flare.digitize.leads.labels import Word, fit_names
+from ecg_flare.digitize.leads.physiology import correlation, limb_consistency_db, repeat_db
+from ecg_flare.digitize.leads.spans import PageSpan
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import CONFIDENT
-from ecg_flare.digitize.segment import classical_segmenter
-from ecg_flare.digitize.spans import PageSpan
 from ecg_flare.ecg.leads import LEADS, LIMB_LEADS, limb_leads
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.lettering import Text, draw_texts

@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.batch import BatchOptions, BatchSummary, run_batch
-from ecg_flare.digitize.html import build_html, failed_entry, read_entry
-from ecg_flare.digitize.light import darkness
-from ecg_flare.digitize.output import csv_text, make_report
-from ecg_flare.digitize.overlay import draw_overlay, grid_phase, span_polyline
+from ecg_flare.digitize.files.batch import BatchOptions, BatchSummary, run_batch
+from ecg_flare.digitize.files.html import build_html, failed_entry, read_entry
+from ecg_flare.digitize.files.output import csv_text, make_report
+from ecg_flare.digitize.files.overlay import draw_overlay, grid_phase, span_polyline
+from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.files.waveform import waveform_svg
+from ecg_flare.digitize.ink.segment import load_segmenter
 from ecg_flare.digitize.pipeline import digitize
+from ecg_flare.digitize.rectify.light import darkness
 from ecg_flare.digitize.result import TANGLED, Digitization
-from ecg_flare.digitize.segment import load_segmenter
-from ecg_flare.digitize.sources import PageFile
-from ecg_flare.digitize.waveform import waveform_svg
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.ecg.synthetic import synthesize

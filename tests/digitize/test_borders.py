@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecg_flare.digitize.assign import LeadSpan
-from ecg_flare.digitize.borders import part_leads
-from ecg_flare.digitize.refine import pen_px, refine_row
-from ecg_flare.digitize.trace import trace_rows
+from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.borders import part_leads
+from ecg_flare.digitize.trace.refine import pen_px, refine_row
+from ecg_flare.digitize.trace.rows import trace_rows
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage
 
 PEN_PX = 2.4

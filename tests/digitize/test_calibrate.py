@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.calibrate import Calibration, calibrate
-from ecg_flare.digitize.normalize import normalize
+from ecg_flare.digitize.measure.calibrate import Calibration, calibrate
+from ecg_flare.digitize.rectify.normalize import normalize
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ConfigError, PageError
 from ecg_flare.page.degrade.blur import Defocus

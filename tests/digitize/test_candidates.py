@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ecg_flare.digitize import candidates
-from ecg_flare.digitize.candidates import Remembering, joined, load_segmenters
-from ecg_flare.digitize.segment import classical_segmenter
+from ecg_flare.digitize.ink import candidates
+from ecg_flare.digitize.ink.candidates import Remembering, joined, load_segmenters
+from ecg_flare.digitize.ink.segment import classical_segmenter
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.raster import Label
 

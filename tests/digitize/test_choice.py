@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize import Digitization, digitize
-from ecg_flare.digitize.by_labels import LAYOUT_NAME
 from ecg_flare.digitize.choice import UNSURE, better_of, beyond_doubt
+from ecg_flare.digitize.ink.segment import Probabilities, classical_segmenter
+from ecg_flare.digitize.leads.by_labels import LAYOUT_NAME
 from ecg_flare.digitize.result import CONFIDENT
-from ecg_flare.digitize.segment import Probabilities, classical_segmenter
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.raster import Label
 from ecg_flare.page.render import Page, render_page

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_flare.digitize.lattice import find_lattice
-from ecg_flare.digitize.pitch import correlate, readings, refine, size_log_odds
-from ecg_flare.digitize.plane import Gradients, fit_homography
-from ecg_flare.digitize.pulse import find_pulses, pulses_in
+from ecg_flare.digitize.measure.pitch import correlate, readings, refine, size_log_odds
+from ecg_flare.digitize.measure.pulse import find_pulses, pulses_in
+from ecg_flare.digitize.rectify.lattice import find_lattice
+from ecg_flare.digitize.rectify.plane import Gradients, fit_homography
 
 
 def gradients_of(homography: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

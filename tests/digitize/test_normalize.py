@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.light import flatten_light
-from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
-from ecg_flare.digitize.sheet import find_sheet
+from ecg_flare.digitize.rectify.light import flatten_light
+from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, turn_over
+from ecg_flare.digitize.rectify.sheet import find_sheet
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError
 from ecg_flare.page.degrade.perspective import Perspective

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize import digitize
+from ecg_flare.digitize.ink.segment import classical_segmenter
 from ecg_flare.digitize.result import CONFIDENT, TANGLED
-from ecg_flare.digitize.segment import classical_segmenter
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.ecg.record import Recording, read_wfdb

@@ -10,9 +10,9 @@ import pypdfium2 as pdfium
 import pytest
 from PIL import Image
 
-from ecg_flare.digitize import reader
-from ecg_flare.digitize.reader import LONGEST_PX, list_pages, read_page
-from ecg_flare.digitize.sources import PageFile, find_files, name_pages
+from ecg_flare.digitize.files import reader
+from ecg_flare.digitize.files.page_list import PageFile, find_files, name_pages
+from ecg_flare.digitize.files.reader import LONGEST_PX, list_pages, read_page
 from ecg_flare.errors import ConfigError, PageError
 
 

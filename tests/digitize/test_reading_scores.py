@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.evaluate import evaluate, evaluate_recordings
+from ecg_flare.ecg.evaluation import evaluate, evaluate_recordings
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.ecg.synthetic import synthesize

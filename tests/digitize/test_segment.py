@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.segment import classical_segmenter, grid_darkness, load_segmenter
+from ecg_flare.digitize.ink.segment import classical_segmenter, grid_darkness, load_segmenter
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.raster import Label, resample_page

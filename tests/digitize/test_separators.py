@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecg_flare.digitize.assign import LeadSpan
-from ecg_flare.digitize.separators import settle_on_separators
+from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.separators import settle_on_separators
 
 SCALE = (8.0, 8.0)
 LEVELS = (100.0, 220.0, 340.0)

@@ -11,10 +11,10 @@ from PIL import Image
 from strange_pages import blank, cat, locked_pdf, printed, strip, text, without_grid
 
 from ecg_flare.digitize import digitize
-from ecg_flare.digitize.batch import PageOutcome, run_batch
-from ecg_flare.digitize.reader import read_page
+from ecg_flare.digitize.files.batch import PageOutcome, run_batch
+from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.files.reader import read_page
 from ecg_flare.digitize.result import CONFIDENT
-from ecg_flare.digitize.sources import PageFile
 from ecg_flare.page.style import PageStyle
 
 REFUSED = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float32, UInt8
 
-from ecg_flare.digitize.suppress import find_ink
+from ecg_flare.digitize.ink.extraction import find_ink
 from ecg_flare.page.raster import Label
 
 SCALE = 2  # pixels of the page for one of the network

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_flare.digitize.overlap import ALONE, BETWEEN, HOLE, disentangle
-from ecg_flare.digitize.ranks import rank_rows
-from ecg_flare.digitize.refine import pen_px, refine_row
-from ecg_flare.digitize.runs import find_runs
-from ecg_flare.digitize.trace import fill_holes, trace_rows
+from ecg_flare.digitize.trace.overlap import ALONE, BETWEEN, HOLE, disentangle
+from ecg_flare.digitize.trace.ranks import rank_rows
+from ecg_flare.digitize.trace.refine import pen_px, refine_row
+from ecg_flare.digitize.trace.rows import fill_holes, trace_rows
+from ecg_flare.digitize.trace.runs import find_runs
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage
 
 PEN_PX = 2.4

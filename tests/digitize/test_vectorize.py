@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.assign import LeadSpan
-from ecg_flare.digitize.checks import count_holes, shared_share
-from ecg_flare.digitize.trace import RowTrace
-from ecg_flare.digitize.vectorize import vectorize
+from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.checks import count_holes, shared_share
+from ecg_flare.digitize.leads.vectorize import vectorize
+from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.ecg.leads import LEADS
 
 

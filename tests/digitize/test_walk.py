@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize import walk
-from ecg_flare.digitize.overlap import HOLE
-from ecg_flare.digitize.runs import Runs, find_runs
-from ecg_flare.digitize.walk import find_stretches, walk_rows
+from ecg_flare.digitize.trace.overlap import HOLE
+from ecg_flare.digitize.trace.path import find_stretches, walk_rows
+from ecg_flare.digitize.trace.rows import path as walk
+from ecg_flare.digitize.trace.runs import Runs, find_runs
 
 WIDTH = 240
 

@@ -8,7 +8,7 @@ from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.flare.filters import StripResult
+from ecg_flare.flare.site.filters import StripResult
 
 
 class Engine:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecg_flare.flare.jobs import JobSpec, Pages, write_job
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.folders import JobSpec, Pages, write_job
+from ecg_flare.flare.job.terms import RoundTerms
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from memory_job import MemoryJob
 from nvflare.apis.fl_constant import ReservedKey
 
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.privacy.secure_sum.signing import fingerprint
 from secure_sum_certs import Authority, rsa_key
 

@@ -8,8 +8,8 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.shareable import Shareable
 
-from ecg_flare.flare.ledger_messages import with_tail
-from ecg_flare.flare.site_heads import LedgerWitness
+from ecg_flare.flare.job.ledger_messages import with_tail
+from ecg_flare.flare.site.heads import LedgerWitness
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.ledger import Ledger

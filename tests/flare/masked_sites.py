@@ -10,13 +10,13 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from ecg_flare.flare.filters import ClipUpdate, StripResult
-from ecg_flare.flare.ledger_messages import WITNESS
-from ecg_flare.flare.masked_site import MaskUpdate, SecureSumExecutor, SecureSumSite
-from ecg_flare.flare.messages import TRAIN, Order, Reply
-from ecg_flare.flare.secure_messages import CONTROL_TASKS
-from ecg_flare.flare.site_heads import LedgerWitness, WitnessExecutor
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.ledger_messages import WITNESS
+from ecg_flare.flare.job.messages import TRAIN, Order, Reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.filters import ClipUpdate, StripResult
+from ecg_flare.flare.site.heads import LedgerWitness, WitnessExecutor
+from ecg_flare.flare.summation.masked.messages import CONTROL_TASKS
+from ecg_flare.flare.summation.masked.site import MaskUpdate, SecureSumExecutor, SecureSumSite
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 
 PLAN = plan_preset("tiny")

@@ -11,14 +11,14 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import EcgFlareError
-from ecg_flare.flare.aggregators import FedAdam
-from ecg_flare.flare.evaluator import PublicEvaluator
-from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.persistor import ModelStore
-from ecg_flare.flare.server_policy import LEDGER_FILE
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.flare.workflow import FederatedRounds
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.aggregators import FedAdam
+from ecg_flare.flare.server.evaluator import PublicEvaluator
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.persistor import ModelStore
+from ecg_flare.flare.server.policy import LEDGER_FILE
+from ecg_flare.flare.server.workflow import FederatedRounds
+from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.nnunet.plan import parameter_count
 
 

@@ -13,11 +13,11 @@ from masked_sites import Site
 from memory_job import MemoryJob
 
 from ecg_flare.errors import PolicyError
-from ecg_flare.flare.masked_site import SecureSumSite
-from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.messages import Order, Reply, to_wire
-from ecg_flare.flare.site_policy import SitePolicy
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import Order, Reply, to_wire
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.site.policy import SitePolicy
+from ecg_flare.flare.summation.masked.site import SecureSumSite
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.events import GaussianEvent
@@ -132,7 +132,7 @@ def test_no_site_masks_an_update_clipped_to_another_norm_than_the_sums(
 
     run = job()
     monkeypatch.setattr(SecureSumSite, "open_round", offered)
-    monkeypatch.setattr("ecg_flare.flare.masked_collection.sum_terms", _at(1.5))
+    monkeypatch.setattr("ecg_flare.flare.summation.masked.server.sum_terms", _at(1.5))
     run.run()
     assert "nothing was opened" in run.panic
     whys = [why for task, _, why in run.out if task == "train"]
@@ -141,7 +141,7 @@ def test_no_site_masks_an_update_clipped_to_another_norm_than_the_sums(
 
 
 def _at(norm: float) -> Callable[..., Any]:
-    from ecg_flare.flare.sum_terms import sum_terms
+    from ecg_flare.flare.summation.masked.offer import sum_terms
 
     return lambda terms, **others: sum_terms(terms.at_norm(norm), **others)
 
@@ -152,7 +152,7 @@ def test_a_norm_out_of_bounds_is_refused_when_it_is_offered(
     run = job()
     wide = replace(TERMS, adaptive_clipping={**(TERMS.adaptive_clipping or {}), "most": 50.0})
     monkeypatch.setattr(
-        "ecg_flare.flare.masked_collection.sum_terms", lambda terms, **others: _at(40.0)(wide, **others)
+        "ecg_flare.flare.summation.masked.server.sum_terms", lambda terms, **others: _at(40.0)(wide, **others)
     )
     run.run()
     assert "train" not in {task for task, _, _ in run.out}

@@ -13,10 +13,10 @@ from nvflare.apis.shareable import make_reply
 from ecg_flare.errors import UpdateError
 from ecg_flare.federated import optimizers
 from ecg_flare.federated.round import contribution, run_round
-from ecg_flare.flare import aggregators
-from ecg_flare.flare.aggregators import UpdateAggregator
-from ecg_flare.flare.messages import Order, Reply
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import Order, Reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server import aggregators
+from ecg_flare.flare.server.aggregators import UpdateAggregator
 
 WEIGHTS = {"site-1": 1.0, "site-2": 0.5, "site-3": 2.0}
 D = 200

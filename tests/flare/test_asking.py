@@ -11,7 +11,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import UpdateError
-from ecg_flare.flare.asking import AskingController
+from ecg_flare.flare.server.per_site_controller import AskingController
 
 OnAnswer = Callable[[ClientTask, FLContext], None]
 

@@ -14,13 +14,13 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import EcgFlareError, RoundError
-from ecg_flare.flare.aggregators import FedAvg
-from ecg_flare.flare.masked_collection import MaskedCollection
-from ecg_flare.flare.masked_site import SecureSumExecutor
-from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, Order
-from ecg_flare.flare.secure_messages import IDENTIFY, KEYS, pack, pack_bytes
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.sum_terms import sum_terms
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, Order
+from ecg_flare.flare.server.aggregators import FedAvg
+from ecg_flare.flare.site.policy import POLICY_FILE
+from ecg_flare.flare.summation.masked.messages import IDENTIFY, KEYS, pack, pack_bytes
+from ecg_flare.flare.summation.masked.offer import sum_terms
+from ecg_flare.flare.summation.masked.server import MaskedCollection
+from ecg_flare.flare.summation.masked.site import SecureSumExecutor
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 from ecg_flare.privacy.secure_sum.messages import Offer

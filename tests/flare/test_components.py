@@ -7,7 +7,7 @@ import pytest
 from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.flare.components import site_pages
+from ecg_flare.flare.job.components import site_pages
 from ecg_flare.nnunet.sources import PageFolder, SyntheticPages
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
 

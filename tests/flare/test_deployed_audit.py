@@ -10,7 +10,7 @@ import pytest
 from benchmarks.audit.planted import PLANTED
 
 from ecg_flare.errors import ConfigError, PrivacyError
-from ecg_flare.flare.deployed_audit import Design, Directions, audit_deployed, canary_directions, observe
+from ecg_flare.flare.deploy.deployed_audit import Design, Directions, audit_deployed, canary_directions, observe
 from ecg_flare.privacy.accountant import epsilon_prv
 from ecg_flare.privacy.audit.path import AuditResult
 from ecg_flare.privacy.events import GaussianEvent

@@ -12,8 +12,8 @@ from benchmarks.faults.console import Console
 from benchmarks.faults.federation import LEAD, SERVER, Federation, listeners, read_lines, wait_until
 from benchmarks.faults.job import APP, CLASSES, write_private_job
 
-from ecg_flare.flare.messages import model_sha256
-from ecg_flare.flare.server_policy import LEDGER_FILE
+from ecg_flare.flare.job.messages import model_sha256
+from ecg_flare.flare.server.policy import LEDGER_FILE
 from ecg_flare.privacy.chain import ChainWriter, witness_path
 from ecg_flare.privacy.countersignature import auditor, check_on_ledger, read_countersignatures
 from ecg_flare.privacy.ledger import verify

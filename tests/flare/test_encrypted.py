@@ -31,9 +31,17 @@ from nvflare.fuel.sec.security_content_service import SecurityContentManager, Se
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, RoundError, SecureSumError
 from ecg_flare.federated.optimizers import FedAvg as AverageStep
 from ecg_flare.federated.round import contribution, run_round
-from ecg_flare.flare.aggregators import FedAvg
-from ecg_flare.flare.encrypted_collection import EncryptedCollection, Noise, agreed_total
-from ecg_flare.flare.encrypted_messages import (
+from ecg_flare.flare.job.messages import SUM, TRAIN, Order, Reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.aggregators import FedAvg
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.policy import LEDGER_FILE
+from ecg_flare.flare.server.witnesses import sites_as_witnesses
+from ecg_flare.flare.site.filters import ClipUpdate, StripResult, check_filters
+from ecg_flare.flare.site.heads import LedgerWitness
+from ecg_flare.flare.site.policy import POLICY_FILE
+from ecg_flare.flare.summation.encrypted.contexts import TEST_CONTEXT_FILE, server_context, site_context
+from ecg_flare.flare.summation.encrypted.messages import (
     AGREE,
     OPEN,
     Opening,
@@ -45,16 +53,8 @@ from ecg_flare.flare.encrypted_messages import (
     unpack_consent,
     unpack_total,
 )
-from ecg_flare.flare.encrypted_site import EncryptedSite, EncryptedSumExecutor, EncryptUpdate
-from ecg_flare.flare.filters import ClipUpdate, StripResult, check_filters
-from ecg_flare.flare.homomorphic_contexts import TEST_CONTEXT_FILE, server_context, site_context
-from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.messages import SUM, TRAIN, Order, Reply
-from ecg_flare.flare.server_policy import LEDGER_FILE
-from ecg_flare.flare.site_heads import LedgerWitness
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.flare.witnesses import sites_as_witnesses
+from ecg_flare.flare.summation.encrypted.server import EncryptedCollection, Noise, agreed_total
+from ecg_flare.flare.summation.encrypted.site import EncryptedSite, EncryptedSumExecutor, EncryptUpdate
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext
 from ecg_flare.privacy.ledger import verify

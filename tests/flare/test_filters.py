@@ -11,10 +11,10 @@ from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.shareable import make_reply
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, UpdateError
-from ecg_flare.flare.filters import ClipUpdate, StripResult, check_filters
-from ecg_flare.flare.masked_site import MaskUpdate
-from ecg_flare.flare.messages import ERROR_HEADER, Counts, Reply
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import ERROR_HEADER, Counts, Reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.filters import ClipUpdate, StripResult, check_filters
+from ecg_flare.flare.summation.masked.site import MaskUpdate
 
 WEIGHTS = {"site-1": 1.0, "site-2": 0.5, "site-3": 1.0}
 PLAIN = RoundTerms(WEIGHTS, rounds=1, min_sites=1)

@@ -7,7 +7,7 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
 from ecg_flare.errors import SiteDataError, UpdateError
-from ecg_flare.flare.messages import Counts, Order, Reply, error_reply, model_sha256, to_wire
+from ecg_flare.flare.job.messages import Counts, Order, Reply, error_reply, model_sha256, to_wire
 
 ORDER = Order(np.array([1.0, -2.0], np.float32), 1, "ab" * 16, "layout", "plan", "terms", b"boxes", 0.5, (0.25, 1.0))
 

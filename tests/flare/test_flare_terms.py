@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
-from ecg_flare.flare.messages import Order
-from ecg_flare.flare.terms import RoundTerms, fresh_nonce
+from ecg_flare.flare.job.messages import Order
+from ecg_flare.flare.job.terms import RoundTerms, fresh_nonce
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.cohort import Adaptation
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.jobs import Training, job_files, stale_files, write_job
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import Training, job_files, stale_files, write_job
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,5 +98,5 @@ def test_trackers_hear_the_server_alone() -> None:
 def test_mlflow_is_told_where_a_job_says_so() -> None:
     assert "mlflow" not in server_parts("fedavg")
     part = server_parts("fedavg", mlflow="http://mlflow:5000")["mlflow"]
-    assert part["path"] == "ecg_flare.flare.tracking.ServerMLflow"
+    assert part["path"] == "ecg_flare.flare.server.tracking.ServerMLflow"
     assert part["args"] == {"tracking_uri": "http://mlflow:5000"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ecg_flare.errors import StorageError
-from ecg_flare.flare.last_opening import LastOpening
+from ecg_flare.flare.summation.last_sum import LastOpening
 
 MODEL, OTHER = bytes(32), bytes([1]) * 32
 

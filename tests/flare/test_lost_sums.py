@@ -11,10 +11,10 @@ from memory_job import MemoryJob
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.errors import SecureSumError
-from ecg_flare.flare.ledger_messages import COUNTERSIGNATURE_HEADER
-from ecg_flare.flare.messages import TRAIN
-from ecg_flare.flare.secure_messages import KEYS, pack_masked, unpack_masked
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.ledger_messages import COUNTERSIGNATURE_HEADER
+from ecg_flare.flare.job.messages import TRAIN
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.summation.masked.messages import KEYS, pack_masked, unpack_masked
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
 
 SITES = ("site-1", "site-2", "site-3", "site-4")

@@ -12,12 +12,12 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
 from ecg_flare.errors import ConfigError, PolicyError, RoundError, SecureSumError
-from ecg_flare.flare.aggregators import FedAvg
-from ecg_flare.flare.masked_collection import MaskedCollection
-from ecg_flare.flare.messages import TRAIN, Order
-from ecg_flare.flare.secure_messages import SHARES, UNMASK, pack_masked, unpack_masked
-from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import TRAIN, Order
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.aggregators import FedAvg
+from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
+from ecg_flare.flare.summation.masked.messages import SHARES, UNMASK, pack_masked, unpack_masked
+from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
 
 Change = Callable[[str, str, Shareable], Shareable]

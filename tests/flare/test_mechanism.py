@@ -10,10 +10,10 @@ from nvflare.apis.dxo import DXO, from_shareable
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.errors import BudgetError, ConfigError, LedgerError, PrivacyError
-from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.messages import SUM, model_sha256
-from ecg_flare.flare.server_policy import LEDGER_FILE, ServerPolicy
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import SUM, model_sha256
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.policy import LEDGER_FILE, ServerPolicy
 from ecg_flare.privacy.ledger import verify
 
 WEIGHTS = {"site-1": 1.0, "site-2": 1.0, "site-3": 1.0}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError, StorageError
-from ecg_flare.flare import persistor
-from ecg_flare.flare.persistor import GlobalState, ModelStore
+from ecg_flare.flare.server import persistor
+from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.nnunet.plan import plan_preset
 
 PLAN = plan_preset("tiny")

@@ -19,10 +19,10 @@ from nvflare.lighter.provision import prepare_builders, prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.flare.allowed import SERVER_CLASSES, SITE_CLASSES
-from ecg_flare.flare.identity import site_signer
-from ecg_flare.flare.provision import AllowListBuilder, RightsBuilder, SitePolicyBuilder, certificate_fingerprint
-from ecg_flare.flare.site_policy import read_policy
+from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
+from ecg_flare.flare.deploy.identity import site_signer
+from ecg_flare.flare.deploy.provision import AllowListBuilder, RightsBuilder, SitePolicyBuilder, certificate_fingerprint
+from ecg_flare.flare.site.policy import read_policy
 
 POC = Path(__file__).parents[2] / "poc"
 SITES = ("site-1", "site-2", "site-3")
@@ -89,7 +89,7 @@ def test_sites_take_jobs_of_one_scope_and_keep_their_logs_and_files(kits: Path, 
     assert [scope["name"] for scope in privacy["scopes"]] == [privacy["default_scope"]] == ["ecg"]
     resources = local(kits, site, "resources.json.default")
     assert resources["allow_log_streaming"] is False
-    assert "ecg_flare.flare.site_guard.NoShellCommands" in [part["path"] for part in resources["components"]]
+    assert "ecg_flare.flare.site.guard.NoShellCommands" in [part["path"] for part in resources["components"]]
 
 
 def test_the_server_of_the_project_listens_on_loopback_alone(kits: Path) -> None:

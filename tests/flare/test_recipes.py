@@ -9,10 +9,10 @@ import pytest
 from nvflare.recipe import SimEnv
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.filters import StripResult
-from ecg_flare.flare.jobs import Pages, Training, stale_files
-from ecg_flare.flare.recipes import OWN_PAGES, FedECGRecipe, PatientPrivacy, SitePrivacy
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import Pages, Training, stale_files
+from ecg_flare.flare.job.recipes import OWN_PAGES, FedECGRecipe, PatientPrivacy, SitePrivacy
+from ecg_flare.flare.site.filters import StripResult
 
 ROOT = Path(__file__).resolve().parents[2]
 SITES = ("site-1", "site-2", "site-3")

@@ -12,15 +12,15 @@ import pytest
 
 from ecg_flare.errors import ConfigError, SiteDataError
 from ecg_flare.federated.round import RoundConfig
-from ecg_flare.flare.allowed import SITE_CLASSES
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.jobs import Pages, write_job
-from ecg_flare.flare.messages import model_sha256
-from ecg_flare.flare.rehearsal import Rehearsal, rehearse
-from ecg_flare.flare.site_ledger import LEDGER_FOLDER
-from ecg_flare.flare.site_memory import MODELS_FOLDER
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.stand_in_kits import stand_in_kits
+from ecg_flare.flare.deploy.allowed import SITE_CLASSES
+from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import Pages, write_job
+from ecg_flare.flare.job.messages import model_sha256
+from ecg_flare.flare.site.dry_run import Rehearsal, rehearse
+from ecg_flare.flare.site.ledger import LEDGER_FOLDER
+from ecg_flare.flare.site.memory import MODELS_FOLDER
+from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
@@ -58,7 +58,7 @@ class FakeWorker:
 
 @pytest.fixture(autouse=True)
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_flare.flare.executor.Worker", FakeWorker)
+    monkeypatch.setattr("ecg_flare.flare.site.executor.Worker", FakeWorker)
     monkeypatch.setattr(FakeWorker, "error", None)
     monkeypatch.setattr(FakeWorker, "closed", 0)
 

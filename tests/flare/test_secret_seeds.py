@@ -13,15 +13,15 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from ecg_flare.flare.encrypted_site import EncryptUpdate
-from ecg_flare.flare.executor import NnunetExecutor
-from ecg_flare.flare.filters import ClipUpdate, StripResult
-from ecg_flare.flare.ledger_messages import with_tail
-from ecg_flare.flare.masked_site import MaskUpdate
-from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, Order
-from ecg_flare.flare.site_memory import model_memory
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.ledger_messages import with_tail
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, Order
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.executor import NnunetExecutor
+from ecg_flare.flare.site.filters import ClipUpdate, StripResult
+from ecg_flare.flare.site.memory import model_memory
+from ecg_flare.flare.site.policy import POLICY_FILE
+from ecg_flare.flare.summation.encrypted.site import EncryptUpdate
+from ecg_flare.flare.summation.masked.site import MaskUpdate
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.privacy.chain_tail import ChainTail

@@ -7,7 +7,7 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
 from ecg_flare.errors import SecureSumError
-from ecg_flare.flare.secure_messages import (
+from ecg_flare.flare.summation.masked.messages import (
     MASKED_UPDATE,
     SECURE_SUM,
     pack_bytes,

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ecg_flare.errors import BudgetError, ConfigError, LedgerError
-from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.server_policy import LEDGER_FILE, ServerPolicy, read_server_policy
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.policy import LEDGER_FILE, ServerPolicy, read_server_policy
+from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import read_cohort

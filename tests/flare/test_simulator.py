@@ -18,10 +18,10 @@ from toy_app.toy_site import toy_update
 from ecg_flare.errors import WorkerError
 from ecg_flare.federated.optimizers import FedAdam, ServerOptimizer
 from ecg_flare.federated.round import RoundConfig, run_round
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.jobs import JobSpec, Training
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import JobSpec, Training
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.chain import witness_path

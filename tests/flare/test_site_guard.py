@@ -6,7 +6,7 @@ import pytest
 from nvflare.private.admin_defs import Message
 from nvflare.private.fed.client import shell_cmd
 
-from ecg_flare.flare.site_guard import NoShellCommands
+from ecg_flare.flare.site.guard import NoShellCommands
 
 COMMANDS = ("cat {}", "head {}", "tail {}", "grep Doe {}", "ls {}")
 

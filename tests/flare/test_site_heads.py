@@ -14,9 +14,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, LedgerError, PolicyError, StorageError
-from ecg_flare.flare.executor import NnunetExecutor
-from ecg_flare.flare.filters import ClipUpdate, StripResult
-from ecg_flare.flare.ledger_messages import (
+from ecg_flare.flare.job.ledger_messages import (
     COUNTERSIGNATURE_HEADER,
     TAIL_HEADER,
     WITNESS,
@@ -24,11 +22,13 @@ from ecg_flare.flare.ledger_messages import (
     tail_of,
     with_tail,
 )
-from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, Order, Reply
-from ecg_flare.flare.server_policy import read_server_policy
-from ecg_flare.flare.site_heads import HEADS_FOLDER, SiteHeads, WitnessExecutor, follow_ledger
-from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy, read_policy
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, Order, Reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.policy import read_server_policy
+from ecg_flare.flare.site.executor import NnunetExecutor
+from ecg_flare.flare.site.filters import ClipUpdate, StripResult
+from ecg_flare.flare.site.heads import HEADS_FOLDER, SiteHeads, WitnessExecutor, follow_ledger
+from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy, read_policy
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.cohort import Cohort, Mechanism

@@ -14,12 +14,12 @@ from ledger_orders import new_ledger, ordered
 from memory_job import MemoryJob
 
 from ecg_flare.errors import LedgerError, PolicyError, StorageError
-from ecg_flare.flare.filters import StripResult
-from ecg_flare.flare.messages import Reply
-from ecg_flare.flare.secure_messages import CONSENT
-from ecg_flare.flare.site_ledger import charge_round, check_limit, ledger_path
-from ecg_flare.flare.site_policy import POLICY_FILE
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import Reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.filters import StripResult
+from ecg_flare.flare.site.ledger import charge_round, check_limit, ledger_path
+from ecg_flare.flare.site.policy import POLICY_FILE
+from ecg_flare.flare.summation.masked.messages import CONSENT
 from ecg_flare.privacy.accountant import ORDERS, spent
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
@@ -109,7 +109,7 @@ def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(
 
 
 def test_a_job_without_noise_is_refused_under_a_limit_and_not_charged_without(context: Callable[..., Any]) -> None:
-    from ecg_flare.flare.site_policy import read_policy
+    from ecg_flare.flare.site.policy import read_policy
 
     terms = RoundTerms({"site-1": 1.0}, 1, 1, clipping_norm=1.0)
     fl_ctx = context(terms=terms)
@@ -194,7 +194,7 @@ def test_a_masked_update_whose_charge_fails_does_not_leave(
             raise StorageError("No space left")
         charge_round(fl_ctx, terms, round_index)
 
-    monkeypatch.setattr("ecg_flare.flare.masked_site.charge_round", full_at_one)
+    monkeypatch.setattr("ecg_flare.flare.summation.masked.site.charge_round", full_at_one)
     job.run()
     assert job.panic == ""
     assert job.out[0] == ("train", "site-2", "No space left")

@@ -11,12 +11,12 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, PolicyError
-from ecg_flare.flare.executor import NnunetExecutor
-from ecg_flare.flare.filters import ClipUpdate, StripResult
-from ecg_flare.flare.masked_site import MaskUpdate
-from ecg_flare.flare.messages import ERROR_HEADER, TRAIN, VALIDATE, Order
-from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy, read_policy
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, VALIDATE, Order
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.executor import NnunetExecutor
+from ecg_flare.flare.site.filters import ClipUpdate, StripResult
+from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy, read_policy
+from ecg_flare.flare.summation.masked.site import MaskUpdate
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 
 

@@ -14,9 +14,9 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey, ProcessType, ReservedKey
 from nvflare.apis.fl_context import FLContext
 
-from ecg_flare.flare.telemetry import RoundFigures, publish
+from ecg_flare.flare.server.telemetry import RoundFigures, publish
 
-MODULES = ("ecg_flare.flare.tracking", "nvflare.app_opt.tracking.mlflow.mlflow_receiver")
+MODULES = ("ecg_flare.flare.server.tracking", "nvflare.app_opt.tracking.mlflow.mlflow_receiver")
 
 
 class Metric(NamedTuple):
@@ -60,7 +60,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setitem(sys.modules, name, module)
     for name in MODULES:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module("ecg_flare.flare.tracking").ServerMLflow("http://mlflow:5000")
+    yield importlib.import_module("ecg_flare.flare.server.tracking").ServerMLflow("http://mlflow:5000")
     for name in MODULES:
         sys.modules.pop(name, None)
 

@@ -16,19 +16,19 @@ from nvflare.apis.shareable import Shareable
 
 from ecg_flare.cli import main
 from ecg_flare.errors import LedgerError, LedgerInUseError
-from ecg_flare.flare import server_ledger
-from ecg_flare.flare.ledger_messages import (
+from ecg_flare.flare.job.ledger_messages import (
     COUNTERSIGNATURE_HEADER,
     WITNESS,
     countersignature_of,
     tail_of,
     with_countersignature,
 )
-from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.messages import TRAIN
-from ecg_flare.flare.server_ledger import open_server_ledger
-from ecg_flare.flare.server_policy import LEDGER_FILE
-from ecg_flare.flare.site_heads import HEADS_FOLDER
+from ecg_flare.flare.job.messages import TRAIN
+from ecg_flare.flare.server import ledger as server_ledger
+from ecg_flare.flare.server.ledger import open_server_ledger
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.policy import LEDGER_FILE
+from ecg_flare.flare.site.heads import HEADS_FOLDER
 from ecg_flare.privacy.chain import ChainWriter, Head, head_path, witness_path
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.countersignature import (

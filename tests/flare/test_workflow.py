@@ -14,18 +14,18 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import WorkerError
-from ecg_flare.flare import mechanism
-from ecg_flare.flare.aggregators import FedAdam
-from ecg_flare.flare.evaluator import PublicEvaluator
-from ecg_flare.flare.filters import ClipUpdate
-from ecg_flare.flare.ledger_messages import WITNESS, with_countersignature
-from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.messages import Order, Reply, model_sha256
-from ecg_flare.flare.persistor import ModelStore
-from ecg_flare.flare.server_policy import LEDGER_FILE
-from ecg_flare.flare.site_heads import WitnessExecutor, countersign_order
-from ecg_flare.flare.terms import RoundTerms
-from ecg_flare.flare.workflow import FederatedRounds
+from ecg_flare.flare.job.ledger_messages import WITNESS, with_countersignature
+from ecg_flare.flare.job.messages import Order, Reply, model_sha256
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server import mechanism
+from ecg_flare.flare.server.aggregators import FedAdam
+from ecg_flare.flare.server.evaluator import PublicEvaluator
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.persistor import ModelStore
+from ecg_flare.flare.server.policy import LEDGER_FILE
+from ecg_flare.flare.server.workflow import FederatedRounds
+from ecg_flare.flare.site.filters import ClipUpdate
+from ecg_flare.flare.site.heads import WitnessExecutor, countersign_order
 from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from ecg_flare.cli import main
 from ecg_flare.federated import round as federated_round
-from ecg_flare.flare import deployed_audit
+from ecg_flare.flare.deploy import deployed_audit
 from ecg_flare.privacy.audit import AuditResult
 
 SMALL = ("--parameters", "4000", "--canaries", "100", "--trials", "200", "--candidates", "200")

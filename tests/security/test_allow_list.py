@@ -20,9 +20,9 @@ from nvflare.fuel.utils.class_loader import load_class
 
 import ecg_flare
 from ecg_flare.cli.jobs import _pages
-from ecg_flare.flare.allowed import SERVER_CLASSES, SITE_CLASSES
-from ecg_flare.flare.bundled_jobs import BUNDLED, PUBLIC_PAGES
-from ecg_flare.flare.jobs import Aggregator, JobSpec, Pages, job_files
+from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
+from ecg_flare.flare.job.bundled import BUNDLED, PUBLIC_PAGES
+from ecg_flare.flare.job.folders import Aggregator, JobSpec, Pages, job_files
 
 SITES = ["site-1", "site-2", "site-3"]
 LISTED = {"client": SITE_CLASSES, "server": SERVER_CLASSES}
@@ -65,7 +65,7 @@ def callables() -> dict[str, Any]:
     """Every callable that a dotted path of two parts, module and attribute, reaches below ecg_flare."""
     found = {}
     for module in pkgutil.walk_packages(ecg_flare.__path__, "ecg_flare."):
-        if module.name == "ecg_flare.flare.tracking" and importlib.util.find_spec("mlflow") is None:
+        if module.name == "ecg_flare.flare.server.tracking" and importlib.util.find_spec("mlflow") is None:
             continue
         loaded = importlib.import_module(module.name)
         found |= {f"{module.name}.{name}": one for name in dir(loaded) if callable(one := getattr(loaded, name))}
@@ -80,11 +80,13 @@ def test_the_list_is_what_jobs_name_and_nothing_else(side: str) -> None:
 
 def test_no_callable_of_the_package_is_let_through_but_the_listed(party: Party, callables: dict[str, Any]) -> None:
     assert len(callables) > 3000
-    assert {"ecg_flare.flare.memory_site.build", "ecg_flare.cli.main", "ecg_flare.flare.jobs._json"} <= set(callables)
+    assert {"ecg_flare.flare.site.in_memory.build", "ecg_flare.cli.main", "ecg_flare.flare.job.folders._json"} <= set(
+        callables
+    )
     through = {path for path in callables if not party.refusal({"path": path})}
     assert through == set(LISTED[party.side]) & set(callables)
     assert set(LISTED[party.side]) - through <= {
-        "ecg_flare.flare.tracking.ServerMLflow",  # where mlflow is not installed
+        "ecg_flare.flare.server.tracking.ServerMLflow",  # where mlflow is not installed
         "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
     }
 
@@ -115,11 +117,11 @@ def test_each_job_is_built_at_each_party(party: Party, name: str) -> None:
     }.items()
 
 
-LISTED_ENTRY = "ecg_flare.flare.terms.RoundTerms"
+LISTED_ENTRY = "ecg_flare.flare.job.terms.RoundTerms"
 TRICKS = {
-    "a function": {"path": "ecg_flare.flare.memory_site.build"},
+    "a function": {"path": "ecg_flare.flare.site.in_memory.build"},
     "the command line": {"path": "ecg_flare.cli.main"},
-    "another module's name for a listed class": {"path": "ecg_flare.flare.jobs.RoundTerms"},
+    "another module's name for a listed class": {"path": "ecg_flare.flare.job.folders.RoundTerms"},
     "a re-export": {"path": "ecg_flare.nnunet.sources.PageFolder"},
     "a method": {"path": f"{LISTED_ENTRY}.in_round"},
     "a listed class's own class": {"path": f"{LISTED_ENTRY}.__class__"},
@@ -192,5 +194,5 @@ def test_the_loader_refuses_what_the_authorizer_does(party: Party, built: list[s
 def test_a_kit_that_allows_the_package_lets_all_through(tmp_path: Path) -> None:
     """What the tests above would see without the exact list."""
     old = Party(kits_that_allow_the_package(tmp_path), "client", tmp_path / "app")
-    assert old.refusal({"path": "ecg_flare.flare.memory_site.build"}) == ""
+    assert old.refusal({"path": "ecg_flare.flare.site.in_memory.build"}) == ""
     assert old.refusal({"path": "ecg_flare.cli.main"}) == ""

@@ -15,15 +15,15 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import EcgFlareError, PolicyError, SecureSumError, StorageError
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.filters import StripResult
-from ecg_flare.flare.jobs import JobSpec, Pages, job_files
-from ecg_flare.flare.ledger_messages import with_tail
-from ecg_flare.flare.memory_site import MemorySite
-from ecg_flare.flare.messages import TRAIN, Order, Reply
-from ecg_flare.flare.site_ledger import charge_round
-from ecg_flare.flare.stand_in_kits import stand_in_kits
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import JobSpec, Pages, job_files
+from ecg_flare.flare.job.ledger_messages import with_tail
+from ecg_flare.flare.job.messages import TRAIN, Order, Reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.filters import StripResult
+from ecg_flare.flare.site.in_memory import MemorySite
+from ecg_flare.flare.site.ledger import charge_round
 from ecg_flare.nnunet.plan import initial_vector, plan_preset
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.ledger import verify
@@ -31,7 +31,7 @@ from ecg_flare.privacy.secure_sum.memory import MAX_UPDATES
 
 PLAN = plan_preset("tiny")
 MODEL = initial_vector(PLAN, 0)
-EXECUTOR = "ecg_flare.flare.executor.NnunetExecutor"
+EXECUTOR = "ecg_flare.flare.site.executor.NnunetExecutor"
 
 
 class Trained(Executor):

@@ -12,9 +12,9 @@ import pytest
 from flare_loader import Party, kits_that_allow_the_package
 from nvflare.fuel.common.excepts import ComponentNotAuthorized
 
-from ecg_flare.flare import memory_site
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.jobs import Pages, job_files
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import Pages, job_files
+from ecg_flare.flare.site import in_memory as memory_site
 
 JOB = replace(BUNDLED["fedadam_dp"], custom=False, pages=Pages("ecg_flare.site.own_pages.SitesOwn"))
 
@@ -25,7 +25,7 @@ def outright(marker: Path) -> dict[str, Any]:
 
 def through_build(marker: Path) -> dict[str, Any]:
     hidden = {"config_type": "dict", **outright(marker)}
-    return {"path": "ecg_flare.flare.memory_site.build", "args": {"part": hidden}}
+    return {"path": "ecg_flare.flare.site.in_memory.build", "args": {"part": hidden}}
 
 
 def command_line(marker: Path) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from benchmarks.fuzz.pictures import pdf_file
 from benchmarks.fuzz.runs import peak_bytes
 from PIL import Image
 
-from ecg_flare.digitize import reader
-from ecg_flare.digitize.reader import count_pages, list_pages, read_page
-from ecg_flare.digitize.sources import PageFile
+from ecg_flare.digitize.files import reader
+from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.files.reader import count_pages, list_pages, read_page
 from ecg_flare.errors import PageError, SiteDataError
 from ecg_flare.nnunet.page_folder import PageFolder
 from ecg_flare.page import image_files, pdf_files, tiff_header
@@ -27,8 +27,8 @@ from ecg_flare.page.pdf_files import draw_pdf_page
 READING = """
 import sys
 from pathlib import Path
-from ecg_flare.digitize.reader import read_page
-from ecg_flare.digitize.sources import PageFile
+from ecg_flare.digitize.files.reader import read_page
+from ecg_flare.digitize.files.page_list import PageFile
 from ecg_flare.errors import PageError
 try:
     said = str(read_page(PageFile(Path(sys.argv[1]), 1, "x")).image.shape)

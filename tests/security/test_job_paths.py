@@ -15,20 +15,20 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, PolicyError, SiteDataError
-from ecg_flare.flare import job_paths
-from ecg_flare.flare.admission import check_admission, job_terms
-from ecg_flare.flare.allowed import SITE_CLASSES
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.components import check_pages, site_pages
-from ecg_flare.flare.evaluator import PublicEvaluator
-from ecg_flare.flare.executor import NnunetExecutor
-from ecg_flare.flare.filters import StripResult
-from ecg_flare.flare.job_paths import check_path, check_tracking_uri
-from ecg_flare.flare.jobs import Pages, job_files, write_job
-from ecg_flare.flare.memory_site import MemoryEngine, memory_context
-from ecg_flare.flare.messages import TRAIN, Order
-from ecg_flare.flare.persistor import ModelStore
-from ecg_flare.flare.site_policy import POLICY_FILE
+from ecg_flare.flare.deploy.allowed import SITE_CLASSES
+from ecg_flare.flare.job import paths as job_paths
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.components import check_pages, site_pages
+from ecg_flare.flare.job.folders import Pages, job_files, write_job
+from ecg_flare.flare.job.messages import TRAIN, Order
+from ecg_flare.flare.job.paths import check_path, check_tracking_uri
+from ecg_flare.flare.server.evaluator import PublicEvaluator
+from ecg_flare.flare.server.persistor import ModelStore
+from ecg_flare.flare.site.admission import check_admission, job_terms
+from ecg_flare.flare.site.executor import NnunetExecutor
+from ecg_flare.flare.site.filters import StripResult
+from ecg_flare.flare.site.in_memory import MemoryEngine, memory_context
+from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.nnunet.case import PageSource
 from ecg_flare.nnunet.page_folder import PageFolder
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
@@ -233,7 +233,9 @@ def test_own_code_is_named_to_the_training_process_by_the_object_alone(
 ) -> None:
     """A class outside the table reaches the child as the class of what FLARE built, never from a file or argument."""
     asked: list[Any] = []
-    monkeypatch.setattr("ecg_flare.flare.executor.Worker.call", lambda self, *args, **others: asked.append(args[1]))
+    monkeypatch.setattr(
+        "ecg_flare.flare.site.executor.Worker.call", lambda self, *args, **others: asked.append(args[1])
+    )
     terms, plan = BUNDLED["fedavg"].terms, plan_preset("tiny")
     model = np.zeros(parameter_count(plan), np.float32)
     order = Order(model, 0, "a" * 32, plan.layout_digest, plan.hash, terms.digest)

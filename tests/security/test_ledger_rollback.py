@@ -16,7 +16,7 @@ from kit_job import BUDGET, PINS, SIGMA, SITES, KitJob, certificate, private
 
 from ecg_flare.cli import main
 from ecg_flare.errors import BudgetError, LedgerError
-from ecg_flare.flare.mechanism import GaussianMechanism
+from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.privacy import chain
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.chain import Head, read_head, witness_path

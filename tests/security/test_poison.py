@@ -13,8 +13,8 @@ from ecg_flare.errors import UpdateError
 from ecg_flare.federated.patients import IMPLAUSIBLE, most_drawn_weight, sum_of_drawn
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.running_sum import RunningSum
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.privacy.gaussian import ChaChaStream, gaussian_noise
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 

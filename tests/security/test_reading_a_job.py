@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from ecg_flare.cli import main
-from ecg_flare.flare import admission, memory_site
-from ecg_flare.flare.allowed import SITE_CLASSES
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.jobs import Pages, write_job
-from ecg_flare.flare.stand_in_kits import StandInKits, stand_in_kits
+from ecg_flare.flare.deploy.allowed import SITE_CLASSES
+from ecg_flare.flare.deploy.temporary_kits import StandInKits, stand_in_kits
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import Pages, write_job
+from ecg_flare.flare.site import admission
+from ecg_flare.flare.site import in_memory as memory_site
 from ecg_flare.site.kit import entry
 
 SITES = ("site-1", "site-2", "site-3")
@@ -82,7 +83,7 @@ def by_class_path(config: dict[str, Any], command: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (as_terms, "the job's terms are 'subprocess.check_output', expected ecg_flare.flare.terms.RoundTerms"),
+        (as_terms, "the job's terms are 'subprocess.check_output', expected ecg_flare.flare.job.terms.RoundTerms"),
         *[
             (change, "the class subprocess.check_output is not in the kit's class_allow_list")
             for change in (as_pages, as_component, as_executor, as_filter, as_data_filter)

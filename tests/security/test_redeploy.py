@@ -21,18 +21,18 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import EcgFlareError, RoundError
 from ecg_flare.federated.round import contribution
-from ecg_flare.flare.aggregators import FedAvg
-from ecg_flare.flare.bundled_jobs import BUNDLED
-from ecg_flare.flare.collection import Collection
-from ecg_flare.flare.encrypted_collection import EncryptedCollection
-from ecg_flare.flare.encrypted_messages import AGREE, OPEN
-from ecg_flare.flare.jobs import Pages, job_files
-from ecg_flare.flare.masked_collection import MaskedCollection
-from ecg_flare.flare.memory_site import MemorySite
-from ecg_flare.flare.messages import TRAIN, Order, Reply, model_sha256
-from ecg_flare.flare.secure_messages import CONSENT, SHARES, UNMASK
-from ecg_flare.flare.stand_in_kits import stand_in_kits
-from ecg_flare.flare.terms import fresh_nonce
+from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import Pages, job_files
+from ecg_flare.flare.job.messages import TRAIN, Order, Reply, model_sha256
+from ecg_flare.flare.job.terms import fresh_nonce
+from ecg_flare.flare.server.aggregators import FedAvg
+from ecg_flare.flare.site.in_memory import MemorySite
+from ecg_flare.flare.summation.collection import Collection
+from ecg_flare.flare.summation.encrypted.messages import AGREE, OPEN
+from ecg_flare.flare.summation.encrypted.server import EncryptedCollection
+from ecg_flare.flare.summation.masked.messages import CONSENT, SHARES, UNMASK
+from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.secure_sum import memory, opened_sums

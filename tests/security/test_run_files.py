@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ecg_flare.errors import ConfigError, EcgFlareError, UpdateError
-from ecg_flare.flare.messages import Reply
+from ecg_flare.flare.job.messages import Reply
 from ecg_flare.report import document
 from ecg_flare.report.build import write_report
 from ecg_flare.report.figures import ticks

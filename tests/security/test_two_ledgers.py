@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from ecg_flare.errors import ConfigError, LedgerError, PolicyError
 from ecg_flare.federated.round import RoundConfig, contribution
-from ecg_flare.flare.memory_site import MemoryEngine, memory_context
-from ecg_flare.flare.site_ledger import charge_round, check_limit, ledger_path
-from ecg_flare.flare.site_policy import POLICY_FILE, SitePolicy
-from ecg_flare.flare.terms import RoundTerms
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.in_memory import MemoryEngine, memory_context
+from ecg_flare.flare.site.ledger import charge_round, check_limit, ledger_path
+from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
 from ecg_flare.privacy.accountant import ORDERS, spent
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.ledger import Ledger, verify

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ecg_flare.flare.audit_app.audited import CanaryPages, KeepModels
+from ecg_flare.flare.deploy.audit_app.audited import CanaryPages, KeepModels
 from ecg_flare.nnunet.case import Case
 
 FAULT = os.environ.get("AUDIT_FAULT", "")
@@ -28,10 +28,10 @@ PATH = {
     "train_drawn_patients": "ecg_flare.nnunet.patients",
     "sum_of_drawn": "ecg_flare.federated.patients",
     "poisson_sample": "ecg_flare.federated.patients",
-    "charge_round": "ecg_flare.flare.site_ledger",
+    "charge_round": "ecg_flare.flare.site.ledger",
     "SecureSumClient.answer_boxes": "ecg_flare.privacy.secure_sum.client",
-    "MaskedCollection.collect": "ecg_flare.flare.masked_collection",
-    "GaussianMechanism.process": "ecg_flare.flare.mechanism",
+    "MaskedCollection.collect": "ecg_flare.flare.summation.masked.server",
+    "GaussianMechanism.process": "ecg_flare.flare.server.mechanism",
     "add_noise": "ecg_flare.privacy.gaussian",
 }
 """Function -> its module: what a job under unit patient runs, from the draw to the noise."""

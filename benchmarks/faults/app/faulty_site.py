@@ -19,10 +19,10 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey
 
 from ecg_flare.errors import WorkerError
-from ecg_flare.flare.evaluator import PublicEvaluator
-from ecg_flare.flare.mechanism import GaussianMechanism
-from ecg_flare.flare.messages import TRAIN, Order, Reply, error_reply
-from ecg_flare.flare.secure_messages import CONSENT, KEYS, SHARES, UNMASK
+from ecg_flare.flare.job.messages import TRAIN, Order, Reply, error_reply
+from ecg_flare.flare.server.evaluator import PublicEvaluator
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.summation.masked.messages import CONSENT, KEYS, SHARES, UNMASK
 from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.nnunet.worker import Worker
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from nvflare.apis.executor import Executor
 
-from ecg_flare.flare.evaluator import PublicEvaluator
-from ecg_flare.flare.messages import Order, Reply
+from ecg_flare.flare.job.messages import Order, Reply
+from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.nnunet.plan import parameter_count
 
 

@@ -12,7 +12,7 @@ from ecg_flare.cli.screen import OneOf, json_option, say_json
 if TYPE_CHECKING:
     from typing import Literal
 
-    from ecg_flare.digitize.segment import Segmenter
+    from ecg_flare.digitize.ink.segment import Segmenter
 
 _USAGE = 2
 
@@ -75,7 +75,7 @@ def digitize(
       ecg-flare digitize photos/ -o read --layout 3x4+1R --speed 25 --gain 10
       ecg-flare digitize 'archive/*.pdf' -o read --segmenter runs/fedadam/server/simulate_job/ecg_flare/model
     """
-    from ecg_flare.digitize.batch import BatchOptions, run_batch
+    from ecg_flare.digitize.files.batch import BatchOptions, run_batch
     from ecg_flare.errors import ConfigError, LayoutError, StorageError
 
     quiet = sys.stderr.isatty()  # there a bar shows how far it is
@@ -108,7 +108,7 @@ def evaluate(pred: Path, truth: Path, as_json: bool) -> None:
     Example:
       ecg-flare evaluate read records
     """
-    from ecg_flare.digitize.evaluate import evaluate as score
+    from ecg_flare.ecg.evaluation import evaluate as score
 
     evaluation = score(pred, truth)
     click.echo(evaluation.to_json() if as_json else evaluation.table())

@@ -8,15 +8,15 @@ import click
 from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json, tell
 
 if TYPE_CHECKING:
-    from ecg_flare.flare.jobs import Pages
-    from ecg_flare.flare.terms import RoundTerms
+    from ecg_flare.flare.job.folders import Pages
+    from ecg_flare.flare.job.terms import RoundTerms
 
 _SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 def _names() -> tuple[str, ...]:
-    from ecg_flare.flare.bundled_jobs import BUNDLED
+    from ecg_flare.flare.job.bundled import BUNDLED
 
     return tuple(BUNDLED)
 
@@ -38,7 +38,7 @@ def list_jobs(as_json: bool) -> None:
     Example:
       ecg-flare jobs list
     """
-    from ecg_flare.flare.bundled_jobs import BUNDLED
+    from ecg_flare.flare.job.bundled import BUNDLED
 
     if as_json:
         say_json({name: spec.about for name, spec in BUNDLED.items()})
@@ -61,8 +61,8 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     Example:
       ecg-flare jobs build --check
     """
-    from ecg_flare.flare.bundled_jobs import BUNDLED
-    from ecg_flare.flare.jobs import stale_files, write_job
+    from ecg_flare.flare.job.bundled import BUNDLED
+    from ecg_flare.flare.job.folders import stale_files, write_job
 
     if check:
         stale = [f"{name}/{file}" for name, spec in BUNDLED.items() for file in stale_files(spec, folder, custom)]
@@ -159,9 +159,9 @@ def export(
     """
     from dataclasses import replace
 
-    from ecg_flare.flare.bundled_jobs import BUNDLED
-    from ecg_flare.flare.jobs import write_job
-    from ecg_flare.flare.terms import fresh_nonce
+    from ecg_flare.flare.job.bundled import BUNDLED
+    from ecg_flare.flare.job.folders import write_job
+    from ecg_flare.flare.job.terms import fresh_nonce
 
     roster = [site.strip() for site in sites.split(",") if site.strip()]
     if not roster or len(set(roster)) != len(roster):
@@ -230,7 +230,7 @@ def _least_sites(count: int, *, hidden: bool) -> int:
 
 
 def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":
-    from ecg_flare.flare.jobs import Pages
+    from ecg_flare.flare.job.folders import Pages
 
     kind, _, folder = data.partition(":")
     profiles = {site: _SITE_PROFILES[index % len(_SITE_PROFILES)] for index, site in enumerate(sites)}

@@ -342,7 +342,7 @@ def _report_audits(found: Iterable[AuditResult], as_json: bool) -> None:
 
 
 def _deployed_audits(seed: int) -> tuple[AuditResult, ...]:
-    from ecg_flare.flare.deployed_audit import Design, audit_deployed
+    from ecg_flare.flare.deploy.deployed_audit import Design, audit_deployed
 
     folder = Path(tempfile.mkdtemp(prefix="ecg_flare-audit-"))
     results = audit_deployed(folder, Design(seed=seed), log=tell)

@@ -107,7 +107,7 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
       ecg-flare site check --workspace berlin --job jobs_eu/fedadam_dp
     """
     from ecg_flare.cli.site_check import check_json, check_lines
-    from ecg_flare.flare.rehearsal import rehearse
+    from ecg_flare.flare.site.dry_run import rehearse
     from ecg_flare.site.kit import JobFolder, Kit
 
     kit = Kit(workspace)
@@ -140,7 +140,7 @@ def head(ctx: click.Context, workspace: Path, name: str | None, output: Path | N
       ecg-flare site head --workspace berlin
       ecg-flare site head --workspace berlin -o berlin.witness
     """
-    from ecg_flare.flare.site_heads import SiteHeads, sign_held
+    from ecg_flare.flare.site.heads import SiteHeads, sign_held
     from ecg_flare.privacy.countersignature import write_countersignatures
     from ecg_flare.site.kit import Kit
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ecg_flare.cli.screen import columns
 
 if TYPE_CHECKING:
-    from ecg_flare.flare.rehearsal import Field, Rehearsal, Traffic
+    from ecg_flare.flare.site.dry_run import Field, Rehearsal, Traffic
 
 _HIDDEN: Final = {
     "ECG_FLARE_MASKED_UPDATE": "the update under masks",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def read_pinned(path: Path) -> dict[str, bytes]:
     """The fingerprints that a policy file pins; raises ConfigError where it pins none, or cannot be read."""
     from ecg_flare.errors import ConfigError
-    from ecg_flare.flare.site_policy import read_entries, read_pins
+    from ecg_flare.flare.site.policy import read_entries, read_pins
 
     pinned = read_pins(read_entries(path).get("pinned", {}))
     if not pinned:

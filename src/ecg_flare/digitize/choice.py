@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from ecg_flare.digitize.by_labels import LAYOUT_NAME as LABELS_ALONE
+from ecg_flare.digitize.leads.by_labels import LAYOUT_NAME as LABELS_ALONE
 from ecg_flare.digitize.result import CONFIDENT, WHOLE, Digitization
 
 CLEARLY: Final = 0.05  # of confidence: labels that are read or not make as much

@@ -12,26 +12,26 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from ecg_flare.digitize.assign import GRID_STEP_MM, Assignment, PageRows, assign, sample_rows
-from ecg_flare.digitize.borders import part_leads
-from ecg_flare.digitize.by_labels import assign_by_labels
-from ecg_flare.digitize.calibrate import Calibration, calibrate, check_settings
-from ecg_flare.digitize.candidates import load_segmenters
-from ecg_flare.digitize.checks import ConsistencyChecks, check_consistency, count_holes, shared_share
 from ecg_flare.digitize.choice import better_of, beyond_doubt
-from ecg_flare.digitize.labels import read_words, readable_names
-from ecg_flare.digitize.normalize import NormalizedPage, normalize, turn_over
-from ecg_flare.digitize.pulse import Pulse, find_pulses
-from ecg_flare.digitize.refine import pen_px, refine_row
+from ecg_flare.digitize.ink.candidates import load_segmenters
+from ecg_flare.digitize.ink.extraction import find_ink
+from ecg_flare.digitize.ink.segment import AUTO, Probabilities, Segmenter
+from ecg_flare.digitize.leads.assign import GRID_STEP_MM, Assignment, PageRows, assign, sample_rows
+from ecg_flare.digitize.leads.borders import part_leads
+from ecg_flare.digitize.leads.by_labels import assign_by_labels
+from ecg_flare.digitize.leads.checks import ConsistencyChecks, check_consistency, count_holes, shared_share
+from ecg_flare.digitize.leads.labels import read_words, readable_names
+from ecg_flare.digitize.leads.separators import settle_on_separators
+from ecg_flare.digitize.leads.spans import find_span, without_pulses
+from ecg_flare.digitize.leads.vectorize import vectorize
+from ecg_flare.digitize.measure.calibrate import Calibration, calibrate, check_settings
+from ecg_flare.digitize.measure.heart_rate import measure_tempo, weigh_speed
+from ecg_flare.digitize.measure.pulse import Pulse, find_pulses
+from ecg_flare.digitize.measure.working_scale import at_network_scale, at_trace_scale, to_page
+from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, turn_over
 from ecg_flare.digitize.result import CONFIDENT, TANGLED, WHOLE, Digitization
-from ecg_flare.digitize.segment import AUTO, Probabilities, Segmenter
-from ecg_flare.digitize.separators import settle_on_separators
-from ecg_flare.digitize.spans import find_span, without_pulses
-from ecg_flare.digitize.suppress import find_ink
-from ecg_flare.digitize.tempo import measure_tempo, weigh_speed
-from ecg_flare.digitize.trace import trace_rows
-from ecg_flare.digitize.vectorize import vectorize
-from ecg_flare.digitize.working_scale import at_network_scale, at_trace_scale, to_page
+from ecg_flare.digitize.trace.refine import pen_px, refine_row
+from ecg_flare.digitize.trace.rows import trace_rows
 from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import ConfigError, PageError
 from ecg_flare.page.layout import load_layout

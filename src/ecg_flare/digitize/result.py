@@ -10,10 +10,10 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64
 
-from ecg_flare.digitize.assign import LeadSpan
-from ecg_flare.digitize.calibrate import Calibration
-from ecg_flare.digitize.checks import ConsistencyChecks
-from ecg_flare.digitize.normalize import NormalizedPage
+from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.checks import ConsistencyChecks
+from ecg_flare.digitize.measure.calibrate import Calibration
+from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.ecg.record import Recording
 
 CONFIDENT: Final = 0.75

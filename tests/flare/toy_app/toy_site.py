@@ -14,11 +14,11 @@ import numpy as np
 from nvflare.apis.executor import Executor
 
 from ecg_flare.federated.patients import sum_of_drawn
-from ecg_flare.flare import mechanism
-from ecg_flare.flare.evaluator import PublicEvaluator
-from ecg_flare.flare.executor import NnunetExecutor
-from ecg_flare.flare.filters import check_filters
-from ecg_flare.flare.messages import Order, Reply, to_wire
+from ecg_flare.flare.job.messages import Order, Reply, to_wire
+from ecg_flare.flare.server import mechanism
+from ecg_flare.flare.server.evaluator import PublicEvaluator
+from ecg_flare.flare.site.executor import NnunetExecutor
+from ecg_flare.flare.site.filters import check_filters
 from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.gaussian import ChaChaStream, add_noise
 

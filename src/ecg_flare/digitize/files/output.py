@@ -1,0 +1,146 @@
+"""What a page's reading leaves on disk: NAME.hea, NAME.dat, NAME.csv, NAME.overlay.png, NAME.json.
+
+Every file is written beside its place and renamed into it, and NAME.json comes last: where it stands, the rest does.
+"""
+
+import io
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from ecg_flare import __version__
+from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.result import TANGLED, Digitization
+from ecg_flare.ecg.record import Recording, write_wfdb
+from ecg_flare.errors import StorageError
+from ecg_flare.storage import write_atomically, write_json
+
+OVERLAY_ENDING: Final = ".overlay.png"
+_CSV_DIGITS: Final = 4  # a tenth of a microvolt: far below a pixel
+
+
+def write_result(
+    result: Digitization, overlay: UInt8[np.ndarray, "h w 3"], folder: Path, page: PageFile
+) -> Mapping[str, Any]:
+    """Write all files of a page's reading, and return its report.
+
+    Raises StorageError where the folder cannot be written, RecordError where WFDB cannot hold the recording.
+    """
+    report = make_report(result, page)
+    _write_record(result.recording, folder, page.name)
+    _write_bytes(folder / f"{page.name}.csv", csv_text(result.recording).encode())
+    _write_bytes(folder / f"{page.name}{OVERLAY_ENDING}", encode_png(overlay))
+    write_json(folder / f"{page.name}.json", report)
+    return report
+
+
+def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
+    """What was found on a page, how, and how surely, as JSON holds it. Lengths in pixels are of the upright page."""
+    calibration = result.calibration
+    return {
+        "ecg_flare": __version__,
+        "source": {"file": str(page.path), "page": page.number},
+        "name": page.name,
+        "confidence": round(result.confidence, 3),
+        "warnings": list(result.warnings),
+        "layout": {
+            "name": result.layout,
+            "confidence": round(result.layout_confidence, 3),
+            "columns": result.columns,
+        },
+        "calibration": {
+            "px_per_mm_x": round(calibration.px_per_mm_x, 5),
+            "px_per_mm_y": round(calibration.px_per_mm_y, 5),
+            "method": calibration.method,
+            "confidence": calibration.confidence,
+            "speed_mm_per_s": calibration.speed_mm_per_s,
+            "speed_source": calibration.speed_source,
+            "gain_mm_per_mv": calibration.gain_mm_per_mv,
+            "gain_source": calibration.gain_source,
+        },
+        "geometry": {
+            "rotation_deg": round(result.page.rotation_deg, 3),
+            "width_px": int(result.page.image.shape[1]),
+            "height_px": int(result.page.image.shape[0]),
+            "homography": result.page.homography.tolist(),
+        },
+        "recording": {
+            "fs_hz": result.recording.fs_hz,
+            "n_samples": result.recording.n_samples,
+            "duration_s": result.recording.duration_s,
+        },
+        "leads": _lead_reports(result),
+        "checks": {**asdict(result.checks), "passed": result.checks.passed},
+        "seconds": {stage: round(seconds, 4) for stage, seconds in result.seconds.items()},
+    }
+
+
+def _lead_reports(result: Digitization) -> list[dict[str, Any]]:
+    """One entry for each stretch of a lead on the page, in the order of the page.
+
+    `confidence` is the page's, times the share of the stretch whose ink was found, halved where the line has holes, and
+    where much of its ink is another row's, too.
+    """
+    fs_hz = result.recording.fs_hz
+    reports = []
+    for span, holes, shared in zip(result.spans, result.holes, result.shared, strict=True):
+        stretch = result.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
+        coverage = float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
+        doubt = (0.5 if holes else 1.0) * (0.5 if shared > TANGLED else 1.0)
+        reports.append(
+            {
+                "lead": span.lead,
+                "row": span.row,
+                "start_s": round(span.start_s, 4),
+                "end_s": round(span.end_s, 4),
+                "left_px": round(span.left_px, 2),
+                "right_px": round(span.right_px, 2),
+                "is_rhythm": span.is_rhythm,
+                "coverage": round(coverage, 4),
+                "holes": holes,
+                "shared": round(shared, 4),
+                "confidence": round(result.confidence * coverage * doubt, 3),
+            }
+        )
+    return reports
+
+
+def csv_text(recording: Recording) -> str:
+    """A recording as CSV: time_s, then each lead in mV; a cell is empty where nothing was printed."""
+    times = np.arange(recording.n_samples) / recording.fs_hz
+    columns = [[f"{time:.6g}" for time in times]]
+    for lead in recording.signal_mv:
+        columns.append(
+            [f"{value:.{_CSV_DIGITS}f}" if known else "" for value, known in zip(lead, np.isfinite(lead), strict=True)]
+        )
+    out = io.StringIO()
+    out.write(",".join(["time_s", *recording.lead_names]) + "\n")
+    out.writelines(",".join(row) + "\n" for row in zip(*columns, strict=True))
+    return out.getvalue()
+
+
+def encode_png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    """An RGB image as the bytes of a PNG file."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    if not done:
+        raise StorageError(f"an image of {image.shape[1]} x {image.shape[0]} pixels could not be encoded as PNG")
+    return bytes(data)
+
+
+def _write_record(recording: Recording, folder: Path, name: str) -> None:
+    """Write the WFDB record elsewhere first: its library writes the header and the samples in place."""
+    with tempfile.TemporaryDirectory() as scratch:
+        write_wfdb(recording, Path(scratch), name)
+        for ending in (".dat", ".hea"):  # the header last: it is what readers look for
+            data = (Path(scratch) / f"{name}{ending}").read_bytes()
+            _write_bytes(folder / f"{name}{ending}", data)
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    write_atomically(path, lambda file: file.write(data))

@@ -1,0 +1,94 @@
+"""Pages of no known layout: leads named by the labels beside them alone, without much confidence.
+
+A strip of one lead, six limb leads on a page of their own, a page cut in the middle: the rows are there, but no layout
+of page/layouts has so many. What is labelled can still be read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ecg_flare.digitize.leads.assign import Assignment, LeadSpan, PageRows
+from ecg_flare.digitize.leads.labels import LEAST_FIT, Word
+from ecg_flare.errors import PageError
+
+LAYOUT_NAME: Final = "by labels"
+LEAST_MARGIN: Final = 0.06
+LEAST_COVERAGE: Final = 0.75  # of the row's length, with ink
+FIRST_LABEL_MM: Final = 15.0  # a label this near the row's beginning names its first stretch
+MOST_CONFIDENCE: Final = 0.4
+
+
+def assign_by_labels(page: PageRows) -> Assignment:
+    """Name stretches of rows by the words above or below their beginning.
+
+    Each label names the row from its own place to the next label. Raises PageError if no row can be named.
+    """
+    spans: list[LeadSpan] = []
+    read = 0
+    for row in range(len(page.level_px)):
+        if np.isfinite(page.y_mm[row]).mean() < LEAST_COVERAGE:
+            continue  # letters of a text in a line, or the edges of a picture
+        words = _labels_of(page, row)
+        read += len(words)
+        spans += _cut(page, row, words)
+    if not spans:
+        raise PageError(
+            f"Found {len(page.level_px)} rows, which no layout has, and no lead label can be read beside them; "
+            "if the page is whole, give its layout with --layout."
+        )
+    named = len({span.row for span in spans})
+    rows, stretches = _counted(len(page.level_px), "row"), _counted(len(spans), "stretch", "es")
+    warning = (
+        f"no known layout fits the {rows} of this page; {stretches} on {_counted(named, 'row')} could be named by the "
+        "labels alone: check every lead's name"
+    )
+    confidence = MOST_CONFIDENCE * named / len(page.level_px)
+    kept = tuple(_without_repeats(spans))
+    return Assignment(LAYOUT_NAME, kept, confidence, "consecutive", read, read, None, warnings=(warning,))
+
+
+def _counted(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
+
+
+def _labels_of(page: PageRows, row: int) -> list[Word]:
+    """Return the readable labels of a row, from left to right: each word belongs to the nearest row."""
+    found = []
+    for word in page.words:
+        middle = (word.top + word.bottom) / 2
+        distance = np.abs(page.level_px - middle)
+        nearest = int(distance.argmin())
+        near = distance[nearest] < 14 * page.px_per_mm_y
+        # a stroke looks like an "I", which stands at the page's left
+        near &= word.n_letters > 1 or word.left < page.span.left_px + FIRST_LABEL_MM * page.px_per_mm_x
+        if nearest == row and near and word.fits.max() > LEAST_FIT and word.margin > LEAST_MARGIN:
+            found.append(word)
+    return sorted(found, key=lambda word: word.left)
+
+
+def _cut(page: PageRows, row: int, words: list[Word]) -> list[LeadSpan]:
+    if not words:
+        return []
+    begin = [max(page.span.left_px, word.left - page.px_per_mm_x) for word in words]
+    if begin[0] - page.span.left_px < FIRST_LABEL_MM * page.px_per_mm_x:
+        begin[0] = page.span.left_px
+    px_per_s = page.px_per_mm_x * page.speed_mm_per_s
+    spans = []
+    for word, left, right in zip(words, begin, [*begin[1:], page.span.right_px], strict=True):
+        if right - left > 0.3 * px_per_s:
+            start, end = ((x - page.span.left_px) / px_per_s for x in (left, right))
+            spans.append(LeadSpan(word.best, row, left, right, start, end, False))
+    return spans
+
+
+def _without_repeats(spans: list[LeadSpan]) -> list[LeadSpan]:
+    """Keep the longest stretch of every lead."""
+    longest: dict[str, LeadSpan] = {}
+    for span in spans:
+        other = longest.get(span.lead)
+        if other is None or span.end_s - span.start_s > other.end_s - other.start_s:
+            longest[span.lead] = span
+    return [span for span in spans if longest[span.lead] is span]

@@ -1,0 +1,212 @@
+"""Lead labels read from the page: words of print beside the rows, compared with the twelve names in several typefaces.
+
+A label is read only as well as its place demands: `assign` asks how well each of the twelve names fits the word at each
+place of a layout, and adds up over the page, so that a smudged letter does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+
+from ecg_flare.digitize.ink.segment import Probabilities
+from ecg_flare.digitize.trace.rows import RowTrace
+from ecg_flare.ecg.leads import LEADS
+from ecg_flare.page.lettering import Text, draw_texts
+from ecg_flare.page.raster import Label
+
+TEMPLATE_HEIGHT: Final = 24
+FRAME: Final = 5
+LETTER_GAP: Final = 0.5  # of their height: letters of one word stand nearer than this
+LINE_TOLERANCE: Final = 0.2  # of their height: letters of one word end at one line
+LETTER_HEIGHT_MM: Final = (1.2, 7.5)
+LETTER_WIDTH_MM: Final = 12.0  # three letters that touch
+WORD_WIDTH_MM: Final = 20.0
+MOST_LETTERS: Final = 5
+LEAST_FIT: Final = 0.70
+ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
+INK_THRESHOLD: Final = 0.45
+LIKELY: Final = 0.35
+_HERSHEY: Final = (
+    (cv2.FONT_HERSHEY_SIMPLEX, 3),
+    (cv2.FONT_HERSHEY_DUPLEX, 5),
+    (cv2.FONT_HERSHEY_COMPLEX, 3),
+    (cv2.FONT_HERSHEY_TRIPLEX, 5),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Word:
+    """A short word on the page: its box in pixels, its letters, and how well each lead's name fits (-1 to 1)."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    n_letters: int
+    fits: Float32[np.ndarray, " 12"]
+
+    @property
+    def best(self) -> str:
+        return LEADS[int(self.fits.argmax())]
+
+    @property
+    def margin(self) -> float:
+        """How much better the best name fits than the next."""
+        second, first = np.sort(self.fits)[-2:]
+        return float(first - second)
+
+
+def read_words(
+    ink: Float32[np.ndarray, "h w"],
+    probabilities: Probabilities,
+    rows: Sequence[RowTrace],
+    px_per_mm_x: float,
+    px_per_mm_y: float,
+) -> tuple[Word, ...]:
+    """Return the words of the page that are as small as a lead's label; `ink` is all ink, print included.
+
+    A thin letter is a thread as a trace is: what the segmenter took for trace and no row runs through may be one, too.
+    """
+    certain = _inked(ink, probabilities[Label.PRINT])
+    printed = certain | (_inked(ink, probabilities[Label.TRACE]) & ~_along(rows, ink.shape))
+    letters = _letters(printed, px_per_mm_x, px_per_mm_y)
+    words = []
+    for group in _grouped(letters, px_per_mm_x, px_per_mm_y):
+        left, top = int(group[:, 0].min()), int(group[:, 1].min())
+        right, bottom = int(group[:, 2].max()), int(group[:, 3].max())
+        width_mm, height_mm = (right - left) / px_per_mm_x, (bottom - top) / px_per_mm_y
+        if width_mm > WORD_WIDTH_MM or height_mm > LETTER_HEIGHT_MM[1]:
+            continue
+        box = np.s_[top:bottom, left:right]
+        fits = fit_names(np.where(printed[box], ink[box], np.float32(0)), width_mm / height_mm)
+        words.append(Word(float(left), float(top), float(right), float(bottom), len(group), fits))
+    return tuple(words)
+
+
+def readable_names(words: Sequence[Word]) -> frozenset[str]:
+    """Return the different names that can be read at all, but those of strokes alone, which read upside down too."""
+    clear = (word.best for word in words if word.n_letters > 1 and word.fits.max() > LEAST_FIT)
+    return frozenset(name for name in clear if set(name) != {"I"})
+
+
+def _inked(ink: Float32[np.ndarray, "h w"], probability: Float32[np.ndarray, "h2 w2"]) -> Bool[np.ndarray, "h w"]:
+    """Return the ink where a class is likely, and a pixel around."""
+    likely = cv2.resize(probability, ink.shape[::-1], interpolation=cv2.INTER_LINEAR) > LIKELY
+    near = cv2.dilate(likely.astype(np.uint8), np.ones((3, 3), np.uint8))
+    inked: Bool[np.ndarray, "h w"] = (near > 0) & (ink > INK_THRESHOLD)
+    return inked
+
+
+def _along(rows: Sequence[RowTrace], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels that rows run through, and a pixel above and below."""
+    steps = np.zeros((shape[0] + 1, shape[1]), np.int8)
+    for row in rows:
+        at = np.flatnonzero(np.isfinite(row.y))
+        steps[np.clip(np.floor(row.top[at]) - 1, 0, shape[0]).astype(int), at] += 1
+        steps[np.clip(np.ceil(row.bottom[at]) + 2, 0, shape[0]).astype(int), at] -= 1
+    along: Bool[np.ndarray, "h w"] = np.cumsum(steps[:-1], axis=0, dtype=np.int8) > 0
+    return along
+
+
+def _letters(printed: Bool[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y: float) -> Int64[np.ndarray, "n 4"]:
+    """Return the boxes (left, top, right, bottom) of pieces of the size of a letter, from left to right."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(printed.astype(np.uint8), connectivity=8)
+    x, y, width, height = (stats[1:, k].astype(np.int64) for k in range(4))
+    size = (
+        (height / px_per_mm_y > LETTER_HEIGHT_MM[0])
+        & (height / px_per_mm_y < LETTER_HEIGHT_MM[1])
+        & (width / px_per_mm_x < LETTER_WIDTH_MM)
+    )
+    boxes = np.stack([x, y, x + width, y + height], axis=1)[size]
+    result: Int64[np.ndarray, "n 4"] = boxes[np.argsort(boxes[:, 0], kind="stable")]
+    return result
+
+
+def _grouped(
+    letters: Int64[np.ndarray, "n 4"], px_per_mm_x: float, px_per_mm_y: float
+) -> list[Int64[np.ndarray, "k 4"]]:
+    """Put letters that stand on one line, nearer than LETTER_GAP of their height, into words."""
+    groups: list[list[Int64[np.ndarray, " 4"]]] = []
+    for letter in letters:
+        for group in reversed(groups):
+            before = group[-1]
+            height = max(before[3] - before[1], letter[3] - letter[1])
+            gap_mm = (letter[0] - before[2]) / px_per_mm_x
+            level = abs(letter[3] - before[3]) < LINE_TOLERANCE * height
+            if level and gap_mm < LETTER_GAP * height / px_per_mm_y:
+                group.append(letter)
+                break
+        else:
+            groups.append([letter])
+    return [np.stack(group) for group in groups if len(group) <= MOST_LETTERS]
+
+
+def fit_names(word: Float32[np.ndarray, "h w"], aspect: float) -> Float32[np.ndarray, " 12"]:
+    """Return how well each name fits a word cut out tightly: the best correlation over the typefaces.
+
+    `aspect` is the word's width over its height in millimetres. A template of another aspect pays for the difference.
+    """
+    fits = np.full(len(LEADS), -1.0, np.float32)
+    for width, group in _templates().items():
+        away = max(0.0, abs(np.log(aspect * TEMPLATE_HEIGHT / width)) - ASPECT_TOLERANCE)
+        if away > 1.0:
+            continue
+        interpolation = cv2.INTER_AREA if word.shape[0] > TEMPLATE_HEIGHT else cv2.INTER_LINEAR
+        resized = cv2.resize(word, (width, TEMPLATE_HEIGHT), interpolation=interpolation)
+        np.maximum.at(fits, group.leads, group.shapes @ _shape(resized) - away)
+    return fits
+
+
+@dataclass(frozen=True, eq=False)
+class _Templates:
+    """Names drawn at one width: the lead of each, and its shape as `_shape` gives it."""
+
+    leads: Int64[np.ndarray, " n"]
+    shapes: Float32[np.ndarray, "n pixels"]
+
+
+def _shape(letters: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, " pixels"]:
+    """Return letters as a vector of mean 0 and length 1: the product of two is their correlation."""
+    # paper around: an "I" is ink nearly everywhere in its own box and would have no contrast to correlate
+    framed = cv2.copyMakeBorder(letters, FRAME, FRAME, FRAME, FRAME, cv2.BORDER_CONSTANT, value=0.0)
+    blurred = cv2.GaussianBlur(framed, (5, 5), 1.2).ravel()
+    centred = blurred - blurred.mean()
+    shape: Float32[np.ndarray, " pixels"] = centred / max(float(np.linalg.norm(centred)), 1e-4)
+    return shape
+
+
+@cache
+def _templates() -> Mapping[int, _Templates]:
+    """Return the twelve names in every typeface, by their width at TEMPLATE_HEIGHT."""
+    drawn: list[tuple[int, UInt8[np.ndarray, "h w"]]] = []
+    for index, name in enumerate(LEADS):
+        for font in ("sans", "serif", "mono"):
+            drawn.append((index, draw_texts([Text(name, 4.0, 20.0, 16.0)], font, (4.0, 4.0), (120, 400))[0]))
+        for face, thickness in _HERSHEY:
+            sheet = np.zeros((120, 400), np.uint8)
+            cv2.putText(sheet, name, (10, 90), face, 2.5, 255, thickness, cv2.LINE_AA)
+            drawn.append((index, sheet))
+    by_width: dict[int, list[tuple[int, Float32[np.ndarray, " pixels"]]]] = {}
+    for index, sheet in drawn:
+        template = _template(sheet)
+        by_width.setdefault(template.shape[1], []).append((index, _shape(template)))
+    return {
+        width: _Templates(np.array([lead for lead, _ in group]), np.stack([shape for _, shape in group]))
+        for width, group in by_width.items()
+    }
+
+
+def _template(sheet: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    inked: Bool[np.ndarray, "h w"] = sheet > 64
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    tight = sheet[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32) / 255
+    width = max(4, round(tight.shape[1] * TEMPLATE_HEIGHT / tight.shape[0]))
+    result: Float32[np.ndarray, "h w"] = cv2.resize(tight, (width, TEMPLATE_HEIGHT), interpolation=cv2.INTER_AREA)
+    return result

@@ -1,0 +1,48 @@
+"""The classes that a job without own code may name: at a site, and at the server.
+
+Provisioning writes them into the kits' `class_allow_list` (`provision.AllowListBuilder`), where FLARE holds each
+component of a job to them, and `ecg-flare site check` builds no others. Every name is that of one class: FLARE calls
+whatever a config names, so that the name of a module or a package would offer all functions below it.
+
+The lists are what `jobs.job_files` writes and nothing else; `tests/security/test_allow_list.py` holds them to that.
+Each class checks its own arguments: none of them is a class by name, and a path is held to what the machine's owner
+allows (`job_paths`).
+"""
+
+from typing import Final
+
+SITE_CLASSES: Final = (
+    "ecg_flare.flare.job.terms.RoundTerms",
+    "ecg_flare.flare.site.executor.NnunetExecutor",
+    "ecg_flare.flare.site.heads.LedgerWitness",
+    "ecg_flare.flare.site.heads.WitnessExecutor",
+    "ecg_flare.flare.site.filters.ClipUpdate",
+    "ecg_flare.flare.site.filters.StripResult",
+    "ecg_flare.flare.summation.masked.site.SecureSumSite",
+    "ecg_flare.flare.summation.masked.site.SecureSumExecutor",
+    "ecg_flare.flare.summation.masked.site.MaskUpdate",
+    "ecg_flare.flare.summation.encrypted.site.EncryptedSite",
+    "ecg_flare.flare.summation.encrypted.site.EncryptedSumExecutor",
+    "ecg_flare.flare.summation.encrypted.site.EncryptUpdate",
+    "ecg_flare.nnunet.sources.SyntheticPages",
+    "ecg_flare.nnunet.sources.PtbxlPages",
+    "ecg_flare.nnunet.page_folder.PageFolder",
+    "ecg_flare.site.own_pages.SitesOwn",
+)
+
+SERVER_CLASSES: Final = (
+    "ecg_flare.flare.server.workflow.FederatedRounds",
+    "ecg_flare.flare.job.terms.RoundTerms",
+    "ecg_flare.flare.server.aggregators.FedAvg",
+    "ecg_flare.flare.server.aggregators.FedProx",
+    "ecg_flare.flare.server.aggregators.FedAdam",
+    "ecg_flare.flare.server.aggregators.FedYogi",
+    "ecg_flare.flare.server.aggregators.FedAdagrad",
+    "ecg_flare.flare.server.persistor.ModelStore",
+    "ecg_flare.flare.server.mechanism.GaussianMechanism",
+    "ecg_flare.flare.server.evaluator.PublicEvaluator",
+    "ecg_flare.flare.server.tracking.ServerMLflow",
+    "ecg_flare.nnunet.sources.SyntheticPages",
+    "ecg_flare.nnunet.sources.PtbxlPages",
+    "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
+)

@@ -1,0 +1,87 @@
+"""How components of a job find each other and their folders."""
+
+import os
+from pathlib import Path
+from typing import Final, TypeVar
+
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.workspace import Workspace
+
+from ecg_flare.errors import ConfigError, EcgFlareError
+from ecg_flare.flare.job.paths import check_path
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.nnunet.sources import PageSource
+from ecg_flare.site.own_pages import CACHE_FOLDER, OwnPages, SitesOwn, read_own_pages
+
+T = TypeVar("T")
+
+_TERMS: Final = "terms"
+
+
+def component(fl_ctx: FLContext, component_id: str, kind: type[T]) -> T:
+    """The job's component of that id; raises ConfigError where there is none or it is no `kind`."""
+    found = fl_ctx.get_engine().get_component(component_id)
+    if not isinstance(found, kind):
+        described = "none" if found is None else type(found).__name__
+        raise ConfigError(f"The job's component '{component_id}' must be a {kind.__name__}. Found {described}.")
+    return found
+
+
+def job_terms(fl_ctx: FLContext) -> RoundTerms:
+    """The job's terms. They have one place, so that no two components of a job go by different ones."""
+    return component(fl_ctx, _TERMS, RoundTerms)
+
+
+def tell_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: FLContext) -> None:
+    """Log an error of a task: FLARE streams error logs to the server, so that line has the error's class alone."""
+    teller.log_error(fl_ctx, f"{task}: {type(error).__name__}, see the log's next line", fire_event=False)
+    teller.log_info(fl_ctx, f"{type(error).__name__}: {error}", fire_event=False)
+
+
+def cache_folder(fl_ctx: FLContext, own: str = "") -> Path:
+    """Where prepared pages are kept: in `own`, as ECG_FLARE_CACHE says, or below this party's workspace.
+
+    Each of them is the party's own word; a job has none in it.
+    """
+    folder = own or os.environ.get("ECG_FLARE_CACHE", "")
+    if folder:
+        return Path(folder).expanduser()
+    return Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / CACHE_FOLDER
+
+
+def page_source(fl_ctx: FLContext, component_id: str, site: str) -> PageSource:
+    """The job's component that gives the pages of `site`.
+
+    Raises ConfigError where it lacks `describe` or `cases`, PolicyError where the pages lie in a folder that this
+    party's policy does not allow a job to name.
+    """
+    source = component(fl_ctx, component_id, PageSource)  # type: ignore[type-abstract]
+    check_pages(source, site, fl_ctx.get_engine().get_workspace())
+    return source
+
+
+def check_pages(source: PageSource, site: str, workspace: Workspace) -> None:
+    """Raise PolicyError where a job's source reads what this party's policy does not allow a job to name.
+
+    Raises SiteDataError where the job leaves it to the site where its pages lie.
+    """
+    if isinstance(source, SitesOwn):
+        source.describe(site)
+    for path in getattr(source, "paths", _no_paths)(site):
+        check_path(path, workspace, "page_folders")
+
+
+def site_pages(fl_ctx: FLContext, component_id: str) -> tuple[PageSource, Path]:
+    """A site's pages and the folder of prepared ones: as the site says (`site.own_pages`), or else the job.
+
+    Raises ConfigError where the site's file or the job's component is no page source, and as `page_source`.
+    """
+    own = read_own_pages(Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()))
+    if own is None:
+        own = OwnPages(page_source(fl_ctx, component_id, fl_ctx.get_identity_name()))
+    return own.source, cache_folder(fl_ctx, own.cache)
+
+
+def _no_paths(site: str) -> tuple[str, ...]:
+    return ()

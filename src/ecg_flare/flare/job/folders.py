@@ -1,0 +1,270 @@
+"""The jobs of ecg_flare as FLARE job folders, written from one place.
+
+`BUNDLED` holds the jobs that stand in the project's `jobs/`; `JobSpec` with other sites, pages or settings gives
+one for a real consortium. The configs are plain JSON that an administrator can read before approving.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
+
+from ecg_flare.errors import ConfigError
+from ecg_flare.flare.job.ledger_messages import WITNESS
+from ecg_flare.flare.job.terms import RoundTerms, Summation
+from ecg_flare.flare.server import aggregators
+from ecg_flare.flare.summation.encrypted.messages import OPENING_TASKS
+from ecg_flare.flare.summation.masked.messages import CONTROL_TASKS
+
+_WORKFLOW: Final = "ecg_flare.flare.server.workflow.FederatedRounds"
+_MECHANISM: Final = "ecg_flare.flare.server.mechanism.GaussianMechanism"
+_WITNESS: Final = "ecg_flare.flare.site.heads.LedgerWitness"
+_WITNESS_EXECUTOR: Final = "ecg_flare.flare.site.heads.WitnessExecutor"
+_TENSORBOARD: Final = "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver"
+_MLFLOW: Final = "ecg_flare.flare.server.tracking.ServerMLflow"
+_AGGREGATORS: Final = ("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad")
+
+Aggregator = Literal["FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"]
+
+
+@dataclass(frozen=True)
+class _Hiding:
+    """The classes by which a site hides its update from the server, and the tasks that its executor answers."""
+
+    component_id: str
+    component: str
+    executor: str
+    filter: str
+    tasks: tuple[str, ...]
+
+
+_HIDING: Final[Mapping[Summation, _Hiding]] = {
+    "masked": _Hiding(
+        component_id="secure_sum",
+        component="ecg_flare.flare.summation.masked.site.SecureSumSite",
+        executor="ecg_flare.flare.summation.masked.site.SecureSumExecutor",
+        filter="ecg_flare.flare.summation.masked.site.MaskUpdate",
+        tasks=CONTROL_TASKS,
+    ),
+    "encrypted": _Hiding(
+        component_id="encrypted_sum",
+        component="ecg_flare.flare.summation.encrypted.site.EncryptedSite",
+        executor="ecg_flare.flare.summation.encrypted.site.EncryptedSumExecutor",
+        filter="ecg_flare.flare.summation.encrypted.site.EncryptUpdate",
+        tasks=OPENING_TASKS,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A site's local training; see `NnunetExecutor`. Without a seed each site draws a secret one for each attempt."""
+
+    steps: int = 15
+    learning_rate: float = 0.01
+    schedule: str = "constant"
+    proximal_mu: float = 0.0
+    seed: int | None = None
+    threads: int = 1
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Where pages come from: the class path of a page source and its arguments."""
+
+    path: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """Everything that a job folder says.
+
+    Attributes:
+        name: of the job and its folder.
+        about: one sentence for meta.json.
+        aggregator: class in `flare.aggregators`; optimizer holds its arguments.
+        terms: the public terms, the same at the server and each site.
+        pages: the sites' pages; public_pages those that the server measures the global model on.
+        start: where the first global model comes from; see `ModelStore`.
+        site_metrics: what a site may tell about its training when the job is not private.
+        folder: where the server keeps the results; see `ModelStore`.
+        validate_every: see `FederatedRounds`.
+        mlflow: where the server tells MLflow the rounds' figures, beside TensorBoard: a tracking URI, or '' for a
+            database in the job's results; None tells it nothing. Needs the package mlflow at the server.
+        custom: whether the job carries the hospital's own code (`custom/site_pages.py`), which FLARE then asks the
+            'byoc' right for, and which lets a bare simulator run classes outside FLARE's own allow-list.
+    """
+
+    name: str
+    about: str
+    aggregator: Aggregator
+    terms: RoundTerms
+    pages: Pages
+    public_pages: Pages
+    optimizer: Mapping[str, float] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+    start: str = "bundled:start"
+    site_metrics: tuple[str, ...] = ("loss", "update_norm", "clipped")
+    folder: str = ""
+    validate_every: int = 0
+    mlflow: str | None = None
+    custom: bool = True
+
+    def __post_init__(self) -> None:
+        if self.aggregator not in _AGGREGATORS:
+            raise ConfigError(f"aggregator must be one of {', '.join(_AGGREGATORS)}. Found {self.aggregator!r}.")
+        if self.training.proximal_mu and self.aggregator != "FedProx":
+            raise ConfigError(
+                f"proximal_mu={self.training.proximal_mu} belongs to FedProx. Found aggregator {self.aggregator!r}."
+            )
+        try:
+            getattr(aggregators, self.aggregator)(**self.optimizer)
+        except TypeError as error:
+            raise ConfigError(
+                f"{self.aggregator} does not take the optimizer's {dict(self.optimizer)}: {error}"
+            ) from error
+
+
+def job_files(spec: JobSpec) -> dict[str, str]:
+    """The job folder as relative path -> text, without the custom code."""
+    sites = list(spec.terms.roster)
+    meta = {
+        "name": spec.name,
+        "about": spec.about,
+        "resource_spec": {},
+        "min_clients": spec.terms.min_sites,
+        "deploy_map": {"app": ["server", *sites]},
+    }
+    return {
+        "meta.json": _json(meta),
+        "app/config/config_fed_server.json": _json(_server_config(spec)),
+        "app/config/config_fed_client.json": _json(_client_config(spec)),
+    }
+
+
+def write_job(spec: JobSpec, folder: Path, custom: Path | None = None) -> Path:
+    """Write the job below `folder`; `custom` is the folder of the code that a job with `custom=True` carries.
+
+    Raises:
+        ConfigError: where the job should carry code and `custom` holds none.
+    """
+    modules = sorted(custom.glob("*.py")) if spec.custom and custom is not None else []
+    if spec.custom and not modules:
+        raise ConfigError(
+            f"{spec.name} carries the hospital's own code, but there is none in {custom}: run this in the "
+            "project's folder, name another by --custom, or carry none (--no-code, for sites with kits)"
+        )
+    target = folder / spec.name
+    for name, text in job_files(spec).items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    shutil.rmtree(target / "app" / "custom", ignore_errors=True)
+    if modules:
+        (target / "app" / "custom").mkdir()
+    for module in modules:
+        shutil.copyfile(module, target / "app" / "custom" / module.name)
+    return target
+
+
+def stale_files(spec: JobSpec, folder: Path, custom: Path | None = None) -> list[str]:
+    """Files of the job below `folder` that differ from what `write_job` would write, as relative paths."""
+    expected = job_files(spec)
+    if spec.custom and custom is not None:
+        expected |= {f"app/custom/{module.name}": module.read_text("utf-8") for module in sorted(custom.glob("*.py"))}
+    target = folder / spec.name
+    found = {
+        str(path.relative_to(target)): path.read_text("utf-8")
+        for path in target.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+
+
+def _server_config(spec: JobSpec) -> dict[str, Any]:
+    rounds_args: dict[str, Any] = {"validate_every": spec.validate_every}
+    if spec.terms.private:
+        rounds_args["mechanism"] = "mechanism"
+    components = [
+        _component("terms", "ecg_flare.flare.job.terms.RoundTerms", _terms_args(spec.terms)),
+        _component("aggregator", f"ecg_flare.flare.server.aggregators.{spec.aggregator}", dict(spec.optimizer)),
+        _component(
+            "persistor", "ecg_flare.flare.server.persistor.ModelStore", {"folder": spec.folder, "start": spec.start}
+        ),
+        _component("public_pages", spec.public_pages.path, dict(spec.public_pages.args)),
+        _component("evaluator", "ecg_flare.flare.server.evaluator.PublicEvaluator", {"source": "public_pages"}),
+        _component("tensorboard", _TENSORBOARD, {"events": [ANALYTIC_EVENT_TYPE]}),  # the server's figures alone
+    ]
+    if spec.mlflow is not None:
+        components.append(_component("mlflow", _MLFLOW, {"tracking_uri": spec.mlflow}))
+    if spec.terms.private:
+        components.append(_component("mechanism", _MECHANISM, {}))
+    return {
+        "format_version": 2,
+        "workflows": [_component("rounds", _WORKFLOW, rounds_args)],
+        "components": components,
+        "task_data_filters": [],
+        "task_result_filters": [],
+    }
+
+
+def _client_config(spec: JobSpec) -> dict[str, Any]:
+    hiding = _HIDING.get(spec.terms.summation)
+    strip = {"path": "ecg_flare.flare.site.filters.StripResult", "args": {"metrics": _told(spec)}}
+    clip = _plain("ecg_flare.flare.site.filters.ClipUpdate")
+    training = asdict(spec.training)
+    return {
+        "format_version": 2,
+        "executors": [
+            {
+                "tasks": ["train", "validate"],
+                "executor": {"path": "ecg_flare.flare.site.executor.NnunetExecutor", "args": training},
+            },
+            *([{"tasks": list(hiding.tasks), "executor": _plain(hiding.executor)}] if hiding else []),
+            *([{"tasks": [WITNESS], "executor": _plain(_WITNESS_EXECUTOR)}] if spec.terms.private else []),
+        ],
+        "task_data_filters": [],
+        "task_result_filters": [
+            {
+                "tasks": ["train"],
+                "filters": [
+                    *([clip] if spec.terms.clips_updates else []),
+                    strip,
+                    *([_plain(hiding.filter)] if hiding else []),
+                ],
+            },
+            {"tasks": ["validate"], "filters": [strip]},
+        ],
+        "components": [
+            _component("terms", "ecg_flare.flare.job.terms.RoundTerms", _terms_args(spec.terms)),
+            _component("pages", spec.pages.path, dict(spec.pages.args)),
+            *([_component(hiding.component_id, hiding.component, {})] if hiding else []),
+            *([_component(WITNESS, _WITNESS, {})] if spec.terms.private else []),
+        ],
+    }
+
+
+def _told(spec: JobSpec) -> list[str]:
+    return list(spec.site_metrics) if spec.terms.tells_metrics else []
+
+
+def _terms_args(terms: RoundTerms) -> dict[str, Any]:
+    return asdict(terms)
+
+
+def _plain(path: str) -> dict[str, Any]:
+    return {"path": path, "args": {}}
+
+
+def _component(component_id: str, path: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": component_id, "path": path, "args": dict(args)}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,111 @@
+"""What the server measures and writes with the network: the public pages' Dice and the exported model.
+
+The public pages are rendered from seeds and page habits that no site uses, so that measuring on them costs no
+privacy. The network runs in a process of its own, as at the sites.
+"""
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Float32
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_context import FLContext
+
+from ecg_flare.errors import ConfigError, PlanMismatchError, WorkerError
+from ecg_flare.flare.job.components import cache_folder, page_source
+from ecg_flare.flare.job.paths import check_path
+from ecg_flare.nnunet.export import load_bundled, load_model
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.sources import source_params, to_spec
+from ecg_flare.nnunet.worker import Worker
+
+PUBLIC_SITE: Final = "public"
+"""The site whose pages of the public source the server measures on."""
+
+_TIMEOUT_S: Final = 3600.0
+
+_logger = logging.getLogger(__name__)
+
+
+class PublicEvaluator(FLComponent):
+    """Runs the network for the server.
+
+    Args:
+        source: id of the component that gives the public pages.
+        threads: CPU threads of its process.
+        device: torch device.
+    """
+
+    def __init__(self, source: str = "public_pages", threads: int = 1, device: str = "cpu") -> None:
+        super().__init__()
+        self._source_id = source
+        self._worker = Worker(threads=threads, device=device, log=_logger.info)
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.close()
+
+    def start_model(self, start: str, plan: Plan, fl_ctx: FLContext) -> Float32[np.ndarray, " d"]:
+        """The first global model: 'bundled:NAME', 'random:SEED', or the path of a model file (.npz).
+
+        Raises:
+            ConfigError: where there is no such model, or the seed is no number.
+            PlanMismatchError: where the model belongs to another plan.
+            PolicyError: where it is a file that the server's policy does not allow a job to name.
+        """
+        kind, _, name = start.partition(":")
+        if kind == "random":
+            if not name.isdigit():
+                raise ConfigError(f"start='random:SEED' needs a whole number. Found {start!r}.")
+            return self._worker.call("initialize", {"plan": plan.name, "seed": int(name)}).arrays["model"]
+        if kind == "bundled":
+            stored = load_bundled(name)
+        else:
+            check_path(start, fl_ctx.get_engine().get_workspace(), "results_folders")
+            stored = load_model(Path(start).expanduser())
+        if stored.plan.hash != plan.hash:
+            raise PlanMismatchError(
+                f"start={start!r} is a model of plan '{stored.plan.name}', the job's is '{plan.name}'."
+            )
+        return stored.vector
+
+    def evaluate(self, model: Float32[np.ndarray, " d"], plan: Plan, fl_ctx: FLContext) -> float:
+        """Mean trace Dice of the model over the public pages, 0 to 1."""
+        params = {
+            **source_params(page_source(fl_ctx, self._source_id, PUBLIC_SITE)),
+            "site": PUBLIC_SITE,
+            "plan": plan.name,
+            "cache": str(cache_folder(fl_ctx)),
+        }
+        call = partial(
+            self._worker.call,
+            "evaluate",
+            params,
+            {"model": model},
+            should_abort=partial(_aborted, fl_ctx),
+            timeout_s=_TIMEOUT_S,
+        )
+        try:
+            return float(call().params["dice"])
+        except WorkerError as error:  # a process that died, of memory say, gets one more try
+            if _aborted(fl_ctx):
+                raise
+            self.log_warning(fl_ctx, f"measuring failed and is tried again: {error}", fire_event=False)
+            return float(call().params["dice"])
+
+    def export(self, model: Float32[np.ndarray, " d"], plan: Plan, folder: Path) -> None:
+        """Write the model as a folder that stock nnU-Net predicts from."""
+        params = {"plan": plan.name, "folder": str(folder)}
+        self._worker.call("export", params, {"model": model}, timeout_s=_TIMEOUT_S)
+
+    def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
+        """Class path and arguments of the public pages' source."""
+        return to_spec(page_source(fl_ctx, self._source_id, PUBLIC_SITE))
+
+
+def _aborted(fl_ctx: FLContext) -> bool:
+    signal = fl_ctx.get_run_abort_signal()
+    return signal is not None and bool(signal.triggered)

@@ -1,0 +1,99 @@
+"""The server's ledger during a job: opened when no other job has it, witnessed by sites, copied for readers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nvflare.apis.workspace import Workspace
+
+from ecg_flare.errors import LedgerError, LedgerInUseError, StorageError
+from ecg_flare.flare.deploy.identity import server_signature
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.policy import read_server_policy
+from ecg_flare.flare.server.witnesses import Witnesses, sites_as_witnesses
+from ecg_flare.flare.summation.collection import Ask
+from ecg_flare.privacy.chain import Head
+
+_LOOK_AGAIN_S: Final = 2.0
+
+Log = Callable[[str], None]
+"""Takes one line."""
+
+
+@dataclass(frozen=True)
+class ServerLedger:
+    """What a job does with the ledger beside charging it.
+
+    Attributes:
+        mechanism: which holds it open and charges it.
+        witnesses: the sites.
+        results: the job's folder, which gets copies.
+        log, warn: for the server's log.
+    """
+
+    mechanism: GaussianMechanism
+    witnesses: Witnesses
+    results: Path
+    log: Log
+    warn: Log
+
+    def begin(self, earlier: Head | None = None) -> None:
+        """Go on with the ledger that an earlier run of the job wrote up to a head, and make the first copy.
+
+        Raises LedgerError where it lacks that head, or another ledger lies among the results.
+        """
+        if earlier is not None:
+            self.mechanism.require(earlier)
+        self.mechanism.copy_to(self.results)
+
+    def copy(self) -> None:
+        """Bring the copy up to date; where it cannot be, the ledger itself has all."""
+        try:
+            self.mechanism.copy_to(self.results)
+        except StorageError as error:
+            self.warn(f"the copy of the ledger is behind: {error}")
+
+    def end(self, ask: Ask, roster: tuple[str, ...]) -> None:
+        """Have the sites sign the last release, which no later order brings them; without them it stands as it is."""
+        try:
+            signed = self.witnesses.ask_last(ask, roster)
+            self.log(f"{len(signed)} of {len(roster)} sites vouch for the ledger to its last line")
+        except (LedgerError, StorageError) as error:
+            self.warn(f"nobody vouches for the ledger's last release: {error}")
+        self.copy()
+
+
+def open_server_ledger(
+    mechanism: GaussianMechanism,
+    terms: RoundTerms,
+    workspace: Workspace,
+    job: str,
+    results: Path,
+    *,
+    log: Log,
+    warn: Log,
+    aborted: Callable[[], bool],
+) -> ServerLedger:
+    """Open the server's one ledger for a job; while another job has it, this one waits until it is `aborted`.
+
+    Raises as `GaussianMechanism.open`.
+    """
+    policy, signer = read_server_policy(workspace), server_signature(workspace)
+    waits = False
+    while True:
+        try:
+            mechanism.open(terms, terms.subset.dimension, Path(workspace.get_root_dir()), policy=policy, signer=signer)
+            break
+        except LedgerInUseError as error:
+            if aborted():
+                raise
+            if not waits:
+                warn(f"this job waits: {error}")
+            waits = True
+            time.sleep(_LOOK_AGAIN_S)
+    return ServerLedger(
+        mechanism, sites_as_witnesses(mechanism.ledger_path, terms, workspace, job, warn), results, log, warn
+    )

@@ -1,0 +1,396 @@
+"""The server's side of the job: rounds of training that survive missing sites, noise, and a restart.
+
+A round:
+
+    order -> sites train -> sum (once min_sites answered) -> noise and ledger -> server optimizer -> saved -> evaluated
+
+The numbers of a round are those of `federated.round`; this module adds who is asked, who answered in time, and what is
+written down when.
+"""
+
+import secrets
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.signal import Signal
+
+from ecg_flare import __version__
+from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
+from ecg_flare.flare.job.messages import Order
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.aggregators import UpdateAggregator
+from ecg_flare.flare.server.evaluator import PublicEvaluator
+from ecg_flare.flare.server.ledger import ServerLedger, open_server_ledger
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.per_site_controller import AskingController
+from ecg_flare.flare.server.persistor import GlobalState, ModelStore
+from ecg_flare.flare.server.telemetry import RoundFigures, publish
+from ecg_flare.flare.summation.collection import Ask, Collection, PlainCollection, validate
+from ecg_flare.flare.summation.encrypted.server import EncryptedCollection
+from ecg_flare.flare.summation.masked.server import MaskedCollection
+from ecg_flare.nnunet.plan import Plan, plan_preset
+from ecg_flare.privacy.accountant import Spent
+from ecg_flare.privacy.chain import Head
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The components of the job that the workflow drives."""
+
+    terms: RoundTerms
+    plan: Plan
+    aggregator: UpdateAggregator
+    store: ModelStore
+    evaluator: PublicEvaluator
+    collection: Collection
+    mechanism: GaussianMechanism | None
+    ledger: ServerLedger | None
+
+
+class FederatedRounds(AskingController):
+    """Runs the job's rounds and keeps what they give.
+
+    Args:
+        aggregator, persistor, evaluator, terms: ids of the components.
+        mechanism: id of the `GaussianMechanism`; empty where the job adds no noise.
+        step_timeout_s: a step of a round closes after this, whoever has answered.
+        grace_s: once enough sites have answered, how long to wait for the others.
+        most_lost_rounds: a round with too few answers is lost and told, and the model stays; more than so many in a
+            row end the job.
+        validate_every: after each so many rounds the sites count, on their held-out patients, what the global model
+            finds, and the counts are summed; 0 asks for none. Only where sites may tell about their training.
+    """
+
+    def __init__(
+        self,
+        aggregator: str = "aggregator",
+        persistor: str = "persistor",
+        evaluator: str = "evaluator",
+        terms: str = "terms",
+        mechanism: str = "",
+        step_timeout_s: int = 7200,
+        grace_s: int = 1800,
+        most_lost_rounds: int = 1,
+        validate_every: int = 0,
+        task_check_period: float = 0.2,
+    ) -> None:
+        super().__init__(step_timeout_s, grace_s, task_check_period)
+        if most_lost_rounds < 0 or validate_every < 0:
+            raise ConfigError(
+                f"most_lost_rounds={most_lost_rounds} and validate_every={validate_every}, expected 0 or more"
+            )
+        self._most_lost_rounds = most_lost_rounds
+        self._validate_every = validate_every
+        self._described = False
+        self._ids = {
+            "aggregator": aggregator,
+            "persistor": persistor,
+            "evaluator": evaluator,
+            "terms": terms,
+            "mechanism": mechanism,
+        }
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Nothing to do before the flow: components are found when it starts, so that their errors end the job."""
+
+    def stop_controller(self, fl_ctx: FLContext) -> None:
+        """End the evaluation process and give the ledger back."""
+        for role in ("evaluator", "mechanism"):
+            component = self._engine.get_component(self._ids[role])
+            if isinstance(component, PublicEvaluator | GaussianMechanism):
+                component.close()
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        try:
+            parts = self._parts(abort_signal, fl_ctx)
+            state = self._first_state(parts, fl_ctx)
+            state = self._rounds(state, parts, abort_signal, fl_ctx)
+            if abort_signal.triggered:
+                raise RoundError(f"The job was aborted after round {state.rounds_done}, whose model is kept.")
+            if parts.ledger is not None:
+                parts.ledger.end(partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal), parts.terms.roster)
+            self._export(state, parts, fl_ctx)
+            self._end("finished", fl_ctx)
+        except EcgFlareError as error:
+            self._end(str(error), fl_ctx)
+            self.system_panic(f"{type(error).__name__}: {error}", fl_ctx)
+
+    def _end(self, outcome: str, fl_ctx: FLContext) -> None:
+        """Say how the job ended, once its folder is known to be its own."""
+        store = self._engine.get_component(self._ids["persistor"])
+        if not self._described or not isinstance(store, ModelStore):
+            return
+        try:
+            store.log_end(outcome, fl_ctx)
+        except StorageError as error:  # the job's own error, if any, must not be lost for this one
+            self.log_warning(fl_ctx, f"{error}", fire_event=False)
+
+    def _parts(self, abort_signal: Signal, fl_ctx: FLContext) -> _Parts:
+        terms = self._component("terms", RoundTerms)
+        mechanism = self._component("mechanism", GaussianMechanism) if self._ids["mechanism"] else None
+        if terms.private != (mechanism is not None):
+            raise ConfigError(
+                f"noise_multiplier={terms.noise_multiplier} and mechanism={self._ids['mechanism']!r}: "
+                "name both or neither."
+            )
+        if self._validate_every and not terms.tells_metrics:
+            raise ConfigError(
+                f"validate_every={self._validate_every}, but this job hides what single sites know: set it to 0"
+            )
+        aggregator = self._component("aggregator", UpdateAggregator)
+        if aggregator.needs_single_updates and terms.summation != "plain":
+            raise ConfigError(
+                f"{type(aggregator).__name__} compares single updates, which summation={terms.summation!r} hides from "
+                "the server: take another aggregator, or summation 'plain'"
+            )
+        store = self._component("persistor", ModelStore)
+        store.check_writable(fl_ctx)
+        return _Parts(
+            terms=terms,
+            plan=plan_preset(terms.plan),
+            aggregator=aggregator,
+            store=store,
+            evaluator=self._component("evaluator", PublicEvaluator),
+            collection=self._collection(terms, mechanism, fl_ctx),
+            mechanism=mechanism,
+            ledger=None if mechanism is None else self._ledger(mechanism, terms, store, abort_signal, fl_ctx),
+        )
+
+    def _ledger(
+        self,
+        mechanism: GaussianMechanism,
+        terms: RoundTerms,
+        store: ModelStore,
+        abort_signal: Signal,
+        fl_ctx: FLContext,
+    ) -> ServerLedger:
+        return open_server_ledger(
+            mechanism,
+            terms,
+            fl_ctx.get_engine().get_workspace(),
+            fl_ctx.get_job_id(),
+            store.folder(fl_ctx),
+            log=partial(self.log_info, fl_ctx, fire_event=False),
+            warn=partial(self.log_warning, fl_ctx, fire_event=False),
+            aborted=lambda: abort_signal.triggered,
+        )
+
+    def _component(self, role: str, kind: type) -> Any:
+        component = self._engine.get_component(self._ids[role])
+        if not isinstance(component, kind):
+            raise ConfigError(
+                f"{role}={self._ids[role]!r} must be a {kind.__name__}. Found {type(component).__name__}."
+            )
+        return component
+
+    def _collection(self, terms: RoundTerms, mechanism: GaussianMechanism | None, fl_ctx: FLContext) -> Collection:
+        if terms.summation == "plain":
+            return PlainCollection()
+        workspace = fl_ctx.get_engine().get_workspace()
+        results = self._component("persistor", ModelStore).folder(fl_ctx)
+        warn = partial(self.log_warning, fl_ctx, fire_event=False)
+        if terms.summation == "masked":
+            return MaskedCollection(workspace, warn, results)
+        noise = None if mechanism is None else partial(mechanism.draw, fl_ctx)
+        log = partial(self.log_info, fl_ctx, fire_event=False)
+        return EncryptedCollection(workspace, terms, noise, log, warn, results)
+
+    def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
+        """Go on from a saved state where there is one; otherwise start from the public model and measure it."""
+        saved = parts.store.load(fl_ctx, parts.plan, parts.terms.digest, parts.aggregator.description)
+        self._described = True
+        parts.store.describe(_description(parts, fl_ctx), fl_ctx)  # only now: the folder may be another job's
+        if saved is not None:
+            if parts.ledger is not None:
+                parts.ledger.begin(Head(saved.ledger_lines, saved.ledger_digest))
+            self.log_info(fl_ctx, f"going on after round {saved.rounds_done} of {parts.terms.rounds}")
+            return saved
+        if parts.ledger is not None:
+            parts.ledger.begin()
+        model = parts.evaluator.start_model(parts.store.start, parts.plan, fl_ctx)
+        state = GlobalState(
+            model=model,
+            optimizer=parts.aggregator.initial_state(parts.terms.update_size(len(model))),
+            plan_hash=parts.plan.hash,
+            layout_digest=parts.plan.layout_digest,
+            terms_digest=parts.terms.digest,
+            aggregator=parts.aggregator.description,
+            **_ledger_head(parts.mechanism),
+        )
+        started = time.monotonic()
+        dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
+        figures = RoundFigures(
+            round=0, dice=dice, seconds_by_step={"evaluate": time.monotonic() - started}, spent=_spent(parts.mechanism)
+        )
+        state = replace(state, dice=dice, best_dice=dice, best_round=0)
+        parts.store.save(state, fl_ctx, best=True)
+        self._tell(figures, parts, fl_ctx)
+        return state
+
+    def _rounds(self, state: GlobalState, parts: _Parts, abort_signal: Signal, fl_ctx: FLContext) -> GlobalState:
+        lost_in_a_row = 0
+        for index in range(state.rounds_done, parts.terms.rounds):
+            if abort_signal.triggered:
+                break
+            try:
+                state = self._round(index, state, parts, abort_signal, fl_ctx)
+                lost_in_a_row = 0
+            except BudgetError as error:
+                self.log_warning(fl_ctx, f"stopped before round {index + 1}: {error}")
+                break
+            except RoundError as error:
+                if abort_signal.triggered:
+                    break
+                state = self._lose_round(index, state, error, parts, fl_ctx)
+                lost_in_a_row += 1
+                if lost_in_a_row > self._most_lost_rounds:
+                    raise
+        return state
+
+    def _lose_round(
+        self, index: int, state: GlobalState, error: RoundError, parts: _Parts, fl_ctx: FLContext
+    ) -> GlobalState:
+        """A round with too few answers: the model stays, the round's number is used up."""
+        state = replace(state, rounds_done=index + 1)
+        parts.store.save(state, fl_ctx, best=False)
+        figures = RoundFigures(
+            round=index + 1, dice=state.dice, lost=str(error), missing=parts.terms.roster, spent=_spent(parts.mechanism)
+        )
+        self._tell(figures, parts, fl_ctx)
+        return state
+
+    def _round(
+        self, index: int, state: GlobalState, parts: _Parts, abort_signal: Signal, fl_ctx: FLContext
+    ) -> GlobalState:
+        clock = _Clock()
+        terms = parts.terms.after(state.shares)
+        if parts.mechanism is not None:
+            # A state with shares was saved right after its last release: the ledger's last line then.
+            follows = state.ledger_lines if state.shares else None
+            parts.mechanism.begin(index, clipping_norm=terms.clipping_norm, follows=follows)
+        order = Order(
+            model=state.model,
+            round_index=index,
+            attempt=secrets.token_hex(16),
+            layout_digest=state.layout_digest,
+            plan_hash=state.plan_hash,
+            terms_digest=state.terms_digest,
+            clipping_norm=terms.told_norm,
+            shares=state.shares,
+        )
+        ask: Ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
+        if parts.ledger is not None:
+            ask = parts.ledger.witnesses.asking(ask)
+        collected = parts.collection.collect(order, terms, parts.aggregator, ask)
+        clock.restart()
+        total = parts.aggregator.aggregate(fl_ctx)
+        if parts.mechanism is not None:
+            total = parts.mechanism.process(total, fl_ctx)
+        trained, optimizer = parts.aggregator.step(terms.take(state.model), total, state.optimizer)
+        model, share = terms.put(state.model, trained), parts.aggregator.share(total)
+        if parts.mechanism is not None:
+            parts.mechanism.release(model, share)
+        after = replace(
+            state,
+            model=model,
+            optimizer=optimizer,
+            rounds_done=index + 1,
+            shares=state.shares if share is None else (*state.shares, share),
+            **_ledger_head(parts.mechanism),
+        )
+        # Before it is measured: what is paid for and was opened must never be run, and paid for, again.
+        parts.store.save(after, fl_ctx, best=False)
+        if parts.ledger is not None:
+            parts.ledger.copy()
+        clock.lap("aggregate")
+        dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
+        clock.lap("evaluate")
+        sites_dice = None
+        if self._validate_every and (index + 1) % self._validate_every == 0:
+            sites_dice = validate(replace(order, model=model), parts.terms, ask)
+            clock.lap("validate")
+        best = dice > state.best_dice
+        after = replace(
+            after,
+            dice=dice,
+            best_dice=dice if best else state.best_dice,
+            best_round=index + 1 if best else state.best_round,
+        )
+        parts.store.save(after, fl_ctx, best=best)
+        figures = RoundFigures(
+            round=index + 1,
+            dice=dice,
+            sites_dice=sites_dice,
+            clipping_norm=order.clipping_norm,
+            update_norm=float(np.linalg.norm(model.astype(np.float64) - state.model)),
+            answered=collected.answered,
+            missing=tuple(sorted(set(parts.terms.roster) - set(collected.answered))),
+            bytes_down=collected.bytes_down,
+            bytes_up=collected.bytes_up,
+            site_metrics=collected.metrics,
+            seconds_by_step={**collected.seconds, **clock.seconds},
+            spent=_spent(parts.mechanism),
+        )
+        self._tell(figures, parts, fl_ctx)
+        return after
+
+    def _export(self, state: GlobalState, parts: _Parts, fl_ctx: FLContext) -> None:
+        folder = parts.store.folder(fl_ctx) / "model"
+        parts.evaluator.export(state.model, parts.plan, folder)
+        self.log_info(fl_ctx, f"the model after round {state.rounds_done} lies in {folder} (stock nnU-Net reads it)")
+
+    def _tell(self, figures: RoundFigures, parts: _Parts, fl_ctx: FLContext) -> None:
+        self.log_info(fl_ctx, figures.line(parts.terms.rounds))
+        parts.store.log_round(figures.to_json(), fl_ctx)
+        publish(figures, self, fl_ctx)
+
+
+class _Clock:
+    """Wall seconds by part of a round."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def restart(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self, part: str) -> None:
+        now = time.monotonic()
+        self.seconds[part] = now - self._last
+        self._last = now
+
+
+def _description(parts: _Parts, fl_ctx: FLContext) -> dict[str, Any]:
+    """What run.json says of the job, enough to draw its report."""
+    meta = fl_ctx.get_prop(FLContextKey.JOB_META) or {}
+    return {
+        "job": meta.get("name", fl_ctx.get_job_id()),
+        "version": __version__,
+        "plan": parts.plan.name,
+        "plan_hash": parts.plan.hash,
+        "terms": asdict(parts.terms),
+        "terms_digest": parts.terms.digest,
+        "aggregator": type(parts.aggregator).__name__,
+        "optimizer": parts.aggregator.settings,
+        "public_pages": parts.evaluator.source_spec(fl_ctx),
+        "start": parts.store.start,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _ledger_head(mechanism: GaussianMechanism | None) -> dict[str, Any]:
+    """What a saved state remembers of the ledger, so that no later run starts another one."""
+    if mechanism is None:
+        return {}
+    return {"ledger_lines": mechanism.head.lines, "ledger_digest": mechanism.head.digest}
+
+
+def _spent(mechanism: GaussianMechanism | None) -> Spent | None:
+    return None if mechanism is None else mechanism.spent

@@ -1,0 +1,207 @@
+"""The site's side of a round: FLARE hands over a task, a child process trains the nnU-Net, the update goes back.
+
+Training runs in a child process (`nnunet.worker`), because a FLARE job dies with a site's job process: the child's
+death costs this site one round instead. Nothing has to be carried from one task to the next: a round depends only on
+the global model, the site's prepared pages (cached on disk by content) and the seed, so an executor that FLARE throws
+away between tasks and one that it keeps give the same update; without a seed of the job, each a secret one's.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.signal import Signal
+
+from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError
+from ecg_flare.federated.update import check_update
+from ecg_flare.flare.job.components import job_terms, site_pages, tell_error
+from ecg_flare.flare.job.messages import MAX_METRIC, TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.filters import check_filters
+from ecg_flare.flare.site.heads import follow_ledger
+from ecg_flare.flare.site.ledger import check_limit
+from ecg_flare.flare.site.memory import check_model, model_memory
+from ecg_flare.flare.site.policy import read_policy
+from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.sources import source_params
+from ecg_flare.nnunet.worker import Worker
+
+_SEED_BITS: Final = 128
+_logger = logging.getLogger(__name__)
+
+
+class NnunetExecutor(Executor):
+    """Trains and validates the global nnU-Net on this site's pages.
+
+    Under unit patient it sends the integers of the patients that the training process drew, clipped one by one, and
+    learns nothing else of the round itself. All pages then are for training: no validation could leave the site.
+
+    Args:
+        steps: optimizer steps a round; under unit patient those on each patient.
+        learning_rate: of nnU-Net's SGD at the schedule's start.
+        schedule: 'poly' (nnU-Net's own, over all rounds of the job) or 'constant'.
+        proximal_mu: FedProx's mu (Li et al. 2020, equation 2); 0 trains plainly.
+        threads: CPU threads of the training process.
+        device: torch device.
+        seed: of the training; together with the site's name and the round it fixes a round's update on one thread. By
+            default each attempt has a secret one of its own, so that no two updates cancel. So has every attempt
+            after the first from a model whose update left hidden, whatever the job says.
+        source: id of the component that says where this site's pages come from, unless the site says it itself.
+        task_timeout_s: longest time that one task may take.
+    """
+
+    def __init__(
+        self,
+        steps: int = 20,
+        learning_rate: float = 0.01,
+        schedule: str = "poly",
+        proximal_mu: float = 0.0,
+        threads: int = 1,
+        device: str = "cpu",
+        seed: int | None = None,
+        source: str = "pages",
+        task_timeout_s: float = 7200.0,
+    ) -> None:
+        super().__init__()
+        if steps < 1:
+            raise ConfigError(f"steps must be at least 1. Found {steps}.")
+        if not learning_rate > 0:
+            raise ConfigError(f"learning_rate must be above 0. Found {learning_rate}.")
+        if schedule not in ("poly", "constant"):
+            raise ConfigError(f"schedule must be 'poly' or 'constant'. Found {schedule!r}.")
+        if not proximal_mu >= 0:
+            raise ConfigError(f"proximal_mu must be at least 0. Found {proximal_mu}.")
+        self._training = {
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "proximal_mu": proximal_mu,
+        }
+        self._seed = seed
+        self._source_id = source
+        self._timeout_s = task_timeout_s
+        self._worker = Worker(threads=threads, device=device, log=_logger.info)
+        self._prepared = False
+        self._pages = 0
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type in (EventType.SWAP_OUT, EventType.ABOUT_TO_END_RUN):
+            self._worker.close()
+            self._prepared = False
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        tasks = {TRAIN: self._train, VALIDATE: self._validate}
+        if task_name not in tasks:
+            return make_reply(ReturnCode.TASK_UNKNOWN)
+        try:
+            order = Order.from_shareable(shareable)
+            terms = job_terms(fl_ctx)
+            plan = plan_preset(terms.plan)
+            policy = read_policy(fl_ctx.get_engine().get_workspace())
+            policy.check(terms)
+            policy.check_seed(terms, self._seed)
+            check_filters(fl_ctx, terms)
+            terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
+            if task_name == VALIDATE and not terms.tells_metrics:
+                raise PrivacyError("validation counts may not leave a site in a job that hides what sites know")
+            terms = terms.in_round(order)
+            if task_name == TRAIN:
+                follow_ledger(fl_ctx, terms, shareable)
+                check_limit(fl_ctx, terms, order.round_index)
+                check_model(fl_ctx, order, policy.once_per_model)
+            self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
+            return tasks[task_name](order, terms, fl_ctx, lambda: abort_signal.triggered)
+        except EcgFlareError as error:
+            tell_error(self, task_name, error, fl_ctx)
+            return error_reply(error)
+
+    def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
+        if self._prepared and self._worker.alive:
+            return
+        source, cache = site_pages(fl_ctx, self._source_id)
+        params = {
+            **source_params(source),
+            "site": fl_ctx.get_identity_name(),
+            "plan": terms.plan,
+            "cache": str(cache),
+        }
+        if terms.unit == "patient":
+            params |= {"validation_fraction": 0, "min_patients": 1, "patients_per_site": terms.patients_per_site}
+        reply = self._worker.call("prepare", params, should_abort=should_abort, timeout_s=self._timeout_s)
+        self._prepared = True
+        self._pages = int(reply.params["train"])
+        self.log_info(fl_ctx, f"pages ready: {reply.params}")
+
+    def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
+        params = {
+            **self._training,
+            "seed": self._seed_for(order, terms, fl_ctx),
+            "round": order.round_index,
+            "rounds": terms.rounds,
+            "trained": list(terms.trained),
+        }
+        if terms.unit == "patient":
+            return self._train_patients(params, order, terms, fl_ctx, should_abort)
+        reply = self._worker.call(
+            "train", params, {"model": order.model}, should_abort=should_abort, timeout_s=self._timeout_s
+        )
+        check_update(reply.arrays["update"], size=len(order.model))
+        update = terms.take(reply.arrays["update"])
+        self.log_info(fl_ctx, f"round {order.round_index}: trained, {reply.params}")
+        return Reply(
+            vector=update,
+            round_index=order.round_index,
+            attempt=order.attempt,
+            layout_digest=order.layout_digest,
+            weight=terms.hidden_weight(self._pages),
+            metrics={key: float(value) for key, value in reply.params.items() if _tellable(value)},
+        ).to_shareable()
+
+    def _seed_for(self, order: Order, terms: RoundTerms, fl_ctx: FLContext) -> int:
+        again = terms.summation != "plain" and model_memory(fl_ctx).load(order.model_sha256) is not None
+        return secrets.randbits(_SEED_BITS) if self._seed is None or again else self._seed
+
+    def _train_patients(
+        self,
+        params: Mapping[str, Any],
+        order: Order,
+        terms: RoundTerms,
+        fl_ctx: FLContext,
+        should_abort: Callable[[], bool],
+    ) -> Shareable:
+        reply = self._worker.call(
+            "train_patients",
+            {**params, "config": asdict(terms.config)},
+            {"model": order.model},
+            should_abort=should_abort,
+            timeout_s=self._timeout_s,
+        )
+        self.log_info(fl_ctx, f"round {order.round_index}: trained on the patients that were drawn")
+        return Reply(
+            to_wire(reply.arrays["contribution"]),
+            order.round_index,
+            order.attempt,
+            order.layout_digest,
+            clipping_norm=order.clipping_norm,
+        ).to_shareable()
+
+    def _validate(
+        self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
+    ) -> Shareable:
+        reply = self._worker.call(
+            "validate", {}, {"model": order.model}, should_abort=should_abort, timeout_s=self._timeout_s
+        )
+        counts = {key: int(reply.params[key]) for key in ("tp", "fp", "fn")}
+        return Counts(**counts, round_index=order.round_index, attempt=order.attempt).to_shareable()
+
+
+def _tellable(value: object) -> bool:
+    """Whether a figure of training is one that messages carry: a loss of mixed precision can be infinite."""
+    return isinstance(value, (int, float)) and abs(value) <= MAX_METRIC

@@ -1,0 +1,150 @@
+"""The homomorphic sum's messages as FLARE tasks; ciphertexts travel as one array of bytes, which FLARE streams."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Int64, Integer
+from nvflare.apis.dxo import DXO, from_shareable
+from nvflare.apis.shareable import Shareable
+
+from ecg_flare.documents import short
+from ecg_flare.errors import SecureSumError
+from ecg_flare.flare.job.messages import Order, check_answered, to_wire
+from ecg_flare.privacy.encrypted_sum import Round
+
+AGREE: Final = "he_agree"
+OPEN: Final = "he_open"
+OPENING_TASKS: Final = (AGREE, OPEN)
+"""The steps beside training; the encrypted update is the result of the task 'train'."""
+
+ENCRYPTED_SUM: Final = "ECG_FLARE_ENCRYPTED_SUM"
+"""DXO data kind of a message of the homomorphic sum."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the server asks contributors for: first their consent, then, with all consents, the sum.
+
+    Attributes:
+        round_index, digest: of the round; see `round_of`.
+        contributors: whose updates are in the sum, sorted.
+        consents: site -> its consent; empty where it is asked for.
+        ciphertexts: the sum's; empty where consent is asked for.
+    """
+
+    round_index: int
+    digest: bytes
+    contributors: tuple[str, ...]
+    consents: Mapping[str, bytes]
+    ciphertexts: Sequence[bytes]
+
+    def to_shareable(self) -> Shareable:
+        data = {
+            "round": self.round_index,
+            "digest": self.digest,
+            "contributors": list(self.contributors),
+            "consents": dict(self.consents),
+        }
+        return DXO(ENCRYPTED_SUM, data={**data, **_joined(self.ciphertexts)}).to_shareable()
+
+    @classmethod
+    def from_shareable(cls, shareable: Shareable) -> "Opening":
+        """Read the message; raises SecureSumError where a field is missing or of another type."""
+        data = _data(shareable)
+        opening = cls(
+            round_index=_field(data, "round", int),
+            digest=_field(data, "digest", bytes),
+            contributors=tuple(_field(data, "contributors", list)),
+            consents=_field(data, "consents", dict),
+            ciphertexts=_split(data),
+        )
+        texts = (*opening.contributors, *opening.consents)
+        if not all(isinstance(name, str) for name in texts):
+            raise SecureSumError(f"the names of sites must be text. Found {short(texts)}.")
+        if not all(isinstance(consent, bytes) for consent in opening.consents.values()):
+            raise SecureSumError("a consent must be bytes.")
+        return opening
+
+
+def round_of(job: str, order: Order) -> Round:
+    """What a sum of the job with these terms' digest is about: every public word of the order enters the digest."""
+    public = [
+        order.attempt,
+        order.layout_digest,
+        order.plan_hash,
+        order.terms_digest,
+        order.model_sha256.hex(),
+        repr((order.clipping_norm, order.shares)),
+    ]
+    text = json.dumps(["ecg_flare homomorphic sum 1", job, order.round_index, *public])
+    return Round(job, order.round_index, hashlib.sha256(text.encode()).digest())
+
+
+def pack_ciphertexts(ciphertexts: Sequence[bytes]) -> Shareable:
+    """Wrap an encrypted update."""
+    return DXO(ENCRYPTED_SUM, data=_joined(ciphertexts)).to_shareable()
+
+
+def unpack_ciphertexts(shareable: Shareable) -> list[bytes]:
+    """What `pack_ciphertexts` wrapped; raises SecureSumError for anything else, an error reply included."""
+    return _split(_data(shareable))
+
+
+def pack_consent(consent: bytes) -> Shareable:
+    """Wrap a site's consent."""
+    return DXO(ENCRYPTED_SUM, data={"consent": consent}).to_shareable()
+
+
+def unpack_consent(shareable: Shareable) -> bytes:
+    """What `pack_consent` wrapped; raises SecureSumError for anything else."""
+    return _field(_data(shareable), "consent", bytes)
+
+
+def pack_total(total: Int64[np.ndarray, " d"]) -> Shareable:
+    """Wrap an opened sum, in 32 bits where it fits."""
+    return DXO(ENCRYPTED_SUM, data={"total": to_wire(total)}).to_shareable()
+
+
+def unpack_total(shareable: Shareable) -> Int64[np.ndarray, " d"]:
+    """What `pack_total` wrapped; raises SecureSumError for anything else."""
+    total: Integer[np.ndarray, " d"] = _field(_data(shareable), "total", np.ndarray)
+    if total.dtype not in (np.int32, np.int64) or total.ndim != 1:
+        raise SecureSumError(f"an opened sum must be a vector of integers. Found {total.dtype}, {total.shape}.")
+    return total.astype(np.int64)
+
+
+def _joined(ciphertexts: Sequence[bytes]) -> dict[str, Any]:
+    return {
+        "bytes": np.frombuffer(b"".join(ciphertexts), dtype=np.uint8),
+        "lengths": [len(ciphertext) for ciphertext in ciphertexts],
+    }
+
+
+def _split(data: Mapping[str, Any]) -> list[bytes]:
+    joined, lengths = _field(data, "bytes", np.ndarray), _field(data, "lengths", list)
+    if not all(isinstance(length, int) and length >= 0 for length in lengths) or sum(lengths) != joined.nbytes:
+        raise SecureSumError(f"{joined.nbytes} bytes of ciphertexts do not split into {len(lengths)} lengths")
+    ends = np.cumsum(lengths, dtype=np.int64)
+    return [joined[end - length : end].tobytes() for end, length in zip(ends, lengths, strict=True)]
+
+
+def _data(shareable: Shareable) -> Mapping[str, Any]:
+    check_answered(shareable, "a message of the homomorphic sum", SecureSumError)
+    try:
+        dxo = from_shareable(shareable)
+    except (ValueError, TypeError) as error:
+        raise SecureSumError(f"the message holds no data exchange object: {error}") from error
+    if dxo.data_kind != ENCRYPTED_SUM or not isinstance(dxo.data, dict):
+        raise SecureSumError(f"got {short(dxo.data_kind)}, expected an {ENCRYPTED_SUM} message")
+    return dxo.data
+
+
+def _field(data: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = data.get(key)
+    if not isinstance(value, kind):
+        raise SecureSumError(f"the message's '{key}' must be {kind.__name__}. Found {type(value).__name__}.")
+    return value

@@ -1,0 +1,158 @@
+"""The homomorphic sum at the server: it adds ciphertexts, puts the noise on their sum, and has two sites open it.
+
+train -> agree (the contributors consent to their list) -> noise, under differential privacy -> open (two sites)
+
+The server holds no secret key and one running sum, whatever the number of sites. Whoever opens sees the sum with its
+noise alone; the server draws that noise itself and is trusted to forget it.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.workspace import Workspace
+
+from ecg_flare.errors import RoundError, SecureSumError, UpdateError
+from ecg_flare.flare.job.messages import TRAIN, Order
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.server.aggregators import UpdateAggregator
+from ecg_flare.flare.summation.collection import Ask, Collected, Collection, require_enough
+from ecg_flare.flare.summation.encrypted.contexts import server_context
+from ecg_flare.flare.summation.encrypted.messages import (
+    AGREE,
+    OPEN,
+    Opening,
+    round_of,
+    unpack_ciphertexts,
+    unpack_consent,
+    unpack_total,
+)
+from ecg_flare.flare.summation.last_sum import LastOpening
+from ecg_flare.privacy.encrypted_sum import OPENERS
+from ecg_flare.privacy.homomorphic import EncryptedTotal, check_exact, measure_cost
+
+Noise = Callable[[], Int64[np.ndarray, " d"]]
+"""Charges the ledger for a round and gives its noise."""
+
+
+class EncryptedCollection(Collection):
+    """Collects a round's updates under CKKS.
+
+    Args:
+        workspace: the server's, whose startup kit holds the context without a secret key.
+        terms: of the job; what a round will cost is measured and told.
+        noise: draws a round's noise; None where the job adds none.
+        log: takes one line; warn: takes the test mode's notice.
+        results: the job's results, where a crash leaves which sites must be summed again; None keeps it in memory.
+
+    Raises:
+        ConfigError: TenSEAL is missing, or the kit has no context.
+        EncodingError: CKKS would not be exact under these terms.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        terms: RoundTerms,
+        noise: Noise | None,
+        log: Callable[[str], None],
+        warn: Callable[[str], None],
+        results: Path | None = None,
+    ) -> None:
+        self._context = server_context(workspace, warn)
+        self._noise = noise
+        self._last = LastOpening(results)
+        fixed = terms.config.fixed_encoding(terms.subset.dimension)
+        assert fixed is not None, "encrypted terms have a clipping norm"
+        check_exact(fixed)
+        log(measure_cost(fixed.dimension).line(len(terms.roster), OPENERS))
+
+    def collect(self, order: Order, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
+        aggregator.begin(order, terms)
+        collected = Collected()
+        try:
+            sums = self._train(order, terms, ask, collected)
+            total = self._open(self._agree(order, terms, ask, collected), sums, terms, ask, collected)
+        except (SecureSumError, RoundError) as error:
+            hint = self._last.hint(order.model_sha256)
+            raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}{hint}") from error
+        try:
+            aggregator.add_total(collected.answered, total, noised=self._noise is not None)
+        except UpdateError as error:  # a site encrypted what it may not send, and nobody can tell which
+            raise RoundError(f"round {order.round_index + 1} is aborted, its sum is not used: {error}") from error
+        return collected
+
+    def _train(self, order: Order, terms: RoundTerms, ask: Ask, collected: Collected) -> EncryptedTotal:
+        started = time.monotonic()
+        sums = EncryptedTotal(terms.config.sum_size(terms.update_size(order.model.size)), self._context)
+
+        def receive(site: str, answer: Shareable) -> None:
+            ciphertexts = unpack_ciphertexts(answer)
+            sums.add(ciphertexts)
+            collected.bytes_up += sum(map(len, ciphertexts))
+
+        # After a crash those whose sum may have been opened, so that the same is opened again.
+        names = self._last.sites(order.model_sha256) or terms.roster
+        messages = dict.fromkeys(names, order.to_shareable())
+        collected.answered = ask(TRAIN, messages, receive, enough=terms.min_sites)
+        collected.bytes_down = order.model.nbytes * len(messages)
+        collected.seconds[TRAIN] = time.monotonic() - started
+        require_enough(collected.answered, terms, order)
+        return sums
+
+    def _agree(self, order: Order, terms: RoundTerms, ask: Ask, collected: Collected) -> Opening:
+        started = time.monotonic()
+        about = round_of(order.terms_digest, order)
+        asked = Opening(about.index, about.digest, collected.answered, {}, ())
+        consents: dict[str, bytes] = {}
+        self._last.record(order.model_sha256, collected.answered)
+
+        def receive(site: str, answer: Shareable) -> None:
+            consents[site] = unpack_consent(answer)
+
+        ask(AGREE, dict.fromkeys(collected.answered, asked.to_shareable()), receive, enough=terms.min_sites)
+        collected.seconds[AGREE] = time.monotonic() - started
+        if len(consents) < terms.min_sites:
+            raise SecureSumError(f"{len(consents)} sites consent to open the sum, expected at least {terms.min_sites}")
+        return Opening(about.index, about.digest, collected.answered, consents, ())
+
+    def _open(
+        self, agreed: Opening, sums: EncryptedTotal, terms: RoundTerms, ask: Ask, collected: Collected
+    ) -> Int64[np.ndarray, " d"]:
+        """Have two sites decrypt the sum; where one does not answer, the next one is asked."""
+        started = time.monotonic()
+        if self._noise is not None:
+            sums.add_noise(self._noise())
+        ciphertexts = sums.ciphertexts()
+        request = Opening(agreed.round_index, agreed.digest, agreed.contributors, agreed.consents, ciphertexts)
+        message = request.to_shareable()
+        opened: dict[str, Int64[np.ndarray, " d"]] = {}
+        waiting = sorted(agreed.consents)
+        while waiting and len(opened) < OPENERS:
+            openers, waiting = waiting[: OPENERS - len(opened)], waiting[OPENERS - len(opened) :]
+            ask(OPEN, dict.fromkeys(openers, message), partial(_receive_total, opened), enough=len(openers))
+            collected.bytes_down += len(openers) * sum(map(len, ciphertexts))
+        collected.bytes_up += sum(total.nbytes for total in opened.values())
+        collected.seconds[OPEN] = time.monotonic() - started
+        return agreed_total(opened)
+
+
+def agreed_total(opened: dict[str, Int64[np.ndarray, " d"]]) -> Int64[np.ndarray, " d"]:
+    """The sum that all who opened it gave; raises SecureSumError for too few of them, or where they differ.
+
+    Decryptions are rounded to integers (`privacy.homomorphic`), so that honest ones are equal, not close.
+    """
+    if len(opened) < OPENERS:
+        raise SecureSumError(f"the sum was opened by {sorted(opened)}, expected {OPENERS} sites that agree")
+    first, *others = opened.values()
+    if not all(np.array_equal(first, other) for other in others):
+        raise SecureSumError(f"{sorted(opened)} opened different sums: one of them is at fault, so neither is used")
+    return first
+
+
+def _receive_total(opened: dict[str, Int64[np.ndarray, " d"]], site: str, answer: Shareable) -> None:
+    opened[site] = unpack_total(answer)

@@ -1,0 +1,280 @@
+"""The secure sum at a site: one component that remembers, one executor that answers, one filter that masks.
+
+The protocol is `privacy.secure_sum.client`; here is only what FLARE needs: where keys and memory lie, that a
+simulated site survives being swapped out, and that the mask is the last thing that touches an update. No control
+message imports torch.
+"""
+
+from pathlib import Path
+from typing import ClassVar, Final
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.signal import Signal
+from nvflare.apis.workspace import Workspace
+
+from ecg_flare.errors import ConfigError, EcgFlareError, PolicyError, SecureSumError
+from ecg_flare.flare.deploy.identity import kit_verifier, site_signer
+from ecg_flare.flare.job.components import component, job_terms, tell_error
+from ecg_flare.flare.job.ledger_messages import with_countersignature
+from ecg_flare.flare.job.messages import TRAIN, Order, Reply, error_reply
+from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.site.filters import bare_error, check_filters
+from ecg_flare.flare.site.heads import countersign
+from ecg_flare.flare.site.ledger import charge_round, check_limit
+from ecg_flare.flare.site.memory import model_memory, round_memory, site_root
+from ecg_flare.flare.site.policy import SitePolicy, read_policy
+from ecg_flare.flare.summation.masked.messages import (
+    CONSENT,
+    CONTROL_TASKS,
+    IDENTIFY,
+    KEYS,
+    SHARES,
+    Encoded,
+    pack,
+    pack_bytes,
+    pack_masked,
+    unpack,
+)
+from ecg_flare.flare.summation.masked.offer import check_offer
+from ecg_flare.privacy.secure_sum.client import SecureSumClient
+from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
+from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.masking import with_hidden_weight
+from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
+from ecg_flare.privacy.secure_sum.signing import Signer
+from ecg_flare.storage import write_atomically
+
+_SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
+
+
+class SecureSumSite(FLComponent):
+    """This site's part in the secure sum of the round under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._client: SecureSumClient | None = None
+        self._boxes: PeerBoxes | None = None
+        self._trained_from = b""
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
+            self._take_boxes(fl_ctx)
+        elif event_type == EventType.ABOUT_TO_END_RUN:
+            self.close(fl_ctx)
+
+    def certificate(self, fl_ctx: FLContext) -> bytes:
+        """The public bytes by which others know this site's signatures."""
+        return _signer(fl_ctx).certificate
+
+    def open_round(self, fl_ctx: FLContext, offered: SumTerms) -> SecureSumClient:
+        """A client for the offered round; an unfinished earlier round is wiped.
+
+        Raises SecureSumError for an offer that is not of this job, and PolicyError for one under a floor.
+        """
+        self.close(fl_ctx)
+        job = job_terms(fl_ctx)
+        check_filters(fl_ctx, job)
+        terms = job.at_norm(offered.clipping_norm)
+        check_offer(offered, terms, job.digest)
+        policy = read_policy(_workspace(fl_ctx))
+        policy.check(terms)
+        check_limit(fl_ctx, terms, offered.round)
+        if round_memory(fl_ctx, "masked").load(offered.job) is None:
+            policy.check_start(offered.model_sha256)
+        signer = _signer(fl_ctx)
+        if signer.test_mode and policy.pinned:
+            raise PolicyError("pinned: this site has no startup kit to sign with, and takes part in no test mode")
+        if signer.test_mode:
+            self.log_warning(
+                fl_ctx,
+                "secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity",
+                fire_event=False,
+            )
+        self._client = self._new_client(fl_ctx, floors(terms, policy, test_mode=signer.test_mode))
+        return self._client
+
+    def client(self, fl_ctx: FLContext) -> SecureSumClient:
+        """The round's client, taken back from disk where FLARE swapped this site out; raises SecureSumError if none."""
+        if self._client is None:
+            self._client = self._restore(fl_ctx)
+        return self._client
+
+    def mask(self, reply: Reply, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+        """The update under its masks, charged in the site's own ledger; no plain copy is kept.
+
+        The charge comes last, so that an order which leads to no masked update costs nothing. Where it fails nothing
+        leaves, and the round is over for this site.
+        """
+        boxes, self._boxes = self._boxes, None
+        if boxes is None:
+            raise SecureSumError("the server sent no shares of peers with this round's order: nothing can be masked")
+        fixed = terms.config.sum_encoding(len(reply.vector))
+        if fixed is None:
+            raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
+        client = self.client(fl_ctx)
+        if (reply.round_index, terms.clipping_norm) != (client.round, client.clipping_norm):
+            raise SecureSumError(
+                f"the update is of round {reply.round_index}, clipped to {terms.clipping_norm}; the secure sum is of "
+                f"round {client.round}, clipped to {client.clipping_norm}"
+            )
+        ring = fixed.to_ring(reply.vector)
+        if terms.most_weight is not None:
+            ring = with_hidden_weight(ring, reply.weight, terms.most_weight)
+        leaving = pack_masked(client.answer_boxes(boxes, ring, trained_from=self._trained_from))
+        try:
+            charge_round(fl_ctx, terms, reply.round_index)
+        except EcgFlareError:
+            self.close(fl_ctx)
+            raise
+        self.keep(fl_ctx)
+        return leaving
+
+    def close(self, fl_ctx: FLContext) -> None:
+        """Wipe the round's secrets, in memory and on disk."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._boxes = None
+        _secrets_file(fl_ctx).unlink(missing_ok=True)
+
+    def _take_boxes(self, fl_ctx: FLContext) -> None:
+        order = Order.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
+        self._boxes = PeerBoxes.from_bytes(order.boxes) if order.boxes else None
+        self._trained_from = order.model_sha256
+
+    def keep(self, fl_ctx: FLContext) -> None:
+        """In the simulator, put the round's secrets on disk for the process that takes this site's next task.
+
+        FLARE's simulator ends a swapped-out site with SIGTERM right after asking it to fire SWAP_OUT
+        (`SimulatorClientRunner._cleanup_process`), so that event comes too late: secrets are kept after each answer,
+        and removed after the round's last.
+        A site with a startup kit is one process through the job, and its secrets never leave its memory.
+        """
+        if not kit_verifier(_workspace(fl_ctx)).test_mode:
+            return
+        if self._client is None or self._client.next_step is None:
+            _secrets_file(fl_ctx).unlink(missing_ok=True)
+            return
+        secrets = self._client.export_secrets()
+        write_atomically(_secrets_file(fl_ctx), lambda file: file.write(secrets), mode=0o600)
+
+    def _restore(self, fl_ctx: FLContext) -> SecureSumClient:
+        path = _secrets_file(fl_ctx)
+        try:
+            secrets = path.read_bytes()
+        except FileNotFoundError as error:
+            raise SecureSumError("this site holds no secrets of the round: it was restarted, or never began") from error
+        path.unlink()
+        terms = job_terms(fl_ctx)
+        policy, test_mode = read_policy(_workspace(fl_ctx)), kit_verifier(_workspace(fl_ctx)).test_mode
+        client = self._new_client(fl_ctx, floors(terms, policy, test_mode=test_mode))
+        client.restore(secrets)
+        return client
+
+    def _new_client(self, fl_ctx: FLContext, site_floors: SiteFloors) -> SecureSumClient:
+        return SecureSumClient(
+            fl_ctx.get_identity_name(),
+            site_floors,
+            _signer(fl_ctx),
+            kit_verifier(_workspace(fl_ctx)),
+            round_memory(fl_ctx, "masked"),
+            model_memory(fl_ctx),
+        )
+
+
+class SecureSumExecutor(Executor):
+    """Answers the secure sum's control tasks.
+
+    Args:
+        site: id of the `SecureSumSite` component.
+    """
+
+    def __init__(self, site: str = "secure_sum") -> None:
+        super().__init__()
+        self._site_id = site
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        if task_name not in CONTROL_TASKS:
+            return make_reply(ReturnCode.TASK_UNKNOWN)
+        site = component(fl_ctx, self._site_id, SecureSumSite)
+        try:
+            return self._answer(task_name, shareable, site, fl_ctx)
+        except EcgFlareError as error:
+            tell_error(self, task_name, error, fl_ctx)
+            site.close(fl_ctx)
+            return error_reply(error)
+
+    def _answer(self, task_name: str, message: Shareable, site: SecureSumSite, fl_ctx: FLContext) -> Shareable:
+        if task_name == IDENTIFY:
+            return pack_bytes(site.certificate(fl_ctx))
+        answer: Encoded
+        if task_name == KEYS:
+            offer = unpack(message, Offer)
+            answer = site.open_round(fl_ctx, offer.terms).answer_offer(offer)
+        elif task_name == SHARES:
+            answer = site.client(fl_ctx).answer_keys(unpack(message, KeyRoster))
+        elif task_name == CONSENT:
+            answer = site.client(fl_ctx).answer_survivors(unpack(message, Survivors))
+        else:
+            answer = site.client(fl_ctx).answer_unmask(unpack(message, UnmaskRequest))
+        site.keep(fl_ctx)
+        return pack(answer)
+
+
+class MaskUpdate(Filter):
+    """The last result filter of 'train': what leaves the site is masked, or an error.
+
+    Args:
+        site: id of the `SecureSumSite` component.
+    """
+
+    summation: ClassVar = "masked"
+
+    def __init__(self, site: str = "secure_sum") -> None:
+        super().__init__()
+        self._site_id = site
+
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        site = component(fl_ctx, self._site_id, SecureSumSite)
+        if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
+            site.close(fl_ctx)
+            return bare_error(shareable)
+        terms, reply = job_terms(fl_ctx), Reply.from_shareable(shareable)
+        check_filters(fl_ctx, terms)
+        signed = countersign(fl_ctx, terms)
+        return with_countersignature(site.mask(reply, terms.at_norm(reply.clipping_norm), fl_ctx), signed)
+
+
+def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:
+    """What the site holds a round to: its own policy, and the job's terms, which the policy was held against."""
+    return SiteFloors(
+        layout_digest=bytes.fromhex(terms.subset.digest),
+        expected_model_sha256=None,
+        most_clipping_norm=terms.clipping_norm or 0.0,
+        pinned=None if test_mode else policy.fingerprints,
+        least_cohort=policy.least_cohort,
+        least_threshold=policy.least_threshold,
+        weights=terms.weights if terms.most_weight is None else None,
+        hidden_weights=terms.most_weight is not None,
+        dp=terms.privacy_text,
+        allow_test_mode=test_mode,
+        once_per_model=policy.once_per_model,
+    )
+
+
+def _signer(fl_ctx: FLContext) -> Signer:
+    return site_signer(_workspace(fl_ctx), job_terms(fl_ctx).digest, fl_ctx.get_identity_name())
+
+
+def _workspace(fl_ctx: FLContext) -> Workspace:
+    return fl_ctx.get_engine().get_workspace()
+
+
+def _secrets_file(fl_ctx: FLContext) -> Path:
+    return site_root(fl_ctx) / _SECRETS_FILE

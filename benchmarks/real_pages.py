@@ -95,7 +95,7 @@ def _row(found: Found) -> tuple[str, ...]:
         f"{calibration.gain_mm_per_mv:g} {calibration.gain_source}",
         f"{result.confidence:.2f}",
         ", ".join("-" if number is None else f"{number:.2f}" for number in numbers),
-        f"{sum(holes > 0 for holes in result.holes)} of {len(result.holes)}",
+        f"{sum(gaps > 0 for gaps in result.gaps)} of {len(result.gaps)}",
         str(len(result.warnings)),
         f"{found.seconds:.1f}",
     )

@@ -83,8 +83,8 @@ def test_parts_lean_only_on_those_below_them(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_frameworks_have_one_owner(path: Path) -> None:
     packages = {name.split(".")[0] for name in imported(ast.parse(path.read_text()))}
-    strangers = {package for package in packages & OWNED.keys() if OWNED[package] != part_of(path)}
-    assert not strangers, f"only {[OWNED[package] for package in strangers]} may import {sorted(strangers)}"
+    unknown = {package for package in packages & OWNED.keys() if OWNED[package] != part_of(path)}
+    assert not unknown, f"only {[OWNED[package] for package in unknown]} may import {sorted(unknown)}"
 
 
 @pytest.mark.parametrize("path", [path for path in modules() if part_of(path) in LIGHT_PARTS], ids=name_of)

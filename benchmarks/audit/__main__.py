@@ -48,7 +48,7 @@ def audit(fault: str, design: Design, directions: Directions, folder: Path) -> A
     os.environ["AUDIT_FAULT"] = "" if fault == "none" else fault
     started = time.monotonic()
     try:
-        results = audit_deployed(folder, design, app=PLANTED, directions=directions, log=_tell)
+        results = audit_deployed(folder, design, app=PLANTED, directions=directions, log=_report)
         refused = ""
     except PrivacyError as error:
         results, refused = (), str(error)
@@ -82,7 +82,7 @@ def main(faults: tuple[str, ...], quick: bool, broken: bool, as_json: bool) -> N
             folder = Path(kept) / str(number)
             folder.mkdir()
             found.append(audit(fault, design, directions, folder))
-            _tell(lines(found[-1]))
+            _report(lines(found[-1]))
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
@@ -92,7 +92,7 @@ def main(faults: tuple[str, ...], quick: bool, broken: bool, as_json: bool) -> N
         click.echo(lines(each))
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr)
 
 

@@ -35,7 +35,7 @@ def main(names: tuple[str, ...], inputs: int, first: int, seed: int, as_json: bo
         for parser in tqdm(chosen, unit="parser", disable=not sys.stderr.isatty()):
             outcome = _run(parser, seed, range(first, first + inputs), Path(text))
             failed |= bool(outcome.failures)
-            _tell(outcome, as_json)
+            _report(outcome, as_json)
     sys.exit(int(failed))
 
 
@@ -43,7 +43,7 @@ def _run(parser: Parser, seed: int, indices: range, folder: Path) -> Outcome:
     return run_parser(parser, seed, indices, folder)
 
 
-def _tell(outcome: Outcome, as_json: bool) -> None:
+def _report(outcome: Outcome, as_json: bool) -> None:
     if as_json:
         failures = [asdict(failure) for failure in outcome.failures]
         click.echo(json.dumps({**vars(outcome), "failures": failures, "refusals": dict(outcome.refusals)}))

@@ -86,13 +86,13 @@ class Outcome:
     refusals: Counter[str] = field(default_factory=Counter)
 
 
-def run_parser(parser: Parser, seed: int, indices: Iterable[int], folder: Path, *, most_failures: int = 20) -> Outcome:
+def run_parser(parser: Parser, seed: int, indices: Iterable[int], folder: Path, *, max_failures: int = 20) -> Outcome:
     """Run inputs of a parser; a child that an input kills is followed by another, which goes on behind it."""
     outcome, left = Outcome(parser.name, seed), list(indices)
     cv2.setNumThreads(1)  # a child would wait for threads that did not come along
     parser.samples()
     started = time.perf_counter()
-    while left and len(outcome.failures) < most_failures:
+    while left and len(outcome.failures) < max_failures:
         done, failure = _run_child(parser, seed, left, folder, outcome)
         left = left[done:]
         if failure is not None:

@@ -11,7 +11,7 @@ from nvflare.apis.shareable import Shareable
 
 from benchmarks.fuzz.mutation import change_bytes, change_tree
 from benchmarks.fuzz.runs import Parser
-from ecg_flare.flare.job.messages import Counts, Order, Reply
+from ecg_flare.flare.job.messages import Counts, TrainRequest, TrainResult
 from ecg_flare.flare.summation.encrypted.messages import (
     Opening,
     pack_ciphertexts,
@@ -104,15 +104,15 @@ def _bytes_parser(name: str) -> Parser:
 @cache
 def _shareables() -> dict[str, tuple[Shareable, Callable[[Shareable], object]]]:
     model = np.linspace(-1, 1, 7, dtype=np.float32)
-    order = Order(model, 0, "a" * 32, "l", "p", "t", boxes=b"box", clipping_norm=0.5, shares=(0.5,))
-    reply = Reply(model, 0, "a" * 32, "l", metrics={"loss": 0.5}, weight=1, clipping_norm=0.5)
-    encoded = Reply(np.arange(7, dtype=np.int32), 0, "a" * 32, "l")
+    request = TrainRequest(model, 0, "a" * 32, "l", "p", "t", sealed_shares=b"sealed", clipping_norm=0.5, shares=(0.5,))
+    reply = TrainResult(model, 0, "a" * 32, "l", metrics={"loss": 0.5}, weight=1, clipping_norm=0.5)
+    encoded = TrainResult(np.arange(7, dtype=np.int32), 0, "a" * 32, "l")
     opening = Opening(0, b"d" * 32, ("a", "b"), {"a": b"c"}, [b"one", b"two"])
     masked = MaskedUpdate(_CONTEXT, 1, np.arange(5, dtype=np.uint32))
     return {
-        "Order": (order.to_shareable(), Order.from_shareable),
-        "Reply": (reply.to_shareable(), Reply.from_shareable),
-        "Reply encoded": (encoded.to_shareable(), Reply.from_shareable),
+        "TrainRequest": (request.to_shareable(), TrainRequest.from_shareable),
+        "TrainResult": (reply.to_shareable(), TrainResult.from_shareable),
+        "TrainResult encoded": (encoded.to_shareable(), TrainResult.from_shareable),
         "Counts": (Counts(1, 2, 3, 0, "a").to_shareable(), Counts.from_shareable),
         "Opening": (opening.to_shareable(), Opening.from_shareable),
         "ciphertexts": (pack_ciphertexts([b"one", b"two"]), unpack_ciphertexts),

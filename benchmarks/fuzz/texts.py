@@ -343,11 +343,11 @@ def _read_state(files: Files, folder: Path) -> None:
 
 _POLICY: Final = {
     "summations": ["masked"],
-    "least_cohort": 3,
-    "least_threshold": 3,
-    "most_clipping_norm": 1.0,
-    "least_noise_multiplier": 0.8,
-    "most_epsilon": 4.0,
+    "min_cohort": 3,
+    "min_threshold": 3,
+    "max_clipping_norm": 1.0,
+    "min_noise_multiplier": 0.8,
+    "max_epsilon": 4.0,
     "delta": 1e-5,
     "weights": {"site-1": 1.0, "site-2": 1.0, "site-3": 1.0},
     "pinned": {"site-1": "ab" * 32, "site-2": "cd" * 32},
@@ -440,7 +440,7 @@ def _read_opened(files: Files, folder: Path) -> None:
 
 @cache
 def _witness() -> Files:
-    """A ledger's head as a site holds it, as sites signed it, and the lines that an order brings of it."""
+    """A ledger's head as a site holds it, as sites signed it, and the lines that a request brings of it."""
 
     def write(folder: Path) -> None:
         _put(_ledger(), folder)
@@ -503,6 +503,6 @@ TEXTS: Final = (
     Parser("answered rounds", lambda: [_written(_answered)], _one_of({".json": change_json}), _read_answered),
     Parser("opened sums", lambda: [_written(_opened)], _one_of({".json": change_json}), _read_opened),
     Parser("witness", lambda: [_witness()], _one_of({".json": change_json, ".witness": change_json}), _read_witness),
-    Parser("order's ledger", lambda: [_witness()], _one_of({".jsonl": change_json_lines}), _read_witness),
+    Parser("request's ledger", lambda: [_witness()], _one_of({".jsonl": change_json_lines}), _read_witness),
     Parser("server policy", lambda: [json.dumps(_SERVER).encode()], change_json, _read_server_policy),
 )

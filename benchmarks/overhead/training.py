@@ -17,7 +17,7 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 from tqdm import tqdm
 
-from ecg_flare.flare.job.messages import TRAIN, Order, Reply
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import StripResult
@@ -75,8 +75,8 @@ def measure(*, steps: int, pairs: int, threads: int = 1, plan_name: str = "tiny"
             trainer.train(start.vector, options)
 
         def through_flare(index: int) -> None:
-            order = Order(start.vector, index, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
-            Reply.from_shareable(executor.execute(TRAIN, order.to_shareable(), fl_ctx, Signal()))
+            request = TrainRequest(start.vector, index, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
+            TrainResult.from_shareable(executor.execute(TRAIN, request.to_shareable(), fl_ctx, Signal()))
 
         seconds: tuple[list[float], list[float]] = ([], [])
         for index in tqdm(range(pairs + 1), desc="pairs"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.secure_sum.rows import WHOLE_UP_TO, Clock, Row, check_mean, clipped_updates
-from ecg_flare.privacy.secure_sum.context import least_threshold
+from ecg_flare.privacy.secure_sum.context import min_threshold
 
 
 def flower(parameters: int, sites: int) -> Row:
@@ -24,7 +24,7 @@ def flower(parameters: int, sites: int) -> Row:
 
     # The package exports a function under the module's own name.
     mod = importlib.import_module("flwr.client.mod.secure_aggregation.secaggplus_mod")
-    draw, threshold = clipped_updates(parameters, sites), least_threshold(sites)
+    draw, threshold = clipped_updates(parameters, sites), min_threshold(sites)
     whole = parameters <= WHOLE_UP_TO
     settings = {
         Key.SAMPLE_NUMBER: sites,

@@ -17,9 +17,9 @@ from cryptography.x509.oid import NameOID
 
 from benchmarks.secure_sum.rows import CLIPPING_NORM, Clock, Row, check_mean, clipped_updates
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
-from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, least_threshold
+from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, min_threshold
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
-from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.memory import VolatileRoundMemory
 from ecg_flare.privacy.secure_sum.opened_sums import VolatileModelMemory
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
@@ -65,9 +65,9 @@ def ours(parameters: int, sites: int) -> Row:
     kit, draw = provision(sites), clipped_updates(parameters, sites)
     point = FixedPoint.derive(clipping_norm=CLIPPING_NORM, weights=[1.0] * sites, dimension=parameters)
     terms = _terms(kit, point)
-    floors = SiteFloors(DIGEST, DIGEST, CLIPPING_NORM, {m.name: m.fingerprint for m in terms.roster})
+    limits = SiteLimits(DIGEST, DIGEST, CLIPPING_NORM, {m.name: m.fingerprint for m in terms.roster})
     clients = [
-        SecureSumClient(name, floors, signer, kit.verifier, VolatileRoundMemory(), VolatileModelMemory())
+        SecureSumClient(name, limits, signer, kit.verifier, VolatileRoundMemory(), VolatileModelMemory())
         for name, signer in zip(kit.names, kit.signers, strict=True)
     ]
     server, at_server = SecureSumServer(terms, kit.verifier), Clock()
@@ -143,7 +143,7 @@ def _terms(kit: Kit, point: FixedPoint) -> RoundTerms:
         round=0,
         attempt=0,
         roster=roster,
-        threshold=least_threshold(len(roster)),
+        threshold=min_threshold(len(roster)),
         ring_bits=point.ring_bits,
         dimension=point.dimension,
         scale=point.scale,

@@ -16,7 +16,7 @@ from ecg_flare.errors import WorkerError
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
-from ecg_flare.privacy.secure_sum.context import least_threshold
+from ecg_flare.privacy.secure_sum.context import min_threshold
 
 _APP = Path(__file__).parents[1] / "overhead" / "app"
 _EXECUTOR, _EVALUATOR = (
@@ -96,7 +96,7 @@ def measure(plan: str, sites: int, *, threads: int, pages: Path | None) -> Round
 def _spec(plan: str, sites: int, pages: Path | None) -> JobSpec:
     dp = BUNDLED["fedadam_site_dp"]
     weights = {f"site-{index + 1}": 1.0 for index in range(sites)}
-    least = least_threshold(sites)
+    least = min_threshold(sites)
     terms = replace(dp.terms, weights=weights, rounds=1, min_sites=least, plan=plan, summation="masked")
     spec = replace(dp, name="sizing", terms=terms, training=Training(steps=1))
     if pages is None:

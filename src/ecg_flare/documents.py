@@ -16,7 +16,7 @@ from ecg_flare.errors import EcgFlareError
 MAX_DIGITS: Final = 100
 """Digits of a whole number."""
 
-_MOST_NAMES: Final = 10_000
+_MAX_NAMES: Final = 10_000
 _REPR: Final = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
 
@@ -176,7 +176,7 @@ def _number(value: object, low: float, high: float) -> float | None:
 
 
 def _numbers(value: object, low: float, high: float) -> dict[str, float] | None:
-    if not isinstance(value, Mapping) or len(value) > _MOST_NAMES:
+    if not isinstance(value, Mapping) or len(value) > _MAX_NAMES:
         return None
     found = {name: _number(each, low, high) for name, each in value.items()}
     return None if None in found.values() else found  # type: ignore[return-value]
@@ -188,7 +188,7 @@ def _series(value: object, low: float, high: float) -> tuple[float, ...] | None:
 
 
 def _texts(value: object) -> tuple[str, ...] | None:
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > _MOST_NAMES:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > _MAX_NAMES:
         return None
     return tuple(value) if all(isinstance(each, str) for each in value) else None
 

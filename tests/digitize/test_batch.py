@@ -19,7 +19,7 @@ from ecg_flare.digitize.files.waveform import waveform_svg
 from ecg_flare.digitize.ink.segment import load_segmenter
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.rectify.light import darkness
-from ecg_flare.digitize.result import TANGLED, Digitization
+from ecg_flare.digitize.result import OVERLAPPING, Digitization
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.ecg.synthetic import synthesize
@@ -124,15 +124,17 @@ def test_the_report_says_how_everything_was_found(result: Digitization) -> None:
 
 
 def test_a_lead_that_runs_into_another_row_is_doubted_by_itself(result: Digitization) -> None:
-    tangled = replace(result, shared=(2 * TANGLED, TANGLED, *result.shared[2:]))
+    overlapping = replace(result, shared=(2 * OVERLAPPING, OVERLAPPING, *result.shared[2:]))
 
-    sure, doubted = (make_report(each, PageFile(Path("scan.tif"), 0, "scan"))["leads"] for each in (result, tangled))
+    sure, doubted = (
+        make_report(each, PageFile(Path("scan.tif"), 0, "scan"))["leads"] for each in (result, overlapping)
+    )
 
-    assert doubted[0]["shared"] == pytest.approx(2 * TANGLED, abs=1e-4)
+    assert doubted[0]["shared"] == pytest.approx(2 * OVERLAPPING, abs=1e-4)
     assert doubted[0]["confidence"] == pytest.approx(sure[0]["confidence"] / 2, abs=1e-3)
     assert [entry["confidence"] for entry in doubted[1:]] == [entry["confidence"] for entry in sure[1:]]
-    article = read_entry("scan.png", "scan", tangled, np.full((60, 90, 3), 200, np.uint8)).article
-    assert article.count(f"<td>{2 * TANGLED:.1%}</td>") == 1
+    article = read_entry("scan.png", "scan", overlapping, np.full((60, 90, 3), 200, np.uint8)).article
+    assert article.count(f"<td>{2 * OVERLAPPING:.1%}</td>") == 1
 
 
 def test_csv_has_empty_cells_where_nothing_was_printed() -> None:
@@ -192,7 +194,7 @@ def test_the_drawing_repeats_the_recording(result: Digitization) -> None:
 
 def test_what_to_check_stands_before_the_pictures_and_broken_leads_are_marked(result: Digitization) -> None:
     warnings = ("the <layout> is odd", "light", "dust")
-    doubted = replace(result, confidence=0.4, warnings=warnings, holes=(2, *result.holes[1:]))
+    doubted = replace(result, confidence=0.4, warnings=warnings, gaps=(2, *result.gaps[1:]))
 
     entry = read_entry("scan.png", "scan", doubted, np.full((60, 90, 3), 200, np.uint8))
     article = entry.article

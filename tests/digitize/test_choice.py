@@ -29,13 +29,13 @@ def reading(page: Page) -> Digitization:
 
 def test_a_clean_page_leaves_no_doubt_and_a_broken_line_does(reading: Digitization) -> None:
     assert beyond_doubt(reading)
-    assert not beyond_doubt(replace(reading, holes=(1, *reading.holes[1:])))
+    assert not beyond_doubt(replace(reading, gaps=(1, *reading.gaps[1:])))
     assert not beyond_doubt(replace(reading, confidence=CONFIDENT - 0.01))
 
 
 def test_the_surer_reading_is_kept_and_of_equals_the_whole_one(reading: Digitization) -> None:
     doubtful = replace(reading, confidence=0.8)
-    broken = replace(reading, holes=(2, *reading.holes[1:]), confidence=reading.confidence + 0.01)
+    broken = replace(reading, gaps=(2, *reading.gaps[1:]), confidence=reading.confidence + 0.01)
     assert better_of(doubtful, reading) is reading
     assert better_of(reading, doubtful) is reading
     assert better_of(broken, reading) is reading

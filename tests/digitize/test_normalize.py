@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.rectify.light import flatten_light
-from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, turn_over
+from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, rotate_180
 from ecg_flare.digitize.rectify.sheet import find_sheet
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError
@@ -99,7 +99,7 @@ def test_without_pulses_up_and_down_stay_open() -> None:
 def test_turning_over_twice_changes_nothing(page: Page) -> None:
     normal = normalize(page.image)
 
-    back = turn_over(turn_over(normal))
+    back = rotate_180(rotate_180(normal))
 
     np.testing.assert_array_equal(back.image, normal.image)
     np.testing.assert_allclose(back.homography, normal.homography)

@@ -7,7 +7,7 @@ import pytest
 
 from ecg_flare.digitize import digitize
 from ecg_flare.digitize.ink.segment import classical_segmenter
-from ecg_flare.digitize.result import CONFIDENT, TANGLED
+from ecg_flare.digitize.result import CONFIDENT, OVERLAPPING
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.ecg.record import Recording, read_wfdb
@@ -55,11 +55,11 @@ def test_rows_that_run_into_each_other_are_named() -> None:
     tall = replace(tall, signal_mv=2.5 * tall.signal_mv)
     page = render_page(tall, PageStyle(layout="12x1", dpi=120), rng)
     found = digitize(page.image, segmenter=classical_segmenter)
-    tangled = [span.lead for span, share in zip(found.spans, found.shared, strict=True) if share > TANGLED]
-    assert {"V3", "V4"} <= set(tangled)
+    overlapping = [span.lead for span, share in zip(found.spans, found.shared, strict=True) if share > OVERLAPPING]
+    assert {"V3", "V4"} <= set(overlapping)
     warning = next(text for text in found.warnings if "run into each other" in text)
-    assert all(lead in warning for lead in tangled)
-    doubt = 1.0 - 0.5 * len(tangled) / len(LEADS)
+    assert all(lead in warning for lead in overlapping)
+    doubt = 1.0 - 0.5 * len(overlapping) / len(LEADS)
     assert found.confidence <= min(found.calibration.confidence, found.layout_confidence) * doubt + 1e-9
 
 

@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import Float64
 
 from ecg_flare.digitize.measure.calibrate import Calibration, assumed_speed_note
-from ecg_flare.digitize.measure.heart_rate import Tempo, measure_tempo, speed_log_odds, weigh_speed
+from ecg_flare.digitize.measure.heart_rate import Tempo, measure_heart_rate, speed_log_odds, weigh_speed
 from ecg_flare.digitize.result import CONFIDENT
 
 STEP_MM = 0.1
@@ -25,13 +25,13 @@ def beating(rate: float, speed_mm_per_s: float, qrs_s: float = 0.09) -> Float64[
 
 @pytest.mark.parametrize(("rate", "speed"), [(60, 25.0), (75, 50.0), (150, 25.0)])
 def test_the_distance_from_beat_to_beat_is_measured(rate: float, speed: float) -> None:
-    tempo = measure_tempo(beating(rate, speed), STEP_MM)
+    tempo = measure_heart_rate(beating(rate, speed), STEP_MM)
     assert tempo is not None
     assert tempo.beat_mm == pytest.approx(60 / rate * speed, rel=0.01)
 
 
 def test_a_line_without_beats_says_nothing() -> None:
-    assert measure_tempo(np.zeros((3, 2400)), STEP_MM) is None
+    assert measure_heart_rate(np.zeros((3, 2400)), STEP_MM) is None
 
 
 def test_log_odds_are_those_of_two_lognormal_variables() -> None:
@@ -41,7 +41,7 @@ def test_log_odds_are_those_of_two_lognormal_variables() -> None:
 
 def test_a_measured_speed_that_the_heart_contradicts_is_doubted_aloud() -> None:
     """A pulse of 0.1 s at 50 mm/s is as wide as one of 0.2 s at 25."""
-    found = weigh_speed(MEASURED, measure_tempo(beating(70, 50.0), STEP_MM))
+    found = weigh_speed(MEASURED, measure_heart_rate(beating(70, 50.0), STEP_MM))
     assert found.speed_mm_per_s == 25.0
     assert found.confidence < CONFIDENT
     assert any("35 times a minute" in warning for warning in found.warnings)
@@ -49,23 +49,23 @@ def test_a_measured_speed_that_the_heart_contradicts_is_doubted_aloud() -> None:
 
 @pytest.mark.parametrize("rate", [50, 70, 140])
 def test_a_measured_speed_that_suits_the_heart_is_left_alone(rate: float) -> None:
-    assert weigh_speed(MEASURED, measure_tempo(beating(rate, 25.0), STEP_MM)) == MEASURED
+    assert weigh_speed(MEASURED, measure_heart_rate(beating(rate, 25.0), STEP_MM)) == MEASURED
 
 
 def test_a_slow_wide_heart_at_a_given_speed_is_believed() -> None:
     given = replace(MEASURED, speed_source="given")
-    assert weigh_speed(given, measure_tempo(beating(35, 25.0, 0.18), STEP_MM)) == given
+    assert weigh_speed(given, measure_heart_rate(beating(35, 25.0, 0.18), STEP_MM)) == given
 
 
 def test_a_speed_without_pulses_is_chosen_by_the_heart_and_stays_assumed() -> None:
-    found = weigh_speed(ASSUMED, measure_tempo(beating(80, 50.0), STEP_MM))
+    found = weigh_speed(ASSUMED, measure_heart_rate(beating(80, 50.0), STEP_MM))
     assert (found.speed_mm_per_s, found.speed_source) == (50.0, "assumed")
     assert found.confidence < CONFIDENT
     assert [warning for warning in found.warnings if "speed assumed" in warning] == list(found.warnings)
 
 
 def test_an_assumed_speed_that_suits_the_heart_keeps_its_warning() -> None:
-    found = weigh_speed(ASSUMED, measure_tempo(beating(75, 25.0, 0.06), STEP_MM))
+    found = weigh_speed(ASSUMED, measure_heart_rate(beating(75, 25.0, 0.06), STEP_MM))
     assert found.speed_mm_per_s == 25.0
     assert found.warnings == ASSUMED.warnings
     assert ASSUMED.confidence < found.confidence < 0.85

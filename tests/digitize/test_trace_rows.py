@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_flare.digitize.trace.overlap import ALONE, BETWEEN, HOLE, disentangle
+from ecg_flare.digitize.trace.overlap import ALONE, BETWEEN, GAP, disentangle
 from ecg_flare.digitize.trace.ranks import rank_rows
 from ecg_flare.digitize.trace.refine import pen_px, refine_row
-from ecg_flare.digitize.trace.rows import fill_holes, trace_rows
+from ecg_flare.digitize.trace.rows import fill_gaps, trace_rows
 from ecg_flare.digitize.trace.runs import find_runs
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage
 
@@ -144,13 +144,13 @@ def test_a_hole_is_filled_by_ink_that_hangs_together_and_is_nobodys() -> None:
     runs = find_runs(ink)
     taken = np.arange(len(runs.centre)).reshape(-1, 2).T  # two runs a column
     broken = taken.copy()
-    broken[0, 4:6] = HOLE
-    np.testing.assert_array_equal(fill_holes(runs, broken, most_columns=10), taken)
-    np.testing.assert_array_equal(fill_holes(runs, broken, most_columns=2), broken)
+    broken[0, 4:6] = GAP
+    np.testing.assert_array_equal(fill_gaps(runs, broken, max_columns=10), taken)
+    np.testing.assert_array_equal(fill_gaps(runs, broken, max_columns=2), broken)
     apart = taken.copy()
-    apart[0, 6:8] = HOLE
-    filled = fill_holes(runs, apart, most_columns=10)
+    apart[0, 6:8] = GAP
+    filled = fill_gaps(runs, apart, max_columns=10)
     np.testing.assert_array_equal(filled, taken)
-    foreign = np.where(np.arange(12) == 5, HOLE, taken)
+    foreign = np.where(np.arange(12) == 5, GAP, taken)
     foreign[1, 5] = taken[0, 5]
-    assert fill_holes(runs, foreign, most_columns=10)[0, 5] == HOLE
+    assert fill_gaps(runs, foreign, max_columns=10)[0, 5] == GAP

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.leads.assign import LeadSpan
-from ecg_flare.digitize.leads.checks import count_holes, shared_share
+from ecg_flare.digitize.leads.checks import count_gaps, shared_share
 from ecg_flare.digitize.leads.vectorize import vectorize
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.ecg.leads import LEADS
@@ -54,8 +54,8 @@ def test_the_longer_stretch_of_a_lead_is_kept() -> None:
 def test_holes_are_counted_inside_a_lead_alone() -> None:
     line = sine_line()
     line[300:320, 1] = line[600:605, 1] = line[900:1000, 1] = np.nan  # lost, bridged, cut off at the end
-    assert count_holes(line, LeadSpan("I", 0, 0.0, 1000.0, 0.0, 5.0, False)) == 1
-    assert count_holes(line, LeadSpan("I", 0, 400.0, 1000.0, 2.0, 5.0, False)) == 0
+    assert count_gaps(line, LeadSpan("I", 0, 0.0, 1000.0, 0.0, 5.0, False)) == 1
+    assert count_gaps(line, LeadSpan("I", 0, 400.0, 1000.0, 2.0, 5.0, False)) == 0
 
 
 def test_the_share_of_common_ink_is_counted_inside_a_lead_alone() -> None:

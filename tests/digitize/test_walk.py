@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.trace.overlap import HOLE
-from ecg_flare.digitize.trace.path import find_stretches, walk_rows
-from ecg_flare.digitize.trace.rows import path as walk
+from ecg_flare.digitize.trace import path as walk
+from ecg_flare.digitize.trace.overlap import GAP
+from ecg_flare.digitize.trace.path import find_stretches, row_paths
 from ecg_flare.digitize.trace.runs import Runs, find_runs
 
 WIDTH = 240
@@ -33,7 +33,7 @@ def crossing_lines() -> tuple[Runs, np.ndarray]:
 
 def test_stretches_hold_the_same_runs_from_end_to_end() -> None:
     runs, _ = crossing_lines()
-    stretches = find_stretches(runs, apart_px=3.0, most_columns=50)
+    stretches = find_stretches(runs, apart_px=3.0, max_columns=50)
     count = np.diff(runs.start)
     assert stretches.edges[0] == 0
     assert stretches.edges[-1] == WIDTH
@@ -50,15 +50,15 @@ def test_stretches_hold_the_same_runs_from_end_to_end() -> None:
 
 def test_paths_are_those_of_a_walk_column_by_column(monkeypatch: pytest.MonkeyPatch) -> None:
     runs, levels = crossing_lines()
-    together = walk_rows(runs, levels, 8.0, 8.0)
+    together = row_paths(runs, levels, 8.0, 8.0)
     monkeypatch.setattr(walk, "STRETCH_MM", 1e-6)
-    np.testing.assert_array_equal(together, walk_rows(runs, levels, 8.0, 8.0))
+    np.testing.assert_array_equal(together, row_paths(runs, levels, 8.0, 8.0))
 
 
 def test_a_hole_stays_a_hole_and_a_crossing_is_passed() -> None:
     runs, levels = crossing_lines()
-    upper, lower = walk_rows(runs, levels, 8.0, 8.0)
-    assert (lower[200:210] == HOLE).all()
-    assert (upper != HOLE).all()
+    upper, lower = row_paths(runs, levels, 8.0, 8.0)
+    assert (lower[200:210] == GAP).all()
+    assert (upper != GAP).all()
     np.testing.assert_allclose(runs.centre[upper[[20, 230]]], 40.5, atol=0.6)
     np.testing.assert_allclose(runs.centre[lower[[20, 230]]], 110.5, atol=0.6)

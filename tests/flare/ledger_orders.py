@@ -22,15 +22,15 @@ def new_ledger(path: Path, name: str = "cohort") -> Path:
 
 
 def ordered(context: Callable[..., Any], terms: Any, ledger: Path) -> Any:
-    """A site's context in which an order came that carries the whole ledger."""
+    """A site's context in which a request came that carries the whole ledger."""
     witness = LedgerWitness()
     fl_ctx = context(terms=terms, witness=witness)
-    order(fl_ctx, witness, ledger)
+    request(fl_ctx, witness, ledger)
     return fl_ctx
 
 
-def order(fl_ctx: Any, witness: LedgerWitness, ledger: Path) -> None:
-    """Let one order more come; FLARE takes it away before it filters the answer."""
+def request(fl_ctx: Any, witness: LedgerWitness, ledger: Path) -> None:
+    """Let one request more come; FLARE takes it away before it filters the answer."""
     message = with_tail(Shareable(), ChainTail.read(ledger))
     fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
     witness.handle_event(EventType.BEFORE_TASK_EXECUTION, fl_ctx)

@@ -11,7 +11,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.flare.job.ledger_messages import WITNESS
-from ecg_flare.flare.job.messages import TRAIN, Order, Reply
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
 from ecg_flare.flare.site.heads import LedgerWitness, WitnessExecutor
@@ -51,15 +51,17 @@ class Site:
         self.fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
         if task == WITNESS:
             return WitnessExecutor().execute(task, message, self.fl_ctx, Signal())
-        order = Order.from_shareable(message)
+        request = TrainRequest.from_shareable(message)
         for one in (self._component, self._witness):
             one.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
-        result = self.reply(order).to_shareable()
+        result = self.reply(request).to_shareable()
         self.fl_ctx.set_prop(FLContextKey.TASK_DATA, None, private=True, sticky=False)  # as FLARE does
         for one in self._filters:
             result = one.process(result, self.fl_ctx)
         return result
 
-    def reply(self, order: Order) -> Reply:
+    def reply(self, request: TrainRequest) -> TrainResult:
         """What the executor hands to the filters."""
-        return Reply(self._update, order.round_index, order.attempt, order.layout_digest, {"loss": 1.0}, self._pages)
+        return TrainResult(
+            self._update, request.round_index, request.attempt, request.layout_digest, {"loss": 1.0}, self._pages
+        )

@@ -13,7 +13,7 @@ from masked_sites import Site
 from memory_job import MemoryJob
 
 from ecg_flare.errors import PolicyError
-from ecg_flare.flare.job.messages import Order, Reply, to_wire
+from ecg_flare.flare.job.messages import TrainRequest, TrainResult, to_wire
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.site.policy import SitePolicy
@@ -43,17 +43,17 @@ TERMS = RoundTerms(
 class PatientSite(Site):
     """Three patients, all of whom are drawn, and whose updates are the same in each round."""
 
-    def reply(self, order: Order) -> Reply:
-        terms = TERMS.in_round(order)
+    def reply(self, request: TrainRequest) -> TrainResult:
+        terms = TERMS.in_round(request)
         encoding = terms.config.patient_encoding(terms.subset.dimension)
         updates = (np.eye(1, encoding.dimension, dtype=np.float32)[0] * np.float32(length) for length in LENGTHS)
         integers = sum(encoding.encode(update, 1.0).astype(np.int64) for update in updates)
-        return Reply(
+        return TrainResult(
             to_wire(np.asarray(integers)),
-            order.round_index,
-            order.attempt,
-            order.layout_digest,
-            clipping_norm=order.clipping_norm,
+            request.round_index,
+            request.attempt,
+            request.layout_digest,
+            clipping_norm=request.clipping_norm,
         )
 
 
@@ -122,7 +122,7 @@ def test_a_job_that_was_ended_goes_on_with_the_norm_that_its_ledger_leads_to(
 def test_no_site_masks_an_update_clipped_to_another_norm_than_the_sums(
     job: Callable[..., MemoryJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server offers a sum at one C, within the bounds, and orders training at the one that the shares lead to."""
+    """A server offers a sum at one C, within the bounds, and requests training at the one that the shares lead to."""
     honest = SecureSumSite.open_round
 
     def offered(self: SecureSumSite, fl_ctx: Any, terms: Any) -> Any:
@@ -160,9 +160,9 @@ def test_a_norm_out_of_bounds_is_refused_when_it_is_offered(
 
 
 def test_a_sites_largest_norm_is_held_against_the_bound_that_c_never_passes() -> None:
-    SitePolicy(most_clipping_norm=2.0).check(TERMS)
-    with pytest.raises(PolicyError, match=r"most_clipping_norm=1\.9: the job's is 2\.0"):
-        SitePolicy(most_clipping_norm=1.9).check(TERMS)
+    SitePolicy(max_clipping_norm=2.0).check(TERMS)
+    with pytest.raises(PolicyError, match=r"max_clipping_norm=1\.9: the job's is 2\.0"):
+        SitePolicy(max_clipping_norm=1.9).check(TERMS)
 
 
 def test_the_bounds_hold_whatever_is_counted() -> None:

@@ -1,4 +1,4 @@
-"""The adapters give the numbers of the round in memory, whatever the order of arrival."""
+"""The adapters give the numbers of the round in memory, whatever the request of arrival."""
 
 from collections.abc import Callable
 from itertools import permutations
@@ -13,7 +13,7 @@ from nvflare.apis.shareable import make_reply
 from ecg_flare.errors import UpdateError
 from ecg_flare.federated import optimizers
 from ecg_flare.federated.round import contribution, run_round
-from ecg_flare.flare.job.messages import Order, Reply
+from ecg_flare.flare.job.messages import TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server import aggregators
 from ecg_flare.flare.server.aggregators import UpdateAggregator
@@ -34,13 +34,13 @@ def update(site: str, round_index: int) -> np.ndarray:
     return rng.standard_normal(D).astype(np.float32)
 
 
-def order(model: np.ndarray, round_index: int) -> Order:
-    return Order(model, round_index, "ab" * 16, "layout", "plan", "terms")
+def request(model: np.ndarray, round_index: int) -> TrainRequest:
+    return TrainRequest(model, round_index, "ab" * 16, "layout", "plan", "terms")
 
 
-def answer(site: str, terms: RoundTerms, round_index: int, /, **changes: Any) -> Reply:
+def answer(site: str, terms: RoundTerms, round_index: int, /, **changes: Any) -> TrainResult:
     vector = contribution(update(site, round_index), terms.weights[site], terms.config, D)
-    return Reply(
+    return TrainResult(
         **{"vector": vector, "round_index": round_index, "attempt": "ab" * 16, "layout_digest": "layout"} | changes
     )
 
@@ -49,7 +49,7 @@ def play(aggregator: UpdateAggregator, terms: RoundTerms, arrivals: list[tuple[s
     model = np.ones(D, np.float32)
     state = aggregator.initial_state(D)
     for index, sites in enumerate(arrivals):
-        aggregator.begin(order(model, index), terms)
+        aggregator.begin(request(model, index), terms)
         for site in sites:
             aggregator.add(site, answer(site, terms, index))
         model, state = aggregator.step(model, aggregator.aggregate(fl_ctx), state)
@@ -100,7 +100,7 @@ def test_a_bad_update_is_refused_and_leaves_the_sum_as_it_was(
 ) -> None:
     terms = RoundTerms(WEIGHTS, rounds=1, min_sites=1)
     aggregator = aggregators.FedAvg()
-    aggregator.begin(order(np.ones(D, np.float32), 0), terms)
+    aggregator.begin(request(np.ones(D, np.float32), 0), terms)
     aggregator.add("site-1", answer("site-1", terms, 0))
     before = from_shareable(aggregator.aggregate(context())).data["sum"].copy()
     with pytest.raises(UpdateError, match=named):
@@ -117,7 +117,7 @@ def test_flares_own_way_in_refuses_with_false(context: Callable[..., Any]) -> No
     aggregator = aggregators.FedAvg()
     fl_ctx = context()
     fl_ctx.set_peer_context(context(name="site-2"))
-    aggregator.begin(order(np.ones(D, np.float32), 0), terms)
+    aggregator.begin(request(np.ones(D, np.float32), 0), terms)
     assert not aggregator.accept(make_reply(ReturnCode.EXECUTION_EXCEPTION), fl_ctx)
     assert aggregator.accept(answer("site-2", terms, 0).to_shareable(), fl_ctx)
     aggregator.reset(fl_ctx)
@@ -133,9 +133,9 @@ def test_memory_is_the_same_for_three_and_for_twelve_sites() -> None:
         aggregator = aggregators.FedAvg()
         model = np.zeros(1_000_000, np.float32)
         tracemalloc.start()
-        aggregator.begin(order(model, 0), terms)
+        aggregator.begin(request(model, 0), terms)
         for site in weights:
-            aggregator.add(site, Reply(np.ones(len(model), np.float32), 0, "ab" * 16, "layout"))
+            aggregator.add(site, TrainResult(np.ones(len(model), np.float32), 0, "ab" * 16, "layout"))
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return size

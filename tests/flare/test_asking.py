@@ -11,12 +11,12 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import UpdateError
-from ecg_flare.flare.server.per_site_controller import AskingController
+from ecg_flare.flare.server.per_site_controller import PerSiteController
 
 OnAnswer = Callable[[ClientTask, FLContext], None]
 
 
-class Controller(AskingController):
+class Controller(PerSiteController):
     """Asks nobody: `answer(site)` brings a site's answer in the caller's thread, as FLARE's threads do."""
 
     def __init__(self) -> None:

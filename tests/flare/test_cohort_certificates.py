@@ -1,4 +1,4 @@
-"""The secure sum under startup kits: certificates sign, sites pin them, and a policy's floor is told by name."""
+"""The secure sum under startup kits: certificates sign, sites pin them, and a policy's limit is told by name."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import EcgFlareError, RoundError
-from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, Order
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, TrainRequest
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.flare.summation.masked.messages import IDENTIFY, KEYS, pack, pack_bytes
@@ -112,8 +112,8 @@ def server(context: Callable[..., Any], pinned: Mapping[str, str]) -> MaskedColl
 
 def collect(collection: MaskedCollection, network: Network, round_index: int = 0) -> tuple[str, ...]:
     model = np.full(D, round_index, np.float32)  # each round has a model of its own
-    order = Order(model, round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, COHORT.digest)
-    return tuple(collection.collect(order, COHORT, FedAvg(), network).answered)
+    request = TrainRequest(model, round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, COHORT.digest)
+    return tuple(collection.collect(request, COHORT, FedAvg(), network).answered)
 
 
 def test_certificates_are_asked_for_once_a_job(context: Callable[..., Any], network: Network) -> None:
@@ -150,10 +150,10 @@ def test_a_server_with_a_certificate_of_its_own_making_finds_nobody(
 
 
 def test_a_policys_floor_reaches_the_server_by_name(context: Callable[..., Any]) -> None:
-    strict = Hospital("site-2", context, least_threshold=4)
+    strict = Hospital("site-2", context, min_threshold=4)
     network = Network(strict, *(Hospital(site, context) for site in SITES if site != "site-2"))
     assert collect(server(context, PINS), network) == ("site-1", "site-3", "site-4")
-    assert network.refusals[0].startswith("site-2: the site answered EXECUTION_EXCEPTION (its own floor least_thresh")
+    assert network.refusals[0].startswith("site-2: the site answered EXECUTION_EXCEPTION (its own limit min_thresh")
 
 
 def offered(model_sha256: bytes = bytes(32), **changes: Any) -> SumTerms:
@@ -179,9 +179,9 @@ def assert_told(answer: Shareable, told: str | None) -> None:
     ("policy", "round_index", "told"),
     [
         ({"start_model": "00" * 32}, 0, None),
-        ({"start_model": "11" * 32}, 0, "its own floor start_model="),
-        ({"start_model": "11" * 32}, 1, "its own floor start_model="),  # the first that this site hears of
-        ({"summations": ["encrypted"]}, 1, "its own floor summations="),
+        ({"start_model": "11" * 32}, 0, "its own limit start_model="),
+        ({"start_model": "11" * 32}, 1, "its own limit start_model="),  # the first that this site hears of
+        ({"summations": ["encrypted"]}, 1, "its own limit summations="),
         ({"pinned": {}}, 1, "SecureSumError"),
     ],
 )
@@ -234,12 +234,12 @@ def test_a_threshold_below_the_jobs_is_refused(context: Callable[..., Any]) -> N
 
 
 def test_an_order_of_another_round_is_never_masked(context: Callable[..., Any], network: Network) -> None:
-    """Training is seeded by the order's round: one order under two offers would give one update to two cohorts."""
+    """Training is seeded by the request's round: one request under two offers would give one update to two cohorts."""
     honest = network.hospitals["site-1"].answer
 
     def other_round(task: str, message: Shareable) -> Shareable:
         if task == TRAIN:
-            message = replace(Order.from_shareable(message), round_index=1).to_shareable()
+            message = replace(TrainRequest.from_shareable(message), round_index=1).to_shareable()
         return honest(task, message)
 
     network.hospitals["site-1"].answer = other_round  # type: ignore[method-assign]
@@ -251,11 +251,11 @@ def test_a_pinned_site_without_its_kit_takes_part_in_no_test_mode(context: Calla
     site = Site("site-1", context)
     write_policy(site.root, {"pinned": PINS})
     collection = MaskedCollection(site.fl_ctx.get_engine().get_workspace(), lambda line: None)
-    order = Order(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, TERMS.digest)
+    request = TrainRequest(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, TERMS.digest)
     network = Network(site, *(Site(name, context) for name in SITES[1:3]))
     with pytest.raises(RoundError, match="nothing was opened"):
-        collection.collect(order, TERMS, FedAvg(), network)
-    assert "its own floor pinned" in network.refusals[0]
+        collection.collect(request, TERMS, FedAvg(), network)
+    assert "its own limit pinned" in network.refusals[0]
 
 
 @pytest.mark.parametrize("sent", [b"x", CERTIFICATES["site-1"].public_bytes(serialization.Encoding.DER)])
@@ -281,11 +281,11 @@ def test_once_per_model_holds_over_jobs(
     context: Callable[..., Any], network: Network, policy: dict[str, Any], refused: bool
 ) -> None:
     assert collect(server(context, PINS), network) == SITES
-    start = Order(np.zeros(D, np.float32), 0, "a", "", "", "").model_sha256
+    start = TrainRequest(np.zeros(D, np.float32), 0, "a", "", "", "").model_sha256
     assert_told(answer_to(network.hospitals["site-1"], offered(model_sha256=start, round=1)), None)
     other = Hospital("site-1", context, **policy)  # the same site, in another job
     another = replace(COHORT, nonce="0" * 32)
     other.fl_ctx.get_engine()._components["terms"] = another
-    told = "its own floor once_per_model=" if refused else None
+    told = "its own limit once_per_model=" if refused else None
     assert_told(answer_to(other, offered(model_sha256=start, job=another.digest)), told)
     assert_told(answer_to(other, offered(model_sha256=bytes(32), job=another.digest, attempt=2)), None)

@@ -56,7 +56,7 @@ def test_an_honest_job_passes_and_runs_what_jobs_run(
         "sum_of_drawn": sites,
         "poisson_sample": sites,
         "charge_round": sites,
-        "SecureSumClient.answer_boxes": sites,
+        "SecureSumClient.answer_sealed_shares": sites,
         "MaskedCollection.collect": each,
         "GaussianMechanism.process": each,
         "add_noise": each,

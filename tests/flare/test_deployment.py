@@ -54,7 +54,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         "with code": write_private_job(root / "code", SITES),
         "with a strange class": write_private_job(root / "strange", SITES),
         "with a class of FLARE's": write_private_job(root / "flares", SITES),
-        "under the floor": write_private_job(root / "floor", SITES),
+        "under the limit": write_private_job(root / "limit", SITES),
         "of another scope": write_private_job(root / "scope", SITES),
     }
     custom = jobs["with code"] / "app" / "custom"
@@ -62,7 +62,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     (custom / "own.py").write_text("ANSWER = 42\n")
     _add_component(jobs["with a strange class"], "subprocess.Popen", {"args": ["true"]})
     _add_component(jobs["with a class of FLARE's"], FLARES, {})
-    _clip_at(jobs["under the floor"], 2.0)
+    _clip_at(jobs["under the limit"], 2.0)
     meta = jobs["of another scope"] / "meta.json"
     meta.write_text(json.dumps({**json.loads(meta.read_text()), "scope": "radiology"}))
     federation = Federation(
@@ -70,7 +70,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         SITES,
         CLASSES,
         [APP],
-        policy={"most_clipping_norm": 1.0},
+        policy={"max_clipping_norm": 1.0},
         environment={"FAULTS": str(root / "faults")},
     )
     with federation:
@@ -86,7 +86,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             while not all(status.startswith("FINISHED") for status in console.statuses().values()):
                 assert time.monotonic() < deadline, console.statuses()
                 time.sleep(1.0)
-            for name in ("good", "aborted", "under the floor"):
+            for name in ("good", "aborted", "under the limit"):
                 console.say(f"download_job {ids[name]}")
             statuses = {name: console.statuses()[job] for name, job in ids.items()}
         wait_until(lambda: not federation.processes(job=True), 60.0, "the end of all jobs' processes")
@@ -152,9 +152,9 @@ def test_a_class_outside_the_allow_list_is_refused_by_name(told: Told, job: str,
 
 
 def test_a_job_under_a_sites_floor_is_refused_by_name(told: Told) -> None:
-    assert told.statuses["under the floor"] == "FINISHED:EXECUTION_EXCEPTION"
-    assert "most_clipping_norm=1.0: the job's is 2.0" in (told.results("under the floor") / "log.txt").read_text()
-    assert not any("round 1/" in line for line in _told_rounds(told.results("under the floor")))
+    assert told.statuses["under the limit"] == "FINISHED:EXECUTION_EXCEPTION"
+    assert "max_clipping_norm=1.0: the job's is 2.0" in (told.results("under the limit") / "log.txt").read_text()
+    assert not any("round 1/" in line for line in _told_rounds(told.results("under the limit")))
 
 
 def test_an_aborted_job_leaves_nothing_at_work(told: Told) -> None:
@@ -179,8 +179,8 @@ def test_the_sites_vouch_for_the_servers_ledger_with_their_kits(told: Told) -> N
 
 
 def test_nobody_is_sent_a_sites_error_log(told: Told) -> None:
-    assert told.federation.log("site-1", told.jobs["under the floor"])
-    assert not list(told.results("under the floor").glob("site-*"))
+    assert told.federation.log("site-1", told.jobs["under the limit"])
+    assert not list(told.results("under the limit").glob("site-*"))
 
 
 def test_no_administrator_reads_a_sites_files(told: Told) -> None:

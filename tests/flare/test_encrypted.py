@@ -31,7 +31,7 @@ from nvflare.fuel.sec.security_content_service import SecurityContentManager, Se
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, RoundError, SecureSumError
 from ecg_flare.federated.optimizers import FedAvg as AverageStep
 from ecg_flare.federated.round import contribution, run_round
-from ecg_flare.flare.job.messages import SUM, TRAIN, Order, Reply
+from ecg_flare.flare.job.messages import SUM, TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.server.mechanism import GaussianMechanism
@@ -73,8 +73,8 @@ Contexts = Callable[..., FLContext]
 Tamper = Callable[[str, str, Shareable], Shareable]
 
 
-def order_of(terms: RoundTerms = TERMS, **changes: Any) -> Order:
-    return replace(Order(MODEL, 0, "attempt", "d" * 64, "plan", terms.digest), **changes)
+def order_of(terms: RoundTerms = TERMS, **changes: Any) -> TrainRequest:
+    return replace(TrainRequest(MODEL, 0, "attempt", "d" * 64, "plan", terms.digest), **changes)
 
 
 def update_of(site: str) -> np.ndarray:
@@ -102,15 +102,17 @@ class Site:
         for one in (self.component, self.witness):
             one.handle_event(EventType.BEFORE_TASK_EXECUTION, self.fl_ctx)
         self.fl_ctx.set_prop(FLContextKey.TASK_DATA, None, private=True, sticky=False)  # as FLARE does
-        order = Order.from_shareable(message)
-        reply = Reply(update_of(self.name), order.round_index, order.attempt, order.layout_digest).to_shareable()
+        request = TrainRequest.from_shareable(message)
+        reply = TrainResult(
+            update_of(self.name), request.round_index, request.attempt, request.layout_digest
+        ).to_shareable()
         for one in self.filters:
             reply = one.process(reply, self.fl_ctx)
         return reply
 
 
 class Asking:
-    """Carries messages in memory; `tamper` may change an answer, or the order in which a step's sites are named."""
+    """Carries messages in memory; `tamper` may change an answer, or the request in which a step's sites are named."""
 
     def __init__(
         self, terms: RoundTerms, contexts: Contexts, tamper: Tamper = lambda task, site, answer: answer
@@ -312,17 +314,17 @@ def test_encryption_must_be_the_last_filter(context: Contexts, found: list[type]
 
 def test_filter_encrypts_nothing_without_an_order(context: Contexts) -> None:
     site = Site("site-1", TERMS, context)
-    reply = Reply(np.zeros(D, dtype=np.int32), 0, "attempt", "d" * 64).to_shareable()
-    with pytest.raises(SecureSumError, match="no order"):
+    reply = TrainResult(np.zeros(D, dtype=np.int32), 0, "attempt", "d" * 64).to_shareable()
+    with pytest.raises(SecureSumError, match="no request"):
         EncryptUpdate().process(reply, site.fl_ctx)
 
 
 @pytest.mark.parametrize(
     ("policy", "match"),
     [
-        ('{"least_cohort": 5}', "least_cohort=5: the job has 4"),
-        ('{"most_clipping_norm": 1.5}', "most_clipping_norm=1.5: the job's is 2"),
-        ('{"least_threshold": 4}', "least_threshold=4: the job's min_sites is 3"),
+        ('{"min_cohort": 5}', "min_cohort=5: the job has 4"),
+        ('{"max_clipping_norm": 1.5}', "max_clipping_norm=1.5: the job's is 2"),
+        ('{"min_threshold": 4}', "min_threshold=4: the job's min_sites is 3"),
     ],
 )
 def test_terms_under_the_sites_floors_are_refused(context: Contexts, policy: str, match: str) -> None:

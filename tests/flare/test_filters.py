@@ -11,7 +11,7 @@ from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.shareable import make_reply
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, UpdateError
-from ecg_flare.flare.job.messages import ERROR_HEADER, Counts, Reply
+from ecg_flare.flare.job.messages import ERROR_HEADER, Counts, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult, check_filters
 from ecg_flare.flare.summation.masked.site import MaskUpdate
@@ -22,21 +22,23 @@ CLIPPED = RoundTerms(WEIGHTS, rounds=1, min_sites=1, clipping_norm=1.0)
 PRIVATE = RoundTerms(WEIGHTS, rounds=1, min_sites=1, clipping_norm=1.0, noise_multiplier=1.0, epsilon_budget=9.0)
 
 
-def reply(*values: float, **metrics: float) -> Reply:
-    return Reply(np.array(values, np.float32), 0, "a" * 32, "layout", metrics)
+def reply(*values: float, **metrics: float) -> TrainResult:
+    return TrainResult(np.array(values, np.float32), 0, "a" * 32, "layout", metrics)
 
 
 def test_clip_shortens_to_c_and_says_so(context: Callable[..., Any]) -> None:
-    out = Reply.from_shareable(ClipUpdate().process(reply(3, 4).to_shareable(), context(terms=CLIPPED)))
+    out = TrainResult.from_shareable(ClipUpdate().process(reply(3, 4).to_shareable(), context(terms=CLIPPED)))
     assert out.vector == pytest.approx([0.6, 0.8])
     assert out.metrics == {"update_norm": 5.0, "clipped": 1.0}
-    short = Reply.from_shareable(ClipUpdate().process(reply(0.3, 0.4).to_shareable(), context(terms=CLIPPED)))
+    short = TrainResult.from_shareable(ClipUpdate().process(reply(0.3, 0.4).to_shareable(), context(terms=CLIPPED)))
     assert short.vector.tolist() == np.array([0.3, 0.4], np.float32).tolist()
     assert short.metrics["clipped"] == 0.0
 
 
 def test_under_privacy_the_update_leaves_as_weighted_integers_of_bounded_norm(context: Callable[..., Any]) -> None:
-    out = Reply.from_shareable(ClipUpdate().process(reply(3, 4).to_shareable(), context(terms=PRIVATE, name="site-2")))
+    out = TrainResult.from_shareable(
+        ClipUpdate().process(reply(3, 4).to_shareable(), context(terms=PRIVATE, name="site-2"))
+    )
     assert out.vector.dtype == np.int32
     bound = 2**24 // 2  # weight 0.5 of the scale
     assert out.vector == pytest.approx([0.6 * bound, 0.8 * bound], abs=1)
@@ -48,14 +50,14 @@ def test_where_updates_are_hidden_the_clip_tells_neither_norm_nor_metrics(
     changes: dict[str, Any], context: Callable[..., Any]
 ) -> None:
     hidden = replace(PRIVATE, min_sites=3, **changes)
-    out = Reply.from_shareable(ClipUpdate().process(reply(3, 4, loss=0.5).to_shareable(), context(terms=hidden)))
+    out = TrainResult.from_shareable(ClipUpdate().process(reply(3, 4, loss=0.5).to_shareable(), context(terms=hidden)))
     assert out.metrics == {}
 
 
 def test_clip_needs_a_norm_and_refuses_what_is_encoded(context: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="clipping_norm"):
         ClipUpdate().process(reply(1).to_shareable(), context(terms=PLAIN))
-    encoded = Reply(np.array([1], np.int32), 0, "a", "l")
+    encoded = TrainResult(np.array([1], np.int32), 0, "a", "l")
     with pytest.raises(UpdateError, match="already in fixed point"):
         ClipUpdate().process(encoded.to_shareable(), context(terms=PRIVATE))
 
@@ -70,16 +72,16 @@ def test_strip_lets_out_named_metrics_alone(context: Callable[..., Any]) -> None
     message["smuggled"] = "patient 4711"
     message.set_header("also_smuggled", 1)
     out = StripResult(metrics=("loss",)).process(message, context(terms=PLAIN))
-    assert Reply.from_shareable(out).metrics == {"loss": 0.5}
+    assert TrainResult.from_shareable(out).metrics == {"loss": 0.5}
     assert "smuggled" not in str(out)
     assert "n_patients" not in str(out)
 
 
 def test_under_privacy_no_metric_leaves_and_no_plain_update(context: Callable[..., Any], tmp_path: Path) -> None:
-    encoded = Reply(np.array([1, 2], np.int32), 0, "a", "l", {"loss": 0.5})
+    encoded = TrainResult(np.array([1, 2], np.int32), 0, "a", "l", {"loss": 0.5})
     fl_ctx = ordered(context, PRIVATE, new_ledger(tmp_path / "ledger.jsonl"))
     out = StripResult(metrics=("loss",)).process(encoded.to_shareable(), fl_ctx)
-    assert Reply.from_shareable(out).metrics == {}
+    assert TrainResult.from_shareable(out).metrics == {}
     with pytest.raises(PrivacyError, match="plain"):
         StripResult().process(reply(1, 2).to_shareable(), context(terms=PRIVATE))
     with pytest.raises(PrivacyError, match="counts"):
@@ -91,9 +93,9 @@ def test_under_unit_patient_the_sites_integers_leave_within_their_bound_and_are_
 ) -> None:
     bound = PATIENTS.config.fixed_encoding(2).contribution_bound  # type: ignore[union-attr]
     for integers, fits in (([bound, -bound], True), ([bound + 1, 0], False)):
-        message = Reply(np.array(integers, np.int64), 0, "a", "l", {"loss": 0.5}).to_shareable()
+        message = TrainResult(np.array(integers, np.int64), 0, "a", "l", {"loss": 0.5}).to_shareable()
         if fits:
-            out = Reply.from_shareable(StripResult(metrics=("loss",)).process(message, context(terms=PATIENTS)))
+            out = TrainResult.from_shareable(StripResult(metrics=("loss",)).process(message, context(terms=PATIENTS)))
             assert (out.vector.tolist(), out.metrics) == (integers, {})
         else:
             with pytest.raises(PrivacyError, match="above the bound"):

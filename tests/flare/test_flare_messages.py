@@ -7,19 +7,30 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
 from ecg_flare.errors import SiteDataError, UpdateError
-from ecg_flare.flare.job.messages import Counts, Order, Reply, error_reply, model_sha256, to_wire
+from ecg_flare.flare.job.messages import Counts, TrainRequest, TrainResult, error_reply, model_sha256, to_wire
 
-ORDER = Order(np.array([1.0, -2.0], np.float32), 1, "ab" * 16, "layout", "plan", "terms", b"boxes", 0.5, (0.25, 1.0))
+ORDER = TrainRequest(
+    np.array([1.0, -2.0], np.float32), 1, "ab" * 16, "layout", "plan", "terms", b"sealed_shares", 0.5, (0.25, 1.0)
+)
 
 
 def test_order_and_reply_come_back_as_they_went() -> None:
-    back = Order.from_shareable(ORDER.to_shareable())
+    back = TrainRequest.from_shareable(ORDER.to_shareable())
     assert np.array_equal(back.model, ORDER.model)
-    meant = ("round_index", "attempt", "layout_digest", "plan_hash", "terms_digest", "boxes", "clipping_norm", "shares")
+    meant = (
+        "round_index",
+        "attempt",
+        "layout_digest",
+        "plan_hash",
+        "terms_digest",
+        "sealed_shares",
+        "clipping_norm",
+        "shares",
+    )
     for name in meant:
         assert getattr(back, name) == getattr(ORDER, name)
-    reply = Reply(np.array([1, 2], np.int32), 1, "ab" * 16, "layout", {"loss": 0.5})
-    back_reply = Reply.from_shareable(reply.to_shareable())
+    reply = TrainResult(np.array([1, 2], np.int32), 1, "ab" * 16, "layout", {"loss": 0.5})
+    back_reply = TrainResult.from_shareable(reply.to_shareable())
     assert back_reply.encoded
     assert back_reply.vector.tolist() == [1, 2]
     assert back_reply.metrics == {"loss": 0.5}
@@ -49,21 +60,21 @@ def shareable(kind: str, data: dict[str, Any], **meta: Any) -> Shareable:
 )
 def test_a_reply_of_another_form_is_refused(message: Shareable, named: str) -> None:
     with pytest.raises(UpdateError, match=named):
-        Reply.from_shareable(message)
+        TrainResult.from_shareable(message)
 
 
 def test_an_order_whose_model_is_not_finite_is_refused() -> None:
-    bad = Order(np.array([1.0, np.nan], np.float32), 0, "a", "l", "p", "t")
+    bad = TrainRequest(np.array([1.0, np.nan], np.float32), 0, "a", "l", "p", "t")
     with pytest.raises(UpdateError, match="not finite"):
-        Order.from_shareable(bad.to_shareable())
+        TrainRequest.from_shareable(bad.to_shareable())
 
 
 @pytest.mark.parametrize("model", [3, np.float32(1), np.zeros((2, 2), np.float32)])
 def test_an_order_whose_model_is_no_flat_vector_is_refused(model: Any) -> None:
-    message = Order(np.zeros(2, np.float32), 0, "a", "l", "p", "t").to_shareable()
+    message = TrainRequest(np.zeros(2, np.float32), 0, "a", "l", "p", "t").to_shareable()
     message["DXO"]["data"] = {"model": model}
     with pytest.raises(UpdateError, match="flat vector"):
-        Order.from_shareable(message)
+        TrainRequest.from_shareable(message)
 
 
 def test_negative_counts_are_refused() -> None:

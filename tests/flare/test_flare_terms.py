@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
-from ecg_flare.flare.job.messages import Order
+from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms, fresh_nonce
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.cohort import Adaptation
@@ -107,8 +107,8 @@ def test_under_unit_patient_the_promise_names_rate_denominator_and_sensitivity()
     assert told.events == hidden.config.events
 
 
-def order(**changes: Any) -> Order:
-    return replace(Order(np.zeros(2, np.float32), 0, "a" * 32, "layout", "plan", terms().digest), **changes)
+def request(**changes: Any) -> TrainRequest:
+    return replace(TrainRequest(np.zeros(2, np.float32), 0, "a" * 32, "layout", "plan", terms().digest), **changes)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def order(**changes: Any) -> Order:
     ],
 )
 def test_a_site_refuses_what_it_did_not_agree_to(changes: dict[str, Any], error: type, named: str) -> None:
-    terms().check_order(order(), plan_hash="plan", layout_digest="layout")
+    terms().check_request(request(), plan_hash="plan", layout_digest="layout")
     with pytest.raises(error, match=named):
-        terms().check_order(order(**changes), plan_hash="plan", layout_digest="layout")
+        terms().check_request(request(**changes), plan_hash="plan", layout_digest="layout")
 
 
 FOLLOWING = {"quantile": 0.5, "rate": 0.2, "count_noise": 4.0, "least": 0.1, "most": 3.0}
@@ -133,10 +133,10 @@ ADAPTIVE = PATIENTS | {"weights": dict.fromkeys(WEIGHTS, 1.0), "adaptive_clippin
 
 def test_the_norm_of_a_round_follows_from_the_terms_and_the_shares_told_so_far() -> None:
     hidden = terms(**ADAPTIVE)
-    assert hidden.most_clipping_norm == 3.0
-    start = hidden.in_round(order(clipping_norm=1.0))
+    assert hidden.max_clipping_norm == 3.0
+    start = hidden.in_round(request(clipping_norm=1.0))
     assert start == hidden
-    third = hidden.in_round(order(clipping_norm=math.exp(-0.05), shares=(1.0, 0.25), round_index=2))
+    third = hidden.in_round(request(clipping_norm=math.exp(-0.05), shares=(1.0, 0.25), round_index=2))
     assert third.clipping_norm == math.exp(-0.05)
     assert third.config.events == hidden.config.events
     stretch = 1 / math.sqrt(1 - (2 / 8) ** 2)  # sigma 2, count noise 4
@@ -145,7 +145,7 @@ def test_the_norm_of_a_round_follows_from_the_terms_and_the_shares_told_so_far()
     told = hidden.mechanism("job-1", 2, clipping_norm=math.exp(-0.05), follows=9)
     assert told.adaptation == Adaptation(AdaptiveClipping(**FOLLOWING), 1.0, 9)
     assert told.sensitivity == third.config.sensitivity
-    assert terms(**PATIENTS).in_round(order()) == terms(**PATIENTS)
+    assert terms(**PATIENTS).in_round(request()) == terms(**PATIENTS)
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ def test_the_norm_of_a_round_follows_from_the_terms_and_the_shares_told_so_far()
 )
 def test_a_site_refuses_a_norm_that_the_server_chose(changes: dict[str, Any]) -> None:
     with pytest.raises(PrivacyError):
-        terms(**ADAPTIVE).in_round(order(**changes))
+        terms(**ADAPTIVE).in_round(request(**changes))
 
 
 def test_a_site_refuses_an_adaptive_norm_that_nobody_agreed_on() -> None:
     with pytest.raises(PrivacyError, match=r"clips to 1\.0; .* lead to None"):
-        terms(**PATIENTS).in_round(order(clipping_norm=1.0))
+        terms(**PATIENTS).in_round(request(clipping_norm=1.0))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
 from ecg_flare.errors import ConfigError, PolicyError, RoundError, SecureSumError
-from ecg_flare.flare.job.messages import TRAIN, Order
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
@@ -58,10 +58,10 @@ class Asking:
 
 
 def collect(asking: Asking, terms: RoundTerms = TERMS) -> FedAvg:
-    order = Order(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, terms.digest)
+    request = TrainRequest(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, terms.digest)
     workspace = next(iter(asking.sites.values())).fl_ctx.get_engine().get_workspace()
     aggregator = FedAvg()
-    MaskedCollection(workspace, lambda line: None).collect(order, terms, aggregator, asking)
+    MaskedCollection(workspace, lambda line: None).collect(request, terms, aggregator, asking)
     return aggregator
 
 
@@ -87,7 +87,7 @@ def test_a_sum_that_its_sites_cannot_have_given_loses_the_round_not_the_job(cont
         collect(Asking(context, too_much))
 
 
-HIDDEN = replace(TERMS, most_weight=40)
+HIDDEN = replace(TERMS, max_weight=40)
 PAGES = {"site-1": 5, "site-2": 40, "site-3": 12}
 SCALES = {"site-1": 1.0, "site-2": -0.25, "site-3": 0.5}
 
@@ -119,7 +119,7 @@ def test_hidden_weights_give_the_weighted_mean_and_only_their_total_is_opened(co
 def test_pages_become_a_weight_within_the_public_bound_and_nothing_is_said_of_them() -> None:
     coarse = replace(HIDDEN, pages_per_weight=50)
     assert [coarse.hidden_weight(pages) for pages in (1, 50, 120, 2000, 90_000)] == [1, 1, 2, 40, 40]
-    assert replace(HIDDEN, most_weight=None).hidden_weight(50) == 0
+    assert replace(HIDDEN, max_weight=None).hidden_weight(50) == 0
 
 
 def test_a_site_that_claims_less_weight_than_it_used_is_found_out(context: Callable[..., Any]) -> None:
@@ -172,8 +172,8 @@ def test_weights_that_no_sites_can_have_lose_the_round(context: Callable[..., An
         ({"noise_multiplier": 1.0, "epsilon_budget": 8.0}, "promises privacy"),
         ({"summation": "plain"}, "needs summation 'masked'"),
         ({"summation": "encrypted"}, "needs summation 'masked'"),
-        ({"most_weight": 0}, "most_weight=0"),
-        ({"most_weight": 189}, "expected at most 188"),
+        ({"max_weight": 0}, "max_weight=0"),
+        ({"max_weight": 189}, "expected at most 188"),
         ({"pages_per_weight": 0}, "pages_per_weight is 0"),
         ({"weights": dict.fromkeys("abcd", 1.0)}, "two sets of sites"),
         ({"weights": {**TERMS.weights, "site-1": 2.0}}, "weight of 1"),

@@ -75,7 +75,7 @@ def test_a_lead_submits_jobs_but_no_code(kits: Path, party: str) -> None:
 @pytest.mark.parametrize("site", SITES)
 def test_each_site_pins_the_certificates_that_all_sign_with(kits: Path, site: str) -> None:
     policy = read_policy(Workspace(str(kits / site), site))
-    assert policy.least_cohort == policy.least_threshold == 3
+    assert policy.min_cohort == policy.min_threshold == 3
     assert policy.pinned.keys() == set(SITES)
     for peer in SITES:
         certificate = x509.load_pem_x509_certificate((kits / peer / "startup" / "client.crt").read_bytes())
@@ -143,11 +143,11 @@ def test_a_kit_whose_key_never_left_the_site_keeps_our_rules(tmp_path: Path) -> 
         lambda: AllowListBuilder(["hospital.pages"]),
         lambda: AllowListBuilder(["Scans"]),
         lambda: AllowListBuilder(at_server=["*"]),
-        lambda: SitePolicyBuilder(server={"least_cohort": 3}),
+        lambda: SitePolicyBuilder(server={"min_cohort": 3}),
         lambda: SitePolicyBuilder(server={"results_folders": "/srv"}),
         lambda: RightsBuilder(["project_admin"]),
-        lambda: SitePolicyBuilder({"least_cohorts": 3}),
-        lambda: SitePolicyBuilder({"least_cohort": 2}),
+        lambda: SitePolicyBuilder({"min_cohorts": 3}),
+        lambda: SitePolicyBuilder({"min_cohort": 2}),
         lambda: SitePolicyBuilder({"pinned": {}}),
         lambda: SitePolicyBuilder(scope=""),
     ],

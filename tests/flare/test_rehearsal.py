@@ -17,7 +17,7 @@ from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import Pages, write_job
 from ecg_flare.flare.job.messages import model_sha256
-from ecg_flare.flare.site.dry_run import Rehearsal, rehearse
+from ecg_flare.flare.site.dry_run import DryRun, dry_run
 from ecg_flare.flare.site.ledger import LEDGER_FOLDER
 from ecg_flare.flare.site.memory import MODELS_FOLDER
 from ecg_flare.flare.site.policy import POLICY_FILE
@@ -83,8 +83,8 @@ def job(tmp_path: Path, name: str, **terms: Any) -> JobFolder:
     return JobFolder(write_job(spec, tmp_path / "jobs"))
 
 
-def tried(job_folder: JobFolder, kit: Kit) -> Rehearsal:
-    return rehearse(job_folder, kit, "site-1", log=lambda line: None)
+def tried(job_folder: JobFolder, kit: Kit) -> DryRun:
+    return dry_run(job_folder, kit, "site-1", log=lambda line: None)
 
 
 def _policy(kit: Kit) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def test_a_model_that_another_job_was_answered_for_is_refused_as_in_a_job(tmp_pa
 
 
 def test_what_left_the_site_in_earlier_jobs_counts_against_its_limit(tmp_path: Path, kit: Kit) -> None:
-    (kit.local / POLICY_FILE).write_text(json.dumps({**_policy(kit), "most_epsilon": 6.0, "delta": 1e-4}))
+    (kit.local / POLICY_FILE).write_text(json.dumps({**_policy(kit), "max_epsilon": 6.0, "delta": 1e-4}))
     tried_job = job(tmp_path, "fedadam_dp")
     assert tried(tried_job, kit).refused == ""
     path = kit.folder / LEDGER_FOLDER / "ledger.jsonl"
@@ -166,7 +166,7 @@ def test_what_left_the_site_in_earlier_jobs_counts_against_its_limit(tmp_path: P
     with Ledger(path, Cohort("site-1", "patient", ("site-1",), 1e-4, epsilon_budget=None)) as ledger:
         ledger.charge(replace(mechanism, weights={"site-1": 1.0}, shared_patients=False))
     before = path.read_bytes()
-    assert "most_epsilon=6.0" in tried(tried_job, kit).refused
+    assert "max_epsilon=6.0" in tried(tried_job, kit).refused
     assert path.read_bytes() == before
 
 
@@ -182,9 +182,9 @@ def test_ciphertexts_leave_where_the_sum_is_encrypted(tmp_path: Path, kit: Kit) 
     ("name", "policy", "named"),
     [
         ("fedadam", {"summations": ["masked"]}, "summations"),
-        ("fedadam_secure", {"least_cohort": 5}, "least_cohort=5"),
-        ("fedadam_secure", {"least_noise_multiplier": 0.5}, "least_noise_multiplier=0.5"),
-        ("fedadam_secure", {"most_clipping_norm": 1.0}, "most_clipping_norm=1.0"),
+        ("fedadam_secure", {"min_cohort": 5}, "min_cohort=5"),
+        ("fedadam_secure", {"min_noise_multiplier": 0.5}, "min_noise_multiplier=0.5"),
+        ("fedadam_secure", {"max_clipping_norm": 1.0}, "max_clipping_norm=1.0"),
         ("fedadam_secure", {"start_model": "0" * 64}, "start_model=0000"),
         ("fedadam_secure", {"pinned": {}}, "pinned: no certificate of site-1, site-2, site-3"),
     ],

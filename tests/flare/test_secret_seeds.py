@@ -14,7 +14,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.flare.job.ledger_messages import with_tail
-from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, Order
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
@@ -71,12 +71,12 @@ class Site:
         self._executor = NnunetExecutor() if seed is None else NnunetExecutor(seed=seed)
         self._executor._worker = self.worker  # type: ignore[assignment]
 
-    def order(self, model: np.ndarray, round_index: int = 0) -> Order:
-        return Order(model, round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, self.terms.digest)
+    def request(self, model: np.ndarray, round_index: int = 0) -> TrainRequest:
+        return TrainRequest(model, round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, self.terms.digest)
 
     def train(self, model: np.ndarray) -> Shareable:
-        order = with_tail(self.order(model).to_shareable(), ChainTail.read(self._ledger))
-        return self._executor.execute(TRAIN, order, self.fl_ctx, Signal())
+        request = with_tail(self.request(model).to_shareable(), ChainTail.read(self._ledger))
+        return self._executor.execute(TRAIN, request, self.fl_ctx, Signal())
 
 
 START = np.zeros(D, np.float32)
@@ -98,7 +98,7 @@ def test_a_jobs_seed_counts_until_a_hidden_update_from_the_model_left(
     site = Site(context, terms, 7)
     site.train(START)
     site.train(START)
-    note_update(model_memory(site.fl_ctx), site.order(START).model_sha256)
+    note_update(model_memory(site.fl_ctx), site.request(START).model_sha256)
     site.train(START)
     site.train(START + 1)
     first, second, again, other = site.worker.seeds
@@ -108,14 +108,14 @@ def test_a_jobs_seed_counts_until_a_hidden_update_from_the_model_left(
 
 def test_a_plain_jobs_seed_is_its_own(context: Callable[..., Any]) -> None:
     site = Site(context, PLAIN, 7)
-    note_update(model_memory(site.fl_ctx), site.order(START).model_sha256)
+    note_update(model_memory(site.fl_ctx), site.request(START).model_sha256)
     site.train(START)
     assert site.worker.seeds == [7]
 
 
 def test_a_policy_refuses_public_seeds_where_updates_are_hidden(context: Callable[..., Any]) -> None:
     for terms, seed, told in (
-        (MASKED, 0, "its own floor secret_seeds=True: the job's seed is 0"),
+        (MASKED, 0, "its own limit secret_seeds=True: the job's seed is 0"),
         (MASKED, None, None),
         (PLAIN, 0, None),
     ):
@@ -129,6 +129,6 @@ def test_a_policy_refuses_public_seeds_where_updates_are_hidden(context: Callabl
 def test_nothing_is_trained_from_a_model_that_another_job_opened(context: Callable[..., Any]) -> None:
     site = Site(context, MASKED, None)
     opened = HiddenSum("another", (), 1.0, noised=False)
-    record_opening(model_memory(site.fl_ctx), site.order(START).model_sha256, opened, "unnoised")
-    assert "its own floor once_per_model='unnoised'" in site.train(START).get_header(ERROR_HEADER)
+    record_opening(model_memory(site.fl_ctx), site.request(START).model_sha256, opened, "unnoised")
+    assert "its own limit once_per_model='unnoised'" in site.train(START).get_header(ERROR_HEADER)
     assert site.worker.seeds == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ledger_orders import new_ledger, order, ordered
+from ledger_orders import new_ledger, ordered, request
 from nvflare.apis.dxo import DXO
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.shareable import Shareable
@@ -22,7 +22,7 @@ from ecg_flare.flare.job.ledger_messages import (
     tail_of,
     with_tail,
 )
-from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, Order, Reply
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.policy import read_server_policy
 from ecg_flare.flare.site.executor import NnunetExecutor
@@ -91,15 +91,15 @@ def test_a_fork_is_seen_by_the_site_that_is_shown_both(tmp_path: Path, ledger: P
 @pytest.mark.parametrize("text", ["", '{"lines": 3', "[]", '{"lines": -1}', "\x00"])
 def test_a_torn_head_file_stops_the_site(context: Callable[..., Any], tmp_path: Path, ledger: Path, text: str) -> None:
     fl_ctx = ordered(context, TERMS, ledger)
-    out = StripResult().process(Reply(np.array([1], np.int32), 0, "a", "l").to_shareable(), fl_ctx)
+    out = StripResult().process(TrainResult(np.array([1], np.int32), 0, "a", "l").to_shareable(), fl_ctx)
     assert out.get_header(COUNTERSIGNATURE_HEADER)
     [file] = (tmp_path / "site-1" / HEADS_FOLDER).glob("*.json")
     file.write_text(text)
     with pytest.raises(StorageError, match="lets the server spend again"):
         follow_ledger(fl_ctx, TERMS, with_tail(Shareable(), ChainTail.read(ledger)))
-    order(fl_ctx, fl_ctx.get_engine().get_component(WITNESS), ledger)
+    request(fl_ctx, fl_ctx.get_engine().get_component(WITNESS), ledger)
     with pytest.raises(StorageError):
-        StripResult().process(Reply(np.array([1], np.int32), 0, "a", "l").to_shareable(), fl_ctx)
+        StripResult().process(TrainResult(np.array([1], np.int32), 0, "a", "l").to_shareable(), fl_ctx)
     assert file.read_text() == text
 
 
@@ -146,14 +146,14 @@ def test_training_does_not_begin_on_an_order_without_a_ledger_or_with_one_rolled
     fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters["train/out"] = [ClipUpdate(), StripResult()]
     plan = plan_preset(TERMS.plan)
     model = np.zeros(parameter_count(plan), np.float32)
-    plain = Order(model, 0, "a" * 32, plan.layout_digest, plan.hash, TERMS.digest).to_shareable()
+    plain = TrainRequest(model, 0, "a" * 32, plan.layout_digest, plan.hash, TERMS.digest).to_shareable()
     executor = NnunetExecutor()
     SiteHeads(tmp_path / "site-1").advance(ChainTail.read(grow(ledger)), ANY)
     old = ChainTail.read(ledger)
     rolled_back = with_tail(plain, ChainTail(old.ledger, old.base, old.texts[:1]))
     for message, why in (
-        (plain, "its own floor ledger_head: the order carries no ledger"),
-        (rolled_back, "its own floor ledger_head: the ledger ends"),
+        (plain, "its own limit ledger_head: the request carries no ledger"),
+        (rolled_back, "its own limit ledger_head: the ledger ends"),
     ):
         answer = executor.execute(TRAIN, message, fl_ctx, Signal())
         assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
@@ -162,7 +162,7 @@ def test_training_does_not_begin_on_an_order_without_a_ledger_or_with_one_rolled
 
 def test_a_job_without_noise_carries_nothing(context: Callable[..., Any]) -> None:
     terms = RoundTerms({"site-1": 1.0}, 1, 1)
-    out = StripResult().process(Reply(np.ones(2, np.float32), 0, "a", "l").to_shareable(), context(terms=terms))
+    out = StripResult().process(TrainResult(np.ones(2, np.float32), 0, "a", "l").to_shareable(), context(terms=terms))
     assert out.get_header(COUNTERSIGNATURE_HEADER) is None
 
 
@@ -202,8 +202,8 @@ def test_two_entries_of_one_file_each_have_their_reader(context: Callable[..., A
     """FLARE's simulator gives its one policy file to the server and to all sites."""
     workspace = context().get_engine().get_workspace()
     path = Path(workspace.get_site_config_dir()) / POLICY_FILE
-    path.write_text(json.dumps({"ledger": "/srv/ledger.jsonl", "least_cohort": 4, "ledgers": ["north"], "delta": 1e-6}))
-    assert (read_policy(workspace).least_cohort, read_policy(workspace).ledgers) == (4, ["north"])
+    path.write_text(json.dumps({"ledger": "/srv/ledger.jsonl", "min_cohort": 4, "ledgers": ["north"], "delta": 1e-6}))
+    assert (read_policy(workspace).min_cohort, read_policy(workspace).ledgers) == (4, ["north"])
     assert read_server_policy(workspace).ledger_path(Path("/root")) == Path("/srv/ledger.jsonl")
     path.write_text(json.dumps({"leger": "/srv/ledger.jsonl"}))
     for read in (read_policy, read_server_policy):

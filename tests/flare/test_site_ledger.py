@@ -14,7 +14,7 @@ from ledger_orders import new_ledger, ordered
 from memory_job import MemoryJob
 
 from ecg_flare.errors import LedgerError, PolicyError, StorageError
-from ecg_flare.flare.job.messages import Reply
+from ecg_flare.flare.job.messages import TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.flare.site.ledger import charge_round, check_limit, ledger_path
@@ -45,7 +45,7 @@ PATIENTS = {"unit": "patient", "patients": 10, "patients_per_site": 8, "sampling
 
 def rounds_within(epsilon: float, *, sigma: float, rate: float = 1.0, delta: float = 1e-5) -> int:
     """How many rounds an independent accountant finds within epsilon."""
-    oracle, done = RdpAccountant(orders=list(ORDERS)), 0
+    oracle, done = RdpAccountant(requests=list(ORDERS)), 0
     while True:
         oracle.compose(PoissonSampledDpEvent(rate, GaussianDpEvent(sigma)))
         if oracle.get_epsilon(delta) > epsilon:
@@ -71,14 +71,14 @@ def test_a_site_refuses_the_first_round_that_would_pass_its_own_limit(
 ) -> None:
     terms = private(3, 20, noise_multiplier=sigma, **(PATIENTS | {"sampling_rate": rate} if unit == "patient" else {}))
     fl_ctx = context(terms=terms)
-    policy(fl_ctx, most_epsilon=1.0, delta=1e-5, units=units)
+    policy(fl_ctx, max_epsilon=1.0, delta=1e-5, units=units)
     within = rounds_within(1.0, sigma=costs_as, rate=rate)
     assert within >= 2
     for index in range(within):
         check_limit(fl_ctx, terms, index)
         charge_round(fl_ctx, terms, index)
     for refuses in (check_limit, charge_round):
-        with pytest.raises(PolicyError, match=rf"^most_epsilon=1\.0 at delta=1e-05: round {within + 1} would pass it"):
+        with pytest.raises(PolicyError, match=rf"^max_epsilon=1\.0 at delta=1e-05: round {within + 1} would pass it"):
             refuses(fl_ctx, terms, within)
     assert len(verify(ledger_path(fl_ctx)).rounds) == within
 
@@ -91,7 +91,7 @@ def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(
     servers = new_ledger(tmp_path / "servers.jsonl")
     for index in range(2):
         fl_ctx = ordered(context, terms, servers)
-        message = Reply(np.array([1, 2], np.int64), index, "a", "l").to_shareable()
+        message = TrainResult(np.array([1, 2], np.int64), index, "a", "l").to_shareable()
         StripResult().process(message, fl_ctx)
     told = verify(ledger_path(fl_ctx))
     assert (told.cohort.name, told.cohort.unit, told.cohort.roster) == ("site-1", "patient", ("site-1",))
@@ -114,20 +114,20 @@ def test_a_job_without_noise_is_refused_under_a_limit_and_not_charged_without(co
     terms = RoundTerms({"site-1": 1.0}, 1, 1, clipping_norm=1.0)
     fl_ctx = context(terms=terms)
     read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
-    StripResult().process(Reply(np.ones(2, np.float32), 0, "a", "l").to_shareable(), fl_ctx)
+    StripResult().process(TrainResult(np.ones(2, np.float32), 0, "a", "l").to_shareable(), fl_ctx)
     assert not ledger_path(fl_ctx).exists()
-    policy(fl_ctx, most_epsilon=4.0)
-    with pytest.raises(PolicyError, match=r"^most_epsilon=4\.0: the job adds no noise"):
+    policy(fl_ctx, max_epsilon=4.0)
+    with pytest.raises(PolicyError, match=r"^max_epsilon=4\.0: the job adds no noise"):
         read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
 
 
 def test_a_limit_may_change_and_a_changed_ledger_stops_the_site(context: Callable[..., Any]) -> None:
     terms = private(3, 9)
     fl_ctx = context(terms=terms)
-    policy(fl_ctx, most_epsilon=0.1)
+    policy(fl_ctx, max_epsilon=0.1)
     with pytest.raises(PolicyError):
         charge_round(fl_ctx, terms, 0)
-    policy(fl_ctx, most_epsilon=3.0)
+    policy(fl_ctx, max_epsilon=3.0)
     charge_round(fl_ctx, terms, 0)
     path = ledger_path(fl_ctx)
     path.write_bytes(path.read_bytes().replace(b'"noise_multiplier":8.0', b'"noise_multiplier":9.0'))
@@ -138,11 +138,11 @@ def test_a_limit_may_change_and_a_changed_ledger_stops_the_site(context: Callabl
 def test_the_others_go_on_without_the_site_whose_limit_is_reached(context: Callable[..., Any], tmp_path: Path) -> None:
     within = rounds_within(1.0, sigma=SIGMA)
     job = MemoryJob(context, private(4, within + 2), tmp_path / "state")
-    job.set_policy("site-2", '{"most_epsilon": 1.0, "units": ["site"]}')
+    job.set_policy("site-2", '{"max_epsilon": 1.0, "units": ["site"]}')
     job.run()
     assert job.panic == ""
     assert [(task, site) for task, site, _ in job.out if task == "sum_keys"] == [("sum_keys", "site-2")] * 2
-    assert "its own floor most_epsilon=1.0 at delta=1e-05: round" in job.out[0][2]
+    assert "its own limit max_epsilon=1.0 at delta=1e-05: round" in job.out[0][2]
     answered = [json.loads(line)["answered"] for line in (tmp_path / "state" / "metrics.jsonl").open()][1:]
     everybody = ["site-1", "site-2", "site-3", "site-4"]
     assert answered == [everybody] * within + [["site-1", "site-3", "site-4"]] * 2
@@ -158,7 +158,7 @@ def test_the_job_ends_where_the_threshold_needs_the_site_that_refuses(
 ) -> None:
     within = rounds_within(1.0, sigma=SIGMA)
     job = MemoryJob(context, private(3, within + 4), tmp_path / "state")
-    job.set_policy("site-3", '{"most_epsilon": 1.0, "units": ["site"]}')
+    job.set_policy("site-3", '{"max_epsilon": 1.0, "units": ["site"]}')
     job.run()
     assert "nothing was opened" in job.panic
     assert {site for task, site, _ in job.out if task == "sum_keys"} == {"site-3"}
@@ -171,10 +171,10 @@ def test_a_job_of_other_terms_counts_in_the_same_ledger(context: Callable[..., A
     """Epsilon is the site's, over all jobs: a round at one noise, then some at another."""
     first = private(3, 9)
     fl_ctx = context(terms=first)
-    policy(fl_ctx, most_epsilon=1.0, units=["site"])
+    policy(fl_ctx, max_epsilon=1.0, units=["site"])
     charge_round(fl_ctx, first, 0)
     second = replace(first, noise_multiplier=12.0)
-    oracle = RdpAccountant(orders=list(ORDERS))
+    oracle = RdpAccountant(requests=list(ORDERS))
     oracle.compose(GaussianDpEvent(SIGMA))
     done = 0
     while oracle.compose(GaussianDpEvent(12.0)).get_epsilon(1e-5) <= 1.0:

@@ -11,7 +11,7 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, PolicyError
-from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, VALIDATE, Order
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, VALIDATE, TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
@@ -29,14 +29,14 @@ def read(context: Callable[..., Any], text: str) -> SitePolicy:
 def test_without_a_file_the_protocols_own_floors_hold(context: Callable[..., Any]) -> None:
     policy = read_policy(context().get_engine().get_workspace())
     assert policy == SitePolicy()
-    assert (policy.least_cohort, policy.least_threshold, policy.most_clipping_norm) == (3, 3, math.inf)
+    assert (policy.min_cohort, policy.min_threshold, policy.max_clipping_norm) == (3, 3, math.inf)
     policy.check(RoundTerms({"site-1": 1.0}, rounds=1, min_sites=1))
 
 
 def test_a_policy_is_read_whole(context: Callable[..., Any]) -> None:
     pin = hashlib.sha256(b"certificate").hexdigest()
-    policy = read(context, f'{{"least_cohort": 5, "most_clipping_norm": 1, "pinned": {{"site-1": "{pin}"}}}}')
-    assert (policy.least_cohort, policy.least_threshold, policy.most_clipping_norm) == (5, 3, 1)
+    policy = read(context, f'{{"min_cohort": 5, "max_clipping_norm": 1, "pinned": {{"site-1": "{pin}"}}}}')
+    assert (policy.min_cohort, policy.min_threshold, policy.max_clipping_norm) == (5, 3, 1)
     assert policy.fingerprints == {"site-1": hashlib.sha256(b"certificate").digest()}
 
 
@@ -47,13 +47,13 @@ def test_a_policy_is_read_whole(context: Callable[..., Any]) -> None:
         ("[1]", r"\[1\]"),
         ("null", "None"),
         ('{"least": 3}', "least"),
-        ('{"least_cohort": "5"}', "least_cohort is '5'"),
-        ('{"least_cohort": 2}', "least_cohort is 2"),
-        ('{"least_threshold": 3.5}', "least_threshold is 3.5"),
-        ('{"least_threshold": true}', "least_threshold is True"),
-        ('{"most_clipping_norm": NaN}', "NaN is no finite number"),
-        ('{"most_clipping_norm": 0}', "most_clipping_norm is 0"),
-        ('{"most_clipping_norm": "1"}', "most_clipping_norm is '1'"),
+        ('{"min_cohort": "5"}', "min_cohort is '5'"),
+        ('{"min_cohort": 2}', "min_cohort is 2"),
+        ('{"min_threshold": 3.5}', "min_threshold is 3.5"),
+        ('{"min_threshold": true}', "min_threshold is True"),
+        ('{"max_clipping_norm": NaN}', "NaN is no finite number"),
+        ('{"max_clipping_norm": 0}', "max_clipping_norm is 0"),
+        ('{"max_clipping_norm": "1"}', "max_clipping_norm is '1'"),
         ('{"pinned": ["ab"]}', "pinned is"),
         ('{"summations": []}', r"summations is \[\]"),
         ('{"summations": "masked"}', "summations is 'masked'"),
@@ -61,9 +61,9 @@ def test_a_policy_is_read_whole(context: Callable[..., Any]) -> None:
         ('{"units": []}', r"units is \[\]"),
         ('{"units": "site"}', "units is 'site'"),
         ('{"units": ["page"]}', "units has"),
-        ('{"least_noise_multiplier": NaN}', "NaN is no finite number"),
-        ('{"least_noise_multiplier": -1}', "least_noise_multiplier is -1"),
-        ('{"least_noise_multiplier": true}', "least_noise_multiplier is True"),
+        ('{"min_noise_multiplier": NaN}', "NaN is no finite number"),
+        ('{"min_noise_multiplier": -1}', "min_noise_multiplier is -1"),
+        ('{"min_noise_multiplier": true}', "min_noise_multiplier is True"),
         ('{"weights": {}}', "weights is {}"),
         ('{"weights": {"site-1": 0}}', "weights is"),
         ('{"weights": {"site-1": "1"}}', "weights is"),
@@ -117,10 +117,10 @@ PRIVATE = RoundTerms(
     ("at_the_floor", "above_it"),
     [
         ({"summations": ("masked",)}, {"summations": ("plain", "encrypted")}),
-        ({"least_cohort": 3}, {"least_cohort": 4}),
-        ({"least_threshold": 3}, {"least_threshold": 4}),
-        ({"most_clipping_norm": 1.0}, {"most_clipping_norm": 0.99}),
-        ({"least_noise_multiplier": 0.8}, {"least_noise_multiplier": 0.81}),
+        ({"min_cohort": 3}, {"min_cohort": 4}),
+        ({"min_threshold": 3}, {"min_threshold": 4}),
+        ({"max_clipping_norm": 1.0}, {"max_clipping_norm": 0.99}),
+        ({"min_noise_multiplier": 0.8}, {"min_noise_multiplier": 0.81}),
         ({"units": ["site"]}, {"units": ["patient"]}),
         ({"weights": COHORT}, {"weights": {**COHORT, "site-2": 1.0}}),
         ({"weights": COHORT}, {"weights": {"site-1": 1.0}}),
@@ -134,10 +134,10 @@ def test_each_floor_refuses_what_lies_below_it_and_says_its_name(
         SitePolicy(**above_it).check(PRIVATE)
 
 
-@pytest.mark.parametrize("floor", [{"most_clipping_norm": 9.0}, {"least_noise_multiplier": 0.1}])
-def test_a_job_without_clipping_or_noise_is_under_every_floor_of_them(floor: dict[str, float]) -> None:
+@pytest.mark.parametrize("limit", [{"max_clipping_norm": 9.0}, {"min_noise_multiplier": 0.1}])
+def test_a_job_without_clipping_or_noise_is_under_every_floor_of_them(limit: dict[str, float]) -> None:
     with pytest.raises(PolicyError, match="None"):
-        SitePolicy(**floor).check(RoundTerms(COHORT, rounds=1, min_sites=1))  # type: ignore[arg-type]
+        SitePolicy(**limit).check(RoundTerms(COHORT, rounds=1, min_sites=1))  # type: ignore[arg-type]
 
 
 def test_the_first_model_is_the_one_that_the_site_knows() -> None:
@@ -153,9 +153,9 @@ def test_a_floor_holds_in_plain_jobs_before_anything_is_trained(context: Callabl
     fl_ctx = context(terms=terms)
     policy_file = Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()) / POLICY_FILE
     policy_file.write_text('{"summations": ["masked", "encrypted"]}', encoding="utf-8")
-    order = Order(np.zeros(3, np.float32), 0, "a" * 32, "layout", "plan", terms.digest)
-    answer = NnunetExecutor().execute(TRAIN, order.to_shareable(), fl_ctx, Signal())
-    assert answer.get_header(ERROR_HEADER) == "its own floor summations=['masked', 'encrypted']: the job's is 'plain'"
+    request = TrainRequest(np.zeros(3, np.float32), 0, "a" * 32, "layout", "plan", terms.digest)
+    answer = NnunetExecutor().execute(TRAIN, request.to_shareable(), fl_ctx, Signal())
+    assert answer.get_header(ERROR_HEADER) == "its own limit summations=['masked', 'encrypted']: the job's is 'plain'"
 
 
 def test_counts_of_a_site_are_asked_in_vain_where_its_knowledge_is_hidden(context: Callable[..., Any]) -> None:
@@ -163,10 +163,10 @@ def test_counts_of_a_site_are_asked_in_vain_where_its_knowledge_is_hidden(contex
     plan = plan_preset(PRIVATE.plan)
     model = np.zeros(parameter_count(plan), np.float32)
     for terms in (PRIVATE, replace(PRIVATE, summation="plain")):
-        order = Order(model, 0, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
+        request = TrainRequest(model, 0, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
         fl_ctx = context(terms=terms, task=VALIDATE)
         hide = [MaskUpdate()] if terms.summation == "masked" else []
         chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
         chains[f"{TRAIN}/out"] = [ClipUpdate(), StripResult(), *hide]
-        answer = NnunetExecutor().execute(VALIDATE, order.to_shareable(), fl_ctx, Signal())
+        answer = NnunetExecutor().execute(VALIDATE, request.to_shareable(), fl_ctx, Signal())
         assert answer.get_header(ERROR_HEADER) == "PrivacyError"

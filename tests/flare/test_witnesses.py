@@ -290,12 +290,12 @@ def test_who_vouches_for_what_is_counted(tmp_path: Path) -> None:
 def test_only_the_projects_sites_vouch_where_the_root_is_given(tmp_path: Path) -> None:
     ledger, root = new_ledger(tmp_path / "ledger.jsonl"), tmp_path / "rootCA.pem"
     root.write_bytes(Authority().pem)
-    strangers = {
+    unknown = {
         "was not issued by": Authority("elsewhere").signer("site-1"),
         "made out to": Authority().signer("site-2"),
         "no X.509 certificate": TestSigner(),
     }
-    for why, signer in strangers.items():
+    for why, signer in unknown.items():
         with pytest.raises(LedgerError, match=why):
             check_on_ledger(ledger, [sign(ledger, "site-1", signer)], auditor(root))
     expired = sign(ledger, "site-1", Authority().signer("site-1", days=-1))

@@ -15,7 +15,7 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import WorkerError
 from ecg_flare.flare.job.ledger_messages import WITNESS, with_countersignature
-from ecg_flare.flare.job.messages import Order, Reply, model_sha256
+from ecg_flare.flare.job.messages import TrainRequest, TrainResult, model_sha256
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server import mechanism
 from ecg_flare.flare.server.aggregators import FedAdam
@@ -25,7 +25,7 @@ from ecg_flare.flare.server.persistor import ModelStore
 from ecg_flare.flare.server.policy import LEDGER_FILE
 from ecg_flare.flare.server.workflow import FederatedRounds
 from ecg_flare.flare.site.filters import ClipUpdate
-from ecg_flare.flare.site.heads import WitnessExecutor, countersign_order
+from ecg_flare.flare.site.heads import WitnessExecutor, countersign_request
 from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
@@ -55,10 +55,12 @@ class Rounds(FederatedRounds):
             if task_name == WITNESS:
                 receive(site, WitnessExecutor().execute(task_name, message, fl_ctx, Signal()))
                 continue
-            order = Order.from_shareable(message)
-            reply = Reply(np.ones_like(order.model), order.round_index, order.attempt, order.layout_digest)
+            request = TrainRequest.from_shareable(message)
+            reply = TrainResult(
+                np.ones_like(request.model), request.round_index, request.attempt, request.layout_digest
+            )
             answer = ClipUpdate().process(reply.to_shareable(), fl_ctx)
-            receive(site, with_countersignature(answer, countersign_order(fl_ctx, self._terms, message)))
+            receive(site, with_countersignature(answer, countersign_request(fl_ctx, self._terms, message)))
         return tuple(messages)
 
     def system_panic(self, reason: str, fl_ctx: FLContext) -> None:

@@ -348,9 +348,9 @@ def test_corrupt_ciphertexts_leave_the_sum_as_it_was(cohort: Cohort, fixed: Fixe
 
 
 def test_sum_under_another_key_is_refused(cohort: Cohort, fixed: FixedPoint) -> None:
-    strangers = Cohort(new_context(), fixed)
+    unknown = Cohort(new_context(), fixed)
     cohort.encrypt()
-    refused(cohort, total_of(*strangers.encrypt().values()), match="under another key")
+    refused(cohort, total_of(*unknown.encrypt().values()), match="under another key")
 
 
 def test_upload_shows_nothing_of_the_update(cohort: Cohort) -> None:

@@ -44,7 +44,7 @@ def test_the_axis_does_not_pass_its_ceiling() -> None:
 
 
 def test_noise_is_not_drawn_as_a_trend() -> None:
-    svg = line_chart([0, 1], [Series("Dice", [0.57955, 0.57958], 1)], y_label="Dice", least_span=0.04)
+    svg = line_chart([0, 1], [Series("Dice", [0.57955, 0.57958], 1)], y_label="Dice", min_span=0.04)
     ((_, first), (_, second)) = _points(svg)[0]
     assert abs(first - second) < 1
     assert max(len(text.text or "") for text in ElementTree.fromstring(svg).iter("text")) <= 5

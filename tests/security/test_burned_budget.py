@@ -1,4 +1,4 @@
-"""Attack: a server burns a site's budget by orders that lead to nothing; the charge comes when all else is done."""
+"""Attack: a server burns a site's budget by requests that lead to nothing; the charge comes when all else is done."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import JobSpec, Pages, job_files
 from ecg_flare.flare.job.ledger_messages import with_tail
-from ecg_flare.flare.job.messages import TRAIN, Order, Reply
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.flare.site.in_memory import MemorySite
@@ -42,13 +42,13 @@ class Trained(Executor):
         self._size = terms.config.sum_size(terms.update_size(len(MODEL)))
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
-        order = Order.from_shareable(shareable)
-        repeated = order.round_index, order.attempt, order.layout_digest
-        return Reply(np.zeros(self._size, np.int32), *repeated).to_shareable()
+        request = TrainRequest.from_shareable(shareable)
+        repeated = request.round_index, request.attempt, request.layout_digest
+        return TrainResult(np.zeros(self._size, np.int32), *repeated).to_shareable()
 
 
 class Attacked:
-    """A site of a private job that sums in some way, and the server that orders it about."""
+    """A site of a private job that sums in some way, and the server that requests it about."""
 
     def __init__(self, root: Path, summation: str, **policy: Any) -> None:
         bundled = BUNDLED["fedadam_dp"]
@@ -61,10 +61,10 @@ class Attacked:
         self._servers_ledger = new_ledger(root / "servers.jsonl")
         self._site = MemorySite(config, "site-1", kits.root("site-1"), "job-1", replaced={EXECUTOR: Trained(terms)})
 
-    def order(self, round_index: int = 0, attempt: str = "0" * 32) -> Shareable:
-        """What leaves the site for an order to train."""
-        order = Order(MODEL, round_index, attempt, PLAN.layout_digest, PLAN.hash, self._digest)
-        return self._site.answer(TRAIN, with_tail(order.to_shareable(), ChainTail.read(self._servers_ledger)))
+    def request(self, round_index: int = 0, attempt: str = "0" * 32) -> Shareable:
+        """What leaves the site for a request to train."""
+        request = TrainRequest(MODEL, round_index, attempt, PLAN.layout_digest, PLAN.hash, self._digest)
+        return self._site.answer(TRAIN, with_tail(request.to_shareable(), ChainTail.read(self._servers_ledger)))
 
     @property
     def charged(self) -> int:
@@ -74,14 +74,14 @@ class Attacked:
 
 @pytest.fixture
 def attacked(tmp_path: Path) -> Callable[..., Attacked]:
-    return lambda summation, **policy: Attacked(tmp_path, summation, **({"most_epsilon": 6.0, "delta": 1e-4} | policy))
+    return lambda summation, **policy: Attacked(tmp_path, summation, **({"max_epsilon": 6.0, "delta": 1e-4} | policy))
 
 
 def test_sixty_orders_without_a_masked_sum_cost_nothing(attacked: Callable[..., Attacked]) -> None:
     site = attacked("masked")
     for _ in range(60):
         with pytest.raises(SecureSumError, match=r"no shares of peers .* nothing can be masked"):
-            site.order()
+            site.request()
     assert site.charged == 0
 
 
@@ -92,31 +92,31 @@ def test_with_the_charge_before_the_mask_they_cost_everything(
     honest = StripResult._process
 
     def charges_first(self: StripResult, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
-        reply = Reply.from_shareable(shareable)
+        reply = TrainResult.from_shareable(shareable)
         charge_round(fl_ctx, terms, reply.round_index)
         return honest(self, shareable, terms, fl_ctx)
 
     monkeypatch.setattr(StripResult, "_process", charges_first)
     site = attacked("masked")
-    ended = [ended_in(site.order) for _ in range(60)]
+    ended = [ended_in(site.request) for _ in range(60)]
     assert PolicyError in ended
     assert site.charged == ended.index(PolicyError) > 0  # the budget is gone, and nothing left
 
 
-def ended_in(order: Callable[[], object]) -> type[EcgFlareError] | None:
+def ended_in(request: Callable[[], object]) -> type[EcgFlareError] | None:
     try:
-        order()
+        request()
     except EcgFlareError as error:
         return type(error)
     return None
 
 
 def test_each_copy_that_leaves_in_the_clear_is_charged(attacked: Callable[..., Attacked]) -> None:
-    site = attacked("plain", most_epsilon=1e6)
+    site = attacked("plain", max_epsilon=1e6)
     for copies in (1, 2, 3):
-        site.order()
+        site.request()
         assert site.charged == copies
-    site.order(1)
+    site.request(1)
     assert [one.mechanism.round for one in verify(site.ledger).rounds] == [0, 0, 0, 1]
 
 
@@ -124,17 +124,17 @@ def test_an_encrypted_update_is_charged_when_it_leaves_and_not_when_it_is_refuse
     attacked: Callable[..., Attacked],
 ) -> None:
     pytest.importorskip("tenseal", reason="needs the extra 'he'")
-    site = attacked("encrypted", most_epsilon=1e6)
+    site = attacked("encrypted", max_epsilon=1e6)
     for attempt in range(MAX_UPDATES):
-        site.order(attempt=f"{attempt:032x}")
+        site.request(attempt=f"{attempt:032x}")
         with pytest.raises(SecureSumError):  # the same attempt again
-            site.order(attempt=f"{attempt:032x}")
+            site.request(attempt=f"{attempt:032x}")
         assert site.charged == attempt + 1
     for attempt in range(MAX_UPDATES, 60):
         with pytest.raises(SecureSumError, match="3 updates left this site in the round under way"):
-            site.order(attempt=f"{attempt:032x}")
+            site.request(attempt=f"{attempt:032x}")
     assert site.charged == MAX_UPDATES
-    site.order(round_index=1)
+    site.request(round_index=1)
     assert site.charged == MAX_UPDATES + 1
 
 
@@ -152,4 +152,4 @@ def test_nothing_leaves_where_the_charge_fails(
     with monkeypatch.context() as patch:
         patch.setattr("ecg_flare.privacy.chain._write_all", full)
         with pytest.raises(StorageError, match="No space left"):
-            site.order()
+            site.request()

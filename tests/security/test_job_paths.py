@@ -20,7 +20,7 @@ from ecg_flare.flare.job import paths as job_paths
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.components import check_pages, site_pages
 from ecg_flare.flare.job.folders import Pages, job_files, write_job
-from ecg_flare.flare.job.messages import TRAIN, Order
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest
 from ecg_flare.flare.job.paths import check_path, check_tracking_uri
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.persistor import ModelStore
@@ -238,13 +238,13 @@ def test_own_code_is_named_to_the_training_process_by_the_object_alone(
     )
     terms, plan = BUNDLED["fedavg"].terms, plan_preset("tiny")
     model = np.zeros(parameter_count(plan), np.float32)
-    order = Order(model, 0, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
+    request = TrainRequest(model, 0, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
     fl_ctx = context(root, terms=terms, pages=Scans())
     fl_ctx.set_prop(
         FLContextKey.RUNNER, type("R", (), {"task_result_filters": {"train/out": [StripResult()]}})(), private=True
     )
     with pytest.raises(AttributeError):  # the stand-in answers nothing
-        NnunetExecutor().execute(TRAIN, order.to_shareable(), fl_ctx, Signal())
+        NnunetExecutor().execute(TRAIN, request.to_shareable(), fl_ctx, Signal())
     assert asked[0]["own_class"] == f"{__name__}.Scans" == asked[0]["source"]["path"]
     (root / "local" / OWN_PAGES_FILE).write_text(json.dumps({"source": asked[0]["source"]}))
     with pytest.raises(ConfigError, match="none of"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_flare.errors import UpdateError
-from ecg_flare.federated.patients import IMPLAUSIBLE, most_drawn_weight, sum_of_drawn
+from ecg_flare.federated.patients import IMPLAUSIBLE, max_drawn_weight, sum_of_drawn
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.flare.job.bundled import BUNDLED
@@ -64,7 +64,7 @@ def test_without_the_guard_the_attack_goes_through(terms: RoundTerms) -> None:
 
 @pytest.mark.parametrize("terms", [TERMS, LARGE])
 def test_honest_sums_up_to_the_bound_pass_and_the_next_do_not(terms: RoundTerms) -> None:
-    most = most_drawn_weight(
+    most = max_drawn_weight(
         terms.weights.values(), terms.patients_per_site, terms.sampling_rate, chance=terms.implausible
     )
     running_sum(terms).add_total(terms.roster, long_vector(terms, most))
@@ -81,7 +81,7 @@ def test_a_sum_knows_the_rate_of_the_draw_by_its_encoding() -> None:
 
 def test_a_site_in_the_clear_is_held_to_its_own_draw() -> None:
     terms = replace(LARGE, summation="plain")
-    most = most_drawn_weight([1.0], terms.patients_per_site, terms.sampling_rate, chance=terms.implausible)
+    most = max_drawn_weight([1.0], terms.patients_per_site, terms.sampling_rate, chance=terms.implausible)
     assert most < 0.1 * terms.patients_per_site
     running_sum(terms).add("site-1", long_vector(terms, most))
     with pytest.raises(UpdateError, match="site-1: the sum's norm"):
@@ -91,7 +91,7 @@ def test_a_site_in_the_clear_is_held_to_its_own_draw() -> None:
 def test_a_sum_that_is_opened_with_its_noise_is_held_to_the_noises_length_too() -> None:
     fixed, d = encoding(LARGE), LARGE.subset.dimension
     noise = gaussian_noise(d, fixed.noise_sd, ChaChaStream(bytes(32)))
-    most = most_drawn_weight(
+    most = max_drawn_weight(
         LARGE.weights.values(), LARGE.patients_per_site, LARGE.sampling_rate, chance=LARGE.implausible
     )
     running_sum(LARGE).add_total(LARGE.roster, long_vector(LARGE, most) + noise, noised=True)
@@ -121,7 +121,7 @@ def test_the_hardest_honest_round_passes_however_it_is_drawn() -> None:
 )
 def test_no_draw_weighs_more_but_for_the_chance(weights: list[float], slots: int, rate: float, chance: float) -> None:
     """Against every draw there is."""
-    most = most_drawn_weight(weights, slots, rate, chance=chance)
+    most = max_drawn_weight(weights, slots, rate, chance=chance)
     above = 0.0
     for drawn in itertools.product(range(slots + 1), repeat=len(weights)):
         if math.fsum(weight * count for weight, count in zip(weights, drawn, strict=True)) > most + 1e-9:
@@ -164,4 +164,4 @@ def test_the_table_of_the_threat_model(
         rounds=rounds,
         delta=delta,
     )
-    assert most_drawn_weight(terms.weights.values(), patients // sites, rate, chance=terms.implausible) == most
+    assert max_drawn_weight(terms.weights.values(), patients // sites, rate, chance=terms.implausible) == most

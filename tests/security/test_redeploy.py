@@ -1,6 +1,6 @@
 """One signed job under two ids: FLARE's signature covers the app and not the id, so the server alone can do this.
 
-The attack: a job of four sites, three of whom are enough, is deployed twice, and the victim's order of the second
+The attack: a job of four sites, three of whom are enough, is deployed twice, and the victim's request of the second
 deployment is never delivered. The difference of the two opened sums is the victim's integers.
 """
 
@@ -24,7 +24,7 @@ from ecg_flare.federated.round import contribution
 from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import Pages, job_files
-from ecg_flare.flare.job.messages import TRAIN, Order, Reply, model_sha256
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, model_sha256
 from ecg_flare.flare.job.terms import fresh_nonce
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.in_memory import MemorySite
@@ -54,9 +54,9 @@ def update(site: str, model: np.ndarray) -> np.ndarray:
 
 class Reproducible(Executor):
     def execute(self, task: str, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
-        order = Order.from_shareable(shareable)
-        vector = terms_of(fl_ctx).take(update(fl_ctx.get_identity_name(), order.model))
-        return Reply(vector, order.round_index, order.attempt, order.layout_digest).to_shareable()
+        request = TrainRequest.from_shareable(shareable)
+        vector = terms_of(fl_ctx).take(update(fl_ctx.get_identity_name(), request.model))
+        return TrainResult(vector, request.round_index, request.attempt, request.layout_digest).to_shareable()
 
 
 def terms_of(fl_ctx: FLContext) -> Any:
@@ -70,7 +70,7 @@ class Server:
         spec = BUNDLED[name]
         terms = replace(spec.terms, weights=dict.fromkeys(SITES, 1.0), min_sites=3, trained=("decoder.seg_layers.2.*",))
         self.spec = replace(spec, custom=False, pages=Pages("ecg_flare.site.own_pages.SitesOwn"), terms=terms)
-        entries = {"summations": [terms.summation], "least_cohort": 4, "least_threshold": 3, **policy}
+        entries = {"summations": [terms.summation], "min_cohort": 4, "min_threshold": 3, **policy}
         self.kits = stand_in_kits(folder / "kits", SITES, dict.fromkeys(SITES, entries), signed=signed)
         self.results = folder / "results"
         self.refusals: list[str] = []
@@ -116,9 +116,9 @@ class Server:
             return tuple(sorted(counted))
 
         plan, digest = plan_preset(self.spec.terms.plan), self.spec.terms.digest
-        order = Order(MODEL, round_index, fresh_nonce(), plan.layout_digest, plan.hash, digest)
+        request = TrainRequest(MODEL, round_index, fresh_nonce(), plan.layout_digest, plan.hash, digest)
         aggregator = FedAvg()
-        self._collection(results).collect(order, self.spec.terms, aggregator, ask)
+        self._collection(results).collect(request, self.spec.terms, aggregator, ask)
         return aggregator._sum.total.copy()
 
     def _collection(self, results: Path | None) -> Collection:
@@ -154,7 +154,7 @@ def test_a_job_deployed_twice_opens_nobody(job: Server) -> None:
     assert np.array_equal(job.deploy("id-1"), job.plain(*SITES))
     with pytest.raises(RoundError, match="nothing was opened"):
         job.deploy("id-2", without={TRAIN: (VICTIM,)})
-    refused = [line for line in job.refusals if "its own floor one sum a model: the sum over site-1, site-2" in line]
+    refused = [line for line in job.refusals if "its own limit one sum a model: the sum over site-1, site-2" in line]
     assert len(refused) == 3
 
 

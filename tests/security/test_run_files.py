@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ecg_flare.errors import ConfigError, EcgFlareError, UpdateError
-from ecg_flare.flare.job.messages import Reply
+from ecg_flare.flare.job.messages import TrainResult
 from ecg_flare.report import document
 from ecg_flare.report.build import write_report
 from ecg_flare.report.figures import ticks
@@ -179,17 +179,19 @@ def test_a_date_that_no_clock_shows_is_told_as_it_is(tmp_path: Path, started: st
 @pytest.mark.parametrize(
     "metrics", [{"loss": math.nan}, {"loss": 1e13}, {"n" * 101: 1.0}, {str(n): 1.0 for n in range(33)}]
 )
-def test_a_site_cannot_tell_figures_that_a_report_refuses(make_reply: Callable[..., Reply], metrics: dict) -> None:
+def test_a_site_cannot_tell_figures_that_a_report_refuses(
+    make_reply: Callable[..., TrainResult], metrics: dict
+) -> None:
     """Else one site could make the whole run unreadable."""
     with pytest.raises(UpdateError, match="metrics must be finite numbers by name"):
-        Reply.from_shareable(make_reply(metrics=metrics).to_shareable())
+        TrainResult.from_shareable(make_reply(metrics=metrics).to_shareable())
 
 
 @pytest.fixture
-def make_reply() -> Callable[..., Reply]:
+def make_reply() -> Callable[..., TrainResult]:
     import numpy as np
 
-    return lambda **changes: Reply(np.zeros(3, np.float32), 0, "a", "l", **changes)
+    return lambda **changes: TrainResult(np.zeros(3, np.float32), 0, "a", "l", **changes)
 
 
 def test_every_refusal_is_one_of_ours() -> None:

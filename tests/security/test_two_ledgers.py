@@ -44,7 +44,7 @@ def site(tmp_path: Path) -> Any:
     """A site that allows an epsilon of 8 in all."""
     for folder in ("startup", "local"):
         (tmp_path / folder).mkdir()
-    set_policy(tmp_path, most_epsilon=LIMIT, delta=DELTA)
+    set_policy(tmp_path, max_epsilon=LIMIT, delta=DELTA)
     return memory_context(MemoryEngine(tmp_path, "site-1", {}), "site-1", "job")
 
 
@@ -58,7 +58,7 @@ def rounds_until_refused(site: Any, unit: str, most: int = 1000) -> int:
             charge_round(site, JOBS[unit], done)
         except PolicyError:
             with pytest.raises(
-                PolicyError, match=rf"^most_epsilon=8\.0 at delta=1e-05: round {done + 1} would pass it$"
+                PolicyError, match=rf"^max_epsilon=8\.0 at delta=1e-05: round {done + 1} would pass it$"
             ):
                 check_limit(site, JOBS[unit], done)
             return done
@@ -67,7 +67,7 @@ def rounds_until_refused(site: Any, unit: str, most: int = 1000) -> int:
 
 def epsilon(*noise_and_rounds: tuple[float, int]) -> float:
     """By an accountant that is not ours."""
-    oracle = RdpAccountant(orders=list(ORDERS))
+    oracle = RdpAccountant(requests=list(ORDERS))
     for sigma, rounds in noise_and_rounds:
         if rounds:
             oracle.compose(GaussianDpEvent(sigma), rounds)
@@ -109,11 +109,11 @@ def test_a_site_says_which_units_it_takes_part_in(site: Any, tmp_path: Path) -> 
 
 
 def test_a_ledger_that_promises_patients_nothing_does_not_become_one_that_does(site: Any, tmp_path: Path) -> None:
-    set_policy(tmp_path, most_epsilon=LIMIT, units=["site"])
+    set_policy(tmp_path, max_epsilon=LIMIT, units=["site"])
     charge_round(site, JOBS["site"], 0)
     with pytest.raises(LedgerError, match="which promises patients nothing"):
         charge_round(site, JOBS["patient"], 0)
-    set_policy(tmp_path, most_epsilon=LIMIT)
+    set_policy(tmp_path, max_epsilon=LIMIT)
     with pytest.raises(LedgerError, match="unit 'site', not 'patient'"):
         charge_round(site, JOBS["patient"], 0)
 
@@ -124,7 +124,7 @@ def test_no_new_ledger_begins_beside_one_of_an_earlier_version(site: Any, name: 
     path.parent.mkdir()
     (path.parent / name).touch()
     for entry in (charge_round, check_limit):
-        with pytest.raises(LedgerError, match=rf"has {name} of an earlier version.*lower most_epsilon by it"):
+        with pytest.raises(LedgerError, match=rf"has {name} of an earlier version.*lower max_epsilon by it"):
             entry(site, JOBS["site"], 0)
     assert not path.exists()
 

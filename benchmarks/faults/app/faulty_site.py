@@ -19,7 +19,7 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey
 
 from ecg_flare.errors import WorkerError
-from ecg_flare.flare.job.messages import TRAIN, Order, Reply, error_reply
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error_reply
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.summation.masked.messages import CONSENT, KEYS, SHARES, UNMASK
@@ -55,20 +55,20 @@ class ArithmeticExecutor(Executor):
         self._child = child
 
     def execute(self, task_name, shareable, fl_ctx, abort_signal):
-        order = Order.from_shareable(shareable)
+        request = TrainRequest.from_shareable(shareable)
         deadline = time.monotonic() + self._seconds
         while time.monotonic() < deadline and not abort_signal.triggered:
             time.sleep(0.1)
-        here = {"party": fl_ctx.get_identity_name(), "phase": "train", "round": order.round_index}
+        here = {"party": fl_ctx.get_identity_name(), "phase": "train", "round": request.round_index}
         if self._child and wanted() == here:
             try:
                 with Worker() as worker:  # the one of NnunetExecutor
                     worker.call("initialize", {"plan": "tiny", "seed": 0})
             except WorkerError as error:
                 return error_reply(error)
-        rng = np.random.default_rng([int(fl_ctx.get_identity_name().split("-")[1]), order.round_index])
-        update = (rng.standard_normal(len(order.model)) * 0.01 - 0.1 * order.model).astype(np.float32)
-        return Reply(update, order.round_index, order.attempt, order.layout_digest).to_shareable()
+        rng = np.random.default_rng([int(fl_ctx.get_identity_name().split("-")[1]), request.round_index])
+        update = (rng.standard_normal(len(request.model)) * 0.01 - 0.1 * request.model).astype(np.float32)
+        return TrainResult(update, request.round_index, request.attempt, request.layout_digest).to_shareable()
 
 
 class ArithmeticEvaluator(PublicEvaluator):

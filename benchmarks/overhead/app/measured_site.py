@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from nvflare.apis.executor import Executor
 
-from ecg_flare.flare.job.messages import Order, Reply
+from ecg_flare.flare.job.messages import TrainRequest, TrainResult
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.nnunet.plan import parameter_count
 
@@ -29,9 +29,9 @@ class RandomUpdate(Executor):
     """Answers 'train' with noise of the model's size."""
 
     def execute(self, task_name, shareable, fl_ctx, abort_signal):
-        order = Order.from_shareable(shareable)
-        update = np.random.default_rng(order.round_index).standard_normal(len(order.model), np.float32)
-        return Reply(update, order.round_index, order.attempt, order.layout_digest).to_shareable()
+        request = TrainRequest.from_shareable(shareable)
+        update = np.random.default_rng(request.round_index).standard_normal(len(request.model), np.float32)
+        return TrainResult(update, request.round_index, request.attempt, request.layout_digest).to_shareable()
 
 
 class MemoryProbe(PublicEvaluator):

@@ -141,7 +141,7 @@ def export(
     custom: Path,
     no_code: bool,
     results: str,
-    most_weight: int | None,
+    max_weight: int | None,
     adaptive_clipping: float | None,
     delta: float | None,
     epsilon_budget: float | None,
@@ -173,8 +173,8 @@ def export(
         spec.terms,
         weights=dict.fromkeys(roster, 1.0),
         rounds=rounds or spec.terms.rounds,
-        min_sites=min_sites or _least_sites(len(roster), hidden=spec.terms.summation != "plain"),
-        most_weight=most_weight,
+        min_sites=min_sites or _min_sites(len(roster), hidden=spec.terms.summation != "plain"),
+        max_weight=max_weight,
         adaptive_clipping=None if adaptive_clipping is None else _following(spec.terms, adaptive_clipping),
         delta=delta or spec.terms.delta,
         epsilon_budget=epsilon_budget or spec.terms.epsilon_budget,
@@ -223,10 +223,10 @@ def _cost(terms: "RoundTerms", noise_multiplier: float, budget: float) -> str:
     return told if affordable == terms.rounds else f"{told}: the job will stop after round {affordable}"
 
 
-def _least_sites(count: int, *, hidden: bool) -> int:
-    from ecg_flare.privacy.secure_sum.context import least_threshold
+def _min_sites(count: int, *, hidden: bool) -> int:
+    from ecg_flare.privacy.secure_sum.context import min_threshold
 
-    return least_threshold(count) if hidden else -(-2 * count // 3)
+    return min_threshold(count) if hidden else -(-2 * count // 3)
 
 
 def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":

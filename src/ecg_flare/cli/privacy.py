@@ -334,7 +334,7 @@ def _report_audits(found: Iterable[AuditResult], as_json: bool) -> None:
     for result in found:
         results.append(result)
         if not as_json:
-            _tell_audit(result)
+            _report_audit(result)
     if as_json:
         say_json([{**asdict(result), "passed": result.passed} for result in results])
     if failed := [result.name for result in results if not result.passed]:
@@ -350,7 +350,7 @@ def _deployed_audits(seed: int) -> tuple[AuditResult, ...]:
     return results
 
 
-def _tell_audit(result: AuditResult) -> None:
+def _report_audit(result: AuditResult) -> None:
     verdict = "passed" if result.passed else "FAILED"
     click.echo(
         f"{result.name:<20}  {verdict}  {result.estimate:.4g} of at most {result.bound:.4g}  ({result.seconds:.1f} s)"

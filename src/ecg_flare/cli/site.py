@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _USAGE: Final = 2
 _NOT_READY: Final = 3
 _MM_PER_INCH: Final = 25.4
-_MOST_SHOWN: Final = 20
+_MAX_SHOWN: Final = 20
 # What stands before an underscore; a name without one says nothing of a patient.
 _PATTERN: Final = r"^([^_]+)_"
 _EACH_ITS_OWN: Final = r"^(.+)$"
@@ -107,12 +107,12 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
       ecg-flare site check --workspace berlin --job jobs_eu/fedadam_dp
     """
     from ecg_flare.cli.site_check import check_json, check_lines
-    from ecg_flare.flare.site.dry_run import rehearse
+    from ecg_flare.flare.site.dry_run import dry_run
     from ecg_flare.site.kit import JobFolder, Kit
 
     kit = Kit(workspace)
     try:
-        told = rehearse(JobFolder(job), kit, name or kit.site, steps=steps, log=tell)
+        told = dry_run(JobFolder(job), kit, name or kit.site, steps=steps, log=tell)
     except EcgFlareError as error:
         click.echo(f"Error: {error}", err=True)
         ctx.exit(_USAGE)
@@ -247,7 +247,7 @@ class _Prepared:
             "page_files": self.inspection.files,
             "pages_read": len(self.inspection.pages),
             "patients": len(counts),
-            "most_pages_of_a_patient": max(counts, default=0),
+            "max_pages_of_a_patient": max(counts, default=0),
             "findings": [asdict(finding) for finding in self.findings],
             "cache_bytes_needed": self.inspection.cache_bytes,
             "prepared": None if self.preparation is None else asdict(self.preparation) | _folder(self.preparation),
@@ -284,10 +284,10 @@ def _watched(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _finding_lines(findings: "Sequence[Finding]") -> Iterator[str]:
-    for finding in findings[:_MOST_SHOWN]:
+    for finding in findings[:_MAX_SHOWN]:
         mark = "x" if finding.stops else "!"
         yield f"{mark} {finding.page or 'the folder'}: {finding.what}"
         if finding.remedy:
             yield f"    -> {finding.remedy}"
-    if len(findings) > _MOST_SHOWN:
-        yield f"  ... and {len(findings) - _MOST_SHOWN} more; --json has all of them"
+    if len(findings) > _MAX_SHOWN:
+        yield f"  ... and {len(findings) - _MAX_SHOWN} more; --json has all of them"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ecg_flare.cli.screen import columns
 
 if TYPE_CHECKING:
-    from ecg_flare.flare.site.dry_run import Field, Rehearsal, Traffic
+    from ecg_flare.flare.site.dry_run import DryRun, Field, Traffic
 
 _HIDDEN: Final = {
     "ECG_FLARE_MASKED_UPDATE": "the update under masks",
@@ -28,8 +28,8 @@ _STEPS: Final = {
 }
 
 
-def check_json(told: "Rehearsal") -> dict[str, Any]:
-    """The whole rehearsal as JSON values."""
+def check_json(told: "DryRun") -> dict[str, Any]:
+    """The whole dry_run as JSON values."""
     return {
         "takes_part": not told.refused,
         "refused": told.refused,
@@ -43,8 +43,8 @@ def check_json(told: "Rehearsal") -> dict[str, Any]:
     }
 
 
-def check_lines(told: "Rehearsal") -> Iterator[str]:
-    """The rehearsal for people."""
+def check_lines(told: "DryRun") -> Iterator[str]:
+    """The dry_run for people."""
     yield f"job     {told.job}, at {told.site}"
     if told.terms is not None:
         terms = told.terms

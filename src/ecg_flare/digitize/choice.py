@@ -17,7 +17,7 @@ SAME_SCALE: Final = 0.03
 def beyond_doubt(result: Digitization) -> bool:
     """Whether no other reading of the page has to be tried: confident, and every line found from end to end."""
     whole = all(share >= WHOLE for share in result.coverage.values())
-    return result.confidence >= CONFIDENT and whole and not any(result.holes)
+    return result.confidence >= CONFIDENT and whole and not any(result.gaps)
 
 
 def better_of(first: Digitization, second: Digitization) -> Digitization:
@@ -32,7 +32,7 @@ def better_of(first: Digitization, second: Digitization) -> Digitization:
     if abs(first.confidence - second.confidence) > CLEARLY:
         better = max(first, second, key=lambda result: result.confidence)
     else:
-        better = min(first, second, key=lambda result: sum(result.holes))
+        better = min(first, second, key=lambda result: sum(result.gaps))
     if min(first.confidence, second.confidence) < CONFIDENT or _agree(first, second):
         return better
     note = f"two readings of this page contradict each other: layouts {first.layout} and {second.layout}"

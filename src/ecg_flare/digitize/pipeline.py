@@ -19,17 +19,17 @@ from ecg_flare.digitize.ink.segment import AUTO, Probabilities, Segmenter
 from ecg_flare.digitize.leads.assign import GRID_STEP_MM, Assignment, PageRows, assign, sample_rows
 from ecg_flare.digitize.leads.borders import part_leads
 from ecg_flare.digitize.leads.by_labels import assign_by_labels
-from ecg_flare.digitize.leads.checks import ConsistencyChecks, check_consistency, count_holes, shared_share
+from ecg_flare.digitize.leads.checks import ConsistencyChecks, check_consistency, count_gaps, shared_share
 from ecg_flare.digitize.leads.labels import read_words, readable_names
 from ecg_flare.digitize.leads.separators import settle_on_separators
 from ecg_flare.digitize.leads.spans import find_span, without_pulses
 from ecg_flare.digitize.leads.vectorize import vectorize
 from ecg_flare.digitize.measure.calibrate import Calibration, calibrate, check_settings
-from ecg_flare.digitize.measure.heart_rate import measure_tempo, weigh_speed
+from ecg_flare.digitize.measure.heart_rate import measure_heart_rate, weigh_speed
 from ecg_flare.digitize.measure.pulse import Pulse, find_pulses
 from ecg_flare.digitize.measure.working_scale import at_network_scale, at_trace_scale, to_page
-from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, turn_over
-from ecg_flare.digitize.result import CONFIDENT, TANGLED, WHOLE, Digitization
+from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, rotate_180
+from ecg_flare.digitize.result import CONFIDENT, OVERLAPPING, WHOLE, Digitization
 from ecg_flare.digitize.trace.refine import pen_px, refine_row
 from ecg_flare.digitize.trace.rows import trace_rows
 from ecg_flare.ecg.record import Recording
@@ -149,7 +149,7 @@ def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], settings: _Settings) 
     if reading is not None and reading.is_upright:
         return reading
     try:
-        other = _read_page(turn_over(page), settings, _Clock(clock.seconds))
+        other = _read_page(rotate_180(page), settings, _Clock(clock.seconds))
     except PageError as error:
         if reading is None:
             raise refusal or error from None
@@ -224,7 +224,7 @@ def _read_by(probabilities: Probabilities, sheet: _Sheet, settings: _Settings, c
         span = find_span(rows, sheet.pulses, ink.trace, scale[0])
         levels = [row.level_px for row in rows]
         sampled = sample_rows(polylines, levels, words, span, scale, sheet.calibration.speed_mm_per_s)
-        calibration = weigh_speed(sheet.calibration, measure_tempo(sampled.y_mm, GRID_STEP_MM))
+        calibration = weigh_speed(sheet.calibration, measure_heart_rate(sampled.y_mm, GRID_STEP_MM))
         sampled = replace(sampled, speed_mm_per_s=calibration.speed_mm_per_s)
         names = readable_names(words)
         try:
@@ -274,7 +274,7 @@ def _result(
         for span in assignment.spans
     )
     printed = np.isfinite(sampled.y_mm).mean()
-    holes = tuple(count_holes(polylines[span.row], span) for span in assignment.spans)
+    gaps = tuple(count_gaps(polylines[span.row], span) for span in assignment.spans)
     warnings: list[str] = []
     confidence = min(calibration.confidence, assignment.confidence)
     if checks.passed is False:
@@ -284,14 +284,14 @@ def _result(
     if printed < 0.9:
         warnings.append(f"only {printed:.0%} of the rows' length shows a trace")
         confidence *= printed
-    broken = [span.title for span, count in zip(spans, holes, strict=True) if count]
+    broken = [span.title for span, count in zip(spans, gaps, strict=True) if count]
     if broken:
         warnings.append(f"the line is broken in {', '.join(broken)}: peaks may be missing there")
         confidence *= 1.0 - 0.5 * len(broken) / len(spans)
-    tangled = [span.title for span, share in zip(spans, shared, strict=True) if share > TANGLED]
-    if tangled:
-        warnings.append(f"rows run into each other at {', '.join(tangled)}: peaks there may be another lead's")
-        confidence *= 1.0 - 0.5 * len(tangled) / len(spans)
+    overlapping = [span.title for span, share in zip(spans, shared, strict=True) if share > OVERLAPPING]
+    if overlapping:
+        warnings.append(f"rows run into each other at {', '.join(overlapping)}: peaks there may be another lead's")
+        confidence *= 1.0 - 0.5 * len(overlapping) / len(spans)
     warnings += [*calibration.warnings, *page.warnings]
     if confidence < CONFIDENT and not warnings:
         warnings.append(f"the confidence of this reading is low ({confidence:.2f})")
@@ -303,7 +303,7 @@ def _result(
         layout_confidence=assignment.confidence,
         columns=assignment.columns,
         spans=spans,
-        holes=holes,
+        gaps=gaps,
         shared=shared,
         polylines=tuple(np.stack([to_page(line[:, k], shrink[k]) for k in (0, 1)], axis=1) for line in polylines),
         checks=checks,

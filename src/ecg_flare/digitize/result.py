@@ -23,7 +23,7 @@ WHOLE: Final = 0.9
 """A lead of less coverage is named in a warning."""
 
 
-TANGLED: Final = 0.006
+OVERLAPPING: Final = 0.006
 """A stretch that shares more of its columns' ink with another row is named in a warning."""
 
 
@@ -33,7 +33,7 @@ class Digitization:
 
     `recording` holds twelve leads in mV, NaN where nothing was printed. `page` is the upright page that all pixels
     refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `spans` the leads along them,
-    `holes` how often the line of each span is broken, `shared` in which share of its columns its ink is another row's,
+    `gaps` how often the line of each span is broken, `shared` in which share of its columns its ink is another row's,
     too.
     `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines; `warnings` are sentences, never empty
     below CONFIDENT. `seconds` by stage.
@@ -46,7 +46,7 @@ class Digitization:
     layout_confidence: float
     columns: Literal["consecutive", "simultaneous"]
     spans: tuple[LeadSpan, ...]
-    holes: tuple[int, ...]
+    gaps: tuple[int, ...]
     shared: tuple[float, ...]
     polylines: tuple[Float64[np.ndarray, "k 2"], ...]
     checks: ConsistencyChecks

@@ -29,7 +29,7 @@ OVERRUN = 1e-12
 """Chance that a round draws more patients than it has slots: its time may then tell so."""
 
 IMPLAUSIBLE = 2.0**-40
-"""Chance that an honest round draws more than `most_drawn_weight` says, and is refused."""
+"""Chance that an honest round draws more than `max_drawn_weight` says, and is refused."""
 
 PatientTraining = Callable[[str], Vector]
 """A patient -> the update that the global model takes from that patient's pages alone."""
@@ -58,7 +58,7 @@ def slot_count(patients_per_site: int, rate: float) -> int:
     return int(binom.isf(OVERRUN, patients_per_site, rate))
 
 
-def most_drawn_weight(
+def max_drawn_weight(
     weights: Iterable[float], patients_per_site: int, rate: float, *, chance: float = IMPLAUSIBLE
 ) -> float:
     """What the drawn patients of sites of these weights weigh together, but for a chance of `chance`.
@@ -66,7 +66,7 @@ def most_drawn_weight(
     Sites of up to `patients_per_site` patients draw at most K of them, the binomial's quantile over all their slots;
     the heaviest K slots then bound any draw. A patient at several sites has a slot, and a draw of its own, at each.
 
-    >>> most_drawn_weight([1.0, 1.0, 1.0], 16, 0.5), most_drawn_weight([1.0, 0.5], 2, 1.0)
+    >>> max_drawn_weight([1.0, 1.0, 1.0], 16, 0.5), max_drawn_weight([1.0, 0.5], 2, 1.0)
     (46.0, 3.0)
     """
     from scipy.stats import binom

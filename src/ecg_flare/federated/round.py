@@ -263,8 +263,8 @@ def run_round(
 
     Raises ConfigError for a site that is not on the roster and RoundError where fewer than min_sites answered.
     """
-    if strangers := sorted(set(sites) - set(config.weights)):
-        raise ConfigError(f"{', '.join(strangers)} is not on the roster {sorted(config.weights)}")
+    if unknown := sorted(set(sites) - set(config.weights)):
+        raise ConfigError(f"{', '.join(unknown)} is not on the roster {sorted(config.weights)}")
     fixed = config.fixed_encoding(model.size)
     total = RunningSum(config.sum_size(model.size), config.weights, fixed)
     dropped: dict[str, str] = {}

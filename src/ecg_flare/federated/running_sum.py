@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, Shaped
 
 from ecg_flare.errors import EncodingError, UpdateError
-from ecg_flare.federated.patients import IMPLAUSIBLE, most_drawn_weight
+from ecg_flare.federated.patients import IMPLAUSIBLE, max_drawn_weight
 from ecg_flare.federated.update import check_update
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -141,4 +141,4 @@ class RunningSum:
 
     def _drawn_weight(self, sites: Iterable[str], fixed: FixedPoint) -> float:
         weights = [self._weights[site] for site in sites]
-        return most_drawn_weight(weights, fixed.vectors_per_site, fixed.sampling_rate, chance=self._implausible)
+        return max_drawn_weight(weights, fixed.vectors_per_site, fixed.sampling_rate, chance=self._implausible)

@@ -36,9 +36,9 @@ PATIENTS_FILE: Final = "patients.csv"
 IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _MASK_ENDING: Final = ".mask.png"
 _MASK_FOLDER: Final = "masks"
-_MOST_PX_PER_MM: Final = 1000
+_MAX_PX_PER_MM: Final = 1000
 # At the network's resolution: two and a half square metres.
-_MOST_NORMALIZED_PIXELS: Final = 40_000_000
+_MAX_NORMALIZED_PIXELS: Final = 40_000_000
 _PNG_END: Final = b"IEND\xaeB`\x82"
 # A thin line covers less than half of each pixel that it crosses once a page is shrunk.
 _COVERED: Final = 0.4
@@ -70,8 +70,8 @@ class PageFolder:
             found = f"{short(self.folder)} and {short(self.folders)}"
             raise ConfigError(f"a page folder needs the path of a folder, or one by site. Found {found}.")
         px_per_mm = self.px_per_mm
-        if px_per_mm is not None and not (type(px_per_mm) in (int, float) and 0 < px_per_mm < _MOST_PX_PER_MM):
-            raise ConfigError(f"px_per_mm must be a number above 0 and below {_MOST_PX_PER_MM}. Found {px_per_mm!r}.")
+        if px_per_mm is not None and not (type(px_per_mm) in (int, float) and 0 < px_per_mm < _MAX_PX_PER_MM):
+            raise ConfigError(f"px_per_mm must be a number above 0 and below {_MAX_PX_PER_MM}. Found {px_per_mm!r}.")
         try:
             groups = re.compile(self.patient_pattern).groups
         except (re.error, TypeError) as error:
@@ -221,7 +221,7 @@ def _read_truth(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> PageTruth:
 def _check_normalized(path: Path, image: UInt8[np.ndarray, "h w 3"], px_per_mm_x: float, px_per_mm_y: float) -> None:
     """Refuse a page that would be larger than any paper, before it is resampled to that."""
     height_mm, width_mm = image.shape[0] / px_per_mm_y, image.shape[1] / px_per_mm_x
-    if width_mm * height_mm * NORMALIZED_PX_PER_MM**2 > _MOST_NORMALIZED_PIXELS:
+    if width_mm * height_mm * NORMALIZED_PX_PER_MM**2 > _MAX_NORMALIZED_PIXELS:
         raise SiteDataError(
             f"{path} would be {width_mm:.0f} x {height_mm:.0f} mm large at {px_per_mm_x:.3g} px/mm",
             "check its resolution",

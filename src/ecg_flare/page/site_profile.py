@@ -24,7 +24,7 @@ from ecg_flare.page.style import GridStyle, InkStyle, PageStyle, PrintStyle
 
 _PARTS: Final[Mapping[str, type]] = {"grid": GridStyle, "ink": InkStyle, "text": PrintStyle}
 _CHECKING_DRAWS: Final = 32
-_MOST_DEGRADATIONS: Final = 100
+_MAX_DEGRADATIONS: Final = 100
 
 Values = Mapping[str, Distribution]
 
@@ -100,9 +100,9 @@ def parse_profile(text: str, source: str, name: str) -> SiteProfile:
         PageStyle, {key: value for key, value in raw_style.items() if key not in _PARTS}, f"{source}, style"
     )
     raw_degradations = data.get("degradations", [])
-    if not isinstance(raw_degradations, list) or len(raw_degradations) > _MOST_DEGRADATIONS:
+    if not isinstance(raw_degradations, list) or len(raw_degradations) > _MAX_DEGRADATIONS:
         raise LayoutError(
-            f"{source}: degradations must be a list of at most {_MOST_DEGRADATIONS}, found {short(raw_degradations)}."
+            f"{source}: degradations must be a list of at most {_MAX_DEGRADATIONS}, found {short(raw_degradations)}."
         )
     degradations = tuple(parse_spec(raw, f"{source}, degradations") for raw in raw_degradations)
     profile = SiteProfile(name, style, parts, degradations)

@@ -31,7 +31,7 @@ _LONGEST_S: Final = 1e5
 _FURTHEST_PX: Final = 1e6
 _MAX_TRACES: Final = 1000
 _MANY: Final = (1, 200_000)
-_LEAST_DETERMINANT: Final = 1e-9
+_MIN_DETERMINANT: Final = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class PageTruth:
         where = "Not the truth of a page"
         fields = Fields(parse_object(text, where, PageError), where, PageError).only(_names(cls))
         homography = _points(fields.each("homography", 3), 3, (3, 3), "homography")
-        if not abs(np.linalg.det(homography)) > _LEAST_DETERMINANT or homography[2, 2] == 0:
+        if not abs(np.linalg.det(homography)) > _MIN_DETERMINANT or homography[2, 2] == 0:
             raise PageError(f"{where}: its homography {homography.tolist()} maps the page to a line.")
         traces = [_trace(Fields(each, f"{where}, traces", PageError)) for each in fields.each("traces", _MAX_TRACES)]
         return cls(

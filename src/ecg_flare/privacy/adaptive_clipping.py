@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from ecg_flare.errors import ConfigError, PrivacyError
 
 _RATE = 0.2
-_LEAST_COUNT_NOISE = 2.5  # in noise multipliers: the update's noise then grows by 2 %
+_MIN_COUNT_NOISE = 2.5  # in noise multipliers: the update's noise then grows by 2 %
 _SPAN = 10.0
 
 FOLLOWS_WITHIN = 1e-9
@@ -119,7 +119,7 @@ def suggested(
     return AdaptiveClipping(
         quantile=quantile,
         rate=_RATE,
-        count_noise=max(expected_patients / 20, _LEAST_COUNT_NOISE * noise_multiplier),
+        count_noise=max(expected_patients / 20, _MIN_COUNT_NOISE * noise_multiplier),
         least=clipping_norm / _SPAN,
         most=clipping_norm * _SPAN,
     )

@@ -172,8 +172,8 @@ class Mechanism:
 
 def check_belongs(mechanism: Mechanism, cohort: Cohort) -> None:
     """Refuse a round that is not the cohort's; raises LedgerError."""
-    if strangers := sorted(set(mechanism.weights) - set(cohort.roster)):
-        raise LedgerError(f"{', '.join(strangers)} is not on the roster of cohort {cohort.name!r}: {cohort.roster}")
+    if unknown := sorted(set(mechanism.weights) - set(cohort.roster)):
+        raise LedgerError(f"{', '.join(unknown)} is not on the roster of cohort {cohort.name!r}: {cohort.roster}")
     if cohort.unit == "site" and mechanism.unit != "site":
         raise LedgerError(
             f"the charge is of unit {mechanism.unit} and cohort {cohort.name!r} of unit site, which promises patients "

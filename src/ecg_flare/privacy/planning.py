@@ -16,7 +16,7 @@ Outlook = Literal["learns", "slowed", "start only", "destroyed"]
 
 _STOPS = (0.1, 0.25, 0.5, 1.0)  # shares of the rounds after which epsilon is told
 _TIGHT_TOLERANCE = 1e-3
-_MOST_STEPS = 20
+_MAX_STEPS = 20
 _POINTS = 20  # of a curve
 
 
@@ -182,7 +182,7 @@ def _secant(cost: Callable[[float], float | None], target: float, *, start: floa
     """Solve cost(sigma) = target from below on a log-log scale, where the cost is nearly a straight line."""
     before, sigma = start * 1.1, start
     at_before, at = cost(before), cost(sigma)
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         if not at or not at_before:
             return None
         if target * (1 - _TIGHT_TOLERANCE) <= at <= target:

@@ -17,7 +17,7 @@ from ecg_flare.report.run import Round, Run
 
 _MEGABYTE = 1e6
 _ROUNDS_IN_A_CARD = 40
-_MOST_LINES = 4
+_MAX_LINES = 4
 _SECURE = "secure sum"
 _ORDER = ("sum_identify", "sum_keys", "sum_shares", "train", "sum_consent", "sum_unmask", "aggregate", "evaluate")
 _STEPS = {"train": "training", "aggregate": "sum and step", "evaluate": "evaluation"}
@@ -32,7 +32,7 @@ def cards(run: Run) -> Iterator[str]:
     dice = [Series("public pages", [each.dice for each in every], 1)]
     if any(each.sites_dice is not None for each in every):
         dice.append(Series("patients held out at the sites", [each.sites_dice for each in every], 2))
-    chart = line_chart(numbers, dice, y_label="trace Dice", references=references, ceiling=1.0, least_span=0.04)
+    chart = line_chart(numbers, dice, y_label="trace Dice", references=references, ceiling=1.0, min_span=0.04)
     key = line_legend(dice) if len(dice) > 1 else ""
     yield card("Trace Dice of the global model", key + chart, "1 is perfect. Public pages are such as no site has.")
     trained = [each for each in every if each.index > 0]
@@ -97,7 +97,7 @@ def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
 
 def _loss_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
     sites = run.terms.sites
-    if len(sites) <= _MOST_LINES:
+    if len(sites) <= _MAX_LINES:
         losses = {site: [each.site_metrics.get(site, {}).get("loss") for each in trained] for site in sites}
     else:
         told = [list(_told(each, "loss").values()) for each in trained]

@@ -17,7 +17,7 @@ HEIGHT: Final = 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 12, 40
 _PLOT_WIDTH: Final = WIDTH - _LEFT - _RIGHT
 _PLOT_HEIGHT: Final = HEIGHT - _TOP - _BOTTOM
-_MOST_MARKERS: Final = 60
+_MAX_MARKERS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ def line_chart(
     references: Sequence[Reference] = (),
     floor: float | None = None,
     ceiling: float | None = None,
-    least_span: float = 0.0,
+    min_span: float = 0.0,
 ) -> str:
     """Values against rounds; the y axis spans the data and the references, held within `floor` and `ceiling`.
 
-    The axis never spans less than `least_span`, so that noise is not drawn as a trend.
+    The axis never spans less than `min_span`, so that noise is not drawn as a trend.
     """
     seen = [value for each in series for value in each.values if value is not None]
     seen += [reference.value for reference in references] + ([floor] if floor is not None else [])
     seen = seen or [0.0, 1.0]  # nothing was told: the axes alone are drawn
-    spare = max(0.0, least_span - (max(seen) - min(seen))) / 2
+    spare = max(0.0, min_span - (max(seen) - min(seen))) / 2
     marks = [mark for mark in ticks(min(seen) - spare, max(seen) + spare) if ceiling is None or mark <= ceiling]
     frame = _Frame(rounds, marks[0], max(marks[-1], max(seen)))
     body = [frame.axes(marks, y_label)]
@@ -166,7 +166,7 @@ def _line(frame: _Frame, series: Series) -> str:
     points = [(n, v) for n, v in zip(frame.rounds, series.values, strict=True) if v is not None]
     path = " ".join(f"{frame.x(n):.1f},{frame.y(v):.1f}" for n, v in points)
     parts = [f'<polyline class="s{series.slot} line" points="{path}"/>']
-    if len(points) <= _MOST_MARKERS:
+    if len(points) <= _MAX_MARKERS:
         parts += [
             f"<g><title>round {n}: {escape(series.name)} {significant(v, 4)}</title>"
             f"{_marker(frame.x(n), frame.y(v), series.slot)}</g>"

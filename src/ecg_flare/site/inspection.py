@@ -27,7 +27,7 @@ _SAME_RESOLUTION: Final = 0.05
 # What scanners' and viewers' software writes where it knows nothing.
 _UNTOLD_DPI: Final = (72, 96)
 _TRACE_WIDTHS_PX: Final = (TRACE_WIDTH_PX / 2, TRACE_WIDTH_PX * 2.5)
-_MOST_OF_ONE_PATIENT: Final = 0.5
+_MAX_OF_ONE_PATIENT: Final = 0.5
 _ENOUGH_TO_TELL: Final = 10
 # Measured on rendered pages (docs/site.md): image, mask and nnU-Net's compressed arrays, with a third to spare.
 _CACHE_BYTES_PER_PX: Final = 12
@@ -125,7 +125,7 @@ def inspect_pages(
         *_names(paths),
         *_patients(pages, whole=len(pages) == len(paths)),
         *_duplicates(pages),
-        *_strangers(paths[0].parent, paths, table),
+        *_unknown(paths[0].parent, paths, table),
     ]
     return Inspection(len(paths), tuple(pages), tuple(sorted(findings, key=lambda finding: not finding.stops)))
 
@@ -236,7 +236,7 @@ def _patients(pages: Sequence[PageFacts], *, whole: bool) -> Iterator[Finding]:
             "two at least are needed: validation is on others than training; check how patients are told apart",
             stops=True,
         )
-    elif counts and max(counts.values()) > _MOST_OF_ONE_PATIENT * len(pages) and len(pages) >= _ENOUGH_TO_TELL:
+    elif counts and max(counts.values()) > _MAX_OF_ONE_PATIENT * len(pages) and len(pages) >= _ENOUGH_TO_TELL:
         patient, count = counts.most_common(1)[0]
         yield Finding(
             "",
@@ -265,7 +265,7 @@ def _duplicates(pages: Sequence[PageFacts]) -> Iterator[Finding]:
             yield Finding(same[0].name, f"the same picture as {others}", "keep one", stops=False)
 
 
-def _strangers(folder: Path, paths: Sequence[Path], table: Mapping[str, str] | None) -> Iterator[Finding]:
+def _unknown(folder: Path, paths: Sequence[Path], table: Mapping[str, str] | None) -> Iterator[Finding]:
     strange = Counter(
         path.suffix.lower()
         for path in folder.iterdir()

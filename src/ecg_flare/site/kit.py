@@ -10,7 +10,7 @@ from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import ConfigError
 
 _APP: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
-_MOST_PARTS: Final = 1000
+_MAX_PARTS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _parts(fields: Fields, name: str, path: Path) -> list[dict[str, Any]]:
-    parts = fields.each(name, _MOST_PARTS, [])
+    parts = fields.each(name, _MAX_PARTS, [])
     for part in parts:
         if not isinstance(part, dict):
             raise ConfigError(f"{path}, {name}: expected an object, found {short(part)}.")

@@ -14,7 +14,7 @@ import numpy as np
 from nvflare.apis.executor import Executor
 
 from ecg_flare.federated.patients import sum_of_drawn
-from ecg_flare.flare.job.messages import Order, Reply, to_wire
+from ecg_flare.flare.job.messages import TrainRequest, TrainResult, to_wire
 from ecg_flare.flare.server import mechanism
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.site.executor import NnunetExecutor
@@ -48,12 +48,12 @@ class ToyExecutor(Executor):
         self._fault = (fault, fault_site, fault_round)
 
     def execute(self, task_name, shareable, fl_ctx, abort_signal):
-        order = Order.from_shareable(shareable)
+        request = TrainRequest.from_shareable(shareable)
         site = fl_ctx.get_identity_name()
-        update = toy_update(site, order.model, order.round_index)
+        update = toy_update(site, request.model, request.round_index)
         fault, fault_site, fault_round = self._fault
-        reply = {"round_index": order.round_index, "attempt": order.attempt, "layout_digest": order.layout_digest}
-        if (site, order.round_index) == (fault_site, fault_round):
+        reply = {"round_index": request.round_index, "attempt": request.attempt, "layout_digest": request.layout_digest}
+        if (site, request.round_index) == (fault_site, fault_round):
             if fault == "raise":
                 raise RuntimeError("this site's training failed")
             if fault == "nan":
@@ -64,7 +64,7 @@ class ToyExecutor(Executor):
                 reply["layout_digest"] = "0" * 64
             if fault == "stale":
                 reply["attempt"] = "0" * 32
-        return Reply(vector=update, metrics={"loss": 1.0, "secret": 2.0}, **reply).to_shareable()
+        return TrainResult(vector=update, metrics={"loss": 1.0, "secret": 2.0}, **reply).to_shareable()
 
 
 def toy_patients(site: str) -> list[str]:
@@ -82,20 +82,20 @@ class ToyPatientExecutor(Executor):
     """Answers 'train' under unit patient: `toy_patient_update` of all patients, who are drawn with rate 1."""
 
     def execute(self, task_name, shareable, fl_ctx, abort_signal):
-        order, site = Order.from_shareable(shareable), fl_ctx.get_identity_name()
+        request, site = TrainRequest.from_shareable(shareable), fl_ctx.get_identity_name()
         terms = fl_ctx.get_engine().get_component("terms")
         check_filters(fl_ctx, terms)
-        terms = terms.in_round(order)
+        terms = terms.in_round(request)
         integers = sum_of_drawn(
             toy_patients(site),
-            lambda patient: toy_patient_update(patient, terms.take(order.model), order.round_index),
+            lambda patient: toy_patient_update(patient, terms.take(request.model), request.round_index),
             terms.weights[site],
             terms.config.patient_encoding(terms.subset.dimension),
             rate=terms.sampling_rate,
             stream=ChaChaStream(),
         )
-        repeated = order.round_index, order.attempt, order.layout_digest
-        return Reply(to_wire(integers), *repeated, clipping_norm=order.clipping_norm).to_shareable()
+        repeated = request.round_index, request.attempt, request.layout_digest
+        return TrainResult(to_wire(integers), *repeated, clipping_norm=request.clipping_norm).to_shareable()
 
 
 def noise_key(round_index: int) -> bytes:
@@ -160,8 +160,8 @@ class KillingExecutor(NnunetExecutor):
         self._fault_site = fault_site
 
     def execute(self, task_name, shareable, fl_ctx, abort_signal):
-        order = Order.from_shareable(shareable)
-        if fl_ctx.get_identity_name() == self._fault_site and order.round_index == 0:
+        request = TrainRequest.from_shareable(shareable)
+        if fl_ctx.get_identity_name() == self._fault_site and request.round_index == 0:
             threading.Thread(target=self._kill_child, daemon=True).start()
         return super().execute(task_name, shareable, fl_ctx, abort_signal)
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "ecg_flare.privacy.secure_sum."
-MODULES = ("checks", "floors", "memory", "opened_sums", "masking", "signing", "context")
+MODULES = ("checks", "limits", "memory", "opened_sums", "masking", "signing", "context")
 FILES = (
     "checks",
     "terms",

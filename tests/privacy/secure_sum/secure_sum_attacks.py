@@ -16,7 +16,7 @@ from secure_sum_world import LAYOUT, MODEL, Site, World, floors_for_tests, make_
 
 from ecg_flare.errors import EcgFlareError
 from ecg_flare.privacy.secure_sum import keys, masking, shares
-from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.masking import Mask
 from ecg_flare.privacy.secure_sum.messages import (
     KeyRoster,
@@ -42,9 +42,9 @@ def colluding(n: int, accomplices: int) -> bool:
         server = LyingServer(world)
         server.collect_masked()
         everyone = tuple(server.clients)
-        without = tuple(seat for seat in everyone if seat != VICTIM)
+        without = tuple(index for index in everyone if index != VICTIM)
         others, colluders = without[: n - 1 - accomplices], without[n - 1 - accomplices :]
-        twins = {seat: world.sites[seat - 1].fork(server.clients[seat])[1] for seat in colluders}
+        twins = {index: world.sites[index - 1].fork(server.clients[index])[1] for index in colluders}
         needed = max(0, world.terms.threshold - accomplices - 1)
         told_all = (VICTIM, *others[:needed], *colluders)
         told_less = (*others[needed:], *colluders)
@@ -108,10 +108,10 @@ def two_survivor_lists() -> bool:
     server = LyingServer(world)
     server.collect_masked()
     group, outsiders = range(1, 7), range(7, 11)
-    kept = {seat: seat if seat in outsiders else 7 + seat % 4 for seat in server.clients}
-    lists = {seat: tuple(sorted({*group, kept[seat]})) for seat in server.clients}
+    kept = {index: index if index in outsiders else 7 + index % 4 for index in server.clients}
+    lists = {index: tuple(sorted({*group, kept[index]})) for index in server.clients}
     consents = server.consents(lists)
-    requests = {seat: {peer: consents[peer] for peer in lists[seat]} for seat in lists}
+    requests = {index: {peer: consents[peer] for peer in lists[index]} for index in lists}
     found = server.open_group(group, server.releases(requests))
     return found is not None and np.array_equal(found, world.plain_sum(group))
 
@@ -160,7 +160,7 @@ def round_from_two_models() -> bool:
     world = make_world(4)
     _open_honestly(world)
     for site in world.sites:
-        site.floors = replace(site.floors, expected_model_sha256=None)
+        site.limits = replace(site.limits, expected_model_sha256=None)
     other = World(replace(world.terms, attempt=1, model_sha256=bytes(32)), world.sites)
     return len(_open_honestly(other)) == 4
 
@@ -183,12 +183,12 @@ def open_list(world: World, survivors: Sequence[int], asked: Sequence[int]) -> n
     server = LyingServer(world)
     server.collect_masked()
     consents, releases = {}, []
-    for seat in survivors:
+    for index in survivors:
         with suppress(EcgFlareError):
-            consents |= server.consents({seat: survivors})
-    for seat in asked:
+            consents |= server.consents({index: survivors})
+    for index in asked:
         with suppress(EcgFlareError):
-            releases += server.releases({seat: consents})
+            releases += server.releases({index: consents})
     return server.open_group(survivors, releases)
 
 
@@ -213,20 +213,22 @@ def swapped_keys() -> bool:
     terms, ctx = world.terms, world.terms.digest
     victim = world.sites[VICTIM - 1].client()
     adverts = {VICTIM: victim.answer_offer(Offer(terms))}
-    mine = {seat: (bytes(keys.fresh_secret()), bytes(keys.fresh_secret())) for seat in (2, 3)}
-    for seat, (box, mask) in mine.items():
-        honest = world.sites[seat - 1].client().answer_offer(Offer(terms))
-        adverts[seat] = replace(honest, box_public=keys.public_key(box), mask_public=keys.public_key(mask))
-    sent = dict(victim.answer_keys(KeyRoster(ctx, tuple(adverts.values()))).boxes)
-    box_public = adverts[VICTIM].box_public
-    opened = {s: keys.unseal(box, box_public, ctx, VICTIM, s, sent[s]) for s, (box, _) in mine.items()}
-    # Two boxes hold two of three shares; the third comes as the victim's own release of the self-mask seed.
-    forged = [(s, keys.seal(box, box_public, ctx, s, VICTIM, opened[s])) for s, (box, _) in mine.items()]
-    y = victim.answer_boxes(PeerBoxes(ctx, VICTIM, tuple(forged)), world.vector(VICTIM), trained_from=MODEL).vector
+    mine = {index: (bytes(keys.fresh_secret()), bytes(keys.fresh_secret())) for index in (2, 3)}
+    for index, (sealed, mask) in mine.items():
+        honest = world.sites[index - 1].client().answer_offer(Offer(terms))
+        adverts[index] = replace(honest, sealing_public=keys.public_key(sealed), mask_public=keys.public_key(mask))
+    sent = dict(victim.answer_keys(KeyRoster(ctx, tuple(adverts.values()))).sealed_shares)
+    sealing_public = adverts[VICTIM].sealing_public
+    opened = {s: keys.unseal(sealed, sealing_public, ctx, VICTIM, s, sent[s]) for s, (sealed, _) in mine.items()}
+    # Two sealed_shares hold two of three shares; the third comes as the victim's own release of the self-mask seed.
+    forged = [(s, keys.seal(sealed, sealing_public, ctx, s, VICTIM, opened[s])) for s, (sealed, _) in mine.items()]
+    y = victim.answer_sealed_shares(
+        PeerBoxes(ctx, VICTIM, tuple(forged)), world.vector(VICTIM), trained_from=MODEL
+    ).vector
     mask_public = adverts[VICTIM].mask_public
-    for seat, (_, private) in mine.items():
-        key = keys.pair_mask_key(private, mask_public, ctx, VICTIM, seat)
-        masking.add_masks(y, [Mask(key, -masking.pair_sign(VICTIM, seat))])
+    for index, (_, private) in mine.items():
+        key = keys.pair_mask_key(private, mask_public, ctx, VICTIM, index)
+        masking.add_masks(y, [Mask(key, -masking.pair_sign(VICTIM, index))])
     honest_signatures = {VICTIM: victim.answer_survivors(Survivors(ctx, (1, 2, 3))).signature, 2: b"", 3: b""}
     release = victim.answer_unmask(UnmaskRequest(ctx, tuple(sorted(honest_signatures.items()))))
     seed_shares = {VICTIM: dict(release.seed_shares)[VICTIM]} | {s: part[:33] for s, part in opened.items()}
@@ -260,10 +262,10 @@ def another_model_for_the_victim() -> bool:
     """The terms name the released model, but the victim is given another one to train from."""
     world = make_world(3)
     server = LyingServer(world)
-    server.adverts = {seat: client.answer_offer(Offer(world.terms)) for seat, client in server.clients.items()}
+    server.adverts = {index: client.answer_offer(Offer(world.terms)) for index, client in server.clients.items()}
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
-    server.boxes = {seat: client.answer_keys(roster) for seat, client in server.clients.items()}
-    server.clients[VICTIM].answer_boxes(server.boxes_for(VICTIM), world.vector(VICTIM), trained_from=bytes(32))
+    server.sealed_shares = {index: client.answer_keys(roster) for index, client in server.clients.items()}
+    server.clients[VICTIM].answer_sealed_shares(server.boxes_for(VICTIM), world.vector(VICTIM), trained_from=bytes(32))
     return True
 
 
@@ -277,9 +279,9 @@ def _surrounded(authority: Authority, forger: Authority, pin_forged: bool) -> bo
     terms = make_terms(drafts, 4)
     known = signers if pin_forged else {**genuine, names[0]: signers[names[0]]}
     pinned = {m.name: m.fingerprint for m in make_terms([replace(s, signer=known[s.name]) for s in drafts], 4).roster}
-    victim = replace(drafts[0], floors=_certificate_floors(pinned), verifier=authority.verifier())
+    victim = replace(drafts[0], limits=_certificate_floors(pinned), verifier=authority.verifier())
     own = {member.name: member.fingerprint for member in terms.roster}
-    accomplices = [replace(site, floors=_certificate_floors(own), verifier=_BelievesAll()) for site in drafts[1:]]
+    accomplices = [replace(site, limits=_certificate_floors(own), verifier=_BelievesAll()) for site in drafts[1:]]
     world = World(terms, [victim, *accomplices])
     total = _open_honestly(world)
     return _is_victims(world, total - accomplices[0].plain - accomplices[1].plain)
@@ -294,8 +296,8 @@ class _BelievesAll:
         return
 
 
-def _certificate_floors(pinned: Mapping[str, bytes]) -> SiteFloors:
-    return SiteFloors(LAYOUT, MODEL, 1.0, pinned)
+def _certificate_floors(pinned: Mapping[str, bytes]) -> SiteLimits:
+    return SiteLimits(LAYOUT, MODEL, 1.0, pinned)
 
 
 @refused
@@ -314,30 +316,30 @@ def _with_corrupt_release(dropped: bool) -> bool:
     """Site 2 releases shares that it altered; does the server release a wrong sum?"""
     world = make_world(4)
     server = SecureSumServer(world.terms, world.sites[0].verifier)
-    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
-    for seat, client in clients.items():
-        server.receive_keys(world.name(seat), client.answer_offer(server.offer()))
+    clients = {index: site.client() for index, site in enumerate(world.sites, start=1)}
+    for index, client in clients.items():
+        server.receive_keys(world.name(index), client.answer_offer(server.offer()))
     roster = server.close_keys()
-    for seat, client in clients.items():
-        server.receive_shares(world.name(seat), client.answer_keys(roster))
-    boxes = server.close_shares()
+    for index, client in clients.items():
+        server.receive_shares(world.name(index), client.answer_keys(roster))
+    sealed_shares = server.close_shares()
     senders = (1, 2, 3)
-    for seat in senders:
-        boxed = boxes[world.name(seat)]
+    for index in senders:
+        boxed = sealed_shares[world.name(index)]
         server.receive_masked(
-            world.name(seat), clients[seat].answer_boxes(boxed, world.vector(seat), trained_from=MODEL)
+            world.name(index), clients[index].answer_sealed_shares(boxed, world.vector(index), trained_from=MODEL)
         )
     survivors = server.close_masked()
-    for seat in senders:
-        server.receive_consent(world.name(seat), clients[seat].answer_survivors(survivors))
+    for index in senders:
+        server.receive_consent(world.name(index), clients[index].answer_survivors(survivors))
     request = server.close_consent()
-    for seat in senders:
-        release = clients[seat].answer_unmask(request)
-        if seat == 2:
+    for index in senders:
+        release = clients[index].answer_unmask(request)
+        if index == 2:
             kind = "key_shares" if dropped else "seed_shares"
             corrupt = tuple((peer, share[:-1] + bytes([share[-1] ^ 1])) for peer, share in getattr(release, kind))
             release = replace(release, **{kind: corrupt})
-        server.receive_release(world.name(seat), release)
+        server.receive_release(world.name(index), release)
     return not np.array_equal(signed(server.open()), world.plain_sum(senders))
 
 
@@ -363,7 +365,7 @@ def predictable_masks() -> bool:
     by_public = {keys.public_key(guess): guess for guess in guesses}
     seeds = {keys.commitment(guess, server.ctx, VICTIM): guess for guess in guesses}
     private = by_public.get(server.adverts[VICTIM].mask_public)
-    seed = seeds.get(server.boxes[VICTIM].seed_commitment)
+    seed = seeds.get(server.sealed_shares[VICTIM].seed_commitment)
     if private is None or seed is None:
         return False
     return _is_victims(world, server.open_victim(seed, private))
@@ -411,15 +413,17 @@ def two_peer_lists() -> bool:
     """Sites are shown different sets U2 and still sign off one another's survivors."""
     world = make_world(5)
     server = LyingServer(world)
-    for seat, client in server.clients.items():
-        server.adverts[seat] = client.answer_offer(Offer(world.terms))
+    for index, client in server.clients.items():
+        server.adverts[index] = client.answer_offer(Offer(world.terms))
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
-    server.boxes = {seat: client.answer_keys(roster) for seat, client in server.clients.items()}
+    server.sealed_shares = {index: client.answer_keys(roster) for index, client in server.clients.items()}
     survivors = (1, 2, 3, 4)
-    for seat in survivors:
-        boxes = server.boxes_for(seat)
-        shown = boxes if seat == VICTIM else replace(boxes, boxes=boxes.boxes[:-1])
-        server.clients[seat].answer_boxes(shown, world.vector(seat), trained_from=MODEL)
+    for index in survivors:
+        sealed_shares = server.boxes_for(index)
+        shown = (
+            sealed_shares if index == VICTIM else replace(sealed_shares, sealed_shares=sealed_shares.sealed_shares[:-1])
+        )
+        server.clients[index].answer_sealed_shares(shown, world.vector(index), trained_from=MODEL)
     consents = server.consents(dict.fromkeys(survivors, survivors))
     server.releases({VICTIM: consents})
     return True
@@ -431,11 +435,11 @@ def impostor() -> bool:
     world = make_world(3)
     server = SecureSumServer(world.terms, world.sites[0].verifier)
     clients = [site.client() for site in world.sites]
-    for seat, client in enumerate(clients, start=1):
-        server.receive_keys(world.name(seat), client.answer_offer(server.offer()))
+    for index, client in enumerate(clients, start=1):
+        server.receive_keys(world.name(index), client.answer_offer(server.offer()))
     roster = server.close_keys()
-    for seat, client in enumerate(clients, start=1):
-        server.receive_shares(world.name(seat), client.answer_keys(roster))
+    for index, client in enumerate(clients, start=1):
+        server.receive_shares(world.name(index), client.answer_keys(roster))
     server.close_shares()
     server.receive_masked(world.name(3), MaskedUpdate(world.terms.digest, VICTIM, world.vector(3)))
     return server.survivors == (world.name(VICTIM),)
@@ -443,17 +447,17 @@ def impostor() -> bool:
 
 @refused
 def altered_box() -> bool:
-    """A box is altered on its way; the victim takes it and goes on."""
+    """A sealed is altered on its way; the victim takes it and goes on."""
     world = make_world(3)
     server = LyingServer(world)
-    for seat, client in server.clients.items():
-        server.adverts[seat] = client.answer_offer(Offer(world.terms))
+    for index, client in server.clients.items():
+        server.adverts[index] = client.answer_offer(Offer(world.terms))
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
-    server.boxes = {seat: client.answer_keys(roster) for seat, client in server.clients.items()}
-    boxes = server.boxes_for(VICTIM)
-    (peer, box), rest = boxes.boxes[0], boxes.boxes[1:]
-    altered = replace(boxes, boxes=((peer, bytes([box[0] ^ 1]) + box[1:]), *rest))
-    server.clients[VICTIM].answer_boxes(altered, world.vector(VICTIM), trained_from=MODEL)
+    server.sealed_shares = {index: client.answer_keys(roster) for index, client in server.clients.items()}
+    sealed_shares = server.boxes_for(VICTIM)
+    (peer, sealed), rest = sealed_shares.sealed_shares[0], sealed_shares.sealed_shares[1:]
+    altered = replace(sealed_shares, sealed_shares=((peer, bytes([sealed[0] ^ 1]) + sealed[1:]), *rest))
+    server.clients[VICTIM].answer_sealed_shares(altered, world.vector(VICTIM), trained_from=MODEL)
     return True
 
 
@@ -470,8 +474,8 @@ def two_of_two() -> bool:
 def throw_away_keys() -> bool:
     """A server calls a real round a test, to have throw-away keys accepted."""
     world = make_world(3)
-    production = SiteFloors(LAYOUT, MODEL, 1.0, {m.name: m.fingerprint for m in world.terms.roster})
-    replace(world.sites[0], floors=production).client().answer_offer(Offer(world.terms))
+    production = SiteLimits(LAYOUT, MODEL, 1.0, {m.name: m.fingerprint for m in world.terms.roster})
+    replace(world.sites[0], limits=production).client().answer_offer(Offer(world.terms))
     return True
 
 
@@ -488,7 +492,7 @@ def dropped_noise() -> bool:
     """A server leaves out the differential privacy that the site was promised."""
     world = make_world(3, dp="")
     site = world.sites[0]
-    replace(site, floors=replace(site.floors, dp="sigma=2")).client().answer_offer(Offer(world.terms))
+    replace(site, limits=replace(site.limits, dp="sigma=2")).client().answer_offer(Offer(world.terms))
     return True
 
 

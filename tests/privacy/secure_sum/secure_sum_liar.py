@@ -44,52 +44,56 @@ class LyingServer:
     def __init__(self, world: World) -> None:
         self.world = world
         self.ctx = world.terms.digest
-        self.clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+        self.clients = {index: site.client() for index, site in enumerate(world.sites, start=1)}
         self.adverts: dict[int, KeyAdvert] = {}
-        self.boxes: dict[int, ShareBoxes] = {}
+        self.sealed_shares: dict[int, ShareBoxes] = {}
         self.masked: dict[int, np.ndarray] = {}
 
     def collect_masked(self) -> None:
         """Steps 0 to 2 with every site, honestly."""
-        for seat, client in self.clients.items():
-            self.adverts[seat] = client.answer_offer(Offer(self.world.terms))
+        for index, client in self.clients.items():
+            self.adverts[index] = client.answer_offer(Offer(self.world.terms))
         roster = KeyRoster(self.ctx, tuple(self.adverts.values()))
-        for seat, client in self.clients.items():
-            self.boxes[seat] = client.answer_keys(roster)
-        for seat, client in self.clients.items():
-            update = client.answer_boxes(
-                self.boxes_for(seat), self.world.vector(seat), trained_from=self.world.terms.model_sha256
+        for index, client in self.clients.items():
+            self.sealed_shares[index] = client.answer_keys(roster)
+        for index, client in self.clients.items():
+            update = client.answer_sealed_shares(
+                self.boxes_for(index), self.world.vector(index), trained_from=self.world.terms.model_sha256
             )
-            self.masked[seat] = update.vector
+            self.masked[index] = update.vector
 
     def boxes_for(self, recipient: int) -> PeerBoxes:
-        found = ((seat, dict(boxes.boxes)[recipient]) for seat, boxes in self.boxes.items() if seat != recipient)
+        found = (
+            (index, dict(sealed_shares.sealed_shares)[recipient])
+            for index, sealed_shares in self.sealed_shares.items()
+            if index != recipient
+        )
         return PeerBoxes(self.ctx, recipient, tuple(found))
 
     def consents(self, lists: Mapping[int, Sequence[int]]) -> dict[int, bytes]:
         """Ask each site of `lists` to sign its own list of survivors."""
         return {
-            seat: self.clients[seat].answer_survivors(Survivors(self.ctx, tuple(listed))).signature
-            for seat, listed in lists.items()
+            index: self.clients[index].answer_survivors(Survivors(self.ctx, tuple(listed))).signature
+            for index, listed in lists.items()
         }
 
     def releases(self, requests: Mapping[int, Mapping[int, bytes]]) -> list[ShareRelease]:
         """Send each site of `requests` the consents given for it."""
         return [
-            self.clients[seat].answer_unmask(UnmaskRequest(self.ctx, tuple(sorted(given.items()))))
-            for seat, given in requests.items()
+            self.clients[index].answer_unmask(UnmaskRequest(self.ctx, tuple(sorted(given.items()))))
+            for index, given in requests.items()
         ]
 
     def open_group(self, group: Iterable[int], releases: Sequence[ShareRelease]) -> np.ndarray | None:
         """The sum over `group` alone, if the released shares suffice for it."""
         group, everyone = sorted(group), sorted(self.masked)
-        total = np.sum([self.masked[seat] for seat in group], axis=0, dtype=self.world.terms.word)
+        total = np.sum([self.masked[index] for index in group], axis=0, dtype=self.world.terms.word)
         masks = []
-        for seat in group:
-            seed = self.secret({r.sender: dict(r.seed_shares).get(seat) for r in releases})
+        for index in group:
+            seed = self.secret({r.sender: dict(r.seed_shares).get(index) for r in releases})
             if seed is None:
                 return None
-            masks.append(Mask(keys.self_mask_key(seed, self.ctx, seat), -1))
+            masks.append(Mask(keys.self_mask_key(seed, self.ctx, index), -1))
         for other in set(everyone) - set(group):
             private = self.secret({r.sender: dict(r.key_shares).get(other) for r in releases})
             if private is None:
@@ -102,10 +106,10 @@ class LyingServer:
         """What takes out of the updates of `others` the masks that they share with `owner`."""
         return [
             Mask(
-                keys.pair_mask_key(private, self.adverts[seat].mask_public, self.ctx, seat, owner),
-                -masking.pair_sign(seat, owner),
+                keys.pair_mask_key(private, self.adverts[index].mask_public, self.ctx, index, owner),
+                -masking.pair_sign(index, owner),
             )
-            for seat in others
+            for index in others
         ]
 
     def open_victim(self, seed: bytes, private: bytes) -> np.ndarray:

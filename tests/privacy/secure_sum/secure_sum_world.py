@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
-from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, least_threshold
-from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, min_threshold
+from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.memory import Step, VolatileRoundMemory
 from ecg_flare.privacy.secure_sum.messages import Message
 from ecg_flare.privacy.secure_sum.opened_sums import VolatileModelMemory
@@ -30,14 +30,14 @@ class Site:
 
     name: str
     plain: np.ndarray
-    floors: SiteFloors
+    limits: SiteLimits
     signer: Signer = field(default_factory=TestSigner)
     verifier: Verifier = field(default_factory=TestVerifier)
     memory: VolatileRoundMemory = field(default_factory=VolatileRoundMemory)
     models: VolatileModelMemory = field(default_factory=VolatileModelMemory)
 
     def client(self) -> SecureSumClient:
-        return SecureSumClient(self.name, self.floors, self.signer, self.verifier, self.memory, self.models)
+        return SecureSumClient(self.name, self.limits, self.signer, self.verifier, self.memory, self.models)
 
     def fork(self, client: SecureSumClient) -> tuple[Site, SecureSumClient]:
         """The same site a second time, with its own copy of memory and secrets."""
@@ -50,30 +50,30 @@ class Site:
 
 @dataclass
 class World:
-    """Terms and the sites that they name, in the order of the seats."""
+    """Terms and the sites that they name, in the order of the indices."""
 
     terms: RoundTerms
     sites: list[Site]
 
-    def vector(self, seat: int) -> np.ndarray:
-        return self.sites[seat - 1].plain.astype(self.terms.word)
+    def vector(self, index: int) -> np.ndarray:
+        return self.sites[index - 1].plain.astype(self.terms.word)
 
-    def name(self, seat: int) -> str:
-        return self.terms.member(seat).name
+    def name(self, index: int) -> str:
+        return self.terms.member(index).name
 
-    def plain_sum(self, seats: Sequence[int]) -> np.ndarray:
-        return np.sum([self.sites[seat - 1].plain for seat in seats], axis=0)
+    def plain_sum(self, indices: Sequence[int]) -> np.ndarray:
+        return np.sum([self.sites[index - 1].plain for index in indices], axis=0)
 
 
-def floors_for_tests(**changes: object) -> SiteFloors:
+def floors_for_tests(**changes: object) -> SiteLimits:
     settings: dict[str, object] = {
         "layout_digest": LAYOUT,
         "expected_model_sha256": MODEL,
-        "most_clipping_norm": 1.0,
+        "max_clipping_norm": 1.0,
         "pinned": None,
         "allow_test_mode": True,
     }
-    return SiteFloors(**{**settings, **changes})  # type: ignore[arg-type]
+    return SiteLimits(**{**settings, **changes})  # type: ignore[arg-type]
 
 
 def make_terms(sites: Sequence[Site], dimension: int, **changes: object) -> RoundTerms:
@@ -82,7 +82,7 @@ def make_terms(sites: Sequence[Site], dimension: int, **changes: object) -> Roun
         "round": 0,
         "attempt": 0,
         "roster": tuple(Member(site.name, fingerprint(site.signer.certificate)) for site in sites),
-        "threshold": least_threshold(len(sites)),
+        "threshold": min_threshold(len(sites)),
         "ring_bits": 32,
         "dimension": dimension,
         "scale": 1 << 20,
@@ -100,8 +100,8 @@ def make_world(n: int, *, dimension: int = 4, seed: int = 0, **terms: object) ->
     rng = np.random.default_rng(seed)
     top = 1 << (int(terms.get("ring_bits", 32)) - 1)  # type: ignore[call-overload]
     sites = [
-        Site(f"site-{seat:03d}", rng.integers(-top // n, top // n, size=dimension), floors_for_tests())
-        for seat in range(1, n + 1)
+        Site(f"site-{index:03d}", rng.integers(-top // n, top // n, size=dimension), floors_for_tests())
+        for index in range(1, n + 1)
     ]
     return World(make_terms(sites, dimension, **terms), sites)
 
@@ -121,31 +121,31 @@ def signed(total: np.ndarray) -> np.ndarray:
 def run_round(
     world: World, drops: Mapping[int, int] | None = None, on_wire: Callable[[Message], None] | None = None
 ) -> np.ndarray:
-    """A whole round; seat s falls silent from step drops[s] on. Gives the opened integers."""
+    """A whole round; index s falls silent from step drops[s] on. Gives the opened integers."""
     until = dict.fromkeys(range(1, world.terms.sites + 1), NEVER) | dict(drops or {})
     server = SecureSumServer(world.terms, world.sites[0].verifier)
-    clients = {seat: world.sites[seat - 1].client() for seat in until}
+    clients = {index: world.sites[index - 1].client() for index in until}
 
     def pass_on(message: M) -> M:
         return wired(message, on_wire)
 
     def alive(step: Step) -> list[int]:
-        return [seat for seat in until if until[seat] > step]
+        return [index for index in until if until[index] > step]
 
-    for seat in alive(Step.KEYS):
-        server.receive_keys(world.name(seat), pass_on(clients[seat].answer_offer(pass_on(server.offer()))))
+    for index in alive(Step.KEYS):
+        server.receive_keys(world.name(index), pass_on(clients[index].answer_offer(pass_on(server.offer()))))
     roster = server.close_keys()
-    for seat in alive(Step.SHARES):
-        server.receive_shares(world.name(seat), pass_on(clients[seat].answer_keys(pass_on(roster))))
-    boxes = server.close_shares()
-    for seat in alive(Step.MASKED):
-        sealed = pass_on(boxes[world.name(seat)])
-        masked = clients[seat].answer_boxes(sealed, world.vector(seat), trained_from=world.terms.model_sha256)
-        server.receive_masked(world.name(seat), pass_on(masked))
+    for index in alive(Step.SHARES):
+        server.receive_shares(world.name(index), pass_on(clients[index].answer_keys(pass_on(roster))))
+    sealed_shares = server.close_shares()
+    for index in alive(Step.MASKED):
+        sealed = pass_on(sealed_shares[world.name(index)])
+        masked = clients[index].answer_sealed_shares(sealed, world.vector(index), trained_from=world.terms.model_sha256)
+        server.receive_masked(world.name(index), pass_on(masked))
     survivors = server.close_masked()
-    for seat in alive(Step.CONSENT):
-        server.receive_consent(world.name(seat), pass_on(clients[seat].answer_survivors(pass_on(survivors))))
+    for index in alive(Step.CONSENT):
+        server.receive_consent(world.name(index), pass_on(clients[index].answer_survivors(pass_on(survivors))))
     request = server.close_consent()
-    for seat in alive(Step.UNMASK):
-        server.receive_release(world.name(seat), pass_on(clients[seat].answer_unmask(pass_on(request))))
+    for index in alive(Step.UNMASK):
+        server.receive_release(world.name(index), pass_on(clients[index].answer_unmask(pass_on(request))))
     return signed(server.open())

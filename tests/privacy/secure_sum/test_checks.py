@@ -37,19 +37,19 @@ def world() -> World:
 def server(world: World) -> LyingServer:
     """Stopped before the adverts are sent out."""
     lying = LyingServer(world)
-    lying.adverts = {seat: client.answer_offer(Offer(world.terms)) for seat, client in lying.clients.items()}
+    lying.adverts = {index: client.answer_offer(Offer(world.terms)) for index, client in lying.clients.items()}
     return lying
 
 
 def share(server: LyingServer) -> None:
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
-    server.boxes = {seat: client.answer_keys(roster) for seat, client in server.clients.items()}
+    server.sealed_shares = {index: client.answer_keys(roster) for index, client in server.clients.items()}
 
 
 def mask(server: LyingServer) -> None:
     share(server)
-    for seat, client in server.clients.items():
-        client.answer_boxes(server.boxes_for(seat), server.world.vector(seat), trained_from=MODEL)
+    for index, client in server.clients.items():
+        client.answer_sealed_shares(server.boxes_for(index), server.world.vector(index), trained_from=MODEL)
 
 
 def by_site_2(server: LyingServer, **changes: object) -> KeyAdvert:
@@ -63,13 +63,13 @@ ROSTERS: dict[str, tuple[Callable[[LyingServer], list[KeyAdvert]], str]] = {
     "own one missing": (lambda s: [s.adverts[2], s.adverts[3], s.adverts[4]], "own"),
     "out of order": (lambda s: list(s.adverts.values())[::-1], "each once, in order"),
     "one twice": (lambda s: [s.adverts[1], *s.adverts.values()], "each once, in order"),
-    "unknown seat": (lambda s: [*s.adverts.values(), replace(s.adverts[4], sender=5)], "each once, in order"),
+    "unknown index": (lambda s: [*s.adverts.values(), replace(s.adverts[4], sender=5)], "each once, in order"),
     "another's key": (
         lambda s: [s.adverts[1], by_site_2(s, mask_public=s.adverts[1].mask_public), s.adverts[3], s.adverts[4]],
         "public keys hold",
     ),
     "one key for both uses": (
-        lambda s: [s.adverts[1], by_site_2(s, mask_public=s.adverts[2].box_public), s.adverts[3], s.adverts[4]],
+        lambda s: [s.adverts[1], by_site_2(s, mask_public=s.adverts[2].sealing_public), s.adverts[3], s.adverts[4]],
         "public keys hold",
     ),
     "another round's advert": (
@@ -99,12 +99,20 @@ def refuses(client: SecureSumClient, match: str, ask: Callable[[SecureSumClient]
 
 
 BOXES: dict[str, tuple[Callable[[PeerBoxes], PeerBoxes], str]] = {
-    "too few": (lambda b: replace(b, boxes=b.boxes[:1]), "opens nothing"),
-    "not addressed to it": (lambda b: replace(b, recipient=2), "not sent for seat 1"),
-    "from itself": (lambda b: replace(b, boxes=((1, b.boxes[0][1]), *b.boxes[1:])), "each once"),
-    "from a stranger": (lambda b: replace(b, boxes=(*b.boxes[:2], (5, b.boxes[2][1]))), "each once"),
+    "too few": (lambda b: replace(b, sealed_shares=b.sealed_shares[:1]), "opens nothing"),
+    "not addressed to it": (lambda b: replace(b, recipient=2), "not sent for index 1"),
+    "from itself": (
+        lambda b: replace(b, sealed_shares=((1, b.sealed_shares[0][1]), *b.sealed_shares[1:])),
+        "each once",
+    ),
+    "from a stranger": (
+        lambda b: replace(b, sealed_shares=(*b.sealed_shares[:2], (5, b.sealed_shares[2][1]))),
+        "each once",
+    ),
     "under another name": (
-        lambda b: replace(b, boxes=((2, b.boxes[1][1]), (3, b.boxes[0][1]), b.boxes[2])),
+        lambda b: replace(
+            b, sealed_shares=((2, b.sealed_shares[1][1]), (3, b.sealed_shares[0][1]), b.sealed_shares[2])
+        ),
         "does not authenticate",
     ),
     "of another round": (lambda b: replace(b, context=bytes(32)), "context"),
@@ -116,31 +124,35 @@ def test_bad_boxes_are_refused(name: str, server: LyingServer) -> None:
     share(server)
     change, match = BOXES[name]
     message = change(server.boxes_for(1))
-    refuses(server.clients[1], match, lambda c: c.answer_boxes(message, server.world.vector(1), trained_from=MODEL))
+    refuses(
+        server.clients[1], match, lambda c: c.answer_sealed_shares(message, server.world.vector(1), trained_from=MODEL)
+    )
 
 
 def test_a_box_with_too_little_in_it_is_refused(server: LyingServer) -> None:
     """Site 2 seals one share in the place of two."""
-    box_private = keys.fresh_secret()
-    server.adverts[2] = by_site_2(server, box_public=keys.public_key(box_private))
+    sealing_private = keys.fresh_secret()
+    server.adverts[2] = by_site_2(server, sealing_public=keys.public_key(sealing_private))
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
-    server.boxes = {seat: server.clients[seat].answer_keys(roster) for seat in (1, 3, 4)}
-    short = keys.seal(box_private, server.adverts[1].box_public, server.ctx, 2, 1, bytes(33))
+    server.sealed_shares = {index: server.clients[index].answer_keys(roster) for index in (1, 3, 4)}
+    short = keys.seal(sealing_private, server.adverts[1].sealing_public, server.ctx, 2, 1, bytes(33))
     honest = server.boxes_for(1)
-    message = replace(honest, boxes=((2, short), *honest.boxes))
+    message = replace(honest, sealed_shares=((2, short), *honest.sealed_shares))
     ask = server.world.vector(1)
-    refuses(server.clients[1], "expected two shares", lambda c: c.answer_boxes(message, ask, trained_from=MODEL))
+    refuses(
+        server.clients[1], "expected two shares", lambda c: c.answer_sealed_shares(message, ask, trained_from=MODEL)
+    )
 
 
 @pytest.mark.parametrize("vector", [np.zeros(5, np.uint32), np.zeros(4, np.uint64), np.zeros((2, 2), np.uint32)])
 def test_vectors_of_another_shape_or_ring_are_refused(vector: np.ndarray, server: LyingServer) -> None:
     share(server)
     message = server.boxes_for(1)
-    refuses(server.clients[1], "expected 4 of", lambda c: c.answer_boxes(message, vector, trained_from=MODEL))
+    refuses(server.clients[1], "expected 4 of", lambda c: c.answer_sealed_shares(message, vector, trained_from=MODEL))
 
 
 @pytest.mark.parametrize(
-    ("seats", "match"),
+    ("indices", "match"),
     [
         ((1, 2), "opens nothing"),
         ((2, 3, 4), "not among the survivors"),
@@ -148,9 +160,9 @@ def test_vectors_of_another_shape_or_ring_are_refused(vector: np.ndarray, server
         ((), "opens nothing"),
     ],
 )
-def test_bad_survivors_are_refused(seats: tuple[int, ...], match: str, server: LyingServer) -> None:
+def test_bad_survivors_are_refused(indices: tuple[int, ...], match: str, server: LyingServer) -> None:
     mask(server)
-    refuses(server.clients[1], match, lambda c: c.answer_survivors(Survivors(server.ctx, seats)))
+    refuses(server.clients[1], match, lambda c: c.answer_survivors(Survivors(server.ctx, indices)))
 
 
 def test_survivors_of_another_round_are_refused(server: LyingServer) -> None:
@@ -179,7 +191,7 @@ def test_bad_consents_are_refused(case: str, server: LyingServer) -> None:
 def test_the_server_refuses_what_a_lying_site_sends(world: World) -> None:
     """Each refusal leaves the round as it was, so that the others still get their sum."""
     server = SecureSumServer(world.terms, world.sites[0].verifier)
-    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    clients = {index: site.client() for index, site in enumerate(world.sites, start=1)}
 
     def refused(match: str, take: Callable[[], None]) -> None:
         awaited, step = server.awaited, server.step
@@ -187,45 +199,47 @@ def test_the_server_refuses_what_a_lying_site_sends(world: World) -> None:
             take()
         assert (server.awaited, server.step) == (awaited, step)
 
-    adverts = {seat: client.answer_offer(server.offer()) for seat, client in clients.items()}
-    for seat in (1, 2, 3):
-        server.receive_keys(world.name(seat), adverts[seat])
+    adverts = {index: client.answer_offer(server.offer()) for index, client in clients.items()}
+    for index in (1, 2, 3):
+        server.receive_keys(world.name(index), adverts[index])
     site_4 = world.sites[3].signer
     copied = replace(adverts[4], mask_public=adverts[1].mask_public)
     copied = replace(copied, signature=site_4.sign(copied.signed_part()))
     refused("public keys hold", lambda: server.receive_keys(world.name(4), copied))
-    refused("does not match", lambda: server.receive_keys(world.name(4), replace(adverts[4], box_public=bytes(32))))
+    refused("does not match", lambda: server.receive_keys(world.name(4), replace(adverts[4], sealing_public=bytes(32))))
     refused("twice or unasked", lambda: server.receive_keys(world.name(1), adverts[1]))
     server.receive_keys(world.name(4), adverts[4])
     roster = server.close_keys()
 
-    shares = {seat: client.answer_keys(roster) for seat, client in clients.items()}
-    fewer = replace(shares[4], boxes=shares[4].boxes[:2])
-    refused("sent boxes for", lambda: server.receive_shares(world.name(4), fewer))
-    for seat, message in shares.items():
-        server.receive_shares(world.name(seat), message)
-    boxes = server.close_shares()
+    shares = {index: client.answer_keys(roster) for index, client in clients.items()}
+    fewer = replace(shares[4], sealed_shares=shares[4].sealed_shares[:2])
+    refused("sent sealed_shares for", lambda: server.receive_shares(world.name(4), fewer))
+    for index, message in shares.items():
+        server.receive_shares(world.name(index), message)
+    sealed_shares = server.close_shares()
 
-    for seat in (1, 2, 3):
-        answer = clients[seat].answer_boxes(boxes[world.name(seat)], world.vector(seat), trained_from=MODEL)
-        server.receive_masked(world.name(seat), answer)
+    for index in (1, 2, 3):
+        answer = clients[index].answer_sealed_shares(
+            sealed_shares[world.name(index)], world.vector(index), trained_from=MODEL
+        )
+        server.receive_masked(world.name(index), answer)
     longer = MaskedUpdate(world.terms.digest, 4, np.zeros(5, np.uint32))
     refused("expected 4 of", lambda: server.receive_masked(world.name(4), longer))
     late = MaskedUpdate(bytes(32), 4, np.zeros(4, np.uint32))
     refused("context", lambda: server.receive_masked(world.name(4), late))
     survivors = server.close_masked()
 
-    consents = {seat: clients[seat].answer_survivors(survivors) for seat in (1, 2, 3)}
+    consents = {index: clients[index].answer_survivors(survivors) for index in (1, 2, 3)}
     refused("does not match", lambda: server.receive_consent(world.name(1), replace(consents[1], signature=b"")))
-    for seat, consent in consents.items():
-        server.receive_consent(world.name(seat), consent)
+    for index, consent in consents.items():
+        server.receive_consent(world.name(index), consent)
     request = server.close_consent()
 
-    releases = {seat: clients[seat].answer_unmask(request) for seat in (1, 2, 3)}
+    releases = {index: clients[index].answer_unmask(request) for index in (1, 2, 3)}
     swapped = replace(releases[1], seed_shares=releases[1].key_shares, key_shares=releases[1].seed_shares)
     refused("not what was asked", lambda: server.receive_release(world.name(1), swapped))
-    for seat, release in releases.items():
-        server.receive_release(world.name(seat), release)
+    for index, release in releases.items():
+        server.receive_release(world.name(index), release)
     assert server.step is Step.UNMASK
     assert np.array_equal(server.open().view(np.int32), world.plain_sum([1, 2, 3]))
     refused("round is over", lambda: server.receive_release(world.name(1), releases[1]))

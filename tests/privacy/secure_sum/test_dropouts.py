@@ -25,8 +25,8 @@ class Exploration:
 
     def run(self) -> None:
         server = SecureSumServer(self.world.terms, self.world.sites[0].verifier)
-        sites = {seat: (site, site.client()) for seat, site in enumerate(self.world.sites, start=1)}
-        offers = {seat: server.offer() for seat in sites}
+        sites = {index: (site, site.client()) for index, site in enumerate(self.world.sites, start=1)}
+        offers = {index: server.offer() for index in sites}
         self._step(Step.KEYS, server, sites, offers)
 
     def _step(
@@ -36,12 +36,12 @@ class Exploration:
         sites: dict[int, tuple[Site, SecureSumClient]],
         asked: dict[int, object],
     ) -> None:
-        answers = {seat: self._answer(step, client, seat, asked[seat]) for seat, (_, client) in sites.items()}
+        answers = {index: self._answer(step, client, index, asked[index]) for index, (_, client) in sites.items()}
         for size in range(len(sites) + 1):
             for alive in itertools.combinations(sites, size):
                 fork = copy.deepcopy(server)
-                for seat in alive:
-                    self._deliver(step, fork, seat, answers[seat])
+                for index in alive:
+                    self._deliver(step, fork, index, answers[index])
                 if size < self.world.terms.threshold:
                     self._expect_abort(step, fork)
                     continue
@@ -50,24 +50,24 @@ class Exploration:
                     continue
                 following = self._close(step, fork, alive)
                 self._step(
-                    Step(step + 1), fork, {seat: sites[seat][0].fork(sites[seat][1]) for seat in alive}, following
+                    Step(step + 1), fork, {index: sites[index][0].fork(sites[index][1]) for index in alive}, following
                 )
 
-    def _answer(self, step: Step, client: SecureSumClient, seat: int, message: object) -> object:
+    def _answer(self, step: Step, client: SecureSumClient, index: int, message: object) -> object:
         if step is Step.MASKED:
-            vector = self.world.vector(seat)
-            return client.answer_boxes(message, vector, trained_from=self.world.terms.model_sha256)  # type: ignore[arg-type]
+            vector = self.world.vector(index)
+            return client.answer_sealed_shares(message, vector, trained_from=self.world.terms.model_sha256)  # type: ignore[arg-type]
         names = {Step.KEYS: "offer", Step.SHARES: "keys", Step.CONSENT: "survivors", Step.UNMASK: "unmask"}
         return getattr(client, f"answer_{names[step]}")(message)
 
-    def _deliver(self, step: Step, server: SecureSumServer, seat: int, answer: object) -> None:
+    def _deliver(self, step: Step, server: SecureSumServer, index: int, answer: object) -> None:
         names = ("keys", "shares", "masked", "consent", "release")
-        getattr(server, f"receive_{names[step]}")(self.world.name(seat), answer)
+        getattr(server, f"receive_{names[step]}")(self.world.name(index), answer)
 
     def _close(self, step: Step, server: SecureSumServer, alive: tuple[int, ...]) -> dict[int, object]:
         if step is Step.SHARES:
-            boxes = server.close_shares()
-            return {seat: boxes[self.world.name(seat)] for seat in alive}
+            sealed_shares = server.close_shares()
+            return {index: sealed_shares[self.world.name(index)] for index in alive}
         message = getattr(server, f"close_{('keys', '', 'masked', 'consent')[step]}")()
         return dict.fromkeys(alive, message)
 
@@ -83,7 +83,7 @@ class Exploration:
         self.aborted += 1
 
     def _expect_sum(self, server: SecureSumServer) -> None:
-        survivors = [self.world.terms.seat_of(name) for name in server.survivors]
+        survivors = [self.world.terms.index_of(name) for name in server.survivors]
         assert np.array_equal(signed(server.open()), self.world.plain_sum(survivors))
         self.opened += 1
 
@@ -110,10 +110,10 @@ def test_random_dropouts_in_larger_cohorts(n: int, rounds: int) -> None:
     for number in range(rounds):
         world = make_world(n, seed=number)
         gone = rng.choice(n, size=n - world.terms.threshold + number % 2, replace=False) + 1
-        drops = {int(seat): int(rng.integers(0, 5)) for seat in gone}
+        drops = {int(index): int(rng.integers(0, 5)) for index in gone}
         if len(drops) > n - world.terms.threshold:
             with pytest.raises(SecureSumError, match="opens nothing"):
                 run_round(world, drops)
             continue
-        opened = [seat for seat in range(1, n + 1) if drops.get(seat, NEVER) > Step.MASKED]
+        opened = [index for index in range(1, n + 1) if drops.get(index, NEVER) > Step.MASKED]
         assert np.array_equal(run_round(world, drops), world.plain_sum(opened))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import secure_sum_attacks as attacks
 
-from ecg_flare.privacy.secure_sum import checks, client, floors, keys, memory, opened_sums, signing
+from ecg_flare.privacy.secure_sum import checks, client, keys, limits, memory, opened_sums, signing
 
 Removal = tuple[object, str, Callable[..., object]]
 
@@ -44,13 +44,13 @@ def _without_context(purpose: bytes, ctx: bytes, first: int, second: int) -> byt
     return purpose + bytes([first, second])
 
 
-def _unauthenticated(private: bytes, public: bytes, ctx: bytes, sender: int, recipient: int, box: bytes) -> bytes:
+def _unauthenticated(private: bytes, public: bytes, ctx: bytes, sender: int, recipient: int, sealed: bytes) -> bytes:
     return bytes(66)
 
 
 REMOVALS: dict[str, tuple[Removal, ...]] = {
     "overlapping_lists": ((checks, "shares_to_release", _both_kinds),),
-    "listed_twice": ((checks, "check_seats", _nothing),),
+    "listed_twice": ((checks, "check_indices", _nothing),),
     "second_unmask_request": (
         (checks, "check_step", _nothing),
         (memory, "check_never_answered", _nothing),
@@ -67,23 +67,23 @@ REMOVALS: dict[str, tuple[Removal, ...]] = {
     "rolled_back_site": ((memory, "check_never_answered", _nothing),),
     "swapped_keys": ((signing.TestVerifier, "verify", _nothing),),
     "altered_box": ((keys, "unseal", _unauthenticated),),
-    "lowered_threshold": ((floors, "check_threshold", _nothing),),
-    "two_of_two": ((floors, "check_cohort", _nothing), (floors, "check_threshold", _nothing)),
-    "altered_model_hash": ((floors, "check_model", _nothing),),
+    "lowered_threshold": ((limits, "check_threshold", _nothing),),
+    "two_of_two": ((limits, "check_cohort", _nothing), (limits, "check_threshold", _nothing)),
+    "altered_model_hash": ((limits, "check_model", _nothing),),
     "another_model_for_the_victim": ((checks, "check_trained_from", _nothing),),
     "forged_certificates": ((signing.CertificateVerifier, "check_issued", _nothing),),
-    "minted_certificates": ((floors, "check_pins", _nothing),),
-    "throw_away_keys": ((floors, "check_signing_mode", _nothing),),
+    "minted_certificates": ((limits, "check_pins", _nothing),),
+    "throw_away_keys": ((limits, "check_signing_mode", _nothing),),
     "corrupt_seed_share": ((checks, "is_seed", _true),),
     "corrupt_key_share": ((checks, "is_mask_key", _true),),
     "predictable_masks": ((keys, "fresh_secret", _ten_bits), (checks, "check_unique_keys", _nothing)),
     "reused_masks": ((keys, "fresh_secret", _Repeating(9)), (keys, "_info", _without_context)),
-    "single_contributor": ((floors, "check_weights", _nothing),),
+    "single_contributor": ((limits, "check_weights", _nothing),),
     "different_lengths": ((signing.TestVerifier, "verify", _nothing),),
     "impostor": ((checks, "check_sender", _nothing),),
-    "higher_clipping_norm": ((floors, "check_clipping", _nothing),),
-    "dropped_noise": ((floors, "check_dp", _nothing),),
-    "hidden_weights_unasked": ((floors, "check_weights", _nothing),),
+    "higher_clipping_norm": ((limits, "check_clipping", _nothing),),
+    "dropped_noise": ((limits, "check_dp", _nothing),),
+    "hidden_weights_unasked": ((limits, "check_weights", _nothing),),
 }
 LAYERED = [name for name, removals in REMOVALS.items() if len(removals) > 1 and name != "predictable_masks"]
 

@@ -1,4 +1,4 @@
-"""Round keys: RFC 7748's exchange, RFC 5869's derivation, and boxes for one reader, round and direction."""
+"""Round keys: RFC 7748's exchange, RFC 5869's derivation, and sealed_shares for one reader, round and direction."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_pair_mask_key_is_the_same_from_both_ends() -> None:
 
 
 def test_derived_keys_never_serve_twice() -> None:
-    """Another round, pair, purpose or seat gives another key."""
+    """Another round, pair, purpose or index gives another key."""
     derived = [
         keys.pair_mask_key(BOB, ALICE_PUBLIC, ctx, one, other)
         for ctx in (CTX, OTHER)
         for one, other in itertools.combinations(range(1, 5), 2)
     ]
-    derived += [keys.self_mask_key(SHARED, ctx, seat) for ctx in (CTX, OTHER) for seat in (1, 2)]
-    derived += [keys.commitment(SHARED, ctx, seat) for ctx in (CTX, OTHER) for seat in (1, 2)]
+    derived += [keys.self_mask_key(SHARED, ctx, index) for ctx in (CTX, OTHER) for index in (1, 2)]
+    derived += [keys.commitment(SHARED, ctx, index) for ctx in (CTX, OTHER) for index in (1, 2)]
     assert len(set(derived)) == len(derived)
 
 
@@ -66,23 +66,23 @@ def test_wipe_overwrites() -> None:
 def test_box_opens_for_its_reader_only() -> None:
     sender, reader, stranger = keys.fresh_secret(), keys.fresh_secret(), keys.fresh_secret()
     public = keys.public_key(sender)
-    box = keys.seal(sender, keys.public_key(reader), CTX, 1, 2, b"shares")
-    assert keys.unseal(reader, public, CTX, 1, 2, box) == b"shares"
+    sealed = keys.seal(sender, keys.public_key(reader), CTX, 1, 2, b"shares")
+    assert keys.unseal(reader, public, CTX, 1, 2, sealed) == b"shares"
     attempts = {
-        "another reader": (stranger, public, CTX, 1, 2, box),
-        "another sender": (reader, keys.public_key(stranger), CTX, 1, 2, box),
-        "another round": (reader, public, OTHER, 1, 2, box),
-        "turned around": (reader, public, CTX, 2, 1, box),
-        "another seat": (reader, public, CTX, 1, 3, box),
-        "altered": (reader, public, CTX, 1, 2, box[:-1] + bytes([box[-1] ^ 1])),
-        "cut": (reader, public, CTX, 1, 2, box[:-1]),
+        "another reader": (stranger, public, CTX, 1, 2, sealed),
+        "another sender": (reader, keys.public_key(stranger), CTX, 1, 2, sealed),
+        "another round": (reader, public, OTHER, 1, 2, sealed),
+        "turned around": (reader, public, CTX, 2, 1, sealed),
+        "another index": (reader, public, CTX, 1, 3, sealed),
+        "altered": (reader, public, CTX, 1, 2, sealed[:-1] + bytes([sealed[-1] ^ 1])),
+        "cut": (reader, public, CTX, 1, 2, sealed[:-1]),
     }
     assert not any(opens(*attempt) for attempt in attempts.values()), [h for h, a in attempts.items() if opens(*a)]
 
 
-def opens(private: bytes, public: bytes, ctx: bytes, sender: int, recipient: int, box: bytes) -> bool:
+def opens(private: bytes, public: bytes, ctx: bytes, sender: int, recipient: int, sealed: bytes) -> bool:
     try:
-        keys.unseal(private, public, ctx, sender, recipient, box)
+        keys.unseal(private, public, ctx, sender, recipient, sealed)
     except SecureSumError:
         return False
     return True

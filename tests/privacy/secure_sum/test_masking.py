@@ -172,7 +172,7 @@ def test_hidden_weights_are_summed_with_the_update() -> None:
     weights, values = [20, 5, 75], np.array([[8, -4], [2, 2], [-100, 50]])
     total = np.zeros(3, np.uint32)
     for weight, update in zip(weights, values, strict=True):
-        total += masking.with_hidden_weight((weight * update).astype(np.uint32), weight, most_weight=100)
+        total += masking.with_hidden_weight((weight * update).astype(np.uint32), weight, max_weight=100)
     assert world.terms.weights is None
     summed, weight = masking.split_hidden_weight(total)
     assert weight == 100
@@ -182,4 +182,4 @@ def test_hidden_weights_are_summed_with_the_update() -> None:
 @pytest.mark.parametrize("weight", [0, -1, 101])
 def test_hidden_weights_outside_their_bound_are_refused(weight: int) -> None:
     with pytest.raises(EncodingError, match="outside 1 to 100"):
-        masking.with_hidden_weight(np.zeros(2, np.uint32), weight, most_weight=100)
+        masking.with_hidden_weight(np.zeros(2, np.uint32), weight, max_weight=100)

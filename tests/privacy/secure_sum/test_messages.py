@@ -84,10 +84,10 @@ def test_noise_is_refused_or_canonical(kind: type[Message], noise: bytes) -> Non
     assert message.to_bytes() == noise
 
 
-@pytest.mark.parametrize("seats", [(2, 1), (1, 1), (1, 2, 2, 3)])
-def test_unordered_and_repeated_seats_are_refused(seats: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("indices", [(2, 1), (1, 1), (1, 2, 2, 3)])
+def test_unordered_and_repeated_seats_are_refused(indices: tuple[int, ...]) -> None:
     with pytest.raises(SecureSumError, match="not canonical"):
-        Survivors.from_bytes(Survivors(bytes(32), seats).to_bytes())
+        Survivors.from_bytes(Survivors(bytes(32), indices).to_bytes())
 
 
 def test_masked_words_are_four_bytes_each() -> None:

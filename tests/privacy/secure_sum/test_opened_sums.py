@@ -18,9 +18,9 @@ from secure_sum_world import World, make_terms, make_world
 
 from ecg_flare.errors import PolicyError, StorageError
 from ecg_flare.privacy.secure_sum import opened_sums
-from ecg_flare.privacy.secure_sum.context import Member, least_threshold
+from ecg_flare.privacy.secure_sum.context import Member, min_threshold
 from ecg_flare.privacy.secure_sum.opened_sums import (
-    MOST_OPENINGS,
+    MAX_OPENINGS,
     FileModelMemory,
     HiddenSum,
     OncePerModel,
@@ -64,7 +64,7 @@ def test_another_site_under_the_same_name_is_another_set() -> None:
 
 def test_a_lost_sum_is_opened_again_a_few_times() -> None:
     memory = VolatileModelMemory()
-    for _ in range(MOST_OPENINGS):
+    for _ in range(MAX_OPENINGS):
         record_opening(memory, MODEL, over("abc"), "none")
     with pytest.raises(PolicyError, match="most openings of a sum=3"):
         record_opening(memory, MODEL, over("abc"), "none")
@@ -187,7 +187,7 @@ def reachable(n: int, accomplices: int, attempts: int) -> set[frozenset[frozense
     In each attempt it chooses the survivors and whom of them it asks for shares; the honest sites answer by
     `record_opening`. The last `accomplices` sites give it every share.
     """
-    threshold, sites = least_threshold(n), range(1, n + 1)
+    threshold, sites = min_threshold(n), range(1, n + 1)
     honest = sites[: n - accomplices]
     Bound = tuple[frozenset[int] | None, ...]
     states: set[tuple[Bound, frozenset[frozenset[int]]]] = {((None,) * len(honest), frozenset())}
@@ -219,9 +219,7 @@ def reachable(n: int, accomplices: int, attempts: int) -> set[frozenset[frozense
     return {opened for _, opened in states}
 
 
-TOLERATED = [
-    (n, k) for n in (3, 4, 5) for k in range(n) if k < 2 * least_threshold(n) - n and k <= least_threshold(n) - 2
-]
+TOLERATED = [(n, k) for n in (3, 4, 5) for k in range(n) if k < 2 * min_threshold(n) - n and k <= min_threshold(n) - 2]
 
 
 @pytest.mark.parametrize(("n", "accomplices"), TOLERATED)
@@ -251,7 +249,7 @@ def random_family(rng: np.random.Generator) -> tuple[set[frozenset[int]], list[i
     for number in range(6):
         size = int(rng.integers(3, min(len(everyone), 7) + 1))
         roster = sorted(rng.choice(everyone, size=size, replace=False).tolist())
-        threshold = int(rng.integers(least_threshold(len(roster)), len(roster) + 1))
+        threshold = int(rng.integers(min_threshold(len(roster)), len(roster) + 1))
         known, survivors = len(accomplices & set(roster)), some(roster, threshold)
         if known >= 2 * threshold - len(roster) or known > threshold - 2:
             continue  # beyond the bounds of the threat model

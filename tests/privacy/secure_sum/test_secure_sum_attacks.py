@@ -7,7 +7,7 @@ import pytest
 import secure_sum_attacks as attacks
 from secure_sum_world import make_world, run_round
 
-from ecg_flare.privacy.secure_sum.context import least_threshold
+from ecg_flare.privacy.secure_sum.context import min_threshold
 
 
 def test_overlapping_active_and_dropped_lists_fail() -> None:
@@ -133,7 +133,7 @@ def test_hidden_weights_unasked_fail() -> None:
 @pytest.mark.parametrize(("n", "accomplices"), [(n, k) for n in (4, 5, 6, 7) for k in range(n - 1)])
 def test_collusion_succeeds_from_2t_minus_n_sites_on(n: int, accomplices: int) -> None:
     """The bound that the threat model states is exact: one accomplice fewer and the sites refuse."""
-    assert attacks.colluding(n, accomplices) == (accomplices >= 2 * least_threshold(n) - n)
+    assert attacks.colluding(n, accomplices) == (accomplices >= 2 * min_threshold(n) - n)
 
 
 def test_server_and_all_other_sites_see_the_last_one() -> None:

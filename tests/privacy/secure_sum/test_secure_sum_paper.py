@@ -37,7 +37,7 @@ def test_the_code_of_the_paper_gives_the_mean(tmp_path: Path) -> None:
     fixed_point = FixedPoint.derive(clipping_norm=1.0, weights=(1.0,) * len(names), dimension=4)
     terms = make_terms(world.sites, dimension=4, scale=fixed_point.scale)
     updates = {
-        name: np.random.default_rng(seat).normal(0, 0.1, 4).astype(np.float32) for seat, name in enumerate(names)
+        name: np.random.default_rng(index).normal(0, 0.1, 4).astype(np.float32) for index, name in enumerate(names)
     }
     shared: dict[str, Any] = {
         "SecureSumServer": SecureSumServer,
@@ -47,7 +47,7 @@ def test_the_code_of_the_paper_gives_the_mean(tmp_path: Path) -> None:
         "fixed_point": fixed_point,
         "terms": terms,
         "verifier": world.sites[0].verifier,
-        "site_floors": floors_for_tests(layout_digest=LAYOUT),
+        "site_limits": floors_for_tests(layout_digest=LAYOUT),
         "model_sha256": MODEL,
         "weight": 1.0,
         "denominator": len(names),

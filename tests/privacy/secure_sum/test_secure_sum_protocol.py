@@ -26,7 +26,7 @@ from secure_sum_world import (
 
 from ecg_flare.errors import ConfigError, SecureSumError
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
-from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.memory import Step
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate, Message, UnmaskRequest
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
@@ -47,41 +47,45 @@ def test_orderings_and_replays_never_change_the_sum(data: st.DataObject) -> None
     n = data.draw(st.integers(3, 5))
     world = make_world(n, dimension=2)
     server = SecureSumServer(world.terms, world.sites[0].verifier)
-    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    clients = {index: site.client() for index, site in enumerate(world.sites, start=1)}
     past: list[tuple[str, int, object]] = []
 
     def deliver(kind: str, answers: dict[int, object]) -> None:
-        for seat in data.draw(st.permutations(sorted(answers))):
-            getattr(server, f"receive_{kind}")(world.name(seat), answers[seat])
-            past.append((kind, seat, answers[seat]))
+        for index in data.draw(st.permutations(sorted(answers))):
+            getattr(server, f"receive_{kind}")(world.name(index), answers[index])
+            past.append((kind, index, answers[index]))
             for old_kind, old_seat, old in data.draw(st.lists(st.sampled_from(past), max_size=2)):
                 with pytest.raises(SecureSumError):
                     getattr(server, f"receive_{old_kind}")(world.name(old_seat), old)
 
-    deliver("keys", {seat: client.answer_offer(server.offer()) for seat, client in clients.items()})
+    deliver("keys", {index: client.answer_offer(server.offer()) for index, client in clients.items()})
     roster = server.close_keys()
-    deliver("shares", {seat: client.answer_keys(roster) for seat, client in clients.items()})
-    boxes = server.close_shares()
+    deliver("shares", {index: client.answer_keys(roster) for index, client in clients.items()})
+    sealed_shares = server.close_shares()
     masked = {
-        seat: client.answer_boxes(boxes[world.name(seat)], world.vector(seat), trained_from=world.terms.model_sha256)
-        for seat, client in clients.items()
+        index: client.answer_sealed_shares(
+            sealed_shares[world.name(index)], world.vector(index), trained_from=world.terms.model_sha256
+        )
+        for index, client in clients.items()
     }
     deliver("masked", masked)
     survivors = server.close_masked()
-    deliver("consent", {seat: client.answer_survivors(survivors) for seat, client in clients.items()})
+    deliver("consent", {index: client.answer_survivors(survivors) for index, client in clients.items()})
     request = server.close_consent()
-    deliver("release", {seat: client.answer_unmask(request) for seat, client in clients.items()})
+    deliver("release", {index: client.answer_unmask(request) for index, client in clients.items()})
     assert np.array_equal(signed(server.open()), world.plain_sum(range(1, n + 1)))
 
 
-@given(order=st.lists(st.sampled_from(["offer", "keys", "boxes", "survivors", "unmask"]), min_size=1, max_size=8))
+@given(
+    order=st.lists(st.sampled_from(["offer", "keys", "sealed_shares", "survivors", "unmask"]), min_size=1, max_size=8)
+)
 @settings(max_examples=60, deadline=None)
 def test_a_site_answers_only_the_next_step(order: list[str]) -> None:
     """Whatever sequence of genuine messages a site gets, it answers the longest run in order and nothing after it."""
-    names = ["offer", "keys", "boxes", "survivors", "unmask"]
+    names = ["offer", "keys", "sealed_shares", "survivors", "unmask"]
     world = make_world(3, dimension=2)
     server = SecureSumServer(world.terms, world.sites[0].verifier)
-    peers = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    peers = {index: site.client() for index, site in enumerate(world.sites, start=1)}
     site = peers[1]
     answered = 0
     messages: dict[str, object] = {"offer": server.offer()}
@@ -99,8 +103,8 @@ def test_a_site_answers_only_the_next_step(order: list[str]) -> None:
 
 
 def _ask(client: SecureSumClient, name: str, message: object, world: World) -> object:
-    if name == "boxes":
-        return client.answer_boxes(message, world.vector(1), trained_from=world.terms.model_sha256)  # type: ignore[arg-type]
+    if name == "sealed_shares":
+        return client.answer_sealed_shares(message, world.vector(1), trained_from=world.terms.model_sha256)  # type: ignore[arg-type]
     return getattr(client, f"answer_{name}")(message)
 
 
@@ -113,51 +117,51 @@ def _advance(
 ) -> None:
     kind, close, following = {
         "offer": ("keys", "close_keys", "keys"),
-        "keys": ("shares", "close_shares", "boxes"),
-        "boxes": ("masked", "close_masked", "survivors"),
+        "keys": ("shares", "close_shares", "sealed_shares"),
+        "sealed_shares": ("masked", "close_masked", "survivors"),
         "survivors": ("consent", "close_consent", "unmask"),
         "unmask": ("release", "open", "done"),
     }[name]
-    for seat, client in peers.items():
-        message = messages[name][world.name(seat)] if name == "boxes" else messages[name]  # type: ignore[index]
+    for index, client in peers.items():
+        message = messages[name][world.name(index)] if name == "sealed_shares" else messages[name]  # type: ignore[index]
         answer = (
-            client.answer_boxes(message, world.vector(seat), trained_from=world.terms.model_sha256)  # type: ignore[arg-type]
-            if name == "boxes"
+            client.answer_sealed_shares(message, world.vector(index), trained_from=world.terms.model_sha256)  # type: ignore[arg-type]
+            if name == "sealed_shares"
             else getattr(client, f"answer_{name}")(message)
         )
-        getattr(server, f"receive_{kind}")(world.name(seat), answer)
+        getattr(server, f"receive_{kind}")(world.name(index), answer)
     messages[following] = getattr(server, close)()
 
 
 def test_swapped_out_between_all_steps() -> None:
     world = make_world(4, dimension=5)
     server = SecureSumServer(world.terms, world.sites[0].verifier)
-    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
+    clients = {index: site.client() for index, site in enumerate(world.sites, start=1)}
 
-    def swapped(seat: int) -> SecureSumClient:
-        secrets = clients[seat].export_secrets()
-        clients[seat].close()
-        clients[seat] = world.sites[seat - 1].client()
-        clients[seat].restore(secrets)
-        return clients[seat]
+    def swapped(index: int) -> SecureSumClient:
+        secrets = clients[index].export_secrets()
+        clients[index].close()
+        clients[index] = world.sites[index - 1].client()
+        clients[index].restore(secrets)
+        return clients[index]
 
-    for seat in clients:
-        server.receive_keys(world.name(seat), clients[seat].answer_offer(server.offer()))
+    for index in clients:
+        server.receive_keys(world.name(index), clients[index].answer_offer(server.offer()))
     roster = server.close_keys()
-    for seat in clients:
-        server.receive_shares(world.name(seat), swapped(seat).answer_keys(roster))
-    boxes = server.close_shares()
-    for seat in (1, 2, 4):
-        masked = swapped(seat).answer_boxes(
-            boxes[world.name(seat)], world.vector(seat), trained_from=world.terms.model_sha256
+    for index in clients:
+        server.receive_shares(world.name(index), swapped(index).answer_keys(roster))
+    sealed_shares = server.close_shares()
+    for index in (1, 2, 4):
+        masked = swapped(index).answer_sealed_shares(
+            sealed_shares[world.name(index)], world.vector(index), trained_from=world.terms.model_sha256
         )
-        server.receive_masked(world.name(seat), masked)
+        server.receive_masked(world.name(index), masked)
     survivors = server.close_masked()
-    for seat in (1, 2, 4):
-        server.receive_consent(world.name(seat), swapped(seat).answer_survivors(survivors))
+    for index in (1, 2, 4):
+        server.receive_consent(world.name(index), swapped(index).answer_survivors(survivors))
     request = server.close_consent()
-    for seat in (1, 2, 4):
-        server.receive_release(world.name(seat), swapped(seat).answer_unmask(request))
+    for index in (1, 2, 4):
+        server.receive_release(world.name(index), swapped(index).answer_unmask(request))
     assert np.array_equal(signed(server.open()), world.plain_sum([1, 2, 4]))
 
 
@@ -165,7 +169,7 @@ def test_a_saved_round_is_taken_up_by_its_own_site_only() -> None:
     world = make_world(3)
     client = world.sites[0].client()
     client.answer_offer(SecureSumServer(world.terms, world.sites[0].verifier).offer())
-    with pytest.raises(SecureSumError, match="belongs to seat 1"):
+    with pytest.raises(SecureSumError, match="belongs to index 1"):
         world.sites[1].client().restore(client.export_secrets())
 
 
@@ -178,7 +182,7 @@ def test_secrets_are_overwritten_at_the_end_and_after_a_lie() -> None:
     assert any(state.mask_private)
     with pytest.raises(SecureSumError):
         client.answer_unmask(UnmaskRequest(world.terms.digest, ()))
-    assert not any(state.mask_private + state.box_private + state.seed)
+    assert not any(state.mask_private + state.sealing_private + state.seed)
     assert state.held == {}
     with pytest.raises(SecureSumError, match="no round is under way"):
         client.export_secrets()
@@ -188,14 +192,14 @@ def test_masking_happens_in_the_vector_that_was_passed() -> None:
     """No plain copy of the encoded update stays behind at the site."""
     world = make_world(3, dimension=64)
     server = SecureSumServer(world.terms, world.sites[0].verifier)
-    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
-    for seat, client in clients.items():
-        server.receive_keys(world.name(seat), client.answer_offer(server.offer()))
+    clients = {index: site.client() for index, site in enumerate(world.sites, start=1)}
+    for index, client in clients.items():
+        server.receive_keys(world.name(index), client.answer_offer(server.offer()))
     roster = server.close_keys()
-    for seat, client in clients.items():
-        server.receive_shares(world.name(seat), client.answer_keys(roster))
+    for index, client in clients.items():
+        server.receive_shares(world.name(index), client.answer_keys(roster))
     vector = world.vector(1)
-    masked = clients[1].answer_boxes(
+    masked = clients[1].answer_sealed_shares(
         server.close_shares()[world.name(1)], vector, trained_from=world.terms.model_sha256
     )
     assert masked.vector is vector
@@ -208,30 +212,30 @@ def test_memory_is_one_vector_at_the_server_and_none_more_at_a_site(n: int) -> N
     dimension = 1_000_000
     world = make_world(n, dimension=dimension, ring_bits=32)
     server = SecureSumServer(world.terms, world.sites[0].verifier)
-    clients = {seat: site.client() for seat, site in enumerate(world.sites, start=1)}
-    for seat, client in clients.items():
-        server.receive_keys(world.name(seat), client.answer_offer(server.offer()))
+    clients = {index: site.client() for index, site in enumerate(world.sites, start=1)}
+    for index, client in clients.items():
+        server.receive_keys(world.name(index), client.answer_offer(server.offer()))
     roster = server.close_keys()
-    for seat, client in clients.items():
-        server.receive_shares(world.name(seat), client.answer_keys(roster))
+    for index, client in clients.items():
+        server.receive_shares(world.name(index), client.answer_keys(roster))
     at_sites, at_server = 0.0, 0.0
     with peak_in_vectors(dimension) as peak:
-        boxes = server.close_shares()
+        sealed_shares = server.close_shares()
     at_server = max(at_server, peak[0])
-    for seat, client in clients.items():
-        vector, message = world.vector(seat), boxes[world.name(seat)]
+    for index, client in clients.items():
+        vector, message = world.vector(index), sealed_shares[world.name(index)]
         with peak_in_vectors(dimension) as peak:
-            masked = client.answer_boxes(message, vector, trained_from=world.terms.model_sha256)
+            masked = client.answer_sealed_shares(message, vector, trained_from=world.terms.model_sha256)
         at_sites = max(at_sites, peak[0])
         with peak_in_vectors(dimension) as peak:
-            server.receive_masked(world.name(seat), masked)
+            server.receive_masked(world.name(index), masked)
         at_server = max(at_server, 1 + peak[0])
     survivors = server.close_masked()
-    for seat, client in clients.items():
-        server.receive_consent(world.name(seat), client.answer_survivors(survivors))
+    for index, client in clients.items():
+        server.receive_consent(world.name(index), client.answer_survivors(survivors))
     request = server.close_consent()
-    for seat, client in clients.items():
-        server.receive_release(world.name(seat), client.answer_unmask(request))
+    for index, client in clients.items():
+        server.receive_release(world.name(index), client.answer_unmask(request))
     with peak_in_vectors(dimension) as peak:
         total = server.open()
     at_server = max(at_server, 1 + peak[0])
@@ -283,15 +287,18 @@ def test_control_messages_stay_under_100_kb_a_client_at_50_sites() -> None:
     authority = Authority()
     drafts = [
         Site(
-            f"site-{seat:03d}", np.arange(2), floors_for_tests(), authority.signer(f"site-{seat:03d}", key_label="one")
+            f"site-{index:03d}",
+            np.arange(2),
+            floors_for_tests(),
+            authority.signer(f"site-{index:03d}", key_label="one"),
         )
-        for seat in range(1, 51)
+        for index in range(1, 51)
     ]
     terms = make_terms(drafts, 2)
     pinned = {member.name: member.fingerprint for member in terms.roster}
-    floors = SiteFloors(terms.layout_digest, terms.model_sha256, 1.0, pinned)
+    limits = SiteLimits(terms.layout_digest, terms.model_sha256, 1.0, pinned)
     verifier = authority.verifier()
-    world = World(terms, [replace(site, floors=floors, verifier=verifier) for site in drafts])
+    world = World(terms, [replace(site, limits=limits, verifier=verifier) for site in drafts])
     traffic = Traffic()
     assert np.array_equal(run_round(world, {50: Step.MASKED}, on_wire=traffic), world.plain_sum(range(1, 50)))
     assert traffic.control / 50 < 100_000

@@ -25,8 +25,8 @@ def test_any_threshold_of_shares_gives_the_secret(secret: bytes, count: int, dat
     split = shares.split(secret, threshold, count)
     assert list(split) == list(range(1, count + 1))
     assert {len(share) for share in split.values()} == {shares.SHARE_BYTES}
-    for seats in itertools.combinations(split, threshold):
-        assert shares.combine({seat: split[seat] for seat in seats}, threshold, lambda c: c == secret) == secret
+    for indices in itertools.combinations(split, threshold):
+        assert shares.combine({index: split[index] for index in indices}, threshold, lambda c: c == secret) == secret
 
 
 @pytest.mark.parametrize("secret", [bytes(32), b"\xff" * 32])

@@ -1,4 +1,4 @@
-"""Terms and floors: what they bind, and what is refused with a reason."""
+"""Terms and limits: what they bind, and what is refused with a reason."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from secure_sum_world import floors_for_tests, make_world
 
 from ecg_flare.errors import ConfigError, SecureSumError
-from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, least_threshold
-from ecg_flare.privacy.secure_sum.floors import check_floors
+from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, min_threshold
+from ecg_flare.privacy.secure_sum.limits import check_site_limits
 
 TERMS = make_world(4).terms
 STRANGER = Member("site-009", bytes([9] * 32))
@@ -46,7 +46,7 @@ def test_fields_do_not_run_into_each_other() -> None:
 
 @pytest.mark.parametrize(("n", "least"), [(3, 3), (4, 3), (5, 4), (6, 5), (7, 5), (9, 7), (10, 7), (30, 21), (50, 34)])
 def test_least_threshold(n: int, least: int) -> None:
-    assert least_threshold(n) == least
+    assert min_threshold(n) == least
     assert 3 * least > 2 * n
 
 
@@ -76,17 +76,17 @@ def test_contradictory_terms_are_refused(changes: dict[str, Any], match: str) ->
 
 
 def test_seats_follow_the_roster() -> None:
-    assert [TERMS.seat_of(member.name) for member in TERMS.roster] == [1, 2, 3, 4]
+    assert [TERMS.index_of(member.name) for member in TERMS.roster] == [1, 2, 3, 4]
     with pytest.raises(ConfigError, match="not in the roster"):
-        TERMS.seat_of("nobody")
+        TERMS.index_of("nobody")
 
 
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"least_cohort": 2}, "at least 3"),
-        ({"least_threshold": 2}, "at least 3"),
-        ({"least_threshold_fraction": Fraction(1, 2)}, r"out of \[2/3, 1\)"),
+        ({"min_cohort": 2}, "at least 3"),
+        ({"min_threshold": 2}, "at least 3"),
+        ({"min_threshold_fraction": Fraction(1, 2)}, r"out of \[2/3, 1\)"),
         ({"allow_test_mode": False}, "no certificate fingerprints are pinned"),
         ({"weights": {"site-001": 0.0}}, "not positive"),
         ({"weights": {}}, "hold none"),
@@ -102,18 +102,18 @@ PINS = {member.name: member.fingerprint for member in TERMS.roster}
 
 
 @pytest.mark.parametrize(
-    ("floors", "terms", "match"),
+    ("limits", "terms", "match"),
     [
-        ({"least_cohort": 5}, {}, "takes part from 5"),
-        ({"least_threshold": 4}, {}, "demands at least 4"),
-        ({"least_threshold_fraction": Fraction(9, 10)}, {}, "demands at least 4"),
+        ({"min_cohort": 5}, {}, "takes part from 5"),
+        ({"min_threshold": 4}, {}, "demands at least 4"),
+        ({"min_threshold_fraction": Fraction(9, 10)}, {}, "demands at least 4"),
         ({"allow_test_mode": False, "pinned": PINS}, {}, "test mode"),
         ({"pinned": {**PINS, "site-002": bytes(32)}}, {}, r"\['site-002'\]"),
         ({"pinned": {}}, {}, "pinned"),
         ({}, {"test_mode": False}, "pinned"),
         ({"layout_digest": bytes(32)}, {}, "layout"),
         ({"expected_model_sha256": bytes(32)}, {}, "starts from model"),
-        ({"most_clipping_norm": 0.5}, {}, "clips to 1.0"),
+        ({"max_clipping_norm": 0.5}, {}, "clips to 1.0"),
         ({}, {"weights": (1.0, 1.0, 1.0, 2.0)}, "equal weights"),
         ({"weights": dict.fromkeys(PINS, 2.0)}, {}, "expects"),
         ({"weights": {"site-001": 1.0}}, {}, "expects"),
@@ -122,22 +122,22 @@ PINS = {member.name: member.fingerprint for member in TERMS.roster}
         ({"dp": "sigma=2"}, {"dp": ""}, "promised 'sigma=2'"),
     ],
 )
-def test_each_floor_holds(floors: dict[str, Any], terms: dict[str, Any], match: str) -> None:
+def test_each_floor_holds(limits: dict[str, Any], terms: dict[str, Any], match: str) -> None:
     with pytest.raises(SecureSumError, match=match):
-        check_floors(replace(TERMS, **terms), floors_for_tests(**floors))
+        check_site_limits(replace(TERMS, **terms), floors_for_tests(**limits))
 
 
 @pytest.mark.parametrize(
-    ("floors", "terms"),
+    ("limits", "terms"),
     [
         ({}, {}),
         ({"pinned": PINS, "allow_test_mode": False}, {"test_mode": False}),
         ({"expected_model_sha256": None}, {"model_sha256": bytes(32)}),
         ({"weights": dict.fromkeys(PINS, 0.25)}, {"weights": (0.25,) * 4}),
         ({"hidden_weights": True}, {"weights": None}),
-        ({"least_threshold": 4}, {"threshold": 4}),
+        ({"min_threshold": 4}, {"threshold": 4}),
         ({"dp": "sigma=2"}, {"dp": "sigma=2"}),
     ],
 )
-def test_terms_within_the_floors_pass(floors: dict[str, Any], terms: dict[str, Any]) -> None:
-    check_floors(replace(TERMS, **terms), floors_for_tests(**floors))
+def test_terms_within_the_floors_pass(limits: dict[str, Any], terms: dict[str, Any]) -> None:
+    check_site_limits(replace(TERMS, **terms), floors_for_tests(**limits))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg_flare.privacy.secure_sum.context import least_threshold
+from ecg_flare.privacy.secure_sum.context import min_threshold
 
 ROOT = Path(__file__).resolve().parents[3]
 CITED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "threat-model.md").read_text())
@@ -33,5 +33,5 @@ def test_collusion_table() -> None:
     assert [row[0] for row in rows] == [3, 4, 5, 10, 30, 50]
     for n, threshold, dropouts, accomplices, honest in rows:
         tolerated = max(k for k in range(n) if k < 2 * threshold - n and k <= threshold - 2)
-        assert (least_threshold(n), n - threshold, tolerated) == (threshold, dropouts, accomplices)
+        assert (min_threshold(n), n - threshold, tolerated) == (threshold, dropouts, accomplices)
         assert honest == threshold - accomplices

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare.digitize.files.waveform import waveform_svg
-from ecg_flare.digitize.result import CONFIDENT, TANGLED, Digitization
+from ecg_flare.digitize.result import CONFIDENT, OVERLAPPING, Digitization
 
 _PICTURE_PX: Final = 1500
 _JPEG_QUALITY: Final = 82
@@ -174,9 +174,9 @@ def _source(source: str) -> str:
 def _leads(result: Digitization) -> str:
     rows = "".join(
         f"<tr><td>{escape(span.title)}</td><td>{span.start_s:.2f} to {span.end_s:.2f} s</td>"
-        f"<td>{result.span_coverage(span):.0%}</td><td>{holes or ''}</td>"
-        f"<td>{f'{shared:.1%}' if shared > TANGLED else ''}</td></tr>"
-        for span, holes, shared in zip(result.spans, result.holes, result.shared, strict=True)
+        f"<td>{result.span_coverage(span):.0%}</td><td>{gaps or ''}</td>"
+        f"<td>{f'{shared:.1%}' if shared > OVERLAPPING else ''}</td></tr>"
+        for span, gaps, shared in zip(result.spans, result.gaps, result.shared, strict=True)
     )
     return (
         "<details><summary>Lead by lead</summary><table><thead><tr><th>Lead</th><th>Time</th><th>Read</th>"

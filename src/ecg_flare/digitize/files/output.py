@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 
 from ecg_flare import __version__
 from ecg_flare.digitize.files.page_list import PageFile
-from ecg_flare.digitize.result import TANGLED, Digitization
+from ecg_flare.digitize.result import OVERLAPPING, Digitization
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import StorageError
 from ecg_flare.storage import write_atomically, write_json
@@ -84,15 +84,15 @@ def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
 def _lead_reports(result: Digitization) -> list[dict[str, Any]]:
     """One entry for each stretch of a lead on the page, in the order of the page.
 
-    `confidence` is the page's, times the share of the stretch whose ink was found, halved where the line has holes, and
+    `confidence` is the page's, times the share of the stretch whose ink was found, halved where the line has gaps, and
     where much of its ink is another row's, too.
     """
     fs_hz = result.recording.fs_hz
     reports = []
-    for span, holes, shared in zip(result.spans, result.holes, result.shared, strict=True):
+    for span, gaps, shared in zip(result.spans, result.gaps, result.shared, strict=True):
         stretch = result.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
         coverage = float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
-        doubt = (0.5 if holes else 1.0) * (0.5 if shared > TANGLED else 1.0)
+        doubt = (0.5 if gaps else 1.0) * (0.5 if shared > OVERLAPPING else 1.0)
         reports.append(
             {
                 "lead": span.lead,
@@ -103,7 +103,7 @@ def _lead_reports(result: Digitization) -> list[dict[str, Any]]:
                 "right_px": round(span.right_px, 2),
                 "is_rhythm": span.is_rhythm,
                 "coverage": round(coverage, 4),
-                "holes": holes,
+                "gaps": gaps,
                 "shared": round(shared, 4),
                 "confidence": round(result.confidence * coverage * doubt, 3),
             }

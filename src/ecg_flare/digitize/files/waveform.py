@@ -1,7 +1,7 @@
 """A recording redrawn as clean paper, in SVG: what a cardiologist holds beside the page to compare.
 
 Rows and columns are the page's own; one unit of the drawing is a millimetre at 25 mm/s and 10 mm/mV. A pulse of 1 mV
-and 0.2 s stands before each row, seconds are counted below the last. Leads whose line has holes are named in red.
+and 0.2 s stands before each row, seconds are counted below the last. Leads whose line has gaps are named in red.
 """
 
 from typing import Final
@@ -17,9 +17,9 @@ SPEED_MM_PER_S: Final = 25.0
 GAIN_MM_PER_MV: Final = 10.0
 _MARGIN_MM: Final = 4.0
 _PULSE_MM: Final = 9.0  # room for the pulse before the rows
-_MOST_PX_PER_MM: Final = 6.0  # a strip of three seconds need not fill the screen
+_MAX_PX_PER_MM: Final = 6.0  # a strip of three seconds need not fill the screen
 _AXIS_MM: Final = 9.0  # room for the seconds below them, and what the pulses mean
-_LEAST_ROW_MM: Final = 16.0
+_MIN_ROW_MM: Final = 16.0
 _NAME_MM: Final = 12.0  # a lead's name is about this wide, and stands above what is drawn there
 _FLATNESS_MM: Final = 0.04  # points that lie this near to the line between their neighbours are left out
 
@@ -45,7 +45,7 @@ def waveform_svg(result: Digitization, identifier: str) -> str:
     parts.append(_seconds_axis(width, top + _MARGIN_MM))
     height = top + _AXIS_MM + _MARGIN_MM
     return (
-        f'<svg class="wave" viewBox="0 0 {width:.1f} {height:.1f}" style="max-width:{_MOST_PX_PER_MM * width:.0f}px" '
+        f'<svg class="wave" viewBox="0 0 {width:.1f} {height:.1f}" style="max-width:{_MAX_PX_PER_MM * width:.0f}px" '
         'role="img" aria-label="recording as read">'
         f"{_grid(identifier)}"
         f'<rect width="100%" height="100%" fill="url(#{identifier}-cm)"/>{"".join(parts)}</svg>'
@@ -92,9 +92,9 @@ def _reach(result: Digitization, row: list[LeadSpan]) -> tuple[float, float]:
     values = np.concatenate([_samples(result, span) for span in row])
     known = values[np.isfinite(values)] * GAIN_MM_PER_MV
     if len(known) == 0:
-        return GAIN_MM_PER_MV + 2.0, _LEAST_ROW_MM / 2
+        return GAIN_MM_PER_MV + 2.0, _MIN_ROW_MM / 2
     above = max(GAIN_MM_PER_MV + 2.0, float(known.max()) + 5.0)  # room for the pulse, and for the lead's name
-    below = max(_LEAST_ROW_MM / 2, 2.0 - float(known.min()))
+    below = max(_MIN_ROW_MM / 2, 2.0 - float(known.min()))
     return min(above, 60.0), min(below, 60.0)
 
 
@@ -106,8 +106,8 @@ def _lead(result: Digitization, row: list[LeadSpan], span: LeadSpan, zero_mm: fl
     mark = f'<path class="edge" d="M{left:.2f} {zero_mm - 4:.2f}v8"/>' if span is not row[0] else ""
     beside = points[x < left + _NAME_MM, 1]
     highest = float(np.nanmin(beside)) if np.isfinite(beside).any() else zero_mm
-    holes = result.holes[result.spans.index(span)]
-    kind = ' class="broken"' if holes else ""
+    gaps = result.gaps[result.spans.index(span)]
+    kind = ' class="broken"' if gaps else ""
     label = f'<text{kind} x="{left + 0.8:.2f}" y="{min(zero_mm - 5.2, highest - 1.0):.2f}">{span.title}</text>'
     return f'{mark}<path class="ecg" d="{_path(points)}"/>{label}'
 

@@ -128,9 +128,9 @@ def _hysteresis(ink: Float32[np.ndarray, "h w"], low: float, high: float) -> Boo
     return kept
 
 
-def upright_runs(binary: UInt8[np.ndarray, "h w"], least_px: float) -> UInt8[np.ndarray, "h w"]:
+def upright_runs(binary: UInt8[np.ndarray, "h w"], min_px: float) -> UInt8[np.ndarray, "h w"]:
     """Return what of a binary image stands in unbroken runs of at least so many pixels, straight up a column."""
-    result: UInt8[np.ndarray, "h w"] = cv2.morphologyEx(binary, cv2.MORPH_OPEN, np.ones((round(least_px), 1), np.uint8))
+    result: UInt8[np.ndarray, "h w"] = cv2.morphologyEx(binary, cv2.MORPH_OPEN, np.ones((round(min_px), 1), np.uint8))
     return result
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.digitize.leads.columns import LabelPlace, uneven_borders
-from ecg_flare.digitize.leads.labels import LEAST_FIT, Word
+from ecg_flare.digitize.leads.labels import MIN_FIT, Word
 from ecg_flare.digitize.leads.physiology import activity, correlation, limb_consistency_db, repeat_db
 from ecg_flare.digitize.leads.spans import PageSpan
 from ecg_flare.ecg.leads import LEADS
@@ -34,7 +34,7 @@ SAMPLE_S: Final = 0.002  # recorders sample at 500 Hz, most of them
 UNOPPOSED: Final = 0.2  # what is left when no witness speaks for a layout, and none against it
 GIVEN_CONFIDENCE: Final = 0.9
 REPEAT_DB: Final = 2.0  # by which a strip repeats a lead better are worth one nat of its label
-LEAST_STRIP_DB: Final = 6.0  # a rhythm strip that repeats no short lead is none, or the rows are not these
+MIN_STRIP_DB: Final = 6.0  # a rhythm strip that repeats no short lead is none, or the rows are not these
 PHYSIOLOGY_PIVOT_DB: Final = 12.0
 PHYSIOLOGY_SCALE_DB: Final = 3.0
 PHYSIOLOGY_WEIGHT: Final = 2.0
@@ -229,7 +229,7 @@ def _word_at(page: PageRows, span: LeadSpan) -> Word | None:
         for word in page.words
         if from_x < (word.left + word.right) / 2 < to_x
         and abs((word.top + word.bottom) / 2 - level) < 0.62 * spacing
-        and word.fits.max() > LEAST_FIT
+        and word.fits.max() > MIN_FIT
         and (word.n_letters > 1 or span.left_px < page.span.left_px + 4.0 * page.px_per_mm_x)
     ]
     # a separator's dash looks like an "I", which stands at the page's left in every layout
@@ -346,13 +346,13 @@ def _with_confidence(assignment: Assignment, margin: float) -> Assignment:
     """Turn the witnesses into one number, high only if two agree or one speaks clearly with none against it."""
     agreement = assignment.labels_agreeing / max(assignment.labels_read, 1)
     some_labels = assignment.labels_read >= 4 and agreement >= 0.6
-    most_labels = assignment.labels_agreeing >= 7 and agreement >= 0.8
+    max_labels = assignment.labels_agreeing >= 7 and agreement >= 0.8
     limbs_agree = assignment.limb_db is not None and assignment.limb_db >= 14.0
     limbs_against = assignment.limb_db is not None and assignment.limb_db < 6.0
     labels_against = assignment.labels_read >= 4 and agreement < 0.4
-    confidence = 0.2 + 0.25 * some_labels + 0.2 * most_labels + 0.3 * limbs_agree + 0.2 * (margin > 3.0)
-    strips_against = assignment.strip_db is not None and assignment.strip_db < LEAST_STRIP_DB
-    confidence -= 0.4 * (labels_against or strips_against or (limbs_against and not most_labels))
+    confidence = 0.2 + 0.25 * some_labels + 0.2 * max_labels + 0.3 * limbs_agree + 0.2 * (margin > 3.0)
+    strips_against = assignment.strip_db is not None and assignment.strip_db < MIN_STRIP_DB
+    confidence -= 0.4 * (labels_against or strips_against or (limbs_against and not max_labels))
     warnings: tuple[str, ...] = ()
     if confidence < 0.75:
         limbs = "cannot be checked" if assignment.limb_db is None else f"agree to {assignment.limb_db:.0f} dB"

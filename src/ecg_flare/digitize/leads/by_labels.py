@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 
 from ecg_flare.digitize.leads.assign import Assignment, LeadSpan, PageRows
-from ecg_flare.digitize.leads.labels import LEAST_FIT, Word
+from ecg_flare.digitize.leads.labels import MIN_FIT, Word
 from ecg_flare.errors import PageError
 
 LAYOUT_NAME: Final = "by labels"
-LEAST_MARGIN: Final = 0.06
-LEAST_COVERAGE: Final = 0.75  # of the row's length, with ink
+MIN_MARGIN: Final = 0.06
+MIN_COVERAGE: Final = 0.75  # of the row's length, with ink
 FIRST_LABEL_MM: Final = 15.0  # a label this near the row's beginning names its first stretch
-MOST_CONFIDENCE: Final = 0.4
+MAX_CONFIDENCE: Final = 0.4
 
 
 def assign_by_labels(page: PageRows) -> Assignment:
@@ -29,7 +29,7 @@ def assign_by_labels(page: PageRows) -> Assignment:
     spans: list[LeadSpan] = []
     read = 0
     for row in range(len(page.level_px)):
-        if np.isfinite(page.y_mm[row]).mean() < LEAST_COVERAGE:
+        if np.isfinite(page.y_mm[row]).mean() < MIN_COVERAGE:
             continue  # letters of a text in a line, or the edges of a picture
         words = _labels_of(page, row)
         read += len(words)
@@ -45,7 +45,7 @@ def assign_by_labels(page: PageRows) -> Assignment:
         f"no known layout fits the {rows} of this page; {stretches} on {_counted(named, 'row')} could be named by the "
         "labels alone: check every lead's name"
     )
-    confidence = MOST_CONFIDENCE * named / len(page.level_px)
+    confidence = MAX_CONFIDENCE * named / len(page.level_px)
     kept = tuple(_without_repeats(spans))
     return Assignment(LAYOUT_NAME, kept, confidence, "consecutive", read, read, None, warnings=(warning,))
 
@@ -64,7 +64,7 @@ def _labels_of(page: PageRows, row: int) -> list[Word]:
         near = distance[nearest] < 14 * page.px_per_mm_y
         # a stroke looks like an "I", which stands at the page's left
         near &= word.n_letters > 1 or word.left < page.span.left_px + FIRST_LABEL_MM * page.px_per_mm_x
-        if nearest == row and near and word.fits.max() > LEAST_FIT and word.margin > LEAST_MARGIN:
+        if nearest == row and near and word.fits.max() > MIN_FIT and word.margin > MIN_MARGIN:
             found.append(word)
     return sorted(found, key=lambda word: word.left)
 

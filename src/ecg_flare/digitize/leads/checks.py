@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.digitize.leads.assign import LeadSpan, PageRows, signal_of
-from ecg_flare.digitize.leads.physiology import LEAST_SAMPLES, correlation
+from ecg_flare.digitize.leads.physiology import MIN_SAMPLES, correlation
 from ecg_flare.digitize.leads.vectorize import LONGEST_BRIDGE_S
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.ecg.leads import LEADS, einthoven_residual_mv, goldberger_residual_mv
@@ -54,8 +54,8 @@ def check_consistency(recording: Recording, page: PageRows, spans: tuple[LeadSpa
     return ConsistencyChecks(einthoven, goldberger, min(repeats, default=None))
 
 
-def count_holes(polyline: Float64[np.ndarray, "k 2"], span: LeadSpan) -> int:
-    """Count the holes in a lead's line that are too long to bridge: where the pen was fast, a peak is lost in them."""
+def count_gaps(polyline: Float64[np.ndarray, "k 2"], span: LeadSpan) -> int:
+    """Count the gaps in a lead's line that are too long to bridge: where the pen was fast, a peak is lost in them."""
     inside = (polyline[:, 0] >= span.left_px) & (polyline[:, 0] <= span.right_px) & np.isfinite(polyline[:, 1])
     px_per_s = (span.right_px - span.left_px) / (span.end_s - span.start_s)
     return int((np.diff(polyline[inside, 0]) > LONGEST_BRIDGE_S * px_per_s).sum())
@@ -78,7 +78,7 @@ def _same_time(strip: LeadSpan, short: LeadSpan) -> bool:
 
 def _ratio(residual: np.ndarray, leads: np.ndarray) -> float | None:
     known = np.isfinite(residual)
-    if known.sum() < LEAST_SAMPLES:
+    if known.sum() < MIN_SAMPLES:
         return None
     parts = leads[:, known]
     power = float(((parts - np.median(parts, axis=1, keepdims=True)) ** 2).mean())

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-LEAST_COLUMNS: Final = 2  # beside the first, whose label may stand elsewhere (below the pulse)
+MIN_COLUMNS: Final = 2  # beside the first, whose label may stand elsewhere (below the pulse)
 SPREAD_MM: Final = 1.5  # labels of one column, and of one pitch, agree to this
 DIFFERENCE: Final = 0.012  # a smaller difference between pitches is no evidence
 NOMINAL_TOLERANCE: Final = 0.025
@@ -38,7 +38,7 @@ def uneven_borders(
         x = np.array([place.left_px for place in places if place.column == column])
         if len(x) and np.ptp(x) < SPREAD_MM * px_per_mm:
             by_column[column] = float(np.median(x))
-    if len(by_column) < LEAST_COLUMNS:
+    if len(by_column) < MIN_COLUMNS:
         return None
     columns = np.array(sorted(by_column))
     lefts = np.array([by_column[int(column)] for column in columns])

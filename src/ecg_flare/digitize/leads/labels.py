@@ -28,8 +28,8 @@ LINE_TOLERANCE: Final = 0.2  # of their height: letters of one word end at one l
 LETTER_HEIGHT_MM: Final = (1.2, 7.5)
 LETTER_WIDTH_MM: Final = 12.0  # three letters that touch
 WORD_WIDTH_MM: Final = 20.0
-MOST_LETTERS: Final = 5
-LEAST_FIT: Final = 0.70
+MAX_LETTERS: Final = 5
+MIN_FIT: Final = 0.70
 ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
 INK_THRESHOLD: Final = 0.45
 LIKELY: Final = 0.35
@@ -92,7 +92,7 @@ def read_words(
 
 def readable_names(words: Sequence[Word]) -> frozenset[str]:
     """Return the different names that can be read at all, but those of strokes alone, which read upside down too."""
-    clear = (word.best for word in words if word.n_letters > 1 and word.fits.max() > LEAST_FIT)
+    clear = (word.best for word in words if word.n_letters > 1 and word.fits.max() > MIN_FIT)
     return frozenset(name for name in clear if set(name) != {"I"})
 
 
@@ -145,7 +145,7 @@ def _grouped(
                 break
         else:
             groups.append([letter])
-    return [np.stack(group) for group in groups if len(group) <= MOST_LETTERS]
+    return [np.stack(group) for group in groups if len(group) <= MAX_LETTERS]
 
 
 def fit_names(word: Float32[np.ndarray, "h w"], aspect: float) -> Float32[np.ndarray, " 12"]:

@@ -15,7 +15,7 @@ from jaxtyping import Float64
 
 from ecg_flare.ecg.leads import LIMB_LEADS, limb_leads
 
-LEAST_SAMPLES: Final = 50
+MIN_SAMPLES: Final = 50
 LARGEST_DB: Final = 40.0
 _COEFFICIENTS: Final = dict(zip(LIMB_LEADS, limb_leads(np.array([1.0, 0.0]), np.array([0.0, 1.0])), strict=True))
 
@@ -33,7 +33,7 @@ def limb_consistency_db(signals: Mapping[str, Signal]) -> float | None:
         return None
     stacked = np.stack([signals[name] for name in names])
     known = np.isfinite(stacked).all(axis=0)
-    if known.sum() < LEAST_SAMPLES:
+    if known.sum() < MIN_SAMPLES:
         return None
     values = stacked[:, known]
     values = values - np.median(values, axis=1, keepdims=True)
@@ -48,7 +48,7 @@ def limb_consistency_db(signals: Mapping[str, Signal]) -> float | None:
 def repeat_db(strip: Signal, short: Signal) -> float | None:
     """Return how well a stretch of a rhythm strip repeats a short lead of the same columns, as an SNR in dB."""
     known = np.isfinite(strip) & np.isfinite(short)
-    if known.sum() < LEAST_SAMPLES:
+    if known.sum() < MIN_SAMPLES:
         return None
     a, b = strip[known] - np.median(strip[known]), short[known] - np.median(short[known])
     difference = a - b
@@ -59,7 +59,7 @@ def repeat_db(strip: Signal, short: Signal) -> float | None:
 def correlation(a: Signal, b: Signal) -> float:
     """Return Pearson's correlation over the samples that both have; 0 if there are too few or one is constant."""
     known = np.isfinite(a) & np.isfinite(b)
-    if known.sum() < LEAST_SAMPLES:
+    if known.sum() < MIN_SAMPLES:
         return 0.0
     a, b = a[known] - a[known].mean(), b[known] - b[known].mean()
     power = float((a * a).sum() * (b * b).sum())
@@ -71,7 +71,7 @@ def activity(signals: Sequence[Signal], width: int) -> Signal:
     total = np.zeros(len(signals[0]))
     for signal in signals:
         known = np.isfinite(signal)
-        if known.sum() < LEAST_SAMPLES:
+        if known.sum() < MIN_SAMPLES:
             continue
         steep = np.abs(np.gradient(np.interp(np.arange(len(signal)), np.flatnonzero(known), signal[known])))
         total += steep / max(float(steep.mean()), 1e-9)

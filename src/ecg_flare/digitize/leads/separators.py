@@ -19,11 +19,11 @@ from ecg_flare.digitize.leads.borders import inner_borders
 
 REACH_MM: Final = 1.0  # from a border to its bar
 BAND_MM: Final = 7.0  # above and below a row's level
-LEAST_BAR_MM: Final = 2.0  # of ink in a column, more than the columns of its row usually have
+MIN_BAR_MM: Final = 2.0  # of ink in a column, more than the columns of its row usually have
 WIDEST_BAR_MM: Final = 0.7
 RIM: Final = 0.5  # of a bar's height: a column with less is beside it
 SAME_MM: Final = 0.15  # within which all borders must be off by the same
-LEAST_ROWS: Final = 2
+MIN_ROWS: Final = 2
 
 
 def settle_on_separators(
@@ -37,7 +37,7 @@ def settle_on_separators(
     `ink` is all that was drawn, print too, `levels` are the rows' y in pixels, `scale` is in pixels a millimetre
     in x and y.
     """
-    borders = {x: rows for x, rows in inner_borders(spans).items() if len(rows) >= LEAST_ROWS}
+    borders = {x: rows for x, rows in inner_borders(spans).items() if len(rows) >= MIN_ROWS}
     halved = len(borders) == 1
     found = [
         _bar_beside(x, _bands([levels[row] for row in rows], scale[1], halved), ink, scale)
@@ -70,7 +70,7 @@ def _bar_beside(
         return None
     columns = np.stack([ink[band, first:after].sum(axis=0, dtype=np.float64) for band in bands])
     height = (columns - np.median(columns, axis=1, keepdims=True)).min(axis=0)
-    if height.max() < LEAST_BAR_MM * scale[1]:
+    if height.max() < MIN_BAR_MM * scale[1]:
         return None
     inside = np.flatnonzero(height > RIM * height.max())
     across = inside[-1] - inside[0] + 1

@@ -14,12 +14,12 @@ from ecg_flare.digitize.trace.rows import RowTrace
 
 LEAD_OUT_MM: Final = 0.9  # of base line between a pulse and the recording where no gap is left between them
 GAP_SEARCH_MM: Final = 5.0
-LEAST_GAP_MM: Final = 0.8
+MIN_GAP_MM: Final = 0.8
 ROUND_END: Final = np.pi / 8  # of the pen's width: the area of a half disc over its height
 LEVEL_COLUMNS: Final = 5
 SAME_PLACE_MM: Final = 2.5
 PULSE_RIM_MM: Final = 0.3
-LEAST_PULSES: Final = 2
+MIN_PULSES: Final = 2
 PULSE_REACH_MM: Final = 25.0  # from the end of the rows to the pulse
 
 
@@ -76,14 +76,14 @@ def without_pulses(
     A pulse is as high as the way to the next row: followed as a line, it leads one row into another.
     """
     inked = np.flatnonzero((ink > 0.5).any(axis=0))
-    if len(pulses) < LEAST_PULSES or not len(inked):
+    if len(pulses) < MIN_PULSES or not len(inked):
         return ink
     middle = (inked[0] + inked[-1]) / 2
     cleared = ink.copy()
     down, along = np.arange(ink.shape[0]), np.arange(ink.shape[1])
     for at_left in (True, False):
         column = sorted((p for p in pulses if (p.left_px < middle) == at_left), key=lambda pulse: pulse.foot_px)
-        if len(column) < LEAST_PULSES:
+        if len(column) < MIN_PULSES:
             continue
         feet = [pulse.foot_px for pulse in column]
         edge = np.interp(down, feet, [pulse.right_px if at_left else pulse.left_px for pulse in column])[:, None]
@@ -137,7 +137,7 @@ def _begin_after(y: Float64[np.ndarray, " w"], fall: float, px_per_mm_x: float) 
         groups = np.split(blank, np.flatnonzero(np.diff(blank) > 1) + 1)
         longest = max(groups, key=len)
         after = start + int(longest[-1]) + 1
-        if len(longest) >= LEAST_GAP_MM * px_per_mm_x and after < len(y):
+        if len(longest) >= MIN_GAP_MM * px_per_mm_x and after < len(y):
             rest = np.flatnonzero(np.isfinite(y[after:]))
             if len(rest):
                 return float(after + rest[0])

@@ -15,7 +15,7 @@ from jaxtyping import Float32, Float64
 from ecg_flare.digitize.leads.assign import LeadSpan
 from ecg_flare.ecg.leads import LEADS
 
-LONGEST_BRIDGE_S: Final = 0.03  # a longer hole in the ink stays NaN: a QRS may have been lost in it
+LONGEST_BRIDGE_S: Final = 0.03  # a longer gap in the ink stays NaN: a QRS may have been lost in it
 EDGE_S: Final = 0.012  # so near to a stretch's ends its first and last sample hold
 
 

@@ -18,10 +18,10 @@ from ecg_flare.digitize.leads.physiology import activity
 from ecg_flare.digitize.measure.calibrate import ASSUMED_CONFIDENCE, Calibration, assumed_speed_note
 
 SMOOTHING_MM: Final = 1.0
-LEAST_BEAT_MM: Final = 5.0
-LEAST_HEIGHT: Final = 0.4  # of a beat's activity, over that of the steepest ones
+MIN_BEAT_MM: Final = 5.0
+MIN_HEIGHT: Final = 0.4  # of a beat's activity, over that of the steepest ones
 WIDTH_AT: Final = 0.3  # of a beat's height
-LEAST_BEATS: Final = 3
+MIN_BEATS: Final = 3
 USUAL_BEAT_S, USUAL_WIDTH_S = 0.80, 0.060  # of the activity, which is narrower than the QRS complex
 SPREAD: Final = 0.3  # of either's logarithm: bundle branch blocks and slow hearts are common
 OTHER_SPEED: Final = {25.0: 50.0, 50.0: 25.0}
@@ -39,16 +39,16 @@ class Tempo:
     width_mm: float
 
 
-def measure_tempo(y_mm: Float64[np.ndarray, "rows n"], step_mm: float) -> Tempo | None:
-    """Measure the beats of all rows together on their raster; None where there are fewer than LEAST_BEATS."""
+def measure_heart_rate(y_mm: Float64[np.ndarray, "rows n"], step_mm: float) -> Tempo | None:
+    """Measure the beats of all rows together on their raster; None where there are fewer than MIN_BEATS."""
     from scipy.signal import find_peaks
 
     steep = activity(list(y_mm), round(SMOOTHING_MM / step_mm))
     highest = float(np.percentile(steep, 99))
     if highest <= 0:
         return None
-    beats, _ = find_peaks(steep, height=LEAST_HEIGHT * highest, distance=max(1, round(LEAST_BEAT_MM / step_mm)))
-    if len(beats) < LEAST_BEATS:
+    beats, _ = find_peaks(steep, height=MIN_HEIGHT * highest, distance=max(1, round(MIN_BEAT_MM / step_mm)))
+    if len(beats) < MIN_BEATS:
         return None
     rest = float(np.median(steep))
     widths = [_width(steep, int(beat), rest) for beat in beats]

@@ -22,7 +22,7 @@ from jaxtyping import Complex64, Float32, Float64
 _UPSAMPLE = 8  # lags are read to an eighth of a pixel before the parabola
 _TILE_PERIODS = 10
 _MIN_MM_PX, _MAX_MM_PX = 1.8, 60.0
-_LEAST_CORRELATION = 0.03
+_MIN_CORRELATION = 0.03
 _LINE_PERIODS = 1.5  # what is narrower than this, in periods, is a line; the rest is shade, ink or table
 _PAGE_MM = (110.0, 330.0)  # the usual length of a page's longer side
 _PAGE_SPREAD = 0.3  # how unusual others are: standard deviation of the logarithm beyond those
@@ -138,7 +138,7 @@ def _peak_lags(correlation: Correlation, most: int = 24) -> list[float]:
     values = correlation.values[: int(5.5 * _MAX_MM_PX * _UPSAMPLE)].astype(np.float32)
     around = cv2.dilate(values.reshape(1, -1), np.ones((1, _UPSAMPLE * 2 - 1), np.uint8))[0]
     first = int(_MIN_MM_PX * _UPSAMPLE)
-    peaks = np.nonzero((values >= around) & (values > _LEAST_CORRELATION))[0]
+    peaks = np.nonzero((values >= around) & (values > _MIN_CORRELATION))[0]
     peaks = peaks[peaks >= first]
     order = peaks[np.argsort(-values[peaks])][:most]
     return [correlation.peak_near(lag / _UPSAMPLE, 0.5)[0] for lag in order]
@@ -148,7 +148,7 @@ def _judge(correlation: Correlation, pitch: float, page_px: float, highest: floa
     pitch, reach = _track(correlation, pitch)
     fives = [correlation.peak_near(5 * pitch * n, 0.3 * pitch)[1] for n in (1, 2)]
     squares = float(np.nanmean(fives)) if not np.isnan(fives).all() else 0.0
-    if squares < _LEAST_CORRELATION:
+    if squares < _MIN_CORRELATION:
         return None
     lines = float(np.mean([correlation.at(n * pitch) for n in (1, 2, 3, 4)]))
     between = float(np.mean([correlation.at((n + 0.5) * pitch) for n in (1, 2, 3)]))

@@ -12,14 +12,14 @@ from jaxtyping import Bool, Float32, UInt8
 
 from ecg_flare.digitize.rectify.light import brightest_channel
 
-_LEAST_HEIGHT_MM, _MOST_HEIGHT_MM = 4.0, 24.0
-_LEAST_WIDTH_MM, _MOST_WIDTH_MM = 1.2, 12.0
+_MIN_HEIGHT_MM, _MAX_HEIGHT_MM = 4.0, 24.0
+_MIN_WIDTH_MM, _MAX_WIDTH_MM = 1.2, 12.0
 _COLUMN_MM = 2.5  # the pulses of a page stand in one column, give or take curved paper
 _CLEAR_MM = (3.5, 30.0)  # beside a pulse, outwards, there is nothing from here to there
-_MOST_CLUTTER = 0.2
+_MAX_CLUTTER = 0.2
 _FINEST_PX_PER_MM = 5.0  # finer pictures are shrunk before pulses are sought
 _LEVEL_MM = 0.7  # how far the two strokes' ends may differ
-_MOST_STROKES = 600
+_MAX_STROKES = 600
 _INK_LEVELS = (0.38, 0.62)  # thresholds of the ink, as parts of the darkest
 
 
@@ -115,7 +115,7 @@ def pulses_in(ink: Bool[np.ndarray, "h w"], px_per_mm: float) -> tuple[Pulse, ..
     found = []
     for index, left in enumerate(strokes):
         for right in strokes[index + 1 :]:
-            if right.x - left.x > _MOST_WIDTH_MM * px_per_mm:
+            if right.x - left.x > _MAX_WIDTH_MM * px_per_mm:
                 break
             pulse = _pulse(ink, left, right, px_per_mm)
             if pulse is not None and _outermost(ink, pulse, px_per_mm):
@@ -128,16 +128,16 @@ def _strokes(ink: Bool[np.ndarray, "h w"], px_per_mm: float) -> list[_Stroke]:
     mask = ink.astype(np.uint8)
     spread = max(1, round(0.12 * px_per_mm)) * 2 + 1
     thick = cv2.dilate(mask, np.ones((1, spread), np.uint8))  # a stroke that leans a little stays one
-    length = max(5, round(0.8 * _LEAST_HEIGHT_MM * px_per_mm))
+    length = max(5, round(0.8 * _MIN_HEIGHT_MM * px_per_mm))
     upright = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((length, 1), np.uint8))
     count, _, stats, centres = cv2.connectedComponentsWithStats(upright, connectivity=8)
     strokes = []
     for label in range(1, count):
         left, top, width, height = (int(value) for value in stats[label, :4])
-        tall = _LEAST_HEIGHT_MM * px_per_mm * 0.9 <= height <= _MOST_HEIGHT_MM * px_per_mm
+        tall = _MIN_HEIGHT_MM * px_per_mm * 0.9 <= height <= _MAX_HEIGHT_MM * px_per_mm
         if tall and width <= max(1.3 * px_per_mm, 0.2 * height):
             strokes.append(_Stroke(float(centres[label, 0]), left, left + width - 1, top, top + height - 1))
-    if len(strokes) > _MOST_STROKES:  # a solid page of lines: nothing here can be told apart
+    if len(strokes) > _MAX_STROKES:  # a solid page of lines: nothing here can be told apart
         return []
     return sorted(strokes, key=lambda stroke: stroke.x)
 
@@ -145,7 +145,7 @@ def _strokes(ink: Bool[np.ndarray, "h w"], px_per_mm: float) -> list[_Stroke]:
 def _pulse(ink: Bool[np.ndarray, "h w"], left: _Stroke, right: _Stroke, px_per_mm: float) -> Pulse | None:
     level = max(2.0, _LEVEL_MM * px_per_mm)
     width = right.x - left.x
-    if width < _LEAST_WIDTH_MM * px_per_mm:
+    if width < _MIN_WIDTH_MM * px_per_mm:
         return None
     if abs(left.top - right.top) > level or abs(left.bottom - right.bottom) > level:
         return None
@@ -219,7 +219,7 @@ def _outermost(ink: Bool[np.ndarray, "h w"], pulse: Pulse, px_per_mm: float) -> 
     near, far = (round(edge * px_per_mm) for edge in _CLEAR_MM)
     left, right = round(pulse.left_px), round(pulse.right_px)
     sides = (ink[rows, max(0, left - far) : max(0, left - near)], ink[rows, right + near : right + far])
-    return any(side.size == 0 or float(side.any(axis=0).mean()) <= _MOST_CLUTTER for side in sides)
+    return any(side.size == 0 or float(side.any(axis=0).mean()) <= _MAX_CLUTTER for side in sides)
 
 
 def _column(pulses: list[Pulse], px_per_mm: float) -> tuple[Pulse, ...]:

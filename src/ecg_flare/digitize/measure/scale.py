@@ -18,7 +18,7 @@ STANDARD_GAINS_MM = (5.0, 10.0, 20.0)
 """Heights of a 1 mV pulse that machines print."""
 
 _LONGEST_PX = 1800  # the grid of a larger page is measured on a copy this long
-_MOST_READINGS = 6
+_MAX_READINGS = 6
 _SURE = 8.0  # log-odds of the best reading over the next at which the pulses are not asked
 _PULSE_LOG_ODDS = 3.0
 _TRACKED = 0.5  # a repetition followed over half the page is exact; on curved paper phases are better
@@ -87,8 +87,8 @@ def _grid_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, float
     signal = grid_signal(small)
     turned = np.ascontiguousarray(signal.T)
     length = float(max(signal.shape))
-    along = readings(correlate(signal, period_px[0] * shrink), length)[:_MOST_READINGS]
-    down = readings(correlate(turned, period_px[1] * shrink), length)[:_MOST_READINGS]
+    along = readings(correlate(signal, period_px[0] * shrink), length)[:_MAX_READINGS]
+    down = readings(correlate(turned, period_px[1] * shrink), length)[:_MAX_READINGS]
     joint = sorted(((_together(x, y), x, y) for x in along for y in down), key=lambda reading: -reading[0])
     if not joint or joint[0][0] == -np.inf:
         return None

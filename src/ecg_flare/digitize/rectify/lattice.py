@@ -25,7 +25,7 @@ WORK_SIZE_PX = 1280  # the lattice is sought on a copy this long: 1 mm of a whol
 _RECTIFIED_PERIOD_PX = 6.0
 _PHASE_TILE_PERIODS = 12  # a tile of the phase map, in periods
 _REFINEMENTS = 4
-_MOST_JITTER = 0.15  # phases of what is no grid differ from tile to tile by a quarter of a period, at the median
+_MAX_JITTER = 0.15  # phases of what is no grid differ from tile to tile by a quarter of a period, at the median
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def find_lattice(image: UInt8[np.ndarray, "h w 3"]) -> Lattice | None:
         if refined is None:
             return None
         to_grid = refined.to_grid
-    if refined is None or refined.jitter > _MOST_JITTER:
+    if refined is None or refined.jitter > _MAX_JITTER:
         return None
     return Lattice(to_grid @ _shrink(scale), strength, refined.bend, refined.extent)
 

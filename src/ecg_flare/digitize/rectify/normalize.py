@@ -27,9 +27,9 @@ MIN_SIDE_PX, MIN_LENGTH_PX = 150, 300
 _DARKEST_PAGE = 40.0
 _STRAIGHT_DEG = 0.1
 _FLAT_PART = 0.003  # a page's corners are this near (of its length) to a straight page's: it is left alone
-_MOST_TURN_DEG = 46.0
-_MOST_GROWTH = 1.8  # a rectified page is at most this much longer than its picture
-_MOST_BEND_PERIODS = 0.22
+_MAX_TURN_DEG = 46.0
+_MAX_GROWTH = 1.8  # a rectified page is at most this much longer than its picture
+_MAX_BEND_PERIODS = 0.22
 _TURNED_DEG = 3.0  # a page turned further lies in a frame with wide corners, which are cut off
 _GRID_MARGIN_PERIODS = 12.0
 
@@ -93,7 +93,7 @@ def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
     return _turned_up(page)
 
 
-def turn_over(page: NormalizedPage) -> NormalizedPage:
+def rotate_180(page: NormalizedPage) -> NormalizedPage:
     """The same page turned by half a circle."""
     height, width = page.image.shape[:2]
     half = np.array([[-1.0, 0.0, width - 1.0], [0.0, -1.0, height - 1.0], [0.0, 0.0, 1.0]])
@@ -133,7 +133,7 @@ def _by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, sheet: Shee
     turn = _turn_deg(slope)
     straight = np.diag([periods[0], periods[1], 1.0]) @ lattice.to_grid
     warnings = []
-    if lattice.bend_periods > _MOST_BEND_PERIODS:
+    if lattice.bend_periods > _MAX_BEND_PERIODS:
         warnings.append("the paper is curved: its grid was flattened as a plane, and some bend is left")
     flat, homography = _cover_surroundings(image, sheet), np.eye(3)
     if not _is_straight(straight, turn, (height, width)):
@@ -186,7 +186,7 @@ def _warp(
     moved = cv2.perspectiveTransform(_corners((shape[0], shape[1]))[None], homography)[0]
     centre = np.array([[[(shape[1] - 1) / 2, (shape[0] - 1) / 2]]])
     middle = cv2.perspectiveTransform(centre, homography)[0, 0]
-    reach = _MOST_GROWTH * max(shape) / 2
+    reach = _MAX_GROWTH * max(shape) / 2
     low = np.floor(np.maximum(moved.min(axis=0), middle - reach))
     high = np.ceil(np.minimum(moved.max(axis=0), middle + reach))
     if box is not None:
@@ -251,7 +251,7 @@ def _trace_turn_deg(dark: Float32[np.ndarray, "h w"]) -> float:
         return float((np.diff(rows) ** 2).sum())
 
     best = 0.0
-    for step, reach in ((2.0, _MOST_TURN_DEG), (0.4, 2.0), (0.08, 0.4)):
+    for step, reach in ((2.0, _MAX_TURN_DEG), (0.4, 2.0), (0.08, 0.4)):
         angles = np.arange(best - reach, best + reach + step / 2, step)
         best = float(angles[int(np.argmax([sharpness(float(angle)) for angle in angles]))])
     return best if sharpness(best) > 1.05 * sharpness(0.0) else 0.0
@@ -267,6 +267,6 @@ def _turned_up(page: NormalizedPage) -> NormalizedPage:
         return page
     if pulses[0].upright:
         return replace(page, upright_confidence=1.0)
-    over = turn_over(page)
+    over = rotate_180(page)
     note = "the page was upside down: turned over by its calibration pulses"
     return replace(over, warnings=(*over.warnings, note), upright_confidence=1.0)

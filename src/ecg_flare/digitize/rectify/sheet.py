@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64, UInt8
 
 _CELLS = 240
 _DARK = 0.62  # surroundings are this much darker than the paper, or there is no telling them apart
-_LEAST_OUTSIDE, _LEAST_SHEET = 0.02, 0.2  # parts of the picture
+_MIN_OUTSIDE, _MIN_SHEET = 0.02, 0.2  # parts of the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def find_sheet(image: UInt8[np.ndarray, "h w 3"]) -> Sheet | None:
     filled = np.zeros(bright.shape, np.uint8)
     cv2.drawContours(filled, [cv2.convexHull(outline)], -1, 1, cv2.FILLED)
     part = float(filled.mean())
-    if not _LEAST_SHEET < part < 1.0 - _LEAST_OUTSIDE:
+    if not _MIN_SHEET < part < 1.0 - _MIN_OUTSIDE:
         return None
     corners = _corners(outline)
     scale = np.array([width / size[0], height / size[1]])

@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float64, Int64
 from ecg_flare.digitize.trace.ranks import thin_runs
 from ecg_flare.digitize.trace.runs import Runs
 
-HOLE: Final = -1
+GAP: Final = -1
 ALONE, UPPER, LOWER, BETWEEN = 0, 1, 2, 3
 SLOPE_COLUMNS: Final = 2
-MOST_COLUMNS: Final = 40  # a longer common stretch is one line that two rows claim, not a crossing
+MAX_COLUMNS: Final = 40  # a longer common stretch is one line that two rows claim, not a crossing
 
 
 def foreign_runs(
@@ -28,25 +28,25 @@ def foreign_runs(
     """Return for each row the runs that are another row's: taken by it alone, or thin and nearer to its level."""
     n_runs = len(runs.centre)
     thin = thin_runs(runs)
-    nearest, owner = np.full(n_runs, np.inf), np.full(n_runs, HOLE)
+    nearest, owner = np.full(n_runs, np.inf), np.full(n_runs, GAP)
     for row, path in enumerate(paths):
-        at = np.flatnonzero(path != HOLE)
+        at = np.flatnonzero(path != GAP)
         taken = path[at]
         distance = np.abs(runs.centre[taken] - levels[row, at])
         nearer = distance < nearest[taken]
         nearest[taken[nearer]], owner[taken[nearer]] = distance[nearer], row
-    alone = np.bincount(paths[paths != HOLE], minlength=n_runs) == 1
+    alone = np.bincount(paths[paths != GAP], minlength=n_runs) == 1
     rows = np.arange(len(paths))[:, None]
-    others: Bool[np.ndarray, "rows runs"] = (thin | alone)[None] & (owner[None] != HOLE) & (owner[None] != rows)
+    others: Bool[np.ndarray, "rows runs"] = (thin | alone)[None] & (owner[None] != GAP) & (owner[None] != rows)
     return others
 
 
 def shared_runs(runs: Runs, paths: Int64[np.ndarray, "rows columns"]) -> Int64[np.ndarray, "2 runs"]:
     """Return the uppermost and the lowest row that takes each run; the same one twice where it is not shared."""
     uppermost = np.full(len(runs.centre), len(paths))
-    lowest = np.full(len(runs.centre), HOLE)
+    lowest = np.full(len(runs.centre), GAP)
     for row, path in enumerate(paths):
-        taken = path[path != HOLE]
+        taken = path[path != GAP]
         uppermost[taken] = np.minimum(uppermost[taken], row)
         lowest[taken] = row
     return np.stack([uppermost, lowest])
@@ -77,7 +77,7 @@ def disentangle(
         return y, top, bottom
     pen = float(np.nanpercentile(bottom - top, 25)) / 2
     for block in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
-        if len(block) > MOST_COLUMNS:
+        if len(block) > MAX_COLUMNS:
             continue
         if (found := _along_own_edge(top, bottom, side, block, pen)) is not None:
             top[block], bottom[block] = found

@@ -14,19 +14,19 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from ecg_flare.digitize.trace.overlap import HOLE
+from ecg_flare.digitize.trace.overlap import GAP
 from ecg_flare.digitize.trace.runs import Runs
 
 HOLE_COST_MM: Final = 0.4  # a column without ink, at 8 px/mm
 HOLE_BEGIN_MM: Final = 1.0  # to leave the ink at all
-LONG_HOLE_COST_MM: Final = 0.06  # the same, once the hole is longer than LONG_HOLE_MM
+LONG_HOLE_COST_MM: Final = 0.06  # the same, once the gap is longer than LONG_HOLE_MM
 LONG_HOLE_MM: Final = 4.0
 BAND_COST_MM: Final = 0.03  # at half the distance to the next row; grows with the square
-BAND_LIMIT_MM: Final = 0.1  # always less than a hole: ink that can be reached is followed
+BAND_LIMIT_MM: Final = 0.1  # always less than a gap: ink that can be reached is followed
 MIDDLE_COST: Final = 0.01  # share of the distance between the middles of two runs
 FOREIGN_COST_MM: Final = 0.3  # a column of a run that is another row's alone
-MOST_REWARDED_MM: Final = 3.0
-HOLE_SPREAD_PX: Final = 0.3  # a column: a hole forgets where it was entered
+MAX_REWARDED_MM: Final = 3.0
+HOLE_SPREAD_PX: Final = 0.3  # a column: a gap forgets where it was entered
 STRETCH_MM: Final = 1.0
 APART_MM: Final = 1.0  # lines nearer than this may be taken for each other
 
@@ -42,7 +42,7 @@ class Stretches:
     count: Int64[np.ndarray, " stretches"]
 
 
-def find_stretches(runs: Runs, apart_px: float, most_columns: int) -> Stretches:
+def find_stretches(runs: Runs, apart_px: float, max_columns: int) -> Stretches:
     """Return stretches of at most so many columns in which the same runs go on, all `apart_px` from the other ones."""
     count = np.diff(runs.start)
     same = count[:-1] == count[1:]
@@ -58,11 +58,11 @@ def find_stretches(runs: Runs, apart_px: float, most_columns: int) -> Stretches:
     goes_on[runs.column[inner[astray]]] = False
     begins = np.concatenate([[0], np.flatnonzero(~goes_on) + 1])
     since = np.arange(runs.n_columns) - np.repeat(begins, np.diff(np.append(begins, runs.n_columns)))
-    edges = np.append(np.flatnonzero(since % most_columns == 0), runs.n_columns)
+    edges = np.append(np.flatnonzero(since % max_columns == 0), runs.n_columns)
     return Stretches(edges, count[edges[:-1]])
 
 
-def walk_rows(
+def row_paths(
     runs: Runs,
     levels: Float64[np.ndarray, "rows columns"],
     px_per_mm_x: float,
@@ -70,7 +70,7 @@ def walk_rows(
     foreign: Bool[np.ndarray, "rows runs"] | None = None,
     reward: float = 0.0,
 ) -> Int64[np.ndarray, "rows columns"]:
-    """Return for each row and column the index of the run that its cheapest path takes, HOLE where it takes none.
+    """Return for each row and column the index of the run that its cheapest path takes, GAP where it takes none.
 
     `foreign` marks for each row the runs that are another row's alone; they cost FOREIGN_COST_MM more. `reward` is what
     every millimetre of ink that a path explains takes off its cost: once it is known whose ink is whose.
@@ -97,7 +97,7 @@ def _band(
     at_run = levels[:, runs.column]
     away = np.maximum(0.0, np.maximum(runs.top[None] - at_run, at_run - runs.bottom[None]))
     band: Float64[np.ndarray, "rows runs"] = np.minimum(BAND_COST_MM * (away / reach[:, None]) ** 2, BAND_LIMIT_MM)
-    band -= reward * np.minimum(runs.mass / px_per_mm_y, MOST_REWARDED_MM)
+    band -= reward * np.minimum(runs.mass / px_per_mm_y, MAX_REWARDED_MM)
     if foreign is not None:
         band += FOREIGN_COST_MM * foreign
     return band
@@ -111,15 +111,15 @@ def _walk(
     px_per_mm_x: float,
     px_per_mm_y: float,
 ) -> Int64[np.ndarray, "rows stretches"]:
-    """Return for each row the chain of runs that it takes in each stretch, HOLE for none."""
+    """Return for each row the chain of runs that it takes in each stretch, GAP for none."""
     n_rows = len(levels)
     top, bottom, centre = runs.top / px_per_mm_y, runs.bottom / px_per_mm_y, runs.centre / px_per_mm_y
     density = _density(px_per_mm_x)
-    hole_step, long_step = HOLE_COST_MM * density, LONG_HOLE_COST_MM * density
-    long_hole = LONG_HOLE_MM * px_per_mm_x
-    cost = np.zeros((n_rows, 1))  # the last state is the hole, which carries the extent that it was entered with
-    hole_top, hole_bottom = levels[:, 0] / px_per_mm_y - 6.0, levels[:, 0] / px_per_mm_y + 6.0
-    hole_length = np.full(n_rows, long_hole + 1)
+    gap_step, long_step = HOLE_COST_MM * density, LONG_HOLE_COST_MM * density
+    long_gap = LONG_HOLE_MM * px_per_mm_x
+    cost = np.zeros((n_rows, 1))  # the last state is the gap, which carries the extent that it was entered with
+    gap_top, gap_bottom = levels[:, 0] / px_per_mm_y - 6.0, levels[:, 0] / px_per_mm_y + 6.0
+    gap_length = np.full(n_rows, long_gap + 1)
     back: list[Int64[np.ndarray, "rows states"]] = []
     before = slice(0, 0)
     row_index = np.arange(n_rows)
@@ -133,30 +133,30 @@ def _walk(
         pt, pb, pm = top[before], bottom[before], centre[before]
         gap = np.maximum(0.0, np.maximum(t[None] - pb[:, None], pt[:, None] - b[None]))
         step = gap + MIDDLE_COST * np.abs(m[None] - pm[:, None])
-        from_hole = np.maximum(0.0, np.maximum(t[None] - hole_bottom[:, None], hole_top[:, None] - b[None]))
-        into = np.concatenate([cost[:, :-1, None] + step[None], (cost[:, -1:] + from_hole)[:, None, :]], axis=1)
+        from_gap = np.maximum(0.0, np.maximum(t[None] - gap_bottom[:, None], gap_top[:, None] - b[None]))
+        into = np.concatenate([cost[:, :-1, None] + step[None], (cost[:, -1:] + from_gap)[:, None, :]], axis=1)
         choice = into.argmin(axis=1)
         along = band[:, begin:end]
         run_cost = into.min(axis=1) + (along.reshape(n_rows, length, n).sum(axis=1) if length > 1 else along)
         if length > 1 and n:
             run_cost += MIDDLE_COST * np.abs(np.diff(centre[begin:end].reshape(length, n), axis=0)).sum(axis=0)
-        short = np.clip(np.floor(long_hole - hole_length) + 1, 0, length)  # columns of the hole that cost in full
-        stay = short * hole_step + (length - short) * long_step
-        fresh = min(length, int(long_hole) + 1)
-        newly = HOLE_BEGIN_MM + fresh * hole_step + (length - fresh) * long_step
+        short = np.clip(np.floor(long_gap - gap_length) + 1, 0, length)  # columns of the gap that cost in full
+        stay = short * gap_step + (length - short) * long_step
+        fresh = min(length, int(long_gap) + 1)
+        newly = HOLE_BEGIN_MM + fresh * gap_step + (length - fresh) * long_step
         enter = np.concatenate([cost[:, :-1] + newly, (cost[:, -1] + stay)[:, None]], axis=1)
-        hole_choice = enter.argmin(axis=1)
-        was_hole = hole_choice == enter.shape[1] - 1
+        gap_choice = enter.argmin(axis=1)
+        was_gap = gap_choice == enter.shape[1] - 1
         if before.stop > before.start:
-            source = np.minimum(hole_choice, before.stop - before.start - 1)
-            hole_top = np.where(was_hole, hole_top, pt[source])
-            hole_bottom = np.where(was_hole, hole_bottom, pb[source])
-        hole_length = np.where(was_hole, hole_length, 0) + length
-        # a hole forgets: the line may have moved meanwhile, by about its own length
+            source = np.minimum(gap_choice, before.stop - before.start - 1)
+            gap_top = np.where(was_gap, gap_top, pt[source])
+            gap_bottom = np.where(was_gap, gap_bottom, pb[source])
+        gap_length = np.where(was_gap, gap_length, 0) + length
+        # a gap forgets: the line may have moved meanwhile, by about its own length
         spread = HOLE_SPREAD_PX * length / px_per_mm_x
-        hole_top, hole_bottom = hole_top - spread, hole_bottom + spread
-        back.append(np.concatenate([choice, hole_choice[:, None]], axis=1))
-        cost = np.concatenate([run_cost, enter[row_index, hole_choice][:, None]], axis=1)
+        gap_top, gap_bottom = gap_top - spread, gap_bottom + spread
+        back.append(np.concatenate([choice, gap_choice[:, None]], axis=1))
+        cost = np.concatenate([run_cost, enter[row_index, gap_choice][:, None]], axis=1)
         cost -= cost.min(axis=1, keepdims=True)
         before = slice(end - n, end)
     return _trace_back(stretches, back, cost)
@@ -165,11 +165,11 @@ def _walk(
 def _trace_back(
     stretches: Stretches, back: list[Int64[np.ndarray, "rows states"]], cost: Float64[np.ndarray, "rows states"]
 ) -> Int64[np.ndarray, "rows stretches"]:
-    chains = np.full((len(cost), len(back)), HOLE, np.int64)
+    chains = np.full((len(cost), len(back)), GAP, np.int64)
     state = cost.argmin(axis=1)
     index = np.arange(len(cost))
     for s in range(len(back) - 1, -1, -1):
-        chains[:, s] = np.where(state < stretches.count[s], state, HOLE)
+        chains[:, s] = np.where(state < stretches.count[s], state, GAP)
         state = back[s][index, state]
     return chains
 
@@ -178,7 +178,7 @@ def _expanded(
     runs: Runs, stretches: Stretches, chains: Int64[np.ndarray, "rows stretches"]
 ) -> Int64[np.ndarray, "rows columns"]:
     by_column = np.repeat(chains, np.diff(stretches.edges), axis=1)
-    paths: Int64[np.ndarray, "rows columns"] = np.where(by_column == HOLE, HOLE, runs.start[:-1][None] + by_column)
+    paths: Int64[np.ndarray, "rows columns"] = np.where(by_column == GAP, GAP, runs.start[:-1][None] + by_column)
     return paths
 
 

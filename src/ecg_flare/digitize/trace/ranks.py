@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64, Int64
 from ecg_flare.digitize.trace.runs import Runs
 
 THIN: Final = 2.5  # pens: a thinner run cannot hold two lines side by side
-LEAST_SHARE: Final = 0.25  # of the inked columns that must agree on the number of rows
+MIN_SHARE: Final = 0.25  # of the inked columns that must agree on the number of rows
 LARGEST_LEAP: Final = 0.6  # of the distance of rows, from one window to the next
 CLEAR_LEAD: Final = 1.3  # how much commoner than the next number it must be
 
@@ -49,7 +49,7 @@ def rank_rows(runs: Runs) -> Ranks | None:
     votes = np.bincount(count[resting])
     n_rows = int(votes.argmax())
     others = np.delete(votes, n_rows)
-    if votes[n_rows] < LEAST_SHARE * (count > 0).sum() or votes[n_rows] < CLEAR_LEAD * others.max(initial=0):
+    if votes[n_rows] < MIN_SHARE * (count > 0).sum() or votes[n_rows] < CLEAR_LEAD * others.max(initial=0):
         return None
     column = np.flatnonzero(resting & (count == n_rows))
     return Ranks(column, runs.start[column][None] + np.arange(n_rows)[:, None])

@@ -9,19 +9,19 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from ecg_flare.digitize.trace.overlap import ALONE, HOLE, disentangle, foreign_runs, shared_runs, side_of
-from ecg_flare.digitize.trace.path import walk_rows
+from ecg_flare.digitize.trace.overlap import ALONE, GAP, disentangle, foreign_runs, shared_runs, side_of
+from ecg_flare.digitize.trace.path import row_paths
 from ecg_flare.digitize.trace.ranks import foreign_by_rank, rank_levels, rank_rows
 from ecg_flare.digitize.trace.runs import Runs, find_runs
 
 INK_REWARD: Final = 0.02  # for every millimetre of ink that a column of the path explains
 LEVEL_REACH_MM: Final = 25.0  # to either side: a row's level drifts no faster
 LEVEL_SIGMA_MM: Final = 1.3
-LEAST_ROW_DISTANCE_MM: Final = 7.0
-LEAST_ROW_WIDTH_MM: Final = 20.0
-LEAST_PART: Final = 0.55  # of the middle row's ink
-LEAST_ROW_VOTES: Final = 0.18  # of the strongest row's
-MOST_FILLED_MM: Final = 5.0
+MIN_ROW_DISTANCE_MM: Final = 7.0
+MIN_ROW_WIDTH_MM: Final = 20.0
+MIN_PART: Final = 0.55  # of the middle row's ink
+MIN_ROW_VOTES: Final = 0.18  # of the strongest row's
+MAX_FILLED_MM: Final = 5.0
 TAKING_TURNS: Final = 0.3  # two rows that are both there for less of their way are one
 
 
@@ -69,36 +69,36 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y:
     # whose ink is whose settles in two walks; the third may then be drawn to the ink that nobody else claims
     foreign = anchored
     for reward in (0.0, 0.0, INK_REWARD):
-        paths = walk_rows(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=foreign, reward=reward)
+        paths = row_paths(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=foreign, reward=reward)
         foreign = foreign_runs(runs, paths, drifting)
         if ranks is not None:
             foreign[:, ranks.run.ravel()] = anchored[:, ranks.run.ravel()]
-    paths = fill_holes(runs, paths, round(MOST_FILLED_MM * px_per_mm_x))
+    paths = fill_gaps(runs, paths, round(MAX_FILLED_MM * px_per_mm_x))
     levels = np.median(drifting, axis=1)
     shared = shared_runs(runs, paths)
     rows = []
     for number, (path, level) in enumerate(zip(paths, levels, strict=True)):
         row = _row_of(runs, _without_islands(path, px_per_mm_x), level, number, shared)
-        if row is not None and row.last - row.first > LEAST_ROW_WIDTH_MM * px_per_mm_x:
+        if row is not None and row.last - row.first > MIN_ROW_WIDTH_MM * px_per_mm_x:
             rows.append(row)
     return _without_scraps(rows)
 
 
-def fill_holes(
-    runs: Runs, paths: Int64[np.ndarray, "rows columns"], most_columns: int
+def fill_gaps(
+    runs: Runs, paths: Int64[np.ndarray, "rows columns"], max_columns: int
 ) -> Int64[np.ndarray, "rows columns"]:
-    """Return the paths with short holes filled from both sides, by ink that nobody takes and that hangs together.
+    """Return the paths with short gaps filled from both sides, by ink that nobody takes and that hangs together.
 
-    Where one lead ends and the next one begins elsewhere, a hole costs a walk less than the leap, and may take the
+    Where one lead ends and the next one begins elsewhere, a gap costs a walk less than the leap, and may take the
     last peak with it.
     """
     paths = paths.copy()
     free = np.ones(len(runs.centre), bool)
-    free[paths[paths != HOLE]] = False
+    free[paths[paths != GAP]] = False
     for path in paths:
-        at = np.flatnonzero(path != HOLE)
+        at = np.flatnonzero(path != GAP)
         for left, right in pairwise(at):
-            if not 1 < right - left <= most_columns:
+            if not 1 < right - left <= max_columns:
                 continue
             for columns in (range(left + 1, right), range(right - 1, left, -1)):
                 _follow_ink(runs, path, free, columns)
@@ -108,12 +108,12 @@ def fill_holes(
 def _follow_ink(
     runs: Runs, path: Int64[np.ndarray, " columns"], free: Bool[np.ndarray, " runs"], columns: range
 ) -> None:
-    """Take free ink that touches what the path has a column before, as far as it goes through the hole in `columns`."""
+    """Take free ink that touches what the path has a column before, as far as it goes through the gap in `columns`."""
     for column in columns:
         last = path[column - columns.step]
         here, common = runs.common(column, runs.top[last], runs.bottom[last])
         common[~free[here]] = -1.0
-        if path[column] != HOLE or not len(here) or common.max() < 0.0:
+        if path[column] != GAP or not len(here) or common.max() < 0.0:
             return
         path[column] = here[common.argmax()]
         free[path[column]] = False
@@ -122,7 +122,7 @@ def _follow_ink(
 def _without_scraps(rows: list[RowTrace]) -> tuple[RowTrace, ...]:
     """Leave out rows with much less ink than the others have: an edge of the paper, a pen's underline."""
     inked = np.array([np.isfinite(row.y).sum() for row in rows])
-    return tuple(row for row, columns in zip(rows, inked, strict=True) if columns >= LEAST_PART * np.median(inked))
+    return tuple(row for row, columns in zip(rows, inked, strict=True) if columns >= MIN_PART * np.median(inked))
 
 
 def _levels_by_walking(
@@ -133,7 +133,7 @@ def _levels_by_walking(
     if not len(levels):
         return None
     flat = np.repeat(levels[:, None], runs.n_columns, axis=1)
-    paths = walk_rows(runs, flat, px_per_mm_x, px_per_mm_y)
+    paths = row_paths(runs, flat, px_per_mm_x, px_per_mm_y)
     paths = paths[_distinct(paths, px_per_mm_x)]
     if not len(paths):
         return None
@@ -153,26 +153,26 @@ def find_levels(runs: Runs, height: int, px_per_mm_x: float, px_per_mm_y: float)
         minlength=height,
     )
     smooth = gaussian_filter1d(votes, LEVEL_SIGMA_MM * px_per_mm_y, mode="constant")
-    peaks, _ = find_peaks(np.pad(smooth, 1), distance=max(1, LEAST_ROW_DISTANCE_MM * px_per_mm_y))
+    peaks, _ = find_peaks(np.pad(smooth, 1), distance=max(1, MIN_ROW_DISTANCE_MM * px_per_mm_y))
     peaks = peaks - 1
     near = round(3.0 * px_per_mm_y)
     total = np.concatenate([[0.0], np.cumsum(votes)])
     support = total[np.minimum(peaks + near, height)] - total[np.maximum(peaks - near, 0)]
     if not len(support):
         return np.zeros(0)
-    strong = (support > LEAST_ROW_VOTES * support.max()) & (support > 0.5 * LEAST_ROW_WIDTH_MM * px_per_mm_x)
+    strong = (support > MIN_ROW_VOTES * support.max()) & (support > 0.5 * MIN_ROW_WIDTH_MM * px_per_mm_x)
     result: Float64[np.ndarray, " rows"] = peaks[strong].astype(np.float64)
     return result
 
 
 def _distinct(paths: Int64[np.ndarray, "rows columns"], px_per_mm_x: float) -> list[int]:
     """Return the rows that run through ink of their own, the best covered of any that share most of their runs."""
-    taken = (paths != HOLE).sum(axis=1)
+    taken = (paths != GAP).sum(axis=1)
     kept: list[int] = []
     for k in np.argsort(-taken, kind="stable"):
-        if taken[k] < 0.5 * LEAST_ROW_WIDTH_MM * px_per_mm_x:
+        if taken[k] < 0.5 * MIN_ROW_WIDTH_MM * px_per_mm_x:
             continue
-        shared = max((((paths[k] == paths[j]) & (paths[k] != HOLE)).sum() / taken[k] for j in kept), default=0.0)
+        shared = max((((paths[k] == paths[j]) & (paths[k] != GAP)).sum() / taken[k] for j in kept), default=0.0)
         if shared < 0.4:
             kept.append(int(k))
     return sorted(kept)
@@ -182,7 +182,7 @@ def _drifting_level(
     runs: Runs, path: Int64[np.ndarray, " columns"], px_per_mm_x: float
 ) -> Float64[np.ndarray, " columns"]:
     """Return the row's resting level along the page: the running median of its path over 50 mm."""
-    at = np.flatnonzero(path != HOLE)
+    at = np.flatnonzero(path != GAP)
     y = runs.centre[path[at]]
     width = round(LEVEL_REACH_MM * px_per_mm_x)
     knots = np.arange(0, len(path), max(1, round(10 * px_per_mm_x)))
@@ -200,14 +200,14 @@ def _drifting_level(
 
 def _merge_pieces(runs: Runs, paths: Int64[np.ndarray, "rows columns"]) -> Int64[np.ndarray, "rows columns"]:
     """Join rows that take turns: a line that wanders rests at two levels, and is found at each in turn."""
-    rows = [paths[k] for k in np.argsort([np.median(runs.centre[path[path != HOLE]]) for path in paths])]
+    rows = [paths[k] for k in np.argsort([np.median(runs.centre[path[path != GAP]]) for path in paths])]
     k = 0
     while k + 1 < len(rows):
-        upper, lower = rows[k] != HOLE, rows[k + 1] != HOLE
+        upper, lower = rows[k] != GAP, rows[k + 1] != GAP
         both = (upper & lower & (rows[k] != rows[k + 1])).sum()
         if both < TAKING_TURNS * min(upper.sum(), lower.sum()):
             longer, other = (k, k + 1) if upper.sum() >= lower.sum() else (k + 1, k)
-            rows[k : k + 2] = [np.where(rows[longer] != HOLE, rows[longer], rows[other])]
+            rows[k : k + 2] = [np.where(rows[longer] != GAP, rows[longer], rows[other])]
         else:
             k += 1
     return np.stack(rows)
@@ -218,20 +218,20 @@ def _without_islands(path: Int64[np.ndarray, " columns"], px_per_mm_x: float) ->
     path = path.copy()
     for view in (path, path[::-1]):
         while True:
-            at = np.flatnonzero(view != HOLE)
+            at = np.flatnonzero(view != GAP)
             if not len(at):
                 break
             breaks = np.flatnonzero(np.diff(at) > 2.0 * px_per_mm_x)
             if not len(breaks) or at[breaks[0]] - at[0] > 6.0 * px_per_mm_x:
                 break
-            view[: at[breaks[0]] + 1] = HOLE
+            view[: at[breaks[0]] + 1] = GAP
     return path
 
 
 def _row_of(
     runs: Runs, path: Int64[np.ndarray, " columns"], level: float, number: int, shared: Int64[np.ndarray, "2 runs"]
 ) -> RowTrace | None:
-    at = path != HOLE
+    at = path != GAP
     if not at.any():
         return None
     y, top, bottom = (np.full(len(path), np.nan) for _ in range(3))

@@ -7,7 +7,7 @@ Builders for the list in a `project.yml`, after `CertBuilder` (fingerprints need
     - path: ecg_flare.flare.deploy.provision.RightsBuilder
       args: {withhold_code_from: [lead]}
     - path: ecg_flare.flare.deploy.provision.SitePolicyBuilder
-      args: {policy: {least_cohort: 3, least_threshold: 3}, scope: ecg}
+      args: {policy: {min_cohort: 3, min_threshold: 3}, scope: ecg}
 
 A site's engineer may tighten what they wrote in `local/`; whoever provisions cannot loosen it afterwards.
 """
@@ -90,7 +90,7 @@ class RightsBuilder(Builder):
 
 
 class SitePolicyBuilder(Builder):
-    """Writes each site's floors, with the fingerprints of all sites' certificates, and its one privacy scope.
+    """Writes each site's limits, with the fingerprints of all sites' certificates, and its one privacy scope.
 
     It also keeps the site's logs and files at home: see `_keep_logs` and `flare.site_guard`. The server gets the
     fingerprints too: its masked sums then form while sites are down.

@@ -33,7 +33,7 @@ def job_terms(fl_ctx: FLContext) -> RoundTerms:
     return component(fl_ctx, _TERMS, RoundTerms)
 
 
-def tell_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: FLContext) -> None:
+def report_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: FLContext) -> None:
     """Log an error of a task: FLARE streams error logs to the server, so that line has the error's class alone."""
     teller.log_error(fl_ctx, f"{task}: {type(error).__name__}, see the log's next line", fire_event=False)
     teller.log_info(fl_ctx, f"{type(error).__name__}: {error}", fire_event=False)

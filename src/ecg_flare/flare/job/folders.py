@@ -251,7 +251,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
 
 
 def _told(spec: JobSpec) -> list[str]:
-    return list(spec.site_metrics) if spec.terms.tells_metrics else []
+    return list(spec.site_metrics) if spec.terms.reports_metrics else []
 
 
 def _terms_args(terms: RoundTerms) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What the server and a site say to each other about the server's ledger, under noise.
 
-It stands in headers: of an order, the ledger's lines that the site has not seen; of the answer, the site's signature of
-the ledger's head. So it is the same in all ways of summing, whatever the filters make of the message itself. At the end
-of a job a task of its own, `WITNESS`, brings the lines of the last release.
+It stands in headers: of a request, the ledger's lines that the site has not seen; of the answer, the site's
+signature of the ledger's head. So it is the same in all ways of summing, whatever the filters make of the message
+itself. At the end of a job a task of its own, `WITNESS`, brings the lines of the last release.
 """
 
 import re
@@ -17,7 +17,7 @@ from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.countersignature import Countersignature
 
 WITNESS: Final = "witness"
-"""The task; also the id of the component that holds an order's ledger at a site."""
+"""The task; also the id of the component that holds a request's ledger at a site."""
 WITNESSED: Final = "ECG_FLARE_WITNESSED"
 """DXO data kind of the messages of `WITNESS`, which are empty but for their headers."""
 

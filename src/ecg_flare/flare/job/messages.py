@@ -42,8 +42,8 @@ ERROR_HEADER: Final = "ecg_flare_error"
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
-    """The server's order of one round: what to start from, and under which public terms.
+class TrainRequest:
+    """The server's request of one round: what to start from, and under which public terms.
 
     Attributes:
         model: the global model, one flat float32 vector.
@@ -52,7 +52,7 @@ class Order:
         layout_digest: gives the vector its meaning.
         plan_hash: hash of the nnU-Net plan that the server trains.
         terms_digest: hash of the job's public terms.
-        boxes: under a secure sum, the peers' sealed shares for this site (`secure_sum.messages.PeerBoxes`).
+        sealed_shares: under a secure sum, the peers' sealed shares for this site (`secure_sum.messages.PeerBoxes`).
         clipping_norm: C of this round where it is adaptive, else None.
         shares: the noised shares of updates within C that earlier rounds released, from which C follows.
     """
@@ -63,7 +63,7 @@ class Order:
     layout_digest: str
     plan_hash: str
     terms_digest: str
-    boxes: bytes = b""
+    sealed_shares: bytes = b""
     clipping_norm: float | None = None
     shares: tuple[float, ...] = ()
 
@@ -76,7 +76,7 @@ class Order:
             "terms_digest": self.terms_digest,
             "clipping_norm": self.clipping_norm,
             "shares": list(self.shares),
-            "boxes": self.boxes,
+            "sealed_shares": self.sealed_shares,
         }
         return DXO(DataKind.WEIGHTS, data={_MODEL: self.model}, meta=meta).to_shareable()
 
@@ -86,14 +86,14 @@ class Order:
         return model_sha256(self.model)
 
     @classmethod
-    def from_shareable(cls, shareable: Shareable) -> "Order":
-        """Read an order; raises UpdateError where a field is missing or the model is not finite."""
+    def from_shareable(cls, shareable: Shareable) -> "TrainRequest":
+        """Read a request; raises UpdateError where a field is missing or the model is not finite."""
         dxo = _dxo(shareable)
         if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict) or set(dxo.data) != {_MODEL}:
-            raise UpdateError(f"An order must be {DataKind.WEIGHTS} with '{_MODEL}' alone. Found {_summary(dxo)}.")
+            raise UpdateError(f"A request must be {DataKind.WEIGHTS} with '{_MODEL}' alone. Found {_summary(dxo)}.")
         if not isinstance(dxo.data[_MODEL], np.ndarray) or dxo.data[_MODEL].ndim != 1:
-            raise UpdateError(f"An order's model must be a flat vector. Found {type(dxo.data[_MODEL]).__name__}.")
-        order = cls(
+            raise UpdateError(f"A request's model must be a flat vector. Found {type(dxo.data[_MODEL]).__name__}.")
+        request = cls(
             model=dxo.data[_MODEL],
             round_index=_meta(dxo, "round", int),
             attempt=_meta(dxo, "attempt", str),
@@ -102,22 +102,22 @@ class Order:
             terms_digest=_meta(dxo, "terms_digest", str),
             clipping_norm=_clipping_norm(dxo),
             shares=_shares(dxo),
-            boxes=_meta(dxo, "boxes", bytes),
+            sealed_shares=_meta(dxo, "sealed_shares", bytes),
         )
-        check_update(order.model, size=len(order.model))
-        return order
+        check_update(request.model, size=len(request.model))
+        return request
 
 
 @dataclass(frozen=True, eq=False)
-class Reply:
+class TrainResult:
     """A site's answer: its update, in the clear as float32 or in fixed point as integers.
 
     Attributes:
         vector: local minus global model, shape (d,).
-        round_index, attempt, layout_digest: repeated from the order.
+        round_index, attempt, layout_digest: repeated from the request.
         metrics: what the site tells about its training; empty under differential privacy.
         weight: where weights are hidden, this site's, for the filter that masks; no message carries it in the clear.
-        clipping_norm: repeated from the order.
+        clipping_norm: repeated from the request.
     """
 
     vector: Shaped[np.ndarray, " d"]
@@ -146,7 +146,7 @@ class Reply:
         return DXO(kind, data={_VECTOR: self.vector}, meta=meta).to_shareable()
 
     @classmethod
-    def from_shareable(cls, shareable: Shareable) -> "Reply":
+    def from_shareable(cls, shareable: Shareable) -> "TrainResult":
         """Read a reply; raises UpdateError where a field is missing, of the wrong type, or the code is not OK."""
         check_answered(shareable, "an update", UpdateError)
         dxo = _dxo(shareable)
@@ -221,10 +221,10 @@ def to_wire(integers: Integer[np.ndarray, " d"]) -> Integer[np.ndarray, " d"]:
 def error_reply(error: EcgFlareError) -> Shareable:
     """The reply of a site that could not do the task: its code and the error's class.
 
-    Its text stays at home, since it may name pages, but for a site's own floor, whose text is public.
+    Its text stays at home, since it may name pages, but for a site's own limit, whose text is public.
     """
     reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-    told = f"its own floor {error}" if isinstance(error, PolicyError) else type(error).__name__
+    told = f"its own limit {error}" if isinstance(error, PolicyError) else type(error).__name__
     reply.set_header(ERROR_HEADER, told)
     return reply
 

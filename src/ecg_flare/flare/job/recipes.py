@@ -28,7 +28,7 @@ from ecg_flare.flare.deploy.provision import ALLOW_LIST
 from ecg_flare.flare.job.bundled import BUNDLED, PUBLIC_PAGES
 from ecg_flare.flare.job.folders import Aggregator, JobSpec, Pages, Training, write_job
 from ecg_flare.flare.job.terms import RoundTerms, Summation, fresh_nonce
-from ecg_flare.privacy.secure_sum.context import least_threshold
+from ecg_flare.privacy.secure_sum.context import min_threshold
 
 Algorithm = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
 
@@ -81,7 +81,7 @@ class FedECGRecipe(Recipe):
         summation: 'plain', 'masked' or 'encrypted'; see `RoundTerms`.
         clipping_norm: C; needed where updates are hidden or private.
         privacy: `SitePrivacy` or `PatientPrivacy`; None adds no noise.
-        most_weight: hides the sites' weights, at most so many pages each; see `RoundTerms`.
+        max_weight: hides the sites' weights, at most so many pages each; see `RoundTerms`.
         plan: name of the nnU-Net plan.
         trained: patterns of the tensors that are trained, by default all; see `RoundTerms`.
         projection: size and public seed of what updates are folded into; see `RoundTerms`.
@@ -111,7 +111,7 @@ class FedECGRecipe(Recipe):
         summation: Summation = "plain",
         clipping_norm: float | None = None,
         privacy: SitePrivacy | PatientPrivacy | None = None,
-        most_weight: int | None = None,
+        max_weight: int | None = None,
         plan: str = "tiny",
         trained: Sequence[str] = EVERY_TENSOR,
         projection: Mapping[str, int] | None = None,
@@ -136,7 +136,7 @@ class FedECGRecipe(Recipe):
             projection=projection,
             clipping_norm=clipping_norm,
             summation=summation,
-            most_weight=most_weight,
+            max_weight=max_weight,
             nonce=nonce or fresh_nonce(),
             **_promise(privacy),
         )
@@ -250,7 +250,7 @@ def _allow_own_classes(workspace: Path) -> None:
 
 
 def _least(sites: int, summation: Summation) -> int:
-    return -(-2 * sites // 3) if summation == "plain" else least_threshold(sites)
+    return -(-2 * sites // 3) if summation == "plain" else min_threshold(sites)
 
 
 def _promise(privacy: SitePrivacy | PatientPrivacy | None) -> dict[str, Any]:

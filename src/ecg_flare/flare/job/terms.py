@@ -19,12 +19,12 @@ from ecg_flare.federated.patients import IMPLAUSIBLE
 from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
-from ecg_flare.flare.job.messages import Order
+from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.nnunet.plan import parameter_layout, plan_preset
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN, AdaptiveClipping
 from ecg_flare.privacy.cohort import Adaptation, Mechanism
 from ecg_flare.privacy.events import Unit
-from ecg_flare.privacy.secure_sum.context import LEAST_SITES, least_threshold
+from ecg_flare.privacy.secure_sum.context import MIN_SITES, min_threshold
 
 Summation = Literal["plain", "masked", "encrypted"]
 
@@ -38,7 +38,7 @@ class RoundTerms:
     """The terms of every round of a job, the same component at the server and at each site.
 
     Weights and denominator are fixed before the first round: anything else would change the sensitivity. A site
-    compares its own terms with the digest in the order and refuses others.
+    compares its own terms with the digest in the request and refuses others.
 
     Attributes:
         weights: site name -> its public weight, above 0. The keys are the roster.
@@ -64,7 +64,7 @@ class RoundTerms:
         summation: how the server learns the sum: 'plain' (it sees each update), 'masked' (it sees the sum alone) or
             'encrypted' (it adds ciphertexts, and sites open the sum); in the latter two min_sites is the threshold
             below which nothing is opened.
-        most_weight: hides the sites' weights: each weighs one for every `pages_per_weight` training pages, at least
+        max_weight: hides the sites' weights: each weighs one for every `pages_per_weight` training pages, at least
             1 and at most so many, and a masked sum carries the weights as one more coordinate. Needs every site in
             every round: totals over two sets of sites show the difference. None takes the public weights.
         pages_per_weight: training pages that make a weight of 1, where weights are hidden.
@@ -92,7 +92,7 @@ class RoundTerms:
     adaptive_clipping: Mapping[str, float] | None = None
     projection: Mapping[str, int] | None = None
     summation: Summation = "plain"
-    most_weight: int | None = None
+    max_weight: int | None = None
     pages_per_weight: int = 1
     nonce: str = ""
 
@@ -119,8 +119,8 @@ class RoundTerms:
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected it above 0")
         if self.summation != "plain":
             self._check_hidden()
-        if self.most_weight is not None:
-            self._check_hidden_weights(self.most_weight)
+        if self.max_weight is not None:
+            self._check_hidden_weights(self.max_weight)
         if self.pages_per_weight < 1:
             raise ConfigError(f"pages_per_weight is {self.pages_per_weight}, expected at least 1")
         if not isinstance(self.nonce, str) or (self.nonce and not _NONCE.fullmatch(self.nonce.replace("-", ""))):
@@ -134,41 +134,41 @@ class RoundTerms:
             )
 
     def _check_hidden(self) -> None:
-        if len(self.weights) < LEAST_SITES:
+        if len(self.weights) < MIN_SITES:
             raise ConfigError(
-                f"a {self.summation} sum of {len(self.weights)} sites was asked for, expected at least {LEAST_SITES}: "
+                f"a {self.summation} sum of {len(self.weights)} sites was asked for, expected at least {MIN_SITES}: "
                 "of two, each subtracts its own update and has the other's"
             )
-        least = least_threshold(len(self.weights))
+        least = min_threshold(len(self.weights))
         if self.min_sites < least:
             raise ConfigError(
                 f"min_sites={self.min_sites} of {len(self.weights)} sites, expected at least {least} = "
                 "max(3, floor(2n/3) + 1) for a sum that hides updates: below it a lying server could open two sums"
             )
 
-    def _check_hidden_weights(self, most_weight: int) -> None:
+    def _check_hidden_weights(self, max_weight: int) -> None:
         if self.private:
             raise ConfigError(
-                f"most_weight={most_weight} hides weights that depend on the sites' data, and noise_multiplier="
+                f"max_weight={max_weight} hides weights that depend on the sites' data, and noise_multiplier="
                 f"{self.noise_multiplier} promises privacy: such weights change the sensitivity; publish them"
             )
         if self.summation != "masked":
-            raise ConfigError(f"most_weight={most_weight} needs summation 'masked'. Found {self.summation!r}.")
-        if most_weight < 1 or set(self.weights.values()) != {1.0}:
+            raise ConfigError(f"max_weight={max_weight} needs summation 'masked'. Found {self.summation!r}.")
+        if max_weight < 1 or set(self.weights.values()) != {1.0}:
             raise ConfigError(
-                f"most_weight={most_weight} with weights {dict(self.weights)}: expected at least 1, and a weight of 1 "
+                f"max_weight={max_weight} with weights {dict(self.weights)}: expected at least 1, and a weight of 1 "
                 "for every site, since the sites give their own"
             )
         if self.min_sites != len(self.weights):
             raise ConfigError(
-                f"most_weight={most_weight} with min_sites={self.min_sites} of {len(self.weights)} sites: totals of "
+                f"max_weight={max_weight} with min_sites={self.min_sites} of {len(self.weights)} sites: totals of "
                 "weights over two sets of sites show the weight of a site that is in one of them; ask for every site"
             )
         fixed = self.config.fixed_encoding(self.subset.dimension)
         largest = int(2**-8 * fixed.scale / math.sqrt(fixed.dimension)) if fixed else 0
-        if most_weight > largest:
+        if max_weight > largest:
             raise ConfigError(
-                f"most_weight={most_weight}, expected at most {largest} for plan {self.plan!r}: beyond it a site of "
+                f"max_weight={max_weight}, expected at most {largest} for plan {self.plan!r}: beyond it a site of "
                 "weight 1 would lose its update to quantization, and leave the sum to the others; raise "
                 "pages_per_weight instead"
             )
@@ -200,13 +200,13 @@ class RoundTerms:
         return _built(RandomProjection, "projection", self.projection)
 
     @property
-    def most_clipping_norm(self) -> float | None:
+    def max_clipping_norm(self) -> float | None:
         """The largest C that a round may have."""
         return self.clipping_norm if self._adaptive is None else self._adaptive.most
 
     @property
-    def told_norm(self) -> float | None:
-        """C as an order tells it: None where the terms of the job fix it."""
+    def requested_norm(self) -> float | None:
+        """C as a request tells it: None where the terms of the job fix it."""
         return None if self._adaptive is None else self.clipping_norm
 
     def at_norm(self, clipping_norm: float | None) -> "RoundTerms":
@@ -219,21 +219,23 @@ class RoundTerms:
             return self
         return self.at_norm(self._adaptive.norm_after(self.clipping_norm, shares))
 
-    def in_round(self, order: Order) -> "RoundTerms":
-        """The terms of the order's round: these, at the C that the order gives and the shares told so far lead to.
+    def in_round(self, request: TrainRequest) -> "RoundTerms":
+        """The terms of the request's round: these, at the C that the request gives and the shares told so far lead to.
 
         Raises PrivacyError for another C, so that the server cannot choose it, and for more shares than rounds.
         """
-        expected, told = self.after(order.shares).told_norm, order.clipping_norm
+        expected, told = self.after(request.shares).requested_norm, request.clipping_norm
         if expected is None and told is None:
             return self
         if told is None or expected is None or not math.isclose(told, expected, rel_tol=FOLLOWS_WITHIN):
             raise PrivacyError(
-                f"The order clips to {told}; the terms and the shares {list(order.shares)} that it tells lead to "
+                f"The request clips to {told}; the terms and the shares {list(request.shares)} that it tells lead to "
                 f"{expected}."
             )
-        if len(order.shares) > order.round_index:
-            raise PrivacyError(f"The order of round {order.round_index} tells shares of {len(order.shares)} rounds.")
+        if len(request.shares) > request.round_index:
+            raise PrivacyError(
+                f"The request of round {request.round_index} tells shares of {len(request.shares)} rounds."
+            )
         return self.at_norm(told)
 
     @cached_property
@@ -271,7 +273,7 @@ class RoundTerms:
         return self.clipping_norm is not None and self.unit == "site"
 
     @property
-    def tells_metrics(self) -> bool:
+    def reports_metrics(self) -> bool:
         """Whether a site may tell about its own training: only where its update is in the clear anyway."""
         return self.summation == "plain" and not self.private
 
@@ -342,9 +344,9 @@ class RoundTerms:
 
     def hidden_weight(self, pages: int) -> int:
         """The weight of a site with so many training pages; 0 where weights are public."""
-        if self.most_weight is None:
+        if self.max_weight is None:
             return 0
-        return max(1, min(self.most_weight, round(pages / self.pages_per_weight)))
+        return max(1, min(self.max_weight, round(pages / self.pages_per_weight)))
 
     def weight_of(self, site: str) -> float:
         """The public weight of `site`; raises ConfigError where the roster lacks it."""
@@ -352,25 +354,25 @@ class RoundTerms:
             raise ConfigError(f"{site} is not in the roster {list(self.roster)}.")
         return self.weights[site]
 
-    def check_order(self, order: Order, *, plan_hash: str, layout_digest: str) -> None:
-        """Refuse an order under other terms, for another plan, or of another layout (run at the site)."""
-        if order.terms_digest != self.digest:
+    def check_request(self, request: TrainRequest, *, plan_hash: str, layout_digest: str) -> None:
+        """Refuse a request under other terms, for another plan, or of another layout (run at the site)."""
+        if request.terms_digest != self.digest:
             raise PrivacyError(
-                f"The server's terms have digest {order.terms_digest[:12]}, this site's {self.digest[:12]}: "
+                f"The server's terms have digest {request.terms_digest[:12]}, this site's {self.digest[:12]}: "
                 "the job's server and client configurations differ. Export the job again."
             )
-        if order.plan_hash != plan_hash:
+        if request.plan_hash != plan_hash:
             raise PlanMismatchError(
-                f"The server trains plan {order.plan_hash[:12]}, this site has '{self.plan}' as {plan_hash[:12]}: "
+                f"The server trains plan {request.plan_hash[:12]}, this site has '{self.plan}' as {plan_hash[:12]}: "
                 "install the same version of ecg_flare at both."
             )
-        if order.layout_digest != layout_digest:
+        if request.layout_digest != layout_digest:
             raise PlanMismatchError(
-                f"The server's model has layout {order.layout_digest[:12]}, the plan here {layout_digest[:12]}."
+                f"The server's model has layout {request.layout_digest[:12]}, the plan here {layout_digest[:12]}."
             )
-        if not 0 <= order.round_index < self.rounds:
+        if not 0 <= request.round_index < self.rounds:
             raise PrivacyError(
-                f"The order is for round {order.round_index}; the job has rounds 0 to {self.rounds - 1}."
+                f"The request is for round {request.round_index}; the job has rounds 0 to {self.rounds - 1}."
             )
 
 

@@ -24,7 +24,7 @@ from ecg_flare.federated.optimizers import FedYogi as YogiStep
 from ecg_flare.federated.optimizers import ServerOptimizer
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.update import check_layout
-from ecg_flare.flare.job.messages import SUM, Order, Reply
+from ecg_flare.flare.job.messages import SUM, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 
 
@@ -37,7 +37,7 @@ class UpdateAggregator(Aggregator):
     def __init__(self, optimizer: ServerOptimizer) -> None:
         super().__init__()
         self._optimizer = optimizer
-        self._order: Order | None = None
+        self._request: TrainRequest | None = None
         self._terms: RoundTerms | None = None
         self._sum: RunningSum | None = None
 
@@ -51,11 +51,11 @@ class UpdateAggregator(Aggregator):
         """The optimizer's settings by name."""
         return asdict(self._optimizer)
 
-    def begin(self, order: Order, terms: RoundTerms) -> None:
-        """Start an empty sum for a round; what is added must belong to this order and these terms."""
-        self._order = order
+    def begin(self, request: TrainRequest, terms: RoundTerms) -> None:
+        """Start an empty sum for a round; what is added must belong to this request and these terms."""
+        self._request = request
         self._terms = terms
-        size = terms.update_size(len(order.model))
+        size = terms.update_size(len(request.model))
         self._sum = RunningSum(
             terms.config.sum_size(size),
             terms.weights,
@@ -63,22 +63,22 @@ class UpdateAggregator(Aggregator):
             implausible=terms.implausible,
         )
 
-    def add(self, site: str, reply: Reply) -> None:
+    def add(self, site: str, reply: TrainResult) -> None:
         """Add a site's update to the sum.
 
         Raises:
             UpdateError: the reply is stale, of another layout or length, not finite, in the clear where it must be
                 encoded (or the other way round), or the site's second one; the sum is as before.
         """
-        order, terms, total = self._round()
+        request, terms, total = self._round()
         answers = reply.round_index, reply.attempt, reply.clipping_norm
-        if answers != (order.round_index, order.attempt, order.clipping_norm):
+        if answers != (request.round_index, request.attempt, request.clipping_norm):
             raise UpdateError(
                 f"the update answers round {reply.round_index}, attempt {reply.attempt[:8]}, clipping norm "
-                f"{reply.clipping_norm}; this is round {order.round_index}, attempt {order.attempt[:8]}, clipping norm "
-                f"{order.clipping_norm}"
+                f"{reply.clipping_norm}; this is round {request.round_index}, attempt {request.attempt[:8]}, "
+                f"clipping norm {request.clipping_norm}"
             )
-        check_layout(reply.layout_digest, expected=order.layout_digest)
+        check_layout(reply.layout_digest, expected=request.layout_digest)
         if reply.encoded != terms.config.encoded:
             found, expected = ("encoded", "plain") if reply.encoded else ("plain", "encoded")
             raise UpdateError(f"the update is {found}, this job's are {expected}")
@@ -102,13 +102,13 @@ class UpdateAggregator(Aggregator):
 
     def reset(self, fl_ctx: FLContext) -> None:
         """Forget the round."""
-        self._order = self._terms = self._sum = None
+        self._request = self._terms = self._sum = None
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """FLARE's way to `add`: the site is the authenticated peer. Gives False, and logs why, for what is refused."""
         site = fl_ctx.get_peer_context().get_identity_name()
         try:
-            self.add(site, Reply.from_shareable(shareable))
+            self.add(site, TrainResult.from_shareable(shareable))
         except EcgFlareError as error:
             self.log_error(fl_ctx, f"{site} is out: {error}", fire_event=False)
             return False
@@ -139,10 +139,10 @@ class UpdateAggregator(Aggregator):
         """The optimizer's arrays before the first round."""
         return self._optimizer.init(dimension).to_arrays()
 
-    def _round(self) -> tuple[Order, RoundTerms, RunningSum]:
-        if self._order is None or self._terms is None or self._sum is None:
-            raise UpdateError("no round is open: updates can be summed only between an order and its close")
-        return self._order, self._terms, self._sum
+    def _round(self) -> tuple[TrainRequest, RoundTerms, RunningSum]:
+        if self._request is None or self._terms is None or self._sum is None:
+            raise UpdateError("no round is open: updates can be summed only between a request and its close")
+        return self._request, self._terms, self._sum
 
 
 class FedAvg(UpdateAggregator):

@@ -57,7 +57,7 @@ class ServerLedger:
             self.warn(f"the copy of the ledger is behind: {error}")
 
     def end(self, ask: Ask, roster: tuple[str, ...]) -> None:
-        """Have the sites sign the last release, which no later order brings them; without them it stands as it is."""
+        """Have the sites sign the last release, which no later request brings them; without them it stands as it is."""
         try:
             signed = self.witnesses.ask_last(ask, roster)
             self.log(f"{len(signed)} of {len(roster)} sites vouch for the ledger to its last line")

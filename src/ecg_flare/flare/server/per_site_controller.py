@@ -21,7 +21,7 @@ Receive = Callable[[str, Shareable], None]
 """Takes (site, its answer); raises one of our errors for an answer that does not count."""
 
 
-class AskingController(Controller):
+class PerSiteController(Controller):
     """Sends each site its own message of a step and hands the answers on, one at a time.
 
     (FLARE's broadcast gives all sites one message, of which it keeps a deep copy.)

@@ -1,4 +1,4 @@
-"""The sites as witnesses of the server's ledger: each order brings them its new lines, each answer their signature.
+"""The sites as witnesses of the server's ledger: each request brings them its new lines, each answer their signature.
 
 A site whose answer comes without a genuine signature of the head that was sent is a dropout: whoever trained may have
 been shown something else. The latest signature of each site lies beside the ledger, `<name>.witness`.
@@ -43,13 +43,13 @@ class Witnesses:
         self._verifier = verifier
         self._pinned = pinned
         self._kept = {one.site: one for one in self._read()}
-        # What a site has answered in this job. Its first order brings the whole ledger, whatever it signed in earlier
-        # jobs, and so does the one after an order that it did not answer: a site that lost its memory, or had a head
+        # What a site has answered in this job. Its first request brings the whole ledger, whatever it signed in earlier
+        # jobs, and so does the one after a request that it did not answer: a site that lost its memory, or had a head
         # that never came back, is at one with the server again.
         self._seen: dict[str, Head] = {}
 
     def asking(self, ask: Ask) -> Ask:
-        """`ask`, with the ledger in each order and the signature taken from each answer."""
+        """`ask`, with the ledger in each request and the signature taken from each answer."""
 
         def witnessed(
             task_name: str,
@@ -69,7 +69,7 @@ class Witnesses:
         return witnessed
 
     def ask_last(self, ask: Ask, sites: tuple[str, ...]) -> tuple[str, ...]:
-        """Bring the last release to the sites, which no later order does; gives those that signed. Waits a minute."""
+        """Bring the last release to the sites, which no later request does; gives those that signed. Waits a minute."""
         messages = {site: empty_message() for site in sites}
         return self.asking(ask)(WITNESS, messages, _check_answered, enough=0, grace_s=_LAST_S)
 

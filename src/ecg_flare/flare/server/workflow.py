@@ -2,7 +2,7 @@
 
 A round:
 
-    order -> sites train -> sum (once min_sites answered) -> noise and ledger -> server optimizer -> saved -> evaluated
+    request -> sites train -> sum (once min_sites answered) -> noise and ledger -> server optimizer -> saved -> measured
 
 The numbers of a round are those of `federated.round`; this module adds who is asked, who answered in time, and what is
 written down when.
@@ -22,13 +22,13 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare import __version__
 from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
-from ecg_flare.flare.job.messages import Order
+from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.ledger import ServerLedger, open_server_ledger
 from ecg_flare.flare.server.mechanism import GaussianMechanism
-from ecg_flare.flare.server.per_site_controller import AskingController
+from ecg_flare.flare.server.per_site_controller import PerSiteController
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.flare.server.telemetry import RoundFigures, publish
 from ecg_flare.flare.summation.collection import Ask, Collection, PlainCollection, validate
@@ -53,7 +53,7 @@ class _Parts:
     ledger: ServerLedger | None
 
 
-class FederatedRounds(AskingController):
+class FederatedRounds(PerSiteController):
     """Runs the job's rounds and keeps what they give.
 
     Args:
@@ -61,7 +61,7 @@ class FederatedRounds(AskingController):
         mechanism: id of the `GaussianMechanism`; empty where the job adds no noise.
         step_timeout_s: a step of a round closes after this, whoever has answered.
         grace_s: once enough sites have answered, how long to wait for the others.
-        most_lost_rounds: a round with too few answers is lost and told, and the model stays; more than so many in a
+        max_failed_rounds: a round with too few answers is lost and told, and the model stays; more than so many in a
             row end the job.
         validate_every: after each so many rounds the sites count, on their held-out patients, what the global model
             finds, and the counts are summed; 0 asks for none. Only where sites may tell about their training.
@@ -76,16 +76,16 @@ class FederatedRounds(AskingController):
         mechanism: str = "",
         step_timeout_s: int = 7200,
         grace_s: int = 1800,
-        most_lost_rounds: int = 1,
+        max_failed_rounds: int = 1,
         validate_every: int = 0,
         task_check_period: float = 0.2,
     ) -> None:
         super().__init__(step_timeout_s, grace_s, task_check_period)
-        if most_lost_rounds < 0 or validate_every < 0:
+        if max_failed_rounds < 0 or validate_every < 0:
             raise ConfigError(
-                f"most_lost_rounds={most_lost_rounds} and validate_every={validate_every}, expected 0 or more"
+                f"max_failed_rounds={max_failed_rounds} and validate_every={validate_every}, expected 0 or more"
             )
-        self._most_lost_rounds = most_lost_rounds
+        self._max_failed_rounds = max_failed_rounds
         self._validate_every = validate_every
         self._described = False
         self._ids = {
@@ -139,7 +139,7 @@ class FederatedRounds(AskingController):
                 f"noise_multiplier={terms.noise_multiplier} and mechanism={self._ids['mechanism']!r}: "
                 "name both or neither."
             )
-        if self._validate_every and not terms.tells_metrics:
+        if self._validate_every and not terms.reports_metrics:
             raise ConfigError(
                 f"validate_every={self._validate_every}, but this job hides what single sites know: set it to 0"
             )
@@ -230,30 +230,30 @@ class FederatedRounds(AskingController):
         )
         state = replace(state, dice=dice, best_dice=dice, best_round=0)
         parts.store.save(state, fl_ctx, best=True)
-        self._tell(figures, parts, fl_ctx)
+        self._report(figures, parts, fl_ctx)
         return state
 
     def _rounds(self, state: GlobalState, parts: _Parts, abort_signal: Signal, fl_ctx: FLContext) -> GlobalState:
-        lost_in_a_row = 0
+        failed_in_a_row = 0
         for index in range(state.rounds_done, parts.terms.rounds):
             if abort_signal.triggered:
                 break
             try:
                 state = self._round(index, state, parts, abort_signal, fl_ctx)
-                lost_in_a_row = 0
+                failed_in_a_row = 0
             except BudgetError as error:
                 self.log_warning(fl_ctx, f"stopped before round {index + 1}: {error}")
                 break
             except RoundError as error:
                 if abort_signal.triggered:
                     break
-                state = self._lose_round(index, state, error, parts, fl_ctx)
-                lost_in_a_row += 1
-                if lost_in_a_row > self._most_lost_rounds:
+                state = self._fail_round(index, state, error, parts, fl_ctx)
+                failed_in_a_row += 1
+                if failed_in_a_row > self._max_failed_rounds:
                     raise
         return state
 
-    def _lose_round(
+    def _fail_round(
         self, index: int, state: GlobalState, error: RoundError, parts: _Parts, fl_ctx: FLContext
     ) -> GlobalState:
         """A round with too few answers: the model stays, the round's number is used up."""
@@ -262,7 +262,7 @@ class FederatedRounds(AskingController):
         figures = RoundFigures(
             round=index + 1, dice=state.dice, lost=str(error), missing=parts.terms.roster, spent=_spent(parts.mechanism)
         )
-        self._tell(figures, parts, fl_ctx)
+        self._report(figures, parts, fl_ctx)
         return state
 
     def _round(
@@ -274,20 +274,20 @@ class FederatedRounds(AskingController):
             # A state with shares was saved right after its last release: the ledger's last line then.
             follows = state.ledger_lines if state.shares else None
             parts.mechanism.begin(index, clipping_norm=terms.clipping_norm, follows=follows)
-        order = Order(
+        request = TrainRequest(
             model=state.model,
             round_index=index,
             attempt=secrets.token_hex(16),
             layout_digest=state.layout_digest,
             plan_hash=state.plan_hash,
             terms_digest=state.terms_digest,
-            clipping_norm=terms.told_norm,
+            clipping_norm=terms.requested_norm,
             shares=state.shares,
         )
         ask: Ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
         if parts.ledger is not None:
             ask = parts.ledger.witnesses.asking(ask)
-        collected = parts.collection.collect(order, terms, parts.aggregator, ask)
+        collected = parts.collection.collect(request, terms, parts.aggregator, ask)
         clock.restart()
         total = parts.aggregator.aggregate(fl_ctx)
         if parts.mechanism is not None:
@@ -313,7 +313,7 @@ class FederatedRounds(AskingController):
         clock.lap("evaluate")
         sites_dice = None
         if self._validate_every and (index + 1) % self._validate_every == 0:
-            sites_dice = validate(replace(order, model=model), parts.terms, ask)
+            sites_dice = validate(replace(request, model=model), parts.terms, ask)
             clock.lap("validate")
         best = dice > state.best_dice
         after = replace(
@@ -327,7 +327,7 @@ class FederatedRounds(AskingController):
             round=index + 1,
             dice=dice,
             sites_dice=sites_dice,
-            clipping_norm=order.clipping_norm,
+            clipping_norm=request.clipping_norm,
             update_norm=float(np.linalg.norm(model.astype(np.float64) - state.model)),
             answered=collected.answered,
             missing=tuple(sorted(set(parts.terms.roster) - set(collected.answered))),
@@ -337,7 +337,7 @@ class FederatedRounds(AskingController):
             seconds_by_step={**collected.seconds, **clock.seconds},
             spent=_spent(parts.mechanism),
         )
-        self._tell(figures, parts, fl_ctx)
+        self._report(figures, parts, fl_ctx)
         return after
 
     def _export(self, state: GlobalState, parts: _Parts, fl_ctx: FLContext) -> None:
@@ -345,7 +345,7 @@ class FederatedRounds(AskingController):
         parts.evaluator.export(state.model, parts.plan, folder)
         self.log_info(fl_ctx, f"the model after round {state.rounds_done} lies in {folder} (stock nnU-Net reads it)")
 
-    def _tell(self, figures: RoundFigures, parts: _Parts, fl_ctx: FLContext) -> None:
+    def _report(self, figures: RoundFigures, parts: _Parts, fl_ctx: FLContext) -> None:
         self.log_info(fl_ctx, figures.line(parts.terms.rounds))
         parts.store.log_round(figures.to_json(), fl_ctx)
         publish(figures, self, fl_ctx)

@@ -32,7 +32,7 @@ from nvflare.fuel.utils import fobs
 from ecg_flare.errors import EcgFlareError, PolicyError, RoundError
 from ecg_flare.flare.deploy.temporary_kits import local_entries, stand_in_kits
 from ecg_flare.flare.job.ledger_messages import COUNTERSIGNATURE_HEADER
-from ecg_flare.flare.job.messages import ERROR_HEADER, Order, Reply
+from ecg_flare.flare.job.messages import ERROR_HEADER, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.server.mechanism import GaussianMechanism
@@ -51,7 +51,7 @@ from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
 from ecg_flare.site.kit import JobFolder, Kit, entry
 from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages, write_own_pages
 
-_JOB: Final = "rehearsal"
+_JOB: Final = "dry_run"
 _EXECUTOR: Final = "ecg_flare.flare.site.executor.NnunetExecutor"
 # What the site remembers of earlier jobs, and may refuse a new one for.
 _REMEMBERED: Final = (MODELS_FOLDER, LEDGER_FOLDER)
@@ -89,7 +89,7 @@ class Traffic:
 
 
 @dataclass
-class Rehearsal:
+class DryRun:
     """What came of it.
 
     Attributes:
@@ -117,22 +117,22 @@ class Rehearsal:
         return sum(each.sent_bytes for each in self.traffic)
 
 
-def rehearse(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callable[[str], None]) -> Rehearsal:
+def dry_run(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callable[[str], None]) -> DryRun:
     """Try a round of the job at the site, with `steps` training steps.
 
     A job that the site would refuse is no error: `refused` says why. Raises ConfigError where the kit or the job cannot
     be read.
     """
-    told = Rehearsal(site, str(job.meta.get("name", job.folder.name)))
+    told = DryRun(site, str(job.meta.get("name", job.folder.name)))
     try:
         told.terms = job_terms(job, site)
         told.policy = check_admission(job, kit, site, told.terms)
         if code := own_code(job, site):
             raise PolicyError(
-                f"the job brings code of its own ({', '.join(code)}), which a rehearsal does not run: read it, or ask "
+                f"the job brings code of its own ({', '.join(code)}), which a dry_run does not run: read it, or ask "
                 "for the job without code (`ecg-flare jobs export --data own --no-code`)"
             )
-        with tempfile.TemporaryDirectory(prefix="ecg_flare-rehearsal-") as scratch, _listening(told, log):
+        with tempfile.TemporaryDirectory(prefix="ecg_flare-dry_run-") as scratch, _listening(told, log):
             _Round(job, kit, told, told.terms, Path(scratch), steps).run()
         told.notes += _notes(kit, told.terms)
     except EcgFlareError as error:
@@ -143,7 +143,7 @@ def rehearse(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callab
 class _Round:
     """A round with this site in earnest and stand-ins for everybody else."""
 
-    def __init__(self, job: JobFolder, kit: Kit, told: Rehearsal, terms: RoundTerms, scratch: Path, steps: int) -> None:
+    def __init__(self, job: JobFolder, kit: Kit, told: DryRun, terms: RoundTerms, scratch: Path, steps: int) -> None:
         self._job, self._kit, self._told, self._terms = job, kit, told, terms
         self._plan = plan_preset(terms.plan)
         # An encrypted sum has no stand-in kit: a homomorphic context would have to lie in it.
@@ -157,25 +157,25 @@ class _Round:
         """Ask and answer, then end everything that was started."""
         try:
             collection = self._collection()
-            order = self._order()
+            request = self._request()
             if self._terms.private:
-                self._collect_witnessed(collection, order)
+                self._collect_witnessed(collection, request)
             else:
-                collection.collect(order, self._terms, FedAvg(), self._ask)
+                collection.collect(request, self._terms, FedAvg(), self._ask)
             rounds = next(iter(self._job.server_config["workflows"]))["args"]
             if rounds.get("validate_every"):
-                validate(order, self._terms, self._ask)
+                validate(request, self._terms, self._ask)
         finally:
             for site in self._sites.values():
                 site.close()
 
-    def _collect_witnessed(self, collection: Collection, order: Order) -> None:
+    def _collect_witnessed(self, collection: Collection, request: TrainRequest) -> None:
         """Collect with a ledger of the stand-in server's, which is empty: nothing is charged."""
         workspace, mechanism = self._server, GaussianMechanism()
         mechanism.open(self._terms, self._terms.subset.dimension, self._kits.root("server"))
         try:
             witnesses = sites_as_witnesses(mechanism.ledger_path, self._terms, workspace, _JOB, _ignore)
-            collection.collect(order, self._terms, FedAvg(), witnesses.asking(self._ask))
+            collection.collect(request, self._terms, FedAvg(), witnesses.asking(self._ask))
             witnesses.ask_last(self._ask, self._terms.roster)
         finally:
             mechanism.close()
@@ -210,15 +210,15 @@ class _Round:
                 return EncryptedCollection(workspace, self._terms, None, _ignore, _ignore)
         return PlainCollection()
 
-    def _order(self) -> Order:
-        return Order(
+    def _request(self) -> TrainRequest:
+        return TrainRequest(
             model=self._start(),
             round_index=0,
             attempt="0" * 32,
             layout_digest=self._plan.layout_digest,
             plan_hash=self._plan.hash,
             terms_digest=self._terms.digest,
-            clipping_norm=self._terms.told_norm,
+            clipping_norm=self._terms.requested_norm,
         )
 
     def _start(self) -> Float32[np.ndarray, " d"]:
@@ -263,12 +263,12 @@ class _Zeros(Executor):
         self._terms = terms
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
-        order = Order.from_shareable(shareable)
+        request = TrainRequest.from_shareable(shareable)
         kind = np.int32 if self._terms.unit == "patient" else np.float32
-        weight = 0 if self._terms.most_weight is None else 1
-        vector = np.zeros(self._terms.config.sum_size(self._terms.update_size(len(order.model))), kind)
-        repeated = order.round_index, order.attempt, order.layout_digest
-        return Reply(vector, *repeated, weight=weight, clipping_norm=order.clipping_norm).to_shareable()
+        weight = 0 if self._terms.max_weight is None else 1
+        vector = np.zeros(self._terms.config.sum_size(self._terms.update_size(len(request.model))), kind)
+        repeated = request.round_index, request.attempt, request.layout_digest
+        return TrainResult(vector, *repeated, weight=weight, clipping_norm=request.clipping_norm).to_shareable()
 
 
 def _notes(kit: Kit, terms: RoundTerms) -> Iterator[str]:
@@ -321,7 +321,7 @@ def _ignore(line: str) -> None:
 
 
 @contextmanager
-def _listening(told: Rehearsal, log: Callable[[str], None]) -> Iterator[None]:
+def _listening(told: DryRun, log: Callable[[str], None]) -> Iterator[None]:
     """Keep what ecg_flare's components log, and hand it on, for as long as the round lasts."""
 
     class Keep(logging.Handler):

@@ -21,8 +21,17 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError
 from ecg_flare.federated.update import check_update
-from ecg_flare.flare.job.components import job_terms, site_pages, tell_error
-from ecg_flare.flare.job.messages import MAX_METRIC, TRAIN, VALIDATE, Counts, Order, Reply, error_reply, to_wire
+from ecg_flare.flare.job.components import job_terms, report_error, site_pages
+from ecg_flare.flare.job.messages import (
+    MAX_METRIC,
+    TRAIN,
+    VALIDATE,
+    Counts,
+    TrainRequest,
+    TrainResult,
+    error_reply,
+    to_wire,
+)
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import check_filters
 from ecg_flare.flare.site.heads import follow_ledger
@@ -101,25 +110,25 @@ class NnunetExecutor(Executor):
         if task_name not in tasks:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
-            order = Order.from_shareable(shareable)
+            request = TrainRequest.from_shareable(shareable)
             terms = job_terms(fl_ctx)
             plan = plan_preset(terms.plan)
             policy = read_policy(fl_ctx.get_engine().get_workspace())
             policy.check(terms)
             policy.check_seed(terms, self._seed)
             check_filters(fl_ctx, terms)
-            terms.check_order(order, plan_hash=plan.hash, layout_digest=plan.layout_digest)
-            if task_name == VALIDATE and not terms.tells_metrics:
+            terms.check_request(request, plan_hash=plan.hash, layout_digest=plan.layout_digest)
+            if task_name == VALIDATE and not terms.reports_metrics:
                 raise PrivacyError("validation counts may not leave a site in a job that hides what sites know")
-            terms = terms.in_round(order)
+            terms = terms.in_round(request)
             if task_name == TRAIN:
                 follow_ledger(fl_ctx, terms, shareable)
-                check_limit(fl_ctx, terms, order.round_index)
-                check_model(fl_ctx, order, policy.once_per_model)
+                check_limit(fl_ctx, terms, request.round_index)
+                check_model(fl_ctx, request, policy.once_per_model)
             self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
-            return tasks[task_name](order, terms, fl_ctx, lambda: abort_signal.triggered)
+            return tasks[task_name](request, terms, fl_ctx, lambda: abort_signal.triggered)
         except EcgFlareError as error:
-            tell_error(self, task_name, error, fl_ctx)
+            report_error(self, task_name, error, fl_ctx)
             return error_reply(error)
 
     def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
@@ -139,39 +148,41 @@ class NnunetExecutor(Executor):
         self._pages = int(reply.params["train"])
         self.log_info(fl_ctx, f"pages ready: {reply.params}")
 
-    def _train(self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> Shareable:
+    def _train(
+        self, request: TrainRequest, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
+    ) -> Shareable:
         params = {
             **self._training,
-            "seed": self._seed_for(order, terms, fl_ctx),
-            "round": order.round_index,
+            "seed": self._seed_for(request, terms, fl_ctx),
+            "round": request.round_index,
             "rounds": terms.rounds,
             "trained": list(terms.trained),
         }
         if terms.unit == "patient":
-            return self._train_patients(params, order, terms, fl_ctx, should_abort)
+            return self._train_patients(params, request, terms, fl_ctx, should_abort)
         reply = self._worker.call(
-            "train", params, {"model": order.model}, should_abort=should_abort, timeout_s=self._timeout_s
+            "train", params, {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
         )
-        check_update(reply.arrays["update"], size=len(order.model))
+        check_update(reply.arrays["update"], size=len(request.model))
         update = terms.take(reply.arrays["update"])
-        self.log_info(fl_ctx, f"round {order.round_index}: trained, {reply.params}")
-        return Reply(
+        self.log_info(fl_ctx, f"round {request.round_index}: trained, {reply.params}")
+        return TrainResult(
             vector=update,
-            round_index=order.round_index,
-            attempt=order.attempt,
-            layout_digest=order.layout_digest,
+            round_index=request.round_index,
+            attempt=request.attempt,
+            layout_digest=request.layout_digest,
             weight=terms.hidden_weight(self._pages),
             metrics={key: float(value) for key, value in reply.params.items() if _tellable(value)},
         ).to_shareable()
 
-    def _seed_for(self, order: Order, terms: RoundTerms, fl_ctx: FLContext) -> int:
-        again = terms.summation != "plain" and model_memory(fl_ctx).load(order.model_sha256) is not None
+    def _seed_for(self, request: TrainRequest, terms: RoundTerms, fl_ctx: FLContext) -> int:
+        again = terms.summation != "plain" and model_memory(fl_ctx).load(request.model_sha256) is not None
         return secrets.randbits(_SEED_BITS) if self._seed is None or again else self._seed
 
     def _train_patients(
         self,
         params: Mapping[str, Any],
-        order: Order,
+        request: TrainRequest,
         terms: RoundTerms,
         fl_ctx: FLContext,
         should_abort: Callable[[], bool],
@@ -179,27 +190,27 @@ class NnunetExecutor(Executor):
         reply = self._worker.call(
             "train_patients",
             {**params, "config": asdict(terms.config)},
-            {"model": order.model},
+            {"model": request.model},
             should_abort=should_abort,
             timeout_s=self._timeout_s,
         )
-        self.log_info(fl_ctx, f"round {order.round_index}: trained on the patients that were drawn")
-        return Reply(
+        self.log_info(fl_ctx, f"round {request.round_index}: trained on the patients that were drawn")
+        return TrainResult(
             to_wire(reply.arrays["contribution"]),
-            order.round_index,
-            order.attempt,
-            order.layout_digest,
-            clipping_norm=order.clipping_norm,
+            request.round_index,
+            request.attempt,
+            request.layout_digest,
+            clipping_norm=request.clipping_norm,
         ).to_shareable()
 
     def _validate(
-        self, order: Order, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
+        self, request: TrainRequest, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
     ) -> Shareable:
         reply = self._worker.call(
-            "validate", {}, {"model": order.model}, should_abort=should_abort, timeout_s=self._timeout_s
+            "validate", {}, {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
         )
         counts = {key: int(reply.params[key]) for key in ("tp", "fp", "fn")}
-        return Counts(**counts, round_index=order.round_index, attempt=order.attempt).to_shareable()
+        return Counts(**counts, round_index=request.round_index, attempt=request.attempt).to_shareable()
 
 
 def _tellable(value: object) -> bool:

@@ -17,7 +17,7 @@ from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.round import contribution
 from ecg_flare.flare.job.components import job_terms
 from ecg_flare.flare.job.ledger_messages import with_countersignature
-from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, Reply
+from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.heads import countersign
 from ecg_flare.flare.site.ledger import charge_round
@@ -47,7 +47,7 @@ class ClipUpdate(_SiteFilter):
         task = fl_ctx.get_prop(FLContextKey.TASK_NAME)
         if task != TRAIN:
             raise PrivacyError(f"ClipUpdate knows the task '{TRAIN}'. Found {task!r}.")
-        reply = Reply.from_shareable(shareable)
+        reply = TrainResult.from_shareable(shareable)
         if terms.clipping_norm is None:
             raise ConfigError("ClipUpdate needs terms with a clipping_norm. Found null.")
         if terms.unit != "site":
@@ -57,10 +57,10 @@ class ClipUpdate(_SiteFilter):
         size = len(reply.vector)
         norm = clip(reply.vector, terms.clipping_norm).norm_before
         told = {**reply.metrics, "update_norm": norm, "clipped": float(norm > terms.clipping_norm)}
-        metrics = told if terms.tells_metrics else {}
+        metrics = told if terms.reports_metrics else {}
         weight = terms.weight_of(fl_ctx.get_identity_name())
-        if terms.most_weight is not None:
-            weight = reply.weight / terms.most_weight
+        if terms.max_weight is not None:
+            weight = reply.weight / terms.max_weight
         vector = contribution(reply.vector, weight, terms.config, size)
         return replace(reply, vector=vector, metrics=metrics).to_shareable()
 
@@ -83,7 +83,7 @@ class StripResult(_SiteFilter):
     def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
         task = fl_ctx.get_prop(FLContextKey.TASK_NAME)
         if task == TRAIN:
-            reply = Reply.from_shareable(shareable)
+            reply = TrainResult.from_shareable(shareable)
             if terms.config.encoded and not reply.encoded:
                 raise PrivacyError(
                     "the update is plain, but in this job updates leave the site in fixed point only: "
@@ -91,7 +91,7 @@ class StripResult(_SiteFilter):
                 )
             if (fixed := terms.config.sum_encoding(len(reply.vector))) is not None:
                 fixed.check_contribution(reply.vector)
-            allowed = self._metrics if terms.tells_metrics else frozenset()
+            allowed = self._metrics if terms.reports_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
             leaving = replace(reply, metrics=metrics).to_shareable()
             if terms.summation != "plain":
@@ -100,7 +100,7 @@ class StripResult(_SiteFilter):
             charge_round(fl_ctx, terms.at_norm(reply.clipping_norm), reply.round_index)
             return leaving
         if task == VALIDATE:
-            if not terms.tells_metrics:
+            if not terms.reports_metrics:
                 raise PrivacyError("validation counts may not leave the site where its update is hidden")
             return Counts.from_shareable(shareable).to_shareable()
         raise PrivacyError(f"StripResult knows the tasks {TRAIN} and {VALIDATE}. Found {task!r}.")

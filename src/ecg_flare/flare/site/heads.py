@@ -1,4 +1,4 @@
-"""What a site remembers of the server's ledger: its latest head, which the next order's must extend.
+"""What a site remembers of the server's ledger: its latest head, which the next request's must extend.
 
 A file a ledger in the site's workspace, outside of any job's folder. A server that restored an older ledger, or shows
 this site another one than its peers, can spend the same budget twice; the head is what it cannot make the site forget.
@@ -19,7 +19,7 @@ from nvflare.apis.signal import Signal
 from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import ConfigError, EcgFlareError, LedgerError, PolicyError, StorageError
 from ecg_flare.flare.deploy.identity import site_signer
-from ecg_flare.flare.job.components import component, job_terms, tell_error
+from ecg_flare.flare.job.components import component, job_terms, report_error
 from ecg_flare.flare.job.ledger_messages import WITNESS, empty_message, ledger_alone, tail_of, with_countersignature
 from ecg_flare.flare.job.messages import TRAIN, error_reply
 from ecg_flare.flare.job.terms import RoundTerms
@@ -78,29 +78,29 @@ class SiteHeads:
         return new
 
 
-def follow_ledger(fl_ctx: FLContext, terms: RoundTerms, order: Shareable | None) -> HeldHead | None:
-    """Hold the ledger that comes with an order against what this site remembers; None in a job without noise.
+def follow_ledger(fl_ctx: FLContext, terms: RoundTerms, request: Shareable | None) -> HeldHead | None:
+    """Hold the ledger that comes with a request against what this site remembers; None in a job without noise.
 
-    Raises PolicyError, whose text may leave the site, where the order carries none, or one that does not extend it.
+    Raises PolicyError, whose text may leave the site, where the request carries none, or one that does not extend it.
     """
     if not terms.private:
         return None
     workspace = fl_ctx.get_engine().get_workspace()
     try:
-        tail = None if order is None else tail_of(order)
+        tail = None if request is None else tail_of(request)
         if tail is None:
-            raise LedgerError("the order carries no ledger, though the job adds noise")
+            raise LedgerError("the request carries no ledger, though the job adds noise")
         return SiteHeads(Path(workspace.get_root_dir())).advance(tail, read_policy(workspace))
     except LedgerError as error:
         raise PolicyError(f"ledger_head: {error}") from error
 
 
-def countersign_order(fl_ctx: FLContext, terms: RoundTerms, order: Shareable | None) -> Countersignature | None:
-    """This site's signature of the ledger's head that comes with an order; None in a job without noise.
+def countersign_request(fl_ctx: FLContext, terms: RoundTerms, request: Shareable | None) -> Countersignature | None:
+    """This site's signature of the ledger's head that comes with a request; None in a job without noise.
 
     Raises as `follow_ledger`.
     """
-    followed = follow_ledger(fl_ctx, terms, order)
+    followed = follow_ledger(fl_ctx, terms, request)
     if followed is None:
         return None
     site = fl_ctx.get_identity_name()
@@ -109,26 +109,26 @@ def countersign_order(fl_ctx: FLContext, terms: RoundTerms, order: Shareable | N
 
 
 class LedgerWitness(FLComponent):
-    """Holds an order's ledger for the filters: FLARE clears an order away before it filters the answer."""
+    """Holds a request's ledger for the filters: FLARE clears a request away before it filters the answer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._order: Shareable | None = None
+        self._request: Shareable | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
-            self._order = ledger_alone(fl_ctx.get_prop(FLContextKey.TASK_DATA))
+            self._request = ledger_alone(fl_ctx.get_prop(FLContextKey.TASK_DATA))
         elif event_type == EventType.ABOUT_TO_END_RUN:
-            self._order = None
+            self._request = None
 
     def countersign(self, fl_ctx: FLContext, terms: RoundTerms) -> Countersignature | None:
-        """The signature of the ledger that came with the order under way, once."""
-        order, self._order = self._order, None
-        return countersign_order(fl_ctx, terms, order)
+        """The signature of the ledger that came with the request under way, once."""
+        request, self._request = self._request, None
+        return countersign_request(fl_ctx, terms, request)
 
 
 def countersign(fl_ctx: FLContext, terms: RoundTerms) -> Countersignature | None:
-    """The signature that goes with the answer to the order under way; None in a job without noise.
+    """The signature that goes with the answer to the request under way; None in a job without noise.
 
     The last filter of each way of summing calls it before anything is charged, and sends it with the answer
     (`with_countersignature`). Raises as `follow_ledger`.
@@ -153,9 +153,9 @@ class WitnessExecutor(Executor):
         if task_name != WITNESS:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
-            return with_countersignature(empty_message(), countersign_order(fl_ctx, job_terms(fl_ctx), shareable))
+            return with_countersignature(empty_message(), countersign_request(fl_ctx, job_terms(fl_ctx), shareable))
         except EcgFlareError as error:
-            tell_error(self, task_name, error, fl_ctx)
+            report_error(self, task_name, error, fl_ctx)
             return error_reply(error)
 
 

@@ -99,7 +99,7 @@ class MemorySite:
             self._fl_ctx.set_prop(key, value, private=True, sticky=False)
         self._engine.fire_event(EventType.BEFORE_TASK_EXECUTION, self._fl_ctx)
         result = self._executors[task].execute(task, message, self._fl_ctx, Signal())
-        self._fl_ctx.set_prop(FLContextKey.TASK_DATA, None, private=True, sticky=False)  # no filter sees the order
+        self._fl_ctx.set_prop(FLContextKey.TASK_DATA, None, private=True, sticky=False)  # no filter sees the request
         for one in self._filters.get(f"{task}/out", []):
             result = one.process(result, self._fl_ctx)
         return result

@@ -78,7 +78,7 @@ def _opened(fl_ctx: FLContext, policy: SitePolicy) -> Iterator[Ledger]:
         raise LedgerError(
             f"{path.parent} has {' and '.join(earlier)} of an earlier version, which kept a ledger a unit. One ledger "
             f"counts now, and must not begin at nothing: see what they spent (`ecg-flare privacy report`), lower "
-            "most_epsilon by it, and move them elsewhere"
+            "max_epsilon by it, and move them elsewhere"
         )
     site = fl_ctx.get_identity_name()
     cohort = Cohort(site, policy.protected_unit, (site,), policy.delta, epsilon_budget=None)
@@ -88,7 +88,7 @@ def _opened(fl_ctx: FLContext, policy: SitePolicy) -> Iterator[Ledger]:
 
 
 def _check(ledger: Ledger, mechanism: Mechanism, policy: SitePolicy) -> None:
-    if policy.limits_epsilon and ledger.guarantee_after(mechanism) > policy.most_epsilon:
+    if policy.limits_epsilon and ledger.guarantee_after(mechanism) > policy.max_epsilon:
         raise PolicyError(
-            f"most_epsilon={policy.most_epsilon} at delta={policy.delta}: round {mechanism.round + 1} would pass it"
+            f"max_epsilon={policy.max_epsilon} at delta={policy.delta}: round {mechanism.round + 1} would pass it"
         )

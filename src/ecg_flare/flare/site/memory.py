@@ -9,7 +9,7 @@ from typing import Final
 from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.flare.job.components import job_terms
-from ecg_flare.flare.job.messages import Order
+from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.terms import Summation
 from ecg_flare.privacy.secure_sum import opened_sums
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
@@ -29,12 +29,12 @@ def model_memory(fl_ctx: FLContext) -> FileModelMemory:
     return FileModelMemory(site_root(fl_ctx) / MODELS_FOLDER)
 
 
-def check_model(fl_ctx: FLContext, order: Order, once: OncePerModel) -> None:
-    """Raise PolicyError, before anything is trained, where another job's sum was opened from the order's model."""
+def check_model(fl_ctx: FLContext, request: TrainRequest, once: OncePerModel) -> None:
+    """Raise PolicyError, before anything is trained, where another job's sum was opened from the request's model."""
     terms = job_terms(fl_ctx)
     if terms.summation != "plain":
         memory = model_memory(fl_ctx)
-        opened_sums.check_job(memory, order.model_sha256, terms.digest, noised=terms.private, once=once)
+        opened_sums.check_job(memory, request.model_sha256, terms.digest, noised=terms.private, once=once)
 
 
 def site_root(fl_ctx: FLContext) -> Path:

@@ -1,7 +1,7 @@
 """What a site insists on, whatever a job or the server says: `local/ecg_flare.json` in the site's workspace.
 
-    {"summations": ["masked"], "least_cohort": 5, "least_threshold": 4, "most_clipping_norm": 1.0,
-     "least_noise_multiplier": 0.8, "units": ["patient"], "most_epsilon": 4.0, "delta": 1e-5,
+    {"summations": ["masked"], "min_cohort": 5, "min_threshold": 4, "max_clipping_norm": 1.0,
+     "min_noise_multiplier": 0.8, "units": ["patient"], "max_epsilon": 4.0, "delta": 1e-5,
      "weights": {"site-1": 1.0, …}, "pinned": {"site-1": "ab12…", …}}
 
 Every key may be left out. `pinned` maps each site of the cohort to the SHA-256 of its certificate; without it a site
@@ -21,7 +21,7 @@ from ecg_flare.documents import parse_object
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.job.terms import RoundTerms, Summation
 from ecg_flare.privacy.events import Unit
-from ecg_flare.privacy.secure_sum.context import LEAST_SITES
+from ecg_flare.privacy.secure_sum.context import MIN_SITES
 from ecg_flare.privacy.secure_sum.opened_sums import OncePerModel
 
 POLICY_FILE: Final = "ecg_flare.json"
@@ -32,20 +32,20 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class SitePolicy:
-    """A site's own floors.
+    """A site's own limits.
 
     Attributes:
         summations: ways of summing that the site takes part in; without 'plain' no server sees its update.
-        least_cohort: fewest sites in the roster of a sum that hides updates.
-        least_threshold: fewest sites whose hidden sum may be opened.
-        most_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused, and
+        min_cohort: fewest sites in the roster of a sum that hides updates.
+        min_threshold: fewest sites whose hidden sum may be opened.
+        max_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused, and
             where it is adaptive the bound counts that it never passes.
-        least_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
+        min_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
             noise.
         units: privacy units of the jobs with noise that the site takes part in. With 'patient' among them its ledger
             counts what patients lose in jobs of both units, else what the site loses; that stays once there is a
             ledger.
-        most_epsilon: what may leave the site in all rounds of all jobs together, by its own ledger
+        max_epsilon: what may leave the site in all rounds of all jobs together, by its own ledger
             (`flare.site_ledger`); with a limit it takes part in no job without noise.
         delta: at which the site's ledger counts epsilon; it stays once there is a ledger.
         weights: site -> the public weight that the cohort agreed on; None takes the job's word.
@@ -68,12 +68,12 @@ class SitePolicy:
     """
 
     summations: tuple[Summation, ...] = get_args(Summation)
-    least_cohort: int = LEAST_SITES
-    least_threshold: int = LEAST_SITES
-    most_clipping_norm: float = math.inf
-    least_noise_multiplier: float = 0.0
+    min_cohort: int = MIN_SITES
+    min_threshold: int = MIN_SITES
+    max_clipping_norm: float = math.inf
+    min_noise_multiplier: float = 0.0
     units: tuple[Unit, ...] = get_args(Unit)
-    most_epsilon: float = math.inf
+    max_epsilon: float = math.inf
     delta: float = 1e-5
     weights: Mapping[str, float] | None = None
     hidden_weights: bool = False
@@ -93,17 +93,17 @@ class SitePolicy:
                 raise ConfigError(f"{POLICY_FILE}: {name} is {given!r}, expected some of {known}")
             if unknown := [one for one in given if one not in known]:
                 raise ConfigError(f"{POLICY_FILE}: {name} has {unknown}, expected some of {known}")
-        for name in ("least_cohort", "least_threshold"):
+        for name in ("min_cohort", "min_threshold"):
             value = getattr(self, name)
-            if type(value) is not int or value < LEAST_SITES:
-                raise ConfigError(f"{POLICY_FILE}: {name} is {value!r}, expected a whole number from {LEAST_SITES}")
-        norm, sigma = self.most_clipping_norm, self.least_noise_multiplier
+            if type(value) is not int or value < MIN_SITES:
+                raise ConfigError(f"{POLICY_FILE}: {name} is {value!r}, expected a whole number from {MIN_SITES}")
+        norm, sigma = self.max_clipping_norm, self.min_noise_multiplier
         if not _is_number(norm) or not norm > 0:
-            raise ConfigError(f"{POLICY_FILE}: most_clipping_norm is {norm!r}, expected a positive number")
+            raise ConfigError(f"{POLICY_FILE}: max_clipping_norm is {norm!r}, expected a positive number")
         if not _is_number(sigma) or not 0 <= sigma < math.inf:
-            raise ConfigError(f"{POLICY_FILE}: least_noise_multiplier is {sigma!r}, expected a number of at least 0")
-        if not _is_number(self.most_epsilon) or not self.most_epsilon > 0:
-            raise ConfigError(f"{POLICY_FILE}: most_epsilon is {self.most_epsilon!r}, expected a positive number")
+            raise ConfigError(f"{POLICY_FILE}: min_noise_multiplier is {sigma!r}, expected a number of at least 0")
+        if not _is_number(self.max_epsilon) or not self.max_epsilon > 0:
+            raise ConfigError(f"{POLICY_FILE}: max_epsilon is {self.max_epsilon!r}, expected a positive number")
         if not _is_number(self.delta) or not 0 < self.delta < 1:
             raise ConfigError(f"{POLICY_FILE}: delta is {self.delta!r}, expected a number between 0 and 1")
         self._check_weights()
@@ -145,26 +145,26 @@ class SitePolicy:
         return read_pins(self.pinned)
 
     def check(self, terms: RoundTerms) -> None:
-        """Raise PolicyError, naming the floor, where a job's terms go under it."""
+        """Raise PolicyError, naming the limit, where a job's terms go under it."""
         if terms.summation not in self.summations:
             raise PolicyError(f"summations={list(self.summations)}: the job's is {terms.summation!r}")
         if terms.summation != "plain":
-            if len(terms.roster) < self.least_cohort:
-                raise PolicyError(f"least_cohort={self.least_cohort}: the job has {len(terms.roster)} sites")
-            if terms.min_sites < self.least_threshold:
-                raise PolicyError(f"least_threshold={self.least_threshold}: the job's min_sites is {terms.min_sites}")
-        if self.most_clipping_norm < math.inf and (terms.most_clipping_norm or math.inf) > self.most_clipping_norm:
-            raise PolicyError(f"most_clipping_norm={self.most_clipping_norm}: the job's is {terms.most_clipping_norm}")
-        if self.least_noise_multiplier > (terms.noise_multiplier or 0.0):
+            if len(terms.roster) < self.min_cohort:
+                raise PolicyError(f"min_cohort={self.min_cohort}: the job has {len(terms.roster)} sites")
+            if terms.min_sites < self.min_threshold:
+                raise PolicyError(f"min_threshold={self.min_threshold}: the job's min_sites is {terms.min_sites}")
+        if self.max_clipping_norm < math.inf and (terms.max_clipping_norm or math.inf) > self.max_clipping_norm:
+            raise PolicyError(f"max_clipping_norm={self.max_clipping_norm}: the job's is {terms.max_clipping_norm}")
+        if self.min_noise_multiplier > (terms.noise_multiplier or 0.0):
             raise PolicyError(
-                f"least_noise_multiplier={self.least_noise_multiplier}: the job's is {terms.noise_multiplier}"
+                f"min_noise_multiplier={self.min_noise_multiplier}: the job's is {terms.noise_multiplier}"
             )
         if terms.private and terms.unit not in self.units:
             raise PolicyError(f"units={list(self.units)}: the job's is {terms.unit!r}")
-        if terms.most_weight is not None and not self.hidden_weights:
+        if terms.max_weight is not None and not self.hidden_weights:
             raise PolicyError("hidden_weights=False: the job hides the sites' weights")
         if self.limits_epsilon and not terms.private:
-            raise PolicyError(f"most_epsilon={self.most_epsilon}: the job adds no noise")
+            raise PolicyError(f"max_epsilon={self.max_epsilon}: the job adds no noise")
         if self.weights is not None and dict(self.weights) != dict(terms.weights):
             raise PolicyError(f"weights={dict(self.weights)}: the job's are {dict(terms.weights)}")
 
@@ -176,7 +176,7 @@ class SitePolicy:
     @property
     def limits_epsilon(self) -> bool:
         """Whether the site holds jobs to an epsilon of its own."""
-        return self.most_epsilon < math.inf
+        return self.max_epsilon < math.inf
 
     @property
     def protected_unit(self) -> Unit:

@@ -13,7 +13,7 @@ from typing import Protocol
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.errors import RoundError, UpdateError
-from ecg_flare.flare.job.messages import TRAIN, VALIDATE, Counts, Order, Reply
+from ecg_flare.flare.job.messages import TRAIN, VALIDATE, Counts, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.per_site_controller import Receive
@@ -55,39 +55,39 @@ class Collection(ABC):
     """One way to collect updates; `collect` raises RoundError where too few sites answered."""
 
     @abstractmethod
-    def collect(self, order: Order, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
+    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
         """Run the steps of one round; the aggregator then holds its sum."""
 
 
 class PlainCollection(Collection):
     """Each site sends its update to the server, which adds it up as it arrives."""
 
-    def collect(self, order: Order, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(order, terms)
+    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
+        aggregator.begin(request, terms)
         collected = Collected()
         started = time.monotonic()
-        message = order.to_shareable()
+        message = request.to_shareable()
         collected.answered = ask(
             TRAIN,
             dict.fromkeys(terms.roster, message),
             partial(_receive, aggregator, collected, terms),
             enough=terms.min_sites,
         )
-        collected.bytes_down = order.model.nbytes * len(terms.roster)
+        collected.bytes_down = request.model.nbytes * len(terms.roster)
         collected.seconds[TRAIN] = time.monotonic() - started
-        require_enough(collected.answered, terms, order)
+        require_enough(collected.answered, terms, request)
         return collected
 
 
-def validate(order: Order, terms: RoundTerms, ask: Ask) -> float | None:
-    """Trace Dice of the order's model over the held-out patients of all sites that answer; None where none did."""
+def validate(request: TrainRequest, terms: RoundTerms, ask: Ask) -> float | None:
+    """Trace Dice of the request's model over the held-out patients of all sites that answer; None where none did."""
     counts: list[Counts] = []
-    message = order.to_shareable()
+    message = request.to_shareable()
 
     def receive(site: str, answer: Shareable) -> None:
         count = Counts.from_shareable(answer)
-        if count.attempt != order.attempt:
-            raise UpdateError(f"the counts answer attempt {count.attempt[:8]}, this is {order.attempt[:8]}")
+        if count.attempt != request.attempt:
+            raise UpdateError(f"the counts answer attempt {count.attempt[:8]}, this is {request.attempt[:8]}")
         counts.append(count)
 
     ask(VALIDATE, dict.fromkeys(terms.roster, message), receive, enough=len(terms.roster))
@@ -95,21 +95,21 @@ def validate(order: Order, terms: RoundTerms, ask: Ask) -> float | None:
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None
 
 
-def require_enough(answered: tuple[str, ...], terms: RoundTerms, order: Order) -> None:
+def require_enough(answered: tuple[str, ...], terms: RoundTerms, request: TrainRequest) -> None:
     """Raise RoundError where fewer than `min_sites` answered."""
     if len(answered) < terms.min_sites:
         missing = sorted(set(terms.roster) - set(answered))
         raise RoundError(
-            f"round {order.round_index + 1} has updates of {len(answered)} sites, expected at least "
-            f"{terms.min_sites}; missing: {', '.join(missing)}. The model of round {order.round_index} is kept."
+            f"round {request.round_index + 1} has updates of {len(answered)} sites, expected at least "
+            f"{terms.min_sites}; missing: {', '.join(missing)}. The model of round {request.round_index} is kept."
         )
 
 
 def _receive(
     aggregator: UpdateAggregator, collected: Collected, terms: RoundTerms, site: str, answer: Shareable
 ) -> None:
-    reply = Reply.from_shareable(answer)
-    if reply.metrics and not terms.tells_metrics:
+    reply = TrainResult.from_shareable(answer)
+    if reply.metrics and not terms.reports_metrics:
         raise UpdateError(f"the update comes with {sorted(reply.metrics)}, but this job's tell nothing beside")
     aggregator.add(site, reply)
     collected.bytes_up += reply.vector.nbytes

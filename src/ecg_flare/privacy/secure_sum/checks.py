@@ -36,22 +36,22 @@ def check_context(context: bytes, terms: RoundTerms) -> None:
 def check_sender(peer: str, sender: int, terms: RoundTerms) -> None:
     """Refuse a message in another site's name; `peer` is the name that the transport authenticated."""
     if not 1 <= sender <= terms.sites or terms.member(sender).name != peer:
-        raise SecureSumError(f"site {peer!r} speaks for seat {sender}, which is not its own: drop it")
+        raise SecureSumError(f"site {peer!r} speaks for index {sender}, which is not its own: drop it")
 
 
-def own_seat(terms: RoundTerms, name: str, certificate: bytes) -> int:
-    """The site's own seat; refuses a roster that lacks it or holds another certificate under its name."""
-    seat = terms.seat_of(name)
-    if terms.member(seat).fingerprint != fingerprint(certificate):
+def own_index(terms: RoundTerms, name: str, certificate: bytes) -> int:
+    """The site's own index; refuses a roster that lacks it or holds another certificate under its name."""
+    index = terms.index_of(name)
+    if terms.member(index).fingerprint != fingerprint(certificate):
         raise SecureSumError(f"the roster holds another certificate under this site's name {name!r}: correct it")
-    return seat
+    return index
 
 
 def check_roster(roster: KeyRoster, terms: RoundTerms, verifier: Verifier, own: KeyAdvert) -> None:
-    """Refuse adverts that are too few, repeated, unsigned, of strangers, or that change this site's own."""
+    """Refuse adverts that are too few, repeated, unsigned, of unknown, or that change this site's own."""
     check_context(roster.context, terms)
     senders = [advert.sender for advert in roster.adverts]
-    check_seats(senders, range(1, terms.sites + 1), "adverts")
+    check_indices(senders, range(1, terms.sites + 1), "adverts")
     check_enough(senders, terms.threshold, "adverts")
     check_unique_keys(roster.adverts)
     for advert in roster.adverts:
@@ -61,14 +61,14 @@ def check_roster(roster: KeyRoster, terms: RoundTerms, verifier: Verifier, own: 
 
 
 def check_advert(advert: KeyAdvert, terms: RoundTerms, verifier: Verifier) -> None:
-    """Refuse keys that the roster's member of that seat did not sign for this context."""
+    """Refuse keys that the roster's member of that index did not sign for this context."""
     check_context(advert.context, terms)
     check_certificate(advert, terms)
     verifier.verify(terms.member(advert.sender).name, advert.certificate, advert.signed_part(), advert.signature)
 
 
 def check_certificate(advert: KeyAdvert, terms: RoundTerms) -> None:
-    """Refuse a certificate other than the roster's for that seat."""
+    """Refuse a certificate other than the roster's for that index."""
     member = terms.member(advert.sender)
     if fingerprint(advert.certificate) != member.fingerprint:
         raise SecureSumError(f"site {member.name!r} shows a certificate other than the roster's: drop it")
@@ -76,35 +76,35 @@ def check_certificate(advert: KeyAdvert, terms: RoundTerms) -> None:
 
 def check_unique_keys(adverts: Sequence[KeyAdvert]) -> None:
     """Refuse a public key that appears twice: its masks would cancel or repeat."""
-    publics = [public for advert in adverts for public in (advert.box_public, advert.mask_public)]
+    publics = [public for advert in adverts for public in (advert.sealing_public, advert.mask_public)]
     if len(set(publics)) != len(publics):
         raise SecureSumError(f"{len(publics)} public keys hold {len(set(publics))} different ones: leave the round")
 
 
-def check_seats(seats: Sequence[int], allowed: Collection[int], what: str) -> None:
-    """Refuse seats that repeat, are out of order or do not belong to `allowed`."""
-    if list(seats) != sorted(set(seats)) or not set(seats) <= set(allowed):
+def check_indices(indices: Sequence[int], allowed: Collection[int], what: str) -> None:
+    """Refuse indices that repeat, are out of order or do not belong to `allowed`."""
+    if list(indices) != sorted(set(indices)) or not set(indices) <= set(allowed):
         raise SecureSumError(
-            f"the {what} are of seats {list(seats)}, expected each once, in order, out of {sorted(allowed)}: "
+            f"the {what} are of indices {list(indices)}, expected each once, in order, out of {sorted(allowed)}: "
             "leave the round"
         )
 
 
-def check_enough(seats: Collection[int], threshold: int, what: str) -> None:
+def check_enough(indices: Collection[int], threshold: int, what: str) -> None:
     """Refuse fewer sites than the threshold."""
-    if len(seats) < threshold:
+    if len(indices) < threshold:
         raise SecureSumError(
-            f"{what} of {len(seats)} sites arrived, expected at least {threshold}: the round is aborted and opens "
+            f"{what} of {len(indices)} sites arrived, expected at least {threshold}: the round is aborted and opens "
             "nothing; run it again as a new round once more sites answer"
         )
 
 
-def check_peers(peers: Sequence[int], roster: KeyRoster, seat: int, terms: RoundTerms) -> None:
+def check_peers(peers: Sequence[int], roster: KeyRoster, index: int, terms: RoundTerms) -> None:
     """Refuse a set U2 that is too small, leaves U1 or lacks the site itself."""
-    check_seats(peers, [advert.sender for advert in roster.adverts], "boxes")
-    check_enough(peers, terms.threshold, "boxes")
-    if seat not in peers:
-        raise SecureSumError(f"the boxes were not sent for seat {seat}: leave the round")
+    check_indices(peers, [advert.sender for advert in roster.adverts], "sealed_shares")
+    check_enough(peers, terms.threshold, "sealed_shares")
+    if index not in peers:
+        raise SecureSumError(f"the sealed_shares were not sent for client {index}: leave the round")
 
 
 def check_trained_from(model_sha256: bytes, terms: RoundTerms) -> None:
@@ -125,12 +125,12 @@ def check_vector(vector: Ring, terms: RoundTerms) -> None:
         )
 
 
-def check_survivors(survivors: Sequence[int], peers: Sequence[int], seat: int, terms: RoundTerms) -> None:
+def check_survivors(survivors: Sequence[int], peers: Sequence[int], index: int, terms: RoundTerms) -> None:
     """Refuse a set U3 that is too small, leaves U2 or lacks the site itself."""
-    check_seats(survivors, peers, "survivors")
+    check_indices(survivors, peers, "survivors")
     check_enough(survivors, terms.threshold, "masked updates")
-    if seat not in survivors:
-        raise SecureSumError(f"seat {seat} sent its update but is not among the survivors: leave the round")
+    if index not in survivors:
+        raise SecureSumError(f"client {index} sent its update but is not among the survivors: leave the round")
 
 
 def check_consents(
@@ -142,26 +142,26 @@ def check_consents(
     verifier: Verifier,
 ) -> None:
     """Refuse to unmask until t survivors have signed the very view of the round that this site signed."""
-    seats = [seat for seat, _ in consents]
-    check_seats(seats, survivors, "consents")
-    check_enough(seats, terms.threshold, "consents")
+    indices = [index for index, _ in consents]
+    check_indices(indices, survivors, "consents")
+    check_enough(indices, terms.threshold, "consents")
     certificates = {advert.sender: advert.certificate for advert in roster.adverts}
-    for seat, signature in consents:
-        verifier.verify(terms.member(seat).name, certificates[seat], agreed, signature)
+    for index, signature in consents:
+        verifier.verify(terms.member(index).name, certificates[index], agreed, signature)
 
 
 def shares_to_release(peers: Sequence[int], survivors: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Of whom the seed share is released and of whom the key share: exactly one for each peer, never both."""
-    dropped = tuple(seat for seat in peers if seat not in set(survivors))
+    dropped = tuple(index for index in peers if index not in set(survivors))
     return tuple(survivors), dropped
 
 
-def check_share_boxes(boxes: Sequence[tuple[int, bytes]], sender: int, roster: KeyRoster) -> None:
-    """Refuse boxes that are not one for every other member of U1."""
-    recipients = [seat for seat, _ in boxes]
+def check_sealed_shares(sealed_shares: Sequence[tuple[int, bytes]], sender: int, roster: KeyRoster) -> None:
+    """Refuse sealed shares that are not one for every other member of U1."""
+    recipients = [index for index, _ in sealed_shares]
     expected = [advert.sender for advert in roster.adverts if advert.sender != sender]
     if recipients != expected:
-        raise SecureSumError(f"seat {sender} sent boxes for {recipients}, expected {expected}: drop it")
+        raise SecureSumError(f"client {sender} sent sealed_shares for {recipients}, expected {expected}: drop it")
 
 
 def check_released(
@@ -169,12 +169,12 @@ def check_released(
 ) -> None:
     """Refuse a release that is not exactly what the survivors' list asks for."""
     if (tuple(seed_of), tuple(key_of)) != shares_to_release(peers, survivors):
-        raise SecureSumError(f"seat {sender} released shares of {seed_of} and {key_of}, not what was asked: drop it")
+        raise SecureSumError(f"client {sender} released shares of {seed_of} and {key_of}, not what was asked: drop it")
 
 
-def is_seed(candidate: bytes, commitment: bytes, terms: RoundTerms, seat: int) -> bool:
-    """Whether a reconstructed self-mask seed is the one that `seat` committed to."""
-    return keys.commitment(candidate, terms.digest, seat) == commitment
+def is_seed(candidate: bytes, commitment: bytes, terms: RoundTerms, index: int) -> bool:
+    """Whether a reconstructed self-mask seed is the one that `index` committed to."""
+    return keys.commitment(candidate, terms.digest, index) == commitment
 
 
 def is_mask_key(candidate: bytes, public: bytes) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ecg_flare.errors import ConfigError, SecureSumError
-from ecg_flare.privacy.secure_sum import checks, floors, keys, masking, memory, opened_sums, shares
+from ecg_flare.privacy.secure_sum import checks, keys, limits, masking, memory, opened_sums, shares
 from ecg_flare.privacy.secure_sum.context import RoundTerms
 from ecg_flare.privacy.secure_sum.encoding import Ring
-from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.masking import Mask
 from ecg_flare.privacy.secure_sum.memory import Progress, RoundMemory, Step
 from ecg_flare.privacy.secure_sum.messages import (
@@ -40,7 +40,7 @@ _KEY_SHARE = slice(shares.SHARE_BYTES, 2 * shares.SHARE_BYTES)
 class SecureSumClient:
     """One attempt at one round at the site `name`.
 
-    `site_floors` are the site's own; `round_memory` and `model_memory`, which all jobs of the site share, must outlive
+    `site_limits` are the site's own; `round_memory` and `model_memory`, which all jobs of the site share, must outlive
     the process wherever the site may be restarted. Every `answer_…` raises `SecureSumError` for a lie, `PolicyError`
     for a sum that could be subtracted from another and `ConfigError` for impossible terms, and closes the round.
     """
@@ -48,7 +48,7 @@ class SecureSumClient:
     def __init__(
         self,
         name: str,
-        site_floors: SiteFloors,
+        site_limits: SiteLimits,
         signer: Signer,
         verifier: Verifier,
         round_memory: RoundMemory,
@@ -57,7 +57,7 @@ class SecureSumClient:
         if signer.test_mode != verifier.test_mode:
             raise ConfigError("one of signer and verifier is for tests, the other is not: use the two of one kind")
         self._name = name
-        self._floors = site_floors
+        self._limits = site_limits
         self._signer = signer
         self._verifier = verifier
         self._memory = round_memory
@@ -81,44 +81,44 @@ class SecureSumClient:
         return self._under_way().terms.clipping_norm
 
     def answer_offer(self, offer: Offer) -> KeyAdvert:
-        """Step 0: check the terms against the site's floors and advertise two fresh keys."""
+        """Step 0: check the terms against the site's limits and advertise two fresh keys."""
         with self._answering(Step.KEYS):
             terms = offer.terms
-            floors.check_floors(terms, self._floors)
+            limits.check_site_limits(terms, self._limits)
             self._check_signing(terms)
             opened_sums.check_job(
                 self._models,
                 terms.model_sha256,
                 terms.job,
                 noised=bool(terms.dp),
-                once=self._floors.once_per_model,
+                once=self._limits.once_per_model,
             )
-            seat = checks.own_seat(terms, self._name, self._signer.certificate)
+            index = checks.own_index(terms, self._name, self._signer.certificate)
             self._record(terms, Step.KEYS)
-            box_private, mask_private = keys.fresh_secret(), keys.fresh_secret()
-            publics = keys.public_key(box_private), keys.public_key(mask_private)
-            unsigned = KeyAdvert(terms.digest, seat, *publics, self._signer.certificate, b"")
+            sealing_private, mask_private = keys.fresh_secret(), keys.fresh_secret()
+            publics = keys.public_key(sealing_private), keys.public_key(mask_private)
+            unsigned = KeyAdvert(terms.digest, index, *publics, self._signer.certificate, b"")
             signature = self._signer.sign(unsigned.signed_part())
-            advert = KeyAdvert(terms.digest, seat, *publics, self._signer.certificate, signature)
+            advert = KeyAdvert(terms.digest, index, *publics, self._signer.certificate, signature)
             self._state = ClientState(
-                terms, seat, Step.SHARES, advert, box_private, mask_private, seed=keys.fresh_secret()
+                terms, index, Step.SHARES, advert, sealing_private, mask_private, seed=keys.fresh_secret()
             )
             return advert
 
     def answer_keys(self, roster: KeyRoster) -> ShareBoxes:
-        """Step 1: check everybody's keys, share the seed and the mask key, and seal one box a peer."""
+        """Step 1: check everybody's keys, share the seed and the mask key, and seal one sealed a peer."""
         with self._answering(Step.SHARES):
             state = self._under_way()
             terms = state.terms
             checks.check_roster(roster, terms, self._verifier, state.advert)
             self._record(terms, Step.SHARES)
             state.roster = roster
-            boxes = self._share(state, roster)
-            commitment = keys.commitment(state.seed, terms.digest, state.seat)
-            return ShareBoxes(terms.digest, state.seat, commitment, boxes)
+            sealed_shares = self._share(state, roster)
+            commitment = keys.commitment(state.seed, terms.digest, state.index)
+            return ShareBoxes(terms.digest, state.index, commitment, sealed_shares)
 
-    def answer_boxes(self, boxes: PeerBoxes, vector: Ring, *, trained_from: bytes) -> MaskedUpdate:
-        """Step 2: open the peers' boxes and mask the encoded update.
+    def answer_sealed_shares(self, sealed_shares: PeerBoxes, vector: Ring, *, trained_from: bytes) -> MaskedUpdate:
+        """Step 2: open the peers' sealed_shares and mask the encoded update.
 
         `vector` (dimension words of the ring) is masked where it lies, so that no plain copy stays; `trained_from` is
         the SHA-256 of the model that the update was really trained from.
@@ -128,24 +128,24 @@ class SecureSumClient:
             terms = state.terms
             checks.check_trained_from(trained_from, terms)
             checks.check_vector(vector, terms)
-            self._accept_boxes(state, boxes)
+            self._accept_sealed_shares(state, sealed_shares)
             self._record(terms, Step.MASKED)
             opened_sums.note_update(self._models, terms.model_sha256)
             masking.add_masks(vector, self._masks(state))
             state.wipe_keys()
-            return MaskedUpdate(terms.digest, state.seat, vector)
+            return MaskedUpdate(terms.digest, state.index, vector)
 
     def answer_survivors(self, survivors: Survivors) -> Consent:
         """Step 3: sign the list of survivors, if it is one that this site may help to open."""
         with self._answering(Step.CONSENT):
             state = self._under_way()
             checks.check_context(survivors.context, state.terms)
-            checks.check_survivors(survivors.seats, state.peers, state.seat, state.terms)
-            asked = _hidden_sum(state.terms, survivors.seats)
-            opened_sums.check_may_open(self._models, state.terms.model_sha256, asked, self._floors.once_per_model)
+            checks.check_survivors(survivors.indices, state.peers, state.index, state.terms)
+            asked = _hidden_sum(state.terms, survivors.indices)
+            opened_sums.check_may_open(self._models, state.terms.model_sha256, asked, self._limits.once_per_model)
             self._record(state.terms, Step.CONSENT)
-            state.survivors = survivors.seats
-            return Consent(state.terms.digest, state.seat, self._signer.sign(_agreed(state)))
+            state.survivors = survivors.indices
+            return Consent(state.terms.digest, state.index, self._signer.sign(_agreed(state)))
 
     def answer_unmask(self, request: UnmaskRequest) -> ShareRelease:
         """Step 4: once t sites signed the same list, release one share a peer; the round is then over."""
@@ -158,13 +158,13 @@ class SecureSumClient:
             )
             self._record(terms, Step.UNMASK)
             asked = _hidden_sum(terms, state.survivors)
-            opened_sums.record_opening(self._models, terms.model_sha256, asked, self._floors.once_per_model)
+            opened_sums.record_opening(self._models, terms.model_sha256, asked, self._limits.once_per_model)
             seed_of, key_of = checks.shares_to_release(state.peers, state.survivors)
             return ShareRelease(
                 terms.digest,
-                state.seat,
-                tuple((seat, bytes(state.held[seat][_SEED_SHARE])) for seat in seed_of),
-                tuple((seat, bytes(state.held[seat][_KEY_SHARE])) for seat in key_of),
+                state.index,
+                tuple((index, bytes(state.held[index][_SEED_SHARE])) for index in seed_of),
+                tuple((index, bytes(state.held[index][_KEY_SHARE])) for index in key_of),
             )
 
     def close(self) -> None:
@@ -188,9 +188,9 @@ class SecureSumClient:
         """
         checks.check_step(self._next, Step.KEYS)
         state = ClientState.from_bytes(secrets)
-        if checks.own_seat(state.terms, self._name, self._signer.certificate) != state.seat:
+        if checks.own_index(state.terms, self._name, self._signer.certificate) != state.index:
             raise SecureSumError(
-                f"the saved round belongs to seat {state.seat}, not to {self._name!r}: remove the file"
+                f"the saved round belongs to client {state.index}, not to {self._name!r}: remove the file"
             )
         self._state = state
         self._next = state.next_step
@@ -225,44 +225,52 @@ class SecureSumClient:
         memory.advance(self._memory, terms.job, progress)
 
     def _share(self, state: ClientState, roster: KeyRoster) -> tuple[tuple[int, bytes], ...]:
-        terms, seat = state.terms, state.seat
+        terms, index = state.terms, state.index
         seed_shares = shares.split(state.seed, terms.threshold, terms.sites)
         key_shares = shares.split(state.mask_private, terms.threshold, terms.sites)
         both = {peer: seed_shares[peer] + key_shares[peer] for peer in seed_shares}
-        state.held[seat] = bytearray(both[seat])
+        state.held[index] = bytearray(both[index])
         return tuple(
             (
                 peer.sender,
-                keys.seal(state.box_private, peer.box_public, terms.digest, seat, peer.sender, both[peer.sender]),
+                keys.seal(
+                    state.sealing_private, peer.sealing_public, terms.digest, index, peer.sender, both[peer.sender]
+                ),
             )
             for peer in roster.adverts
-            if peer.sender != seat
+            if peer.sender != index
         )
 
-    def _accept_boxes(self, state: ClientState, boxes: PeerBoxes) -> None:
-        checks.check_context(boxes.context, state.terms)
-        senders = [sender for sender, _ in boxes.boxes]
-        state.peers = tuple(sorted([*senders, state.seat] if boxes.recipient == state.seat else senders))
-        checks.check_peers(state.peers, _roster(state), state.seat, state.terms)
-        publics = {advert.sender: advert.box_public for advert in _roster(state).adverts}
-        for sender, box in boxes.boxes:
-            opened = keys.unseal(state.box_private, publics[sender], state.terms.digest, sender, state.seat, box)
+    def _accept_sealed_shares(self, state: ClientState, sealed_shares: PeerBoxes) -> None:
+        checks.check_context(sealed_shares.context, state.terms)
+        senders = [sender for sender, _ in sealed_shares.sealed_shares]
+        state.peers = tuple(sorted([*senders, state.index] if sealed_shares.recipient == state.index else senders))
+        checks.check_peers(state.peers, _roster(state), state.index, state.terms)
+        publics = {advert.sender: advert.sealing_public for advert in _roster(state).adverts}
+        for sender, sealed in sealed_shares.sealed_shares:
+            opened = keys.unseal(
+                state.sealing_private, publics[sender], state.terms.digest, sender, state.index, sealed
+            )
             if len(opened) != 2 * shares.SHARE_BYTES:
-                raise SecureSumError(f"seat {sender} sealed {len(opened)} bytes, expected two shares: leave the round")
+                raise SecureSumError(
+                    f"client {sender} sealed {len(opened)} bytes, expected two shares: leave the round"
+                )
             state.held[sender] = bytearray(opened)
 
     def _masks(self, state: ClientState) -> list[Mask]:
-        ctx, seat = state.terms.digest, state.seat
+        ctx, index = state.terms.digest, state.index
         publics = {advert.sender: advert.mask_public for advert in _roster(state).adverts}
-        return [Mask(keys.self_mask_key(state.seed, ctx, seat), 1)] + [
-            Mask(keys.pair_mask_key(state.mask_private, publics[peer], ctx, seat, peer), masking.pair_sign(seat, peer))
+        return [Mask(keys.self_mask_key(state.seed, ctx, index), 1)] + [
+            Mask(
+                keys.pair_mask_key(state.mask_private, publics[peer], ctx, index, peer), masking.pair_sign(index, peer)
+            )
             for peer in state.peers
-            if peer != seat
+            if peer != index
         ]
 
 
 def _hidden_sum(terms: RoundTerms, survivors: Sequence[int]) -> HiddenSum:
-    members = tuple(terms.member(seat) for seat in survivors)
+    members = tuple(terms.member(index) for index in survivors)
     return HiddenSum(terms.job, members, terms.clipping_norm, noised=bool(terms.dp))
 
 

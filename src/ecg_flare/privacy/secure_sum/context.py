@@ -1,6 +1,6 @@
 """What a secure sum is about: its public terms and their digest.
 
-`ctx = SHA-256(terms)` enters every key, box, mask and signature, so that two sites who were told different terms
+`ctx = SHA-256(terms)` enters every key, sealed, mask and signature, so that two sites who were told different terms
 can't complete a sum together (Bonawitz et al. 2017, "Practical Secure Aggregation", section 6.2: the active server).
 """
 
@@ -18,24 +18,24 @@ import numpy as np
 from ecg_flare.errors import ConfigError
 from ecg_flare.privacy.secure_sum.wire import Reader, Writer
 
-LEAST_SITES = 3
-LEAST_THRESHOLD_FRACTION = Fraction(2, 3)
-MOST_SITES = 1000
+MIN_SITES = 3
+MIN_THRESHOLD_FRACTION = Fraction(2, 3)
+MAX_SITES = 1000
 # ChaCha20 counts 64-byte blocks in 32 bits (RFC 8439, section 2.3): one stream ends after 2^38 bytes.
-MOST_STREAM_BYTES = 1 << 38
+MAX_STREAM_BYTES = 1 << 38
 _TAG = b"ecg_flare secure sum 1: context"
 
 
-def least_threshold(sites: int, fraction: Fraction = LEAST_THRESHOLD_FRACTION) -> int:
+def min_threshold(sites: int, fraction: Fraction = MIN_THRESHOLD_FRACTION) -> int:
     """Fewest sites whose sum may be opened: max(3, floor(fraction * n) + 1).
 
     With t > 2n/3 a server needs more than a third of the sites as accomplices to have two different survivor lists
     signed by t sites each.
 
-    >>> [least_threshold(n) for n in (3, 4, 5, 10, 50)]
+    >>> [min_threshold(n) for n in (3, 4, 5, 10, 50)]
     [3, 3, 4, 7, 34]
     """
-    return max(LEAST_SITES, math.floor(fraction * sites) + 1)
+    return max(MIN_SITES, math.floor(fraction * sites) + 1)
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,11 @@ class Member:
 class RoundTerms:
     """The public terms of one attempt at one round; the same bytes for every site.
 
-    `roster` is sorted by name; a site's *seat* is its place in it, counted from 1. `dimension` counts every coordinate
-    of the sum, extra ones included. `weights` holds a weight a seat, or is None when one more coordinate carries
-    hidden weights. `dp` is the canonical text of the differential privacy in force, empty for none. `layout_digest`
-    and `model_sha256` are 32-byte SHA-256 values. Raises `ConfigError` when the fields contradict each other.
+    `roster` is sorted by name; a site's *client index* is its place in it, counted from 1. `dimension` counts every
+    coordinate of the sum, extra ones included. `weights` holds a weight for each client, or is None when one more
+    coordinate carries hidden weights. `dp` is the canonical text of the differential privacy in force, empty for
+    none. `layout_digest` and `model_sha256` are 32-byte SHA-256 values. Raises `ConfigError` when the fields
+    contradict each other.
     """
 
     job: str
@@ -86,16 +87,16 @@ class RoundTerms:
         """Unsigned little-endian numpy type of the ring Z_2^ring_bits."""
         return np.dtype("<u4" if self.ring_bits == 32 else "<u8")
 
-    def seat_of(self, name: str) -> int:
+    def index_of(self, name: str) -> int:
         """Seat of the site called `name`; `ConfigError` when it is not in the roster."""
-        for seat, member in enumerate(self.roster, start=1):
+        for index, member in enumerate(self.roster, start=1):
             if member.name == name:
-                return seat
+                return index
         raise ConfigError(f"site {name!r} is not in the roster {[m.name for m in self.roster]}: add it to the cohort")
 
-    def member(self, seat: int) -> Member:
-        """The site at `seat` (1..n)."""
-        return self.roster[seat - 1]
+    def member(self, index: int) -> Member:
+        """The site at `index` (1..n)."""
+        return self.roster[index - 1]
 
     @cached_property
     def digest(self) -> bytes:
@@ -149,14 +150,14 @@ class RoundTerms:
 def require_safe(terms: RoundTerms) -> None:
     """Refuse, with `ConfigError`, terms under which a sum could show one site's update.
 
-    A server calls this before it offers; sites check their own floors besides.
+    A server calls this before it offers; sites check their own limits besides.
     """
-    if terms.sites < LEAST_SITES:
+    if terms.sites < MIN_SITES:
         raise ConfigError(
-            f"a secure sum over {terms.sites} sites was asked for, expected at least {LEAST_SITES}: with two, each "
+            f"a secure sum over {terms.sites} sites was asked for, expected at least {MIN_SITES}: with two, each "
             "site subtracts its own update and has the other's; add sites"
         )
-    least = least_threshold(terms.sites)
+    least = min_threshold(terms.sites)
     if terms.threshold < least:
         raise ConfigError(
             f"threshold {terms.threshold} of {terms.sites} sites is too low, expected at least {least} = "
@@ -170,8 +171,8 @@ def _check_roster(roster: tuple[Member, ...]) -> None:
         raise ConfigError(f"roster {names} is not sorted or repeats a name: sort it, one entry a site")
     if len({member.fingerprint for member in roster}) != len(roster):
         raise ConfigError(f"roster {names} holds one certificate under two names: give each site its own")
-    if not 1 <= len(roster) <= MOST_SITES:
-        raise ConfigError(f"roster holds {len(roster)} sites, expected 3 to {MOST_SITES}: choose another cohort")
+    if not 1 <= len(roster) <= MAX_SITES:
+        raise ConfigError(f"roster holds {len(roster)} sites, expected 3 to {MAX_SITES}: choose another cohort")
     if any(len(member.fingerprint) != 32 for member in roster):
         raise ConfigError("a fingerprint in the roster is not 32 bytes of SHA-256: take keys.fingerprint(certificate)")
 
@@ -184,7 +185,7 @@ def _check_numbers(terms: RoundTerms) -> None:
         )
     if terms.ring_bits not in (32, 64):
         raise ConfigError(f"ring Z_2^{terms.ring_bits} is unknown, expected 32 or 64 bits: take 32 where it suffices")
-    if not 1 <= terms.dimension * terms.ring_bits // 8 <= MOST_STREAM_BYTES:
+    if not 1 <= terms.dimension * terms.ring_bits // 8 <= MAX_STREAM_BYTES:
         raise ConfigError(f"dimension {terms.dimension} is outside one ChaCha20 stream: sum fewer coordinates at once")
     if not all(math.isfinite(value) and value > 0 for value in (terms.scale, terms.clipping_norm)):
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""Keys of one round: X25519 pairs, what is derived from them, and the sealed boxes that carry shares.
+"""Keys of one round: X25519 pairs, what is derived from them, and the sealed shares that carry shares.
 
 X25519 (RFC 7748), HKDF-SHA256 (RFC 5869), ChaCha20-Poly1305 (RFC 8439). Each derived key is bound to its purpose, to
-the round's ctx and to the seats it is between, so that no key ever serves twice.
+the round's ctx and to the indices it is between, so that no key ever serves twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ecg_flare.errors import SecureSumError
 
 KEY_BYTES = 32
 _TAG = b"ecg_flare secure sum 1: "
-# A box key is used for one box only, so the nonce carries nothing.
+# A sealed key is used for one sealed only, so the nonce carries nothing.
 _NONCE = bytes(12)
 
 
@@ -42,37 +42,37 @@ def public_key(private: bytes | bytearray) -> bytes:
 
 
 def pair_mask_key(private: bytes | bytearray, public: bytes, ctx: bytes, one: int, other: int) -> bytes:
-    """Key of the mask that seats `one` and `other` share: HKDF(DH, "mask", ctx, min, max); the same from both ends."""
+    """Key of the mask that clients `one` and `other` share: HKDF(DH, "mask", ctx, min, max), alike at both ends."""
     return _derive(_exchange(private, public), b"mask", ctx, min(one, other), max(one, other))
 
 
-def self_mask_key(seed: bytes | bytearray, ctx: bytes, seat: int) -> bytes:
-    """Key of a seat's own mask, PRG(b_u), from the 32-byte seed b_u."""
-    return _derive(bytes(seed), b"self", ctx, seat, seat)
+def self_mask_key(seed: bytes | bytearray, ctx: bytes, index: int) -> bytes:
+    """Key of a client's own mask, PRG(b_u), from the 32-byte seed b_u."""
+    return _derive(bytes(seed), b"self", ctx, index, index)
 
 
-def commitment(seed: bytes | bytearray, ctx: bytes, seat: int) -> bytes:
-    """H(b_u): binds a seat to its 32-byte random seed without telling it."""
-    return hashlib.sha256(_TAG + _info(b"commit", ctx, seat, seat) + bytes(seed)).digest()
+def commitment(seed: bytes | bytearray, ctx: bytes, index: int) -> bytes:
+    """H(b_u): binds a client to its 32-byte random seed without telling it."""
+    return hashlib.sha256(_TAG + _info(b"commit", ctx, index, index) + bytes(seed)).digest()
 
 
 def seal(
     private: bytes | bytearray, public: bytes, ctx: bytes, sender: int, recipient: int, shares: bytes | bytearray
 ) -> bytes:
-    """Encrypt shares from seat `sender` to seat `recipient`; 16 bytes longer than the plaintext."""
+    """Encrypt shares from index `sender` to index `recipient`; 16 bytes longer than the plaintext."""
     key = _derive(_exchange(private, public), b"share", ctx, sender, recipient)
     return ChaCha20Poly1305(key).encrypt(_NONCE, bytes(shares), _info(b"share", ctx, sender, recipient))
 
 
-def unseal(private: bytes | bytearray, public: bytes, ctx: bytes, sender: int, recipient: int, box: bytes) -> bytes:
-    """Open a box of `seal`; `SecureSumError` when it was altered, moved or belongs to another round."""
+def unseal(private: bytes | bytearray, public: bytes, ctx: bytes, sender: int, recipient: int, sealed: bytes) -> bytes:
+    """Open a sealed of `seal`; `SecureSumError` when it was altered, moved or belongs to another round."""
     key = _derive(_exchange(private, public), b"share", ctx, sender, recipient)
     try:
-        return ChaCha20Poly1305(key).decrypt(_NONCE, box, _info(b"share", ctx, sender, recipient))
+        return ChaCha20Poly1305(key).decrypt(_NONCE, sealed, _info(b"share", ctx, sender, recipient))
     except InvalidTag as error:
         raise SecureSumError(
-            f"the box from seat {sender} to seat {recipient} does not authenticate, expected one sealed for this "
-            "round: leave the round and ask who altered it"
+            f"the sealed shares from client {sender} to client {recipient} do not authenticate, expected them sealed "
+            "for this round: leave the round and ask who altered it"
         ) from error
 
 

@@ -29,19 +29,19 @@ class Mask:
     sign: int
 
 
-def pair_sign(seat: int, peer: int) -> int:
-    """+1 for the lower seat of a pair, -1 for the higher one: the two masks cancel in the sum."""
-    return 1 if seat < peer else -1
+def pair_sign(index: int, peer: int) -> int:
+    """+1 for the lower index of a pair, -1 for the higher one: the two masks cancel in the sum."""
+    return 1 if index < peer else -1
 
 
-def with_hidden_weight(vector: Ring, weight: int, most_weight: int) -> Ring:
-    """Append a site's weight (1..most_weight) as one more coordinate, so that only the sum of weights is opened.
+def with_hidden_weight(vector: Ring, weight: int, max_weight: int) -> Ring:
+    """Append a site's weight (1..max_weight) as one more coordinate, so that only the sum of weights is opened.
 
-    `vector` holds the integers already multiplied by weight / most_weight; the sum divides by the opened total
+    `vector` holds the integers already multiplied by weight / max_weight; the sum divides by the opened total
     (`split_hidden_weight`). Raises `EncodingError` for a weight outside its public bound.
     """
-    if not 1 <= weight <= most_weight:
-        raise EncodingError(f"weight {weight} is outside 1 to {most_weight}: correct it, or publish a higher bound")
+    if not 1 <= weight <= max_weight:
+        raise EncodingError(f"weight {weight} is outside 1 to {max_weight}: correct it, or publish a higher bound")
     extended: Ring = np.append(vector, np.array([weight], dtype=vector.dtype))
     return extended
 

@@ -9,7 +9,7 @@ Steps as in Bonawitz et al. 2017, figure 4, with the client's answer after the s
     4 unmask   UnmaskRequest -> ShareRelease
 
 `context` is the digest of the round's terms: a message of another round, attempt or cohort is known by it. Sites are
-named by their seat in the roster.
+named by their index in the roster.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class KeyAdvert:
 
     context: bytes
     sender: int
-    box_public: bytes
+    sealing_public: bytes
     mask_public: bytes
     certificate: bytes
     signature: bytes
@@ -62,14 +62,14 @@ class KeyAdvert:
             .fixed(_TAG + b"keys")
             .fixed(self.context)
             .integer(self.sender, 2)
-            .fixed(self.box_public)
+            .fixed(self.sealing_public)
             .fixed(self.mask_public)
             .done()
         )
 
     def to_bytes(self) -> bytes:
         """Canonical bytes."""
-        writer = Writer().fixed(self.context).integer(self.sender, 2).fixed(self.box_public).fixed(self.mask_public)
+        writer = Writer().fixed(self.context).integer(self.sender, 2).fixed(self.sealing_public).fixed(self.mask_public)
         return writer.blob(self.certificate).blob(self.signature).done()
 
     @classmethod
@@ -85,7 +85,7 @@ class KeyAdvert:
 
 @dataclass(frozen=True)
 class KeyRoster:
-    """Server to site: the adverts of all who answered (the set U1), by seat."""
+    """Server to site: the adverts of all who answered (the set U1), by index."""
 
     context: bytes
     adverts: tuple[KeyAdvert, ...]
@@ -109,46 +109,46 @@ class KeyRoster:
 
 @dataclass(frozen=True)
 class ShareBoxes:
-    """Site to server: H(b_u) and a sealed box of shares for each peer, as (recipient, box)."""
+    """Site to server: H(b_u) and a sealed sealed of shares for each peer, as (recipient, sealed)."""
 
     context: bytes
     sender: int
     seed_commitment: bytes
-    boxes: tuple[tuple[int, bytes], ...]
+    sealed_shares: tuple[tuple[int, bytes], ...]
 
     def to_bytes(self) -> bytes:
         """Canonical bytes."""
         writer = Writer().fixed(self.context).integer(self.sender, 2).fixed(self.seed_commitment)
-        return _write_pairs(writer, self.boxes).done()
+        return _write_pairs(writer, self.sealed_shares).done()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ShareBoxes:
         """Inverse of `to_bytes`; `SecureSumError` when cut or overlong."""
         reader = Reader(data)
-        boxes = cls(reader.fixed(32), reader.integer(2), reader.fixed(32), _read_pairs(reader))
+        sealed_shares = cls(reader.fixed(32), reader.integer(2), reader.fixed(32), _read_pairs(reader))
         reader.finish()
-        return boxes
+        return sealed_shares
 
 
 @dataclass(frozen=True)
 class PeerBoxes:
-    """Server to site: the boxes sealed for it, as (sender, box); their senders and itself are the set U2."""
+    """Server to site: the sealed_shares sealed for it, as (sender, sealed); their senders and itself are the set U2."""
 
     context: bytes
     recipient: int
-    boxes: tuple[tuple[int, bytes], ...]
+    sealed_shares: tuple[tuple[int, bytes], ...]
 
     def to_bytes(self) -> bytes:
         """Canonical bytes."""
-        return _write_pairs(Writer().fixed(self.context).integer(self.recipient, 2), self.boxes).done()
+        return _write_pairs(Writer().fixed(self.context).integer(self.recipient, 2), self.sealed_shares).done()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> PeerBoxes:
         """Inverse of `to_bytes`; `SecureSumError` when cut or overlong."""
         reader = Reader(data)
-        boxes = cls(reader.fixed(32), reader.integer(2), _read_pairs(reader))
+        sealed_shares = cls(reader.fixed(32), reader.integer(2), _read_pairs(reader))
         reader.finish()
-        return boxes
+        return sealed_shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,20 +179,20 @@ class MaskedUpdate:
 
 @dataclass(frozen=True)
 class Survivors:
-    """Server to site: whose masked updates arrived (the set U3), by seat."""
+    """Server to site: whose masked updates arrived (the set U3), by index."""
 
     context: bytes
-    seats: tuple[int, ...]
+    indices: tuple[int, ...]
 
     def to_bytes(self) -> bytes:
         """Canonical bytes."""
-        return _write_seats(Writer().fixed(self.context), self.seats).done()
+        return _write_indices(Writer().fixed(self.context), self.indices).done()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Survivors:
         """Inverse of `to_bytes`; `SecureSumError` when cut or overlong."""
         reader = Reader(data)
-        survivors = cls(reader.fixed(32), _read_seats(reader))
+        survivors = cls(reader.fixed(32), _read_indices(reader))
         reader.finish()
         return survivors
 
@@ -225,12 +225,12 @@ def consent_part(roster: KeyRoster, peers: Sequence[int], survivors: Sequence[in
     sum together either.
     """
     writer = Writer().fixed(_TAG + b"consent").blob(roster.to_bytes())
-    return _write_seats(_write_seats(writer, peers), survivors).done()
+    return _write_indices(_write_indices(writer, peers), survivors).done()
 
 
 @dataclass(frozen=True)
 class UnmaskRequest:
-    """Server to site: the consents of at least t survivors, as (seat, signature).
+    """Server to site: the consents of at least t survivors, as (index, signature).
 
     It names no survivors: a site judges the signatures, and picks the shares, by the list that it signed itself.
     """
@@ -292,30 +292,32 @@ Message = (
 
 def _write_pairs(writer: Writer, pairs: Sequence[tuple[int, bytes]]) -> Writer:
     writer.integer(len(pairs), 2)
-    for seat, data in pairs:
-        writer.integer(seat, 2).blob(data)
+    for index, data in pairs:
+        writer.integer(index, 2).blob(data)
     return writer
 
 
 def _read_pairs(reader: Reader) -> tuple[tuple[int, bytes], ...]:
     pairs = tuple((reader.integer(2), reader.blob()) for _ in range(reader.integer(2)))
-    _check_ascending([seat for seat, _ in pairs])
+    _check_ascending([index for index, _ in pairs])
     return pairs
 
 
-def _write_seats(writer: Writer, seats: Sequence[int]) -> Writer:
-    writer.integer(len(seats), 2)
-    for seat in seats:
-        writer.integer(seat, 2)
+def _write_indices(writer: Writer, indices: Sequence[int]) -> Writer:
+    writer.integer(len(indices), 2)
+    for index in indices:
+        writer.integer(index, 2)
     return writer
 
 
-def _read_seats(reader: Reader) -> tuple[int, ...]:
-    seats = tuple(reader.integer(2) for _ in range(reader.integer(2)))
-    _check_ascending(seats)
-    return seats
+def _read_indices(reader: Reader) -> tuple[int, ...]:
+    indices = tuple(reader.integer(2) for _ in range(reader.integer(2)))
+    _check_ascending(indices)
+    return indices
 
 
-def _check_ascending(seats: Sequence[int]) -> None:
-    if list(seats) != sorted(set(seats)):
-        raise SecureSumError(f"seats {list(seats)} repeat or are out of order: the message is not canonical, drop it")
+def _check_ascending(indices: Sequence[int]) -> None:
+    if list(indices) != sorted(set(indices)):
+        raise SecureSumError(
+            f"indices {list(indices)} repeat or are out of order: the message is not canonical, drop it"
+        )

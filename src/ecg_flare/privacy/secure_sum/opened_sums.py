@@ -31,7 +31,7 @@ from ecg_flare.errors import PolicyError, StorageError
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.storage import locked, write_atomically
 
-MOST_OPENINGS: Final = 3
+MAX_OPENINGS: Final = 3
 """How often the sum of one model over one set of sites is opened: the updates are of new seeds each time, and a server
 that could ask without end would average them out."""
 
@@ -195,9 +195,9 @@ def check_same_sites(openings: Openings, asked: HiddenSum) -> None:
 
 def check_openings(openings: Openings, asked: HiddenSum) -> None:
     """Refuse a sum that was opened as often as one may be; raises `PolicyError`."""
-    if openings.get(asked, 0) >= MOST_OPENINGS:
+    if openings.get(asked, 0) >= MAX_OPENINGS:
         raise PolicyError(
-            f"most openings of a sum={MOST_OPENINGS}: the sum over {asked.names} from this model was opened so often "
+            f"most openings of a sum={MAX_OPENINGS}: the sum over {asked.names} from this model was opened so often "
             "and lost each time; mend the server, and start from another model"
         )
 

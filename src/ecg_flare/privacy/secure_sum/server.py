@@ -49,7 +49,7 @@ class SecureSumServer:
         self._step: Step | None = Step.KEYS
         self._awaited: frozenset[int] = frozenset(range(1, terms.sites + 1))
         self._adverts: dict[int, KeyAdvert] = {}
-        self._boxes: dict[int, ShareBoxes] = {}
+        self._sealed_shares: dict[int, ShareBoxes] = {}
         self._survivors: set[int] = set()
         self._consents: dict[int, bytes] = {}
         self._releases: dict[int, dict[int, bytes]] = {}
@@ -63,7 +63,7 @@ class SecureSumServer:
     @property
     def awaited(self) -> tuple[str, ...]:
         """Names of the sites that have not yet answered the step under way."""
-        return tuple(self.terms.member(seat).name for seat in sorted(self._awaited))
+        return tuple(self.terms.member(index).name for index in sorted(self._awaited))
 
     def offer(self) -> Offer:
         """Step 0: what to send to every site of the roster."""
@@ -82,18 +82,18 @@ class SecureSumServer:
         self._close(Step.KEYS, self._adverts, "keys")
         return self._roster()
 
-    def receive_shares(self, peer: str, boxes: ShareBoxes) -> None:
+    def receive_shares(self, peer: str, sealed_shares: ShareBoxes) -> None:
         """Take a site's sealed shares."""
-        self._check_answer(Step.SHARES, peer, boxes.sender, boxes.context)
-        checks.check_share_boxes(boxes.boxes, boxes.sender, self._roster())
-        self._boxes[boxes.sender] = boxes
-        self._awaited -= {boxes.sender}
+        self._check_answer(Step.SHARES, peer, sealed_shares.sender, sealed_shares.context)
+        checks.check_sealed_shares(sealed_shares.sealed_shares, sealed_shares.sender, self._roster())
+        self._sealed_shares[sealed_shares.sender] = sealed_shares
+        self._awaited -= {sealed_shares.sender}
 
     def close_shares(self) -> dict[str, PeerBoxes]:
-        """Fix U2 and give the boxes to send to each of its sites, by name."""
-        self._close(Step.SHARES, self._boxes, "shares")
+        """Fix U2 and give the sealed_shares to send to each of its sites, by name."""
+        self._close(Step.SHARES, self._sealed_shares, "shares")
         self._total = np.zeros(self.terms.dimension, dtype=self.terms.word)
-        return {self.terms.member(seat).name: self._boxes_for(seat) for seat in sorted(self._boxes)}
+        return {self.terms.member(index).name: self._sealed_shares_for(index) for index in sorted(self._sealed_shares)}
 
     def receive_masked(self, peer: str, update: MaskedUpdate) -> None:
         """Add a site's masked vector to the running sum; the vector is not kept."""
@@ -112,7 +112,7 @@ class SecureSumServer:
     def receive_consent(self, peer: str, consent: Consent) -> None:
         """Take a site's signature over the survivors."""
         self._check_answer(Step.CONSENT, peer, consent.sender, consent.context)
-        agreed = consent_part(self._roster(), sorted(self._boxes), sorted(self._survivors))
+        agreed = consent_part(self._roster(), sorted(self._sealed_shares), sorted(self._survivors))
         self._verifier.verify(peer, self._adverts[consent.sender].certificate, agreed, consent.signature)
         self._consents[consent.sender] = consent.signature
         self._awaited -= {consent.sender}
@@ -125,9 +125,9 @@ class SecureSumServer:
     def receive_release(self, peer: str, release: ShareRelease) -> None:
         """Take a site's shares."""
         self._check_answer(Step.UNMASK, peer, release.sender, release.context)
-        seed_of = [seat for seat, _ in release.seed_shares]
-        key_of = [seat for seat, _ in release.key_shares]
-        checks.check_released(seed_of, key_of, sorted(self._boxes), sorted(self._survivors), release.sender)
+        seed_of = [index for index, _ in release.seed_shares]
+        key_of = [index for index, _ in release.key_shares]
+        checks.check_released(seed_of, key_of, sorted(self._sealed_shares), sorted(self._survivors), release.sender)
         self._releases[release.sender] = dict(release.seed_shares + release.key_shares)
         self._awaited -= {release.sender}
 
@@ -150,7 +150,7 @@ class SecureSumServer:
     @property
     def survivors(self) -> tuple[str, ...]:
         """Names of the sites whose masked updates are in the running sum."""
-        return tuple(self.terms.member(seat).name for seat in sorted(self._survivors))
+        return tuple(self.terms.member(index).name for index in sorted(self._survivors))
 
     def abort(self) -> None:
         """End the round: the running sum is dropped and no message is taken any more."""
@@ -177,12 +177,14 @@ class SecureSumServer:
         self._step = Step(step + 1) if step is not Step.UNMASK else None
 
     def _roster(self) -> KeyRoster:
-        return KeyRoster(self.terms.digest, tuple(self._adverts[seat] for seat in sorted(self._adverts)))
+        return KeyRoster(self.terms.digest, tuple(self._adverts[index] for index in sorted(self._adverts)))
 
-    def _boxes_for(self, recipient: int) -> PeerBoxes:
-        senders = [seat for seat in sorted(self._boxes) if seat != recipient]
+    def _sealed_shares_for(self, recipient: int) -> PeerBoxes:
+        senders = [index for index in sorted(self._sealed_shares) if index != recipient]
         return PeerBoxes(
-            self.terms.digest, recipient, tuple((seat, dict(self._boxes[seat].boxes)[recipient]) for seat in senders)
+            self.terms.digest,
+            recipient,
+            tuple((index, dict(self._sealed_shares[index].sealed_shares)[recipient]) for index in senders),
         )
 
     def _running_total(self) -> Ring:
@@ -193,27 +195,27 @@ class SecureSumServer:
     def _masks_left(self) -> list[Mask]:
         """The masks still in the sum, with the signs that take them out."""
         ctx, survivors = self.terms.digest, sorted(self._survivors)
-        masks = [Mask(keys.self_mask_key(self._seed_of(seat), ctx, seat), -1) for seat in survivors]
-        for dropped in sorted(set(self._boxes) - self._survivors):
+        masks = [Mask(keys.self_mask_key(self._seed_of(index), ctx, index), -1) for index in survivors]
+        for dropped in sorted(set(self._sealed_shares) - self._survivors):
             private = self._mask_key_of(dropped)
-            for seat in survivors:
-                key = keys.pair_mask_key(private, self._adverts[seat].mask_public, ctx, seat, dropped)
-                masks.append(Mask(key, -masking.pair_sign(seat, dropped)))
+            for index in survivors:
+                key = keys.pair_mask_key(private, self._adverts[index].mask_public, ctx, index, dropped)
+                masks.append(Mask(key, -masking.pair_sign(index, dropped)))
         return masks
 
-    def _seed_of(self, seat: int) -> bytes:
-        committed = self._boxes[seat].seed_commitment
+    def _seed_of(self, index: int) -> bytes:
+        committed = self._sealed_shares[index].seed_commitment
         return shares.combine(
-            self._released_of(seat),
+            self._released_of(index),
             self.terms.threshold,
-            lambda seed: checks.is_seed(seed, committed, self.terms, seat),
+            lambda seed: checks.is_seed(seed, committed, self.terms, index),
         )
 
-    def _mask_key_of(self, seat: int) -> bytes:
-        public = self._adverts[seat].mask_public
+    def _mask_key_of(self, index: int) -> bytes:
+        public = self._adverts[index].mask_public
         return shares.combine(
-            self._released_of(seat), self.terms.threshold, lambda key: checks.is_mask_key(key, public)
+            self._released_of(index), self.terms.threshold, lambda key: checks.is_mask_key(key, public)
         )
 
-    def _released_of(self, seat: int) -> Mapping[int, bytes]:
-        return {sender: released[seat] for sender, released in self._releases.items()}
+    def _released_of(self, index: int) -> Mapping[int, bytes]:
+        return {sender: released[index] for sender, released in self._releases.items()}

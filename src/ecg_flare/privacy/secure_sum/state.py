@@ -18,16 +18,16 @@ from ecg_flare.privacy.secure_sum.wire import Reader, Writer
 
 @dataclass
 class ClientState:
-    """One site's round: terms, seat, next step, secrets, and the sets U1 (`roster`), U2 (`peers`), U3 (`survivors`).
+    """One site's round: terms, index, next step, secrets, and the sets U1 (`roster`), U2 (`peers`), U3 (`survivors`).
 
-    `held` maps a peer's seat to the shares of its seed and of its mask key, one after the other.
+    `held` maps a peer's index to the shares of its seed and of its mask key, one after the other.
     """
 
     terms: RoundTerms
-    seat: int
+    index: int
     next_step: Step
     advert: KeyAdvert
-    box_private: bytearray
+    sealing_private: bytearray
     mask_private: bytearray
     seed: bytearray
     roster: KeyRoster | None = None
@@ -37,7 +37,7 @@ class ClientState:
 
     def wipe_keys(self) -> None:
         """Overwrite the site's own secrets: after its masked update only its peers' shares are needed."""
-        for secret in (self.box_private, self.mask_private, self.seed):
+        for secret in (self.sealing_private, self.mask_private, self.seed):
             keys.wipe(secret)
 
     def wipe(self) -> None:
@@ -49,15 +49,15 @@ class ClientState:
 
     def to_bytes(self) -> bytes:
         """All of it, secrets included."""
-        writer = Writer().blob(self.terms.to_bytes()).integer(self.seat, 2).integer(self.next_step, 1)
+        writer = Writer().blob(self.terms.to_bytes()).integer(self.index, 2).integer(self.next_step, 1)
         writer.blob(self.advert.to_bytes())
-        writer.fixed(self.box_private).fixed(self.mask_private).fixed(self.seed)
+        writer.fixed(self.sealing_private).fixed(self.mask_private).fixed(self.seed)
         writer.blob(b"" if self.roster is None else self.roster.to_bytes())
-        for seats in (self.peers, self.survivors):
-            writer.blob(Survivors(self.terms.digest, seats).to_bytes())
+        for indices in (self.peers, self.survivors):
+            writer.blob(Survivors(self.terms.digest, indices).to_bytes())
         writer.integer(len(self.held), 2)
-        for seat, shares in self.held.items():
-            writer.integer(seat, 2).blob(shares)
+        for index, shares in self.held.items():
+            writer.integer(index, 2).blob(shares)
         return writer.done()
 
     @classmethod
@@ -65,21 +65,21 @@ class ClientState:
         """Inverse of `to_bytes`; `SecureSumError` when cut or overlong."""
         reader = Reader(data)
         terms = RoundTerms.from_bytes(reader.blob())
-        seat, step = reader.integer(2), reader.integer(1)
+        index, step = reader.integer(2), reader.integer(1)
         if step > max(Step):
             raise SecureSumError(f"the state's next step is {step}, expected at most {max(Step)}: it is corrupt")
         advert = KeyAdvert.from_bytes(reader.blob())
-        box_private, mask_private, seed = (bytearray(reader.fixed(keys.KEY_BYTES)) for _ in range(3))
+        sealing_private, mask_private, seed = (bytearray(reader.fixed(keys.KEY_BYTES)) for _ in range(3))
         roster = reader.blob()
-        peers, survivors = (Survivors.from_bytes(reader.blob()).seats for _ in range(2))
+        peers, survivors = (Survivors.from_bytes(reader.blob()).indices for _ in range(2))
         held = {reader.integer(2): bytearray(reader.blob()) for _ in range(reader.integer(2))}
         reader.finish()
         return cls(
             terms,
-            seat,
+            index,
             Step(step),
             advert,
-            box_private,
+            sealing_private,
             mask_private,
             seed,
             KeyRoster.from_bytes(roster) if roster else None,

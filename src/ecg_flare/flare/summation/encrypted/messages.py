@@ -13,7 +13,7 @@ from nvflare.apis.shareable import Shareable
 
 from ecg_flare.documents import short
 from ecg_flare.errors import SecureSumError
-from ecg_flare.flare.job.messages import Order, check_answered, to_wire
+from ecg_flare.flare.job.messages import TrainRequest, check_answered, to_wire
 from ecg_flare.privacy.encrypted_sum import Round
 
 AGREE: Final = "he_agree"
@@ -70,18 +70,18 @@ class Opening:
         return opening
 
 
-def round_of(job: str, order: Order) -> Round:
-    """What a sum of the job with these terms' digest is about: every public word of the order enters the digest."""
+def round_of(job: str, request: TrainRequest) -> Round:
+    """What a sum of the job with these terms' digest is about: every public word of the request enters the digest."""
     public = [
-        order.attempt,
-        order.layout_digest,
-        order.plan_hash,
-        order.terms_digest,
-        order.model_sha256.hex(),
-        repr((order.clipping_norm, order.shares)),
+        request.attempt,
+        request.layout_digest,
+        request.plan_hash,
+        request.terms_digest,
+        request.model_sha256.hex(),
+        repr((request.clipping_norm, request.shares)),
     ]
-    text = json.dumps(["ecg_flare homomorphic sum 1", job, order.round_index, *public])
-    return Round(job, order.round_index, hashlib.sha256(text.encode()).digest())
+    text = json.dumps(["ecg_flare homomorphic sum 1", job, request.round_index, *public])
+    return Round(job, request.round_index, hashlib.sha256(text.encode()).digest())
 
 
 def pack_ciphertexts(ciphertexts: Sequence[bytes]) -> Shareable:

@@ -17,7 +17,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import RoundError, SecureSumError, UpdateError
-from ecg_flare.flare.job.messages import TRAIN, Order
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.summation.collection import Ask, Collected, Collection, require_enough
@@ -71,24 +71,26 @@ class EncryptedCollection(Collection):
         check_exact(fixed)
         log(measure_cost(fixed.dimension).line(len(terms.roster), OPENERS))
 
-    def collect(self, order: Order, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(order, terms)
+    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
+        aggregator.begin(request, terms)
         collected = Collected()
         try:
-            sums = self._train(order, terms, ask, collected)
-            total = self._open(self._agree(order, terms, ask, collected), sums, terms, ask, collected)
+            sums = self._train(request, terms, ask, collected)
+            total = self._open(self._agree(request, terms, ask, collected), sums, terms, ask, collected)
         except (SecureSumError, RoundError) as error:
-            hint = self._last.hint(order.model_sha256)
-            raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}{hint}") from error
+            hint = self._last.hint(request.model_sha256)
+            raise RoundError(
+                f"round {request.round_index + 1} is aborted, nothing was opened: {error}{hint}"
+            ) from error
         try:
             aggregator.add_total(collected.answered, total, noised=self._noise is not None)
         except UpdateError as error:  # a site encrypted what it may not send, and nobody can tell which
-            raise RoundError(f"round {order.round_index + 1} is aborted, its sum is not used: {error}") from error
+            raise RoundError(f"round {request.round_index + 1} is aborted, its sum is not used: {error}") from error
         return collected
 
-    def _train(self, order: Order, terms: RoundTerms, ask: Ask, collected: Collected) -> EncryptedTotal:
+    def _train(self, request: TrainRequest, terms: RoundTerms, ask: Ask, collected: Collected) -> EncryptedTotal:
         started = time.monotonic()
-        sums = EncryptedTotal(terms.config.sum_size(terms.update_size(order.model.size)), self._context)
+        sums = EncryptedTotal(terms.config.sum_size(terms.update_size(request.model.size)), self._context)
 
         def receive(site: str, answer: Shareable) -> None:
             ciphertexts = unpack_ciphertexts(answer)
@@ -96,20 +98,20 @@ class EncryptedCollection(Collection):
             collected.bytes_up += sum(map(len, ciphertexts))
 
         # After a crash those whose sum may have been opened, so that the same is opened again.
-        names = self._last.sites(order.model_sha256) or terms.roster
-        messages = dict.fromkeys(names, order.to_shareable())
+        names = self._last.sites(request.model_sha256) or terms.roster
+        messages = dict.fromkeys(names, request.to_shareable())
         collected.answered = ask(TRAIN, messages, receive, enough=terms.min_sites)
-        collected.bytes_down = order.model.nbytes * len(messages)
+        collected.bytes_down = request.model.nbytes * len(messages)
         collected.seconds[TRAIN] = time.monotonic() - started
-        require_enough(collected.answered, terms, order)
+        require_enough(collected.answered, terms, request)
         return sums
 
-    def _agree(self, order: Order, terms: RoundTerms, ask: Ask, collected: Collected) -> Opening:
+    def _agree(self, request: TrainRequest, terms: RoundTerms, ask: Ask, collected: Collected) -> Opening:
         started = time.monotonic()
-        about = round_of(order.terms_digest, order)
+        about = round_of(request.terms_digest, request)
         asked = Opening(about.index, about.digest, collected.answered, {}, ())
         consents: dict[str, bytes] = {}
-        self._last.record(order.model_sha256, collected.answered)
+        self._last.record(request.model_sha256, collected.answered)
 
         def receive(site: str, answer: Shareable) -> None:
             consents[site] = unpack_consent(answer)

@@ -17,9 +17,9 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, EcgFlareError, SecureSumError
-from ecg_flare.flare.job.components import component, job_terms, tell_error
+from ecg_flare.flare.job.components import component, job_terms, report_error
 from ecg_flare.flare.job.ledger_messages import with_countersignature
-from ecg_flare.flare.job.messages import TRAIN, Order, Reply, error_reply
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error_reply
 from ecg_flare.flare.site.filters import bare_error, check_filters
 from ecg_flare.flare.site.heads import countersign
 from ecg_flare.flare.site.ledger import charge_round
@@ -51,17 +51,17 @@ class EncryptedSite(FLComponent):
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
-            order = Order.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
-            self._about = round_of(job_terms(fl_ctx).digest, order)
-            self._trained_from = order.model_sha256
+            request = TrainRequest.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
+            self._about = round_of(job_terms(fl_ctx).digest, request)
+            self._trained_from = request.model_sha256
         elif event_type == EventType.ABOUT_TO_END_RUN:
             self._rules = self._about = None
 
-    def encrypt(self, reply: Reply, fl_ctx: FLContext) -> Shareable:
+    def encrypt(self, reply: TrainResult, fl_ctx: FLContext) -> Shareable:
         """The update's ciphertexts, charged in the site's own ledger last of all; no plain copy is kept."""
         about, self._about = self._about, None
         if about is None:
-            raise SecureSumError("there is no order of the round under way: nothing can be encrypted")
+            raise SecureSumError("there is no request of the round under way: nothing can be encrypted")
         vector = reply.vector.astype(np.int64)
         site, fixed = self._site(fl_ctx), self._fixed(fl_ctx)
         leaving = pack_ciphertexts(site.encrypt(about, vector, fixed, trained_from=self._trained_from))
@@ -125,7 +125,7 @@ class EncryptedSumExecutor(Executor):
             asked = Opening.from_shareable(shareable)
             return site.agree(asked, fl_ctx) if task_name == AGREE else site.open(asked, fl_ctx)
         except EcgFlareError as error:
-            tell_error(self, task_name, error, fl_ctx)
+            report_error(self, task_name, error, fl_ctx)
             return error_reply(error)
 
 
@@ -149,4 +149,4 @@ class EncryptUpdate(Filter):
         check_filters(fl_ctx, terms)
         signed = countersign(fl_ctx, terms)
         site = component(fl_ctx, self._site_id, EncryptedSite)
-        return with_countersignature(site.encrypt(Reply.from_shareable(shareable), fl_ctx), signed)
+        return with_countersignature(site.encrypt(TrainResult.from_shareable(shareable), fl_ctx), signed)

@@ -22,7 +22,7 @@ CONTROL_TASKS: Final = (IDENTIFY, KEYS, SHARES, CONSENT, UNMASK)
 SECURE_SUM: Final = "ECG_FLARE_SECURE_SUM"
 """DXO data kind of a message of the secure sum."""
 MASKED_UPDATE: Final = "ECG_FLARE_MASKED_UPDATE"
-"""DXO data kind of a masked update: an array of the ring, the context and the sender's seat."""
+"""DXO data kind of a masked update: an array of the ring, the context and the sender's index."""
 
 
 class Encoded(Protocol):
@@ -78,7 +78,7 @@ def unpack_masked(shareable: Shareable) -> MaskedUpdate:
     meta = dxo.meta or {}
     context, sender = meta.get("context"), meta.get("sender")
     if not isinstance(context, bytes) or not isinstance(sender, int):
-        raise SecureSumError("the masked update lacks its context or its sender's seat")
+        raise SecureSumError("the masked update lacks its context or its sender's index")
     return MaskedUpdate(context, sender, vector)
 
 

@@ -22,7 +22,7 @@ def sum_terms(
     fixed = terms.config.fixed_encoding(terms.subset.dimension)
     if fixed is None or terms.clipping_norm is None:
         raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
-    hidden = terms.most_weight is not None
+    hidden = terms.max_weight is not None
     return SumTerms(
         job=job,
         round=round_index,

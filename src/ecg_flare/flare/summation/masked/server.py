@@ -16,7 +16,7 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import RoundError, SecureSumError, UpdateError
 from ecg_flare.flare.deploy.identity import kit_verifier, test_signer
-from ecg_flare.flare.job.messages import TRAIN, Order
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.policy import read_server_policy
@@ -66,36 +66,38 @@ class MaskedCollection(Collection):
         if self._verifier.test_mode:
             log("secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity")
 
-    def collect(self, order: Order, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(order, terms)
+    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
+        aggregator.begin(request, terms)
         collected = Collected()
-        fixed = terms.config.fixed_encoding(terms.update_size(len(order.model)))
+        fixed = terms.config.fixed_encoding(terms.update_size(len(request.model)))
         assert fixed is not None, "masked terms have a clipping norm"
         try:
-            self._identify(order, terms, ask)
-            sums = SecureSumServer(self._sum_terms(order, terms), self._verifier)
-            self._run(sums, order, ask, collected)
+            self._identify(request, terms, ask)
+            sums = SecureSumServer(self._sum_terms(request, terms), self._verifier)
+            self._run(sums, request, ask, collected)
             ring = sums.open()
         except SecureSumError as error:
-            self._forget(order, terms, ask)
-            hint = self._last.hint(order.model_sha256)
-            raise RoundError(f"round {order.round_index + 1} is aborted, nothing was opened: {error}{hint}") from error
+            self._forget(request, terms, ask)
+            hint = self._last.hint(request.model_sha256)
+            raise RoundError(
+                f"round {request.round_index + 1} is aborted, nothing was opened: {error}{hint}"
+            ) from error
         collected.answered = sums.survivors
         try:
             ring, weight = _opened_weight(ring, terms, len(sums.survivors))
             aggregator.add_total(sums.survivors, fixed.from_ring(ring), weight=weight)
         except UpdateError as error:  # a site masked what it may not send, and nobody can tell which
-            raise RoundError(f"round {order.round_index + 1} is aborted, its sum is not used: {error}") from error
+            raise RoundError(f"round {request.round_index + 1} is aborted, its sum is not used: {error}") from error
         return collected
 
-    def _identify(self, order: Order, terms: RoundTerms, ask: Ask) -> None:
+    def _identify(self, request: TrainRequest, terms: RoundTerms, ask: Ask) -> None:
         """Know each site's certificate: as pinned in the server's own policy file, or as the site sends it.
 
         With pins a cohort forms however many sites are down; without, each site must have come once. In the test mode
         a certificate follows from the site's name.
         """
         if self._verifier.test_mode:
-            signers = {site: test_signer(order.terms_digest, site) for site in terms.roster}
+            signers = {site: test_signer(request.terms_digest, site) for site in terms.roster}
             self._prints = {site: fingerprint(signer.certificate) for site, signer in signers.items()}
         if missing := sorted(set(terms.roster) - set(self._prints)):
 
@@ -111,57 +113,58 @@ class MaskedCollection(Collection):
                 f"their certificates in the server's local/{POLICY_FILE}"
             )
 
-    def _forget(self, order: Order, terms: RoundTerms, ask: Ask) -> None:
+    def _forget(self, request: TrainRequest, terms: RoundTerms, ask: Ask) -> None:
         """Have simulated sites, whose secrets may lie on disk, end an aborted round; nobody is waited for long.
 
         The message is a request that no site grants: whatever a site refuses ends its round and wipes its secrets.
         """
         if self._verifier.test_mode and self._prints:
-            nothing = UnmaskRequest(self._sum_terms(order, terms).digest, ())
+            nothing = UnmaskRequest(self._sum_terms(request, terms).digest, ())
             refuse = partial(_never, "an aborted round")
             ask(UNMASK, dict.fromkeys(terms.roster, pack(nothing)), refuse, enough=0, grace_s=_FORGET_S)
 
-    def _sum_terms(self, order: Order, terms: RoundTerms) -> SumTerms:
+    def _sum_terms(self, request: TrainRequest, terms: RoundTerms) -> SumTerms:
         return sum_terms(
             terms,
-            job=order.terms_digest,
-            round_index=order.round_index,
+            job=request.terms_digest,
+            round_index=request.round_index,
             # Attempts go forward, also past a server that lost its memory: a site answers none twice.
             attempt=time.time_ns() // 1_000_000,
             roster=tuple(Member(site, self._prints[site]) for site in terms.roster),
-            model_sha256=order.model_sha256,
+            model_sha256=request.model_sha256,
             test_mode=self._verifier.test_mode,
         )
 
-    def _run(self, sums: SecureSumServer, order: Order, ask: Ask, collected: Collected) -> None:
+    def _run(self, sums: SecureSumServer, request: TrainRequest, ask: Ask, collected: Collected) -> None:
         """The five steps, each to those who answered the step before.
 
         After a crash the first goes to the sites whose sum may have been opened, so that the same is opened again.
         """
         step = partial(_step, ask=ask, collected=collected, enough=sums.terms.threshold)
-        names = self._last.sites(order.model_sha256) or tuple(member.name for member in sums.terms.roster)
+        names = self._last.sites(request.model_sha256) or tuple(member.name for member in sums.terms.roster)
         offer = pack(sums.offer())
         step(KEYS, dict.fromkeys(names, offer), lambda answer: unpack(answer, KeyAdvert), sums.receive_keys)
         roster = sums.close_keys()
         names = tuple(sums.terms.member(advert.sender).name for advert in roster.adverts)
         step(SHARES, dict.fromkeys(names, pack(roster)), lambda answer: unpack(answer, ShareBoxes), sums.receive_shares)
-        orders = {
-            site: replace(order, boxes=boxes.to_bytes()).to_shareable() for site, boxes in sums.close_shares().items()
+        requests = {
+            site: replace(request, sealed_shares=sealed_shares.to_bytes()).to_shareable()
+            for site, sealed_shares in sums.close_shares().items()
         }
-        step(TRAIN, orders, unpack_masked, sums.receive_masked)
+        step(TRAIN, requests, unpack_masked, sums.receive_masked)
         survivors = sums.close_masked()
-        collected.bytes_down = order.model.nbytes * len(orders)
-        collected.bytes_up = sums.terms.dimension * sums.terms.word.itemsize * len(survivors.seats)
+        collected.bytes_down = request.model.nbytes * len(requests)
+        collected.bytes_up = sums.terms.dimension * sums.terms.word.itemsize * len(survivors.indices)
         names = sums.survivors
         step(
             CONSENT, dict.fromkeys(names, pack(survivors)), lambda answer: unpack(answer, Consent), sums.receive_consent
         )
-        request = sums.close_consent()
-        names = tuple(sums.terms.member(seat).name for seat, _ in request.consents)
-        self._last.record(order.model_sha256, sums.survivors)
+        unmask = sums.close_consent()
+        names = tuple(sums.terms.member(index).name for index, _ in unmask.consents)
+        self._last.record(request.model_sha256, sums.survivors)
         step(
             UNMASK,
-            dict.fromkeys(names, pack(request)),
+            dict.fromkeys(names, pack(unmask)),
             lambda answer: unpack(answer, ShareRelease),
             sums.receive_release,
         )
@@ -173,12 +176,12 @@ def _never(what: str, site: str, answer: Shareable) -> None:
 
 def _opened_weight(ring: Ring, terms: RoundTerms, sites: int) -> tuple[Ring, float | None]:
     """The sum without hidden weights, and their total in units of the largest; UpdateError for an impossible one."""
-    if terms.most_weight is None:
+    if terms.max_weight is None:
         return ring, None
     ring, weight = split_hidden_weight(ring)
-    if not sites <= weight <= sites * terms.most_weight:
-        raise UpdateError(f"the weights of {sites} sites add up to {weight}, expected 1 to {terms.most_weight} a site")
-    return ring, weight / terms.most_weight
+    if not sites <= weight <= sites * terms.max_weight:
+        raise UpdateError(f"the weights of {sites} sites add up to {weight}, expected 1 to {terms.max_weight} a site")
+    return ring, weight / terms.max_weight
 
 
 def _step(

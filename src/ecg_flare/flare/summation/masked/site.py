@@ -20,9 +20,9 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PolicyError, SecureSumError
 from ecg_flare.flare.deploy.identity import kit_verifier, site_signer
-from ecg_flare.flare.job.components import component, job_terms, tell_error
+from ecg_flare.flare.job.components import component, job_terms, report_error
 from ecg_flare.flare.job.ledger_messages import with_countersignature
-from ecg_flare.flare.job.messages import TRAIN, Order, Reply, error_reply
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error_reply
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import bare_error, check_filters
 from ecg_flare.flare.site.heads import countersign
@@ -44,7 +44,7 @@ from ecg_flare.flare.summation.masked.messages import (
 from ecg_flare.flare.summation.masked.offer import check_offer
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
-from ecg_flare.privacy.secure_sum.floors import SiteFloors
+from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.masking import with_hidden_weight
 from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
 from ecg_flare.privacy.secure_sum.signing import Signer
@@ -59,12 +59,12 @@ class SecureSumSite(FLComponent):
     def __init__(self) -> None:
         super().__init__()
         self._client: SecureSumClient | None = None
-        self._boxes: PeerBoxes | None = None
+        self._sealed_shares: PeerBoxes | None = None
         self._trained_from = b""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
-            self._take_boxes(fl_ctx)
+            self._take_sealed_shares(fl_ctx)
         elif event_type == EventType.ABOUT_TO_END_RUN:
             self.close(fl_ctx)
 
@@ -75,7 +75,7 @@ class SecureSumSite(FLComponent):
     def open_round(self, fl_ctx: FLContext, offered: SumTerms) -> SecureSumClient:
         """A client for the offered round; an unfinished earlier round is wiped.
 
-        Raises SecureSumError for an offer that is not of this job, and PolicyError for one under a floor.
+        Raises SecureSumError for an offer that is not of this job, and PolicyError for one under a limit.
         """
         self.close(fl_ctx)
         job = job_terms(fl_ctx)
@@ -96,7 +96,7 @@ class SecureSumSite(FLComponent):
                 "secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity",
                 fire_event=False,
             )
-        self._client = self._new_client(fl_ctx, floors(terms, policy, test_mode=signer.test_mode))
+        self._client = self._new_client(fl_ctx, limits(terms, policy, test_mode=signer.test_mode))
         return self._client
 
     def client(self, fl_ctx: FLContext) -> SecureSumClient:
@@ -105,15 +105,15 @@ class SecureSumSite(FLComponent):
             self._client = self._restore(fl_ctx)
         return self._client
 
-    def mask(self, reply: Reply, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+    def mask(self, reply: TrainResult, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
         """The update under its masks, charged in the site's own ledger; no plain copy is kept.
 
-        The charge comes last, so that an order which leads to no masked update costs nothing. Where it fails nothing
+        The charge comes last, so that a request which leads to no masked update costs nothing. Where it fails nothing
         leaves, and the round is over for this site.
         """
-        boxes, self._boxes = self._boxes, None
-        if boxes is None:
-            raise SecureSumError("the server sent no shares of peers with this round's order: nothing can be masked")
+        sealed_shares, self._sealed_shares = self._sealed_shares, None
+        if sealed_shares is None:
+            raise SecureSumError("the server sent no shares of peers with this round's request: nothing can be masked")
         fixed = terms.config.sum_encoding(len(reply.vector))
         if fixed is None:
             raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
@@ -124,9 +124,9 @@ class SecureSumSite(FLComponent):
                 f"round {client.round}, clipped to {client.clipping_norm}"
             )
         ring = fixed.to_ring(reply.vector)
-        if terms.most_weight is not None:
-            ring = with_hidden_weight(ring, reply.weight, terms.most_weight)
-        leaving = pack_masked(client.answer_boxes(boxes, ring, trained_from=self._trained_from))
+        if terms.max_weight is not None:
+            ring = with_hidden_weight(ring, reply.weight, terms.max_weight)
+        leaving = pack_masked(client.answer_sealed_shares(sealed_shares, ring, trained_from=self._trained_from))
         try:
             charge_round(fl_ctx, terms, reply.round_index)
         except EcgFlareError:
@@ -140,13 +140,13 @@ class SecureSumSite(FLComponent):
         if self._client is not None:
             self._client.close()
             self._client = None
-        self._boxes = None
+        self._sealed_shares = None
         _secrets_file(fl_ctx).unlink(missing_ok=True)
 
-    def _take_boxes(self, fl_ctx: FLContext) -> None:
-        order = Order.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
-        self._boxes = PeerBoxes.from_bytes(order.boxes) if order.boxes else None
-        self._trained_from = order.model_sha256
+    def _take_sealed_shares(self, fl_ctx: FLContext) -> None:
+        request = TrainRequest.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
+        self._sealed_shares = PeerBoxes.from_bytes(request.sealed_shares) if request.sealed_shares else None
+        self._trained_from = request.model_sha256
 
     def keep(self, fl_ctx: FLContext) -> None:
         """In the simulator, put the round's secrets on disk for the process that takes this site's next task.
@@ -173,14 +173,14 @@ class SecureSumSite(FLComponent):
         path.unlink()
         terms = job_terms(fl_ctx)
         policy, test_mode = read_policy(_workspace(fl_ctx)), kit_verifier(_workspace(fl_ctx)).test_mode
-        client = self._new_client(fl_ctx, floors(terms, policy, test_mode=test_mode))
+        client = self._new_client(fl_ctx, limits(terms, policy, test_mode=test_mode))
         client.restore(secrets)
         return client
 
-    def _new_client(self, fl_ctx: FLContext, site_floors: SiteFloors) -> SecureSumClient:
+    def _new_client(self, fl_ctx: FLContext, site_limits: SiteLimits) -> SecureSumClient:
         return SecureSumClient(
             fl_ctx.get_identity_name(),
-            site_floors,
+            site_limits,
             _signer(fl_ctx),
             kit_verifier(_workspace(fl_ctx)),
             round_memory(fl_ctx, "masked"),
@@ -206,7 +206,7 @@ class SecureSumExecutor(Executor):
         try:
             return self._answer(task_name, shareable, site, fl_ctx)
         except EcgFlareError as error:
-            tell_error(self, task_name, error, fl_ctx)
+            report_error(self, task_name, error, fl_ctx)
             site.close(fl_ctx)
             return error_reply(error)
 
@@ -245,23 +245,23 @@ class MaskUpdate(Filter):
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             site.close(fl_ctx)
             return bare_error(shareable)
-        terms, reply = job_terms(fl_ctx), Reply.from_shareable(shareable)
+        terms, reply = job_terms(fl_ctx), TrainResult.from_shareable(shareable)
         check_filters(fl_ctx, terms)
         signed = countersign(fl_ctx, terms)
         return with_countersignature(site.mask(reply, terms.at_norm(reply.clipping_norm), fl_ctx), signed)
 
 
-def floors(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteFloors:
+def limits(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteLimits:
     """What the site holds a round to: its own policy, and the job's terms, which the policy was held against."""
-    return SiteFloors(
+    return SiteLimits(
         layout_digest=bytes.fromhex(terms.subset.digest),
         expected_model_sha256=None,
-        most_clipping_norm=terms.clipping_norm or 0.0,
+        max_clipping_norm=terms.clipping_norm or 0.0,
         pinned=None if test_mode else policy.fingerprints,
-        least_cohort=policy.least_cohort,
-        least_threshold=policy.least_threshold,
-        weights=terms.weights if terms.most_weight is None else None,
-        hidden_weights=terms.most_weight is not None,
+        min_cohort=policy.min_cohort,
+        min_threshold=policy.min_threshold,
+        weights=terms.weights if terms.max_weight is None else None,
+        hidden_weights=terms.max_weight is not None,
         dp=terms.privacy_text,
         allow_test_mode=test_mode,
         once_per_model=policy.once_per_model,

@@ -12,7 +12,7 @@ allows (`job_paths`).
 from typing import Final
 
 SITE_CLASSES: Final = (
-    "ecg_flare.flare.job.terms.RoundTerms",
+    "ecg_flare.federated.terms.JobTerms",
     "ecg_flare.flare.site.executor.NnunetExecutor",
     "ecg_flare.flare.site.heads.LedgerWitness",
     "ecg_flare.flare.site.heads.WitnessExecutor",
@@ -32,7 +32,7 @@ SITE_CLASSES: Final = (
 
 SERVER_CLASSES: Final = (
     "ecg_flare.flare.server.workflow.FederatedRounds",
-    "ecg_flare.flare.job.terms.RoundTerms",
+    "ecg_flare.federated.terms.JobTerms",
     "ecg_flare.flare.server.aggregators.FedAvg",
     "ecg_flare.flare.server.aggregators.FedProx",
     "ecg_flare.flare.server.aggregators.FedAdam",

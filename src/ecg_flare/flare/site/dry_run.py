@@ -30,10 +30,11 @@ from nvflare.app_common.decomposers import numpy_decomposers
 from nvflare.fuel.utils import fobs
 
 from ecg_flare.errors import EcgFlareError, PolicyError, RoundError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.temporary_kits import local_entries, stand_in_kits
 from ecg_flare.flare.job.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.job.messages import ERROR_HEADER, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import subset, update_size
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.per_site_controller import Receive
@@ -104,7 +105,7 @@ class DryRun:
 
     site: str
     job: str
-    terms: RoundTerms | None = None
+    terms: JobTerms | None = None
     policy: SitePolicy | None = None
     traffic: list[Traffic] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -143,9 +144,9 @@ def dry_run(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callabl
 class _Round:
     """A round with this site in earnest and stand-ins for everybody else."""
 
-    def __init__(self, job: JobFolder, kit: Kit, told: DryRun, terms: RoundTerms, scratch: Path, steps: int) -> None:
+    def __init__(self, job: JobFolder, kit: Kit, told: DryRun, terms: JobTerms, scratch: Path, steps: int) -> None:
         self._job, self._kit, self._told, self._terms = job, kit, told, terms
-        self._plan = plan_preset(terms.plan)
+        self._plan = plan_preset(terms.model.plan)
         # An encrypted sum has no stand-in kit: a homomorphic context would have to lie in it.
         by_kit = terms.summation == "masked" or (terms.private and terms.summation == "plain")
         entries = {key: value for key, value in local_entries(kit.local).items() if key not in _THE_SERVERS}
@@ -161,7 +162,7 @@ class _Round:
             if self._terms.private:
                 self._collect_witnessed(collection, request)
             else:
-                collection.collect(request, self._terms, FedAvg(), self._ask)
+                collection.collect(request, self._terms, FedAvg().open(request, self._terms), self._ask)
             rounds = next(iter(self._job.server_config["workflows"]))["args"]
             if rounds.get("validate_every"):
                 validate(request, self._terms, self._ask)
@@ -171,14 +172,14 @@ class _Round:
 
     def _collect_witnessed(self, collection: Collection, request: TrainRequest) -> None:
         """Collect with a ledger of the stand-in server's, which is empty: nothing is charged."""
-        workspace, mechanism = self._server, GaussianMechanism()
-        mechanism.open(self._terms, self._terms.subset.dimension, self._kits.root("server"))
+        terms = self._terms
+        ledger = GaussianMechanism().open(terms, subset(terms).dimension, self._kits.root("server"))
         try:
-            witnesses = sites_as_witnesses(mechanism.ledger_path, self._terms, workspace, _JOB, _ignore)
-            collection.collect(request, self._terms, FedAvg(), witnesses.asking(self._ask))
-            witnesses.ask_last(self._ask, self._terms.roster)
+            witnesses = sites_as_witnesses(ledger.path, terms, self._server, _JOB, _ignore)
+            collection.collect(request, terms, FedAvg().open(request, terms), witnesses.asking(self._ask))
+            witnesses.ask_last(self._ask, terms.roster)
         finally:
-            mechanism.close()
+            ledger.close()
 
     @property
     def _server(self) -> Workspace:
@@ -207,7 +208,7 @@ class _Round:
             case "masked":
                 return MaskedCollection(workspace, _ignore)
             case "encrypted":
-                return EncryptedCollection(workspace, self._terms, None, _ignore, _ignore)
+                return EncryptedCollection(workspace, self._terms, _ignore, _ignore)
         return PlainCollection()
 
     def _request(self) -> TrainRequest:
@@ -258,20 +259,20 @@ class _Round:
 class _Zeros(Executor):
     """A peer's training: an update of zeros, in the form that the terms ask for."""
 
-    def __init__(self, terms: RoundTerms) -> None:
+    def __init__(self, terms: JobTerms) -> None:
         super().__init__()
         self._terms = terms
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         request = TrainRequest.from_shareable(shareable)
         kind = np.int32 if self._terms.unit == "patient" else np.float32
-        weight = 0 if self._terms.max_weight is None else 1
-        vector = np.zeros(self._terms.config.sum_size(self._terms.update_size(len(request.model))), kind)
+        weight = 0 if self._terms.sites.max_weight is None else 1
+        vector = np.zeros(self._terms.sum_size(update_size(self._terms, len(request.model))), kind)
         repeated = request.round_index, request.attempt, request.layout_digest
         return TrainResult(vector, *repeated, weight=weight, clipping_norm=request.clipping_norm).to_shareable()
 
 
-def _notes(kit: Kit, terms: RoundTerms) -> Iterator[str]:
+def _notes(kit: Kit, terms: JobTerms) -> Iterator[str]:
     certificate = kit.startup / "client.crt"
     if terms.summation == "masked" and certificate.exists():
         own = len(x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER))

@@ -10,7 +10,6 @@ from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.flare.job.components import job_terms
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.flare.job.terms import Summation
 from ecg_flare.privacy.secure_sum import opened_sums
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
 from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, OncePerModel
@@ -19,7 +18,7 @@ MODELS_FOLDER: Final = "ecg_flare_opened_models"
 _ROUNDS_FOLDERS: Final = {"masked": "ecg_flare_answered_rounds", "encrypted": "ecg_flare_opened_rounds"}
 
 
-def round_memory(fl_ctx: FLContext, summation: Summation) -> FileRoundMemory:
+def round_memory(fl_ctx: FLContext, summation: str) -> FileRoundMemory:
     """This site's memory of the job's rounds: a file a job, named by the digest of its terms."""
     return FileRoundMemory(site_root(fl_ctx) / _ROUNDS_FOLDERS[summation] / f"{job_terms(fl_ctx).digest}.json")
 

@@ -1,6 +1,6 @@
-"""How a round's updates get from the sites into the aggregator's sum.
+"""How a round's updates get from the sites into the round's sum.
 
-A collection asks the sites, step by step, and leaves the sum in the aggregator. `PlainCollection` needs one step.
+A collection asks the sites, step by step, and leaves the sum in the open round. `PlainCollection` needs one step.
 """
 
 import time
@@ -13,10 +13,10 @@ from typing import Protocol
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.errors import RoundError, UpdateError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, VALIDATE, Counts, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
-from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.per_site_controller import Receive
+from ecg_flare.flare.server.round import ServerRound
 
 
 class Ask(Protocol):
@@ -55,22 +55,21 @@ class Collection(ABC):
     """One way to collect updates; `collect` raises RoundError where too few sites answered."""
 
     @abstractmethod
-    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        """Run the steps of one round; the aggregator then holds its sum."""
+    def collect(self, request: TrainRequest, terms: JobTerms, opened: ServerRound, ask: Ask) -> Collected:
+        """Run the steps of one round; `opened` then holds its sum."""
 
 
 class PlainCollection(Collection):
     """Each site sends its update to the server, which adds it up as it arrives."""
 
-    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(request, terms)
+    def collect(self, request: TrainRequest, terms: JobTerms, opened: ServerRound, ask: Ask) -> Collected:
         collected = Collected()
         started = time.monotonic()
         message = request.to_shareable()
         collected.answered = ask(
             TRAIN,
             dict.fromkeys(terms.roster, message),
-            partial(_receive, aggregator, collected, terms),
+            partial(_receive, opened, collected, terms),
             enough=terms.min_sites,
         )
         collected.bytes_down = request.model.nbytes * len(terms.roster)
@@ -79,7 +78,7 @@ class PlainCollection(Collection):
         return collected
 
 
-def validate(request: TrainRequest, terms: RoundTerms, ask: Ask) -> float | None:
+def validate(request: TrainRequest, terms: JobTerms, ask: Ask) -> float | None:
     """Trace Dice of the request's model over the held-out patients of all sites that answer; None where none did."""
     counts: list[Counts] = []
     message = request.to_shareable()
@@ -95,7 +94,7 @@ def validate(request: TrainRequest, terms: RoundTerms, ask: Ask) -> float | None
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None
 
 
-def require_enough(answered: tuple[str, ...], terms: RoundTerms, request: TrainRequest) -> None:
+def require_enough(answered: tuple[str, ...], terms: JobTerms, request: TrainRequest) -> None:
     """Raise RoundError where fewer than `min_sites` answered."""
     if len(answered) < terms.min_sites:
         missing = sorted(set(terms.roster) - set(answered))
@@ -105,13 +104,11 @@ def require_enough(answered: tuple[str, ...], terms: RoundTerms, request: TrainR
         )
 
 
-def _receive(
-    aggregator: UpdateAggregator, collected: Collected, terms: RoundTerms, site: str, answer: Shareable
-) -> None:
+def _receive(opened: ServerRound, collected: Collected, terms: JobTerms, site: str, answer: Shareable) -> None:
     reply = TrainResult.from_shareable(answer)
     if reply.metrics and not terms.reports_metrics:
         raise UpdateError(f"the update comes with {sorted(reply.metrics)}, but this job's tell nothing beside")
-    aggregator.add(site, reply)
+    opened.add(site, reply)
     collected.bytes_up += reply.vector.nbytes
     if reply.metrics:
         collected.metrics[site] = dict(reply.metrics)

@@ -17,9 +17,10 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import RoundError, SecureSumError, UpdateError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
-from ecg_flare.flare.server.aggregators import UpdateAggregator
+from ecg_flare.flare.job.terms import subset, update_size
+from ecg_flare.flare.server.round import ServerRound
 from ecg_flare.flare.summation.collection import Ask, Collected, Collection, require_enough
 from ecg_flare.flare.summation.encrypted.contexts import server_context
 from ecg_flare.flare.summation.encrypted.messages import (
@@ -35,9 +36,6 @@ from ecg_flare.flare.summation.last_sum import LastOpening
 from ecg_flare.privacy.encrypted_sum import OPENERS
 from ecg_flare.privacy.homomorphic import EncryptedTotal, check_exact, measure_cost
 
-Noise = Callable[[], Int64[np.ndarray, " d"]]
-"""Charges the ledger for a round and gives its noise."""
-
 
 class EncryptedCollection(Collection):
     """Collects a round's updates under CKKS.
@@ -45,7 +43,6 @@ class EncryptedCollection(Collection):
     Args:
         workspace: the server's, whose startup kit holds the context without a secret key.
         terms: of the job; what a round will cost is measured and told.
-        noise: draws a round's noise; None where the job adds none.
         log: takes one line; warn: takes the test mode's notice.
         results: the job's results, where a crash leaves which sites must be summed again; None keeps it in memory.
 
@@ -57,40 +54,40 @@ class EncryptedCollection(Collection):
     def __init__(
         self,
         workspace: Workspace,
-        terms: RoundTerms,
-        noise: Noise | None,
+        terms: JobTerms,
         log: Callable[[str], None],
         warn: Callable[[str], None],
         results: Path | None = None,
     ) -> None:
         self._context = server_context(workspace, warn)
-        self._noise = noise
         self._last = LastOpening(results)
-        fixed = terms.config.fixed_encoding(terms.subset.dimension)
+        fixed = terms.fixed_encoding(subset(terms).dimension)
         assert fixed is not None, "encrypted terms have a clipping norm"
         check_exact(fixed)
         log(measure_cost(fixed.dimension).line(len(terms.roster), OPENERS))
 
-    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(request, terms)
+    def collect(self, request: TrainRequest, terms: JobTerms, opened: ServerRound, ask: Ask) -> Collected:
         collected = Collected()
         try:
             sums = self._train(request, terms, ask, collected)
-            total = self._open(self._agree(request, terms, ask, collected), sums, terms, ask, collected)
+            agreed = self._agree(request, terms, ask, collected)
+            if (noise := opened.draw_noise()) is not None:
+                sums.add_noise(noise)
+            total = self._open(agreed, sums, ask, collected)
         except (SecureSumError, RoundError) as error:
             hint = self._last.hint(request.model_sha256)
             raise RoundError(
                 f"round {request.round_index + 1} is aborted, nothing was opened: {error}{hint}"
             ) from error
         try:
-            aggregator.add_total(collected.answered, total, noised=self._noise is not None)
+            opened.add_total(collected.answered, total)
         except UpdateError as error:  # a site encrypted what it may not send, and nobody can tell which
             raise RoundError(f"round {request.round_index + 1} is aborted, its sum is not used: {error}") from error
         return collected
 
-    def _train(self, request: TrainRequest, terms: RoundTerms, ask: Ask, collected: Collected) -> EncryptedTotal:
+    def _train(self, request: TrainRequest, terms: JobTerms, ask: Ask, collected: Collected) -> EncryptedTotal:
         started = time.monotonic()
-        sums = EncryptedTotal(terms.config.sum_size(terms.update_size(request.model.size)), self._context)
+        sums = EncryptedTotal(terms.sum_size(update_size(terms, request.model.size)), self._context)
 
         def receive(site: str, answer: Shareable) -> None:
             ciphertexts = unpack_ciphertexts(answer)
@@ -106,7 +103,7 @@ class EncryptedCollection(Collection):
         require_enough(collected.answered, terms, request)
         return sums
 
-    def _agree(self, request: TrainRequest, terms: RoundTerms, ask: Ask, collected: Collected) -> Opening:
+    def _agree(self, request: TrainRequest, terms: JobTerms, ask: Ask, collected: Collected) -> Opening:
         started = time.monotonic()
         about = round_of(request.terms_digest, request)
         asked = Opening(about.index, about.digest, collected.answered, {}, ())
@@ -122,13 +119,9 @@ class EncryptedCollection(Collection):
             raise SecureSumError(f"{len(consents)} sites consent to open the sum, expected at least {terms.min_sites}")
         return Opening(about.index, about.digest, collected.answered, consents, ())
 
-    def _open(
-        self, agreed: Opening, sums: EncryptedTotal, terms: RoundTerms, ask: Ask, collected: Collected
-    ) -> Int64[np.ndarray, " d"]:
+    def _open(self, agreed: Opening, sums: EncryptedTotal, ask: Ask, collected: Collected) -> Int64[np.ndarray, " d"]:
         """Have two sites decrypt the sum; where one does not answer, the next one is asked."""
         started = time.monotonic()
-        if self._noise is not None:
-            sums.add_noise(self._noise())
         ciphertexts = sums.ciphertexts()
         request = Opening(agreed.round_index, agreed.digest, agreed.contributors, agreed.consents, ciphertexts)
         message = request.to_shareable()

@@ -1,7 +1,8 @@
 """A job's terms as the terms of its secure sums: the server writes an offer by them, a site compares it with them."""
 
 from ecg_flare.errors import ConfigError, SecureSumError
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.terms import JobTerms
+from ecg_flare.flare.job.terms import subset
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 
@@ -9,7 +10,7 @@ _FREE = ("round", "attempt", "roster", "model_sha256", "test_mode")  # a round's
 
 
 def sum_terms(
-    terms: RoundTerms,
+    terms: JobTerms,
     *,
     job: str,
     round_index: int,
@@ -19,10 +20,10 @@ def sum_terms(
     test_mode: bool,
 ) -> SumTerms:
     """The terms of one attempt at a round of the job; raises ConfigError where they contradict each other."""
-    fixed = terms.config.fixed_encoding(terms.subset.dimension)
+    fixed = terms.fixed_encoding(subset(terms).dimension)
     if fixed is None or terms.clipping_norm is None:
         raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
-    hidden = terms.max_weight is not None
+    hidden = terms.sites.max_weight is not None
     return SumTerms(
         job=job,
         round=round_index,
@@ -35,13 +36,13 @@ def sum_terms(
         clipping_norm=terms.clipping_norm,
         weights=None if hidden else tuple(terms.weights[site] for site in terms.roster),
         dp=terms.privacy_text,
-        layout_digest=bytes.fromhex(terms.subset.digest),
+        layout_digest=bytes.fromhex(subset(terms).digest),
         model_sha256=model_sha256,
         test_mode=test_mode,
     )
 
 
-def check_offer(offered: SumTerms, terms: RoundTerms, job: str) -> None:
+def check_offer(offered: SumTerms, terms: JobTerms, job: str) -> None:
     """Raise SecureSumError unless an offer is of this job: its cohort, threshold, encoding, weights and noise."""
     names = tuple(member.name for member in offered.roster)
     if names != terms.roster:

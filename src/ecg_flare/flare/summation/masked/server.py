@@ -15,11 +15,12 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import RoundError, SecureSumError, UpdateError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import kit_verifier, test_signer
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
-from ecg_flare.flare.server.aggregators import UpdateAggregator
+from ecg_flare.flare.job.terms import update_size
 from ecg_flare.flare.server.policy import read_server_policy
+from ecg_flare.flare.server.round import ServerRound
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.flare.summation.collection import Ask, Collected, Collection
 from ecg_flare.flare.summation.last_sum import LastOpening
@@ -66,10 +67,9 @@ class MaskedCollection(Collection):
         if self._verifier.test_mode:
             log("secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity")
 
-    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(request, terms)
+    def collect(self, request: TrainRequest, terms: JobTerms, opened: ServerRound, ask: Ask) -> Collected:
         collected = Collected()
-        fixed = terms.config.fixed_encoding(terms.update_size(len(request.model)))
+        fixed = terms.fixed_encoding(update_size(terms, len(request.model)))
         assert fixed is not None, "masked terms have a clipping norm"
         try:
             self._identify(request, terms, ask)
@@ -85,12 +85,12 @@ class MaskedCollection(Collection):
         collected.answered = sums.survivors
         try:
             ring, weight = _opened_weight(ring, terms, len(sums.survivors))
-            aggregator.add_total(sums.survivors, fixed.from_ring(ring), weight=weight)
+            opened.add_total(sums.survivors, fixed.from_ring(ring), weight=weight)
         except UpdateError as error:  # a site masked what it may not send, and nobody can tell which
             raise RoundError(f"round {request.round_index + 1} is aborted, its sum is not used: {error}") from error
         return collected
 
-    def _identify(self, request: TrainRequest, terms: RoundTerms, ask: Ask) -> None:
+    def _identify(self, request: TrainRequest, terms: JobTerms, ask: Ask) -> None:
         """Know each site's certificate: as pinned in the server's own policy file, or as the site sends it.
 
         With pins a cohort forms however many sites are down; without, each site must have come once. In the test mode
@@ -113,7 +113,7 @@ class MaskedCollection(Collection):
                 f"their certificates in the server's local/{POLICY_FILE}"
             )
 
-    def _forget(self, request: TrainRequest, terms: RoundTerms, ask: Ask) -> None:
+    def _forget(self, request: TrainRequest, terms: JobTerms, ask: Ask) -> None:
         """Have simulated sites, whose secrets may lie on disk, end an aborted round; nobody is waited for long.
 
         The message is a request that no site grants: whatever a site refuses ends its round and wipes its secrets.
@@ -123,7 +123,7 @@ class MaskedCollection(Collection):
             refuse = partial(_never, "an aborted round")
             ask(UNMASK, dict.fromkeys(terms.roster, pack(nothing)), refuse, enough=0, grace_s=_FORGET_S)
 
-    def _sum_terms(self, request: TrainRequest, terms: RoundTerms) -> SumTerms:
+    def _sum_terms(self, request: TrainRequest, terms: JobTerms) -> SumTerms:
         return sum_terms(
             terms,
             job=request.terms_digest,
@@ -174,14 +174,16 @@ def _never(what: str, site: str, answer: Shareable) -> None:
     raise SecureSumError(f"{site} answered {what}: {answer.get_return_code()}")
 
 
-def _opened_weight(ring: Ring, terms: RoundTerms, sites: int) -> tuple[Ring, float | None]:
+def _opened_weight(ring: Ring, terms: JobTerms, sites: int) -> tuple[Ring, float | None]:
     """The sum without hidden weights, and their total in units of the largest; UpdateError for an impossible one."""
-    if terms.max_weight is None:
+    if terms.sites.max_weight is None:
         return ring, None
     ring, weight = split_hidden_weight(ring)
-    if not sites <= weight <= sites * terms.max_weight:
-        raise UpdateError(f"the weights of {sites} sites add up to {weight}, expected 1 to {terms.max_weight} a site")
-    return ring, weight / terms.max_weight
+    if not sites <= weight <= sites * terms.sites.max_weight:
+        raise UpdateError(
+            f"the weights of {sites} sites add up to {weight}, expected 1 to {terms.sites.max_weight} a site"
+        )
+    return ring, weight / terms.sites.max_weight
 
 
 def _step(

@@ -25,7 +25,7 @@ from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import Pages, job_files
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, model_sha256
-from ecg_flare.flare.job.terms import fresh_nonce
+from ecg_flare.flare.job.terms import fresh_nonce, take
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.summation.collection import Collection
@@ -36,6 +36,7 @@ from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.secure_sum import memory, opened_sums
+from flat_terms import varied
 
 SITES = ("site-1", "site-2", "site-3", "site-4")
 OTHERS, VICTIM = SITES[:3], SITES[3]
@@ -68,7 +69,7 @@ class Server:
 
     def __init__(self, name: str, folder: Path, *, signed: bool = False, **policy: Any) -> None:
         spec = BUNDLED[name]
-        terms = replace(spec.terms, weights=dict.fromkeys(SITES, 1.0), min_sites=3, trained=("decoder.seg_layers.2.*",))
+        terms = varied(spec.terms, weights=dict.fromkeys(SITES, 1.0), min_sites=3, trained=("decoder.seg_layers.2.*",))
         self.spec = replace(spec, custom=False, pages=Pages("ecg_flare.site.own_pages.SitesOwn"), terms=terms)
         entries = {"summations": [terms.summation], "min_cohort": 4, "min_threshold": 3, **policy}
         self.kits = stand_in_kits(folder / "kits", SITES, dict.fromkeys(SITES, entries), signed=signed)
@@ -115,7 +116,7 @@ class Server:
                     self.refusals.append(str(error))
             return tuple(sorted(counted))
 
-        plan, digest = plan_preset(self.spec.terms.plan), self.spec.terms.digest
+        plan, digest = plan_preset(self.spec.terms.model.plan), self.spec.terms.digest
         request = TrainRequest(MODEL, round_index, fresh_nonce(), plan.layout_digest, plan.hash, digest)
         aggregator = FedAvg()
         self._collection(results).collect(request, self.spec.terms, aggregator, ask)
@@ -130,8 +131,8 @@ class Server:
     def plain(self, *sites: str) -> np.ndarray:
         """The sum of the integers of these sites, which no server may know of one."""
         terms = self.spec.terms
-        vectors = [terms.take(update(site, MODEL)) for site in sites]
-        return np.sum([contribution(one, 1.0, terms.config, len(one)) for one in vectors], axis=0)
+        vectors = [take(terms, update(site, MODEL)) for site in sites]
+        return np.sum([contribution(one, 1.0, terms, len(one)) for one in vectors], axis=0)
 
 
 @pytest.fixture
@@ -202,7 +203,7 @@ def test_without_both_rules_two_deployments_at_once_show_the_victim(
 @BOTH
 def test_another_job_from_the_same_model_opens_nobody(job: Server) -> None:
     job.deploy("id-1")
-    job.spec = replace(job.spec, terms=replace(job.spec.terms, nonce=fresh_nonce()))
+    job.spec = replace(job.spec, terms=varied(job.spec.terms, nonce=fresh_nonce()))
     with pytest.raises(RoundError):
         job.deploy("id-2", without={TRAIN: (VICTIM,)})
     assert any("once_per_model='unnoised'" in line for line in job.refusals)
@@ -213,7 +214,7 @@ def test_a_site_that_wants_it_so_gives_two_jobs_its_update(name: str, tmp_path: 
     """What the policy's default is for: two approved jobs that start alike show the victim."""
     job = Server(name, tmp_path, once_per_model=False)
     first = job.deploy("id-1")
-    job.spec = replace(job.spec, terms=replace(job.spec.terms, nonce=fresh_nonce()))
+    job.spec = replace(job.spec, terms=varied(job.spec.terms, nonce=fresh_nonce()))
     assert np.array_equal(first - job.deploy("id-2", without={TRAIN: (VICTIM,)}), job.plain(VICTIM))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json, tell
+from ecg_flare.errors import ConfigError
 
 if TYPE_CHECKING:
     from ecg_flare.federated.parts import Privacy
@@ -165,20 +166,24 @@ def export(
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
     spec = BUNDLED[name]
     roster = tuple(site.strip() for site in sites.split(",") if site.strip())
-    changes = Changes(
-        sites=roster,
-        rounds=rounds,
-        min_sites=min_sites,
-        max_weight=max_weight,
-        quantile=adaptive_clipping,
-        delta=delta,
-        epsilon_budget=epsilon_budget,
-        seed=seed,
-        pages=pages_of(data, roster, spec),
-        results=results,
-        mlflow=mlflow,
-        code=not no_code,
-    )
+    try:
+        changes = Changes(
+            sites=roster,
+            rounds=rounds,
+            min_sites=min_sites,
+            max_weight=max_weight,
+            quantile=adaptive_clipping,
+            delta=delta,
+            epsilon_budget=epsilon_budget,
+            seed=seed,
+            pages=pages_of(data, roster, spec),
+            results=results,
+            mlflow=mlflow,
+            code=not no_code,
+        )
+        changes.check(spec)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
     exported = job_for(spec, changes)
     click.echo(write_job(exported, output, custom))
     if exported.terms.privacy is not None:

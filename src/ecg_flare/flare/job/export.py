@@ -50,18 +50,26 @@ class Changes:
         if not self.sites or len(set(self.sites)) != len(self.sites):
             raise ConfigError(f"sites are {list(self.sites)}, expected distinct names")
 
+    def check(self, spec: JobSpec) -> None:
+        """Raise ConfigError where they ask for what this job does not have: noise, or a draw of patients."""
+        if spec.terms.privacy is None and (self.delta is not None or self.epsilon_budget is not None):
+            raise ConfigError(f"delta and epsilon_budget are for jobs with noise. {spec.name} adds none.")
+        if self.quantile is not None and spec.terms.sampling is None:
+            raise ConfigError(f"adaptive clipping is for jobs that hide patients. {spec.name} does not.")
+
 
 def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
     """The job with these changes, a job of its own by the nonce in its terms.
 
     Raises ConfigError for impossible ones.
     """
+    changes.check(spec)
     terms = replace(
         spec.terms,
         sites=equal_roster(changes.sites, spec.terms.summation, changes.min_sites, max_weight=changes.max_weight),
         rounds=changes.rounds or spec.terms.rounds,
         clipping=_clipping(spec.terms, changes.quantile),
-        privacy=_privacy(spec, changes),
+        privacy=_privacy(spec.terms, changes),
         nonce=fresh_nonce(),
     )
     training = spec.training
@@ -114,11 +122,9 @@ def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
     raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")
 
 
-def _privacy(spec: JobSpec, changes: Changes) -> Privacy | None:
-    privacy = spec.terms.privacy
+def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:
+    privacy = terms.privacy
     if privacy is None:
-        if changes.delta is not None or changes.epsilon_budget is not None:
-            raise ConfigError(f"--delta and --epsilon-budget are for jobs with noise. {spec.name} adds none.")
         return None
     return replace(
         privacy,
@@ -128,10 +134,8 @@ def _privacy(spec: JobSpec, changes: Changes) -> Privacy | None:
 
 
 def _clipping(terms: JobTerms, quantile: float | None) -> Clipping | None:
-    if quantile is None:
+    if quantile is None or terms.privacy is None or terms.clipping is None:
         return terms.clipping
-    if terms.privacy is None or terms.clipping is None or terms.sampling is None:
-        raise ConfigError("--adaptive-clipping is for jobs that hide patients: fedadam_dp")
     rule = suggested(
         quantile,
         clipping_norm=terms.clipping.norm,

@@ -1,4 +1,4 @@
-"""What `ecg-flare site check` prints: a job's round tried at a site, task by task."""
+"""What `ecg-flare site check` prints: the dry run of a job's round at a site, task by task."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,15 +21,15 @@ _STEPS: Final = {
     "sum_keys": "its public keys of the round, signed",
     "sum_shares": "shares of its round secrets, sealed for each peer",
     "sum_consent": "its signed consent to who is in the sum",
-    "sum_unmask": "shares that take the masks off the sum",
+    "sum_unmask": "shares that unmask the sum",
     "he_agree": "its consent to who is in the sum",
-    "he_open": "the opened sum",
+    "he_open": "the decrypted sum",
     "witness": "its signature of the server's ledger",
 }
 
 
 def check_json(told: "DryRun") -> dict[str, Any]:
-    """The whole dry_run as JSON values."""
+    """The whole dry run as JSON values."""
     return {
         "takes_part": not told.refused,
         "refused": told.refused,
@@ -44,7 +44,7 @@ def check_json(told: "DryRun") -> dict[str, Any]:
 
 
 def check_lines(told: "DryRun") -> Iterator[str]:
-    """The dry_run for people."""
+    """The dry run for people."""
     yield f"job     {told.job}, at {told.site}"
     if told.terms is not None:
         terms = told.terms

@@ -1,6 +1,7 @@
-"""The secure sum: a server opens the sum of the sites' integers and nothing of any one of them.
+"""Secure aggregation: a server recovers the sum of the sites' integers and learns nothing of any single one.
 
-Read in this order: `encoding` (updates as integers), `context` and `limits` (what a round is about, and what a site
+Read in this order: `encoding` (updates as integers), `context` and `limits` (the terms of a round, and what a site
 insists on), `messages` (what is sent), `client` and `server` (the five steps), and below them `signing`, `keys`,
-`shares`, `masking`, `checks` and `memory`. docs/secure-sum.md tells how it works, docs/threat-model.md against whom.
+`shares`, `masking`, `checks` and `memory`. docs/secure-aggregation.md describes the protocol, docs/threat-model.md the
+adversaries.
 """

@@ -1,7 +1,7 @@
 """The geometric median by the smoothed Weiszfeld algorithm.
 
 Pillutla, K., Kakade, S. M., & Harchaoui, Z. (2022). Robust Aggregation for Federated Learning. IEEE Transactions on
-Signal Processing, 70, 1142-1154. arXiv 1912.13445. Equation 5 (the objective) and algorithm 2 (smoothed Weiszfeld):
+Signal Processing, 70, 1142-1154. arXiv 1912.13445. Algorithm 2, the smoothed Weiszfeld algorithm:
 
     b_k = w_k / max(nu, |z - u_k|),    z <- sum_k b_k u_k / sum_k b_k
 """

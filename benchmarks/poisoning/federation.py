@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ PUBLIC: Final = "public"
 _PLAN: Final = "tiny"
 _PUBLIC_SEED: Final = 2
 _SEEDS_APART: Final = 1000
+_UPDATES_KEPT: Final = 256
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Federation:
         self._datasets = {(site, False): self._prepared(site, False, cache, log) for site in size.names}
         self._datasets |= {(site, True): self._prepared(site, True, cache, log) for site in size.poisoned_names}
         self._trainers: dict[tuple[str, bool], LocalTrainer] = {}
-        self._first_updates: dict[tuple[str, bool, int], Vector] = {}
+        self._updates: OrderedDict[tuple[str, bool, int, int, str], Vector] = OrderedDict()
 
     @property
     def pages_digest(self) -> str:
@@ -140,9 +143,16 @@ class Federation:
         return flipped(update) if poison == "sign_flip" else update
 
     def _trained(self, which: tuple[str, bool], model: Vector, index: int, seed: int) -> Vector:
-        # All runs of a seed share their first round.
-        if index == 0 and (*which, seed) in self._first_updates:
-            return self._first_updates[*which, seed]
+        # All runs of a seed share their first round, and those in which no poison reached the model the later ones.
+        key = (*which, index, seed, hashlib.sha256(model.tobytes()).hexdigest())
+        if key not in self._updates:
+            self._updates[key] = self._newly_trained(which, model, index, seed)
+        self._updates.move_to_end(key)
+        if len(self._updates) > _UPDATES_KEPT:
+            self._updates.popitem(last=False)
+        return self._updates[key]
+
+    def _newly_trained(self, which: tuple[str, bool], model: Vector, index: int, seed: int) -> Vector:
         if which not in self._trainers:
             self._trainers[which] = LocalTrainer(self._plan, self._datasets[which])
         size = self._size
@@ -154,10 +164,7 @@ class Federation:
             momentum=size.momentum,
             seed=_SEEDS_APART * seed + size.names.index(which[0]),
         )
-        update: Vector = self._trainers[which].train(model, options).update
-        if index == 0:
-            self._first_updates[*which, seed] = update
-        return update
+        return self._trainers[which].train(model, options).update
 
     def _prepared(self, site: str, swapped: bool, cache: Path, log: Callable[[str], None]) -> PreparedDataset:
         source = SwappedLabels(self._pages) if swapped else self._pages

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,11 @@ from memory_job import MemoryJob
 from ecg_flare.errors import PolicyError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult, to_wire
-from ecg_flare.flare.job.terms import subset
-from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.job.terms import in_request, subset
+from ecg_flare.flare.server.mechanism import ChargedRound
 from ecg_flare.flare.site.policy import SitePolicy
 from ecg_flare.flare.summation.masked.site import SecureSumSite
 from ecg_flare.privacy.accountant import epsilon_rdp
-from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
 from flat_terms import flat_terms, varied
@@ -40,13 +39,15 @@ TERMS = flat_terms(
     summation="masked",
     adaptive_clipping={"quantile": 0.25, "rate": 1.0, "count_noise": 0.1, "least": 0.25, "most": 2.0},
 )
+assert TERMS.adaptive is not None
+RULE = TERMS.adaptive
 
 
 class PatientSite(Site):
     """Three patients, all of whom are drawn, and whose updates are the same in each round."""
 
     def reply(self, request: TrainRequest) -> TrainResult:
-        terms = TERMS.in_round(request)
+        terms = in_request(TERMS, request)
         encoding = terms.patient_encoding(subset(terms).dimension)
         updates = (np.eye(1, encoding.dimension, dtype=np.float32)[0] * np.float32(length) for length in LENGTHS)
         integers = sum(encoding.encode(update, 1.0).astype(np.int64) for update in updates)
@@ -97,15 +98,15 @@ def test_a_job_that_was_ended_goes_on_with_the_norm_that_its_ledger_leads_to(
     class Killed(BaseException):
         """Nothing catches it."""
 
-    honest = GaussianMechanism.release
+    honest = ChargedRound.release
 
-    def dies_in_the_third(self: GaussianMechanism, *released: Any) -> None:
+    def dies_in_the_third(self: ChargedRound, *released: Any) -> None:
         honest(self, *released)
-        if len(verify(self.ledger_path).rounds) == 3:
+        if len(self.ledger.rounds) == 3:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(GaussianMechanism, "release", dies_in_the_third)
+        patch.setattr(ChargedRound, "release", dies_in_the_third)
         first = job()
         with pytest.raises(Killed):
             first.run()
@@ -152,7 +153,7 @@ def test_a_norm_out_of_bounds_is_refused_when_it_is_offered(
     job: Callable[..., MemoryJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = job()
-    wide = varied(TERMS, adaptive_clipping={**(TERMS.adaptive_clipping or {}), "most": 50.0})
+    wide = varied(TERMS, adaptive_clipping={**asdict(RULE), "most": 50.0})
     monkeypatch.setattr(
         "ecg_flare.flare.summation.masked.server.sum_terms", lambda terms, **others: _at(40.0)(wide, **others)
     )
@@ -168,6 +169,6 @@ def test_a_sites_largest_norm_is_held_against_the_bound_that_c_never_passes() ->
 
 
 def test_the_bounds_hold_whatever_is_counted() -> None:
-    rule = AdaptiveClipping(**(TERMS.adaptive_clipping or {}))
+    rule = RULE
     assert rule.norm_after(1.0, [0.0] * 50) == 2.0
     assert rule.norm_after(1.0, [1.0] * 50) == 0.25

@@ -58,7 +58,7 @@ def test_an_honest_job_passes_and_runs_what_jobs_run(
         "charge_round": sites,
         "SecureSumClient.answer_sealed_shares": sites,
         "MaskedCollection.collect": each,
-        "GaussianMechanism.process": each,
+        "AdmittedRound.charge": each,
         "add_noise": each,
     }
     _what_is_missing_is_never_passed(tmp_path, directions)

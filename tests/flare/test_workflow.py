@@ -20,7 +20,7 @@ from ecg_flare.flare.job.messages import TrainRequest, TrainResult, model_sha256
 from ecg_flare.flare.server import mechanism
 from ecg_flare.flare.server.aggregators import FedAdam
 from ecg_flare.flare.server.evaluator import PublicEvaluator
-from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.mechanism import ChargedRound, CohortLedger, GaussianMechanism
 from ecg_flare.flare.server.persistor import ModelStore
 from ecg_flare.flare.server.policy import LEDGER_FILE
 from ecg_flare.flare.server.robust import Median
@@ -162,9 +162,9 @@ def test_a_server_killed_in_its_second_round_goes_on_and_has_paid_for_all_that_w
 ) -> None:
     owner, name = {
         "noise": (mechanism, "add_noise"),
-        "release": (GaussianMechanism, "release"),
+        "release": (ChargedRound, "release"),
         "saved": (ModelStore, "save"),
-        "next round": (GaussianMechanism, "begin"),
+        "next round": (CohortLedger, "begin"),
     }[dies_before]
     calls = {"saved": 4, "next round": 3}.get(dies_before, 2)  # the start is saved once, each round twice
     with monkeypatch.context() as patch:

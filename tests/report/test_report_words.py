@@ -72,13 +72,6 @@ def test_noise_to_signal_of_equal_sites_is_sigma_root_d_over_n(write_run: WriteR
 
 
 def test_noise_to_signal_of_patients_is_over_those_expected_in_a_round(write_run: WriteRun) -> None:
-    patients = {
-        "unit": "patient",
-        "sampling_rate": 0.5,
-        "patients": 80,
-        "patients_per_site": 40,
-        "noise_multiplier": 2.0,
-    }
     run = read_run(write_run(terms=PATIENTS | {"weights": {"a": 1.0, "b": 0.5, "c": 1.0}}))
     assert noise_to_signal(run, 10_000) == pytest.approx(2.0 * 100 / 40)
     last = read_run(write_run(terms=PATIENTS | {"trained": ["decoder.seg_layers.2.*"]}, workspace="last"))
@@ -87,13 +80,6 @@ def test_noise_to_signal_of_patients_is_over_those_expected_in_a_round(write_run
 
 
 def test_a_norm_that_follows_is_told_and_noise_counts_the_folded_coordinates(write_run: WriteRun) -> None:
-    patients = {
-        "unit": "patient",
-        "sampling_rate": 0.5,
-        "patients": 80,
-        "patients_per_site": 40,
-        "noise_multiplier": 2.0,
-    }
     rule = {"quantile": 0.5, "rate": 0.2, "count_noise": 2.0, "least": 0.1, "most": 2.0}
     levers = {"adaptive_clipping": rule, "projection": {"size": 400, "seed": 1}}
     run = read_run(write_run(terms=PATIENTS | levers | {"weights": {"a": 1.0, "b": 1.0, "c": 1.0}}))

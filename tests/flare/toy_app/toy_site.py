@@ -15,7 +15,7 @@ from nvflare.apis.executor import Executor
 
 from ecg_flare.federated.patients import sum_of_drawn
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult, to_wire
-from ecg_flare.flare.job.terms import subset, take
+from ecg_flare.flare.job.terms import in_request, subset, take
 from ecg_flare.flare.server import mechanism
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.site.executor import NnunetExecutor
@@ -86,7 +86,7 @@ class ToyPatientExecutor(Executor):
         request, site = TrainRequest.from_shareable(shareable), fl_ctx.get_identity_name()
         terms = fl_ctx.get_engine().get_component("terms")
         check_filters(fl_ctx, terms)
-        terms = terms.in_round(request)
+        terms = in_request(terms, request)
         integers = sum_of_drawn(
             toy_patients(site),
             lambda patient: toy_patient_update(patient, take(terms, request.model), request.round_index),
@@ -107,9 +107,16 @@ def noise_key(round_index: int) -> bytes:
 class FixedNoise(mechanism.GaussianMechanism):
     """The mechanism with noise that a test can draw, too."""
 
-    def begin(self, round_index, **adaptive):
+    def open(self, *args, **options):
+        return FixedNoiseLedger(**vars(super().open(*args, **options)))
+
+
+class FixedNoiseLedger(mechanism.CohortLedger):
+    """The ledger of `FixedNoise`."""
+
+    def begin(self, job, round_index, **adaptive):
         mechanism.add_noise = partial(add_noise, stream=ChaChaStream(noise_key(round_index)))
-        super().begin(round_index, **adaptive)
+        return super().begin(job, round_index, **adaptive)
 
 
 class ToyEvaluator(PublicEvaluator):

@@ -29,7 +29,7 @@ from ecg_flare.ecg.synthetic import draw_patient, synthesize
 from ecg_flare.errors import ConfigError, RecordError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, PageSource, site_entry
 from ecg_flare.nnunet.page_folder import PageFolder
-from ecg_flare.page.raster import resample_page
+from ecg_flare.page.resample import resample_page
 from ecg_flare.page.site_profile import SiteProfile, is_profile_file, load_profile, profile_page
 
 __all__ = [

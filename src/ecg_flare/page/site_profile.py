@@ -19,7 +19,8 @@ from ecg_flare.errors import LayoutError
 from ecg_flare.page.degrade import Degradation, DegradationSpec, apply, draw_degradation, parse_spec
 from ecg_flare.page.distribution import Distribution, parse_distribution
 from ecg_flare.page.layout import load_layout
-from ecg_flare.page.render import Page, render_page
+from ecg_flare.page.page import Page
+from ecg_flare.page.render import render_page
 from ecg_flare.page.style import GridStyle, InkStyle, PageStyle, PrintStyle
 
 _PARTS: Final[Mapping[str, type]] = {"grid": GridStyle, "ink": InkStyle, "text": PrintStyle}

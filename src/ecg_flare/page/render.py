@@ -46,7 +46,7 @@ def render_page(recording: Recording, style: PageStyle, rng: np.random.Generator
         width_px=shape[1],
         px_per_mm_x=px_per_mm_x,
         px_per_mm_y=px_per_mm_y,
-        layout=style.layout,
+        layout=arrangement.layout,
         speed_mm_per_s=float(style.speed_mm_per_s),
         gain_mm_per_mv=float(style.gain_mm_per_mv),
         traces=traces,

@@ -23,7 +23,8 @@ from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.summation.masked.messages import CONSENT, KEYS, SHARES, UNMASK
-from ecg_flare.nnunet.plan import parameter_count
+from ecg_flare.nnunet.commands import InitializeCommand
+from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.worker import Worker
 
 PHASES = {KEYS: "keys", SHARES: "shares", TRAIN: "train", CONSENT: "consent", UNMASK: "unmask"}
@@ -63,7 +64,7 @@ class ArithmeticExecutor(Executor):
         if self._child and wanted() == here:
             try:
                 with Worker() as worker:  # the one of NnunetExecutor
-                    worker.call("initialize", {"plan": "tiny", "seed": 0})
+                    worker.call("initialize", InitializeCommand(plan_preset("tiny"), seed=0).to_params())
             except WorkerError as error:
                 return error_reply(error)
         rng = np.random.default_rng([int(fl_ctx.get_identity_name().split("-")[1]), request.round_index])

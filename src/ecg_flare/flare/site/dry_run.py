@@ -199,7 +199,7 @@ class _Round:
         for folder in _REMEMBERED:
             if (self._kit.folder / folder).is_dir():
                 shutil.copytree(self._kit.folder / folder, root / folder)
-        return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"steps": steps}})
+        return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"training": {"steps": steps}}})
 
     def _collection(self) -> Collection:
         workspace = self._server

@@ -24,6 +24,23 @@ Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class JobPlace:
+    """Where a job runs at the server: the workspace, the job's id, and the folder of its results."""
+
+    workspace: Workspace
+    job: str
+    results: Path
+
+
+@dataclass(frozen=True)
+class ServerLog:
+    """The server's log: lines that inform, and lines that warn."""
+
+    info: Log
+    warn: Log
+
+
+@dataclass(frozen=True)
 class ServerLedger:
     """What a job does with the ledger beside charging it.
 
@@ -31,14 +48,13 @@ class ServerLedger:
         mechanism: which holds it open and charges it.
         witnesses: the sites.
         results: the job's folder, which gets copies.
-        log, warn: for the server's log.
+        log: the server's.
     """
 
     mechanism: GaussianMechanism
     witnesses: Witnesses
     results: Path
-    log: Log
-    warn: Log
+    log: ServerLog
 
     def begin(self, earlier: Head | None = None) -> None:
         """Go on with the ledger that an earlier run of the job wrote up to a head, and make the first copy.
@@ -54,33 +70,31 @@ class ServerLedger:
         try:
             self.mechanism.copy_to(self.results)
         except StorageError as error:
-            self.warn(f"the copy of the ledger is behind: {error}")
+            self.log.warn(f"the copy of the ledger is behind: {error}")
 
     def end(self, ask: Ask, roster: tuple[str, ...]) -> None:
         """Have the sites sign the last release, which no later request brings them; without them it stands as it is."""
         try:
             signed = self.witnesses.ask_last(ask, roster)
-            self.log(f"{len(signed)} of {len(roster)} sites vouch for the ledger to its last line")
+            self.log.info(f"{len(signed)} of {len(roster)} sites vouch for the ledger to its last line")
         except (LedgerError, StorageError) as error:
-            self.warn(f"nobody vouches for the ledger's last release: {error}")
+            self.log.warn(f"nobody vouches for the ledger's last release: {error}")
         self.copy()
 
 
 def open_server_ledger(
     mechanism: GaussianMechanism,
     terms: RoundTerms,
-    workspace: Workspace,
-    job: str,
-    results: Path,
+    place: JobPlace,
+    log: ServerLog,
     *,
-    log: Log,
-    warn: Log,
     aborted: Callable[[], bool],
 ) -> ServerLedger:
     """Open the server's one ledger for a job; while another job has it, this one waits until it is `aborted`.
 
     Raises as `GaussianMechanism.open`.
     """
+    workspace = place.workspace
     policy, signer = read_server_policy(workspace), server_signature(workspace)
     waits = False
     while True:
@@ -91,9 +105,8 @@ def open_server_ledger(
             if aborted():
                 raise
             if not waits:
-                warn(f"this job waits: {error}")
+                log.warn(f"this job waits: {error}")
             waits = True
             time.sleep(_LOOK_AGAIN_S)
-    return ServerLedger(
-        mechanism, sites_as_witnesses(mechanism.ledger_path, terms, workspace, job, warn), results, log, warn
-    )
+    witnesses = sites_as_witnesses(mechanism.ledger_path, terms, workspace, place.job, log.warn)
+    return ServerLedger(mechanism, witnesses, place.results, log)

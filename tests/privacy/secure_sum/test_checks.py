@@ -100,7 +100,7 @@ def refuses(client: SecureSumClient, match: str, ask: Callable[[SecureSumClient]
 
 BOXES: dict[str, tuple[Callable[[PeerBoxes], PeerBoxes], str]] = {
     "too few": (lambda b: replace(b, sealed_shares=b.sealed_shares[:1]), "opens nothing"),
-    "not addressed to it": (lambda b: replace(b, recipient=2), "not sent for index 1"),
+    "not addressed to it": (lambda b: replace(b, recipient=2), "not sent for client 1"),
     "from itself": (
         lambda b: replace(b, sealed_shares=((1, b.sealed_shares[0][1]), *b.sealed_shares[1:])),
         "each once",
@@ -113,7 +113,7 @@ BOXES: dict[str, tuple[Callable[[PeerBoxes], PeerBoxes], str]] = {
         lambda b: replace(
             b, sealed_shares=((2, b.sealed_shares[1][1]), (3, b.sealed_shares[0][1]), b.sealed_shares[2])
         ),
-        "does not authenticate",
+        "do not authenticate",
     ),
     "of another round": (lambda b: replace(b, context=bytes(32)), "context"),
 }

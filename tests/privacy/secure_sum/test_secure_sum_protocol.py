@@ -169,7 +169,7 @@ def test_a_saved_round_is_taken_up_by_its_own_site_only() -> None:
     world = make_world(3)
     client = world.sites[0].client()
     client.answer_offer(SecureSumServer(world.terms, world.sites[0].verifier).offer())
-    with pytest.raises(SecureSumError, match="belongs to index 1"):
+    with pytest.raises(SecureSumError, match="belongs to client 1"):
         world.sites[1].client().restore(client.export_secrets())
 
 

@@ -104,7 +104,7 @@ def check_peers(peers: Sequence[int], roster: KeyRoster, index: int, terms: Roun
     check_indices(peers, [advert.sender for advert in roster.adverts], "sealed_shares")
     check_enough(peers, terms.threshold, "sealed_shares")
     if index not in peers:
-        raise SecureSumError(f"the sealed_shares were not sent for client {index}: leave the round")
+        raise SecureSumError(f"the sealed shares were not sent for client {index}: leave the round")
 
 
 def check_trained_from(model_sha256: bytes, terms: RoundTerms) -> None:

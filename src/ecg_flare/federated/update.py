@@ -58,18 +58,6 @@ def flatten(tensors: Mapping[str, Tensor], entries: ParameterLayout) -> Vector:
     return np.concatenate([tensors[name].ravel().astype(np.float32) for name in names])
 
 
-def unflatten(vector: Vector, entries: ParameterLayout) -> dict[str, Tensor]:
-    """Cut a flat vector into named tensors, the inverse of :func:`flatten`; the tensors are views of the vector.
-
-    Raises UpdateError for a vector whose length is not the layout's.
-    """
-    if vector.shape != (layout_size(entries),):
-        raise UpdateError(f"the vector has shape {vector.shape}, expected ({layout_size(entries)},)")
-    ends = np.cumsum([math.prod(shape) for _, shape in entries])[:-1]
-    parts = np.split(vector, ends)
-    return {name: part.reshape(shape) for (name, shape), part in zip(entries, parts, strict=True)}
-
-
 def check_form(vector: Tensor, *, size: int) -> None:
     """Refuse what is not `size` float32 values, finite or not; raises UpdateError."""
     if vector.dtype != np.float32:

@@ -71,12 +71,6 @@ class Plan:
         return self.plans["configurations"][CONFIGURATION]
 
     @property
-    def patch_size_px(self) -> tuple[int, int]:
-        """Height and width of a training patch."""
-        height, width = self.configuration["patch_size"]
-        return height, width
-
-    @property
     def size_multiple_px(self) -> int:
         """What a whole page's height and width must be a multiple of to pass the network."""
         strides = np.array(self.configuration["architecture"]["arch_kwargs"]["strides"])

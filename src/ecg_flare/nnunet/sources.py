@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ecg_flare.ecg.ptbxl import DATABASE_FILE, PtbxlEntry, load_record, read_database
+from ecg_flare.ecg.ptbxl import DATABASE_FILE, PtbxlEntry, at_sites, in_folds, load_record, read_database
 from ecg_flare.ecg.record import Recording
 from ecg_flare.ecg.synthetic import draw_patient, synthesize
 from ecg_flare.errors import ConfigError, LayoutError, RecordError, SiteDataError
@@ -157,7 +157,7 @@ class PtbxlPages:
             table = read_database(Path(self.root).expanduser())
         except RecordError as error:
             raise SiteDataError(f"PTB-XL cannot be read for site {site!r}: {error}") from error
-        entries = [e for e in table if _meets(e, rule) and (self.folds is None or e.strat_fold in self.folds)]
+        entries = list(_shard(table if self.folds is None else in_folds(table, self.folds), rule))
         if not entries:
             raise SiteDataError(f"no PTB-XL record of {self.root} meets the rule of site {site!r}: {dict(rule)}")
         return _first_patients(entries, self.limit)
@@ -187,12 +187,14 @@ def _check_rule(rule: Mapping[str, Any], site: str) -> None:
         raise ConfigError(f"site {site!r} needs 'shard' from 0 to below 'of'. Found {dict(rule)}.")
 
 
-def _meets(entry: PtbxlEntry, rule: Mapping[str, Any]) -> bool:
+def _shard(entries: Sequence[PtbxlEntry], rule: Mapping[str, Any]) -> Iterator[PtbxlEntry]:
+    """The entries that meet a site's rule."""
     if "ptbxl_site" in rule:
         wanted = rule["ptbxl_site"]
-        if entry.site not in ([wanted] if isinstance(wanted, str) else wanted):
-            return False
-    return "of" not in rule or _stable_number(entry.patient_id) % rule["of"] == rule["shard"]
+        entries = at_sites(entries, [wanted] if isinstance(wanted, str) else wanted)
+    for entry in entries:
+        if "of" not in rule or _stable_number(entry.patient_id) % rule["of"] == rule["shard"]:
+            yield entry
 
 
 def _printed(

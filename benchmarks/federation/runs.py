@@ -23,11 +23,12 @@ from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.case import Case, PageSource
-from ecg_flare.nnunet.dataset import PreparedDataset, prepare
+from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.predictor import Segmenter
-from ecg_flare.nnunet.trainer import LocalTrainer, Schedule, TrainOptions
+from ecg_flare.nnunet.settings import Schedule
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
 CENTRALIZED: Final = "centralized"
 _POOL: Final = "pool"
@@ -114,12 +115,9 @@ class Bench:
         self._cache = cache
         self._log = log
         self._trainers: dict[str, LocalTrainer] = {}
-        self._datasets = {
-            site: prepare(pages, site, plan, cache, validation_fraction=0, min_patients=1, log=log)
-            for site in self.sites
-        }
+        self._datasets = {site: prepare(pages, site, plan, cache, ALL_FOR_TRAINING, log=log) for site in self.sites}
         self._measured = {
-            site: prepare(measured_pages, site, plan, cache, min_patients=1, preprocess=False, log=log)
+            site: prepare(measured_pages, site, plan, cache, TO_EVALUATE, log=log)
             for site in (self.sites if measured_sites is None else measured_sites)
         }
 
@@ -180,4 +178,4 @@ class Bench:
         return self._trainers[site]
 
     def _pool(self) -> PreparedDataset:
-        return prepare(Pooled(self._datasets), _POOL, self._plan, self._cache, validation_fraction=0, log=self._log)
+        return prepare(Pooled(self._datasets), _POOL, self._plan, self._cache, ALL_FOR_TRAINING, log=self._log)

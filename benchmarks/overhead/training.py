@@ -22,10 +22,10 @@ from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import StripResult
+from ecg_flare.nnunet.commands import site_seed
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.service import site_seed
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.site.own_pages import CACHE_FOLDER
@@ -61,14 +61,13 @@ def measure(*, steps: int, pairs: int, threads: int = 1, plan_name: str = "tiny"
     with tempfile.TemporaryDirectory() as folder:
         trainer = LocalTrainer(plan, prepare(source, _SITE, plan, Path(folder) / CACHE_FOLDER), threads=threads)
         terms = JobTerms(Roster({_SITE: 1.0}, min_sites=1), rounds=pairs + 1, model=TrainedModel(plan_name))
-        executor = NnunetExecutor(steps=steps, schedule="constant", threads=threads)
+        executor = NnunetExecutor({"steps": steps}, {"threads": threads}, seed=0)
         fl_ctx = _context(Path(folder), {"terms": terms, "pages": source})
 
         def direct(index: int) -> None:
             # the executor's very options: other draws of the augmentation would take other times
             options = TrainOptions(
                 steps,
-                schedule="constant",
                 first_step=index * steps,
                 total_steps=(pairs + 1) * steps,
                 seed=site_seed(0, _SITE),

@@ -41,7 +41,7 @@ from benchmarks.private_learning.runs import Bench
 from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, site_table
 from benchmarks.real_data import ptbxl_root
 from ecg_flare.nnunet.case import Case, PageSource
-from ecg_flare.nnunet.dataset import PreparedDataset, prepare
+from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import load_bundled
@@ -186,9 +186,7 @@ def _prepared(part: Part, site: str, limit: int, synthetic: bool, cache: Path) -
         site,
         plan_preset(_PLAN),
         cache,
-        validation_fraction=0,
-        min_patients=1,
-        preprocess=False,
+        PrepareSettings(validation_fraction=0, min_patients=1, preprocess=False),
         log=lambda message: tqdm.write(message, file=sys.stderr),
     )
 

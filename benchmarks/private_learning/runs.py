@@ -17,9 +17,9 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.private_learning.averaging import Average, IterateAverage
 from benchmarks.private_learning.patients import Patient
 from benchmarks.private_learning.steps import LocalSteps, Part, PatientTrainer
-from ecg_flare.federated.averaging import Average, IterateAverage
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import FedAdam
 from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling

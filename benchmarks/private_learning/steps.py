@@ -6,6 +6,7 @@ a step runs the rest of the network only. Nothing is approximated: the frozen pa
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from benchmarks.private_learning.patients import Patient
 from ecg_flare.federated.subset import TrainableSubset
-from ecg_flare.federated.update import Vector, unflatten
+from ecg_flare.federated.update import ParameterLayout, Vector
 from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.plan import Plan, network, unflatten_into
 
@@ -75,7 +76,7 @@ class PatientTrainer:
 
     def _load(self, part: Part) -> None:
         with torch.no_grad():
-            for name, values in unflatten(part, self._subset.trained_layout).items():
+            for name, values in _cut(part, self._subset.trained_layout).items():
                 self._trained[name].copy_(torch.from_numpy(values))
 
     def _logits(self, patient: Patient, chosen: Int64[np.ndarray, " batch"]) -> torch.Tensor:
@@ -126,3 +127,10 @@ def _loss() -> Any:
     return DC_and_CE_loss(
         dice, {}, weight_ce=1, weight_dice=1, ignore_label=None, dice_class=MemoryEfficientSoftDiceLoss
     )
+
+
+def _cut(vector: Vector, entries: ParameterLayout) -> dict[str, Float32[np.ndarray, ...]]:
+    """Cut a flat vector into named tensors, which are views of it."""
+    ends = np.cumsum([math.prod(shape) for _, shape in entries])[:-1]
+    parts = np.split(vector, ends)
+    return {name: part.reshape(shape) for (name, shape), part in zip(entries, parts, strict=True)}

@@ -36,7 +36,7 @@ from benchmarks.federation.table import (
 
 from ecg_flare.ecg.ptbxl import read_database
 from ecg_flare.nnunet.case import JSON, Case
-from ecg_flare.nnunet.dataset import prepare
+from ecg_flare.nnunet.dataset import PrepareSettings, prepare
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.nnunet.trainer import TrainOptions
 
@@ -127,7 +127,8 @@ def test_sites_print_four_profiles() -> None:
 def test_pooled_pages_are_those_of_all_sites(tmp_path: Path) -> None:
     plan = plan_preset("tiny")
     datasets = {
-        site: prepare(BlankPages(), site, plan, tmp_path, preprocess=False, log=lambda _: None) for site in ("a", "b")
+        site: prepare(BlankPages(), site, plan, tmp_path, PrepareSettings(preprocess=False), log=lambda _: None)
+        for site in ("a", "b")
     }
     cases = list(Pooled(datasets).cases("pool"))
     assert [case.name for case in cases] == ["a-page-0", "a-page-1", "b-page-0", "b-page-1"]

@@ -50,6 +50,17 @@ def test_style_options_reach_the_page(run_cli: RunCli, records: Path, tmp_path: 
     assert (truth.width_px, truth.height_px) == (1100, 850)  # letter at 100 dpi
 
 
+def test_a_layout_of_ones_own_is_a_file(run_cli: RunCli, records: Path, tmp_path: Path) -> None:
+    layout = tmp_path / "strip.yaml"
+    layout.write_text("rows: [[{lead: II, duration_s: 10}]]")
+    told = run_cli("render", records, "-o", tmp_path / "pages", "--layout", layout, "--dpi", 60)
+    assert told.exit_code == 0, told.output
+    truth = load_page(tmp_path / "pages" / "synthetic-0001.png").truth
+    assert (truth.layout, [trace.lead for trace in truth.traces]) == ("strip", ["II"])
+    absent = run_cli("render", records, "-o", tmp_path / "pages", "--layout", tmp_path / "absent.yaml")
+    assert (absent.exit_code, "absent.yaml cannot be read" in absent.stderr) == (1, True)
+
+
 def test_a_page_does_not_depend_on_the_other_records(run_cli: RunCli, records: Path, tmp_path: Path) -> None:
     run_cli("render", records, "-o", tmp_path / "all", "--profile", "university")
     run_cli("render", records / "synthetic-0001.hea", "-o", tmp_path / "one", "--profile", "university")

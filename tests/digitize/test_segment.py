@@ -7,8 +7,9 @@ import pytest
 from ecg_flare.digitize.ink.segment import classical_segmenter, grid_darkness, load_segmenter
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ConfigError
-from ecg_flare.page.raster import Label, resample_page
+from ecg_flare.page.raster import Label
 from ecg_flare.page.render import render_page
+from ecg_flare.page.resample import resample_page
 from ecg_flare.page.style import GridStyle, PageStyle
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ecg_flare.ecg.leads import einthoven_residual_mv
 from ecg_flare.ecg.ptbxl import (
@@ -17,9 +15,7 @@ from ecg_flare.ecg.ptbxl import (
     at_sites,
     in_folds,
     load_record,
-    of_patients,
     read_database,
-    split_by_patient,
 )
 from ecg_flare.ecg.record import write_wfdb
 from ecg_flare.ecg.synthetic import synthesize
@@ -126,37 +122,6 @@ class TestFilters:
     def test_each_keeps_the_order(self) -> None:
         assert [e.ecg_id for e in at_sites(self.entries, ("0", "unknown"))] == [1, 3, 4]
         assert [e.ecg_id for e in in_folds(self.entries, {2, 10})] == [2, 3, 4]
-        assert [e.ecg_id for e in of_patients(self.entries, {"a"})] == [1, 3]
-
-
-class TestSplitByPatient:
-    @given(
-        patients=st.lists(st.integers(0, 25).map(str), max_size=60),
-        weights=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(any),
-        seed=st.integers(0, 100),
-    )
-    def test_parts_cover_everything_and_share_no_patient(
-        self, patients: list[str], weights: list[int], seed: int
-    ) -> None:
-        entries = [entry(number, patient) for number, patient in enumerate(patients)]
-        fractions = [weight / sum(weights) for weight in weights]
-        parts = split_by_patient(entries, fractions, np.random.default_rng(seed))
-        assert Counter(e.ecg_id for part in parts for e in part) == Counter(e.ecg_id for e in entries)
-        owners = [{e.patient_id for e in part} for part in parts]
-        assert sum(map(len, owners)) == len(set(patients))
-        for owned, fraction in zip(owners, fractions, strict=True):
-            assert abs(len(owned) - fraction * len(set(patients))) <= 1
-
-    def test_same_seed_same_split_whatever_the_order_of_entries(self) -> None:
-        entries = [entry(number, str(number % 20)) for number in range(50)]
-        first = split_by_patient(entries, (0.5, 0.5), np.random.default_rng(1))
-        second = split_by_patient(entries[::-1], (0.5, 0.5), np.random.default_rng(1))
-        assert [set(part) for part in first] == [set(part) for part in second]
-
-    @pytest.mark.parametrize("fractions", [(), (0.5,), (0.5, 0.6), (1.5, -0.5)])
-    def test_impossible_fractions_are_refused(self, fractions: tuple[float, ...]) -> None:
-        with pytest.raises(RecordError, match="add up to 1"):
-            split_by_patient([entry(1, "a")], fractions, np.random.default_rng(0))
 
 
 @pytest.mark.realdata

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import UpdateError
-from ecg_flare.federated.update import check_layout, check_update, flatten, layout_digest, layout_size, unflatten
+from ecg_flare.federated.update import check_layout, check_update, flatten, layout_digest, layout_size
 
 LAYOUT = (("weight", (2, 3)), ("bias", (2,)), ("scale", ()))
 
@@ -36,14 +36,6 @@ def test_flatten_follows_the_layout_not_the_mapping() -> None:
     assert layout_size(LAYOUT) == 9
 
 
-def test_unflatten_is_the_inverse() -> None:
-    back = unflatten(flatten(tensors(), LAYOUT), LAYOUT)
-    assert list(back) == ["weight", "bias", "scale"]
-    for name, tensor in tensors().items():
-        assert back[name].shape == tensor.shape
-        assert np.array_equal(back[name], tensor)
-
-
 def test_wrong_tensors_are_named() -> None:
     renamed = tensors()
     renamed["offset"] = renamed.pop("bias")
@@ -51,8 +43,6 @@ def test_wrong_tensors_are_named() -> None:
         flatten(renamed, LAYOUT)
     with pytest.raises(UpdateError, match=r"weight has shape \(6,\), expected \(2, 3\)"):
         flatten(tensors() | {"weight": np.zeros(6, np.float32)}, LAYOUT)
-    with pytest.raises(UpdateError, match=r"shape \(8,\), expected \(9,\)"):
-        unflatten(np.zeros(8, np.float32), LAYOUT)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import UpdateError
-from ecg_flare.flare.server.per_site_controller import PerSiteController
+from ecg_flare.flare.server.per_site_controller import PerSiteController, Running
 
 OnAnswer = Callable[[ClientTask, FLContext], None]
 
@@ -49,7 +49,7 @@ class Controller(PerSiteController):
 
 def ask(controller: Controller, receive: Callable[[str, Shareable], None], abort: Signal) -> tuple[str, ...]:
     messages = {"a": Shareable(), "b": Shareable(), "nobody": Shareable()}
-    return controller.ask("train", messages, receive, enough=2, fl_ctx=FLContext(), abort_signal=abort)
+    return controller.ask("train", messages, receive, running=Running(FLContext(), abort), enough=2)
 
 
 def test_an_answer_that_is_refused_does_not_count_and_who_is_not_there_is_not_asked() -> None:

@@ -238,8 +238,8 @@ def test_real_training_equals_the_round_in_memory_and_a_killed_child_costs_one_r
     tmp_path: Path, clipping_norm: float | None
 ) -> None:
     """Plain, undisturbed; clipped, with site-2's training process killed in the first round."""
+    from ecg_flare.nnunet.commands import site_seed
     from ecg_flare.nnunet.dataset import prepare
-    from ecg_flare.nnunet.service import site_seed
     from ecg_flare.nnunet.sources import SyntheticPages
     from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 

@@ -25,7 +25,7 @@ from ecg_flare.flare.job.ledger_messages import (
 )
 from ecg_flare.flare.job.messages import TRAIN
 from ecg_flare.flare.server import ledger as server_ledger
-from ecg_flare.flare.server.ledger import open_server_ledger
+from ecg_flare.flare.server.ledger import JobPlace, ServerLog, open_server_ledger
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.policy import LEDGER_FILE
 from ecg_flare.flare.site.heads import HEADS_FOLDER
@@ -211,11 +211,8 @@ def test_a_job_waits_while_another_has_the_ledger(
         return open_server_ledger(
             GaussianMechanism(),
             private("plain", weights=dict.fromkeys(SITES[:3], 1.0)),
-            workspace,
-            "job-2",
-            tmp_path / "results",
-            log=told.append,
-            warn=told.append,
+            JobPlace(workspace, "job-2", tmp_path / "results"),
+            ServerLog(told.append, told.append),
             aborted=lambda: aborted,
         )
 

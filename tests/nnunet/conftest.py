@@ -43,4 +43,4 @@ def trainer(tiny: Plan, prepared: PreparedDataset) -> LocalTrainer:
 
 @pytest.fixture(scope="session")
 def trained(trainer: LocalTrainer, start: np.ndarray) -> np.ndarray:
-    return start + trainer.train(start, TrainOptions(steps=40)).update
+    return start + trainer.train(start, TrainOptions(steps=40, schedule="poly")).update

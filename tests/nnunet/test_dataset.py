@@ -15,7 +15,7 @@ from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import SiteDataError, StorageError
 from ecg_flare.nnunet.case import Case
-from ecg_flare.nnunet.dataset import PreparedDataset, open_dataset, prepare, split_patients
+from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, open_dataset, prepare, split_patients
 from ecg_flare.nnunet.plan import Plan, plan_preset
 
 
@@ -92,7 +92,7 @@ def test_other_content_is_another_entry(tmp_path: Path, tiny: Plan) -> None:
         prepare(ScribbledPages(seed=1), "s", tiny, tmp_path, log=quiet).folder,
         prepare(ScribbledPages(), "t", tiny, tmp_path, log=quiet).folder,
         prepare(ScribbledPages(), "s", plan_preset("small"), tmp_path, log=quiet).folder,
-        prepare(ScribbledPages(), "s", tiny, tmp_path, validation_fraction=0.5, log=quiet).folder,
+        prepare(ScribbledPages(), "s", tiny, tmp_path, PrepareSettings(validation_fraction=0.5), log=quiet).folder,
     }
     assert len(folders) == 5
 
@@ -156,7 +156,7 @@ def test_no_pages_and_one_patient(tmp_path: Path, tiny: Plan) -> None:
         prepare(ScribbledPages(pages=0), "s", tiny, tmp_path, log=quiet)
     with pytest.raises(SiteDataError, match=r"1 patient.*at least 2"):
         prepare(ScribbledPages(patients=1), "s", tiny, tmp_path, log=quiet)
-    allowed = prepare(ScribbledPages(patients=1), "s", tiny, tmp_path, min_patients=1, log=quiet)
+    allowed = prepare(ScribbledPages(patients=1), "s", tiny, tmp_path, PrepareSettings(min_patients=1), log=quiet)
     assert (allowed.names("train"), allowed.names("val")) == ([f"page{i}" for i in range(6)], [])
 
 

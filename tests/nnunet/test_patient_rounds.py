@@ -2,7 +2,7 @@
 
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,18 @@ from ecg_flare.errors import SiteDataError, StorageError, UpdateError
 from ecg_flare.federated.round import contribution
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.nnunet.case import Case
-from ecg_flare.nnunet.dataset import PreparedDataset, prepare
-from ecg_flare.nnunet.patients import check_patients, pages_by_patient, site_key, train_drawn_patients
-from ecg_flare.nnunet.plan import Plan, parameter_layout
+from ecg_flare.nnunet.commands import TrainCommand, TrainPatientsCommand, prepare_command
+from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, PreparedDataset, PrepareSettings, SitePages, prepare
+from ecg_flare.nnunet.patients import PatientDraw, check_patients, pages_by_patient, site_key, train_drawn_patients
+from ecg_flare.nnunet.plan import Plan, parameter_layout, plan_preset
 from ecg_flare.nnunet.service import Service
-from ecg_flare.nnunet.sources import source_params
+from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.privacy.gaussian import ChaChaStream
 from flat_terms import flat_terms, varied
 
 KEY = bytes(range(32))
-OPTIONS = TrainOptions(steps=1, learning_rate=0.02, seed=5)
+OPTIONS = TrainOptions(steps=1, learning_rate=0.02, schedule="poly", seed=5)
 CONFIG = flat_terms(
     {"site-1": 1.0, "site-2": 1.0},
     min_sites=1,
@@ -38,9 +39,7 @@ CONFIG = flat_terms(
 
 @pytest.fixture(scope="module")
 def all_pages(tmp_path_factory: pytest.TempPathFactory, tiny: Plan, scribbles: ScribbledPages) -> PreparedDataset:
-    return prepare(
-        scribbles, "site-1", tiny, tmp_path_factory.mktemp("patients"), validation_fraction=0, log=lambda _: None
-    )
+    return prepare(scribbles, "site-1", tiny, tmp_path_factory.mktemp("patients"), ALL_FOR_TRAINING, log=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def all_trainer(tiny: Plan, all_pages: PreparedDataset) -> LocalTrainer:
 
 def sent(trainer: LocalTrainer, pages: dict[str, list[str]], start: np.ndarray, **terms: Any) -> np.ndarray:
     config = varied(CONFIG, **terms)
-    return train_drawn_patients(trainer, pages, start, OPTIONS, config, "site-1", ChaChaStream(KEY))
+    return train_drawn_patients(trainer, pages, start, OPTIONS, PatientDraw(config, "site-1", ChaChaStream(KEY)))
 
 
 def test_pages_are_grouped_by_a_keyed_hash(all_pages: PreparedDataset) -> None:
@@ -74,7 +73,7 @@ def test_tensors_that_are_not_trained_stay_and_are_not_sent(
     np.testing.assert_allclose(step, subset.take(one), rtol=1e-4, atol=1e-8)
     assert np.count_nonzero(one) > subset.dimension
     sent = train_drawn_patients(
-        all_trainer, pages_by_patient(all_pages, KEY), start, options, CONFIG, "site-1", ChaChaStream(KEY)
+        all_trainer, pages_by_patient(all_pages, KEY), start, options, PatientDraw(CONFIG, "site-1", ChaChaStream(KEY))
     )
     fixed = CONFIG.fixed_encoding(subset.dimension)
     assert fixed is not None
@@ -87,7 +86,7 @@ def test_training_on_a_patient_sees_that_patients_pages_alone(
 ) -> None:
     update = all_trainer.train(start, OPTIONS, pages=["page1", "page4"]).update
     assert not np.array_equal(update, all_trainer.train(start, OPTIONS, pages=["page0", "page3"]).update)
-    alone = prepare(OnePatient(), "site-1", tiny, tmp_path, validation_fraction=0, min_patients=1, log=lambda _: None)
+    alone = prepare(OnePatient(), "site-1", tiny, tmp_path, ALL_FOR_TRAINING, log=lambda _: None)
     np.testing.assert_array_equal(LocalTrainer(tiny, alone).train(start, OPTIONS).update, update)
 
 
@@ -139,23 +138,24 @@ def test_who_is_drawn_by_rate_and_whose_training_diverged_counts_nothing(
     pages = pages_by_patient(all_pages, KEY)
     assert not sent(all_trainer, pages, start, sampling_rate=1e-6).any()
     wild = replace(OPTIONS, learning_rate=1e30, steps=2)
-    assert not train_drawn_patients(all_trainer, pages, start, wild, CONFIG, "site-1", ChaChaStream(KEY)).any()
+    assert not train_drawn_patients(
+        all_trainer, pages, start, wild, PatientDraw(CONFIG, "site-1", ChaChaStream(KEY))
+    ).any()
 
 
 def test_the_training_process_sends_integers_and_says_nothing(tmp_path: Path, start: np.ndarray) -> None:
     class Commands(Service):
         def call(self, command: str, params: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
-            from ecg_flare.nnunet.service import _Params
-
-            return getattr(self, f"_{command}")(_Params(params), arrays)
+            return getattr(self, f"_{command}")(params, arrays)
 
     logged: list[str] = []
     service = Commands(None, threads=1, device="cpu")  # type: ignore[arg-type]
     service._log = logged.append  # type: ignore[method-assign]
-    place = {**source_params(ScribbledPages()), "site": "site-1", "plan": "tiny", "cache": str(tmp_path)}
-    service.call("prepare", {**place, "validation_fraction": 0, "patients_per_site": 3}, {})
+    pages = SitePages(ScribbledPages(), "site-1", plan_preset("tiny"), tmp_path)
+    service.call("prepare", prepare_command(pages, "patient", 3).to_params(), {})
     logged.clear()
-    training = {"steps": 1, "learning_rate": 0.02, "seed": 5, "terms": asdict(CONFIG)}
+    settings = TrainingSettings(steps=1, learning_rate=0.02)
+    training = TrainPatientsCommand(TrainCommand(settings, 0, 1, seed=5, trained=("*",)), CONFIG).to_params()
     said, arrays = service.call("train_patients", training, {"model": start})
     assert said == {}
     assert list(arrays) == ["contribution"]
@@ -164,7 +164,7 @@ def test_the_training_process_sends_integers_and_says_nothing(tmp_path: Path, st
     with pytest.raises(UpdateError, match="121348"):
         service.call("train_patients", training, {"model": start[:9]})
     with pytest.raises(SiteDataError, match=r"3 patients, the terms allow 2 \(patients_per_site\)"):
-        service.call("prepare", {**place, "patients_per_site": 2}, {})
+        service.call("prepare", prepare_command(pages, "patient", 2).to_params(), {})
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Nobodys(ScribbledPages):
 
 def test_a_page_of_nobody_is_a_patient_only_where_its_source_says_so(tiny: Plan, tmp_path: Path) -> None:
     for source in (Nobodys(), Nobodys(pages_are_patients=True)):
-        found = prepare(source, "site-1", tiny, tmp_path, preprocess=False, log=lambda _: None)
+        found = prepare(source, "site-1", tiny, tmp_path, PrepareSettings(preprocess=False), log=lambda _: None)
         if source.pages_are_patients:
             check_patients(found, source, most=6)
         else:

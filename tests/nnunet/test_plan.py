@@ -156,6 +156,6 @@ def test_initialization_follows_its_seed_and_leaves_the_generator_alone() -> Non
 def test_a_page_multiple_passes_the_network() -> None:
     plan = plan_preset("tiny")
     assert plan.size_multiple_px == 8
-    assert plan.patch_size_px == (128, 256)
+    assert plan.configuration["patch_size"] == [128, 256]
     with torch.inference_mode():
         assert network(plan)(torch.zeros(1, 3, 24, 40)).shape == (1, 4, 24, 40)

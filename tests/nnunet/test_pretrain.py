@@ -8,16 +8,18 @@ from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.bundled import RECIPES
+from ecg_flare.nnunet.dataset import SitePages
 from ecg_flare.nnunet.export import bundled_names, load_bundled
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.pretrain import pretrain
+from ecg_flare.nnunet.pretrain import pretrain, pretraining
+from ecg_flare.nnunet.trainer import TrainOptions
 
 
 def test_pretraining_learns_and_repeats(tmp_path: Path, tiny: Plan) -> None:
     lines: list[str] = []
-    settings = {"site": "s", "steps": 12, "cache": tmp_path, "seed": 2, "log": lines.append}
-    first = pretrain(tiny, ScribbledPages(), **settings)
-    again = pretrain(tiny, ScribbledPages(), **settings)
+    pages, options = SitePages(ScribbledPages(), "s", tiny, tmp_path), pretraining(12, seed=2)
+    first = pretrain(pages, options, log=lines.append)
+    again = pretrain(pages, options, log=lines.append)
     np.testing.assert_array_equal(first.vector, again.vector)
     assert first.history == again.history
     assert [point.step for point in first.history] == list(range(1, 13))
@@ -27,13 +29,15 @@ def test_pretraining_learns_and_repeats(tmp_path: Path, tiny: Plan) -> None:
 
 
 def test_pretraining_goes_on_from_a_model(tmp_path: Path, tiny: Plan, start: np.ndarray) -> None:
-    moved = pretrain(tiny, ScribbledPages(), site="s", steps=1, cache=tmp_path, start=start, log=lambda _: None)
+    pages = SitePages(ScribbledPages(), "s", tiny, tmp_path)
+    moved = pretrain(pages, pretraining(1), start=start, log=lambda _: None)
     assert 0 < np.linalg.norm(moved.vector - start) < 0.2 * np.linalg.norm(start)
 
 
-def test_impossible_settings_are_named(tmp_path: Path, tiny: Plan) -> None:
+def test_pretraining_goes_by_nnunets_own_schedule() -> None:
+    assert pretraining(5, seed=3) == TrainOptions(steps=5, learning_rate=0.01, schedule="poly", seed=3)
     with pytest.raises(ConfigError, match=r"steps.*0"):
-        pretrain(tiny, ScribbledPages(), site="s", steps=0, cache=tmp_path)
+        pretraining(0)
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

@@ -63,6 +63,20 @@ def test_a_source_that_cannot_serve_a_site(source: PageSource, error: type[Excep
         list(source.cases("b"))
 
 
+def test_pages_change_with_the_file_of_a_layout(tmp_path: Path) -> None:
+    profile, layout = tmp_path / "ours.yaml", tmp_path / "limb.yaml"
+    profile.write_text("style: {layout: limb.yaml, dpi: 60}")
+    source = SyntheticPages({"site-1": str(profile)}, pages_per_site=1)
+    described = []
+    for lead in ("I", "aVF"):
+        layout.write_text(f"rows: [[{{lead: {lead}, duration_s: 10}}]]")
+        described.append(source.describe("site-1"))
+        (case,) = source.cases("site-1")
+        assert (case.mask == Label.TRACE).any()
+    assert described[0]["profile"] != described[1]["profile"]
+    assert list(source.paths("site-1")) == [str(profile), str(layout)]
+
+
 def test_counts_of_synthetic_pages_are_checked() -> None:
     with pytest.raises(ConfigError, match=r"pages_per_site.*0"):
         SyntheticPages({}, pages_per_site=0)

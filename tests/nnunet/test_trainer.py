@@ -20,7 +20,9 @@ from ecg_flare.nnunet.trainer import ClassCounts, LocalTrainer, TrainOptions
 
 def test_training_lowers_the_loss(trainer: LocalTrainer, start: np.ndarray) -> None:
     losses: list[float] = []
-    result = trainer.train(start, TrainOptions(steps=15), on_step=lambda step, loss: losses.append(loss))
+    result = trainer.train(
+        start, TrainOptions(steps=15, schedule="poly"), on_step=lambda step, loss: losses.append(loss)
+    )
     assert result.update.dtype == np.float32
     assert result.update.shape == start.shape
     assert result.loss == pytest.approx(np.mean(losses))
@@ -28,9 +30,11 @@ def test_training_lowers_the_loss(trainer: LocalTrainer, start: np.ndarray) -> N
 
 
 def test_a_round_depends_on_model_and_options_alone(trainer: LocalTrainer, start: np.ndarray) -> None:
-    options = TrainOptions(steps=3, first_step=6, total_steps=12, seed=5)
+    options = TrainOptions(steps=3, first_step=6, total_steps=12, seed=5, schedule="poly")
     first = trainer.train(start, options).update
-    trainer.train(start + 0.01, TrainOptions(steps=2, seed=9))  # leaves momentum, weights and generators behind
+    trainer.train(
+        start + 0.01, TrainOptions(steps=2, seed=9, schedule="poly")
+    )  # leaves momentum, weights and generators behind
     trainer.validate(start)
     np.testing.assert_array_equal(trainer.train(start, options).update, first)
 
@@ -50,7 +54,7 @@ def test_training_leaves_the_global_generators_alone(trainer: LocalTrainer, star
     expected = np.random.rand(), torch.rand(1).item()  # noqa: NPY002
     np.random.seed(7)  # noqa: NPY002
     torch.manual_seed(7)
-    trainer.train(start, TrainOptions(steps=1))
+    trainer.train(start, TrainOptions(steps=1, schedule="poly"))
     assert (np.random.rand(), torch.rand(1).item()) == expected  # noqa: NPY002
 
 
@@ -63,14 +67,14 @@ from ecg_flare.nnunet.plan import initial_vector, plan_preset
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 plan = plan_preset("tiny")
 trainer = LocalTrainer(plan, open_dataset(Path({str(prepared.folder)!r}), plan))
-result = trainer.train(initial_vector(plan, seed=1), TrainOptions(steps=4, proximal_mu=0.1, seed=3))
+result = trainer.train(initial_vector(plan, seed=1), TrainOptions(steps=4, proximal_mu=0.1, seed=3, schedule="poly"))
 print(hashlib.sha256(result.update.tobytes()).hexdigest())
 """
     digests = [
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1]
         for _ in range(2)
     ]
-    here = LocalTrainer(tiny, prepared).train(start, TrainOptions(steps=4, proximal_mu=0.1, seed=3))
+    here = LocalTrainer(tiny, prepared).train(start, TrainOptions(steps=4, proximal_mu=0.1, seed=3, schedule="poly"))
     assert digests == [hashlib.sha256(here.update.tobytes()).hexdigest()] * 2
 
 
@@ -108,13 +112,14 @@ def test_the_proximal_term_against_a_step_by_hand(
 
 def test_the_proximal_term_holds_the_model_near(trainer: LocalTrainer, start: np.ndarray) -> None:
     norms = [
-        np.linalg.norm(trainer.train(start, TrainOptions(steps=6, proximal_mu=mu)).update) for mu in (0.0, 1.0, 10.0)
+        np.linalg.norm(trainer.train(start, TrainOptions(steps=6, proximal_mu=mu, schedule="poly")).update)
+        for mu in (0.0, 1.0, 10.0)
     ]
     assert norms[0] > norms[1] > norms[2]
 
 
 def test_the_poly_schedule_is_nnunets() -> None:
-    options = TrainOptions(steps=20, learning_rate=0.03, first_step=40, total_steps=100)
+    options = TrainOptions(steps=20, learning_rate=0.03, first_step=40, total_steps=100, schedule="poly")
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.03)
     scheduler = PolyLRScheduler(optimizer, 0.03, 100)
     for step in range(20):
@@ -125,7 +130,7 @@ def test_the_poly_schedule_is_nnunets() -> None:
 
 def test_divergence_is_an_error(trainer: LocalTrainer, start: np.ndarray) -> None:
     with pytest.raises(UpdateError, match="1e\\+30"):
-        trainer.train(start, TrainOptions(steps=3, learning_rate=1e30))
+        trainer.train(start, TrainOptions(steps=3, learning_rate=1e30, schedule="poly"))
 
 
 @pytest.mark.parametrize(

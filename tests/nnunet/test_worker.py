@@ -8,6 +8,8 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ import pytest
 from nnunet_scribbles import BrokenPages, EndlessPages, NoisyPages, ScribbledPages
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, SiteDataError, UpdateError, WorkerError
-from ecg_flare.nnunet.dataset import open_dataset
-from ecg_flare.nnunet.plan import Plan, initial_vector
-from ecg_flare.nnunet.sources import source_params
+from ecg_flare.nnunet.commands import EvaluateCommand, InitializeCommand, PrepareCommand, TrainCommand
+from ecg_flare.nnunet.dataset import PrepareSettings, SitePages, open_dataset
+from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
+from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.nnunet.worker import Worker
 
@@ -40,8 +43,19 @@ def prepared_worker(worker: Worker, cache: Path) -> Worker:
     return worker
 
 
-def preparing(source: Any, cache: Path, **more: Any) -> dict[str, Any]:
-    return {**source_params(source), "site": "site-1", "plan": "tiny", "cache": str(cache), **more}
+def pages(source: Any, cache: Path, site: str = "site-1") -> SitePages:
+    return SitePages(source, site, plan_preset("tiny"), cache)
+
+
+def preparing(source: Any, cache: Path, site: str = "site-1") -> dict[str, Any]:
+    return PrepareCommand(pages(source, cache, site), PrepareSettings()).to_params()
+
+
+def training(seed: int = 0, **settings: Any) -> dict[str, Any]:
+    return TrainCommand(TrainingSettings(**settings), round_index=0, rounds=1, seed=seed, trained=("*",)).to_params()
+
+
+INITIALIZE = InitializeCommand(plan_preset("tiny"), seed=4).to_params()
 
 
 def gone(pid: int) -> bool:
@@ -60,37 +74,37 @@ def wait_until_gone(pid: int, seconds: float = 10) -> bool:
 
 
 def test_a_round_is_the_trainers_own(prepared_worker: Worker, cache: Path, tiny: Plan, start: np.ndarray) -> None:
-    params = {"steps": 4, "learning_rate": 0.02, "schedule": "poly", "proximal_mu": 0.1, "seed": 3}
+    params = training(3, steps=4, learning_rate=0.02, schedule="poly", proximal_mu=0.1)
     reply = prepared_worker.call("train", {**params, "round": 2, "rounds": 5}, {"model": start})
     prepared = prepared_worker.call("prepare", preparing(ScribbledPages(), cache)).params
     assert prepared["reused"]
-    from ecg_flare.nnunet.service import site_seed
-
-    options = TrainOptions(
-        steps=4, learning_rate=0.02, first_step=8, total_steps=20, proximal_mu=0.1, seed=site_seed(3, "site-1")
-    )
+    seed = int.from_bytes(sha256(b"3/site-1").digest()[:8], "big")
+    settings = TrainingSettings(steps=4, learning_rate=0.02, schedule="poly", proximal_mu=0.1)
+    options = TrainOptions(**asdict(settings), first_step=8, total_steps=20, seed=seed)
     direct = LocalTrainer(tiny, open_dataset(Path(prepared["folder"]), tiny)).train(start, options)
     np.testing.assert_array_equal(reply.arrays["update"], direct.update)
     assert reply.params["loss"] == direct.loss
 
 
 def test_sites_of_one_seed_draw_their_own(prepared_worker: Worker, cache: Path, start: np.ndarray) -> None:
-    order = {"steps": 1, "learning_rate": 0.02, "seed": 3}
+    order = training(3, steps=1, learning_rate=0.02)
     first = prepared_worker.call("train", order, {"model": start}).arrays["update"]
-    prepared_worker.call("prepare", {**preparing(ScribbledPages(), cache), "site": "site-2"})
+    prepared_worker.call("prepare", preparing(ScribbledPages(), cache, "site-2"))
     assert not np.array_equal(first, prepared_worker.call("train", order, {"model": start}).arrays["update"])
 
 
 def test_validate_and_evaluate_agree_on_the_trace(prepared_worker: Worker, cache: Path, start: np.ndarray) -> None:
     counts = prepared_worker.call("validate", {}, {"model": start}).params
     assert counts["dice"] == pytest.approx(2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"]))
-    evaluated = prepared_worker.call("evaluate", preparing(ScribbledPages(), cache), {"model": start}).params
+    evaluated = prepared_worker.call(
+        "evaluate", EvaluateCommand(pages(ScribbledPages(), cache)).to_params(), {"model": start}
+    ).params
     assert set(evaluated["pages"]) == {f"page{i}" for i in range(6)}
     assert evaluated["dice"] == pytest.approx(np.mean(list(evaluated["pages"].values())))
 
 
 def test_initialization_is_the_plans(worker: Worker, tiny: Plan) -> None:
-    model = worker.call("initialize", {"plan": "tiny", "seed": 4, "plan_hash": tiny.hash}).arrays["model"]
+    model = worker.call("initialize", INITIALIZE).arrays["model"]
     np.testing.assert_array_equal(model, initial_vector(tiny, 4))
 
 
@@ -102,11 +116,10 @@ def test_what_libraries_print_disturbs_nothing(worker: Worker, cache: Path) -> N
     ("command", "params", "model", "error", "named"),
     [
         ("dance", {}, None, WorkerError, "dance"),
-        ("train", {"steps": 0, "learning_rate": 0.1}, "start", ConfigError, "steps.*0"),
-        ("train", {"learning_rate": 0.1}, "start", ConfigError, "steps"),
-        ("train", {"steps": 1, "learning_rate": 0.1}, None, ConfigError, "model"),
-        ("train", {"steps": 1, "learning_rate": 0.1}, "short", UpdateError, "121348"),
-        ("initialize", {"plan": "tiny", "plan_hash": "f00"}, None, PlanMismatchError, "f00"),
+        ("train", {**training(), "steps": 0}, "start", ConfigError, "steps.*Found 0"),
+        ("train", training(), None, ConfigError, "model"),
+        ("train", training(), "short", UpdateError, "121348"),
+        ("initialize", {**INITIALIZE, "plan_hash": "f00"}, None, PlanMismatchError, "f00"),
         ("prepare", {"pages": 0}, None, SiteDataError, "no pages"),
         ("prepare", {"patients": 1}, None, SiteDataError, "1 patient"),
     ],
@@ -135,14 +148,14 @@ def test_a_killed_process_is_reported_and_replaced(prepared_worker: Worker, cach
     assert pid is not None
     threading.Timer(0.7, os.kill, (pid, signal.SIGKILL)).start()
     with pytest.raises(WorkerError, match=r"killed by SIGKILL during 'train'"):
-        prepared_worker.call("train", {"steps": 10_000, "learning_rate": 0.01}, {"model": start})
+        prepared_worker.call("train", training(steps=10_000), {"model": start})
     assert not prepared_worker.alive
     assert prepared_worker.pid is None
     with pytest.raises(ProcessLookupError):  # reaped, no zombie
         os.kill(pid, 0)
     prepared_worker.call("prepare", preparing(ScribbledPages(), cache))
     assert prepared_worker.pid != pid
-    reply = prepared_worker.call("train", {"steps": 1, "learning_rate": 0.01}, {"model": start})
+    reply = prepared_worker.call("train", training(steps=1), {"model": start})
     assert np.isfinite(reply.arrays["update"]).all()
 
 
@@ -159,7 +172,7 @@ def test_abort_and_timeout_kill_at_once(cache: Path) -> None:
         return len(asked) == 4
 
     with Worker() as worker:
-        worker.call("initialize", {"plan": "tiny"})
+        worker.call("initialize", INITIALIZE)
         pid = worker.pid
         assert pid is not None
         with pytest.raises(WorkerError, match="'prepare' was aborted"):
@@ -186,11 +199,11 @@ def test_kill_from_another_thread_ends_a_call(cache: Path) -> None:
 def test_the_process_outlives_the_thread_that_first_called(tiny: Plan) -> None:
     # Linux sends the parent-death signal when the starting thread ends; callers come from pools
     with Worker() as worker:
-        caller = threading.Thread(target=worker.call, args=("initialize", {"plan": "tiny"}))
+        caller = threading.Thread(target=worker.call, args=("initialize", INITIALIZE))
         caller.start()
         caller.join()
         pid = worker.pid
-        worker.call("initialize", {"plan": "tiny"})
+        worker.call("initialize", INITIALIZE)
         assert worker.pid == pid is not None
 
 
@@ -205,7 +218,7 @@ def test_progress_reaches_the_log(cache: Path, tmp_path: Path) -> None:
 def test_close_leaves_neither_process_nor_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     worker = Worker()
-    worker.call("initialize", {"plan": "tiny"})
+    worker.call("initialize", INITIALIZE)
     pid = worker.pid
     assert pid is not None
     assert list(tmp_path.iterdir())
@@ -221,11 +234,15 @@ def test_the_process_dies_with_its_owner(tmp_path: Path, end: str) -> None:
         import os, sys, threading
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from nnunet_scribbles import EndlessPages
-        from ecg_flare.nnunet.sources import source_params
+        from pathlib import Path
+        from ecg_flare.nnunet.commands import InitializeCommand, PrepareCommand
+        from ecg_flare.nnunet.dataset import PrepareSettings, SitePages
+        from ecg_flare.nnunet.plan import plan_preset
         from ecg_flare.nnunet.worker import Worker
-        worker = Worker()
-        worker.call("initialize", {{"plan": "tiny"}})
-        params = {{**source_params(EndlessPages()), "site": "s", "plan": "tiny", "cache": {str(tmp_path)!r}}}
+        worker, plan = Worker(), plan_preset("tiny")
+        worker.call("initialize", InitializeCommand(plan, 0).to_params())
+        pages = SitePages(EndlessPages(), "s", plan, Path({str(tmp_path)!r}))
+        params = PrepareCommand(pages, PrepareSettings()).to_params()
         threading.Thread(target=worker.call, args=("prepare", params), daemon=True).start()
         print(worker.pid, flush=True)
         {end}
@@ -244,4 +261,4 @@ def test_threads_must_be_positive() -> None:
 
 def test_prepared_pages_are_needed_to_train(start: np.ndarray) -> None:
     with Worker() as worker, pytest.raises(WorkerError, match="call 'prepare' first"):
-        worker.call("train", {"steps": 1, "learning_rate": 0.1}, {"model": start})
+        worker.call("train", training(steps=1), {"model": start})

@@ -1,10 +1,12 @@
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+import yaml
 
 from ecg_flare.ecg.leads import CABRERA, LEADS
 from ecg_flare.errors import LayoutError
-from ecg_flare.page.layout import layout_names, load_layout, parse_layout
+from ecg_flare.page.layout import layout_names, load_layout, packaged_layout, parse_layout
 
 STANDARD_ROWS = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"]]
 LEADS_BY_ROW = {
@@ -59,10 +61,58 @@ def test_an_unknown_layout_is_named_with_those_there_are() -> None:
         load_layout("4x4")
 
 
-@pytest.mark.parametrize("name", ["../layout", "/etc/passwd", ""])
-def test_a_path_is_no_layout_name(name: str) -> None:
+@pytest.mark.parametrize("name", ["../layout", "/etc/passwd", "", "3x4.yam"])
+def test_what_is_no_yaml_file_is_a_name(name: str) -> None:
     with pytest.raises(LayoutError, match="Unknown layout"):
         load_layout(name)
+
+
+def test_the_digitizer_takes_names_alone() -> None:
+    with pytest.raises(LayoutError, match=r"Unknown layout 'mine\.yaml'"):
+        packaged_layout("mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("rows", "leads"),
+    [
+        ([["I"], ["II"], ["III"], ["aVR"], ["aVL"], ["aVF"]], LEADS[:6]),
+        ([["I", "aVR"], ["II", "aVL"], ["III", "aVF"]], LEADS[:6]),
+        ([["V1", "V4"], ["V2", "V5"], ["V3", "V6"]], LEADS[6:]),
+        ([["V5"], ["II"], ["V1"]], ("II", "V1", "V5")),
+        ([["II"]], ("II",)),
+    ],
+)
+def test_a_file_may_show_fewer_than_twelve_leads(tmp_path: Path, rows: list[list[str]], leads: tuple[str, ...]) -> None:
+    file = tmp_path / "ours.yml"
+    file.write_text(yaml.safe_dump({"rows": [[{"lead": lead, "duration_s": 5} for lead in row] for row in rows]}))
+    layout = load_layout(str(file))
+    assert (layout.name, layout.leads) == ("ours", leads)
+    assert [[segment.lead for segment in row] for row in layout.rows] == rows
+
+
+def test_a_rhythm_strip_may_repeat_a_lead_and_stand_alone() -> None:
+    strip = "[{lead: II, duration_s: 10, rhythm: true}]"
+    assert parse_layout(f"rows: [[{{lead: II, duration_s: 10}}], {strip}, {strip}]", "x", "x").rhythm_rows == (1, 2)
+    assert parse_layout(f"rows: [{strip}]", "x", "x").leads == ("II",)
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "ours.yaml"
+    for lead in ("I", "V6"):
+        file.write_text(f"rows: [[{{lead: {lead}, duration_s: 10}}]]")
+        assert load_layout(str(file)).leads == (lead,)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.yaml", tmp_path / "\0.yaml"):
+        with pytest.raises(LayoutError, match=r"\.yaml cannot be read"):
+            load_layout(str(path))
+
+
+def test_a_file_cannot_pass_for_a_layout_of_the_package(tmp_path: Path) -> None:
+    (tmp_path / "12x1.yaml").write_text("rows: [[{lead: I, duration_s: 10}]]")
+    with pytest.raises(LayoutError, match=r"'12x1' is a layout of the package; give the file another name"):
+        load_layout(str(tmp_path / "12x1.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +132,10 @@ def test_a_path_is_no_layout_name(name: str) -> None:
         ("rows: [[{lead: I, duration_s: true}]]", "duration_s must be a number of seconds, found True"),
         ("rows: [[{lead: I, duration_s: 1, rhythm: 1}]]", "rhythm must be true or false, found 1"),
         ("rows: [[{lead: I, duration_s: 1, rhythm: true}, {lead: II, duration_s: 1}]]", "as a whole or not at all"),
-        ("rows: [[{lead: I, duration_s: 1}]]", "every page shows twelve leads; II, III"),
+        ("rows: [[{lead: I, duration_s: 1}, {lead: I, duration_s: 1}]]", "lead I stands in it twice"),
+        ("rows: [[{lead: V1, duration_s: 1}], [{lead: II, duration_s: 1}], [{lead: V1, duration_s: 1}]]", "lead V1"),
+        (f"rows: [{'[{lead: I, duration_s: 1, rhythm: true}], ' * 49}]", "at most 48 rows; found 49"),
+        (f"rows: [[{'{lead: I, duration_s: 1, rhythm: true}, ' * 49}]]", "row 1: a row has at most 48 segments; found"),
     ],
 )
 def test_bad_layouts_are_refused_by_file_and_value(text: str, message: str) -> None:

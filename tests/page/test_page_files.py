@@ -11,8 +11,8 @@ from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError, RecordError
 from ecg_flare.nnunet.sources import PageFolder
 from ecg_flare.page.files import add_patients, as_printed, load_page, save_page
-from ecg_flare.page.raster import resample_page
 from ecg_flare.page.render import Page, render_page
+from ecg_flare.page.resample import resample_page
 from ecg_flare.page.style import PageStyle
 
 

@@ -1,14 +1,19 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording
+from ecg_flare.errors import LayoutError
+from ecg_flare.page.arrange import check_room
+from ecg_flare.page.files import as_printed
 from ecg_flare.page.layout import layout_names, load_layout
+from ecg_flare.page.raster import Label
 from ecg_flare.page.render import Page, render_page
 from ecg_flare.page.style import GridStyle, InkStyle, PageStyle, PrintStyle
-from ecg_flare.page.truth import LeadTrace
+from ecg_flare.page.truth import LeadTrace, PageTruth
 
 
 def render(recording: Recording, style: PageStyle) -> Page:
@@ -53,6 +58,41 @@ def test_every_layout_prints_twelve_leads_over_their_times(waves: Recording, nam
     assert page.truth.layout == name
     assert all(trace.is_rhythm == (len(load_layout(name).rows[trace.row]) == 1 and "R" in name)
                for trace in page.truth.traces)  # fmt: skip
+
+
+LIMB_LEADS = "".join(f"- [{{lead: {lead}, duration_s: 10}}]\n" for lead in ("I", "II", "III", "aVR", "aVL", "aVF"))
+
+
+def test_a_page_of_limb_leads_alone(waves: Recording, bare: PageStyle, tmp_path: Path) -> None:
+    file = tmp_path / "limb.yaml"
+    file.write_text(f"rows:\n{LIMB_LEADS}")
+    page = render_page(waves, replace(bare, layout=str(file)), np.random.default_rng(0))
+    assert [(trace.lead, trace.row, trace.end_s) for trace in page.truth.traces] == [
+        (lead, row, 10.0) for row, lead in enumerate(("I", "II", "III", "aVR", "aVL", "aVF"))
+    ]
+    assert page.truth.layout == "limb"  # and not where the file lies
+    assert PageTruth.from_json(page.truth.to_json()).layout == "limb"
+    printed = as_printed(waves, page.truth)
+    assert np.isfinite(printed.signal_mv).all(axis=1).tolist() == [lead in LEADS[:6] for lead in printed.lead_names]
+    dark = page.image[..., 0] < 128
+    assert np.isin(page.mask[dark], (Label.TRACE, Label.PRINT)).all()
+    middle = dark[:, page.truth.width_px // 2].astype(int)
+    assert np.count_nonzero(np.diff(middle) == 1) == 6  # one stroke of ink a lead, and nothing else
+
+
+@pytest.mark.parametrize(("duration_s", "room"), [(10, True), (80, True), (90, False)])
+def test_a_row_too_long_for_the_paper_is_refused(waves: Recording, tmp_path: Path, duration_s: int, room: bool) -> None:
+    file = tmp_path / "long.yaml"
+    file.write_text(f"rows: [[{{lead: II, duration_s: {duration_s}}}]]")
+    style = PageStyle(layout=str(file), dpi=60)
+    if room:
+        check_room(style)
+        assert len(render_page(waves, style, np.random.default_rng(0)).truth.traces) == 1
+        return
+    message = r"Layout long: a row of 90 s at 25 mm/s is more than 8 times as long as paper a4 has room for \(280 mm\)"
+    for attempt in (check_room, lambda style: render_page(waves, style, np.random.default_rng(0))):
+        with pytest.raises(LayoutError, match=message):
+            attempt(style)
 
 
 def test_points_are_time_and_voltage_in_millimetres(waves: Recording) -> None:

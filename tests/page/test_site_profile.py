@@ -8,7 +8,14 @@ from ecg_flare.errors import LayoutError
 from ecg_flare.page.distribution import Choice, Fixed
 from ecg_flare.page.layout import layout_names
 from ecg_flare.page.render import Page
-from ecg_flare.page.site_profile import SiteProfile, load_profile, parse_profile, profile_names, profile_page
+from ecg_flare.page.site_profile import (
+    SiteProfile,
+    load_profile,
+    parse_profile,
+    profile_layout_files,
+    profile_names,
+    profile_page,
+)
 
 SITES = ("district", "university", "archive", "clinic_photo")
 
@@ -107,6 +114,36 @@ def test_a_site_brings_its_own_file(tmp_path: Path, waves: Recording) -> None:
     profile = load_profile(str(file))
     assert profile.name == "ours"
     assert profile_page(waves, profile, np.random.default_rng(0)).truth.layout == "12x1"
+
+
+CHEST = "rows: [[{lead: V1, duration_s: 5}, {lead: V4, duration_s: 5}], [{lead: V2, duration_s: 10}]]"
+
+
+def test_a_layout_of_its_own_is_seen_from_the_profiles_folder(tmp_path: Path, waves: Recording) -> None:
+    (tmp_path / "layouts").mkdir()
+    (tmp_path / "layouts" / "chest.yaml").write_text(CHEST)
+    file = tmp_path / "ours.yaml"
+    file.write_text("style: {layout: {choice: {layouts/chest.yaml: 1, 12x1: 0}}, dpi: 60, rhythm_leads: [V1]}")
+    page = profile_page(waves, load_profile(str(file)), np.random.default_rng(0))
+    assert page.truth.layout == "chest"
+    assert [(trace.lead, trace.row) for trace in page.truth.traces] == [("V1", 0), ("V4", 0), ("V2", 1)]
+    assert profile_layout_files(str(file)) == (str(tmp_path / "layouts" / "chest.yaml"),)
+    assert profile_layout_files("plain") == ()
+
+
+def test_layout_files_are_named_without_being_read(tmp_path: Path) -> None:
+    file = tmp_path / "ours.yaml"
+    file.write_text("style: {layout: {choice: {absent.yaml: 1, /secret/x.yml: 1, 6x2: 1}}}")
+    assert profile_layout_files(str(file)) == (str(tmp_path / "absent.yaml"), "/secret/x.yml")
+    with pytest.raises(LayoutError, match=r"ours\.yaml: Layout .*absent\.yaml cannot be read|x\.yml cannot be read"):
+        load_profile(str(file))
+
+
+def test_a_row_too_long_shows_when_the_profile_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text("rows: [[{lead: II, duration_s: 30}]]")
+    (tmp_path / "ours.yaml").write_text("style: {layout: long.yaml, speed_mm_per_s: {choice: {25: 1, 100: 1}}}")
+    with pytest.raises(LayoutError, match=r"ours\.yaml: Layout long: a row of 30 s at 100 mm/s"):
+        load_profile(str(tmp_path / "ours.yaml"))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

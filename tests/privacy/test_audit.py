@@ -12,7 +12,14 @@ import pytest
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated import audits as wiring
 from ecg_flare.federated import round as federated_round
-from ecg_flare.federated.audits import AuditedRound, audit_sensitivity, audited_round, run_audits, toy_training
+from ecg_flare.federated.audits import (
+    AuditedRound,
+    AuditSize,
+    audit_sensitivity,
+    audited_round,
+    run_audits,
+    toy_training,
+)
 from ecg_flare.federated.round import SiteUpdate
 from ecg_flare.privacy.audit import (
     AuditResult,
@@ -44,12 +51,9 @@ Patch = pytest.MonkeyPatch
 def audit(seed: int = 5) -> dict[str, AuditResult]:
     found = run_audits(
         "patient",
+        AuditSize(dimension=10_000, canaries=200, trials=1000, candidates=1000),
         noise_multiplier=1.0,
         delta=1e-5,
-        dimension=10_000,
-        canaries=200,
-        trials=1000,
-        candidates=1000,
         seed=seed,
         stream=ChaChaStream(seed.to_bytes(32)),
     )
@@ -132,9 +136,8 @@ def test_a_fault_is_caught(break_it: Callable[[Patch], None], caught_by: set[str
 
 
 def test_unit_site_passes_too() -> None:
-    found = run_audits(
-        "site", noise_multiplier=1.0, delta=1e-5, dimension=2000, canaries=40, trials=200, candidates=2, seed=6
-    )
+    size = AuditSize(dimension=2000, canaries=40, trials=200, candidates=2)
+    found = run_audits("site", size, noise_multiplier=1.0, delta=1e-5, seed=6)
     results = {result.name: result for result in found}
     assert set(results) == {ONE_SHOT, MANY, SENSITIVITY, INVERSION}
     assert failed(results) == set()

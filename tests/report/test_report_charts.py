@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from ecg_flare.report.charts import HEIGHT, Reference, Series, line_chart, presence_matrix, stacked_bars
+from ecg_flare.report.charts import HEIGHT, Reference, Series, Span, line_chart, presence_matrix, stacked_bars
 
 
 def _marks(svg: str, tag: str, kind: str) -> list[ElementTree.Element]:
@@ -37,14 +37,14 @@ def test_missing_values_are_left_out_of_the_line() -> None:
 
 
 def test_the_axis_does_not_pass_its_ceiling() -> None:
-    svg = line_chart([0, 1], [Series("Dice", [0.2, 0.99], 1)], y_label="Dice", ceiling=1.0)
+    svg = line_chart([0, 1], [Series("Dice", [0.2, 0.99], 1)], y_label="Dice", span=Span(ceiling=1.0))
     texts = [text.text for text in ElementTree.fromstring(svg).iter("text")]
     assert "1" in texts
     assert "1.2" not in texts
 
 
 def test_noise_is_not_drawn_as_a_trend() -> None:
-    svg = line_chart([0, 1], [Series("Dice", [0.57955, 0.57958], 1)], y_label="Dice", min_span=0.04)
+    svg = line_chart([0, 1], [Series("Dice", [0.57955, 0.57958], 1)], y_label="Dice", span=Span(least=0.04))
     ((_, first), (_, second)) = _points(svg)[0]
     assert abs(first - second) < 1
     assert max(len(text.text or "") for text in ElementTree.fromstring(svg).iter("text")) <= 5

@@ -29,6 +29,7 @@ from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.flare.site.in_memory import MemoryEngine, memory_context
 from ecg_flare.flare.site.policy import POLICY_FILE
+from ecg_flare.nnunet import sources
 from ecg_flare.nnunet.case import PageSource
 from ecg_flare.nnunet.page_folder import PageFolder
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
@@ -83,6 +84,38 @@ def test_a_site_without_a_kit_is_its_users_own(
         check_pages(make("/private"), SITE, workspace)
     monkeypatch.setattr(job_paths, "has_kit", lambda workspace: False)
     check_pages(make("/private"), SITE, workspace)
+
+
+PROFILED: list[Callable[[str], PageSource]] = [
+    lambda path: SyntheticPages({SITE: path}),
+    lambda path: PtbxlPages(str(Path(path).parent), {}, {SITE: path}),
+]
+
+
+@pytest.mark.parametrize("make", PROFILED)
+def test_a_profile_leads_to_no_layout_elsewhere(root: Path, make: Callable[[str], PageSource]) -> None:
+    pages, private = root.parent / "pages", root.parent / "private"
+    (private / "secret.yaml").write_text("password: hunter2")
+    (pages / "link.yaml").symlink_to(private / "secret.yaml")
+    (pages / "chest.yaml").write_text("rows: [[{lead: V1, duration_s: 10}]]")
+    profile = pages / "ours.yaml"
+    source = make(str(profile))
+    set_policy(root, page_folders=[str(pages)])
+    for layout in (private / "secret.yaml", "../private/secret.yaml", "link.yaml", "{choice: {6x2: 1, link.yaml: 0}}"):
+        profile.write_text(f"style: {{layout: {layout}}}")
+        with pytest.raises(PolicyError, match=r"page_folders: the job names '.*(secret|link)\.yaml'") as caught:
+            site_pages(context(root, pages=source), "pages")
+        assert "hunter2" not in str(caught.value)
+    profile.write_text("style: {layout: {choice: {chest.yaml: 1, 6x2: 1}}}")
+    assert site_pages(context(root, pages=source), "pages")[0] == source
+
+
+def test_a_forbidden_profile_is_not_searched_for_layouts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(sources, "profile_layout_files", read.append)
+    with pytest.raises(PolicyError):
+        site_pages(context(root, pages=SyntheticPages({SITE: "/private/ours.yaml"})), "pages")
+    assert not read
 
 
 @pytest.mark.parametrize("name", ["rootCA.pem", "client.crt", "server.crt"])

@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,8 @@ from nvflare.apis.executor import Executor
 
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult
 from ecg_flare.flare.server.evaluator import PublicEvaluator
+from ecg_flare.nnunet.case import NoPages  # noqa: F401 - jobs name it as a class of this module
 from ecg_flare.nnunet.plan import parameter_count
-
-
-@dataclass(frozen=True)
-class NoPages:
-    """A page source with nothing in it."""
-
-    def describe(self, site):
-        return {}
-
-    def cases(self, site):
-        return iter(())
 
 
 class RandomUpdate(Executor):

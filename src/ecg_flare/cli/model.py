@@ -59,24 +59,22 @@ def pretrain(
     Example:
       ecg-flare pretrain -o start.npz --plan tiny --profile broad --pages 400 --steps 2000
     """
+    from ecg_flare.nnunet.dataset import SitePages
     from ecg_flare.nnunet.environment import limit_threads
     from ecg_flare.nnunet.export import save_model
     from ecg_flare.nnunet.plan import plan_preset
     from ecg_flare.nnunet.pretrain import pretrain as train
+    from ecg_flare.nnunet.pretrain import pretraining
+    from ecg_flare.nnunet.settings import Compute
     from ecg_flare.nnunet.sources import SyntheticPages
 
     limit_threads(threads)
     plan = plan_preset(plan_name)
+    source = SyntheticPages({profile: profile}, pages_per_site=pages, seed=seed)
     trained = train(
-        plan,
-        SyntheticPages({profile: profile}, pages_per_site=pages, seed=seed),
-        site=profile,
-        steps=steps,
-        cache=cache.expanduser(),
-        learning_rate=learning_rate,
-        seed=seed,
-        threads=threads,
-        device=device,
+        SitePages(source, profile, plan, cache.expanduser()),
+        pretraining(steps, learning_rate=learning_rate, seed=seed),
+        compute=Compute(threads, device),
         start=_stored(start).vector if start else None,
         log=tell,
     )

@@ -11,7 +11,7 @@ from ecg_flare.cli.screen import OneOf, json_option, progress, say_json
 
 if TYPE_CHECKING:
     from ecg_flare.ecg.record import Recording
-    from ecg_flare.page.render import Page
+    from ecg_flare.page.page import Page
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -70,7 +70,11 @@ def synthesize(
 @click.option("--profile", help="A site profile (see `ecg-flare profiles`) or a YAML file: style, scanner, noise.")
 @click.option("--ptbxl", is_flag=True, help="RECORDS is the folder of PTB-XL, with ptbxl_database.csv.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Maximum number of pages.")
-@click.option("--layout", type=OneOf("LAYOUT", _layouts), help="3x4+1R, 6x2, 12x1, ... [default: 3x4+1R]")
+@click.option(
+    "--layout",
+    type=OneOf("LAYOUT", _layouts, or_yaml=True),
+    help="3x4+1R, 6x2, 12x1, ... or the path of a .yaml file [default: 3x4+1R]",
+)
 @click.option("--dpi", type=float, help="[default: 200]")
 @click.option("--speed", "speed_mm_per_s", type=float, help="mm/s [default: 25]")
 @click.option("--gain", "gain_mm_per_mv", type=float, help="mm/mV [default: 10]")

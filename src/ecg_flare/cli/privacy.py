@@ -177,16 +177,13 @@ def audit(
     if deployed:
         _report_audits(_deployed_audits(seed), as_json)
         return
-    from ecg_flare.federated.audits import run_audits
+    from ecg_flare.federated.audits import AuditSize, run_audits
 
     found = run_audits(
         unit,
+        AuditSize(dimension=parameters, canaries=canaries, trials=trials, candidates=candidates),
         noise_multiplier=noise_multiplier,
         delta=delta,
-        dimension=parameters,
-        canaries=canaries,
-        trials=trials,
-        candidates=candidates,
         seed=seed,
     )
     _report_audits(found, as_json)

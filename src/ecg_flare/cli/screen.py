@@ -29,15 +29,22 @@ class Commands(click.Group):
 
 
 class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
-    """A name of a list that is loaded only when an argument is converted or completed."""
+    """A name out of a list that is loaded only when an argument is converted or completed.
 
-    def __init__(self, metavar: str, names: Callable[[], Sequence[str]]) -> None:
+    With `or_yaml` the path of a YAML file (ends in .yaml or .yml) is taken as well, whether or not there is one.
+    """
+
+    def __init__(self, metavar: str, names: Callable[[], Sequence[str]], *, or_yaml: bool = False) -> None:
         self.name = metavar
         self._names = names
+        self._or_yaml = or_yaml
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if self._or_yaml and str(value).endswith((".yaml", ".yml")):
+            return str(value)
         if value not in self._names():
-            self.fail(f"{value!r} is not one of {', '.join(self._names())}.", param, ctx)
+            other = ", or the path of a .yaml file" if self._or_yaml else ""
+            self.fail(f"{value!r} is not one of {', '.join(self._names())}{other}.", param, ctx)
         return str(value)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:

@@ -1,7 +1,7 @@
 """Commands for a site's engineer: check and prepare pages, a dry run of a job, the ledger's head."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +13,7 @@ from ecg_flare.errors import ConfigError, EcgFlareError
 if TYPE_CHECKING:
     from ecg_flare.nnunet.page_folder import PageFolder
     from ecg_flare.site.inspection import Finding, Inspection
-    from ecg_flare.site.preparation import Preparation
+    from ecg_flare.site.preparation import JobNeeds, Preparation
 
 _USAGE: Final = 2
 _NOT_READY: Final = 3
@@ -87,15 +87,15 @@ def prepare(
     """
     try:
         source = _source(folder, dpi, patient_pattern, each_page_a_patient=each_page_a_patient)
-        told = _Prepared(source, workspace, job, plan, plan_hash, name, cache).run()
+        done = _Prepared(source, workspace, _Wanted(job, plan, plan_hash), name, cache).run()
     except EcgFlareError as error:
         click.echo(f"Error: {error}", err=True)
         ctx.exit(_USAGE)
     if as_json:
-        say_json(told.to_json())
+        say_json(done.to_json())
     else:
-        click.echo("\n".join(told.lines()))
-    ctx.exit(0 if told.ready else _NOT_READY)
+        click.echo("\n".join(done.lines()))
+    ctx.exit(0 if done.ready else _NOT_READY)
 
 
 @site.command()
@@ -122,15 +122,15 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
 
     kit = Kit(workspace)
     try:
-        told = dry_run(JobFolder(job), kit, name or kit.site, steps=steps, log=tell)
+        tried = dry_run(JobFolder(job), kit, name or kit.site, steps=steps, log=tell)
     except EcgFlareError as error:
         click.echo(f"Error: {error}", err=True)
         ctx.exit(_USAGE)
     if as_json:
-        say_json(check_json(told))
+        say_json(check_json(tried))
     else:
-        click.echo("\n".join(check_lines(told)))
-    ctx.exit(_NOT_READY if told.refused else 0)
+        click.echo("\n".join(check_lines(tried)))
+    ctx.exit(_NOT_READY if tried.refused else 0)
 
 
 @site.command()
@@ -191,31 +191,39 @@ def _source(folder: Path, dpi: float | None, pattern: str | None, *, each_page_a
     return PageFolder(str(folder.resolve()), px_per_mm=px_per_mm, patient_pattern=chosen)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What pages are prepared for: a job's folder or the name of a plan, and what the plan's hash should be."""
+
+    job: Path | None
+    plan: str | None
+    plan_hash: str | None
+
+    def needs(self, site: str) -> "JobNeeds":
+        from ecg_flare.site.kit import JobFolder
+        from ecg_flare.site.preparation import JobNeeds
+
+        if self.job and self.plan:
+            raise ConfigError("--job and --plan both say which plan: keep one of them")
+        return JobNeeds.of(JobFolder(self.job), site) if self.job else JobNeeds(self.plan or "tiny")
+
+
 class _Prepared:
     """What `prepare` does and prints."""
 
     def __init__(
-        self,
-        source: "PageFolder",
-        workspace: Path | None,
-        job: Path | None,
-        plan: str | None,
-        plan_hash: str | None,
-        name: str | None,
-        cache: Path | None,
+        self, source: "PageFolder", workspace: Path | None, wanted: _Wanted, name: str | None, cache: Path | None
     ) -> None:
         from ecg_flare.nnunet.plan import plan_preset, verified_plan
-        from ecg_flare.site.kit import JobFolder, Kit
+        from ecg_flare.site.kit import Kit
         from ecg_flare.site.own_pages import CACHE_FOLDER
-        from ecg_flare.site.preparation import JobNeeds
 
         self._source = source
         self._kit = Kit(workspace) if workspace else None
         self.site = name or (self._kit.site if self._kit else source.folder)
-        if job and plan:
-            raise ConfigError("--job and --plan both say which plan: keep one of them")
-        self._needs = JobNeeds.of(JobFolder(job), self.site) if job else JobNeeds(plan or "tiny")
-        self.plan = verified_plan(self._needs.plan, plan_hash) if plan_hash else plan_preset(self._needs.plan)
+        self._needs = wanted.needs(self.site)
+        name_of_plan, expected = self._needs.plan, wanted.plan_hash
+        self.plan = verified_plan(name_of_plan, expected) if expected else plan_preset(name_of_plan)
         self._cache = str(cache.resolve()) if cache else ""
         self.cache = Path(self._cache) if cache else workspace / CACHE_FOLDER if workspace else None
         self.inspection: Inspection
@@ -232,6 +240,7 @@ class _Prepared:
         return (*([self.disk] if self.disk else []), *self.inspection.findings)
 
     def run(self) -> "_Prepared":
+        from ecg_flare.nnunet.dataset import SitePages
         from ecg_flare.site.inspection import inspect_pages
         from ecg_flare.site.own_pages import OwnPages, write_own_pages
         from ecg_flare.site.preparation import check_disk, prepare_pages
@@ -241,9 +250,8 @@ class _Prepared:
             self.disk = check_disk(self.cache, self.inspection.cache_bytes)
         if self.ready and self._kit is not None and self.cache is not None:
             tell(f"preparing {self.inspection.files} pages ...")
-            self.preparation = prepare_pages(
-                self._source, self.site, self.plan, self.cache, needs=self._needs, log=tell
-            )
+            pages = SitePages(self._source, self.site, self.plan, self.cache)
+            self.preparation = prepare_pages(pages, self._needs, log=tell)
             self.file = write_own_pages(self._kit.local, OwnPages(self._source, self._cache))
         return self
 

@@ -28,49 +28,49 @@ _STEPS: Final = {
 }
 
 
-def check_json(told: "DryRun") -> dict[str, Any]:
+def check_json(tried: "DryRun") -> dict[str, Any]:
     """The whole dry run as JSON values."""
     return {
-        "takes_part": not told.refused,
-        "refused": told.refused,
-        "site": told.site,
-        "job": told.job,
-        "terms": None if told.terms is None else asdict(told.terms),
-        "policy": None if told.policy is None else _json_policy(asdict(told.policy)),
-        "traffic": [asdict(each) for each in told.traffic],
-        "sent_bytes": told.sent_bytes,
-        "notes": told.notes,
+        "takes_part": not tried.refused,
+        "refused": tried.refused,
+        "site": tried.site,
+        "job": tried.job,
+        "terms": None if tried.terms is None else asdict(tried.terms),
+        "policy": None if tried.policy is None else _json_policy(asdict(tried.policy)),
+        "traffic": [asdict(each) for each in tried.traffic],
+        "sent_bytes": tried.sent_bytes,
+        "notes": tried.notes,
     }
 
 
-def check_lines(told: "DryRun") -> Iterator[str]:
+def check_lines(tried: "DryRun") -> Iterator[str]:
     """The dry run for people."""
-    yield f"job     {told.job}, at {told.site}"
-    if told.terms is not None:
-        terms = told.terms
+    yield f"job     {tried.job}, at {tried.site}"
+    if tried.terms is not None:
+        terms = tried.terms
         yield (
             f"terms   {terms.summation} sum of {len(terms.roster)} sites, at least {terms.min_sites}; "
             f"clipping norm {terms.clipping_norm}, noise {terms.noise_multiplier}, unit {terms.unit}; "
             f"{terms.rounds} rounds"
         )
-    if told.policy is not None:
-        said = {key: value for key, value in asdict(told.policy).items() if value not in ("", None, {}, (), [])}
-        said["pinned"] = f"{len(told.policy.pinned)} sites"
+    if tried.policy is not None:
+        said = {key: value for key, value in asdict(tried.policy).items() if value not in ("", None, {}, (), [])}
+        said["pinned"] = f"{len(tried.policy.pinned)} sites"
         yield "policy  " + ", ".join(f"{key} {_text(value)}" for key, value in said.items())
-    if told.traffic:
+    if tried.traffic:
         yield ""
         rows = [("task", "comes in", "goes out", "what goes out")]
         rows += [
             (each.task, f"{each.received_bytes:,}", f"{each.sent_bytes:,}", f"{_meaning(each)}: {_fields(each)}")
-            for each in told.traffic
+            for each in tried.traffic
         ]
-        received = sum(each.received_bytes for each in told.traffic)
-        rows.append(("a round", f"{received:,}", f"{told.sent_bytes:,}", "bytes, without FLARE's framing and TLS"))
+        received = sum(each.received_bytes for each in tried.traffic)
+        rows.append(("a round", f"{received:,}", f"{tried.sent_bytes:,}", "bytes, without FLARE's framing and TLS"))
         yield from columns(rows, right=(1, 2))
         yield ""
-    yield from (f"! {note}" for note in told.notes)
-    if told.refused:
-        yield f"WOULD NOT TAKE PART: {told.refused}"
+    yield from (f"! {note}" for note in tried.notes)
+    if tried.refused:
+        yield f"WOULD NOT TAKE PART: {tried.refused}"
     else:
         yield "WOULD TAKE PART: the round went through, and nothing was sent."
 

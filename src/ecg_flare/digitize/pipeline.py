@@ -34,7 +34,7 @@ from ecg_flare.digitize.trace.refine import pen_px, refine_row
 from ecg_flare.digitize.trace.rows import trace_rows
 from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import ConfigError, PageError
-from ecg_flare.page.layout import load_layout
+from ecg_flare.page.layout import load_layout, packaged_layout
 
 SURE_LAYOUT: Final = 0.5
 UPRIGHT_NAMES: Final = 2  # on real pages not one was read the wrong way up
@@ -106,7 +106,7 @@ def check_options(
     if not FS_RANGE_HZ[0] <= fs_hz <= FS_RANGE_HZ[1]:
         raise ConfigError(f"fs_hz is {fs_hz}; expected {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g} samples a second.")
     if layout != "auto":
-        load_layout(layout)
+        packaged_layout(layout)
     check_settings(speed, gain, px_per_mm)
 
 

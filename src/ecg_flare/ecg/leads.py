@@ -19,8 +19,6 @@ CHEST_LEADS: Final = ("V1", "V2", "V3", "V4", "V5", "V6")
 LEADS: Final[tuple[str, ...]] = LIMB_LEADS + CHEST_LEADS
 """The standard order, and the order of a recording's rows."""
 
-STANDARD: Final = LEADS
-
 CABRERA: Final[tuple[str, ...]] = ("aVL", "I", "aVR", "II", "aVF", "III", *CHEST_LEADS)
 """The Cabrera order, by the frontal angle of each lead; it prints the leads of `CABRERA_INVERTED` upside down."""
 

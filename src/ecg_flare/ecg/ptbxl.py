@@ -7,13 +7,10 @@ column says where a recording was made, its `strat_fold` to which of ten folds, 
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from ecg_flare.documents import short
 from ecg_flare.ecg.record import Recording, read_wfdb
@@ -88,29 +85,6 @@ def at_sites(entries: Iterable[PtbxlEntry], sites: Collection[str]) -> tuple[Ptb
 def in_folds(entries: Iterable[PtbxlEntry], folds: Collection[int]) -> tuple[PtbxlEntry, ...]:
     """Return the entries of any of the folds (1 to 10)."""
     return tuple(entry for entry in entries if entry.strat_fold in folds)
-
-
-def of_patients(entries: Iterable[PtbxlEntry], patient_ids: Collection[str]) -> tuple[PtbxlEntry, ...]:
-    """Return the entries of any of the patients."""
-    return tuple(entry for entry in entries if entry.patient_id in patient_ids)
-
-
-def split_by_patient(
-    entries: Sequence[PtbxlEntry], fractions: Sequence[float], rng: np.random.Generator
-) -> tuple[tuple[PtbxlEntry, ...], ...]:
-    """Split entries into parts, at random, so that no patient is in two of them.
-
-    `fractions` are the parts' shares of the patients and add up to 1; a part's share is met to within one patient, and
-    the order of entries is kept. Raises RecordError if a fraction is negative or they don't add up to 1.
-    """
-    if not fractions or min(fractions) < 0 or not np.isclose(sum(fractions), 1.0, atol=1e-9):
-        raise RecordError(f"Fractions must be zero or more and add up to 1, found {tuple(fractions)}.")
-    patients = sorted({entry.patient_id for entry in entries})
-    order = rng.permutation(len(patients))
-    bounds = np.rint(np.concatenate([[0.0], np.cumsum(fractions)]) * len(patients)).astype(int)
-    return tuple(
-        of_patients(entries, {patients[index] for index in order[first:last]}) for first, last in pairwise(bounds)
-    )
 
 
 def _entry(row: dict[str, str], table: Path, line: int) -> PtbxlEntry:

@@ -109,15 +109,29 @@ def audited_round(
     return AuditedRound(terms, dimension)
 
 
+@dataclass(frozen=True)
+class AuditSize:
+    """How much work the audits are.
+
+    Attributes:
+        dimension: of the update that hides the canaries.
+        canaries: of the one-shot audit.
+        trials: of the audit that repeats a round.
+        candidates: of the membership attack, half of them trained on.
+    """
+
+    dimension: int
+    canaries: int
+    trials: int
+    candidates: int
+
+
 def run_audits(
     unit: Unit,
+    size: AuditSize,
     *,
     noise_multiplier: float,
     delta: float,
-    dimension: int,
-    canaries: int,
-    trials: int,
-    candidates: int,
     seed: int,
     stream: Stream | None = None,
 ) -> Iterator[AuditResult]:
@@ -129,16 +143,16 @@ def run_audits(
     Raises ConfigError for an impossible setting.
     """
     rngs = np.random.default_rng(seed).spawn(5)
-    wide = audited_round(unit, units=canaries, dimension=dimension, noise_multiplier=noise_multiplier)
-    yield one_shot_canaries(wide, canaries=canaries, delta=delta, rng=rngs[0], stream=stream)
+    wide = audited_round(unit, units=size.canaries, dimension=size.dimension, noise_multiplier=noise_multiplier)
+    yield one_shot_canaries(wide, canaries=size.canaries, delta=delta, rng=rngs[0], stream=stream)
     narrow = audited_round(unit, units=2, dimension=_SMALL, noise_multiplier=noise_multiplier, sites=2)
-    yield many_trial_canary(narrow, trials=trials, rng=rngs[1], stream=stream)
+    yield many_trial_canary(narrow, trials=size.trials, rng=rngs[1], stream=stream)
     yield audit_sensitivity(unit, noise_multiplier=noise_multiplier, rng=rngs[2])
     layer = audited_round(unit, units=2, dimension=_OUTPUTS * (_PIXELS + 1), noise_multiplier=noise_multiplier)
     yield gradient_inversion(layer, pixels=_PIXELS, rng=rngs[3])
     if unit == "patient":
-        toy = toy_training(noise_multiplier=noise_multiplier, candidates=candidates)
-        yield membership_inference(toy, candidates=candidates, rounds=_TOY_ROUNDS, rng=rngs[4], stream=stream)
+        toy = toy_training(noise_multiplier=noise_multiplier, candidates=size.candidates)
+        yield membership_inference(toy, candidates=size.candidates, rounds=_TOY_ROUNDS, rng=rngs[4], stream=stream)
 
 
 def audit_sensitivity(unit: Unit, *, noise_multiplier: float, rng: np.random.Generator) -> AuditResult:

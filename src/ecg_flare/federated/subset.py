@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from ecg_flare.errors import ConfigError, UpdateError
-from ecg_flare.federated.update import Layout, Vector, layout_digest, layout_size
+from ecg_flare.federated.update import ParameterLayout, Vector, layout_digest, layout_size
 
 EVERY_TENSOR: Final = ("*",)
 """Patterns of all tensors."""
@@ -41,7 +41,7 @@ class TrainableSubset:
     Raises ConfigError for a name that the layout lacks, for names in another order, and for none at all.
     """
 
-    layout: Layout
+    layout: ParameterLayout
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class TrainableSubset:
             )
 
     @classmethod
-    def matching(cls, layout: Layout, patterns: Sequence[str]) -> TrainableSubset:
+    def matching(cls, layout: ParameterLayout, patterns: Sequence[str]) -> TrainableSubset:
         """The tensors whose names match one or more of the shell patterns, such as `decoder.stages.2.*`.
 
         Raises ConfigError for a pattern that matches no tensor: it was meant for another network.
@@ -65,7 +65,7 @@ class TrainableSubset:
         return cls(layout, tuple(matched))
 
     @cached_property
-    def trained_layout(self) -> Layout:
+    def trained_layout(self) -> ParameterLayout:
         """Name and shape of the trained tensors: the layout of the shorter vector."""
         chosen = set(self.names)
         return tuple((name, shape) for name, shape in self.layout if name in chosen)

@@ -17,7 +17,7 @@ from jaxtyping import Float32, Shaped
 
 from ecg_flare.errors import UpdateError
 
-Layout = Sequence[tuple[str, tuple[int, ...]]]
+ParameterLayout = Sequence[tuple[str, tuple[int, ...]]]
 """Ordered (name, shape) of each parameter tensor."""
 
 Vector = Float32[np.ndarray, " d"]
@@ -26,7 +26,7 @@ Vector = Float32[np.ndarray, " d"]
 Tensor = Shaped[np.ndarray, "..."]
 
 
-def layout_digest(entries: Layout) -> str:
+def layout_digest(entries: ParameterLayout) -> str:
     """SHA-256, in hex, of the ordered names and shapes that give a flat vector its meaning.
 
     >>> layout_digest([("conv.weight", (2, 1, 3, 3)), ("conv.bias", (2,))])[:16]
@@ -36,12 +36,12 @@ def layout_digest(entries: Layout) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def layout_size(entries: Layout) -> int:
+def layout_size(entries: ParameterLayout) -> int:
     """Length of the flat vector."""
     return sum(math.prod(shape) for _, shape in entries)
 
 
-def flatten(tensors: Mapping[str, Tensor], entries: Layout) -> Vector:
+def flatten(tensors: Mapping[str, Tensor], entries: ParameterLayout) -> Vector:
     """Lay the tensors one after the other, in the layout's order, as float32.
 
     Raises UpdateError where a tensor is missing, is too many, or has another shape than its entry.
@@ -56,18 +56,6 @@ def flatten(tensors: Mapping[str, Tensor], entries: Layout) -> Vector:
         if tensors[name].shape != shape:
             raise UpdateError(f"tensor {name} has shape {tensors[name].shape}, expected {shape}")
     return np.concatenate([tensors[name].ravel().astype(np.float32) for name in names])
-
-
-def unflatten(vector: Vector, entries: Layout) -> dict[str, Tensor]:
-    """Cut a flat vector into named tensors, the inverse of :func:`flatten`; the tensors are views of the vector.
-
-    Raises UpdateError for a vector whose length is not the layout's.
-    """
-    if vector.shape != (layout_size(entries),):
-        raise UpdateError(f"the vector has shape {vector.shape}, expected ({layout_size(entries)},)")
-    ends = np.cumsum([math.prod(shape) for _, shape in entries])[:-1]
-    parts = np.split(vector, ends)
-    return {name: part.reshape(shape) for (name, shape), part in zip(entries, parts, strict=True)}
 
 
 def check_form(vector: Tensor, *, size: int) -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import ecg_flare
+from ecg_flare.nnunet.dataset import SitePages
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import save_model
 from ecg_flare.nnunet.plan import Plan, plan_preset
-from ecg_flare.nnunet.pretrain import Pretrained, pretrain
+from ecg_flare.nnunet.pretrain import Pretrained, pretrain, pretraining
+from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.nnunet.sources import SyntheticPages
 
 TRAINED_ON: Final = "2026-11-20"
@@ -42,7 +44,7 @@ class Recipe:
     pages: int
     steps: int
     seed: int
-    learning_rate: float = 0.01
+    learning_rate: float = TrainingSettings.learning_rate
 
 
 RECIPES: Final = {
@@ -57,13 +59,8 @@ def build(name: str, folder: Path, cache: Path) -> Path:
     plan = plan_preset(recipe.plan)
     source = SyntheticPages({recipe.profile: recipe.profile}, pages_per_site=recipe.pages, seed=recipe.seed)
     trained = pretrain(
-        plan,
-        source,
-        site=recipe.profile,
-        steps=recipe.steps,
-        cache=cache,
-        learning_rate=recipe.learning_rate,
-        seed=recipe.seed,
+        SitePages(source, recipe.profile, plan, cache),
+        pretraining(recipe.steps, learning_rate=recipe.learning_rate, seed=recipe.seed),
         log=_log,
     )
     return save_model(folder / f"{name}.npz", trained.vector, plan, _provenance(name, plan, trained))

@@ -61,6 +61,19 @@ class PageSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class NoPages:
+    """A page source with nothing in it: for a job whose executor reads no pages."""
+
+    def describe(self, site: str) -> JSON:
+        """Nothing."""
+        return {}
+
+    def cases(self, site: str) -> Iterator[Case]:
+        """None."""
+        return iter(())
+
+
 def json_digestible(value: JSON) -> str:
     """Canonical JSON text of a value: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

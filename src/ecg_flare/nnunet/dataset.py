@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache as memoize
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import cv2
 
@@ -110,6 +110,40 @@ class PreparedDataset:
                 yield Case(page.name, page.patient_id, image, mask)
 
 
+@dataclass(frozen=True)
+class SitePages:
+    """A site's pages: where they come from, whose, for which plan, and the folder where prepared ones are kept."""
+
+    source: PageSource
+    site: str
+    plan: Plan
+    cache: Path
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How a site's pages are prepared.
+
+    Attributes:
+        validation_fraction: of the patients that are not trained on, 0 to 1.
+        min_patients: fewer are refused.
+        preprocess: False writes the raw dataset only, which is all that evaluation needs.
+    """
+
+    validation_fraction: float = 0.2
+    min_patients: int = 2
+    preprocess: bool = True
+
+
+ALL_FOR_TRAINING: Final = PrepareSettings(validation_fraction=0, min_patients=1)
+"""No patient is left out of training."""
+
+TO_EVALUATE: Final = PrepareSettings(min_patients=1, preprocess=False)
+"""Pages that nothing is trained on."""
+
+DEFAULT_SETTINGS: Final = PrepareSettings()
+
+
 def split_patients(patient_ids: Iterable[str], validation_fraction: float) -> dict[str, Split]:
     """Which side of the split each patient is on.
 
@@ -128,40 +162,36 @@ def prepare(
     site: str,
     plan: Plan,
     cache: Path,
+    settings: PrepareSettings = DEFAULT_SETTINGS,
     *,
-    validation_fraction: float = 0.2,
-    min_patients: int = 2,
-    preprocess: bool = True,
     log: Callable[[str], None] = print,
 ) -> PreparedDataset:
     """Bring a site's pages into nnU-Net's form, or find them in the cache.
 
-    `preprocess=False` writes the raw dataset only, which is all that evaluation needs.
-
     Raises:
-        SiteDataError: no pages, fewer than `min_patients` patients, or a page that cannot be read.
+        SiteDataError: no pages, fewer patients than `settings.min_patients`, or a page that cannot be read.
         StorageError: the cache folder cannot be written.
     """
-    settings = {
+    determined_by = {
         "format": _FORMAT,
         "code": _code_digest(),
         "kind": f"{type(source).__module__}.{type(source).__qualname__}",
         "source": source.describe(site),
         "site": site,
         "plan": plan.hash,
-        "validation_fraction": validation_fraction,
-        "preprocess": preprocess,
+        "validation_fraction": settings.validation_fraction,
+        "preprocess": settings.preprocess,
     }
-    key = hashlib.sha256(json_digestible(settings).encode()).hexdigest()
+    key = hashlib.sha256(json_digestible(determined_by).encode()).hexdigest()
     folder = cache / f"{re.sub('[^A-Za-z0-9]+', '-', site)[:40]}-{key[:24]}"
     found = _find(folder, plan)
-    if found is not None and found.n_patients >= min_patients:
+    if found is not None and found.n_patients >= settings.min_patients:
         return found
     started = time.monotonic()
     with _temporary_folder(cache) as building:
-        pages = _write(source, site, plan, building, preprocess=preprocess, log=log)
-        _check_patients(pages, site, min_patients)
-        split = split_patients((patient for _, patient in pages), validation_fraction)
+        pages = _write(source, site, plan, building, preprocess=settings.preprocess, log=log)
+        _check_patients(pages, site, settings.min_patients)
+        split = split_patients((patient for _, patient in pages), settings.validation_fraction)
         entries = tuple(PageEntry(name, patient, split[patient]) for name, patient in pages)
         with _storing(cache):
             _write_manifest(building, plan, entries)

@@ -27,8 +27,9 @@ from ecg_flare.documents import short
 from ecg_flare.errors import ConfigError, PageError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, site_entry
 from ecg_flare.page.image_files import decode_image
-from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label, resample_page
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
+from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
+from ecg_flare.page.resample import resample_page
 from ecg_flare.page.truth import PageTruth
 
 PATIENTS_FILE: Final = "patients.csv"

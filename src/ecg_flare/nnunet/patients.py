@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,31 +82,38 @@ def check_patients(dataset: PreparedDataset, source: PageSource, *, most: int) -
         )
 
 
+@dataclass(frozen=True, eq=False)
+class PatientDraw:
+    """Who takes part in a round at a site: the round's public terms, the site, and the secret stream of its draw."""
+
+    terms: JobTerms
+    site: str
+    stream: Stream
+
+
 def train_drawn_patients(
     trainer: LocalTrainer,
     pages: Mapping[str, list[str]],
     model: Float32[np.ndarray, " d"],
     options: TrainOptions,
-    terms: JobTerms,
-    site: str,
-    stream: Stream,
+    draw: PatientDraw,
 ) -> Int64[np.ndarray, " summed"]:
-    """The site's integers of one round: patients drawn from the secret `stream`, each trained on alone.
+    """The site's integers of one round: patients drawn from the draw's secret stream, each trained on alone.
 
     They are of the trained tensors, in the layout's order. Each patient's own seed comes from the patient and
     `options.seed`, so that nobody's training depends on who else was drawn.
 
     Raises UpdateError for more patients than the terms allow.
     """
-
     subset = TrainableSubset.matching(trainer.layout, options.trained)
 
     def train(patient: str) -> Float32[np.ndarray, " d"]:
         seed = int.from_bytes(hashlib.sha256(f"{options.seed}/{patient}".encode()).digest()[:8], "big")
         try:
             return subset.take(trainer.train(model, replace(options, seed=seed), pages=pages[patient]).update)
-        except UpdateError:  # it diverged: `encode_patient` makes nothing of it
+        except UpdateError:  # it diverged: `PatientEncoding.encode` makes nothing of it
             return np.full(subset.dimension, np.nan, np.float32)
 
-    encoding = terms.patient_encoding(subset.dimension)
-    return sum_of_drawn(list(pages), train, terms.weights[site], encoding, rate=terms.sampling_rate, stream=stream)
+    terms = draw.terms
+    encoding, weight = terms.patient_encoding(subset.dimension), terms.weights[draw.site]
+    return sum_of_drawn(list(pages), train, weight, encoding, rate=terms.sampling_rate, stream=draw.stream)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, UpdateError
-from ecg_flare.federated.update import layout_digest
+from ecg_flare.federated.update import ParameterLayout, layout_digest
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ FILE_ENDING = ".png"
 _FORMAT = 1
 _DATASET_NAME = "Dataset542_ECGTraces"
 _LETTER_PAGE_PX = (864, 1118)
-
-Layout = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,6 @@ class Plan:
     def configuration(self) -> Mapping[str, Any]:
         """The plan's 2D configuration."""
         return self.plans["configurations"][CONFIGURATION]
-
-    @property
-    def patch_size_px(self) -> tuple[int, int]:
-        """Height and width of a training patch."""
-        height, width = self.configuration["patch_size"]
-        return height, width
 
     @property
     def size_multiple_px(self) -> int:
@@ -240,7 +232,7 @@ def initial_vector(plan: Plan, seed: int) -> Float32[np.ndarray, " d"]:
 
 
 @cache
-def _stored_layouts() -> dict[str, Layout]:
+def _stored_layouts() -> dict[str, ParameterLayout]:
     text = resources.files("ecg_flare.nnunet").joinpath("layouts.json").read_text()
     return {
         plan_hash: tuple((name, tuple(shape)) for name, shape in entries)
@@ -248,7 +240,7 @@ def _stored_layouts() -> dict[str, Layout]:
     }
 
 
-def parameter_layout(plan: Plan) -> Layout:
+def parameter_layout(plan: Plan) -> ParameterLayout:
     """Ordered (name, shape) of the network's parameters: what gives a flat vector its meaning.
 
     Presets are read from stored data, so that a server needs no torch; other plans build their network.
@@ -257,7 +249,7 @@ def parameter_layout(plan: Plan) -> Layout:
     return stored if stored is not None else network_layout(network(plan))
 
 
-def network_layout(module: nn.Module) -> Layout:
+def network_layout(module: nn.Module) -> ParameterLayout:
     """Ordered (name, shape) over `named_parameters()` of a network."""
     return tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters())
 

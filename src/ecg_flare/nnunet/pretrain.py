@@ -10,19 +10,22 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.nnunet.case import PageSource
-from ecg_flare.nnunet.dataset import prepare
-from ecg_flare.nnunet.plan import Plan, initial_vector
+from ecg_flare.nnunet.dataset import SitePages, prepare
+from ecg_flare.nnunet.plan import initial_vector
+from ecg_flare.nnunet.settings import Compute, TrainingSettings
 from ecg_flare.page.raster import Label
+
+if TYPE_CHECKING:
+    from ecg_flare.nnunet.trainer import TrainOptions
 
 _HISTORY_POINTS: Final = 50
 _LOG_INTERVAL_S: Final = 10.0
+_ONE_THREAD: Final = Compute()
 
 
 @dataclass(frozen=True)
@@ -42,41 +45,43 @@ class Pretrained:
     validation_dice: float
 
 
+def pretraining(steps: int, *, learning_rate: float = TrainingSettings.learning_rate, seed: int = 0) -> TrainOptions:
+    """How a public model is trained: in one go, by nnU-Net's own schedule.
+
+    Raises ConfigError for an impossible value.
+    """
+    from ecg_flare.nnunet.trainer import TrainOptions
+
+    return TrainOptions(steps, learning_rate, schedule="poly", seed=seed)
+
+
 def pretrain(
-    plan: Plan,
-    source: PageSource,
+    pages: SitePages,
+    options: TrainOptions,
     *,
-    site: str,
-    steps: int,
-    cache: Path,
-    learning_rate: float = 0.01,
-    seed: int = 0,
-    threads: int = 1,
-    device: str = "cpu",
+    compute: Compute = _ONE_THREAD,
     start: Float32[np.ndarray, " d"] | None = None,
     log: Callable[[str], None] = print,
 ) -> Pretrained:
-    """Train from nnU-Net's initialization (or from `start`) on one source's pages of `site`.
+    """Train from nnU-Net's initialization (or from `start`) on a source's pages.
 
     Shows a bar on a terminal and log lines otherwise.
 
     Raises:
         SiteDataError: the source has no pages, or of one patient only.
-        ConfigError: an impossible setting.
         StorageError: the cache cannot be written.
     """
-    from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+    from ecg_flare.nnunet.trainer import LocalTrainer
 
-    options = TrainOptions(steps=steps, learning_rate=learning_rate, seed=seed)
-    dataset = prepare(source, site, plan, cache, log=log)
-    model = initial_vector(plan, seed) if start is None else start
-    trainer = LocalTrainer(plan, dataset, threads=threads, device=device)
-    progress = _Progress(steps, log)
+    dataset = prepare(pages.source, pages.site, pages.plan, pages.cache, log=log)
+    model = initial_vector(pages.plan, options.seed) if start is None else start
+    trainer = LocalTrainer(pages.plan, dataset, threads=compute.threads, device=compute.device)
+    progress = _Progress(options.steps, log)
     result = trainer.train(model, options, on_step=progress.step)
     trained = model + result.update
     dice = trainer.validate(trained).dice(int(Label.TRACE))
     trainer.close()
-    log(f"{steps} steps in {result.seconds:.0f} s; Dice {dice:.3f} on patients left out")
+    log(f"{options.steps} steps in {result.seconds:.0f} s; Dice {dice:.3f} on patients left out")
     return Pretrained(trained, tuple(progress.history), dice)
 
 

@@ -23,14 +23,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from ecg_flare.ecg.ptbxl import DATABASE_FILE, PtbxlEntry, load_record, read_database
+from ecg_flare.ecg.ptbxl import DATABASE_FILE, PtbxlEntry, at_sites, in_folds, load_record, read_database
 from ecg_flare.ecg.record import Recording
 from ecg_flare.ecg.synthetic import draw_patient, synthesize
-from ecg_flare.errors import ConfigError, RecordError, SiteDataError
+from ecg_flare.errors import ConfigError, LayoutError, RecordError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, PageSource, site_entry
 from ecg_flare.nnunet.page_folder import PageFolder
-from ecg_flare.page.raster import resample_page
-from ecg_flare.page.site_profile import SiteProfile, is_profile_file, load_profile, profile_page
+from ecg_flare.page.layout import is_yaml_file
+from ecg_flare.page.resample import resample_page
+from ecg_flare.page.site_profile import SiteProfile, load_profile, profile_layout_files, profile_page
 
 __all__ = [
     "PAGE_SOURCES",
@@ -78,8 +79,11 @@ class SyntheticPages:
             "seed": self.seed,
         }
 
-    def paths(self, site: str) -> tuple[str, ...]:
-        """Files that the site's pages are made from: its profile, where it is no profile of the package."""
+    def paths(self, site: str) -> Iterator[str]:
+        """Files that the site's pages are made from: its profile and its layouts, where they are none of the package.
+
+        Who may read them is asked path by path: a profile is read for its layouts only once the next is asked for.
+        """
         return _profile_files(site_entry(self.profiles, site, "profile"))
 
     def cases(self, site: str) -> Iterator[Case]:
@@ -127,9 +131,10 @@ class PtbxlPages:
             "seed": self.seed,
         }
 
-    def paths(self, site: str) -> tuple[str, ...]:
-        """The database, and the site's profile where it is no profile of the package."""
-        return self.root, *_profile_files(site_entry(self.profiles, site, "profile"))
+    def paths(self, site: str) -> Iterator[str]:
+        """The database, and the site's profile and layouts, as `SyntheticPages.paths` gives them."""
+        yield self.root
+        yield from _profile_files(site_entry(self.profiles, site, "profile"))
 
     def cases(self, site: str) -> Iterator[Case]:
         """The site's pages, in the order of the table."""
@@ -152,7 +157,7 @@ class PtbxlPages:
             table = read_database(Path(self.root).expanduser())
         except RecordError as error:
             raise SiteDataError(f"PTB-XL cannot be read for site {site!r}: {error}") from error
-        entries = [e for e in table if _meets(e, rule) and (self.folds is None or e.strat_fold in self.folds)]
+        entries = list(_shard(table if self.folds is None else in_folds(table, self.folds), rule))
         if not entries:
             raise SiteDataError(f"no PTB-XL record of {self.root} meets the rule of site {site!r}: {dict(rule)}")
         return _first_patients(entries, self.limit)
@@ -182,12 +187,14 @@ def _check_rule(rule: Mapping[str, Any], site: str) -> None:
         raise ConfigError(f"site {site!r} needs 'shard' from 0 to below 'of'. Found {dict(rule)}.")
 
 
-def _meets(entry: PtbxlEntry, rule: Mapping[str, Any]) -> bool:
+def _shard(entries: Sequence[PtbxlEntry], rule: Mapping[str, Any]) -> Iterator[PtbxlEntry]:
+    """The entries that meet a site's rule."""
     if "ptbxl_site" in rule:
         wanted = rule["ptbxl_site"]
-        if entry.site not in ([wanted] if isinstance(wanted, str) else wanted):
-            return False
-    return "of" not in rule or _stable_number(entry.patient_id) % rule["of"] == rule["shard"]
+        entries = at_sites(entries, [wanted] if isinstance(wanted, str) else wanted)
+    for entry in entries:
+        if "of" not in rule or _stable_number(entry.patient_id) % rule["of"] == rule["shard"]:
+            yield entry
 
 
 def _printed(
@@ -197,16 +204,23 @@ def _printed(
     return Case(name, patient_id, page.image, page.mask)
 
 
-def _profile_files(name: str) -> tuple[str, ...]:
-    return (name,) if is_profile_file(name) else ()
+def _profile_files(name: str) -> Iterator[str]:
+    if not is_yaml_file(name):
+        return
+    yield name
+    try:
+        yield from profile_layout_files(name)
+    except LayoutError:  # no page can come of it, and who loads it says why
+        return
 
 
 def _profile_description(name: str) -> str:
-    # A profile of the package changes with the code, one of a site's own with its file.
-    if not is_profile_file(name):
+    # A profile of the package changes with the code, one of a site's own with its file and those of its layouts.
+    if not is_yaml_file(name):
         return name
     load_profile(name)
-    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+    files = (name, *profile_layout_files(name))
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
 def _generator(seed: int, site: str, what: str, index: int) -> np.random.Generator:

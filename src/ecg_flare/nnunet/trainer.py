@@ -18,69 +18,54 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.errors import ConfigError, UpdateError
+from ecg_flare.errors import UpdateError
 from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
-from ecg_flare.federated.update import Layout
+from ecg_flare.federated.update import ParameterLayout
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.environment import limit_threads, nnunet_environment, return_memory
 from ecg_flare.nnunet.plan import CONFIGURATION, Plan, flatten, parameter_layout, unflatten_into
 from ecg_flare.nnunet.predictor import page_logits
+from ecg_flare.nnunet.settings import TrainingSettings, check
 
 if TYPE_CHECKING:
     import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-Schedule = Literal["poly", "constant"]
-
 _POLY_EXPONENT = 0.9
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """What one round of local training does.
+class TrainOptions(TrainingSettings):
+    """What one round of local training does: its settings, and where in the job it stands.
+
+    A 'poly' schedule falls as nnU-Net's does, (1 - step / total_steps)^0.9.
 
     Attributes:
-        steps: optimizer steps of this round.
-        learning_rate: of SGD, at the schedule's start.
-        schedule: 'poly' falls as nnU-Net's does, (1 - step / total_steps)^0.9; 'constant' stays.
         first_step: steps that all earlier rounds did, so that a schedule runs over the whole job.
         total_steps: steps of the whole job; None for this round's alone.
-        momentum: of SGD with Nesterov's; it starts empty in each round.
-        proximal_mu: FedProx's mu; 0 trains plainly, bit for bit.
         seed: with `first_step` it seeds what the round draws.
         trained: shell patterns of the tensors that are trained; the others stay as they are, bit for bit.
 
     Raises ConfigError for an impossible value.
     """
 
-    steps: int
-    learning_rate: float = 0.01
-    schedule: Schedule = "poly"
     first_step: int = 0
     total_steps: int | None = None
-    momentum: float = 0.99
-    proximal_mu: float = 0.0
     seed: int = 0
     trained: tuple[str, ...] = EVERY_TENSOR
 
     def __post_init__(self) -> None:
-        for name, value, valid, rule in (
-            ("steps", self.steps, self.steps >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate, 0 < self.learning_rate < np.inf, "above 0"),
-            ("schedule", self.schedule, self.schedule in ("poly", "constant"), "'poly' or 'constant'"),
+        super().__post_init__()
+        check(
             ("first_step", self.first_step, self.first_step >= 0, "at least 0"),
             ("total_steps", self.total_steps, self._last_step <= self._horizon, f"at least {self._last_step}"),
-            ("momentum", self.momentum, 0 <= self.momentum < 1, "at least 0 and below 1"),
-            ("proximal_mu", self.proximal_mu, 0 <= self.proximal_mu < np.inf, "at least 0"),
             ("seed", self.seed, self.seed >= 0, "at least 0"),
-        ):
-            if not valid:
-                raise ConfigError(f"{name} must be {rule}. Found {value!r}.")
+        )
 
     @property
     def _last_step(self) -> int:
@@ -152,7 +137,7 @@ class LocalTrainer:
         _disable_blur_benchmark(self._batches)
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> ParameterLayout:
         """Name and shape of the network's tensors."""
         return parameter_layout(self._plan)
 

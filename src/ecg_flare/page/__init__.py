@@ -6,8 +6,9 @@ In the order in which a page comes about:
     style.py                paper, scale, grid, ink, print
     heading.py, arrange.py  what is printed and where, in millimetres
     stroke.py, grid.py, lettering.py    ink, one kind a file
-    render.py               recording + style -> Page (image and truth)
-    truth.py, raster.py     polylines to JSON and to the label mask; resampling
+    render.py               recording + style -> Page
+    page.py, truth.py       the page: image and truth; polylines to JSON
+    raster.py, resample.py  the label mask; pages at another resolution
     degrade/                one thing that happens to pages a file
     distribution.py, site_profile.py, profiles/    what one hospital's pages look like
 """

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ecg_flare.errors import LayoutError
 from ecg_flare.page.heading import Heading
 from ecg_flare.page.layout import Layout, Segment, load_layout
 from ecg_flare.page.lettering import Text
@@ -43,8 +44,9 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Everything that is printed but the grid; pulses are polylines."""
+    """Everything that is printed but the grid; `layout` is the name of the layout, and pulses are polylines."""
 
+    layout: str
     segments: tuple[PlacedSegment, ...]
     pulses: tuple[tuple[tuple[float, float], ...], ...]
     texts: tuple[Text, ...]
@@ -56,14 +58,15 @@ def arrange(style: PageStyle, heading: Heading) -> Arrangement:
 
     All times of the layout are multiplied by the largest multiple of 1/8, at most 1, with which the longest row and
     its pulse fit the paper: at 50 mm/s a 10 s row on A4 becomes 5 s, and 2.5 s columns 1.25 s, still one after the
-    other. (With the papers and speeds that PageStyle allows, it is at least 1/8.)
+    other. (With the papers and speeds that PageStyle allows, it is at least 1/8 for rows of up to 10 s.)
+
+    Raises LayoutError for a row that is too long for the paper all the same.
     """
     layout = _with_style(load_layout(style.layout), style)
-    pulse_mm = 0.0 if style.pulse == "none" else PULSE_S * style.speed_mm_per_s + 2 * _PULSE_LEAD_MM + _PULSE_GAP_MM
-    width_mm = style.paper_mm[0]
-    factor = _time_factor(layout, style.speed_mm_per_s, width_mm - 2 * _SIDE_MM - pulse_mm)
+    pulse_mm = _pulse_mm(style)
+    factor = _time_factor(layout, style)
     traces_mm = layout.duration_s * factor * style.speed_mm_per_s
-    left_mm = (width_mm - traces_mm - pulse_mm) / 2 + style.shift_x_mm
+    left_mm = (style.paper_mm[0] - traces_mm - pulse_mm) / 2 + style.shift_x_mm
     traces_left_mm = left_mm + (pulse_mm if style.pulse == "left" else 0.0)
     baselines_mm, spacing_mm = _baselines(style, len(layout.rows))
 
@@ -71,11 +74,17 @@ def arrange(style: PageStyle, heading: Heading) -> Arrangement:
     pulse_left_mm = left_mm if style.pulse == "left" else traces_left_mm + traces_mm + _PULSE_GAP_MM
     pulses = tuple(_pulse(style, pulse_left_mm, baseline) for baseline in baselines_mm) if pulse_mm else ()
     return Arrangement(
+        layout.name,
         segments,
         pulses,
         (*_labels(style, segments, spacing_mm), *_heading_texts(style, heading)),
         _separators(style, segments, traces_left_mm, spacing_mm),
     )
+
+
+def check_room(style: PageStyle) -> None:
+    """Raise LayoutError, as `arrange` does, where the rows of the style's layout are too long for its paper."""
+    _time_factor(load_layout(style.layout), style)
 
 
 def _with_style(layout: Layout, style: PageStyle) -> Layout:
@@ -90,9 +99,19 @@ def _with_style(layout: Layout, style: PageStyle) -> Layout:
     return replace(layout, rows=tuple(rows))
 
 
-def _time_factor(layout: Layout, speed_mm_per_s: float, room_mm: float) -> float:
-    fits = room_mm / (layout.duration_s * speed_mm_per_s)
+def _pulse_mm(style: PageStyle) -> float:
+    return 0.0 if style.pulse == "none" else PULSE_S * style.speed_mm_per_s + 2 * _PULSE_LEAD_MM + _PULSE_GAP_MM
+
+
+def _time_factor(layout: Layout, style: PageStyle) -> float:
+    room_mm = style.paper_mm[0] - 2 * _SIDE_MM - _pulse_mm(style)
+    fits = room_mm / (layout.duration_s * style.speed_mm_per_s)
     steps = min(_TIME_STEPS, math.floor(_TIME_STEPS * fits + 1e-9))
+    if steps < 1:
+        raise LayoutError(
+            f"Layout {layout.name}: a row of {layout.duration_s:g} s at {style.speed_mm_per_s:g} mm/s is more than "
+            f"{_TIME_STEPS} times as long as paper {style.paper} has room for ({room_mm:.0f} mm)."
+        )
     return steps / _TIME_STEPS
 
 

@@ -23,7 +23,7 @@ from jaxtyping import UInt8
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import PageError, StorageError
 from ecg_flare.page.image_files import read_image
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
 from ecg_flare.page.truth import PageTruth
 from ecg_flare.storage import write_atomically
 

@@ -1,18 +1,26 @@
-"""Layouts: which stretch of which lead stands where on a page. They are data, in layouts/*.yaml.
+"""Layouts: which stretch of which lead stands where on a page. They are data: layouts/*.yaml, or a file of one's own.
 
 A layout is rows from top to bottom, each a list of segments from left to right. A segment is a lead, its length in
 seconds and, if it does not begin where the one before it ended, its start; `rhythm: true` marks a rhythm strip, and
-`inverted: true` a lead that is printed upside down.
+`inverted: true` a lead that is printed upside down. A layout may show fewer than twelve leads; a page has no trace of
+the others.
 """
 
+from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from ecg_flare.documents import parse_yaml, short
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.errors import LayoutError
+
+_YAML_ENDINGS: Final = (".yaml", ".yml")
+_MAX_ROWS: Final = 48
+_MAX_SEGMENTS: Final = 48
+"""Of one row."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +47,55 @@ class Layout:
         return max(sum(segment.duration_s for segment in row) for row in self.rows)
 
     @property
+    def leads(self) -> tuple[str, ...]:
+        """The leads that it shows, in the order of `LEADS`."""
+        shown = {segment.lead for row in self.rows for segment in row}
+        return tuple(lead for lead in LEADS if lead in shown)
+
+    @property
     def rhythm_rows(self) -> tuple[int, ...]:
         """Indices of the rows that are rhythm strips."""
         return tuple(index for index, row in enumerate(self.rows) if row[0].rhythm)
 
 
+@cache
 def layout_names() -> tuple[str, ...]:
     """Names of the layouts that come with the package, sorted."""
     files = resources.files(__package__).joinpath("layouts").iterdir()
     return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
-@cache
+def is_yaml_file(name: str) -> bool:
+    """Whether the name of a layout or site profile is the path of a file, and not that of one of the package."""
+    return name.endswith(_YAML_ENDINGS)
+
+
 def load_layout(name: str) -> Layout:
-    """Load a layout of the package by name; LayoutError if there is none of that name."""
+    """Load a layout of the package by its name, or one's own by the path of its YAML file (ends in .yaml or .yml).
+
+    The layout of a file is named by the file, without folder and ending.
+
+    Raises LayoutError if there is none, if it contradicts itself, or if a file has the name of a layout of the package.
+    """
+    if not (isinstance(name, str) and is_yaml_file(name)):
+        return packaged_layout(name)
+    path = Path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LayoutError(f"Layout {name} cannot be read: {error}.") from error
+    if path.stem in layout_names():
+        raise LayoutError(f"Layout {name}: {path.stem!r} is a layout of the package; give the file another name.")
+    return _parsed(text, name, path.stem)
+
+
+def packaged_layout(name: str) -> Layout:
+    """Load a layout of the package by its name; LayoutError if there is none of that name."""
     if name not in layout_names():
-        raise LayoutError(f"Unknown layout {name!r}; expected one of {', '.join(layout_names())}.")
-    text = resources.files(__package__).joinpath("layouts", f"{name}.yaml").read_text(encoding="utf-8")
-    return parse_layout(text, f"layouts/{name}.yaml", name)
+        raise LayoutError(
+            f"Unknown layout {name!r}; expected one of {', '.join(layout_names())}, or the path of a .yaml file."
+        )
+    return _packaged(name)
 
 
 def parse_layout(text: str, source: str, name: str) -> Layout:
@@ -64,16 +103,34 @@ def parse_layout(text: str, source: str, name: str) -> Layout:
     data = parse_yaml(text, source, LayoutError)
     if not isinstance(data, dict) or set(data) != {"rows"} or not isinstance(data["rows"], list) or not data["rows"]:
         raise LayoutError(f"{source}: expected one key, 'rows', with a list of rows; found {short(data)}.")
+    if len(data["rows"]) > _MAX_ROWS:
+        raise LayoutError(f"{source}: a layout has at most {_MAX_ROWS} rows; found {len(data['rows'])}.")
     rows = tuple(_parse_row(row, f"{source}, row {index}") for index, row in enumerate(data["rows"], 1))
-    missing = [lead for lead in LEADS if lead not in {segment.lead for row in rows for segment in row}]
-    if missing:
-        raise LayoutError(f"{source}: every page shows twelve leads; {', '.join(missing)} missing.")
+    counts = Counter(segment.lead for row in rows for segment in row if not segment.rhythm)
+    if twice := [lead for lead, count in counts.items() if count > 1]:
+        raise LayoutError(
+            f"{source}: lead {', '.join(twice)} stands in it twice; only a rhythm strip (rhythm: true) repeats a lead."
+        )
     return Layout(name, rows)
+
+
+@cache
+def _packaged(name: str) -> Layout:
+    text = resources.files(__package__).joinpath("layouts", f"{name}.yaml").read_text(encoding="utf-8")
+    return parse_layout(text, f"layouts/{name}.yaml", name)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, source: str, name: str) -> Layout:
+    # A profile asks for its layout three times a page. The file is read each time: it may have changed.
+    return parse_layout(text, source, name)
 
 
 def _parse_row(row: Any, where: str) -> tuple[Segment, ...]:
     if not isinstance(row, list) or not row:
         raise LayoutError(f"{where}: expected a list of segments, found {short(row)}.")
+    if len(row) > _MAX_SEGMENTS:
+        raise LayoutError(f"{where}: a row has at most {_MAX_SEGMENTS} segments; found {len(row)}.")
     segments: list[Segment] = []
     for item in row:
         follows = segments[-1].start_s + segments[-1].duration_s if segments else 0.0

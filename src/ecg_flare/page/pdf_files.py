@@ -1,6 +1,6 @@
 """PDF pages drawn in a process of their own, whose memory and time are bounded.
 
-What a page will take cannot be told beforehand: pictures, their masks and patterns are decoded while it is drawn, and
+What a page will take cannot be known beforehand: pictures, their masks and patterns are decoded while it is drawn, and
 a file of some kilobytes can ask for gigabytes. The process also keeps what kills it to itself.
 
 The child writes a line of JSON (`pages`, or `height` and `width`, or `error`) and then the pixels, RGB.
@@ -44,8 +44,8 @@ def draw_pdf_page(path: Path, number: int, *, dpi: float, longest_px: int) -> UI
     Raises PageError where the file is missing, empty, damaged, encrypted, has no such page, or takes too much memory
     or time.
     """
-    told, pixels = _ask(path, str(number), str(dpi), str(longest_px))
-    return np.frombuffer(pixels, np.uint8).reshape(told["height"], told["width"], 3)
+    said, pixels = _ask(path, str(number), str(dpi), str(longest_px))
+    return np.frombuffer(pixels, np.uint8).reshape(said["height"], said["width"], 3)
 
 
 def _ask(path: Path, *how: str) -> tuple[dict[str, Any], bytes]:
@@ -65,10 +65,10 @@ def _ask(path: Path, *how: str) -> tuple[dict[str, Any], bytes]:
             f"{path} cannot be drawn within {MAX_BYTES / 1e9:.1f} GB of memory and {MAX_SECONDS} s, or is damaged: "
             "export its page as PNG"
         )
-    told = json.loads(head)
-    if "error" in told:
-        raise PageError(f"{path} {told['error']}")
-    return told, rest
+    said = json.loads(head)
+    if "error" in said:
+        raise PageError(f"{path} {said['error']}")
+    return said, rest
 
 
 def answer_pdf(file: IO[bytes], arguments: Sequence[str]) -> tuple[dict[str, Any], bytes]:

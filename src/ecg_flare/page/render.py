@@ -6,8 +6,6 @@ Time is printed from left to right at `speed_mm_per_s`, 0 mV at the row's base l
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
@@ -17,25 +15,12 @@ from ecg_flare.page.arrange import PlacedSegment, Rectangle, arrange
 from ecg_flare.page.grid import band_coverage, draw_paper
 from ecg_flare.page.heading import draw_heading
 from ecg_flare.page.lettering import draw_texts, rectangle
-from ecg_flare.page.raster import rasterize
+from ecg_flare.page.page import Page
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage, stroke_reach
 from ecg_flare.page.style import PageStyle
 from ecg_flare.page.truth import LeadTrace, PageTruth, outline, to_matrix
 
 __all__ = ["LeadTrace", "Page", "PageTruth", "render_page"]
-
-
-@dataclass(frozen=True, eq=False)
-class Page:
-    """The image of a page, RGB, and what is on it."""
-
-    image: UInt8[np.ndarray, "h w 3"]
-    truth: PageTruth
-
-    @cached_property
-    def mask(self) -> UInt8[np.ndarray, "h w"]:
-        """Label mask (raster.Label) drawn from the truth at the image's resolution."""
-        return rasterize(self.truth)
 
 
 def render_page(recording: Recording, style: PageStyle, rng: np.random.Generator) -> Page:
@@ -61,7 +46,7 @@ def render_page(recording: Recording, style: PageStyle, rng: np.random.Generator
         width_px=shape[1],
         px_per_mm_x=px_per_mm_x,
         px_per_mm_y=px_per_mm_y,
-        layout=style.layout,
+        layout=arrangement.layout,
         speed_mm_per_s=float(style.speed_mm_per_s),
         gain_mm_per_mv=float(style.gain_mm_per_mv),
         traces=traces,

@@ -2,10 +2,11 @@
 
 A profile says how pages are printed (`style`, the fields of PageStyle, each a value or a distribution) and what
 happens to them (`degradations`, in order). Different profiles are what makes the sites' data unlike each other.
+A layout of one's own is named by the path of its file, seen from the folder of the profile.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -16,10 +17,12 @@ import numpy as np
 from ecg_flare.documents import parse_yaml, short
 from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import LayoutError
+from ecg_flare.page.arrange import check_room
 from ecg_flare.page.degrade import Degradation, DegradationSpec, apply, draw_degradation, parse_spec
-from ecg_flare.page.distribution import Distribution, parse_distribution
-from ecg_flare.page.layout import load_layout
-from ecg_flare.page.render import Page, render_page
+from ecg_flare.page.distribution import Choice, Distribution, Fixed, parse_distribution
+from ecg_flare.page.layout import is_yaml_file, load_layout
+from ecg_flare.page.page import Page
+from ecg_flare.page.render import render_page
 from ecg_flare.page.style import GridStyle, InkStyle, PageStyle, PrintStyle
 
 _PARTS: Final[Mapping[str, type]] = {"grid": GridStyle, "ink": InkStyle, "text": PrintStyle}
@@ -63,21 +66,13 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
-def is_profile_file(name: str) -> bool:
-    """Whether the name is the path of a profile's file, and not that of a profile of the package."""
-    return name.endswith((".yaml", ".yml"))
-
-
 def load_profile(name: str) -> SiteProfile:
     """Load a profile of the package by its name, or a site's own by the path of its YAML file (ends in .yaml).
 
     Raises LayoutError if there is none, or if it contradicts itself.
     """
-    if is_profile_file(name):
-        try:
-            return parse_profile(Path(name).read_text(encoding="utf-8"), name, Path(name).stem)
-        except (OSError, UnicodeDecodeError) as error:
-            raise LayoutError(f"Site profile {name} cannot be read: {error}.") from error
+    if is_yaml_file(name):
+        return parse_profile(_read(name), name, Path(name).stem, folder=Path(name).parent)
     if name not in profile_names():
         raise LayoutError(
             f"Unknown site profile {name!r}; expected one of {', '.join(profile_names())}, or the path of a .yaml file."
@@ -85,8 +80,35 @@ def load_profile(name: str) -> SiteProfile:
     return _packaged(name)
 
 
-def parse_profile(text: str, source: str, name: str) -> SiteProfile:
-    """Read a profile from YAML; raises LayoutError naming `source` and the value that is wrong."""
+def profile_layout_files(name: str) -> tuple[str, ...]:
+    """Paths of the layouts that a profile names by their files, none of which is read; () for a profile of the package.
+
+    Raises LayoutError where the profile's own file cannot be read or is no profile.
+    """
+    if not is_yaml_file(name):
+        return ()
+    profile = _undrawn(_read(name), name, Path(name).stem, Path(name).parent)
+    return tuple(layout for layout in _layouts(profile.style.get("layout")) if is_yaml_file(layout))
+
+
+def parse_profile(text: str, source: str, name: str, *, folder: Path = Path()) -> SiteProfile:
+    """Read a profile from YAML; the paths of layouts are seen from `folder`.
+
+    Raises LayoutError naming `source` and the value that is wrong.
+    """
+    profile = _undrawn(text, source, name, folder)
+    _check_draws(profile, source)
+    return profile
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LayoutError(f"Site profile {path} cannot be read: {error}.") from error
+
+
+def _undrawn(text: str, source: str, name: str, folder: Path) -> SiteProfile:
     data = parse_yaml(text, source, LayoutError)
     if not isinstance(data, dict) or not set(data) <= {"style", "degradations"}:
         raise LayoutError(f"{source}: expected the keys 'style' and 'degradations'; found {short(data)}.")
@@ -99,15 +121,15 @@ def parse_profile(text: str, source: str, name: str) -> SiteProfile:
     style = _distributions(
         PageStyle, {key: value for key, value in raw_style.items() if key not in _PARTS}, f"{source}, style"
     )
+    if "layout" in style:
+        style = {**style, "layout": _seen_from(folder, style["layout"])}
     raw_degradations = data.get("degradations", [])
     if not isinstance(raw_degradations, list) or len(raw_degradations) > _MAX_DEGRADATIONS:
         raise LayoutError(
             f"{source}: degradations must be a list of at most {_MAX_DEGRADATIONS}, found {short(raw_degradations)}."
         )
     degradations = tuple(parse_spec(raw, f"{source}, degradations") for raw in raw_degradations)
-    profile = SiteProfile(name, style, parts, degradations)
-    _check_draws(profile, source)
-    return profile
+    return SiteProfile(name, style, parts, degradations)
 
 
 def profile_page(recording: Recording, profile: SiteProfile, rng: np.random.Generator) -> Page:
@@ -122,6 +144,26 @@ def profile_page(recording: Recording, profile: SiteProfile, rng: np.random.Gene
 def _packaged(name: str) -> SiteProfile:
     text = resources.files(__package__).joinpath("profiles", f"{name}.yaml").read_text(encoding="utf-8")
     return parse_profile(text, f"profiles/{name}.yaml", name)
+
+
+def _layouts(distribution: Distribution | None) -> tuple[str, ...]:
+    """The layouts that may be drawn, by name or path."""
+    if isinstance(distribution, Fixed):
+        return (distribution.value,) if isinstance(distribution.value, str) else ()
+    if isinstance(distribution, Choice):
+        return tuple(value for value in distribution.values if isinstance(value, str))
+    return ()
+
+
+def _seen_from(folder: Path, layout: Distribution) -> Distribution:
+    def path(value: Any) -> Any:
+        return str(folder / value) if isinstance(value, str) and is_yaml_file(value) else value
+
+    if isinstance(layout, Fixed):
+        return Fixed(path(layout.value))
+    if isinstance(layout, Choice):
+        return replace(layout, values=tuple(map(path, layout.values)))
+    return layout
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
@@ -143,7 +185,7 @@ def _check_draws(profile: SiteProfile, source: str) -> None:
     rng = np.random.default_rng(0)
     for _ in range(_CHECKING_DRAWS):
         try:
-            profile.draw_style(rng)
+            check_room(profile.draw_style(rng))
             profile.draw_degradations(rng)
         except (LayoutError, TypeError) as error:
             raise LayoutError(f"{source}: {error}") from error

@@ -7,6 +7,7 @@ from ecg_flare.report.agreed import delta_text, site_names
 from ecg_flare.report.charts import (
     Reference,
     Series,
+    Span,
     bar_legend,
     line_chart,
     line_legend,
@@ -33,7 +34,7 @@ def cards(run: Run) -> Iterator[str]:
     dice = [Series("public pages", [each.dice for each in every], 1)]
     if any(each.sites_dice is not None for each in every):
         dice.append(Series("patients held out at the sites", [each.sites_dice for each in every], 2))
-    chart = line_chart(numbers, dice, y_label="trace Dice", references=references, ceiling=1.0, min_span=0.04)
+    chart = line_chart(numbers, dice, y_label="trace Dice", references=references, span=Span(ceiling=1.0, least=0.04))
     key = line_legend(dice) if len(dice) > 1 else ""
     yield card("Trace Dice of the global model", key + chart, "1 is perfect. Public pages are such as no site has.")
     trained = [each for each in every if each.index > 0]
@@ -49,7 +50,7 @@ def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
     if any(each.clipped_fraction is not None for each in trained):
         values = [_percent(each.clipped_fraction) for each in trained]
         clipped = [Series("sites clipped", values, 1)]
-        chart = line_chart(numbers, clipped, y_label="clipped, %", floor=0.0, ceiling=100.0)
+        chart = line_chart(numbers, clipped, y_label="clipped, %", span=Span(0.0, 100.0))
         yield card("Clipped updates", chart, "Share of the answering sites whose update was cut to the clipping norm.")
     if any(each.epsilon_rdp is not None for each in trained):
         yield _epsilon_card(run)
@@ -92,7 +93,7 @@ def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
         under += " Sites tell nothing about single updates under differential privacy."
     if run.terms.clipping_norm is not None and any(told):
         references.append(Reference(f"clipping norm {run.terms.clipping_norm:g}", run.terms.clipping_norm))
-    chart = line_chart(numbers, series, y_label="L2 norm", references=references, floor=0.0)
+    chart = line_chart(numbers, series, y_label="L2 norm", references=references, span=Span(0.0))
     return card("Update norms", (line_legend(series) if len(series) > 1 else "") + chart, under)
 
 
@@ -123,7 +124,7 @@ def _epsilon_card(run: Run) -> str:
     budget = run.terms.epsilon_budget
     references = [Reference(f"budget {budget:g}", budget)] if budget is not None else []
     numbers = [each.index for each in run.rounds]
-    chart = line_chart(numbers, series, y_label="epsilon", references=references, floor=0.0)
+    chart = line_chart(numbers, series, y_label="epsilon", references=references, span=Span(0.0))
     delta = delta_text(run.terms)
     return card("Privacy spent", line_legend(series) + chart, f"Epsilon so far at delta {delta}, as in the ledger.")
 

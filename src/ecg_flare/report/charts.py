@@ -37,25 +37,36 @@ class Reference:
     value: float
 
 
+@dataclass(frozen=True)
+class Span:
+    """How far an axis goes: down to `floor` at least and never beyond `ceiling`, and over no less than `least`."""
+
+    floor: float | None = None
+    ceiling: float | None = None
+    least: float = 0.0
+
+
+_AS_THE_DATA: Final = Span()
+
+
 def line_chart(
     rounds: Sequence[int],
     series: Sequence[Series],
     *,
     y_label: str,
     references: Sequence[Reference] = (),
-    floor: float | None = None,
-    ceiling: float | None = None,
-    min_span: float = 0.0,
+    span: Span = _AS_THE_DATA,
 ) -> str:
-    """Values against rounds; the y axis spans the data and the references, held within `floor` and `ceiling`.
+    """Values against rounds; the y axis spans the data and the references, as far as `span` lets it.
 
-    The axis never spans less than `min_span`, so that noise is not drawn as a trend.
+    A span that has a least extent keeps noise from being drawn as a trend.
     """
     seen = [value for each in series for value in each.values if value is not None]
-    seen += [reference.value for reference in references] + ([floor] if floor is not None else [])
-    seen = seen or [0.0, 1.0]  # nothing was told: the axes alone are drawn
-    spare = max(0.0, min_span - (max(seen) - min(seen))) / 2
-    marks = [mark for mark in ticks(min(seen) - spare, max(seen) + spare) if ceiling is None or mark <= ceiling]
+    seen += [reference.value for reference in references] + ([span.floor] if span.floor is not None else [])
+    seen = seen or [0.0, 1.0]  # nothing was reported: the axes alone are drawn
+    spare = max(0.0, span.least - (max(seen) - min(seen))) / 2
+    round_values = ticks(min(seen) - spare, max(seen) + spare)
+    marks = [mark for mark in round_values if span.ceiling is None or mark <= span.ceiling]
     frame = _Frame(rounds, marks[0], max(marks[-1], max(seen)))
     body = [frame.axes(marks, y_label)]
     body += [_reference(frame, reference) for reference in references]

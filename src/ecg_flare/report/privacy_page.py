@@ -7,7 +7,7 @@ from pathlib import Path
 from ecg_flare.privacy.ledger import LedgerReport
 from ecg_flare.privacy.planning import CostAfter, Plan
 from ecg_flare.report.cards import card
-from ecg_flare.report.charts import Reference, Series, line_chart, line_legend
+from ecg_flare.report.charts import Reference, Series, Span, line_chart, line_legend
 from ecg_flare.report.document import page
 from ecg_flare.report.figures import scientific, significant
 from ecg_flare.storage import write_atomically
@@ -57,7 +57,7 @@ def plan_page(plan: Plan, curves: Mapping[float, Sequence[CostAfter]]) -> str:
         for slot, (sigma, costs) in enumerate(curves.items(), 1)
     ]
     rounds = [each.rounds for each in next(iter(curves.values()))]
-    chart = line_legend(series) + line_chart(rounds, series, y_label="epsilon", floor=0.0)
+    chart = line_legend(series) + line_chart(rounds, series, y_label="epsilon", span=Span(0.0))
     under = f"By Rényi accounting at delta {delta}: the planned noise, half of it and twice of it."
     own = card("Epsilon by both accountants", _by_accountant(plan.costs, ()), f"At the planned noise, delta {delta}.")
     return page(
@@ -75,7 +75,7 @@ def _by_accountant(costs: Sequence[CostAfter], references: Sequence[Reference]) 
     if any(each.spent.epsilon_prv is not None for each in costs):
         series.append(Series("PRV", [each.spent.epsilon_prv for each in costs], 2))
     rounds = [each.rounds for each in costs]
-    return line_legend(series) + line_chart(rounds, series, y_label="epsilon", references=references, floor=0.0)
+    return line_legend(series) + line_chart(rounds, series, y_label="epsilon", references=references, span=Span(0.0))
 
 
 def _rounds(told: LedgerReport) -> str:

@@ -25,7 +25,7 @@ _MM_PER_INCH: Final = 25.4
 _LONG_SIDE_MM: Final = (60.0, 500.0)
 _SAME_RESOLUTION: Final = 0.05
 # What scanners' and viewers' software writes where it knows nothing.
-_UNTOLD_DPI: Final = (72, 96)
+_DEFAULT_DPI: Final = (72, 96)
 _TRACE_WIDTHS_PX: Final = (TRACE_WIDTH_PX / 2, TRACE_WIDTH_PX * 2.5)
 _MAX_OF_ONE_PATIENT: Final = 0.5
 _ENOUGH_TO_TELL: Final = 10
@@ -110,7 +110,7 @@ def inspect_pages(
     pages: list[PageFacts] = []
     findings: list[Finding] = []
     for path in watch(paths):
-        if not _is_told_apart(source, path, table):
+        if not _is_distinguished(source, path, table):
             findings.append(Finding(path.name, "nothing says whose page it is", _SAY_WHOSE, stops=True))
             continue
         try:
@@ -130,7 +130,7 @@ def inspect_pages(
     return Inspection(len(paths), tuple(pages), tuple(sorted(findings, key=lambda finding: not finding.stops)))
 
 
-def _is_told_apart(source: PageFolder, path: Path, table: Mapping[str, str] | None) -> bool:
+def _is_distinguished(source: PageFolder, path: Path, table: Mapping[str, str] | None) -> bool:
     try:
         source.patient(path, table)
     except SiteDataError:
@@ -155,11 +155,11 @@ def _page_findings(path: Path, case: Case, facts: PageFacts) -> Iterator[Finding
             "check the resolution that you gave (--dpi)",
             stops=True,
         )
-    told = _told_dpi(path)
-    if told and abs(told / (facts.px_per_mm * _MM_PER_INCH) - 1) > _SAME_RESOLUTION:
+    stated = _stated_dpi(path)
+    if stated and abs(stated / (facts.px_per_mm * _MM_PER_INCH) - 1) > _SAME_RESOLUTION:
         yield Finding(
             path.name,
-            f"the file says {told:.0f} dpi, it is read at {_resolution(facts.px_per_mm)}",
+            f"the file says {stated:.0f} dpi, it is read at {_resolution(facts.px_per_mm)}",
             "check which is right; pages of other resolutions belong into a folder of their own",
             stops=False,
         )
@@ -203,14 +203,14 @@ def _thickness_px(trace: np.ndarray) -> float:
     return float(np.median(ends - starts))
 
 
-def _told_dpi(path: Path) -> float | None:
+def _stated_dpi(path: Path) -> float | None:
     """The resolution in the image's head, where it is one that somebody meant."""
     try:
         with open_image(path, path) as image:
-            told = float(image.info["dpi"][0])
+            stated = float(image.info["dpi"][0])
     except (PageError, KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
         return None
-    return told if told > 1 and round(told) not in _UNTOLD_DPI else None
+    return stated if stated > 1 and round(stated) not in _DEFAULT_DPI else None
 
 
 def _names(paths: Sequence[Path]) -> Iterator[Finding]:
@@ -233,7 +233,7 @@ def _patients(pages: Sequence[PageFacts], *, whole: bool) -> Iterator[Finding]:
         yield Finding(
             "",
             f"the pages that can be read are of {len(counts)} patients",
-            "two at least are needed: validation is on others than training; check how patients are told apart",
+            "two at least are needed: validation is on others than training; check how patients are distinguished",
             stops=True,
         )
     elif counts and max(counts.values()) > _MAX_OF_ONE_PATIENT * len(pages) and len(pages) >= _ENOUGH_TO_TELL:
@@ -241,7 +241,7 @@ def _patients(pages: Sequence[PageFacts], *, whole: bool) -> Iterator[Finding]:
         yield Finding(
             "",
             f"{count} of {len(pages)} pages are of one patient, {patient!r}",
-            "check how patients are told apart (--patient-pattern)",
+            "check how patients are distinguished (--patient-pattern)",
             stops=False,
         )
 

@@ -5,7 +5,7 @@
 
 `path` is one of `nnunet.sources.PAGE_SOURCES`.
 
-So one job serves hospitals whose pages lie in different places, and none has to tell where. `cache` is the folder of
+So one job serves hospitals whose pages lie in different places, and none has to say where. `cache` is the folder of
 prepared pages; left out it is below the workspace. `ecg-flare site prepare` writes the file.
 """
 

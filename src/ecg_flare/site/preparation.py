@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ecg_flare.nnunet.case import PageSource
-from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.sources import source_params
+from ecg_flare.nnunet.commands import PrepareCommand, prepare_command
+from ecg_flare.nnunet.dataset import SitePages
+from ecg_flare.nnunet.settings import Compute
 from ecg_flare.nnunet.worker import Worker
 from ecg_flare.site.inspection import Finding
 from ecg_flare.site.kit import JobFolder, entry
@@ -37,12 +36,9 @@ class JobNeeds:
         terms = entry(job.client_config(site), "terms").get("args", {})
         return cls(terms.get("plan", "tiny"), terms.get("unit", "site"), terms.get("patients_per_site"))
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The parameters of the training process's `prepare` that follow from them."""
-        if self.unit != "patient":
-            return {}
-        return {"validation_fraction": 0, "min_patients": 1, "patients_per_site": self.patients_per_site}
+    def command(self, pages: SitePages) -> PrepareCommand:
+        """What the training process is asked for these pages, as in the job's first round."""
+        return prepare_command(pages, self.unit, self.patients_per_site)
 
 
 @dataclass(frozen=True)
@@ -63,16 +59,9 @@ class Preparation:
 
 
 def prepare_pages(
-    source: PageSource,
-    site: str,
-    plan: Plan,
-    cache: Path,
-    *,
-    needs: JobNeeds,
-    log: Callable[[str], None],
-    threads: int = 1,
+    pages: SitePages, needs: JobNeeds, *, log: Callable[[str], None], threads: int = Compute.threads
 ) -> Preparation:
-    """Prepare the site's pages for the plan, in a process of its own.
+    """Prepare a site's pages for a job, in a process of its own.
 
     Raises:
         SiteDataError: where a page cannot be read, or there are too few patients.
@@ -80,19 +69,11 @@ def prepare_pages(
         WorkerError: where the process died.
     """
     started = time.monotonic()
-    params = {
-        **source_params(source),
-        "site": site,
-        "plan": plan.name,
-        "plan_hash": plan.hash,
-        "cache": str(cache),
-        **needs.settings,
-    }
     with Worker(threads=threads, log=log) as worker:
-        told = worker.call("prepare", params).params
-    folder = Path(told["folder"])
+        reply = worker.call("prepare", needs.command(pages).to_params()).params
+    folder = Path(reply["folder"])
     return Preparation(
-        **{key: told[key] for key in ("pages", "patients", "train", "val", "reused")},
+        **{key: reply[key] for key in ("pages", "patients", "train", "val", "reused")},
         folder=folder,
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         seconds=time.monotonic() - started,

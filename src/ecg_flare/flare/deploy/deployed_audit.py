@@ -197,18 +197,18 @@ def canary_directions(cache: Path, model: Float32[np.ndarray, " d"], design: Des
 
     The auditor trains from the first model alone, as a few noised rounds hardly move it.
     """
-    from ecg_flare.nnunet.dataset import prepare
+    from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, prepare
     from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
     numbers, plan = range(design.coins.size), plan_preset(design.terms.model.plan)
     pages = CanaryPages({_AUDITOR: numbers}, design.seed)
-    dataset = prepare(pages, _AUDITOR, plan, cache, validation_fraction=0, min_patients=1, log=_silent)
+    dataset = prepare(pages, _AUDITOR, plan, cache, ALL_FOR_TRAINING, log=_silent)
     trainer = LocalTrainer(plan, dataset)
     means = np.zeros((len(numbers), subset(design.terms).dimension))
     for number in numbers:
         for reference in range(_REFERENCES):
             seed = 1 + number * _REFERENCES + reference
-            options = TrainOptions(1, _LEARNING_RATE, schedule="constant", seed=seed, trained=design.trained)
+            options = TrainOptions(1, _LEARNING_RATE, seed=seed, trained=design.trained)
             update = take(design.terms, trainer.train(model, options, pages=[canary_name(number)]).update)
             means[number] += update / np.linalg.norm(update)
     return means / np.linalg.norm(means, axis=1, keepdims=True)

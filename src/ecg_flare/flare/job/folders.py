@@ -19,6 +19,7 @@ from ecg_flare.flare.job.ledger_messages import WITNESS
 from ecg_flare.flare.server import aggregators
 from ecg_flare.flare.summation.encrypted.messages import OPENING_TASKS
 from ecg_flare.flare.summation.masked.messages import CONTROL_TASKS
+from ecg_flare.nnunet.settings import Compute, TrainingSettings, names
 
 _WORKFLOW: Final = "ecg_flare.flare.server.workflow.FederatedRounds"
 _MECHANISM: Final = "ecg_flare.flare.server.mechanism.GaussianMechanism"
@@ -61,16 +62,21 @@ _HIDING: Final[Mapping[str, _Hiding]] = {
 
 
 @dataclass(frozen=True)
-class Training:
-    """A site's local training; see `NnunetExecutor`. Without a seed each site draws a secret one for each attempt."""
+class Training(TrainingSettings):
+    """A site's local training, and what it runs on (`nnunet.settings`).
 
-    steps: int = 15
-    learning_rate: float = 0.01
-    schedule: str = "constant"
-    proximal_mu: float = 0.0
+    Without a seed each site draws a secret one for each attempt; see `NnunetExecutor`.
+    """
+
     seed: int | None = None
-    threads: int = 1
-    device: str = "cpu"
+    threads: int = Compute.threads
+    device: str = Compute.device
+
+    def executor_args(self) -> dict[str, Any]:
+        """The arguments of `NnunetExecutor`."""
+        values = asdict(self)
+        seed, compute = values.pop("seed"), {name: values.pop(name) for name in names(Compute)}
+        return {"training": values, "compute": compute, "seed": seed}
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
     hiding = _HIDING.get(spec.terms.summation)
     strip = {"path": "ecg_flare.flare.site.filters.StripResult", "args": {"metrics": _told(spec)}}
     clip = _plain("ecg_flare.flare.site.filters.ClipUpdate")
-    training = asdict(spec.training)
+    training = spec.training.executor_args()
     return {
         "format_version": 2,
         "executors": [

@@ -1,6 +1,6 @@
 """What the server and a site say to each other in a round, as frozen dataclasses.
 
-FLARE carries `Shareable` objects; these two classes are the only ones that read or write them, so that every
+FLARE carries `Shareable` objects; the classes of this module alone read or write them, so that every
 check of a message stands in one place. Arrays travel as numpy arrays in FLARE's own encoding, which never unpickles.
 """
 

@@ -17,9 +17,11 @@ from nvflare.apis.fl_context import FLContext
 from ecg_flare.errors import ConfigError, PlanMismatchError, WorkerError
 from ecg_flare.flare.job.components import cache_folder, page_source
 from ecg_flare.flare.job.paths import check_path
+from ecg_flare.nnunet.commands import EvaluateCommand, ExportCommand, InitializeCommand
+from ecg_flare.nnunet.dataset import SitePages
 from ecg_flare.nnunet.export import load_bundled, load_model
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.sources import source_params, to_spec
+from ecg_flare.nnunet.sources import to_spec
 from ecg_flare.nnunet.worker import Worker
 
 PUBLIC_SITE: Final = "public"
@@ -60,7 +62,7 @@ class PublicEvaluator(FLComponent):
         if kind == "random":
             if not name.isdigit():
                 raise ConfigError(f"start='random:SEED' needs a whole number. Found {start!r}.")
-            return self._worker.call("initialize", {"plan": plan.name, "seed": int(name)}).arrays["model"]
+            return self._worker.call("initialize", InitializeCommand(plan, int(name)).to_params()).arrays["model"]
         if kind == "bundled":
             stored = load_bundled(name)
         else:
@@ -74,16 +76,12 @@ class PublicEvaluator(FLComponent):
 
     def evaluate(self, model: Float32[np.ndarray, " d"], plan: Plan, fl_ctx: FLContext) -> float:
         """Mean trace Dice of the model over the public pages, 0 to 1."""
-        params = {
-            **source_params(page_source(fl_ctx, self._source_id, PUBLIC_SITE)),
-            "site": PUBLIC_SITE,
-            "plan": plan.name,
-            "cache": str(cache_folder(fl_ctx)),
-        }
+        source = page_source(fl_ctx, self._source_id, PUBLIC_SITE)
+        command = EvaluateCommand(SitePages(source, PUBLIC_SITE, plan, cache_folder(fl_ctx)))
         call = partial(
             self._worker.call,
             "evaluate",
-            params,
+            command.to_params(),
             {"model": model},
             should_abort=partial(_aborted, fl_ctx),
             timeout_s=_TIMEOUT_S,
@@ -98,8 +96,7 @@ class PublicEvaluator(FLComponent):
 
     def export(self, model: Float32[np.ndarray, " d"], plan: Plan, folder: Path) -> None:
         """Write the model as a folder that stock nnU-Net predicts from."""
-        params = {"plan": plan.name, "folder": str(folder)}
-        self._worker.call("export", params, {"model": model}, timeout_s=_TIMEOUT_S)
+        self._worker.call("export", ExportCommand(plan, folder).to_params(), {"model": model}, timeout_s=_TIMEOUT_S)
 
     def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
         """Class path and arguments of the public pages' source."""

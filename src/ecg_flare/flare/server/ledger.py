@@ -25,6 +25,23 @@ Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class JobPlace:
+    """Where a job runs at the server: the workspace, the job's id, and the folder of its results."""
+
+    workspace: Workspace
+    job: str
+    results: Path
+
+
+@dataclass(frozen=True)
+class ServerLog:
+    """The server's log: lines that inform, and lines that warn."""
+
+    info: Log
+    warn: Log
+
+
+@dataclass(frozen=True)
 class ServerLedger:
     """What a job does with the ledger beside charging it.
 
@@ -32,14 +49,13 @@ class ServerLedger:
         open: the ledger, which charges rounds.
         witnesses: the sites.
         results: the job's folder, which gets copies.
-        log, warn: for the server's log.
+        log: the server's.
     """
 
     open: CohortLedger
     witnesses: Witnesses
     results: Path
-    log: Log
-    warn: Log
+    log: ServerLog
 
     def begin(self, earlier: Head | None = None) -> None:
         """Go on with the ledger that an earlier run of the job wrote up to a head, and make the first copy.
@@ -55,58 +71,42 @@ class ServerLedger:
         try:
             self.open.copy_to(self.results)
         except StorageError as error:
-            self.warn(f"the copy of the ledger is behind: {error}")
+            self.log.warn(f"the copy of the ledger is behind: {error}")
 
     def end(self, ask: Ask, roster: tuple[str, ...]) -> None:
         """Have the sites sign the last release, which no later request brings them; without them it stands as it is."""
         try:
             signed = self.witnesses.ask_last(ask, roster)
-            self.log(f"{len(signed)} of {len(roster)} sites vouch for the ledger to its last line")
+            self.log.info(f"{len(signed)} of {len(roster)} sites vouch for the ledger to its last line")
         except (LedgerError, StorageError) as error:
-            self.warn(f"nobody vouches for the ledger's last release: {error}")
+            self.log.warn(f"nobody vouches for the ledger's last release: {error}")
         self.copy()
 
 
-@dataclass(frozen=True)
-class LedgerHost:
-    """The server that holds the ledger, as far as opening it needs.
-
-    Attributes:
-        workspace: of the server.
-        job: FLARE's id of the job.
-        results: the job's folder, which gets copies.
-        log, warn: for the server's log.
-        aborted: whether the job was.
-    """
-
-    workspace: Workspace
-    job: str
-    results: Path
-    log: Log
-    warn: Log
-    aborted: Callable[[], bool]
-
-
-def open_server_ledger(mechanism: GaussianMechanism, terms: JobTerms, host: LedgerHost) -> ServerLedger:
-    """Open the server's one ledger for a job; while another job has it, this one waits until it is aborted.
+def open_server_ledger(
+    mechanism: GaussianMechanism,
+    terms: JobTerms,
+    place: JobPlace,
+    log: ServerLog,
+    *,
+    aborted: Callable[[], bool],
+) -> ServerLedger:
+    """Open the server's one ledger for a job; while another job has it, this one waits until it is `aborted`.
 
     Raises as `GaussianMechanism.open`.
     """
-    opened = _wait_for_ledger(mechanism, terms, host)
-    witnesses = sites_as_witnesses(opened.path, terms, host.workspace, host.job, host.warn)
-    return ServerLedger(opened, witnesses, host.results, host.log, host.warn)
-
-
-def _wait_for_ledger(mechanism: GaussianMechanism, terms: JobTerms, host: LedgerHost) -> CohortLedger:
-    policy, signer = read_server_policy(host.workspace), server_signature(host.workspace)
-    root, waits = Path(host.workspace.get_root_dir()), False
+    policy, signer = read_server_policy(place.workspace), server_signature(place.workspace)
+    dimension, root, waits = subset(terms).dimension, Path(place.workspace.get_root_dir()), False
     while True:
         try:
-            return mechanism.open(terms, subset(terms).dimension, root, policy=policy, signer=signer)
+            opened = mechanism.open(terms, dimension, root, policy=policy, signer=signer)
+            break
         except LedgerInUseError as error:
-            if host.aborted():
+            if aborted():
                 raise
             if not waits:
-                host.warn(f"this job waits: {error}")
+                log.warn(f"this job waits: {error}")
             waits = True
             time.sleep(_LOOK_AGAIN_S)
+    witnesses = sites_as_witnesses(opened.path, terms, place.workspace, place.job, log.warn)
+    return ServerLedger(opened, witnesses, place.results, log)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from nvflare.apis.client import Client
@@ -19,6 +20,14 @@ _CONNECT_S: Final = 30.0
 
 Receive = Callable[[str, Shareable], None]
 """Takes (site, its answer); raises one of our errors for an answer that does not count."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The job that a step belongs to: its context, and the signal that it was aborted."""
+
+    fl_ctx: FLContext
+    abort_signal: Signal
 
 
 class PerSiteController(Controller):
@@ -47,9 +56,8 @@ class PerSiteController(Controller):
         messages: Mapping[str, Shareable],
         receive: Receive,
         *,
+        running: Running,
         enough: int,
-        fl_ctx: FLContext,
-        abort_signal: Signal,
         grace_s: float | None = None,
     ) -> tuple[str, ...]:
         """Ask each site of `messages`; gives the sites whose answers counted, in sorted order.
@@ -77,14 +85,14 @@ class PerSiteController(Controller):
                 # glibc keeps what large messages leave free, an arena a thread: the server would grow with the sites
                 try_malloc_trim()
 
-        connected = self._connected(set(messages), abort_signal)
+        connected = self._connected(set(messages), running.abort_signal)
         tasks = [
-            self._send(task_name, site, message, on_answer, fl_ctx)
+            self._send(task_name, site, message, on_answer, running.fl_ctx)
             for site, message in messages.items()
             if site in connected
         ]
         grace_s = self._grace_s if grace_s is None else grace_s
-        self._wait(tasks, lambda: len(counted) >= enough, grace_s, abort_signal)
+        self._wait(tasks, lambda: len(counted) >= enough, grace_s, running.abort_signal)
         with at_work:
             closed = True
             return tuple(sorted(counted))
@@ -92,7 +100,7 @@ class PerSiteController(Controller):
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
     ) -> None:
-        """A late answer belongs to a step that is closed: it is told and dropped, never counted."""
+        """A late answer belongs to a step that is closed: it is logged and dropped, never counted."""
         self.log_info(fl_ctx, f"dropped a late '{task_name}' of {client.name}: its round is closed")
 
     def _connected(self, sites: set[str], abort_signal: Signal) -> set[str]:

@@ -27,9 +27,9 @@ from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.terms import check_job, put, update_size
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.evaluator import PublicEvaluator
-from ecg_flare.flare.server.ledger import LedgerHost, ServerLedger, open_server_ledger
+from ecg_flare.flare.server.ledger import JobPlace, ServerLedger, ServerLog, open_server_ledger
 from ecg_flare.flare.server.mechanism import AdmittedRound, GaussianMechanism
-from ecg_flare.flare.server.per_site_controller import PerSiteController
+from ecg_flare.flare.server.per_site_controller import PerSiteController, Running
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.flare.server.telemetry import RoundFigures, publish
 from ecg_flare.flare.summation.collection import Ask, Collection, PlainCollection, validate
@@ -117,7 +117,7 @@ class FederatedRounds(PerSiteController):
             if abort_signal.triggered:
                 raise RoundError(f"The job was aborted after round {state.rounds_done}, whose model is kept.")
             if parts.ledger is not None:
-                parts.ledger.end(partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal), parts.terms.roster)
+                parts.ledger.end(partial(self.ask, running=Running(fl_ctx, abort_signal)), parts.terms.roster)
             self._export(state, parts, fl_ctx)
             self._end("finished", fl_ctx)
         except EcgFlareError as error:
@@ -163,15 +163,16 @@ class FederatedRounds(PerSiteController):
     def _open_ledger(
         self, mechanism: GaussianMechanism, terms: JobTerms, abort_signal: Signal, fl_ctx: FLContext
     ) -> ServerLedger:
-        host = LedgerHost(
-            fl_ctx.get_engine().get_workspace(),
-            fl_ctx.get_job_id(),
-            self._component("persistor", ModelStore).folder(fl_ctx),
-            log=partial(self.log_info, fl_ctx, fire_event=False),
-            warn=partial(self.log_warning, fl_ctx, fire_event=False),
+        results = self._component("persistor", ModelStore).folder(fl_ctx)
+        self._ledger = open_server_ledger(
+            mechanism,
+            terms,
+            JobPlace(fl_ctx.get_engine().get_workspace(), fl_ctx.get_job_id(), results),
+            ServerLog(
+                partial(self.log_info, fl_ctx, fire_event=False), partial(self.log_warning, fl_ctx, fire_event=False)
+            ),
             aborted=lambda: abort_signal.triggered,
         )
-        self._ledger = open_server_ledger(mechanism, terms, host)
         return self._ledger
 
     def _component(self, role: str, kind: type) -> Any:
@@ -273,7 +274,7 @@ class FederatedRounds(PerSiteController):
             clipping_norm=terms.requested_norm,
             shares=state.shares,
         )
-        ask: Ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
+        ask: Ask = partial(self.ask, running=Running(fl_ctx, abort_signal))
         if parts.ledger is not None:
             ask = parts.ledger.witnesses.asking(ask)
         opened = parts.aggregator.open(request, terms, state.optimizer, admitted)

@@ -130,7 +130,7 @@ def dry_run(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callabl
         told.policy = check_admission(job, kit, site, told.terms)
         if code := own_code(job, site):
             raise PolicyError(
-                f"the job brings code of its own ({', '.join(code)}), which a dry_run does not run: read it, or ask "
+                f"the job brings code of its own ({', '.join(code)}), which a dry run does not run: read it, or ask "
                 "for the job without code (`ecg-flare jobs export --data own --no-code`)"
             )
         with tempfile.TemporaryDirectory(prefix="ecg_flare-dry_run-") as scratch, _listening(told, log):
@@ -200,7 +200,7 @@ class _Round:
         for folder in _REMEMBERED:
             if (self._kit.folder / folder).is_dir():
                 shutil.copytree(self._kit.folder / folder, root / folder)
-        return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"steps": steps}})
+        return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"training": {"steps": steps}}})
 
     def _collection(self) -> Collection:
         workspace = self._server

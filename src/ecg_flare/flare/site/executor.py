@@ -9,7 +9,6 @@ away between tasks and one that it keeps give the same update; without a seed of
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from nvflare.apis.event_type import EventType
@@ -19,7 +18,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
-from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError
+from ecg_flare.errors import EcgFlareError, PrivacyError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import check_update
 from ecg_flare.flare.job.components import job_terms, report_error, site_pages
@@ -39,8 +38,10 @@ from ecg_flare.flare.site.heads import follow_ledger
 from ecg_flare.flare.site.ledger import check_limit
 from ecg_flare.flare.site.memory import check_model, model_memory
 from ecg_flare.flare.site.policy import read_policy
+from ecg_flare.nnunet.commands import TrainCommand, TrainPatientsCommand, prepare_command
+from ecg_flare.nnunet.dataset import SitePages
 from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.sources import source_params
+from ecg_flare.nnunet.settings import Compute, TrainingSettings
 from ecg_flare.nnunet.worker import Worker
 
 _SEED_BITS: Final = 128
@@ -54,50 +55,32 @@ class NnunetExecutor(Executor):
     learns nothing else of the round itself. All pages then are for training: no validation could leave the site.
 
     Args:
-        steps: optimizer steps a round; under unit patient those on each patient.
-        learning_rate: of nnU-Net's SGD at the schedule's start.
-        schedule: 'poly' (nnU-Net's own, over all rounds of the job) or 'constant'.
-        proximal_mu: FedProx's mu (Li et al. 2020, equation 2); 0 trains plainly.
-        threads: CPU threads of the training process.
-        device: torch device.
+        training: fields of `TrainingSettings`, which has the defaults of those that are left out.
+        compute: fields of `Compute`, likewise.
         seed: of the training; together with the site's name and the round it fixes a round's update on one thread. By
             default each attempt has a secret one of its own, so that no two updates cancel. So has every attempt
             after the first from a model whose update left hidden, whatever the job says.
         source: id of the component that says where this site's pages come from, unless the site says it itself.
         task_timeout_s: longest time that one task may take.
+
+    Raises ConfigError for settings that are unknown or impossible.
     """
 
     def __init__(
         self,
-        steps: int = 20,
-        learning_rate: float = 0.01,
-        schedule: str = "poly",
-        proximal_mu: float = 0.0,
-        threads: int = 1,
-        device: str = "cpu",
+        training: Mapping[str, Any] | None = None,
+        compute: Mapping[str, Any] | None = None,
         seed: int | None = None,
         source: str = "pages",
         task_timeout_s: float = 7200.0,
     ) -> None:
         super().__init__()
-        if steps < 1:
-            raise ConfigError(f"steps must be at least 1. Found {steps}.")
-        if not learning_rate > 0:
-            raise ConfigError(f"learning_rate must be above 0. Found {learning_rate}.")
-        if schedule not in ("poly", "constant"):
-            raise ConfigError(f"schedule must be 'poly' or 'constant'. Found {schedule!r}.")
-        if not proximal_mu >= 0:
-            raise ConfigError(f"proximal_mu must be at least 0. Found {proximal_mu}.")
-        self._training = {
-            "steps": steps,
-            "learning_rate": learning_rate,
-            "schedule": schedule,
-            "proximal_mu": proximal_mu,
-        }
+        self._settings = TrainingSettings.of_job(training, "the job's executor, training")
+        process = Compute.of_job(compute, "the job's executor, compute")
         self._seed = seed
         self._source_id = source
         self._timeout_s = task_timeout_s
-        self._worker = Worker(threads=threads, device=device, log=_logger.info)
+        self._worker = Worker(threads=process.threads, device=process.device, log=_logger.info)
         self._prepared = False
         self._pages = 0
 
@@ -136,15 +119,9 @@ class NnunetExecutor(Executor):
         if self._prepared and self._worker.alive:
             return
         source, cache = site_pages(fl_ctx, self._source_id)
-        params = {
-            **source_params(source),
-            "site": fl_ctx.get_identity_name(),
-            "plan": terms.model.plan,
-            "cache": str(cache),
-        }
-        if terms.unit == "patient":
-            params |= {"validation_fraction": 0, "min_patients": 1, "patients_per_site": terms.patients_per_site}
-        reply = self._worker.call("prepare", params, should_abort=should_abort, timeout_s=self._timeout_s)
+        pages = SitePages(source, fl_ctx.get_identity_name(), plan_preset(terms.model.plan), cache)
+        command = prepare_command(pages, terms.unit, terms.patients_per_site)
+        reply = self._worker.call("prepare", command.to_params(), should_abort=should_abort, timeout_s=self._timeout_s)
         self._prepared = True
         self._pages = int(reply.params["train"])
         self.log_info(fl_ctx, f"pages ready: {reply.params}")
@@ -152,17 +129,17 @@ class NnunetExecutor(Executor):
     def _train(
         self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
     ) -> Shareable:
-        params = {
-            **self._training,
-            "seed": self._seed_for(request, terms, fl_ctx),
-            "round": request.round_index,
-            "rounds": terms.rounds,
-            "trained": list(terms.model.trained),
-        }
+        command = TrainCommand(
+            settings=self._settings,
+            round_index=request.round_index,
+            rounds=terms.rounds,
+            seed=self._seed_for(request, terms, fl_ctx),
+            trained=tuple(terms.model.trained),
+        )
         if terms.unit == "patient":
-            return self._train_patients(params, request, terms, fl_ctx, should_abort)
+            return self._train_patients(TrainPatientsCommand(command, terms), request, fl_ctx, should_abort)
         reply = self._worker.call(
-            "train", params, {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
+            "train", command.to_params(), {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
         )
         check_update(reply.arrays["update"], size=len(request.model))
         update = take(terms, reply.arrays["update"])
@@ -173,24 +150,23 @@ class NnunetExecutor(Executor):
             attempt=request.attempt,
             layout_digest=request.layout_digest,
             weight=hidden_weight(terms, self._pages),
-            metrics={key: float(value) for key, value in reply.params.items() if _tellable(value)},
+            metrics={key: float(value) for key, value in reply.params.items() if _reportable(value)},
         ).to_shareable()
 
     def _seed_for(self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext) -> int:
-        again = terms.summation != "plain" and model_memory(fl_ctx).load(request.model_sha256) is not None
+        again = terms.way.hides_updates and model_memory(fl_ctx).load(request.model_sha256) is not None
         return secrets.randbits(_SEED_BITS) if self._seed is None or again else self._seed
 
     def _train_patients(
         self,
-        params: Mapping[str, Any],
+        command: TrainPatientsCommand,
         request: TrainRequest,
-        terms: JobTerms,
         fl_ctx: FLContext,
         should_abort: Callable[[], bool],
     ) -> Shareable:
         reply = self._worker.call(
             "train_patients",
-            {**params, "terms": asdict(terms)},
+            command.to_params(),
             {"model": request.model},
             should_abort=should_abort,
             timeout_s=self._timeout_s,
@@ -214,6 +190,6 @@ class NnunetExecutor(Executor):
         return Counts(**counts, round_index=request.round_index, attempt=request.attempt).to_shareable()
 
 
-def _tellable(value: object) -> bool:
+def _reportable(value: object) -> bool:
     """Whether a figure of training is one that messages carry: a loss of mixed precision can be infinite."""
     return isinstance(value, (int, float)) and abs(value) <= MAX_METRIC

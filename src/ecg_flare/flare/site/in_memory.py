@@ -61,7 +61,7 @@ class MemorySite:
         root: its workspace, with the folders startup and local.
         job: id of the job.
         replaced: class path -> executor to take in the place of the one that the job names.
-        settings: class path -> arguments that go before the job's.
+        settings: class path -> arguments that go before the job's, and so do those of a group in its place.
     """
 
     def __init__(
@@ -127,7 +127,10 @@ def build(part: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | N
     """
     path = class_path(part)
     check_listed(path)
-    args = {**part.get("args", {}), **(settings or {}).get(path, {})}
+    args = dict(part.get("args", {}))
+    for name, value in (settings or {}).get(path, {}).items():
+        inner = args.get(name)
+        args[name] = {**inner, **value} if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
     module, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)(**args)

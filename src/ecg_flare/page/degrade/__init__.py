@@ -31,7 +31,7 @@ from ecg_flare.page.degrade.rescan import Rescan
 from ecg_flare.page.degrade.rotation import Rotation
 from ecg_flare.page.degrade.stain import Stain
 from ecg_flare.page.distribution import Distribution, parse_distribution
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
 
 __all__ = ["KINDS", "Degradation", "DegradationSpec", "apply", "draw_degradation", "parse_spec"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from ecg_flare.page.distribution import Uniform
-from ecg_flare.page.raster import check_shape
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
+from ecg_flare.page.resample import check_shape
 from ecg_flare.page.style import check_range
 
 

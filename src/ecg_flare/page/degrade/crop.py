@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ecg_flare.page.degrade.base import Degradation, between, px_per_mm, warp
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
 from ecg_flare.page.truth import outline
 
 _SPARE_MM = 2.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 
 from ecg_flare.page.degrade.base import Degradation, between, with_image
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
 
 
 @dataclass(frozen=True)

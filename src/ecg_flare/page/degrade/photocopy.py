@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ecg_flare.page.degrade.base import Degradation, between, px_per_mm, with_image
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ecg_flare.page.degrade.base import Degradation, between
-from ecg_flare.page.raster import resize_page
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
+from ecg_flare.page.resample import resize_page
 
 
 @dataclass(frozen=True)

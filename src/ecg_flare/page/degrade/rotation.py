@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_flare.page.degrade.base import Degradation, between, warp
-from ecg_flare.page.render import Page
+from ecg_flare.page.page import Page
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def check_signing_mode(terms: RoundTerms, limits: SiteLimits) -> None:
     if terms.test_mode and not limits.allow_test_mode:
         raise SecureSumError(
             "the round runs in test mode, where throw-away keys prove no identity: this site asks for certificates; "
-            "provision the project, or allow the test mode for a dry_run"
+            "provision the project, or allow the test mode for a dry run"
         )
 
 

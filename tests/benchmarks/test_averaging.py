@@ -1,13 +1,19 @@
 """The average of past models, against the weighted mean written out."""
 
 import doctest
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+# before the installed distribution that ships a package of the same name
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.private_learning import averaging
+from benchmarks.private_learning.averaging import Average, IterateAverage
+
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated import averaging
-from ecg_flare.federated.averaging import Average, IterateAverage
 
 
 def averaged(decay: float, models: np.ndarray) -> Average:

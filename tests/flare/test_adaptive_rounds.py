@@ -13,6 +13,7 @@ from masked_sites import Site
 from memory_job import MemoryJob
 
 from ecg_flare.errors import PolicyError
+from ecg_flare.federated.promise import privacy_text
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult, to_wire
 from ecg_flare.flare.job.terms import in_request, subset
@@ -130,7 +131,7 @@ def test_no_site_masks_an_update_clipped_to_another_norm_than_the_sums(
 
     def offered(self: SecureSumSite, fl_ctx: Any, terms: Any) -> Any:
         other = TERMS.at_norm(1.5)
-        lie = replace(terms, clipping_norm=1.5, dp=other.privacy_text)
+        lie = replace(terms, clipping_norm=1.5, dp=privacy_text(other))
         return honest(self, fl_ctx, lie)
 
     run = job()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
+from ecg_flare.federated.promise import mechanism_of, privacy_text
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.terms import check_job, check_request, fresh_nonce, in_request, put, subset, take, update_size
@@ -100,9 +101,9 @@ def test_denominator_is_the_whole_roster() -> None:
 def test_under_unit_patient_the_promise_names_rate_denominator_and_sensitivity() -> None:
     hidden = terms(**PATIENTS)
     assert hidden.denominator == 10.0
-    assert hidden.privacy_text == ("sigma=2.0 delta=1e-05 unit=patient rate=0.5 denominator=10.0 sensitivity=1.0")
-    assert terms(**PATIENTS, shared_patients=True).privacy_text.endswith("sensitivity=2.5")
-    told = hidden.mechanism("job-1", 2)
+    assert privacy_text(hidden) == ("sigma=2.0 delta=1e-05 unit=patient rate=0.5 denominator=10.0 sensitivity=1.0")
+    assert privacy_text(terms(**PATIENTS, shared_patients=True)).endswith("sensitivity=2.5")
+    told = mechanism_of(hidden, "job-1", 2)
     assert (told.sampling, told.sampling_rate, told.patients, told.denominator) == ("poisson", 0.5, 20, 10.0)
     assert told.events == hidden.events
 
@@ -141,8 +142,8 @@ def test_the_norm_of_a_round_follows_from_the_terms_and_the_shares_told_so_far()
     assert third.events == hidden.events
     stretch = 1 / math.sqrt(1 - (2 / 8) ** 2)  # sigma 2, count noise 4
     assert third.sensitivity == pytest.approx(math.exp(-0.05) * stretch)
-    assert third.after(()).privacy_text != hidden.privacy_text
-    told = hidden.mechanism("job-1", 2, clipping_norm=math.exp(-0.05), follows=9)
+    assert privacy_text(third.after(())) != privacy_text(hidden)
+    told = mechanism_of(hidden, "job-1", 2, clipping_norm=math.exp(-0.05), follows=9)
     assert told.adaptation == Adaptation(AdaptiveClipping(**FOLLOWING), 1.0, 9)
     assert told.sensitivity == third.sensitivity
     assert in_request(terms(**PATIENTS), request()) == terms(**PATIENTS)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError, SiteDataError
+from ecg_flare.federated.promise import mechanism_of
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.allowed import SITE_CLASSES
 from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
@@ -163,7 +164,7 @@ def test_what_left_the_site_in_earlier_jobs_counts_against_its_limit(tmp_path: P
     assert tried(tried_job, kit).refused == ""
     path = kit.folder / LEDGER_FOLDER / "ledger.jsonl"
     path.parent.mkdir()
-    mechanism = BUNDLED["fedadam_dp"].terms.mechanism("another", 0)
+    mechanism = mechanism_of(BUNDLED["fedadam_dp"].terms, "another", 0)
     with Ledger(path, Cohort("site-1", "patient", ("site-1",), 1e-4, epsilon_budget=None)) as ledger:
         ledger.charge(replace(mechanism, weights={"site-1": 1.0}, shared_patients=False))
     before = path.read_bytes()

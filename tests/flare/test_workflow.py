@@ -208,7 +208,7 @@ def test_two_lost_rounds_in_a_row_end_the_job_with_the_model_kept(tmp_path: Path
         persistor=ModelStore(str(tmp_path / "state")),
         evaluator=Evaluator(),
     )
-    workflow._ids["mechanism"] = ""
+    workflow._mechanism = ""
     workflow.control_flow(Signal(), workflow.fl_ctx)
     assert "missing: site-1, site-2, site-3" in workflow.panic
     rounds = [json.loads(line) for line in (tmp_path / "state" / "metrics.jsonl").read_text().splitlines()]
@@ -227,6 +227,6 @@ def test_a_rule_that_needs_single_updates_is_refused_over_a_sum_that_hides_them(
         persistor=ModelStore(str(tmp_path / "state")),
         evaluator=Evaluator(),
     )
-    workflow._ids["mechanism"] = ""
+    workflow._mechanism = ""
     workflow.control_flow(Signal(), workflow.fl_ctx)
     assert "Median compares single updates" in workflow.panic

@@ -9,7 +9,15 @@ from scipy.stats import norm
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.privacy.accountant import noise_multiplier_for
-from ecg_flare.privacy.planning import Plan, noise_to_signal, noise_words, outlook, plan, tight_noise_multiplier
+from ecg_flare.privacy.planning import (
+    Plan,
+    Population,
+    noise_to_signal,
+    noise_words,
+    outlook,
+    plan,
+    tight_noise_multiplier,
+)
 
 
 def delta_of(sigma: float, rounds: int, epsilon: float) -> float:
@@ -22,7 +30,9 @@ def sites(**changes: object) -> Plan:
     values: dict[str, object] = {
         "unit": "site", "units": 10, "rounds": 100, "epsilon": 4.0, "delta": 1e-5, "parameters": 50_000
     }  # fmt: skip
-    return plan(**(values | changes))  # type: ignore[arg-type]
+    values |= changes
+    population = Population(*(values.pop(name) for name in ("unit", "units")), values.pop("sampling_rate", 1.0))
+    return plan(population, **values)  # type: ignore[arg-type]
 
 
 def test_the_ratios_of_the_papers() -> None:
@@ -59,9 +69,8 @@ def test_tight_noise_is_told_only_where_it_can_be_computed() -> None:
 
 
 def test_sampled_patients() -> None:
-    planned = plan(
-        unit="patient", units=1000, rounds=40, epsilon=4.0, delta=1e-5, parameters=121_348, sampling_rate=0.2
-    )
+    population = Population("patient", 1000, 0.2)
+    planned = plan(population, rounds=40, epsilon=4.0, delta=1e-5, parameters=121_348)
     assert planned.spent.epsilon_rdp <= 4.0
     assert planned.noise_multiplier_prv is not None
     assert 0.8 < planned.noise_multiplier_prv / planned.noise_multiplier < 1
@@ -102,7 +111,7 @@ def test_ratio_by_hand() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"units": 0}, "units 0"),
+        ({"units": 0}, "there are 0 units"),
         ({"rounds": 0}, "rounds 0"),
         ({"parameters": 0}, "parameters 0"),
         ({"sampling_rate": 0.5}, "under unit site"),

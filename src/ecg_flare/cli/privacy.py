@@ -69,6 +69,7 @@ def plan(
       ecg-flare privacy plan --patients 19000 --rounds 100 --rate 0.05 --epsilon 4 --delta 1e-6
       ecg-flare privacy plan --sites 10 --rounds 50 --epsilon 8 -o plan.html
     """
+    from ecg_flare.privacy.planning import Population
     from ecg_flare.privacy.planning import plan as plan_privacy
 
     if (patients is None) == (sites is None):
@@ -80,13 +81,11 @@ def plan(
     if not 0 < rate <= 1:
         raise click.BadParameter(f"must be above 0 and at most 1. Found {rate}.", param_hint="--rate")
     planned = plan_privacy(
-        unit="site" if patients is None else "patient",
-        units=patients or sites or 0,
+        Population("site" if patients is None else "patient", patients or sites or 0, rate),
         rounds=rounds,
         epsilon=epsilon,
         delta=delta,
         parameters=parameters or _size(plan_name),
-        sampling_rate=rate,
     )
     if output is not None:
         from ecg_flare.privacy.planning import cost_curves

@@ -25,7 +25,6 @@ from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import Summation, summation
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
-from ecg_flare.privacy.cohort import Adaptation, Mechanism
 from ecg_flare.privacy.events import GaussianEvent, Unit, round_events
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -356,41 +355,6 @@ class JobTerms:
         """SHA-256 hex of the terms as canonical JSON."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
-
-    @property
-    def privacy_text(self) -> str:
-        """The differential privacy in force as one canonical line; empty for none."""
-        if self.privacy is None:
-            return ""
-        return (
-            f"sigma={self.privacy.noise_multiplier!r} delta={self.privacy.delta!r} unit={self.unit} "
-            f"rate={self.sampling_rate!r} denominator={self.denominator!r} sensitivity={self.sensitivity!r}"
-        )
-
-    def mechanism(
-        self, job: str, round_index: int, *, clipping_norm: float | None = None, follows: int | None = None
-    ) -> Mechanism:
-        """How a round's sum is made private, as a ledger records it.
-
-        Where C is adaptive, `clipping_norm` is the round's, and `follows` the ledger's line of the release whose share
-        it follows. Raises ConfigError for terms without noise.
-        """
-        if self.privacy is None or self.clipping is None:
-            raise ConfigError("a ledger is for jobs with noise. Found privacy None.")
-        return Mechanism(
-            job=job,
-            round=round_index,
-            clipping_norm=clipping_norm or self.clipping.norm,
-            noise_multiplier=self.privacy.noise_multiplier,
-            weights=dict(self.weights),
-            denominator=self.denominator,
-            sampling="all" if self.sampling is None else "poisson",
-            sampling_rate=self.sampling_rate,
-            patients=None if self.sampling is None else self.sampling.patients,
-            shared_patients=self.shared_patients,
-            adaptation=None if self.adaptive is None else Adaptation(self.adaptive, self.clipping.norm, follows),
-            unit=self.unit,
-        )
 
 
 _PARTS: Final[Mapping[str, type]] = {

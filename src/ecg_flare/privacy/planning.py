@@ -65,26 +65,37 @@ class Plan:
         return noise_words(self.noise_to_signal)
 
 
-def plan(
-    *,
-    unit: Unit,
-    units: int,
-    rounds: int,
-    epsilon: float,
-    delta: float,
-    parameters: int,
-    sampling_rate: float = 1.0,
-) -> Plan:
-    """Plan `rounds` rounds over `units` units, each in a round with chance `sampling_rate`, for d = `parameters`.
+@dataclass(frozen=True)
+class Population:
+    """Whom a promise hides.
+
+    unit: a site as a whole, or each patient.
+    count: how many there are.
+    sampling_rate: the chance of each to take part in a round.
 
     Raises ConfigError for an impossible value, and for sites that are sampled: everyone sees which sites answer.
     """
-    if min(units, rounds, parameters) < 1:
-        raise ConfigError(f"units {units}, rounds {rounds} and parameters {parameters}: expected each to be 1 or more")
-    if not 0 < sampling_rate <= 1:
-        raise ConfigError(f"sampling_rate is {sampling_rate}, expected it in (0, 1]")
-    if unit == "site" and sampling_rate != 1:
-        raise ConfigError(f"sampling_rate is {sampling_rate} under unit site, expected 1: all see which sites answer")
+
+    unit: Unit
+    count: int
+    sampling_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ConfigError(f"there are {self.count} units, expected 1 or more")
+        if not 0 < self.sampling_rate <= 1:
+            raise ConfigError(f"sampling_rate is {self.sampling_rate}, expected it in (0, 1]")
+        if self.unit == "site" and self.sampling_rate != 1:
+            raise ConfigError(
+                f"sampling_rate is {self.sampling_rate} under unit site, expected 1: all see which sites answer"
+            )
+
+
+def plan(population: Population, *, rounds: int, epsilon: float, delta: float, parameters: int) -> Plan:
+    """Plan rounds over a population for a network of d = `parameters`; raises ConfigError for an impossible value."""
+    unit, units, sampling_rate = population.unit, population.count, population.sampling_rate
+    if min(rounds, parameters) < 1:
+        raise ConfigError(f"rounds {rounds} and parameters {parameters}: expected each to be 1 or more")
     sigma = noise_multiplier_for(epsilon, delta, sampling_rate=sampling_rate, rounds=rounds)
     stops = sorted({math.ceil(share * rounds) for share in _STOPS})
     return Plan(

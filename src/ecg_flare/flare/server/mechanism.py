@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int64
 from nvflare.apis.fl_component import FLComponent
 
 from ecg_flare.errors import BudgetError, ConfigError, PrivacyError
+from ecg_flare.federated.promise import mechanism_of
 from ecg_flare.federated.round import RoundResult
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import model_sha256
@@ -106,7 +107,7 @@ class CohortLedger:
         Raises BudgetError where the round would pass the ledger's budget, or the job's own, which may be smaller; it
         must not be run.
         """
-        mechanism = self.terms.mechanism(job, round_index, clipping_norm=clipping_norm, follows=follows)
+        mechanism = mechanism_of(self.terms, job, round_index, clipping_norm=clipping_norm, follows=follows)
         after, budget = self.ledger.check_budget(mechanism), self.terms.epsilon_budget
         if budget is not None and after.epsilon_rdp > budget:
             raise BudgetError(

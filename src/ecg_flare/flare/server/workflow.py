@@ -56,8 +56,9 @@ class _Parts:
 class FederatedRounds(PerSiteController):
     """Runs the job's rounds and keeps what they give.
 
+    The job's other components have fixed ids: aggregator, persistor, evaluator, terms.
+
     Args:
-        aggregator, persistor, evaluator, terms: ids of the components.
         mechanism: id of the `GaussianMechanism`; empty where the job adds no noise.
         step_timeout_s: a step of a round closes after this, whoever has answered.
         grace_s: once enough sites have answered, how long to wait for the others.
@@ -69,10 +70,6 @@ class FederatedRounds(PerSiteController):
 
     def __init__(
         self,
-        aggregator: str = "aggregator",
-        persistor: str = "persistor",
-        evaluator: str = "evaluator",
-        terms: str = "terms",
         mechanism: str = "",
         step_timeout_s: int = 7200,
         grace_s: int = 1800,
@@ -89,20 +86,14 @@ class FederatedRounds(PerSiteController):
         self._validate_every = validate_every
         self._described = False
         self._ledger: ServerLedger | None = None
-        self._ids = {
-            "aggregator": aggregator,
-            "persistor": persistor,
-            "evaluator": evaluator,
-            "terms": terms,
-            "mechanism": mechanism,
-        }
+        self._mechanism = mechanism
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Nothing to do before the flow: components are found when it starts, so that their errors end the job."""
 
     def stop_controller(self, fl_ctx: FLContext) -> None:
         """End the evaluation process and give the ledger back."""
-        evaluator = self._engine.get_component(self._ids["evaluator"])
+        evaluator = self._engine.get_component("evaluator")
         if isinstance(evaluator, PublicEvaluator):
             evaluator.close()
         if self._ledger is not None:
@@ -126,7 +117,7 @@ class FederatedRounds(PerSiteController):
 
     def _end(self, outcome: str, fl_ctx: FLContext) -> None:
         """Say how the job ended, once its folder is known to be its own."""
-        store = self._engine.get_component(self._ids["persistor"])
+        store = self._engine.get_component("persistor")
         if not self._described or not isinstance(store, ModelStore):
             return
         try:
@@ -136,11 +127,10 @@ class FederatedRounds(PerSiteController):
 
     def _parts(self, abort_signal: Signal, fl_ctx: FLContext) -> _Parts:
         terms = check_job(self._component("terms", JobTerms))
-        mechanism = self._component("mechanism", GaussianMechanism) if self._ids["mechanism"] else None
+        mechanism = self._component(self._mechanism, GaussianMechanism) if self._mechanism else None
         if terms.private != (mechanism is not None):
             raise ConfigError(
-                f"noise_multiplier={terms.noise_multiplier} and mechanism={self._ids['mechanism']!r}: "
-                "name both or neither."
+                f"noise_multiplier={terms.noise_multiplier} and mechanism={self._mechanism!r}: name both or neither."
             )
         if self._validate_every and not terms.reports_metrics:
             raise ConfigError(
@@ -175,12 +165,10 @@ class FederatedRounds(PerSiteController):
         )
         return self._ledger
 
-    def _component(self, role: str, kind: type) -> Any:
-        component = self._engine.get_component(self._ids[role])
+    def _component(self, component_id: str, kind: type) -> Any:
+        component = self._engine.get_component(component_id)
         if not isinstance(component, kind):
-            raise ConfigError(
-                f"{role}={self._ids[role]!r} must be a {kind.__name__}. Found {type(component).__name__}."
-            )
+            raise ConfigError(f"{component_id} must be a {kind.__name__}. Found {type(component).__name__}.")
         return component
 
     def _collection(self, terms: JobTerms, fl_ctx: FLContext) -> Collection:

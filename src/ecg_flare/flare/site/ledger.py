@@ -18,6 +18,7 @@ from typing import Final
 from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import LedgerError, PolicyError
+from ecg_flare.federated.promise import mechanism_of
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import site_signature
 from ecg_flare.flare.site.policy import SitePolicy, read_policy
@@ -66,7 +67,7 @@ def _left(fl_ctx: FLContext, terms: JobTerms, round_index: int) -> Mechanism:
     The site is alone in its ledger: the weight that the noise was measured against bounds its own, and what an
     adaptive C follows is in the server's.
     """
-    mechanism = terms.mechanism(fl_ctx.get_job_id(), round_index)
+    mechanism = mechanism_of(terms, fl_ctx.get_job_id(), round_index)
     weights = {fl_ctx.get_identity_name(): mechanism.sensitivity / mechanism.clipping_norm}
     return replace(mechanism, weights=weights, shared_patients=False, adaptation=None)
 

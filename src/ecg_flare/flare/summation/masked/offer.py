@@ -1,6 +1,7 @@
 """A job's terms as the terms of its secure sums: the server writes an offer by them, a site compares it with them."""
 
 from ecg_flare.errors import ConfigError, SecureSumError
+from ecg_flare.federated.promise import privacy_text
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.terms import subset
 from ecg_flare.privacy.secure_sum.context import Member
@@ -35,7 +36,7 @@ def sum_terms(
         scale=fixed.scale,
         clipping_norm=terms.clipping_norm,
         weights=None if hidden else tuple(terms.weights[site] for site in terms.roster),
-        dp=terms.privacy_text,
+        dp=privacy_text(terms),
         layout_digest=bytes.fromhex(subset(terms).digest),
         model_sha256=model_sha256,
         test_mode=test_mode,

@@ -19,6 +19,7 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PolicyError, SecureSumError
+from ecg_flare.federated.promise import privacy_text
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import kit_verifier, site_signer
 from ecg_flare.flare.job.components import component, job_terms, report_error
@@ -263,7 +264,7 @@ def limits(terms: JobTerms, policy: SitePolicy, *, test_mode: bool) -> SiteLimit
         min_threshold=policy.min_threshold,
         weights=terms.weights if terms.sites.max_weight is None else None,
         hidden_weights=terms.sites.max_weight is not None,
-        dp=terms.privacy_text,
+        dp=privacy_text(terms),
         allow_test_mode=test_mode,
         once_per_model=policy.once_per_model,
     )

@@ -79,6 +79,15 @@ def build(check: bool, folder: Path, custom: Path) -> None:
 @click.option("--sites", required=True, help="Names of the sites, with commas, as FLARE knows them.")
 @click.option("--rounds", type=click.IntRange(1), metavar="N", help="[default: as in the project's job]")
 @click.option(
+    "--aggregator",
+    metavar="CLASS",
+    help="An aggregator by its class: one of FLARE's server side here, or the class path of an extension's, which the "
+    "server's kit must allow. [default: the project's job's]",
+)
+@click.option(
+    "--setting", "settings", multiple=True, metavar="NAME=NUMBER", help="An argument of --aggregator; more than once."
+)
+@click.option(
     "--min-sites",
     type=click.IntRange(1),
     metavar="N",
@@ -135,6 +144,8 @@ def export(
     name: str,
     sites: str,
     rounds: int | None,
+    aggregator: str | None,
+    settings: tuple[str, ...],
     min_sites: int | None,
     data: str,
     mlflow: str | None,
@@ -186,10 +197,34 @@ def export(
     training = spec.training
     if seed is not None or terms.summation != "plain":
         training = replace(training, seed=seed)
-    changed = replace(spec, terms=terms, pages=pages, custom=not no_code, folder=results, training=training)
+    changed = replace(
+        spec,
+        terms=terms,
+        pages=pages,
+        custom=not no_code,
+        folder=results,
+        training=training,
+        **_step(aggregator, settings),
+    )
     click.echo(write_job(changed, output, custom))
     if terms.noise_multiplier is not None and terms.epsilon_budget is not None:
         tell(_cost(terms, terms.noise_multiplier, terms.epsilon_budget))
+
+
+def _step(aggregator: str | None, settings: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of a job's spec that say how its model moves, as far as they change."""
+    if aggregator is None:
+        if settings:
+            raise click.UsageError(f"--setting is an argument of --aggregator. Found {settings[0]!r} without it.")
+        return {}
+    numbers: dict[str, float] = {}
+    for each in settings:
+        name, _, number = each.partition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            raise click.UsageError(f"--setting takes NAME=NUMBER. Found {each!r}.") from None
+    return {"aggregator": aggregator, "optimizer": numbers}
 
 
 def _following(terms: "RoundTerms", quantile: float) -> dict[str, float]:

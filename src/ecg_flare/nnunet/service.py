@@ -22,6 +22,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
+from ecg_flare.extensions import load_environment
 from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.update import check_update
@@ -256,6 +257,7 @@ def main() -> None:
     requests: queue.Queue[Frame] = queue.Queue()
     threading.Thread(target=_read_requests, args=(incoming, requests), daemon=True).start()
     limit_threads(threads)
+    load_environment()
     Service(outgoing, threads=threads, device=device).serve(requests)
 
 

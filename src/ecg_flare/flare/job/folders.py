@@ -14,6 +14,8 @@ from typing import Any, Final, Literal
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.extensions import extension_class
+from ecg_flare.flare.deploy.allowed import is_class_path
 from ecg_flare.flare.job.ledger_messages import WITNESS
 from ecg_flare.flare.job.terms import RoundTerms, Summation
 from ecg_flare.flare.server import aggregators
@@ -88,7 +90,8 @@ class JobSpec:
     Attributes:
         name: of the job and its folder.
         about: one sentence for meta.json.
-        aggregator: class in `flare.aggregators`; optimizer holds its arguments.
+        aggregator: class in `flare.server.aggregators`, or the class path of one of an extension, which the server's
+            kit has to allow (docs/extending.md); optimizer holds its arguments.
         terms: the public terms, the same at the server and each site.
         pages: the sites' pages; public_pages those that the server measures the global model on.
         start: where the first global model comes from; see `ModelStore`.
@@ -103,7 +106,7 @@ class JobSpec:
 
     name: str
     about: str
-    aggregator: Aggregator
+    aggregator: Aggregator | str
     terms: RoundTerms
     pages: Pages
     public_pages: Pages
@@ -117,18 +120,37 @@ class JobSpec:
     custom: bool = True
 
     def __post_init__(self) -> None:
-        if self.aggregator not in _AGGREGATORS:
-            raise ConfigError(f"aggregator must be one of {', '.join(_AGGREGATORS)}. Found {self.aggregator!r}.")
+        if self.aggregator not in _AGGREGATORS and not is_class_path(self.aggregator):
+            raise ConfigError(
+                f"aggregator must be one of {', '.join(_AGGREGATORS)}, or the class path of one of an extension. "
+                f"Found {self.aggregator!r}."
+            )
         if self.training.proximal_mu and self.aggregator != "FedProx":
             raise ConfigError(
                 f"proximal_mu={self.training.proximal_mu} belongs to FedProx. Found aggregator {self.aggregator!r}."
             )
+        kind = _aggregator_class(self.aggregator)
+        if kind is None:  # the server has it, this machine need not
+            return
         try:
-            getattr(aggregators, self.aggregator)(**self.optimizer)
+            kind(**self.optimizer)
         except TypeError as error:
             raise ConfigError(
                 f"{self.aggregator} does not take the optimizer's {dict(self.optimizer)}: {error}"
             ) from error
+
+
+def aggregator_path(name: str) -> str:
+    """Class path of an aggregator: of the package's own by its name, or of an extension's as it is."""
+    return f"{aggregators.__name__}.{name}" if name in _AGGREGATORS else name
+
+
+def _aggregator_class(name: str) -> type[aggregators.UpdateAggregator] | None:
+    """The class, where it is here; raises ConfigError for one of an extension that is no aggregator."""
+    kind = getattr(aggregators, name) if name in _AGGREGATORS else extension_class(name)
+    if kind is not None and not issubclass(kind, aggregators.UpdateAggregator):
+        raise ConfigError(f"{name} is no aggregator, expected a class that extends UpdateAggregator")
+    return kind
 
 
 def job_files(spec: JobSpec) -> dict[str, str]:
@@ -193,7 +215,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
         rounds_args["mechanism"] = "mechanism"
     components = [
         _component("terms", "ecg_flare.flare.job.terms.RoundTerms", _terms_args(spec.terms)),
-        _component("aggregator", f"ecg_flare.flare.server.aggregators.{spec.aggregator}", dict(spec.optimizer)),
+        _component("aggregator", aggregator_path(spec.aggregator), dict(spec.optimizer)),
         _component(
             "persistor", "ecg_flare.flare.server.persistor.ModelStore", {"folder": spec.folder, "start": spec.start}
         ),

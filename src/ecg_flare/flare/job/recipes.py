@@ -9,6 +9,7 @@ what the terms say.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,12 @@ from nvflare.job_config.api import FedJob
 from nvflare.recipe.spec import Recipe
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.extensions import VARIABLE, extension_class, loaded_extensions
 from ecg_flare.federated.subset import EVERY_TENSOR
-from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
+from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES, is_class_path
 from ecg_flare.flare.deploy.provision import ALLOW_LIST
 from ecg_flare.flare.job.bundled import BUNDLED, PUBLIC_PAGES
-from ecg_flare.flare.job.folders import Aggregator, JobSpec, Pages, Training, write_job
+from ecg_flare.flare.job.folders import Aggregator, JobSpec, Pages, Training, aggregator_path, write_job
 from ecg_flare.flare.job.terms import RoundTerms, Summation, fresh_nonce
 from ecg_flare.privacy.secure_sum.context import min_threshold
 
@@ -36,7 +38,7 @@ OWN_PAGES: Final = Pages("ecg_flare.site.own_pages.SitesOwn")
 """Each site's own, named by `ecg-flare site prepare`."""
 
 _TRAINING: Final = Training()
-_AGGREGATORS: Final[Mapping[Algorithm, Aggregator]] = {
+_AGGREGATORS: Final[Mapping[str, Aggregator]] = {
     "fedavg": "FedAvg",
     "fedprox": "FedProx",
     "fedadam": "FedAdam",
@@ -75,7 +77,8 @@ class FedECGRecipe(Recipe):
         sites: names of the sites, or their public weights by name.
         name: of the job; by default the algorithm's.
         about: one sentence of what it is.
-        algorithm: what the server does with the mean of the updates; `optimizer` holds its settings.
+        algorithm: what the server does with the mean of the updates, or the class path of an aggregator of an
+            extension; `optimizer` holds its settings.
         rounds: how many.
         min_sites: fewest sites of a round; by default two thirds of them, and more where the sum is hidden.
         summation: 'plain', 'masked' or 'encrypted'; see `RoundTerms`.
@@ -104,7 +107,7 @@ class FedECGRecipe(Recipe):
         *,
         name: str = "",
         about: str = "",
-        algorithm: Algorithm = "fedavg",
+        algorithm: Algorithm | str = "fedavg",
         optimizer: Mapping[str, float] | None = None,
         rounds: int = 3,
         min_sites: int | None = None,
@@ -124,8 +127,13 @@ class FedECGRecipe(Recipe):
         custom: Path | None = None,
         nonce: str = "",
     ) -> None:
-        if algorithm not in _AGGREGATORS:
-            raise ConfigError(f"algorithm is {algorithm!r}, expected one of {', '.join(_AGGREGATORS)}")
+        if algorithm not in _AGGREGATORS and not is_class_path(algorithm):
+            raise ConfigError(
+                f"algorithm is {algorithm!r}, expected one of {', '.join(_AGGREGATORS)}, or the class path of an "
+                "aggregator of an extension"
+            )
+        aggregator = _AGGREGATORS.get(algorithm, algorithm)
+        kind = aggregator.rpartition(".")[2]
         weights = dict(sites) if isinstance(sites, Mapping) else dict.fromkeys(sites, 1.0)
         terms = RoundTerms(
             weights=weights,
@@ -141,9 +149,9 @@ class FedECGRecipe(Recipe):
             **_promise(privacy),
         )
         spec = JobSpec(
-            name=name or algorithm,
-            about=about or f"{_AGGREGATORS[algorithm]} over a {summation} sum of {len(weights)} sites.",
-            aggregator=_AGGREGATORS[algorithm],
+            name=name or kind.lower(),
+            about=about or f"{kind} over a {summation} sum of {len(weights)} sites.",
+            aggregator=aggregator,
             terms=terms,
             pages=pages,
             public_pages=public_pages,
@@ -223,18 +231,21 @@ class SpecJob(FedJob):
         if asked != roster:
             raise ConfigError(f"the job is for {', '.join(roster)}; the environment has {', '.join(asked) or 'nobody'}")
         if not self._spec.custom:
-            _allow_own_classes(Path(workspace))
+            _allow_own_classes(Path(workspace), self._spec)
         with tempfile.TemporaryDirectory() as folder:
             self.export_job(folder)
             command = [sys.executable, "-m", "nvflare.private.fed.app.simulator.simulator"]
             command += [str(Path(folder) / self.name), "-w", workspace, "-c", ",".join(roster)]
             options = {"-t": threads, "-gpu": gpu, "-l": log_config}
             command += [str(part) for key, value in options.items() if value is not None for part in (key, value)]
-            return subprocess.run(command, check=False).returncode
+            environment = {**os.environ, VARIABLE: ":".join(loaded_extensions())}
+            return subprocess.run(command, check=False, env=environment).returncode
 
 
-def _allow_own_classes(workspace: Path) -> None:
+def _allow_own_classes(workspace: Path, spec: JobSpec) -> None:
     """List the classes of jobs beside FLARE's own, as a job without code may name listed ones alone.
+
+    With them those that the job names of extensions that this process has loaded.
 
     The simulator's server and sites share one list.
     """
@@ -244,7 +255,9 @@ def _allow_own_classes(workspace: Path) -> None:
     )
     resources = json.loads(path.read_text(encoding="utf-8")) if path else {"format_version": 2}
     listed = resources.get(ALLOW_LIST, list(DEFAULT_CLASS_ALLOW_LIST))
-    resources[ALLOW_LIST] = list(dict.fromkeys((*listed, *SITE_CLASSES, *SERVER_CLASSES)))
+    named = (aggregator_path(spec.aggregator), spec.pages.path, spec.public_pages.path)
+    own = [path for path in named if extension_class(path) is not None]
+    resources[ALLOW_LIST] = list(dict.fromkeys((*listed, *SITE_CLASSES, *SERVER_CLASSES, *own)))
     local.mkdir(parents=True, exist_ok=True)
     (local / "resources.json").write_text(json.dumps(resources, indent=2), encoding="utf-8")
 

@@ -20,8 +20,10 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError
+from ecg_flare.extensions import load_environment
 from ecg_flare.federated.update import check_update
 from ecg_flare.flare.job.components import job_terms, report_error, site_pages
+from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import (
     MAX_METRIC,
     TRAIN,
@@ -79,6 +81,7 @@ class NnunetExecutor(Executor):
         task_timeout_s: float = 7200.0,
     ) -> None:
         super().__init__()
+        load_environment()  # before FLARE builds the terms; in the simulator no kit has done it
         if steps < 1:
             raise ConfigError(f"steps must be at least 1. Found {steps}.")
         if not learning_rate > 0:
@@ -134,6 +137,7 @@ class NnunetExecutor(Executor):
     def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
         if self._prepared and self._worker.alive:
             return
+        load_owners_extensions(fl_ctx.get_engine().get_workspace())
         source, cache = site_pages(fl_ctx, self._source_id)
         params = {
             **source_params(source),

@@ -42,8 +42,9 @@ class AllowListBuilder(Builder):
     load its owner's extensions (`ecg_flare.extensions`) before a job's first part is built.
 
     Args:
-        at_sites, at_server: class paths that a consortium allows besides, of packages that are installed there.
+        at_sites: class paths that a consortium allows at the sites besides, of packages that are installed there.
             Whoever submits a job chooses the arguments.
+        at_server: the same at the server.
     """
 
     def __init__(self, at_sites: Sequence[str] = (), at_server: Sequence[str] = ()) -> None:

@@ -59,7 +59,10 @@ class FederatedRounds(PerSiteController):
     """Runs the job's rounds and keeps what they give.
 
     Args:
-        aggregator, persistor, evaluator, terms: ids of the components.
+        aggregator: id of the `UpdateAggregator`.
+        persistor: id of the `ModelStore`.
+        evaluator: id of the `PublicEvaluator`.
+        terms: id of the job's public terms.
         mechanism: id of the `GaussianMechanism`; empty where the job adds no noise.
         step_timeout_s: a step of a round closes after this, whoever has answered.
         grace_s: once enough sites have answered, how long to wait for the others.

@@ -37,13 +37,13 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
 @pytest.fixture
 def kits(tmp_path: Path) -> Callable[..., Path]:
-    """Provisions the kits of poc/project.yml for three hospitals, with arguments of builders changed."""
+    """Provisions the kits of poc/project.yml, with arguments of builders changed and the hospitals' names."""
 
-    def provisioned(builders: list[dict[str, Any]] | None = None) -> Path:
+    def provisioned(builders: list[dict[str, Any]] | None = None, *, names: bool = True) -> Path:
         project = yaml.safe_load((ROOT / "poc" / "project.yml").read_text())
-        names = dict(zip(("site-1", "site-2", "site-3"), SITES, strict=True))
+        named = dict(zip(("site-1", "site-2", "site-3"), SITES, strict=True)) if names else {}
         for one in project["participants"]:
-            one["name"] = names.get(one["name"], one["name"])
+            one["name"] = named.get(one["name"], one["name"])
         for builder in builders or []:
             [found] = [one for one in project["builders"] if one["path"] == builder["path"]]
             found["args"] = {**found.get("args", {}), **builder["args"]}

@@ -49,10 +49,10 @@ def test_a_kit_as_it_comes_refuses_the_job(recipe: Callable[[str], Recipe], kits
     assert "hospital_momentum" not in sys.modules
 
 
-def test_the_python_recipe_writes_the_same_job(recipe: Callable[[str], Recipe]) -> None:
+def test_the_python_script_writes_a_job_with_the_same_aggregator(recipe: Callable[[str], Recipe]) -> None:
     own = recipe(HEADING)
     own.write()
-    done = own.command("python recipe.py")
+    done = own.command("python write_job.py")
     assert done.returncode == 0, done.stderr
     [part] = [
         part

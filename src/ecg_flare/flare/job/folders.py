@@ -6,7 +6,7 @@ one for a real consortium. The configs are plain JSON that an administrator can 
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -145,7 +145,7 @@ def aggregator_path(name: str) -> str:
     return f"{aggregators.__name__}.{name}" if name in _AGGREGATORS else name
 
 
-def _aggregator_class(name: str) -> type[aggregators.UpdateAggregator] | None:
+def _aggregator_class(name: str) -> Callable[..., aggregators.UpdateAggregator] | None:
     """The class, where it is here; raises ConfigError for one of an extension that is no aggregator."""
     kind = getattr(aggregators, name) if name in _AGGREGATORS else extension_class(name)
     if kind is not None and not issubclass(kind, aggregators.UpdateAggregator):

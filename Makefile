@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOB ?= fedadam_dp
 RUN := runs/$(JOB)
 
-.PHONY: demo test lint jobs clean
+.PHONY: demo test lint docs jobs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nvflare simulator jobs/$(JOB) -w $(RUN)
@@ -19,6 +19,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check src tests benchmarks custom
 	$(BIN)/ruff format --check src tests benchmarks custom
 	$(BIN)/mypy
+
+# The site for any web server, or for reading from the disk: build/docs/index.html.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 jobs: $(VENV)/.demo
 	$(BIN)/ecg-flare jobs build
@@ -35,4 +39,9 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 $(VENV)/.test: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
 	touch $@ $(VENV)/.demo

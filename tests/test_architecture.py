@@ -13,7 +13,7 @@ import ecg_flare
 
 SOURCE = Path(ecg_flare.__file__).parent
 
-EVERYONES = {"documents", "errors", "storage", "__version__"}
+EVERYONES = {"documents", "errors", "extensions", "lazy", "storage", "__version__"}
 
 # part -> the other parts of ecg_flare that it may import
 MAY_IMPORT = {

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
+
+from ecg_flare.cli import main
 
 RunCli = Callable[..., Result]
 
@@ -176,3 +178,29 @@ def test_weights_can_be_hidden_in_a_masked_job_alone(run_cli: RunCli, tmp_path: 
     refused = run_cli("jobs", "export", "fedadam_dp", *options)
     assert refused.exit_code == 1
     assert "promises privacy" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--setting", "beta=1"], "--setting is an argument of --aggregator"),
+        (["--aggregator", "FedYogi", "--setting", "beta1=much"], "--setting takes NAME=NUMBER"),
+        (["--aggregator", "hospital.rules"], "aggregator must be one of FedAvg"),
+        (["--aggregator", "FedYogi", "--setting", "beta=1"], "FedYogi does not take the optimizer's {'beta': 1.0}"),
+    ],
+)
+def test_an_aggregator_or_setting_that_is_none_is_said(tmp_path: Path, options: list[str], said: str) -> None:
+    arguments = ["--sites", "a,b,c", "--data", "own", "--no-code", "-o", str(tmp_path)]
+    done = CliRunner().invoke(main, ["jobs", "export", "fedavg", *arguments, *options])
+    assert done.exit_code != 0
+    assert said in " ".join(done.output.split())
+
+
+def test_an_aggregator_of_the_package_takes_its_settings(tmp_path: Path) -> None:
+    arguments = ["--sites", "a,b,c", "--data", "own", "--no-code", "-o", str(tmp_path)]
+    own = ["--aggregator", "FedYogi", "--setting", "learning_rate=0.01", "--setting", "beta1=0.5"]
+    assert CliRunner().invoke(main, ["jobs", "export", "fedavg", *arguments, *own]).exit_code == 0
+    config = json.loads((tmp_path / "fedavg" / "app" / "config" / "config_fed_server.json").read_text())
+    [part] = [part for part in config["components"] if part["id"] == "aggregator"]
+    assert part["path"] == "ecg_flare.flare.server.aggregators.FedYogi"
+    assert part["args"] == {"learning_rate": 0.01, "beta1": 0.5}

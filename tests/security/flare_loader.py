@@ -5,10 +5,12 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.workspace import Workspace
@@ -47,12 +49,14 @@ class Party:
         kits: folder of the kits.
         side: 'client' or 'server'.
         folder: where the job's files go.
+        handlers: components of the party's own resources.json, which FLARE asks before it builds a part.
     """
 
-    def __init__(self, kits: Path, side: str, folder: Path) -> None:
+    def __init__(self, kits: Path, side: str, folder: Path, handlers: Sequence[FLComponent] = ()) -> None:
         self.side = side
         self.root = kits / PARTIES[side]
         self._app = folder
+        self._handlers = list(handlers)
         self._workspace = Workspace(str(self.root), PARTIES[side])
 
     def refusal(self, entry: dict[str, Any]) -> str:
@@ -77,7 +81,9 @@ class Party:
         loader = made(
             workspace_obj=self._workspace, config_file_name=str(file), args=args, app_root=str(self._app), kv_list=[]
         )
-        loader.set_component_build_authorizer(authorize_build_component, fl_ctx=self._context(), event_handlers=[])
+        loader.set_component_build_authorizer(
+            authorize_build_component, fl_ctx=self._context(), event_handlers=self._handlers
+        )
         try:
             loader.configure()
         finally:

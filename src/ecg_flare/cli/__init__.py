@@ -15,13 +15,21 @@ from ecg_flare.cli.report import report
 from ecg_flare.cli.screen import Commands
 from ecg_flare.cli.site import site
 from ecg_flare.cli.watch import watch
+from ecg_flare.extensions import load_environment, load_extensions
 
 __all__ = ["main"]
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="ecg-flare")
-def main() -> None:
+@click.option(
+    "--extension",
+    "extensions",
+    multiple=True,
+    metavar="MODULE",
+    help="A module of your own to load first; also ECG_FLARE_EXTENSIONS. See docs/extending.md.",
+)
+def main(extensions: tuple[str, ...]) -> None:
     """Train a network that reads paper ECGs, federated and private, and read pages with it.
 
     \b
@@ -31,6 +39,8 @@ def main() -> None:
     Inspect:        watch, report, privacy
     Read pages:     digitize, evaluate
     """
+    load_environment()
+    load_extensions(extensions, "--extension")
 
 
 for command in (synthesize, render, profiles, pretrain, jobs, export, site, watch, report, privacy, digitize, evaluate):

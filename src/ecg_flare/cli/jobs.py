@@ -80,6 +80,15 @@ def build(check: bool, folder: Path, custom: Path) -> None:
 @click.option("--sites", required=True, help="Names of the sites, separated by commas, as FLARE knows them.")
 @click.option("--rounds", type=click.IntRange(1), metavar="N", help="[default: as in the bundled job]")
 @click.option(
+    "--aggregator",
+    metavar="CLASS",
+    help="Class of the aggregator: a bundled one (FedAvg, FedAdam, Median, Krum, ...), or the class path of an "
+    "extension's, which the server's kit must allow. [default: as in the bundled job]",
+)
+@click.option(
+    "--setting", "settings", multiple=True, metavar="NAME=NUMBER", help="An argument of --aggregator. Repeatable."
+)
+@click.option(
     "--min-sites",
     type=click.IntRange(1),
     metavar="N",
@@ -140,6 +149,8 @@ def export(
     name: str,
     sites: str,
     rounds: int | None,
+    aggregator: str | None,
+    settings: tuple[str, ...],
     min_sites: int | None,
     data: str,
     mlflow: str | None,
@@ -181,6 +192,8 @@ def export(
             epsilon_budget=epsilon_budget,
             seed=seed,
             pages=pages_of(data, roster, spec),
+            aggregator=aggregator,
+            settings=_numbers(settings),
             results=results,
             mlflow=mlflow,
             code=not no_code,
@@ -192,6 +205,17 @@ def export(
     click.echo(write_job(exported, output, custom))
     if exported.terms.privacy is not None:
         tell(_cost(exported.terms, exported.terms.privacy))
+
+
+def _numbers(settings: tuple[str, ...]) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for each in settings:
+        name, _, number = each.partition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            raise click.UsageError(f"--setting takes NAME=NUMBER. Found {each!r}.") from None
+    return numbers
 
 
 def _cost(terms: "JobTerms", privacy: "Privacy") -> str:

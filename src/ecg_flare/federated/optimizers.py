@@ -22,12 +22,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.extensions import Registry
 
 Moment = Float64[np.ndarray, " d"]
 Vector = Float[np.ndarray, " d"]
@@ -154,13 +155,24 @@ class FedYogi(Adaptive):
         return moved
 
 
-OPTIMIZERS: Mapping[str, type[ServerOptimizer]] = {
-    "fedavg": FedAvg,
-    "fedprox": FedAvg,  # its proximal term is local
-    "fedadagrad": FedAdagrad,
-    "fedadam": FedAdam,
-    "fedyogi": FedYogi,
-}
+OPTIMIZERS: Final = Registry[type[ServerOptimizer]](
+    "server optimizer",
+    {
+        "fedavg": FedAvg,
+        "fedprox": FedAvg,  # its proximal term is local
+        "fedadagrad": FedAdagrad,
+        "fedadam": FedAdam,
+        "fedyogi": FedYogi,
+    },
+)
+"""Server optimizers by name, and then those of extensions."""
+
+
+def register_optimizer(name: str, optimizer: type[ServerOptimizer]) -> None:
+    """Let `optimizer_by_name` know an optimizer of an extension; raises ConfigError for a name that is taken."""
+    if not (isinstance(optimizer, type) and issubclass(optimizer, ServerOptimizer)):
+        raise ConfigError(f"{optimizer!r} is no server optimizer, expected a class that extends ServerOptimizer")
+    OPTIMIZERS.add(name, optimizer)
 
 
 def optimizer_by_name(name: str, **settings: float) -> ServerOptimizer:

@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
+from ecg_flare.extensions import load_environment
 from ecg_flare.federated.update import check_update
 from ecg_flare.nnunet.commands import (
     EvaluateCommand,
@@ -206,6 +207,7 @@ def main() -> None:
     requests: queue.Queue[Frame] = queue.Queue()
     threading.Thread(target=_read_requests, args=(incoming, requests), daemon=True).start()
     limit_threads(threads)
+    load_environment()
     Service(outgoing, threads=threads, device=device).serve(requests)
 
 

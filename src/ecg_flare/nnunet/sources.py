@@ -27,6 +27,7 @@ from ecg_flare.ecg.ptbxl import DATABASE_FILE, PtbxlEntry, at_sites, in_folds, l
 from ecg_flare.ecg.record import Recording
 from ecg_flare.ecg.synthetic import draw_patient, synthesize
 from ecg_flare.errors import ConfigError, LayoutError, RecordError, SiteDataError
+from ecg_flare.extensions import Registry
 from ecg_flare.nnunet.case import JSON, Case, PageSource, site_entry
 from ecg_flare.nnunet.page_folder import PageFolder
 from ecg_flare.page.layout import is_yaml_file
@@ -41,6 +42,7 @@ __all__ = [
     "PtbxlPages",
     "SyntheticPages",
     "build_source",
+    "register_page_source",
     "source_params",
     "to_spec",
 ]
@@ -235,8 +237,23 @@ def _class_path(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-PAGE_SOURCES: Final[Mapping[str, type]] = {_class_path(kind): kind for kind in (SyntheticPages, PtbxlPages, PageFolder)}
-"""Class path -> class: all page sources that a file or a job without own code can name."""
+PAGE_SOURCES: Final = Registry[type](
+    "page source", {_class_path(kind): kind for kind in (SyntheticPages, PtbxlPages, PageFolder)}
+)
+"""Class path -> class: all page sources that a file or a job without own code can name, those of extensions too."""
+
+
+def register_page_source(kind: type) -> type:
+    """Let files of this machine name a page source of an extension by its class path; usable as a decorator.
+
+    Raises ConfigError for a class that is no dataclass with `describe` and `cases`.
+    """
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and issubclass(kind, PageSource)):
+        raise ConfigError(
+            f"{kind!r} is no page source, expected a frozen dataclass with describe(site) and cases(site)"
+        )
+    PAGE_SOURCES.add(_class_path(kind), kind)
+    return kind
 
 
 def to_spec(source: PageSource) -> dict[str, Any]:

@@ -26,6 +26,7 @@ import numpy as np
 
 from ecg_flare import errors
 from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
+from ecg_flare.extensions import VARIABLE, loaded_extensions
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
 from ecg_flare.nnunet.scratch import Scratch
 
@@ -253,6 +254,7 @@ class _Child:
             **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
             # page sources may live in a job's own folder, which FLARE only added to this process's path
             "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+            VARIABLE: ":".join(loaded_extensions()),
             "PYTHONUNBUFFERED": "1",
             **_MALLOC,
             "TMPDIR": str(self._scratch.path),

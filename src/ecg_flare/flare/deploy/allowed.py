@@ -9,7 +9,11 @@ Each class checks its own arguments: none of them is a class by name, and a path
 allows (`job_paths`).
 """
 
+import re
 from typing import Final
+
+# FLARE lets through whatever begins with a listed name and a dot: the name of a module would list all that is in it.
+_CLASS_PATH: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*\._?[A-Z][A-Za-z0-9_]*")
 
 SITE_CLASSES: Final = (
     "ecg_flare.federated.terms.JobTerms",
@@ -51,3 +55,8 @@ SERVER_CLASSES: Final = (
     "ecg_flare.nnunet.sources.PtbxlPages",
     "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
 )
+
+
+def is_class_path(path: object) -> bool:
+    """Whether an entry of an allow-list names one class, as classes are spelt, and nothing that holds others."""
+    return isinstance(path, str) and _CLASS_PATH.fullmatch(path) is not None

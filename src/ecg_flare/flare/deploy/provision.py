@@ -13,7 +13,6 @@ A site's engineer may tighten what they wrote in `local/`; whoever provisions ca
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -27,25 +26,25 @@ from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
+from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES, is_class_path
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
 from ecg_flare.privacy.secure_sum.signing import fingerprint
 
 PRIVACY_FILE: Final = "privacy.json"
 ALLOW_LIST: Final = "class_allow_list"
 _ROLES: Final = ("org_admin", "lead", "member")
-# FLARE lets through whatever begins with a listed name and a dot: the name of a module would list all that is in it.
-_CLASS_PATH: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*\._?[A-Z][A-Za-z0-9_]*")
 
 
 class AllowListBuilder(Builder):
     """Lets jobs that ship no code name the classes of `allowed`, each party its own, and none of FLARE's own list.
 
-    A site's policy is held by ecg_flare's classes, so a job of others would not be held to it.
+    A site's policy is held by ecg_flare's classes, so a job of others would not be held to it. It also lets each party
+    load its owner's extensions (`ecg_flare.extensions`) before a job's first part is built.
 
     Args:
-        at_sites, at_server: class paths that a consortium allows besides, of packages that are installed there.
+        at_sites: class paths that a consortium allows at the sites besides, of packages that are installed there.
             Whoever submits a job chooses the arguments.
+        at_server: the same at the server.
     """
 
     def __init__(self, at_sites: Sequence[str] = (), at_server: Sequence[str] = ()) -> None:
@@ -62,7 +61,8 @@ class AllowListBuilder(Builder):
             resources = _read(path)
             if not isinstance(resources.get(ALLOW_LIST), list):
                 raise ConfigError(f"{path} has no {ALLOW_LIST}: put this builder after StaticFileBuilder")
-            _write(path, {**resources, ALLOW_LIST: list(self._at_server if party is server else self._at_sites)})
+            resources[ALLOW_LIST] = list(self._at_server if party is server else self._at_sites)
+            _write(path, _with_component(resources, "extensions", "ecg_flare.flare.job.extensions.LoadExtensions"))
 
 
 class RightsBuilder(Builder):
@@ -98,14 +98,15 @@ class SitePolicyBuilder(Builder):
     Args:
         policy: entries of `SitePolicy` for all sites, without `pinned`, which comes from the kits.
         scope: name of the only scope of jobs that the sites take; a job that names another is rejected.
-        server: what jobs may name at the server: the entries `page_folders`, `results_folders` and `tracking_uris`.
+        server: the server's `extensions`, and what jobs may name there: the entries `page_folders`, `results_folders`
+            and `tracking_uris`.
     """
 
     def __init__(
         self, policy: Mapping[str, Any] | None = None, scope: str = "ecg", server: Mapping[str, Any] | None = None
     ) -> None:
         entries = _entries("policy", policy, {entry.name for entry in fields(SitePolicy)} - {"pinned"})
-        self._server = _entries("server", server, {"page_folders", "results_folders", "tracking_uris"})
+        self._server = _entries("server", server, {"extensions", "page_folders", "results_folders", "tracking_uris"})
         if not scope:
             raise ConfigError("scope is empty: name the one that jobs belong to")
         self._policy = entries
@@ -133,11 +134,13 @@ def _keep_logs(site: Participant, path: Path) -> None:
 
 
 def _keep_files(path: Path) -> None:
-    resources = _read(path)
+    _write(path, _with_component(_read(path), "no_shell_commands", "ecg_flare.flare.site.guard.NoShellCommands"))
+
+
+def _with_component(resources: Mapping[str, Any], component_id: str, path: str) -> dict[str, Any]:
     # FLARE builds what stands here whatever the allow-list says: no job can name it
-    guard = {"id": "no_shell_commands", "path": "ecg_flare.flare.site.guard.NoShellCommands", "args": {}}
-    resources["components"] = [*resources["components"], guard]
-    _write(path, resources)
+    component = {"id": component_id, "path": path, "args": {}}
+    return {**resources, "components": [*resources["components"], component]}
 
 
 def certificate_fingerprint(path: Path) -> str:
@@ -166,11 +169,6 @@ def _entries(what: str, entries: Mapping[str, Any] | None, known: set[str]) -> d
         raise ConfigError(f"{what} has {unknown}, expected some of {sorted(known)}")
     SitePolicy(**given)
     return given
-
-
-def is_class_path(path: object) -> bool:
-    """Whether an entry of an allow-list names one class, as classes are spelt, and nothing that holds others."""
-    return isinstance(path, str) and _CLASS_PATH.fullmatch(path) is not None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One of the project's jobs for other sites: what `ecg-flare jobs export` writes and a recipe runs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ecg_flare.errors import ConfigError
@@ -28,6 +28,7 @@ class Changes:
         delta, epsilon_budget: of the privacy promise.
         seed: of the sites' training. None leaves it to each site where updates are hidden.
         pages: of the sites.
+        aggregator: class of the aggregator, as in `JobSpec`; `settings` holds its arguments.
         results: folder of the results; see `JobSpec.folder`.
         mlflow: see `JobSpec`.
         code: whether the job carries the hospital's own code.
@@ -42,6 +43,8 @@ class Changes:
     epsilon_budget: float | None = None
     seed: int | None = None
     pages: Pages | None = None
+    aggregator: str | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
     results: str = ""
     mlflow: str | None = None
     code: bool = True
@@ -49,6 +52,8 @@ class Changes:
     def __post_init__(self) -> None:
         if not self.sites or len(set(self.sites)) != len(self.sites):
             raise ConfigError(f"sites are {list(self.sites)}, expected distinct names")
+        if self.settings and self.aggregator is None:
+            raise ConfigError(f"settings {dict(self.settings)} are arguments of an aggregator, and none is named")
 
     def check(self, spec: JobSpec) -> None:
         """Raise ConfigError where they ask for what this job does not have: noise, or a draw of patients."""
@@ -76,8 +81,11 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
     if changes.seed is not None or terms.way.hides_updates:
         training = replace(training, seed=changes.seed)
     pages = spec.pages if changes.pages is None else changes.pages
+    own = changes.aggregator
     return replace(
         spec,
+        aggregator=own or spec.aggregator,
+        optimizer=spec.optimizer if own is None else dict(changes.settings),
         terms=terms,
         pages=pages,
         training=training,

@@ -6,17 +6,20 @@ one for a real consortium. The configs are plain JSON that an administrator can 
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.extensions import extension_class
 from ecg_flare.federated.terms import JobTerms
+from ecg_flare.flare.deploy.allowed import is_class_path
 from ecg_flare.flare.job.ledger_messages import WITNESS
-from ecg_flare.flare.server import aggregators
+from ecg_flare.flare.server import aggregators, robust
+from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.summation.encrypted.messages import OPENING_TASKS
 from ecg_flare.flare.summation.masked.messages import CONTROL_TASKS
 from ecg_flare.nnunet.settings import Compute, TrainingSettings, names
@@ -27,9 +30,13 @@ _WITNESS: Final = "ecg_flare.flare.site.heads.LedgerWitness"
 _WITNESS_EXECUTOR: Final = "ecg_flare.flare.site.heads.WitnessExecutor"
 _TENSORBOARD: Final = "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver"
 _MLFLOW: Final = "ecg_flare.flare.server.tracking.ServerMLflow"
-_AGGREGATORS: Final = ("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad")
-
-Aggregator = Literal["FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"]
+_AGGREGATORS: Final[Mapping[str, type[UpdateAggregator]]] = {
+    kind.__name__: kind
+    for kind in (
+        *(aggregators.FedAvg, aggregators.FedProx, aggregators.FedAdam, aggregators.FedYogi, aggregators.FedAdagrad),
+        *(robust.Median, robust.TrimmedMean, robust.Krum, robust.MultiKrum, robust.GeometricMedian),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,8 @@ class JobSpec:
     Attributes:
         name: of the job and its folder.
         about: one sentence for meta.json.
-        aggregator: class in `flare.aggregators`; optimizer holds its arguments.
+        aggregator: class in `flare.server.aggregators` or `flare.server.robust`, or the class path of an extension's,
+            which the server's kit has to allow (docs/extending.md); optimizer holds its arguments.
         terms: the public terms, the same at the server and each site.
         pages: the sites' pages; public_pages those that the server measures the global model on.
         start: where the first global model comes from; see `ModelStore`.
@@ -118,7 +126,7 @@ class JobSpec:
 
     name: str
     about: str
-    aggregator: Aggregator
+    aggregator: str
     terms: JobTerms
     pages: Pages = OWN_PAGES
     public_pages: Pages = PUBLIC_PAGES
@@ -132,18 +140,39 @@ class JobSpec:
     custom: bool = True
 
     def __post_init__(self) -> None:
-        if self.aggregator not in _AGGREGATORS:
-            raise ConfigError(f"aggregator must be one of {', '.join(_AGGREGATORS)}. Found {self.aggregator!r}.")
+        if self.aggregator not in _AGGREGATORS and not is_class_path(self.aggregator):
+            raise ConfigError(
+                f"aggregator must be one of {', '.join(_AGGREGATORS)}, or the class path of one of an extension. "
+                f"Found {self.aggregator!r}."
+            )
         if self.training.proximal_mu and self.aggregator != "FedProx":
             raise ConfigError(
                 f"proximal_mu={self.training.proximal_mu} belongs to FedProx. Found aggregator {self.aggregator!r}."
             )
+        kind = _aggregator_class(self.aggregator)
+        if kind is None:  # the server has it, this machine need not
+            return
         try:
-            getattr(aggregators, self.aggregator)(**self.optimizer)
+            built = kind(**self.optimizer)
         except TypeError as error:
             raise ConfigError(
                 f"{self.aggregator} does not take the optimizer's {dict(self.optimizer)}: {error}"
             ) from error
+        built.check(self.terms)
+
+
+def aggregator_path(name: str) -> str:
+    """Class path of an aggregator: of the package's own by its name, or of an extension's as it is."""
+    kind = _AGGREGATORS.get(name)
+    return name if kind is None else f"{kind.__module__}.{name}"
+
+
+def _aggregator_class(name: str) -> Callable[..., UpdateAggregator] | None:
+    """The class, where it is here; raises ConfigError for one of an extension that is no aggregator."""
+    kind = _AGGREGATORS.get(name) or extension_class(name)
+    if kind is not None and not issubclass(kind, UpdateAggregator):
+        raise ConfigError(f"{name} is no aggregator, expected a class that extends UpdateAggregator")
+    return kind
 
 
 def job_files(spec: JobSpec) -> dict[str, str]:
@@ -208,7 +237,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
         rounds_args["mechanism"] = "mechanism"
     components = [
         _component("terms", "ecg_flare.federated.terms.JobTerms", _terms_args(spec.terms)),
-        _component("aggregator", f"ecg_flare.flare.server.aggregators.{spec.aggregator}", dict(spec.optimizer)),
+        _component("aggregator", aggregator_path(spec.aggregator), dict(spec.optimizer)),
         _component(
             "persistor", "ecg_flare.flare.server.persistor.ModelStore", {"folder": spec.folder, "start": spec.start}
         ),

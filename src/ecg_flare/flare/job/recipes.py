@@ -12,6 +12,7 @@ what the terms say.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,11 +25,12 @@ from nvflare.job_config.api import FedJob
 from nvflare.recipe.spec import Recipe
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.extensions import VARIABLE, extension_class, loaded_extensions
 from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
 from ecg_flare.flare.deploy.provision import ALLOW_LIST
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.export import Changes, job_for
-from ecg_flare.flare.job.folders import JobSpec, write_job
+from ecg_flare.flare.job.folders import JobSpec, aggregator_path, write_job
 from ecg_flare.flare.job.terms import check_job, fresh_nonce
 
 
@@ -104,18 +106,21 @@ class SpecJob(FedJob):
         if asked != roster:
             raise ConfigError(f"the job is for {', '.join(roster)}; the environment has {', '.join(asked) or 'nobody'}")
         if not self._spec.custom:
-            _allow_own_classes(Path(workspace))
+            _allow_own_classes(Path(workspace), self._spec)
         with tempfile.TemporaryDirectory() as folder:
             self.export_job(folder)
             command = [sys.executable, "-m", "nvflare.private.fed.app.simulator.simulator"]
             command += [str(Path(folder) / self.name), "-w", workspace, "-c", ",".join(roster)]
             options = {"-t": threads, "-gpu": gpu, "-l": log_config}
             command += [str(part) for key, value in options.items() if value is not None for part in (key, value)]
-            return subprocess.run(command, check=False).returncode
+            environment = {**os.environ, VARIABLE: ":".join(loaded_extensions())}
+            return subprocess.run(command, check=False, env=environment).returncode
 
 
-def _allow_own_classes(workspace: Path) -> None:
+def _allow_own_classes(workspace: Path, spec: JobSpec) -> None:
     """List the classes of jobs beside FLARE's own, as a job without code may name listed ones alone.
+
+    With them those that the job names of extensions that this process has loaded.
 
     The simulator's server and sites share one list.
     """
@@ -125,6 +130,8 @@ def _allow_own_classes(workspace: Path) -> None:
     )
     resources = json.loads(path.read_text(encoding="utf-8")) if path else {"format_version": 2}
     listed = resources.get(ALLOW_LIST, list(DEFAULT_CLASS_ALLOW_LIST))
-    resources[ALLOW_LIST] = list(dict.fromkeys((*listed, *SITE_CLASSES, *SERVER_CLASSES)))
+    named = (aggregator_path(spec.aggregator), spec.pages.path, spec.public_pages.path)
+    own = [path for path in named if extension_class(path) is not None]
+    resources[ALLOW_LIST] = list(dict.fromkeys((*listed, *SITE_CLASSES, *SERVER_CLASSES, *own)))
     local.mkdir(parents=True, exist_ok=True)
     (local / "resources.json").write_text(json.dumps(resources, indent=2), encoding="utf-8")

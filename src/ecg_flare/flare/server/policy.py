@@ -8,7 +8,7 @@ another.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, get_args
@@ -16,6 +16,7 @@ from typing import Final, get_args
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, LedgerError
+from ecg_flare.extensions import checked_names
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.site.policy import POLICY_FILE, read_entries, read_pins
 from ecg_flare.privacy.cohort import Cohort
@@ -36,6 +37,7 @@ class ServerPolicy:
             one of unit 'site' no others. None: the unit of the first job.
         delta, epsilon_budget: what the ledger promises over all jobs. None: as the first job says.
         pinned: site -> SHA-256 of its certificate, in hex.
+        extensions: as at a site: see `SitePolicy`.
 
     Raises ConfigError for an impossible entry.
     """
@@ -46,6 +48,7 @@ class ServerPolicy:
     delta: float | None = None
     epsilon_budget: float | None = None
     pinned: Mapping[str, str] = field(default_factory=dict)
+    extensions: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("ledger", "cohort"):
@@ -57,6 +60,7 @@ class ServerPolicy:
             value = getattr(self, name)
             if value is not None and not (type(value) in (int, float) and 0 < value < below):
                 raise ConfigError(f"{POLICY_FILE}: {name} is {value!r}, expected a number between 0 and {below}")
+        checked_names(self.extensions, f"{POLICY_FILE}: extensions")
         if not isinstance(self.pinned, Mapping):
             raise ConfigError(f"{POLICY_FILE}: pinned is {self.pinned!r}, expected a fingerprint by site")
 

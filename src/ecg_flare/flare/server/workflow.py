@@ -22,7 +22,9 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare import __version__
 from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
+from ecg_flare.extensions import load_environment
 from ecg_flare.federated.terms import JobTerms
+from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.terms import check_job, put, update_size
 from ecg_flare.flare.server.aggregators import UpdateAggregator
@@ -78,6 +80,7 @@ class FederatedRounds(PerSiteController):
         task_check_period: float = 0.2,
     ) -> None:
         super().__init__(step_timeout_s, grace_s, task_check_period)
+        load_environment()  # before FLARE builds the terms; in the simulator no kit has done it
         if max_failed_rounds < 0 or validate_every < 0:
             raise ConfigError(
                 f"max_failed_rounds={max_failed_rounds} and validate_every={validate_every}, expected 0 or more"
@@ -126,6 +129,7 @@ class FederatedRounds(PerSiteController):
             self.log_warning(fl_ctx, f"{error}", fire_event=False)
 
     def _parts(self, abort_signal: Signal, fl_ctx: FLContext) -> _Parts:
+        load_owners_extensions(fl_ctx.get_engine().get_workspace())
         terms = check_job(self._component("terms", JobTerms))
         mechanism = self._component(self._mechanism, GaussianMechanism) if self._mechanism else None
         if terms.private != (mechanism is not None):

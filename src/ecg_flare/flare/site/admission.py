@@ -14,8 +14,8 @@ from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAu
 from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.flare.deploy.allowed import SITE_CLASSES
-from ecg_flare.flare.deploy.provision import ALLOW_LIST, is_class_path
+from ecg_flare.flare.deploy.allowed import SITE_CLASSES, is_class_path
+from ecg_flare.flare.deploy.provision import ALLOW_LIST
 from ecg_flare.flare.job.components import check_pages
 from ecg_flare.flare.job.terms import check_job
 from ecg_flare.flare.site.in_memory import build, check_listed, class_path

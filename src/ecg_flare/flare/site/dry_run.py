@@ -32,6 +32,7 @@ from nvflare.fuel.utils import fobs
 from ecg_flare.errors import EcgFlareError, PolicyError, RoundError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.temporary_kits import local_entries, stand_in_kits
+from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.job.messages import ERROR_HEADER, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import subset, update_size
@@ -126,6 +127,7 @@ def dry_run(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callabl
     """
     told = DryRun(site, str(job.meta.get("name", job.folder.name)))
     try:
+        load_owners_extensions(Workspace(str(kit.folder), site))
         told.terms = job_terms(job, site)
         told.policy = check_admission(job, kit, site, told.terms)
         if code := own_code(job, site):

@@ -19,9 +19,11 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import EcgFlareError, PrivacyError
+from ecg_flare.extensions import load_environment
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import check_update
 from ecg_flare.flare.job.components import job_terms, report_error, site_pages
+from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import (
     MAX_METRIC,
     TRAIN,
@@ -75,6 +77,7 @@ class NnunetExecutor(Executor):
         task_timeout_s: float = 7200.0,
     ) -> None:
         super().__init__()
+        load_environment()  # before FLARE builds the terms; in the simulator no kit has done it
         self._settings = TrainingSettings.of_job(training, "the job's executor, training")
         process = Compute.of_job(compute, "the job's executor, compute")
         self._seed = seed
@@ -118,6 +121,7 @@ class NnunetExecutor(Executor):
     def _prepare(self, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
         if self._prepared and self._worker.alive:
             return
+        load_owners_extensions(fl_ctx.get_engine().get_workspace())
         source, cache = site_pages(fl_ctx, self._source_id)
         pages = SitePages(source, fl_ctx.get_identity_name(), plan_preset(terms.model.plan), cache)
         command = prepare_command(pages, terms.unit, terms.patients_per_site)

@@ -21,7 +21,9 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, PolicyError, RoundError
+from ecg_flare.extensions import extension_class
 from ecg_flare.flare.deploy.allowed import SITE_CLASSES
+from ecg_flare.flare.site.policy import POLICY_FILE
 
 
 class MemoryEngine:
@@ -121,7 +123,7 @@ def memory_context(engine: MemoryEngine, name: str, job: str) -> FLContext:
 
 
 def build(part: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | None = None) -> Any:
-    """The object that an entry of a job's client config names, of `SITE_CLASSES` and no others.
+    """The object that an entry of a job's client config names, of the classes that `check_listed` lets through.
 
     Raises PolicyError for another class, before anything is imported, and ConfigError where it cannot be built.
     """
@@ -156,9 +158,12 @@ def class_path(part: object) -> str:
 
 
 def check_listed(path: str) -> None:
-    """Raise PolicyError unless the class is of `SITE_CLASSES`."""
-    if path not in SITE_CLASSES:
-        raise PolicyError(f"the job's class {path!r} is none of those of ecg_flare's jobs, and no other is built here")
+    """Raise PolicyError unless the class is of `SITE_CLASSES`, or one that an extension of the site's owner defines."""
+    if path not in SITE_CLASSES and extension_class(path) is None:
+        raise PolicyError(
+            f"the job's class {path!r} is none of those of ecg_flare's jobs, and no extension that local/{POLICY_FILE} "
+            "lists defines it: no other is built here"
+        )
 
 
 def _holds_component(value: object) -> bool:

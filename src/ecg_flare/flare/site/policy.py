@@ -19,6 +19,7 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.documents import parse_object
 from ecg_flare.errors import ConfigError, PolicyError
+from ecg_flare.extensions import checked_names
 from ecg_flare.federated.summation import summation_names
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.events import Unit
@@ -62,6 +63,7 @@ class SitePolicy:
         page_folders: absolute folders in which a job may name pages, and profiles of pages, by path.
         results_folders: absolute folders in which a job may name the server's results, and its first model, by path.
         tracking_uris: URIs at which the server may tell MLflow a job's figures.
+        extensions: modules of the machine's owner that jobs find loaded here; see `ecg_flare.extensions`.
         ledgers: the servers' ledgers that the site follows, each by the SHA-256 of its first line or by its cohort's
             name, which means the first of that name; empty: the first that it sees, and no other.
 
@@ -86,6 +88,7 @@ class SitePolicy:
     results_folders: Sequence[str] = ()
     tracking_uris: Sequence[str] = ()
     ledgers: tuple[str, ...] = ()
+    extensions: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, known in (("summations", summation_names()), ("units", get_args(Unit))):
@@ -122,6 +125,7 @@ class SitePolicy:
             raise ConfigError(f"{POLICY_FILE}: hidden_weights is true beside weights, expected one of the two")
         if not isinstance(self.pinned, Mapping):
             raise ConfigError(f"{POLICY_FILE}: pinned is {self.pinned!r}, expected a fingerprint by site")
+        checked_names(self.extensions, f"{POLICY_FILE}: extensions")
         self._check_texts("page_folders", "results_folders", "tracking_uris", "ledgers")
         for folder in (*self.page_folders, *self.results_folders):
             if not Path(folder).is_absolute():

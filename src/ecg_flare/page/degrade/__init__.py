@@ -9,13 +9,14 @@ Geometry moves image and truth together, and with the truth the mask. Everything
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from ecg_flare.documents import short
-from ecg_flare.errors import LayoutError
+from ecg_flare.errors import ConfigError, LayoutError
+from ecg_flare.extensions import Registry
 from ecg_flare.page.degrade.base import Degradation
 from ecg_flare.page.degrade.blur import Defocus, Motion
 from ecg_flare.page.degrade.crop import Crop
@@ -33,15 +34,17 @@ from ecg_flare.page.degrade.stain import Stain
 from ecg_flare.page.distribution import Distribution, parse_distribution
 from ecg_flare.page.page import Page
 
-__all__ = ["KINDS", "Degradation", "DegradationSpec", "apply", "draw_degradation", "parse_spec"]
+__all__ = ["KINDS", "Degradation", "DegradationSpec", "apply", "draw_degradation", "parse_spec", "register_degradation"]
 
 _PAPER = (Pen, Stain, Fold, Photocopy)
 _CAMERA = (Crop, Curl, Rotation, Perspective, Light, Shadow)
 _DEVICE = (Defocus, Motion, Rescan, Noise, Jpeg)
 
 
-KINDS: Final[Mapping[str, type[Degradation]]] = {kind.__name__.lower(): kind for kind in (*_PAPER, *_CAMERA, *_DEVICE)}
-"""Degradations by name, in about the order in which they happen to a page."""
+KINDS: Final = Registry[type[Degradation]](
+    "degradation", {kind.__name__.lower(): kind for kind in (*_PAPER, *_CAMERA, *_DEVICE)}
+)
+"""Degradations by name, in about the order in which they happen to a page, and then those of extensions."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,20 @@ class DegradationSpec:
     kind: str
     probability: float = 1.0
     parameters: Mapping[str, Distribution] = field(default_factory=dict)
+
+
+def register_degradation(kind: type[Degradation]) -> type[Degradation]:
+    """Let site profiles name a degradation of an extension by its class's name in lower case; usable as a decorator.
+
+    Raises ConfigError for a name that is taken, and for a class that is no dataclass of parameters that can be drawn.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Degradation) and is_dataclass(kind)):
+        raise ConfigError(f"{kind!r} is no degradation, expected a frozen dataclass that extends Degradation")
+    undrawn = [each.name for each in fields(kind) if each.name != "seed" and "draw" not in each.metadata]
+    if undrawn:
+        raise ConfigError(f"{kind.__name__} does not say how {', '.join(undrawn)} is drawn: give it by `between`")
+    KINDS.add(kind.__name__.lower(), kind)
+    return kind
 
 
 def draw_degradation(spec: DegradationSpec, rng: np.random.Generator) -> Degradation:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from jaxtyping import Float64
 
+from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.measure.calibrate import Calibration, assumed_speed_note
 from ecg_flare.digitize.measure.heart_rate import Tempo, measure_heart_rate, speed_log_odds, weigh_speed
-from ecg_flare.digitize.result import CONFIDENT
 
 STEP_MM = 0.1
 MEASURED = Calibration(8.0, 8.0, "grid", 0.99, 25.0, "measured", 10.0, "measured", ())

@@ -1,6 +1,7 @@
-"""A picture read back: one file a stage, from the page image to twelve leads in mV."""
+"""A picture read back: from the page image to twelve leads in mV. pipeline.py reads straight down."""
 
+from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import Digitization
 
-__all__ = ["Digitization", "digitize"]
+__all__ = ["Digitization", "ReadingOptions", "digitize"]

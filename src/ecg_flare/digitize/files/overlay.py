@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.rectify.light import darkness
 from ecg_flare.digitize.result import Digitization
 
@@ -39,13 +39,14 @@ def draw_overlay(result: Digitization) -> UInt8[np.ndarray, "h w 3"]:
     canvas = (255 - (255 - resized.astype(np.float32)) * (1 - _FADE)).astype(np.uint8)
     _blend_grid(canvas, result, scale)
     thickness = max(2, round(size[0] / 1100))
-    for index, span in enumerate(result.spans):
+    spans = [lead.span for lead in result.leads]
+    for index, span in enumerate(spans):
         line = (span_polyline(result, span) + 0.5) * scale - 0.5
         _draw_line(canvas, line, span_colour(span, index), thickness)
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     font = _font(max(16, round(size[0] / 75)))
-    for index, span in enumerate(result.spans):
+    for index, span in enumerate(spans):
         _draw_name(draw, result, span, span_colour(span, index), scale, font)
     _draw_ticks(draw, result, scale, _font(max(13, round(size[0] / 110))))
     return _with_caption(picture, result)
@@ -78,8 +79,7 @@ def grid_phase(profile: Float32[np.ndarray, " n"], pitch_px: float) -> float:
 def span_polyline(result: Digitization, span: LeadSpan) -> Float64[np.ndarray, "k 2"]:
     """The stretch of a row's polyline that a lead takes, in the page's pixels; NaN where ink is lost."""
     line = result.polylines[span.row]
-    inside = (line[:, 0] >= span.left_px) & (line[:, 0] <= span.right_px)
-    stretch: Float64[np.ndarray, "k 2"] = line[inside]
+    stretch: Float64[np.ndarray, "k 2"] = line[span.holds(line[:, 0])]
     return stretch
 
 

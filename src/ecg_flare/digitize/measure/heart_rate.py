@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-from ecg_flare.digitize.leads.physiology import activity
+from ecg_flare.digitize.beats import activity
 from ecg_flare.digitize.measure.calibrate import ASSUMED_CONFIDENCE, Calibration, assumed_speed_note
 
 SMOOTHING_MM: Final = 1.0

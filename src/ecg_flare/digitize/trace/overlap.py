@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from ecg_flare.digitize.trace.ranks import thin_runs
-from ecg_flare.digitize.trace.runs import Runs
+from ecg_flare.digitize.trace.runs import GAP, Runs
 
-GAP: Final = -1
 ALONE, UPPER, LOWER, BETWEEN = 0, 1, 2, 3
+"""Where a row stands in a run that it takes: the only one, above all others, below them, or in between."""
 SLOPE_COLUMNS: Final = 2
 MAX_COLUMNS: Final = 40  # a longer common stretch is one line that two rows claim, not a crossing
 
@@ -60,7 +60,7 @@ def side_of(row: int, shared: Int64[np.ndarray, "2 n"]) -> Int64[np.ndarray, " n
     return result
 
 
-def disentangle(
+def separate_lines(
     y: Float64[np.ndarray, " w"],
     top: Float64[np.ndarray, " w"],
     bottom: Float64[np.ndarray, " w"],

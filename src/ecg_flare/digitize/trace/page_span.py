@@ -1,4 +1,4 @@
-"""Where the recording begins and ends on the paper: rows without their calibration pulses, cut into equal columns."""
+"""Where the recording begins and ends on the paper: the rows without their calibration pulses."""
 
 from __future__ import annotations
 

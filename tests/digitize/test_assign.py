@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.ink.segment import classical_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
 from ecg_flare.digitize.leads.assign import GRID_STEP_MM, PageRows, assign
 from ecg_flare.digitize.leads.columns import LabelPlace, uneven_borders
 from ecg_flare.digitize.leads.labels import Word, fit_names

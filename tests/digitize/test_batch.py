@@ -16,9 +16,9 @@ from ecg_flare.digitize.files.output import csv_text, make_report
 from ecg_flare.digitize.files.overlay import draw_overlay, grid_phase, span_polyline
 from ecg_flare.digitize.files.page_list import PageFile
 from ecg_flare.digitize.files.waveform import waveform_svg
-from ecg_flare.digitize.ink.segment import load_segmenter
+from ecg_flare.digitize.ink.segmenters import load_segmenter
 from ecg_flare.digitize.pipeline import digitize
-from ecg_flare.digitize.rectify.light import darkness
+from ecg_flare.digitize.rectify.light import grid_darkness
 from ecg_flare.digitize.result import OVERLAPPING, Digitization
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording, read_wfdb
@@ -168,7 +168,7 @@ def test_the_overlay_lays_the_measured_grid_where_the_paper_has_its_own(page: Pa
     for x in np.arange(7.0, 800.0, square):
         shifted[:, round(x)] = (230, 120, 120)
 
-    assert grid_phase(darkness(shifted).mean(axis=0), square) == pytest.approx(7.0, abs=0.5)
+    assert grid_phase(grid_darkness(shifted).mean(axis=0), square) == pytest.approx(7.0, abs=0.5)
 
     overlay = draw_overlay(result).astype(int)
     red = (overlay[:, :, 0] - overlay[:, :, 1]) > 40

@@ -7,7 +7,8 @@ import pytest
 
 from ecg_flare.digitize import Digitization, digitize
 from ecg_flare.digitize.choice import UNSURE, better_of, beyond_doubt
-from ecg_flare.digitize.ink.segment import Probabilities, classical_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
+from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.leads.by_labels import LAYOUT_NAME
 from ecg_flare.digitize.result import CONFIDENT
 from ecg_flare.ecg.synthetic import synthesize

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize import digitize
-from ecg_flare.digitize.ink.segment import classical_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
 from ecg_flare.digitize.result import CONFIDENT, OVERLAPPING
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.metrics import evaluate_recording

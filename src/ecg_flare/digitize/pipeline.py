@@ -15,7 +15,8 @@ from jaxtyping import Float64, UInt8
 from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.extraction import find_ink
-from ecg_flare.digitize.ink.segment import AUTO, Probabilities, Segmenter
+from ecg_flare.digitize.ink.probabilities import Probabilities
+from ecg_flare.digitize.ink.segmenters import AUTO, Segmenter, segment
 from ecg_flare.digitize.leads.assign import GRID_STEP_MM, Assignment, PageRows, assign, sample_rows
 from ecg_flare.digitize.leads.borders import part_leads
 from ecg_flare.digitize.leads.by_labels import assign_by_labels
@@ -24,11 +25,15 @@ from ecg_flare.digitize.leads.labels import read_words, readable_names
 from ecg_flare.digitize.leads.separators import settle_on_separators
 from ecg_flare.digitize.leads.spans import find_span, without_pulses
 from ecg_flare.digitize.leads.vectorize import vectorize
-from ecg_flare.digitize.measure.calibrate import Calibration, calibrate, check_settings
-from ecg_flare.digitize.measure.heart_rate import measure_heart_rate, weigh_speed
-from ecg_flare.digitize.measure.pulse import Pulse, find_pulses
-from ecg_flare.digitize.measure.working_scale import at_network_scale, at_trace_scale, to_page
-from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, rotate_180
+from ecg_flare.digitize.measure.calibrate import calibrate
+from ecg_flare.digitize.measure.calibration import Calibration
+from ecg_flare.digitize.measure.given import given_measures
+from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
+from ecg_flare.digitize.measure.pulse import Pulse
+from ecg_flare.digitize.measure.scaled_page import ScaledPage, stand_upright
+from ecg_flare.digitize.measure.speed_prior import weigh_speed
+from ecg_flare.digitize.measure.working_page import at_network_scale, at_trace_scale, to_page
+from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize
 from ecg_flare.digitize.result import CONFIDENT, OVERLAPPING, WHOLE, Digitization
 from ecg_flare.digitize.trace.refine import pen_px, refine_row
 from ecg_flare.digitize.trace.rows import trace_rows
@@ -53,10 +58,10 @@ def digitize(
 ) -> Digitization:
     """Read a page image (RGB, any orientation and resolution) into a 12-lead recording.
 
-    `segmenter` is any callable as in segment.py, or several: they are tried in turn until a reading leaves no doubt,
-    and the best one is kept. None takes those of "auto". `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` are
-    measured unless given. Raises PageError if this is no ECG page or has no measure, ConfigError or LayoutError for a
-    wrong setting.
+    `segmenter` is any callable as in ink/segmenters.py, or several: they are tried in turn until a reading leaves no
+    doubt, and the best one is kept. None takes those of "auto". `layout`, `speed` (mm/s), `gain` (mm/mV) and
+    `px_per_mm` are measured unless given. Raises PageError if this is no ECG page or has no measure, ConfigError or
+    LayoutError for a wrong setting.
     """
     check_options(layout, speed, gain, px_per_mm, fs_hz)
     segmenters = load_segmenters(AUTO) if segmenter is None else segmenter
@@ -107,7 +112,7 @@ def check_options(
         raise ConfigError(f"fs_hz is {fs_hz}; expected {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g} samples a second.")
     if layout != "auto":
         load_layout(layout)
-    check_settings(speed, gain, px_per_mm)
+    given_measures(speed, gain, px_per_mm)
 
 
 class _UprightPageError(PageError):
@@ -137,19 +142,19 @@ class _Reading:
 def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], settings: _Settings) -> _Reading:
     clock = _Clock()
     with clock.stage("normalize"):
-        page = normalize(image)
+        scaled = stand_upright(normalize(image))
     refusal: PageError | None = None
     reading: _Reading | None = None
     try:
-        reading = _read_page(page, settings, clock)
+        reading = _read_page(scaled, settings, clock)
     except PageError as error:
-        if page.upright_confidence > 0.9 or isinstance(error, _UprightPageError):
+        if scaled.page.upright_confidence > 0.9 or isinstance(error, _UprightPageError):
             raise
         refusal = error
     if reading is not None and reading.is_upright:
         return reading
     try:
-        other = _read_page(rotate_180(page), settings, _Clock(clock.seconds))
+        other = _read_page(scaled.rotated_180(), settings, _Clock(clock.seconds))
     except PageError as error:
         if reading is None:
             raise refusal or error from None
@@ -157,18 +162,18 @@ def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], settings: _Settings) 
     return other if reading is None or other.beats(reading) else reading
 
 
-def _read_page(page: NormalizedPage, settings: _Settings, clock: _Clock) -> _Reading:
+def _read_page(scaled: ScaledPage, settings: _Settings, clock: _Clock) -> _Reading:
     """Read a page one way up with one segmenter after another, until there is no doubt; return the best reading."""
     with clock.stage("calibrate"):
-        calibration = calibrate(page, speed=settings.speed, gain=settings.gain, px_per_mm=settings.px_per_mm)
-    small = at_network_scale(page.image, calibration)
-    sheet = _sheet(page, calibration, clock)
+        calibration = calibrate(scaled, speed=settings.speed, gain=settings.gain, px_per_mm=settings.px_per_mm)
+    small = at_network_scale(scaled.page.image, calibration.px_per_mm)
+    sheet = _sheet(scaled.page, calibration, clock)
     best: _Reading | None = None
     refusal: PageError | None = None
     for segmenter in settings.segmenters:
         try:
             with clock.stage("segment"):
-                probabilities = segmenter(small)
+                probabilities = segment(segmenter, small)
             reading = _read_by(probabilities, sheet, settings, clock)
         except PageError as error:
             refusal = error if refusal is None or isinstance(error, _UprightPageError) else refusal
@@ -201,12 +206,10 @@ class _Sheet:
 
 
 def _sheet(page: NormalizedPage, calibration: Calibration, clock: _Clock) -> _Sheet:
-    with clock.stage("suppress"):
-        image, shrink = at_trace_scale(page.image, calibration)
-    scale = (calibration.px_per_mm_x * shrink[0], calibration.px_per_mm_y * shrink[1])
-    with clock.stage("trace"):
-        pulses = find_pulses(image, scale[0])
-    return _Sheet(page, calibration, image, shrink, scale, pulses)
+    with clock.stage("calibrate"):
+        working = at_trace_scale(page.image, calibration.px_per_mm)
+    unit = working.px_per_mm
+    return _Sheet(page, calibration, working.image, working.shrink, (unit.x, unit.y), working.pulses)
 
 
 def _read_by(probabilities: Probabilities, sheet: _Sheet, settings: _Settings, clock: _Clock) -> _Reading:

@@ -18,7 +18,7 @@ from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.files.page_list import PageFile
 from ecg_flare.digitize.files.reader import list_pages, read_page
 from ecg_flare.digitize.ink.candidates import load_segmenters
-from ecg_flare.digitize.ink.segment import AUTO, Segmenter
+from ecg_flare.digitize.ink.segmenters import AUTO, Segmenter
 from ecg_flare.digitize.pipeline import check_options, digitize
 from ecg_flare.digitize.result import CONFIDENT, Digitization
 from ecg_flare.errors import EcgFlareError, StorageError

@@ -14,9 +14,10 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.digitize.beats import activity
 from ecg_flare.digitize.leads.columns import LabelPlace, uneven_borders
 from ecg_flare.digitize.leads.labels import MIN_FIT, Word
-from ecg_flare.digitize.leads.physiology import activity, correlation, limb_consistency_db, repeat_db
+from ecg_flare.digitize.leads.physiology import correlation, limb_consistency_db, repeat_db
 from ecg_flare.digitize.leads.spans import PageSpan
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.page.layout import Layout, Segment, layout_names, load_layout

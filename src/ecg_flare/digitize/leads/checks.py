@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.digitize.beats import MIN_SAMPLES
 from ecg_flare.digitize.leads.assign import LeadSpan, PageRows, signal_of
-from ecg_flare.digitize.leads.physiology import MIN_SAMPLES, correlation
+from ecg_flare.digitize.leads.physiology import correlation
 from ecg_flare.digitize.leads.vectorize import LONGEST_BRIDGE_S
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.ecg.leads import LEADS, einthoven_residual_mv, goldberger_residual_mv

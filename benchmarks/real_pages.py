@@ -28,7 +28,7 @@ from ecg_flare.digitize import Digitization, digitize
 from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.files.reader import list_pages, read_page
 from ecg_flare.digitize.ink.candidates import load_segmenters
-from ecg_flare.digitize.ink.segment import AUTO
+from ecg_flare.digitize.ink.segmenters import AUTO
 from ecg_flare.errors import PageError
 
 TILE_PX: Final = (620, 400)

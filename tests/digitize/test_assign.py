@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.confidence import CONFIDENT
-from ecg_flare.digitize.ink.segment import classical_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
 from ecg_flare.digitize.leads.assign import assign
 from ecg_flare.digitize.leads.columns import LabelPlace, uneven_borders
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows

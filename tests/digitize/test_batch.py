@@ -18,10 +18,10 @@ from ecg_flare.digitize.files.overlay import draw_overlay, grid_phase, span_poly
 from ecg_flare.digitize.files.page_list import PageFile
 from ecg_flare.digitize.files.summary import BatchSummary
 from ecg_flare.digitize.files.waveform import waveform_svg
-from ecg_flare.digitize.ink.segment import load_segmenter
+from ecg_flare.digitize.ink.segmenters import load_segmenter
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
-from ecg_flare.digitize.rectify.light import darkness
+from ecg_flare.digitize.rectify.light import grid_darkness
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording, read_wfdb
@@ -177,7 +177,7 @@ def test_the_overlay_lays_the_measured_grid_where_the_paper_has_its_own(page: Pa
     for x in np.arange(7.0, 800.0, square):
         shifted[:, round(x)] = (230, 120, 120)
 
-    assert grid_phase(darkness(shifted).mean(axis=0), square) == pytest.approx(7.0, abs=0.5)
+    assert grid_phase(grid_darkness(shifted).mean(axis=0), square) == pytest.approx(7.0, abs=0.5)
 
     overlay = draw_overlay(result).astype(int)
     red = (overlay[:, :, 0] - overlay[:, :, 1]) > 40

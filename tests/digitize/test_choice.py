@@ -8,7 +8,8 @@ import pytest
 from ecg_flare.digitize import Digitization, digitize
 from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.confidence import CONFIDENT, CONTRADICTED
-from ecg_flare.digitize.ink.segment import Probabilities, classical_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
+from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.leads.by_labels import LAYOUT_NAME
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.raster import Label

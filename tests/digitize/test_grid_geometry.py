@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_flare.digitize.measure.pitch import correlate, readings, refine, size_log_odds
-from ecg_flare.digitize.measure.pulse import find_pulses, pulses_in
+from ecg_flare.digitize.measure.correlation import correlate
+from ecg_flare.digitize.measure.fine_pitch import refine_pitch
+from ecg_flare.digitize.measure.pitch import readings, size_log_odds
 from ecg_flare.digitize.rectify.lattice import find_lattice
 from ecg_flare.digitize.rectify.plane import Gradients, fit_homography
 
@@ -73,7 +74,7 @@ def test_the_pitch_of_a_drawn_grid(pitch_x: float, stretch: float) -> None:
     for picture, truth in ((signal, pitch_x), (np.ascontiguousarray(signal.T), pitch_x * stretch)):
         best = readings(correlate(picture, truth), 1000.0)[0]
         assert best.px_per_mm == pytest.approx(truth, rel=1e-3)
-        assert refine(picture, truth * 1.005) == pytest.approx(truth, rel=2e-3)
+        assert refine_pitch(picture, truth * 1.005) == pytest.approx(truth, rel=2e-3)
 
 
 @pytest.mark.parametrize(("pitch", "expected"), [(4.0, 4.0), (20.0, 4.0)])
@@ -110,53 +111,3 @@ def test_a_blank_and_a_ruled_page_have_no_lattice() -> None:
 
     assert find_lattice(ruled) is None
     assert find_lattice(np.full((700, 1000, 3), 255, np.uint8)) is None
-
-
-def draw_pulse(ink: np.ndarray, left: int, foot: int, height: int, width: int, up: bool = True) -> None:
-    bar = foot - height if up else foot + height
-    top, bottom = sorted((bar, foot))
-    ink[top : bottom + 2, left : left + 2] = True
-    ink[top : bottom + 2, left + width : left + width + 2] = True
-    ink[bar : bar + 2, left : left + width + 2] = True
-    ink[foot : foot + 2, left - 6 : left + 2] = True
-    ink[foot : foot + 2, left + width : left + width + 8] = True
-
-
-@pytest.mark.parametrize("up", [True, False])
-def test_pulses_in_a_column_are_measured(up: bool) -> None:
-    ink = np.zeros((600, 400), bool)
-    for foot in (150, 300, 450):
-        draw_pulse(ink, left=40, foot=foot, height=60, width=30, up=up)
-
-    found = pulses_in(ink, px_per_mm=6.0)
-
-    assert len(found) == 3
-    for pulse, foot in zip(found, (150, 300, 450), strict=True):
-        assert pulse.upright is up
-        assert pulse.height_px == pytest.approx(60, abs=1.0)
-        assert pulse.width_px == pytest.approx(30, abs=0.5)
-        assert pulse.foot_px == pytest.approx(foot + 0.5, abs=0.6)
-
-
-def test_boxes_grid_lines_and_beats_are_no_pulses() -> None:
-    ink = np.zeros((600, 800), bool)
-    for top in (100, 300):
-        ink[top : top + 60, [40, 70]] = True  # a box, closed on all sides
-        ink[[top, top + 59], 40:71] = True
-        ink[top, 200:500] = True  # a line that runs on beyond two strokes
-        ink[top : top + 60, [300, 330]] = True
-        draw_pulse(ink, left=600, foot=top + 60, height=60, width=30)  # a flat beat: trace on both sides
-        ink[top + 60, 420:800] = True
-
-    assert pulses_in(ink, px_per_mm=6.0) == ()
-
-
-def test_fine_scans_are_shrunk_but_measured_in_their_own_pixels() -> None:
-    ink = np.zeros((1800, 1200), bool)
-    for foot in (500, 1100):
-        draw_pulse(ink, left=120, foot=foot, height=240, width=120)
-    image = np.where(ink[:, :, None], 0, 255).astype(np.uint8).repeat(3, axis=2)
-
-    found = find_pulses(image, px_per_mm=24.0)
-
-    assert [pulse.height_px for pulse in found] == pytest.approx([240, 240], rel=0.02)

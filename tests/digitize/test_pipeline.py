@@ -7,7 +7,7 @@ import pytest
 
 from ecg_flare.digitize import ReadingOptions, digitize
 from ecg_flare.digitize.confidence import CONFIDENT, OVERLAPPING
-from ecg_flare.digitize.ink.segment import classical_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.ecg.record import Recording, read_wfdb

@@ -12,7 +12,7 @@ from ecg_flare.cli.screen import OneOf, json_option, say_json
 if TYPE_CHECKING:
     from typing import Literal
 
-    from ecg_flare.digitize.ink.segment import Segmenter
+    from ecg_flare.digitize.ink.segmenters import Segmenter
 
 
 def _layouts() -> tuple[str, ...]:
@@ -132,8 +132,10 @@ def _measured(text: str, option: str) -> "float | Literal['auto']":
 
 def _segmenter(name: str) -> "Segmenter | str":
     """A model's network where there is a folder or file of that name, else the name for `load_segmenters`."""
+    from ecg_flare.digitize.ink.segmenters import AUTO, segmenter_names
+
     path = Path(name)
-    if name in ("auto", "bundled", "classical") or not path.exists():
+    if name in (AUTO, *segmenter_names()) or not path.exists():
         return name
     from ecg_flare.nnunet.export import load_model
     from ecg_flare.nnunet.predictor import Segmenter

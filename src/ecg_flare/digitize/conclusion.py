@@ -20,8 +20,8 @@ from ecg_flare.digitize.confidence import (
 from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.checks import check_consistency
 from ecg_flare.digitize.leads.lead_reading import LeadReading, read_lead
-from ecg_flare.digitize.measure.calibrate import Calibration
-from ecg_flare.digitize.measure.working_scale import to_page
+from ecg_flare.digitize.measure.calibration import Calibration
+from ecg_flare.digitize.measure.working_page import to_page
 from ecg_flare.digitize.measured_page import MeasuredPage
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.trace.page import PageLines
@@ -40,7 +40,7 @@ def conclude(
 
     `calibration` is the final one, `polylines` are the rows' lines with neighbouring leads told apart.
     """
-    shrink = measured.shrink
+    shrink = measured.working.shrink
     checks = check_consistency(recording, lines.raster, assignment.spans)
     leads = tuple(read_lead(span, lines.rows[span.row], polylines[span.row], recording) for span in assignment.spans)
     evidence = PageEvidence(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ecg_flare.digitize.ink.candidates import load_segmenters
-from ecg_flare.digitize.ink.segment import AUTO, Segmenter
-from ecg_flare.digitize.measure.calibrate import check_settings
+from ecg_flare.digitize.ink.segmenters import AUTO, Segmenter
+from ecg_flare.digitize.measure.given import given_measures
+from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.layout import load_layout
 
@@ -31,7 +32,7 @@ class ReadingOptions:
     layout: str = "auto"
     speed: float | Literal["auto"] = "auto"
     gain: float | Literal["auto"] = "auto"
-    px_per_mm: float | tuple[float, float] | None = None
+    px_per_mm: PxPerMm | float | tuple[float, float] | None = None
     fs_hz: float = 500.0
     segmenter: str | Segmenter | Sequence[Segmenter] = AUTO
 
@@ -42,7 +43,7 @@ class ReadingOptions:
             )
         if self.layout != "auto":
             load_layout(self.layout)
-        check_settings(self.speed, self.gain, self.px_per_mm)
+        given_measures(self.speed, self.gain, self.px_per_mm)
         if not isinstance(self.segmenter, str) and not callable(self.segmenter) and not len(self.segmenter):
             raise ConfigError("segmenter is empty; expected a name, a callable or several callables.")
 

@@ -1,7 +1,7 @@
 """Which way up a page lies: it is read as it lies, and other ways up where that leaves a doubt.
 
-A page is turned over by its calibration pulses where it has them (rectify/). Where it has none, the reading decides:
-the leads' names can be read one way up only, and the layout makes sense one way up only.
+A page is stood up by its calibration pulses where it has them (measure/scaled_page.py). Where it has none, the reading
+decides: the leads' names can be read one way up only, and the layout makes sense one way up only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from jaxtyping import UInt8
 
 from ecg_flare.digitize.clock import Clock
 from ecg_flare.digitize.confidence import CLEARLY_UPRIGHT, SURE_LAYOUT
-from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, rotate_180
+from ecg_flare.digitize.measure.scaled_page import ScaledPage, stand_upright
+from ecg_flare.digitize.rectify.normalize import normalize
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.errors import PageError
 
@@ -47,7 +48,7 @@ class Trial:
         return self.result.confidence > other.result.confidence + CLEARLY_UPRIGHT
 
 
-ReadPage = Callable[[NormalizedPage, Clock], Trial]
+ReadPage = Callable[[ScaledPage, Clock], Trial]
 """Reads a page one way up; raises PageError where that makes no sense."""
 
 
@@ -83,19 +84,21 @@ def _read_either_way_up(image: UInt8[np.ndarray, "h w 3"], read: ReadPage) -> Tr
     """Read a page as it lies, and turned by half a circle where that leaves a doubt."""
     clock = Clock()
     with clock.stage("rectify"):
-        page = normalize(image)
+        straight = normalize(image)
+    with clock.stage("measure"):
+        scaled = stand_upright(straight)
     refusal: PageError | None = None
     trial: Trial | None = None
     try:
-        trial = read(page, clock)
+        trial = read(scaled, clock)
     except PageError as error:
-        if page.upright_confidence > UPRIGHT_BY_PULSES or isinstance(error, UprightPageError):
+        if scaled.page.upright_confidence > UPRIGHT_BY_PULSES or isinstance(error, UprightPageError):
             raise
         refusal = error
     if trial is not None and trial.is_upright:
         return trial
     try:
-        other = read(rotate_180(page), Clock(clock.seconds))
+        other = read(scaled.rotated_180(), Clock(clock.seconds))
     except PageError as error:
         if trial is None:
             raise refusal or error from None

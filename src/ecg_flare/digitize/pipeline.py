@@ -21,18 +21,19 @@ from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.clock import Clock
 from ecg_flare.digitize.conclusion import conclude
 from ecg_flare.digitize.ink.extraction import find_ink
-from ecg_flare.digitize.ink.segment import Segmenter
+from ecg_flare.digitize.ink.segmenters import Segmenter, segment
 from ecg_flare.digitize.leads.borders import part_leads
 from ecg_flare.digitize.leads.find import find_leads
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import read_words, readable_names
 from ecg_flare.digitize.leads.separators import settle_on_separators
 from ecg_flare.digitize.leads.vectorize import vectorize
-from ecg_flare.digitize.measure.heart_rate import measure_heart_rate, weigh_speed
+from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
+from ecg_flare.digitize.measure.scaled_page import ScaledPage
+from ecg_flare.digitize.measure.speed_prior import weigh_speed
 from ecg_flare.digitize.measured_page import MeasuredPage, measure_page
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.orientation import UPRIGHT_NAMES, Trial, UprightPageError, read_upright
-from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.trace.page import trace_page
 from ecg_flare.digitize.trace.raster import RASTER_MM
@@ -58,12 +59,10 @@ def digitize(
     return read_upright(image, partial(_read_page, options=options, segmenters=options.segmenters()))
 
 
-def _read_page(
-    page: NormalizedPage, clock: Clock, *, options: ReadingOptions, segmenters: Sequence[Segmenter]
-) -> Trial:
+def _read_page(scaled: ScaledPage, clock: Clock, *, options: ReadingOptions, segmenters: Sequence[Segmenter]) -> Trial:
     """Read a page one way up with one segmenter after another, until there is no doubt; return the best reading."""
     with clock.stage("measure"):
-        measured = measure_page(page, options)
+        measured = measure_page(scaled, options)
     best: Trial | None = None
     refusal: PageError | None = None
     for segmenter in segmenters:
@@ -85,13 +84,13 @@ def _read_page(
 
 def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: ReadingOptions, clock: Clock) -> Trial:
     """Read a page one way up with one segmenter, straight down from its pixels to its recording."""
-    scale = measured.scale
+    working, scale = measured.working, measured.working.px_per_mm
     with clock.stage("segment"):
-        probabilities = segmenter(measured.network_image)
+        probabilities = segment(segmenter, measured.network_image)
     with clock.stage("ink"):
-        ink = find_ink(measured.trace_image, probabilities)
+        ink = find_ink(working.image, probabilities)
     with clock.stage("trace"):
-        lines = trace_page(ink.trace, measured.pulses, scale)
+        lines = trace_page(ink.trace, working.pulses, scale)
     with clock.stage("measure"):
         calibration = weigh_speed(measured.calibration, measure_heart_rate(lines.raster.y_mm, RASTER_MM))
     with clock.stage("leads"):

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from ecg_flare.digitize.leads.checks import ConsistencyChecks
 from ecg_flare.digitize.leads.column_times import ColumnTimes
 from ecg_flare.digitize.leads.lead_reading import LeadReading
-from ecg_flare.digitize.measure.calibrate import Calibration
+from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.ecg.record import Recording
 

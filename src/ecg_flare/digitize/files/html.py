@@ -158,7 +158,7 @@ def _facts(result: Digitization) -> str:
         "Layout": f"{escape(result.layout)} <i>{result.layout_confidence:.0%} sure</i>",
         "Paper speed": f"{calibration.speed_mm_per_s:g} mm/s {_source(calibration.speed_source)}",
         "Gain": f"{calibration.gain_mm_per_mv:g} mm/mV {_source(calibration.gain_source)}",
-        "Scale": f"{calibration.px_per_mm_x:.2f} × {calibration.px_per_mm_y:.2f} px/mm <i>by {calibration.method}</i>",
+        "Scale": f"{calibration.px_per_mm.x:.2f} × {calibration.px_per_mm.y:.2f} px/mm <i>by {calibration.method}</i>",
     }
     named = {"I + III − II": checks.einthoven, "aVR + aVL + aVF": checks.goldberger}
     facts |= {

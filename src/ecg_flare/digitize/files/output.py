@@ -57,8 +57,8 @@ def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
             "columns": result.columns,
         },
         "calibration": {
-            "px_per_mm_x": round(calibration.px_per_mm_x, 5),
-            "px_per_mm_y": round(calibration.px_per_mm_y, 5),
+            "px_per_mm_x": round(calibration.px_per_mm.x, 5),
+            "px_per_mm_y": round(calibration.px_per_mm.y, 5),
             "method": calibration.method,
             "confidence": calibration.confidence,
             "speed_mm_per_s": calibration.speed_mm_per_s,

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ecg_flare.digitize.leads.lead_span import LeadSpan
-from ecg_flare.digitize.rectify.light import darkness
+from ecg_flare.digitize.rectify.light import grid_darkness
 from ecg_flare.digitize.result import Digitization
 
 SHORTEST_PX: Final = 1500
@@ -54,8 +54,8 @@ def draw_overlay(result: Digitization) -> UInt8[np.ndarray, "h w 3"]:
 
 def _blend_grid(canvas: UInt8[np.ndarray, "h w 3"], result: Digitization, scale: float) -> None:
     """Lay the measured grid over the page, a line every 5 mm, where the paper's lines say that it begins."""
-    signal = darkness(result.page.image)
-    pitches = (5 * result.calibration.px_per_mm_x, 5 * result.calibration.px_per_mm_y)
+    signal = grid_darkness(result.page.image)
+    pitches = (5 * result.calibration.px_per_mm.x, 5 * result.calibration.px_per_mm.y)
     for axis, pitch in enumerate(pitches):
         first = grid_phase(signal.mean(axis=axis), pitch)
         count = int((signal.shape[1 - axis] - first) / pitch) + 1
@@ -123,7 +123,7 @@ def _draw_name(
     box = draw.textbbox((0, 0), text, font=font)
     pad = 4
     height = box[3] - box[1] + 2 * pad
-    millimetre = result.calibration.px_per_mm_y
+    millimetre = result.calibration.px_per_mm.y
     points = span_polyline(result, span)
     beside = points[points[:, 0] < span.left_px + (box[2] + 3 * pad) / scale, 1]
     highest = min(float(np.nanmin(beside)) if np.isfinite(beside).any() else level, level - 4.0 * millimetre)
@@ -142,7 +142,7 @@ def _draw_ticks(
     """The measured millimetres along the lower and the left edge: a tick every 5 mm, longer every 25."""
     calibration = result.calibration
     width, height = (round(side * scale) for side in result.page.image.shape[1::-1])
-    step_x, step_y = 5 * calibration.px_per_mm_x * scale, 5 * calibration.px_per_mm_y * scale
+    step_x, step_y = 5 * calibration.px_per_mm.x * scale, 5 * calibration.px_per_mm.y * scale
     for count in range(int(width / step_x) + 1):
         length = 16 if count % 5 == 0 else 8
         draw.line([(count * step_x, height), (count * step_x, height - length)], fill=_GRID_COLOUR, width=2)
@@ -169,7 +169,7 @@ def _with_caption(picture: Image.Image, result: Digitization) -> UInt8[np.ndarra
     left = (
         f"{result.layout}    {calibration.speed_mm_per_s:g} mm/s ({calibration.speed_source})    "
         f"{calibration.gain_mm_per_mv:g} mm/mV ({calibration.gain_source})    "
-        f"{calibration.px_per_mm_x:.2f} x {calibration.px_per_mm_y:.2f} px/mm ({calibration.method})"
+        f"{calibration.px_per_mm.x:.2f} x {calibration.px_per_mm.y:.2f} px/mm ({calibration.method})"
     )
     count = len(result.warnings)
     right = f"confidence {result.confidence:.0%}" + (f", {count} warning{'s' * (count > 1)}" if count else "")

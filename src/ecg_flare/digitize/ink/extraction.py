@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from ecg_flare.digitize.ink.segment import LONGEST_STROKE_MM, Probabilities, upright_runs
+from ecg_flare.digitize.ink.frames import LONGEST_STROKE_MM, upright_runs
+from ecg_flare.digitize.ink.probabilities import Probabilities
+from ecg_flare.digitize.rectify.light import over_paper
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
 
 SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
 REACH_PX: Final = (9, 3)  # of the network's pixels, down and along
-PAPER_SCALE: Final = 8  # paper light is smooth: estimated on a page this many times smaller
 STROKE_INK: Final = 0.5
 STROKE_MM: Final = (1.2, 30.0)  # least and greatest length of what is given back to a steep stroke
 STROKE_WIDTH_MM: Final = 1.5
@@ -43,7 +44,7 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     height, width = image.shape[:2]
     trace = cv2.resize(probabilities[Label.TRACE], (width, height), interpolation=cv2.INTER_LINEAR)
     other = cv2.resize(probabilities[Label.PRINT], (width, height), interpolation=cv2.INTER_LINEAR)
-    even = _even_light(image)
+    even = over_paper(image)
     core, paper = _colour_samples(even, trace, other)
     if len(core) < 20 or len(paper) < 20:
         return Ink(np.zeros((height, width), np.float32), np.zeros((height, width), np.float32))
@@ -57,6 +58,38 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     if floor < DARK_GRID:
         inside[_lost_strokes(every, inside, probabilities)] = 1.0
     return Ink(every * inside, every)
+
+
+def _colour_samples(
+    even: Float32[np.ndarray, "h w 3"], trace: Float32[np.ndarray, "h w"], other: Float32[np.ndarray, "h w"]
+) -> tuple[Float64[np.ndarray, "m 3"], Float64[np.ndarray, "n 3"]]:
+    """Return colours of the strokes' core (the darkest third of where the trace is) and of paper with grid."""
+    inside = even[trace > 0.6]
+    value = inside.max(axis=1)
+    core = inside[value <= np.percentile(value, 30)] if len(value) else inside
+    far = cv2.dilate(((trace > 0.05) | (other > 0.05)).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    at = np.flatnonzero(far)
+    paper = even.reshape(-1, 3)[at[:: max(1, len(at) // SAMPLES)]]
+    return core[:: max(1, len(core) // SAMPLES)].astype(np.float64), paper.astype(np.float64)
+
+
+def _fisher_direction(core: Float64[np.ndarray, "m 3"], paper: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " 3"]:
+    """Return the colour direction of the greatest between-class over within-class spread."""
+    spread = np.cov(core.T) + 4.0 * np.cov(paper.T) + 1e-4 * np.eye(3)
+    direction: Float64[np.ndarray, " 3"] = np.linalg.solve(spread, core.mean(axis=0) - paper.mean(axis=0))
+    return direction
+
+
+def _widened(probabilities: Probabilities, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+    """Return where the trace may be: a little around its probability, more along y, but not over print.
+
+    At 4 px/mm the tip of a narrow peak covers a fraction of a pixel; the page's own grey values know where it ends.
+    """
+    near = cv2.dilate(probabilities[Label.TRACE], np.ones(REACH_PX, np.uint8))
+    free = np.clip(1.0 - 2.0 * probabilities[Label.PRINT], 0.0, 1.0)
+    widened = np.maximum(probabilities[Label.TRACE], near * free).astype(np.float32)
+    result: Float32[np.ndarray, "h w"] = cv2.resize(widened, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return result
 
 
 def _lost_strokes(
@@ -82,49 +115,3 @@ def _lost_strokes(
     kept[0] = False
     rim: Bool[np.ndarray, "h w"] = cv2.dilate(kept[pieces].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return rim
-
-
-def _widened(probabilities: Probabilities, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-    """Return where the trace may be: a little around its probability, more along y, but not over print.
-
-    At 4 px/mm the tip of a narrow peak covers a fraction of a pixel; the page's own grey values know where it ends.
-    """
-    near = cv2.dilate(probabilities[Label.TRACE], np.ones(REACH_PX, np.uint8))
-    free = np.clip(1.0 - 2.0 * probabilities[Label.PRINT], 0.0, 1.0)
-    widened = np.maximum(probabilities[Label.TRACE], near * free).astype(np.float32)
-    result: Float32[np.ndarray, "h w"] = cv2.resize(widened, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return result
-
-
-def _even_light(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
-    """Return the page over its own paper colour: 1 where there is paper, whatever the light."""
-    height, width = image.shape[:2]
-    small = cv2.resize(
-        image, (max(1, width // PAPER_SCALE), max(1, height // PAPER_SCALE)), interpolation=cv2.INTER_AREA
-    )
-    size = max(3, min(small.shape[:2]) // 16) | 1
-    paper = cv2.morphologyEx(small, cv2.MORPH_DILATE, np.ones((3, 3), np.uint8))
-    paper = cv2.blur(paper, (size, size))
-    paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
-    even: Float32[np.ndarray, "h w 3"] = cv2.divide(image, np.maximum(paper, 16), dtype=cv2.CV_32F)
-    return even
-
-
-def _colour_samples(
-    even: Float32[np.ndarray, "h w 3"], trace: Float32[np.ndarray, "h w"], other: Float32[np.ndarray, "h w"]
-) -> tuple[Float64[np.ndarray, "m 3"], Float64[np.ndarray, "n 3"]]:
-    """Return colours of the strokes' core (the darkest third of where the trace is) and of paper with grid."""
-    inside = even[trace > 0.6]
-    value = inside.max(axis=1)
-    core = inside[value <= np.percentile(value, 30)] if len(value) else inside
-    far = cv2.dilate(((trace > 0.05) | (other > 0.05)).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
-    at = np.flatnonzero(far)
-    paper = even.reshape(-1, 3)[at[:: max(1, len(at) // SAMPLES)]]
-    return core[:: max(1, len(core) // SAMPLES)].astype(np.float64), paper.astype(np.float64)
-
-
-def _fisher_direction(core: Float64[np.ndarray, "m 3"], paper: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " 3"]:
-    """Return the colour direction of the greatest between-class over within-class spread."""
-    spread = np.cov(core.T) + 4.0 * np.cov(paper.T) + 1e-4 * np.eye(3)
-    direction: Float64[np.ndarray, " 3"] = np.linalg.solve(spread, core.mean(axis=0) - paper.mean(axis=0))
-    return direction

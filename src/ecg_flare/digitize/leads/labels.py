@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-from ecg_flare.digitize.ink.segment import Probabilities
+from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.ecg.leads import LEADS

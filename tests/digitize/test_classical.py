@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.ink.segment import classical_segmenter, grid_darkness, load_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
+from ecg_flare.digitize.ink.grid_lines import straight_line_darkness
 from ecg_flare.ecg.synthetic import synthesize
-from ecg_flare.errors import ConfigError
 from ecg_flare.page.raster import Label, resample_page
 from ecg_flare.page.render import render_page
 from ecg_flare.page.style import GridStyle, PageStyle
@@ -60,18 +60,6 @@ def test_grid_keeps_a_resting_line() -> None:
     dark = np.zeros((400, 800), np.float32)
     dark[:, ::20] = dark[::20] = 0.3
     dark[210:212, 200:600] = 0.9
-    grid = grid_darkness(dark, 4.0)
+    grid = straight_line_darkness(dark, 4.0)
     assert grid[200, 405] == pytest.approx(0.3)
     assert grid[211, 405] < 0.45
-
-
-def test_the_bundled_model_is_found_by_its_entry_point() -> None:
-    """Without it everything is read by the classical segmenter, with no more than a note."""
-    probabilities = load_segmenter("bundled")(np.full((64, 96, 3), 250, np.uint8))
-    assert probabilities.shape == (len(Label), 64, 96)
-
-
-def test_unknown_segmenter_names_what_there_is() -> None:
-    assert load_segmenter("classical") is classical_segmenter
-    with pytest.raises(ConfigError, match=r"'nonsense'.*classical"):
-        load_segmenter("nonsense")

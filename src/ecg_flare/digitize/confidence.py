@@ -1,8 +1,7 @@
 """How sure a reading is: every number that makes a confidence, and why it is what it is.
 
 A page is as sure as the less sure of its scale and its layout. Each doubt that is left takes a share of that. Numbers
-were chosen on rendered pages of other seeds than those of the published figures (docs/digitization.md). How sure the
-scale, the speed and the gain are is told where they are measured, in measure/.
+were chosen on rendered pages of other seeds than those of the published figures (docs/digitization.md).
 """
 
 from __future__ import annotations
@@ -12,17 +11,65 @@ from typing import Final
 
 import numpy as np
 
+LEAST, MOST = 0.05, 0.99
+"""No scale and no layout is certain, and no layout that was found is impossible."""
+
 CONFIDENT: Final = 0.75
 """A result below this confidence always carries a warning."""
 
 HALF: Final = 0.5
-"""A result below this is more likely wrong than right; a report shows it in red."""
+"""A result below this is shown in red in a report."""
 
 WHOLE: Final = 0.9
 """A lead of less coverage is named in a warning."""
 
 OVERLAPPING: Final = 0.006
 """A stretch that shares more of its columns' ink with another row is named in a warning."""
+
+# --- scale, speed and gain ----------------------------------------------------------------------------------------
+
+UNSURE_MARGIN: Final = 3.0
+"""Nats by which one reading of the grid leads another: with less the grid can be read in more than one way."""
+
+AMBIGUOUS_GRID: Final = 0.6
+"""A grid that can be read in more than one way: every length may be wrong."""
+
+PULSES_ALONE: Final = 0.7
+"""A scale from pulses alone, taken as 1 mV high and 0.2 s wide: some machines print others."""
+
+ODD_PULSES: Final = 0.45
+"""A scale from pulses that are not 0.2 s wide: times are unsure, too."""
+
+ASSUMED: Final = 0.7
+"""A speed or a gain that nothing on the page says: below CONFIDENT."""
+
+LONE_PULSE: Final = 0.85
+"""A gain from a single pulse: still CONFIDENT, with a warning."""
+
+GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH = 0.6, 0.7
+"""A gain, or a speed, that was given and that the pulses contradict: all are 1 mV high, not all are 0.2 s wide."""
+
+DOUBTED_BY_HEART: Final = 0.6
+"""The share that is left of a measured speed at which the heart would beat as few hearts do."""
+
+SUPPORTED_BY_HEART: Final = 1.15
+"""What an assumed speed gains where the heart beats as most do: 0.7 becomes 0.8, which is CONFIDENT."""
+
+
+def grid_confidence(margin: float, squares: float) -> float:
+    """Return how sure a scale from the grid is.
+
+    `margin` is by how many nats this reading leads the next one: 4.5 are enough for full confidence. `squares` says
+    how surely the grid repeats at 5 mm, 0 to 1: 0.4 are enough.
+    """
+    confidence = min(1.0, 0.55 + 0.1 * margin) * min(1.0, 0.6 + squares)
+    return min(confidence, AMBIGUOUS_GRID if margin < UNSURE_MARGIN else MOST)
+
+
+def calibration_confidence(scale: float, gain: float, speed: float) -> float:
+    """Return how sure all measures of a page are together: each one must be right."""
+    return round(scale * gain * speed, 3)
+
 
 # --- layout -------------------------------------------------------------------------------------------------------
 
@@ -51,16 +98,13 @@ AGAINST: Final = 0.4
 """What evidence against a layout takes: more than any one kind of evidence for it adds."""
 
 LIMBS_AGREE_DB, LIMBS_CONTRADICT_DB = 14.0, 6.0
-"""Limb leads of the right layout reach the first; those of a wrong one seldom pass the second."""
+"""From the first on the limb leads' identities hold; below the second they are broken."""
 
 MIN_STRIP_DB: Final = 6.0
 """A rhythm strip that repeats no short lead better is none, or the rows are not these."""
 
 CLEAR_MARGIN: Final = 3.0
 """Nats by which the best layout leads the next one: e**3 is 20 to 1."""
-
-LEAST, MOST = 0.05, 0.99
-"""No layout is certain, and none that was found is impossible."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ecg_flare.digitize.confidence import calibration_confidence
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.measure.given import given_measures
 from ecg_flare.digitize.measure.scale_reading import read_scale, resolution_notes
@@ -42,7 +43,7 @@ def calibrate(
     return Calibration(
         px_per_mm=scale.px_per_mm,
         method=scale.method,
-        confidence=round(scale.confidence * of_gain.confidence * of_speed.confidence, 3),
+        confidence=calibration_confidence(scale.confidence, of_gain.confidence, of_speed.confidence),
         speed_mm_per_s=of_speed.value,
         speed_source=of_speed.source,
         gain_mm_per_mv=of_gain.value,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from ecg_flare.digitize.units import PxPerMm
 
@@ -11,9 +11,6 @@ Source = Literal["measured", "given", "assumed"]
 Method = Literal["grid", "pulse", "given"]
 
 USUAL_SPEED_MM_PER_S, USUAL_GAIN_MM_PER_MV = 25.0, 10.0
-
-ASSUMED_CONFIDENCE: Final = 0.7
-"""Of a speed or a gain that nothing on the page says: below what counts as confident."""
 
 
 @dataclass(frozen=True)

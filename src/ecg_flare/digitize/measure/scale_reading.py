@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from ecg_flare.digitize.confidence import ODD_PULSES, PULSES_ALONE, UNSURE_MARGIN, grid_confidence
 from ecg_flare.digitize.measure.calibration import USUAL_GAIN_MM_PER_MV, USUAL_SPEED_MM_PER_S, Method
 from ecg_flare.digitize.measure.given import GivenMeasures
 from ecg_flare.digitize.measure.pulse import PULSE_S, Pulse
@@ -18,8 +19,6 @@ from ecg_flare.errors import PageError
 
 FEW_PX_PER_MM: Final = 3.5
 """Below this (89 dpi) small waves and narrow peaks are a pixel or two."""
-
-_UNSURE_MARGIN: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,11 @@ def read_scale(scaled: ScaledPage, given: GivenMeasures) -> ScaleReading:
 
 
 def _by_grid(grid: GridScale, pulses: tuple[Pulse, ...]) -> ScaleReading:
-    confidence = min(1.0, 0.55 + 0.1 * grid.margin) * min(1.0, 0.6 + grid.squares)
-    warnings = []
-    if grid.margin < _UNSURE_MARGIN:
-        warnings.append(
-            f"the grid can be read in more than one way; taken for {grid.px_per_mm.y:.2f} pixels a millimetre"
-        )
-        confidence = min(confidence, 0.6)
-    return ScaleReading(grid.px_per_mm, "grid", min(confidence, 0.99), pulses, tuple(warnings))
+    confidence = grid_confidence(grid.margin, grid.squares)
+    if grid.margin >= UNSURE_MARGIN:
+        return ScaleReading(grid.px_per_mm, "grid", confidence, pulses, ())
+    doubt = f"the grid can be read in more than one way; taken for {grid.px_per_mm.y:.2f} pixels a millimetre"
+    return ScaleReading(grid.px_per_mm, "grid", confidence, pulses, (doubt,))
 
 
 def _by_pulses(pulses: tuple[Pulse, ...], given: GivenMeasures) -> ScaleReading:
@@ -70,10 +66,12 @@ def _by_pulses(pulses: tuple[Pulse, ...], given: GivenMeasures) -> ScaleReading:
     x = width / (PULSE_S * (given.speed_mm_per_s or USUAL_SPEED_MM_PER_S))
     note = "no grid was found: the scale comes from the calibration pulses"
     if 0.85 < x / y < 1.18:
-        return ScaleReading(PxPerMm(x, y), "pulse", 0.7, pulses, (f"{note}, taken as 1 mV high and 0.2 s wide",))
+        return ScaleReading(
+            PxPerMm(x, y), "pulse", PULSES_ALONE, pulses, (f"{note}, taken as 1 mV high and 0.2 s wide",)
+        )
     # A pulse that is not 0.2 s wide measures millivolts still; paper is taken to have one scale both ways.
     doubt = f"{note}; their width is not 0.2 s, so times are unsure"
-    return ScaleReading(PxPerMm(y, y), "pulse", 0.45, pulses, (doubt,))
+    return ScaleReading(PxPerMm(y, y), "pulse", ODD_PULSES, pulses, (doubt,))
 
 
 def resolution_notes(px_per_mm: PxPerMm) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from ecg_flare.digitize.confidence import ASSUMED, GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH, LONE_PULSE
 from ecg_flare.digitize.measure.calibration import (
-    ASSUMED_CONFIDENCE,
     USUAL_GAIN_MM_PER_MV,
     USUAL_SPEED_MM_PER_S,
     Source,
@@ -39,12 +39,12 @@ def read_gain(scale: ScaleReading, known: float | None) -> PaperReading:
     if known is not None:
         if measured is not None and measured != known:
             note = f"the gain was given as {known:g} mm/mV, but the pulses are {measured:g} mm high"
-            return PaperReading(known, "given", 0.6, (note,))
+            return PaperReading(known, "given", GIVEN_AGAINST_HEIGHT, (note,))
         return PaperReading(known, "given", 1.0, ())
     if measured is not None:
         lone = len(scale.pulses) < 2
         notes = ("the gain was read from a single calibration pulse",) if lone else ()
-        return PaperReading(measured, "measured", 0.85 if lone else 1.0, notes)
+        return PaperReading(measured, "measured", LONE_PULSE if lone else 1.0, notes)
     if scale.pulses and scale.method != "pulse":
         height = float(np.median([pulse.height_px for pulse in scale.pulses])) / scale.px_per_mm.y
         odd = f" (what looks like a pulse is {height:.1f} mm high, which is no usual gain)"
@@ -53,7 +53,7 @@ def read_gain(scale: ScaleReading, known: float | None) -> PaperReading:
     note = f"gain assumed to be {USUAL_GAIN_MM_PER_MV:g} mm/mV: no calibration pulse was read{odd}"
     if scale.method == "pulse":
         note = f"gain assumed to be {USUAL_GAIN_MM_PER_MV:g} mm/mV; millivolts come from the pulses and do not need it"
-    return PaperReading(USUAL_GAIN_MM_PER_MV, "assumed", ASSUMED_CONFIDENCE, (note,))
+    return PaperReading(USUAL_GAIN_MM_PER_MV, "assumed", ASSUMED, (note,))
 
 
 def read_speed(scale: ScaleReading, known: float | None) -> PaperReading:
@@ -61,12 +61,12 @@ def read_speed(scale: ScaleReading, known: float | None) -> PaperReading:
     if known is not None:
         if measured is not None and measured != known:
             note = f"the speed was given as {known:g} mm/s, but the pulses are {PULSE_S * measured:g} mm wide"
-            return PaperReading(known, "given", 0.7, (note,))
+            return PaperReading(known, "given", GIVEN_AGAINST_WIDTH, (note,))
         return PaperReading(known, "given", 1.0, ())
     if measured is not None:
         return PaperReading(measured, "measured", 1.0, ())
     note = assumed_speed_note(USUAL_SPEED_MM_PER_S)
-    return PaperReading(USUAL_SPEED_MM_PER_S, "assumed", ASSUMED_CONFIDENCE, (note,))
+    return PaperReading(USUAL_SPEED_MM_PER_S, "assumed", ASSUMED, (note,))
 
 
 def _pulse_speed(scale: ScaleReading) -> float | None:

@@ -13,7 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from ecg_flare.digitize.measure.calibration import ASSUMED_CONFIDENCE, Calibration, assumed_speed_note
+from ecg_flare.digitize.confidence import ASSUMED, DOUBTED_BY_HEART, SUPPORTED_BY_HEART
+from ecg_flare.digitize.measure.calibration import Calibration, assumed_speed_note
 from ecg_flare.digitize.measure.heart_rate import TypicalBeat
 
 USUAL_BEAT_S, USUAL_WIDTH_S = 0.80, 0.060  # of the activity, which is narrower than the QRS complex
@@ -22,7 +23,6 @@ OTHER_SPEED: Final = {25.0: 50.0, 50.0: 25.0}
 DOUBT_LOG_ODDS: Final = 2.0  # against a speed that was measured: one in a hundred of PTB-XL's hearts
 OVERRULE_LOG_ODDS: Final = 2.5  # against a speed that was assumed: 25 mm/s is ten times as common
 SUPPORT_LOG_ODDS: Final = 3.0
-DOUBTED, SUPPORTED = 0.6, 1.15
 
 
 def weigh_speed(calibration: Calibration, typical: TypicalBeat | None) -> Calibration:
@@ -39,11 +39,11 @@ def weigh_speed(calibration: Calibration, typical: TypicalBeat | None) -> Calibr
             return calibration
         return replace(
             calibration,
-            confidence=round(calibration.confidence * DOUBTED, 3),
+            confidence=round(calibration.confidence * DOUBTED_BY_HEART, 3),
             warnings=(*calibration.warnings, _doubt(calibration.speed_mm_per_s, other, typical)),
         )
     if odds > -OVERRULE_LOG_ODDS:
-        share = min(SUPPORTED, 1 / ASSUMED_CONFIDENCE) if odds > SUPPORT_LOG_ODDS else 1.0
+        share = min(SUPPORTED_BY_HEART, 1 / ASSUMED) if odds > SUPPORT_LOG_ODDS else 1.0
         return replace(calibration, confidence=round(calibration.confidence * share, 3))
     kept = (note for note in calibration.warnings if note != assumed_speed_note(calibration.speed_mm_per_s))
     reason = f"at {calibration.speed_mm_per_s:g} mm/s the heart would beat {_rate(typical, calibration.speed_mm_per_s)}"

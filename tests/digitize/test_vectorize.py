@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.leads.lead_reading import count_gaps, shared_share
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.vectorize import vectorize
-from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.ecg.leads import LEADS
 
 
@@ -49,19 +47,3 @@ def test_the_longer_stretch_of_a_lead_is_kept() -> None:
     flat = np.stack([np.arange(1000.0), np.full(1000, 50.0)], axis=1)
     signal = vectorize([flat, sine_line()], spans, 80.0, 500.0)
     assert np.nanmax(signal[1][:600]) == pytest.approx(1.0, abs=0.01)
-
-
-def test_gaps_are_counted_inside_a_lead_alone() -> None:
-    line = sine_line()
-    line[300:320, 1] = line[600:605, 1] = line[900:1000, 1] = np.nan  # lost, bridged, cut off at the end
-    assert count_gaps(line, LeadSpan("I", 0, 0.0, 1000.0, 0.0, 5.0, False)) == 1
-    assert count_gaps(line, LeadSpan("I", 0, 400.0, 1000.0, 2.0, 5.0, False)) == 0
-
-
-def test_the_share_of_common_ink_is_counted_inside_a_lead_alone() -> None:
-    flat, shared = np.full(1000, 50.0), np.zeros(1000, bool)
-    shared[390:420] = True
-    row = RowTrace(flat, flat - 1, flat + 1, 50.0, shared)
-    assert shared_share(row, LeadSpan("I", 0, 0.0, 400.0, 0.0, 2.0, False)) == pytest.approx(10 / 400)
-    assert shared_share(row, LeadSpan("II", 0, 400.0, 1000.0, 2.0, 5.0, False)) == pytest.approx(20 / 600)
-    assert shared_share(row, LeadSpan("III", 0, 500.0, 900.0, 2.0, 5.0, False)) == 0.0

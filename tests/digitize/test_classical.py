@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.ink.classical import classical_segmenter
-from ecg_flare.digitize.ink.grid_lines import straight_line_darkness
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.raster import Label, resample_page
 from ecg_flare.page.render import render_page
@@ -53,13 +52,3 @@ def test_strokes_one_above_the_other_are_no_frame() -> None:
 def test_blank_page_is_all_background() -> None:
     probabilities = classical_segmenter(np.full((200, 300, 3), 250, np.uint8))
     assert (probabilities[Label.BACKGROUND] == 1).all()
-
-
-def test_grid_keeps_a_resting_line() -> None:
-    """A line that rests over half the page is no grid: lines of the grid cross all of it."""
-    dark = np.zeros((400, 800), np.float32)
-    dark[:, ::20] = dark[::20] = 0.3
-    dark[210:212, 200:600] = 0.9
-    grid = straight_line_darkness(dark, 4.0)
-    assert grid[200, 405] == pytest.approx(0.3)
-    assert grid[211, 405] < 0.45

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from ecg_flare.digitize.ink.frames import LONGEST_STROKE_MM, upright_runs
+from ecg_flare.digitize.ink.long_lines import LONGEST_STROKE_MM, upright_runs
 from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.rectify.light import over_paper
+from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
 
 SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
@@ -96,11 +97,13 @@ def _lost_strokes(
     every: Float32[np.ndarray, "h w"], inside: Float32[np.ndarray, "h w"], probabilities: Probabilities
 ) -> Bool[np.ndarray, "h w"]:
     """Return upright strokes of full ink that go on where the trace was lost: a tall R wave on a line of the grid."""
-    px_per_mm_y = NORMALIZED_PX_PER_MM * every.shape[0] / probabilities.shape[1]
-    px_per_mm_x = NORMALIZED_PX_PER_MM * every.shape[1] / probabilities.shape[2]
+    px_per_mm = PxPerMm(
+        NORMALIZED_PX_PER_MM * every.shape[1] / probabilities.shape[2],
+        NORMALIZED_PX_PER_MM * every.shape[0] / probabilities.shape[1],
+    )
     strong = (every > STROKE_INK).astype(np.uint8)
-    upright = upright_runs(strong, STROKE_MM[0] * px_per_mm_y)
-    frame = upright_runs(strong, LONGEST_STROKE_MM * px_per_mm_y)
+    upright = upright_runs(strong, STROKE_MM[0] * px_per_mm.y)
+    frame = upright_runs(strong, LONGEST_STROKE_MM * px_per_mm.y)
     lost = upright & ~frame & (inside < 0.5).astype(np.uint8)
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(lost, connectivity=8)
     foreign = cv2.resize(probabilities[Label.PRINT] + probabilities[Label.PULSE], every.shape[::-1])
@@ -109,7 +112,7 @@ def _lost_strokes(
     touching = cv2.dilate((strong & (inside >= 0.5)).astype(np.uint8), np.ones((5, 3), np.uint8)).ravel()[at]
     area = np.maximum(np.bincount(piece, minlength=count), 1)
     named = np.bincount(piece, foreign.ravel()[at], count) / area
-    height, wide = stats[:, cv2.CC_STAT_HEIGHT] / px_per_mm_y, stats[:, cv2.CC_STAT_WIDTH] / px_per_mm_x
+    height, wide = stats[:, cv2.CC_STAT_HEIGHT] / px_per_mm.y, stats[:, cv2.CC_STAT_WIDTH] / px_per_mm.x
     kept = (np.bincount(piece, touching, count) > 0) & (named < FOREIGN) & (wide < STROKE_WIDTH_MM)
     kept &= height < STROKE_MM[1]
     kept[0] = False

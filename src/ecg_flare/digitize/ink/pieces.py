@@ -1,4 +1,4 @@
-"""Ink told apart by pieces that hang together: a trace is wide and thin, print is small or fills its box."""
+"""Ink named piece by piece, as it hangs together: a trace is wide and thin, print is small or fills its box."""
 
 from __future__ import annotations
 

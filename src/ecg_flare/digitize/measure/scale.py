@@ -63,10 +63,10 @@ class PageScale:
 
 
 def measure_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, float] | None) -> PageScale:
-    """Measure an upright page.
+    """Measure the grid and the pulses of a straight page.
 
     Args:
-        image: the page; it may still stand on its head.
+        image: the page; it may stand on its head.
         period_px: any period of its grid along x and y (lattice.py); None when no grid was found.
     """
     grid = None if period_px is None else _grid_scale(image, period_px)

@@ -34,6 +34,6 @@ def stand_upright(page: NormalizedPage) -> ScaledPage:
     if scale.pulses[0].upright:
         return replace(scaled, page=replace(page, upright_confidence=1.0))
     rotated = scaled.rotated_180()
-    note = "the page was upside down: turned over by its calibration pulses"
+    note = "the page was upside down: rotated by 180 degrees, since its calibration pulses hung"
     upright = replace(rotated.page, warnings=(*rotated.page.warnings, note), upright_confidence=1.0)
     return replace(rotated, page=upright)

@@ -22,6 +22,8 @@ _MAX_STROKES: Final = 600
 
 @dataclass(frozen=True)
 class Stroke:
+    """An upright stroke, in pixels: its centre line, and its first and last column and row."""
+
     x: float
     left: int
     right: int
@@ -30,7 +32,7 @@ class Stroke:
 
 
 def upright_strokes(ink: Bool[np.ndarray, "h w"], px_per_mm: float) -> list[Stroke]:
-    """Upright strokes, sorted by x."""
+    """Upright strokes 4 to 24 mm high, sorted by x; none on a page of so many that none can be told from another."""
     mask = ink.astype(np.uint8)
     spread = max(1, round(0.12 * px_per_mm)) * 2 + 1
     thick = cv2.dilate(mask, np.ones((1, spread), np.uint8))  # a stroke that leans a little stays one
@@ -49,6 +51,7 @@ def upright_strokes(ink: Bool[np.ndarray, "h w"], px_per_mm: float) -> list[Stro
 
 
 def pulse_between(ink: Bool[np.ndarray, "h w"], left: Stroke, right: Stroke, px_per_mm: float) -> Pulse | None:
+    """The pulse that two strokes make with a bar at one end; None for a frame, a grid line or a mere pair."""
     level = max(2.0, _LEVEL_MM * px_per_mm)
     width = right.x - left.x
     if width < _MIN_WIDTH_MM * px_per_mm:

@@ -38,6 +38,7 @@ class StraightPage:
 
 
 def straight_by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, sheet: Sheet | None) -> StraightPage:
+    """Make a page straight by its grid, with a warning where the paper is curved."""
     height, width = image.shape[:2]
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     slope = _jacobian(lattice.to_grid, centre)
@@ -84,6 +85,7 @@ def _grid_box(lattice: Lattice, periods: Float64[np.ndarray, " 2"]) -> Float64[n
 
 
 def straight_by_outline(image: UInt8[np.ndarray, "h w 3"], sheet: Sheet | None) -> StraightPage:
+    """Make a page straight by the corners of its sheet, where it has four, and level by its traces."""
     warnings = ["no grid was found: the page was straightened by its edges or its traces"]
     homography = np.eye(3)
     if sheet is not None and sheet.corners is not None:

@@ -18,7 +18,11 @@ def warp(
     homography: Float64[np.ndarray, "3 3"],
     box: Float64[np.ndarray, "2 2"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Float64[np.ndarray, "3 3"]]:
-    """The picture, or a box of it, seen through a homography, moved into view; paper where it does not reach."""
+    """The picture, or a box of it, seen through a homography, moved into view; paper where it does not reach.
+
+    `box` is the first and the last corner (x, y) in pixels of the homography's target. Returns the picture, at most
+    _MAX_GROWTH times as long, and the homography from the old pixels to its own.
+    """
     shape = image.shape[:2]
     moved = cv2.perspectiveTransform(corners_of((shape[0], shape[1]))[None], homography)[0]
     centre = np.array([[[(shape[1] - 1) / 2, (shape[0] - 1) / 2]]])
@@ -51,5 +55,6 @@ def _paper_colour(image: UInt8[np.ndarray, "h w 3"]) -> tuple[float, float, floa
 
 
 def corners_of(shape: tuple[int, int]) -> Float64[np.ndarray, "4 2"]:
+    """The corner pixels (x, y) of a picture of (height, width), clockwise from the top left."""
     height, width = shape
     return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)

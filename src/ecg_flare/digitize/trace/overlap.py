@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from ecg_flare.digitize.trace.pen import pen_width_px
 from ecg_flare.digitize.trace.ranks import thin_runs
 from ecg_flare.digitize.trace.runs import GAP, Runs
 
@@ -75,7 +76,7 @@ def separate_lines(
     columns = np.flatnonzero(crowded)
     if not len(columns) or crowded.all():
         return y, top, bottom
-    pen = float(np.nanpercentile(bottom - top, 25)) / 2
+    pen = pen_width_px([bottom - top]) / 2
     for block in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
         if len(block) > MAX_COLUMNS:
             continue

@@ -1,4 +1,4 @@
-"""Lines too long for a trace: frames and separators, told from the strokes of rows that run into each other."""
+"""Lines too long for a trace: frames and separators, kept apart from the strokes of rows that run into each other."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ FRAME_SWAY_PX: Final = 3.5  # of both edges of a frame together; strokes of rows
 
 
 def long_lines(mask: Bool[np.ndarray, "h w"], px_per_mm: float) -> Bool[np.ndarray, "h w"]:
+    """Return the ink that belongs to level or upright lines too long for a trace, with the pixels beside them."""
     binary = mask.astype(np.uint8)
     upright = _without_stacked_strokes(upright_runs(binary, LONGEST_STROKE_MM * px_per_mm), mask)
     level = cv2.morphologyEx(binary, cv2.MORPH_OPEN, np.ones((1, round(LONGEST_LEVEL_MM * px_per_mm)), np.uint8))

@@ -21,7 +21,7 @@ from benchmarks.digitization.pages import make_page
 from benchmarks.real_data import data_root
 from ecg_flare.digitize import digitize
 from ecg_flare.digitize.ink.candidates import load_segmenters
-from ecg_flare.digitize.ink.segment import AUTO
+from ecg_flare.digitize.ink.segmenters import AUTO
 
 SEED: Final = 31_415
 

@@ -28,7 +28,7 @@ from ecg_flare.digitize import Digitization, digitize
 from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.files.reader import list_pages, read_page
 from ecg_flare.digitize.ink.candidates import load_segmenters
-from ecg_flare.digitize.ink.segment import AUTO
+from ecg_flare.digitize.ink.segmenters import AUTO
 from ecg_flare.errors import PageError
 
 TILE_PX: Final = (620, 400)
@@ -95,7 +95,7 @@ def _row(found: Found) -> tuple[str, ...]:
         f"{calibration.gain_mm_per_mv:g} {calibration.gain_source}",
         f"{result.confidence:.2f}",
         ", ".join("-" if number is None else f"{number:.2f}" for number in numbers),
-        f"{sum(gaps > 0 for gaps in result.gaps)} of {len(result.gaps)}",
+        f"{sum(lead.gaps > 0 for lead in result.leads)} of {len(result.leads)}",
         str(len(result.warnings)),
         f"{found.seconds:.1f}",
     )

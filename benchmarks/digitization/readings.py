@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.digitization.pages import BenchmarkPage, make_page
+from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.ink.candidates import load_segmenters
-from ecg_flare.digitize.ink.segment import Segmenter
+from ecg_flare.digitize.ink.segmenters import Segmenter
 from ecg_flare.digitize.pipeline import digitize
-from ecg_flare.digitize.result import CONFIDENT, Digitization
+from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.errors import EcgFlareError, StorageError
 

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ecg_flare.ecg.synthetic import Rhythm, synthesize
-from ecg_flare.page.raster import resample_page
+from ecg_flare.page.resample import resample_page
 from ecg_flare.page.render import Page
 from ecg_flare.page.site_profile import load_profile, profile_page
 

@@ -3,69 +3,19 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.ink.segment import classical_segmenter
-from ecg_flare.digitize.leads.assign import GRID_STEP_MM, PageRows, assign
-from ecg_flare.digitize.leads.columns import LabelPlace, uneven_borders
-from ecg_flare.digitize.leads.labels import Word, fit_names
-from ecg_flare.digitize.leads.physiology import correlation, limb_consistency_db, repeat_db
-from ecg_flare.digitize.leads.spans import PageSpan
+from ecg_flare.digitize.confidence import CONFIDENT
+from ecg_flare.digitize.ink.classical import classical_segmenter
+from ecg_flare.digitize.leads.assign import assign
+from ecg_flare.digitize.leads.labelled_rows import LabelledRows
+from ecg_flare.digitize.leads.labels import Word
 from ecg_flare.digitize.pipeline import digitize
-from ecg_flare.digitize.result import CONFIDENT
-from ecg_flare.ecg.leads import LEADS, LIMB_LEADS, limb_leads
+from ecg_flare.digitize.trace.page_span import PageSpan
+from ecg_flare.digitize.trace.raster import RASTER_MM, RowRaster
+from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.synthetic import synthesize
-from ecg_flare.page.lettering import Text, draw_texts
 from ecg_flare.page.render import render_page
 from ecg_flare.page.style import PageStyle
-
-
-@pytest.mark.parametrize("font", ["sans", "serif", "mono"])
-def test_every_name_fits_itself_best(font: str) -> None:
-    for lead in LEADS:
-        sheet, _ = draw_texts([Text(lead, 2.0, 8.0, 3.2)], font, (8.0, 8.0), (100, 200))  # type: ignore[arg-type]
-        rows, columns = np.nonzero(sheet > 100)
-        word = sheet[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32) / 255
-        fits = fit_names(word, word.shape[1] / word.shape[0])
-        assert LEADS[int(fits.argmax())] == lead
-        assert fits.max() > 0.85
-
-
-def two_leads(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    walk = np.cumsum(rng.normal(size=(2, 400)), axis=1)
-    return walk[0], walk[1]
-
-
-def test_limb_leads_lie_in_one_plane_whatever_three_are_given() -> None:
-    limb = dict(zip(LIMB_LEADS, limb_leads(*two_leads(np.random.default_rng(0))), strict=True))
-    for names in (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("aVL", "I", "aVR"), ("II", "aVF", "III")):
-        assert limb_consistency_db({name: limb[name] for name in names}) == pytest.approx(40.0)
-    swapped = {"I": limb["II"], "II": limb["I"], "III": limb["III"]}
-    consistency = limb_consistency_db(swapped)
-    assert consistency is not None
-    assert consistency < 10.0
-    assert limb_consistency_db({"I": limb["I"], "II": limb["II"]}) is None
-
-
-def test_a_repeat_is_told_from_a_likeness() -> None:
-    first, second = two_leads(np.random.default_rng(1))
-    noise = np.random.default_rng(2).normal(size=400)
-    exact, alike = repeat_db(first + 3.0, first), repeat_db(second, first)
-    assert exact == pytest.approx(40.0)
-    assert alike is not None
-    assert alike < 10.0
-    assert correlation(first, 2 * first + 1) == pytest.approx(1.0)
-    assert abs(correlation(first, noise)) < 0.3
-
-
-def test_equal_columns_stay_and_a_cut_one_is_seen() -> None:
-    def labels(pitch: float, offset: float) -> list[LabelPlace]:
-        return [LabelPlace(column, offset + column * pitch) for column in (1, 2, 3) for _ in range(3)]
-
-    assert uneven_borders(labels(500.0, 10.0), 4, 0.0, 2000.0, 500.0, 8.0) is None
-    cut_right = uneven_borders(labels(500.0, 10.0), 4, 0.0, 1850.0, 500.0, 8.0)
-    assert cut_right == pytest.approx((0.0, 500.0, 1000.0, 1500.0, 1850.0))
-    cut_left = uneven_borders(labels(500.0, -138.0), 4, 0.0, 1850.0, 500.0, 8.0)
-    assert cut_left == pytest.approx((0.0, 350.0, 850.0, 1350.0, 1850.0))
-    assert uneven_borders(labels(437.5, 10.0), 4, 0.0, 2000.0, 500.0, 8.0) is None
 
 
 @pytest.mark.parametrize("layout", ["3x4+1R", "3x4-cabrera+1R", "6x2", "12x1"])
@@ -75,9 +25,10 @@ def test_layouts_are_told_apart(layout: str) -> None:
     found = digitize(page.image, segmenter=classical_segmenter)
     assert found.layout == layout
     assert found.confidence >= CONFIDENT
-    assert {span.lead for span in found.spans} == set(LEADS)
+    spans = [lead.span for lead in found.leads]
+    assert {span.lead for span in spans} == set(LEADS)
     for trace in page.truth.traces:
-        span = next(s for s in found.spans if s.lead == trace.lead and s.is_rhythm == trace.is_rhythm)
+        span = next(s for s in spans if s.lead == trace.lead and s.is_rhythm == trace.is_rhythm)
         assert span.row == trace.row
         assert span.inverted == trace.inverted
         assert span.left_px == pytest.approx(trace.polyline[0, 0], abs=2.0)
@@ -87,7 +38,7 @@ def test_the_rhythm_strip_is_named_by_what_it_repeats() -> None:
     rng = np.random.default_rng(5)
     page = render_page(synthesize(rng), PageStyle(layout="3x4+1R", rhythm_leads=("V1",), dpi=120), rng)
     found = digitize(page.image, segmenter=classical_segmenter)
-    assert [span.lead for span in found.spans if span.is_rhythm] == ["V1"]
+    assert [lead.span.lead for lead in found.leads if lead.span.is_rhythm] == ["V1"]
     assert found.checks.rhythm_correlation is not None
     assert found.checks.rhythm_correlation > 0.95
 
@@ -96,7 +47,7 @@ def test_the_rhythm_strip_is_named_by_what_it_repeats() -> None:
 def test_a_strip_that_repeats_a_lead_well_is_not_named_by_a_misread_label(repeats_db: float, name: str) -> None:
     """A label "II" of which a stroke is lost reads "I"; where nothing is repeated well the label decides."""
     rng = np.random.default_rng(7)
-    x = np.arange(0.0, 2000.0, 8.0 * GRID_STEP_MM)
+    x = np.arange(0.0, 2000.0, 8.0 * RASTER_MM)
     rows = np.cumsum(rng.normal(size=(4, len(x))), axis=1)
     quarter = len(x) // 4
     repeated = rows[1, :quarter] - np.median(rows[1, :quarter])
@@ -104,8 +55,8 @@ def test_a_strip_that_repeats_a_lead_well_is_not_named_by_a_misread_label(repeat
     rows[3, :quarter] = repeated + noise
     levels = np.array([200.0, 400.0, 600.0, 800.0])
     misread = Word(10.0, 770.0, 16.0, 790.0, 1, np.where(np.array(LEADS) == "I", 0.95, 0.2).astype(np.float32))
-    page = PageRows(x, rows, levels, (misread,), PageSpan(0.0, 2000.0, "none"), 8.0, 8.0, 25.0, 2000.0)
-    found = assign(page, "3x4+1R")
+    raster = RowRaster(x, rows, levels, PageSpan(0.0, 2000.0, "none"), PxPerMm(8.0, 8.0), 2000.0)
+    found = assign(LabelledRows(raster, (misread,), 25.0), "3x4+1R")
     assert found is not None
     assert [span.lead for span in found.spans if span.is_rhythm] == [name]
 
@@ -115,6 +66,6 @@ def test_columns_that_begin_together_are_told() -> None:
     style = PageStyle(layout="3x4+1R", columns="simultaneous", dpi=120)
     page = render_page(synthesize(rng), style, rng)
     found = digitize(page.image, segmenter=classical_segmenter)
-    starts = {span.lead: span.start_s for span in found.spans if not span.is_rhythm}
+    starts = {lead.span.lead: lead.span.start_s for lead in found.leads if not lead.span.is_rhythm}
     assert found.columns == "simultaneous"
     assert set(starts.values()) == {0.0}

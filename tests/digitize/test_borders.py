@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecg_flare.digitize.leads.assign import LeadSpan
 from ecg_flare.digitize.leads.borders import part_leads
+from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.trace.refine import pen_px, refine_row
 from ecg_flare.digitize.trace.rows import trace_rows
+from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage
 
 PEN_PX = 2.4
 WIDTH, HEIGHT = 900, 400
-SCALE = (8.0, 8.0)
+SCALE = PxPerMm(8.0, 8.0)
 BORDER = 450.3
 LEVELS = (80.0, 200.0, 320.0)
 Line = NDArray[np.float64]
@@ -44,7 +45,7 @@ def read(
     ink: NDArray[np.float32], with_border: tuple[int, ...] = (0, 1, 2)
 ) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     """The rows' lines fitted as a whole, and with their leads told apart."""
-    rows = trace_rows(ink, *SCALE)
+    rows = trace_rows(ink, SCALE)
     assert len(rows) == len(LEVELS)
     pen = pen_px(rows)
     whole = tuple(refine_row(row, pen) for row in rows)
@@ -102,7 +103,7 @@ def test_rows_without_a_border_and_the_rest_of_the_others_stay_as_they_were() ->
 
 def test_a_border_at_the_edge_of_the_picture_is_left_alone() -> None:
     ink = ink_of([stroke(0.0, WIDTH, level) for level in LEVELS])
-    rows = trace_rows(ink, *SCALE)
+    rows = trace_rows(ink, SCALE)
     whole = [refine_row(row, PEN_PX) for row in rows]
     edge = WIDTH - 10.0
     near = [LeadSpan("I", 0, 0.0, edge, 0.0, 2.5, False), LeadSpan("aVR", 0, edge, WIDTH - 1.0, 2.5, 2.6, False)]

@@ -7,8 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.measure.calibrate import Calibration, calibrate
+from ecg_flare.digitize.measure.calibrate import calibrate
+from ecg_flare.digitize.measure.calibration import Calibration
+from ecg_flare.digitize.measure.scaled_page import stand_upright
 from ecg_flare.digitize.rectify.normalize import normalize
+from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ConfigError, PageError
 from ecg_flare.page.degrade.blur import Defocus
@@ -24,7 +27,7 @@ def draw(seed: int = 1, grid: GridStyle | None = None, **style: object) -> Page:
 
 
 def read(page: Page) -> Calibration:
-    return calibrate(normalize(page.image))
+    return calibrate(stand_upright(normalize(page.image)))
 
 
 _KINDS = ("fine+coarse", "coarse", "dotted")
@@ -39,8 +42,8 @@ def test_every_grid_gives_the_millimetre(colour: str, kind: str) -> None:
     found = read(page)
 
     assert found.method == "grid"
-    assert found.px_per_mm_x == pytest.approx(page.truth.px_per_mm_x, rel=0.002)
-    assert found.px_per_mm_y == pytest.approx(page.truth.px_per_mm_y, rel=0.002)
+    assert found.px_per_mm.x == pytest.approx(page.truth.px_per_mm_x, rel=0.002)
+    assert found.px_per_mm.y == pytest.approx(page.truth.px_per_mm_y, rel=0.002)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +65,8 @@ def test_resolution_does_not_matter(dpi: int) -> None:
 
     found = read(page)
 
-    assert found.px_per_mm_x == pytest.approx(page.truth.px_per_mm_x, rel=0.002)
-    assert found.px_per_mm_y == pytest.approx(page.truth.px_per_mm_y, rel=0.002)
+    assert found.px_per_mm.x == pytest.approx(page.truth.px_per_mm_x, rel=0.002)
+    assert found.px_per_mm.y == pytest.approx(page.truth.px_per_mm_y, rel=0.002)
 
 
 def test_few_pixels_a_millimetre_are_said() -> None:
@@ -79,8 +82,8 @@ def test_a_worn_scan_is_read_to_half_a_per_cent() -> None:
 
     found = read(worn)
 
-    assert found.px_per_mm_x == pytest.approx(page.truth.px_per_mm_x, rel=0.005)
-    assert found.px_per_mm_y == pytest.approx(page.truth.px_per_mm_y, rel=0.005)
+    assert found.px_per_mm.x == pytest.approx(page.truth.px_per_mm_x, rel=0.005)
+    assert found.px_per_mm.y == pytest.approx(page.truth.px_per_mm_y, rel=0.005)
 
 
 def test_a_grid_half_gone_is_still_measured() -> None:
@@ -88,9 +91,9 @@ def test_a_grid_half_gone_is_still_measured() -> None:
     torn = page.image.copy()
     torn[:, : torn.shape[1] // 2] = 255
 
-    found = calibrate(normalize(torn))
+    found = calibrate(stand_upright(normalize(torn)))
 
-    assert found.px_per_mm_x == pytest.approx(page.truth.px_per_mm_x, rel=0.004)
+    assert found.px_per_mm.x == pytest.approx(page.truth.px_per_mm_x, rel=0.004)
 
 
 def test_what_was_not_read_is_assumed_aloud() -> None:
@@ -103,32 +106,31 @@ def test_what_was_not_read_is_assumed_aloud() -> None:
 
 
 def test_what_is_given_is_used_and_contradiction_is_said() -> None:
-    page = normalize(draw(dpi=100).image)
+    page = stand_upright(normalize(draw(dpi=100).image))
 
     found = calibrate(page, speed=50, gain=20, px_per_mm=(3.9, 4.1))
 
-    assert (found.px_per_mm_x, found.px_per_mm_y, found.method) == (3.9, 4.1, "given")
+    assert (found.px_per_mm, found.method) == (PxPerMm(3.9, 4.1), "given")
     assert (found.speed_mm_per_s, found.speed_source) == (50.0, "given")
     assert (found.gain_mm_per_mv, found.gain_source) == (20.0, "given")
     assert any("gain was given as 20" in warning for warning in found.warnings)
     assert any("speed was given as 50" in warning for warning in found.warnings)
-    assert (found.px_per_s, found.px_per_mv) == (3.9 * 50, 4.1 * 20)
 
 
 def test_without_a_grid_the_pulses_are_the_measure() -> None:
     page = draw(dpi=150, grid=GridStyle(kind="none"))
 
-    found = calibrate(normalize(page.image), gain=10)
+    found = calibrate(stand_upright(normalize(page.image)), gain=10)
 
     assert found.method == "pulse"
-    assert found.px_per_mv == pytest.approx(page.truth.px_per_mm_y * 10, rel=0.02)
-    assert found.px_per_s == pytest.approx(page.truth.px_per_mm_x * 25, rel=0.03)
+    assert found.px_per_mm.y * found.gain_mm_per_mv == pytest.approx(page.truth.px_per_mm_y * 10, rel=0.02)
+    assert found.px_per_mm.x * found.speed_mm_per_s == pytest.approx(page.truth.px_per_mm_x * 25, rel=0.03)
     assert found.confidence < 0.75
     assert found.warnings
 
 
 def test_without_grid_and_pulse_the_page_is_refused_unless_its_scale_is_given() -> None:
-    normal = normalize(draw(dpi=150, grid=GridStyle(kind="none"), pulse="none").image)
+    normal = stand_upright(normalize(draw(dpi=150, grid=GridStyle(kind="none"), pulse="none").image))
 
     with pytest.raises(PageError, match="--px-per-mm"):
         calibrate(normal)
@@ -143,14 +145,14 @@ def test_a_page_of_text_has_no_measure() -> None:
         cv2.putText(text, words, (60, 80 + 25 * line), 0, 0.7, (20, 20, 20), 2, cv2.LINE_AA)
 
     with pytest.raises(PageError, match="no millimetre grid"):
-        calibrate(normalize(text))
+        calibrate(stand_upright(normalize(text)))
 
 
 def test_noise_has_no_measure() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (700, 900, 3), np.uint8)
 
     with pytest.raises(PageError, match="no millimetre grid"):
-        calibrate(normalize(noise))
+        calibrate(stand_upright(normalize(noise)))
 
 
 @pytest.mark.parametrize(
@@ -158,16 +160,16 @@ def test_noise_has_no_measure() -> None:
     [({"speed": 1.0}, "speed is 1"), ({"gain": 500.0}, "gain is 500"), ({"px_per_mm": 0.2}, "px_per_mm is 0.2")],
 )
 def test_impossible_options_are_refused(options: dict[str, float], message: str) -> None:
-    normal = normalize(draw(dpi=100).image)
+    normal = stand_upright(normalize(draw(dpi=100).image))
 
     with pytest.raises(ConfigError, match=message):
         calibrate(normal, **options)  # type: ignore[arg-type]
 
 
 def test_an_odd_pulse_is_no_gain() -> None:
-    normal = normalize(draw(dpi=100).image)
+    normal = stand_upright(normalize(draw(dpi=100).image))
     assert normal.scale.grid is not None
-    stretched = replace(normal.scale.grid, px_per_mm_y=normal.scale.grid.px_per_mm_y * 1.4)
+    stretched = replace(normal.scale.grid, px_per_mm=normal.scale.grid.px_per_mm.scaled(1.0, 1.4))
 
     found = calibrate(replace(normal, scale=replace(normal.scale, grid=stretched)))
 
@@ -178,10 +180,10 @@ def test_an_odd_pulse_is_no_gain() -> None:
 @pytest.mark.realdata
 def test_ecgminers_pages_of_another_scale_along_and_down(data_root: Path) -> None:
     for path in sorted((data_root / "ludb_pages" / "png").glob("*.png"))[:3]:
-        found = calibrate(normalize(cv2.imread(str(path))[:, :, ::-1].copy()))
+        found = calibrate(stand_upright(normalize(cv2.imread(str(path))[:, :, ::-1].copy())))
 
-        assert found.px_per_s == pytest.approx(193.8, rel=0.001)  # the folder's README
-        assert found.px_per_mv == pytest.approx(74.4, rel=0.001)
+        assert found.px_per_mm.x * found.speed_mm_per_s == pytest.approx(193.8, rel=0.001)  # the folder's README
+        assert found.px_per_mm.y * found.gain_mm_per_mv == pytest.approx(74.4, rel=0.001)
         assert (found.speed_source, found.gain_source) == ("measured", "measured")
 
 
@@ -200,8 +202,8 @@ _READ_BEFORE = {
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", sorted(_READ_BEFORE))
 def test_real_scans_are_read_as_before(data_root: Path, name: str) -> None:
-    found = calibrate(normalize(cv2.imread(str(data_root / "real_pages" / name))[:, :, ::-1].copy()))
+    found = calibrate(stand_upright(normalize(cv2.imread(str(data_root / "real_pages" / name))[:, :, ::-1].copy())))
 
     x, y = _READ_BEFORE[name]
-    assert found.px_per_mm_x == pytest.approx(x, rel=0.01)
-    assert found.px_per_mm_y == pytest.approx(y, rel=0.01)
+    assert found.px_per_mm.x == pytest.approx(x, rel=0.01)
+    assert found.px_per_mm.y == pytest.approx(y, rel=0.01)

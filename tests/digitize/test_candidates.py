@@ -1,22 +1,14 @@
 """Which segmenters are tried, and what two of them say together."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.ink import candidates
+from ecg_flare.digitize.ink import segmenters
 from ecg_flare.digitize.ink.candidates import Remembering, joined, load_segmenters
-from ecg_flare.digitize.ink.segment import classical_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
+from ecg_flare.digitize.ink.segmenters import Segmenter
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.raster import Label
-
-
-@pytest.fixture
-def forgetful() -> Iterator[None]:
-    candidates._auto.cache_clear()
-    yield
-    candidates._auto.cache_clear()
 
 
 def test_auto_is_three_segmenters_and_any_other_name_is_one() -> None:
@@ -26,9 +18,8 @@ def test_auto_is_three_segmenters_and_any_other_name_is_one() -> None:
         load_segmenters("nonsense")
 
 
-@pytest.mark.usefixtures("forgetful")
 def test_without_the_bundled_model_auto_is_the_classical_segmenter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates, "offered_segmenters", dict)
+    monkeypatch.setattr(segmenters, "offered_segmenters", dict)
     assert load_segmenters("auto") == (classical_segmenter,)
 
 
@@ -52,11 +43,11 @@ def test_a_segmenter_is_loaded_when_asked_and_asked_once_for_a_picture() -> None
         asked.append(image.shape[0])
         return np.zeros((4, *image.shape[:2]), np.float32)
 
-    def load() -> candidates.Segmenter:
+    def load() -> Segmenter:
         loaded.append("model")
         return segment
 
-    remembering = Remembering(load)
+    remembering = Remembering("model", load)
     small, large = np.zeros((3, 4, 3), np.uint8), np.zeros((5, 4, 3), np.uint8)
     assert not loaded
     for image in (small, small, large, small):

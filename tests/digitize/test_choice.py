@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize import Digitization, digitize
-from ecg_flare.digitize.choice import UNSURE, better_of, beyond_doubt
-from ecg_flare.digitize.ink.segment import Probabilities, classical_segmenter
+from ecg_flare.digitize.choice import better_of, beyond_doubt
+from ecg_flare.digitize.confidence import CONFIDENT, CONTRADICTED
+from ecg_flare.digitize.ink.classical import classical_segmenter
+from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.leads.by_labels import LAYOUT_NAME
-from ecg_flare.digitize.result import CONFIDENT
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.raster import Label
 from ecg_flare.page.render import Page, render_page
@@ -27,15 +28,21 @@ def reading(page: Page) -> Digitization:
     return digitize(page.image, segmenter=classical_segmenter)
 
 
+def with_gaps(reading: Digitization, gaps: int) -> Digitization:
+    """The reading with so many gaps in its first lead."""
+    first, *others = reading.leads
+    return replace(reading, leads=(replace(first, gaps=gaps), *others))
+
+
 def test_a_clean_page_leaves_no_doubt_and_a_broken_line_does(reading: Digitization) -> None:
     assert beyond_doubt(reading)
-    assert not beyond_doubt(replace(reading, gaps=(1, *reading.gaps[1:])))
+    assert not beyond_doubt(with_gaps(reading, 1))
     assert not beyond_doubt(replace(reading, confidence=CONFIDENT - 0.01))
 
 
 def test_the_surer_reading_is_kept_and_of_equals_the_whole_one(reading: Digitization) -> None:
     doubtful = replace(reading, confidence=0.8)
-    broken = replace(reading, gaps=(2, *reading.gaps[1:]), confidence=reading.confidence + 0.01)
+    broken = replace(with_gaps(reading, 2), confidence=reading.confidence + 0.01)
     assert better_of(doubtful, reading) is reading
     assert better_of(reading, doubtful) is reading
     assert better_of(broken, reading) is reading
@@ -52,7 +59,7 @@ def test_a_reading_by_labels_alone_comes_after_one_that_a_layout_fits(reading: D
 
 def test_two_sure_readings_of_different_layouts_make_no_sure_one(reading: Digitization) -> None:
     kept = better_of(reading, replace(reading, layout="6x2"))
-    assert kept.confidence == UNSURE < CONFIDENT
+    assert kept.confidence == CONTRADICTED < CONFIDENT
     assert "3x4" in kept.warnings[0]
     assert "6x2" in kept.warnings[0]
 

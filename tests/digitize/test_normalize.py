@@ -4,9 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.rectify.light import flatten_light
 from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, rotate_180
-from ecg_flare.digitize.rectify.sheet import find_sheet
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError
 from ecg_flare.page.degrade.perspective import Perspective
@@ -80,33 +78,18 @@ def test_the_table_is_painted_over(page: Page) -> None:
     assert np.quantile(border, 0.2) > 180
 
 
-@pytest.mark.parametrize("colour", ["red", "grey"])
-def test_hanging_pulses_turn_a_page_over(colour: str) -> None:
-    upright = draw(grid=GridStyle(colour=colour))  # type: ignore[arg-type]
-
-    normal = normalize(np.ascontiguousarray(upright.image[::-1, ::-1]))
-
-    np.testing.assert_array_equal(normal.image, upright.image)
-    assert abs(normal.rotation_deg) == pytest.approx(180.0, abs=0.1)
-    assert normal.upright_confidence == 1.0
-    assert "upside down" in normal.warnings[-1]
-
-
-def test_without_pulses_up_and_down_stay_open() -> None:
-    assert normalize(draw(pulse="none").image).upright_confidence == 0.5
-
-
 def test_turning_over_twice_changes_nothing(page: Page) -> None:
     normal = normalize(page.image)
 
     back = rotate_180(rotate_180(normal))
 
+    np.testing.assert_array_equal(rotate_180(normal).image[0, 0], normal.image[-1, -1])
     np.testing.assert_array_equal(back.image, normal.image)
     np.testing.assert_allclose(back.homography, normal.homography)
-    assert back.scale.grid == normal.scale.grid
-    feet = [pulse.foot_px for pulse in normal.scale.pulses]
-    assert len(feet) == 4
-    assert [pulse.foot_px for pulse in back.scale.pulses] == pytest.approx(feet)
+
+
+def test_which_way_is_up_is_not_asked_yet(page: Page) -> None:
+    assert normalize(page.image).upright_confidence == 0.5
 
 
 def test_without_a_grid_the_traces_level_the_page() -> None:
@@ -116,22 +99,6 @@ def test_without_a_grid_the_traces_level_the_page() -> None:
 
     assert normal.rotation_deg == pytest.approx(4.0, abs=0.2)
     assert any("no grid" in warning for warning in normal.warnings)
-
-
-def test_uneven_light_is_flattened_and_even_light_is_not_touched() -> None:
-    paper = np.full((300, 500, 3), 240, np.uint8)
-    paper[::10] = 180
-    falloff = np.linspace(1.0, 0.5, 500)[None, :, None]
-    dim = (paper * falloff).astype(np.uint8)
-
-    lit, changed = flatten_light(dim)
-
-    assert changed
-    between = lit[5::10, 20:-20].astype(float)
-    assert between.std() / between.mean() < 0.03
-    same, changed = flatten_light(paper)
-    assert same is paper
-    assert not changed
 
 
 @pytest.mark.parametrize(
@@ -147,15 +114,3 @@ def test_uneven_light_is_flattened_and_even_light_is_not_touched() -> None:
 def test_what_is_no_page_is_refused(image: np.ndarray, reason: str) -> None:
     with pytest.raises(PageError, match=reason):
         normalize(image)
-
-
-def test_the_sheets_rim_is_not_read_as_a_row() -> None:
-    """A sheet lies askew: no dark pixel of the table may stay within its mask, not along a slanting edge either."""
-    picture = np.full((900, 1200, 3), 30, np.uint8)
-    corners = np.array([[60, 40], [1150, 95], [1120, 870], [45, 820]])
-    cv2.fillPoly(picture, [corners], (240, 240, 240))
-    sheet = find_sheet(picture)
-    assert sheet is not None
-    mask = sheet.mask((900, 1200))
-    assert (picture[mask] == 240).all()
-    assert mask.sum() > 0.96 * (picture[:, :, 0] == 240).sum()

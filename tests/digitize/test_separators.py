@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.separators import settle_on_separators
+from ecg_flare.digitize.units import PxPerMm
 
-SCALE = (8.0, 8.0)
+SCALE = PxPerMm(8.0, 8.0)
 LEVELS = (100.0, 220.0, 340.0)
 BORDERS = (200.0, 400.0, 600.0)
 OFF = 2.4

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from strange_pages import blank, cat, locked_pdf, printed, strip, text, without_grid
 
-from ecg_flare.digitize import digitize
-from ecg_flare.digitize.files.batch import PageOutcome, run_batch
+from ecg_flare.digitize import ReadingOptions, digitize
+from ecg_flare.digitize.confidence import CONFIDENT
+from ecg_flare.digitize.files.batch import run_batch
 from ecg_flare.digitize.files.page_list import PageFile
 from ecg_flare.digitize.files.reader import read_page
-from ecg_flare.digitize.result import CONFIDENT
+from ecg_flare.digitize.files.summary import PageOutcome
 from ecg_flare.page.style import PageStyle
 
 REFUSED = {
@@ -103,7 +104,7 @@ def test_a_batch_reads_what_is_sound_behind_all_that_is_not(outcomes: Mapping[st
 
 def test_plain_paper_is_read_when_its_scale_is_given() -> None:
     page = without_grid("none")
-    found = digitize(page.image, px_per_mm=120 / 25.4)
+    found = digitize(page.image, ReadingOptions(px_per_mm=120 / 25.4))
     assert (found.layout, found.calibration.method) == ("3x4+1R", "given")
     assert any("gain assumed" in warning for warning in found.warnings)
 

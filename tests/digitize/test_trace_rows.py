@@ -5,15 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_flare.digitize.trace.overlap import ALONE, BETWEEN, GAP, disentangle
+from ecg_flare.digitize.trace.overlap import ALONE, BETWEEN, separate_lines
 from ecg_flare.digitize.trace.ranks import rank_rows
 from ecg_flare.digitize.trace.refine import pen_px, refine_row
 from ecg_flare.digitize.trace.rows import fill_gaps, trace_rows
-from ecg_flare.digitize.trace.runs import find_runs
+from ecg_flare.digitize.trace.runs import GAP, find_runs
+from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage
 
 PEN_PX = 2.4
 WIDTH = 900
+SCALE = PxPerMm(8.0, 8.0)
 
 
 def drawn(*lines: np.ndarray, height: int = 400) -> np.ndarray:
@@ -55,7 +57,7 @@ def test_runs_of_a_column_are_listed_from_the_top() -> None:
 
 def test_rows_are_found_and_followed() -> None:
     lines = [beats(80, 50), beats(200, -30), beats(320, 60)]
-    rows = trace_rows(drawn(*lines), 8.0, 8.0)
+    rows = trace_rows(drawn(*lines), SCALE)
     assert len(rows) == 3
     for row, line in zip(rows, lines, strict=True):
         assert row.coverage == 1.0
@@ -66,7 +68,7 @@ def test_rows_are_found_and_followed() -> None:
 def test_the_fitted_pen_keeps_peaks_that_the_mean_flattens() -> None:
     """The mean of a column's ink loses a tenth of a peak of 2.2 pixels; the fit at least four fifths of that less."""
     line = beats(200, 120, sigma=2.2)
-    (row,) = trace_rows(drawn(line), 8.0, 8.0)
+    (row,) = trace_rows(drawn(line), SCALE)
     x = np.arange(0, WIDTH, 0.5)
     polyline = refine_row(row, pen_px([row]))
     fitted = np.interp(x, polyline[:, 0], polyline[:, 1])
@@ -83,7 +85,7 @@ def test_rows_that_wander_keep_their_rank() -> None:
     ranks = rank_rows(find_runs(drawn(*lines)))
     assert ranks is not None
     assert ranks.n_rows == 3
-    rows = trace_rows(drawn(*lines), 8.0, 8.0)
+    rows = trace_rows(drawn(*lines), SCALE)
     for row, line in zip(rows, lines, strict=True):
         assert np.nanmax(np.abs(row.y - line[::2])[5:-5]) < 1.0
 
@@ -92,7 +94,7 @@ def test_a_stroke_across_the_next_row_is_followed_by_its_own() -> None:
     """The upper row's S wave reaches far below the lower row's rest."""
     lines = [beats(120, -140, sigma=5.0), beats(200, 0.0)]
     ink = drawn(*lines)
-    upper, lower = trace_rows(ink, 8.0, 8.0)
+    upper, lower = trace_rows(ink, SCALE)
     assert np.nanmax(upper.y) == pytest.approx(260, abs=6)
     assert np.nanmax(np.abs(lower.y - 200)) < 3
     for row in (upper, lower):
@@ -102,17 +104,17 @@ def test_a_stroke_across_the_next_row_is_followed_by_its_own() -> None:
 
 
 def test_no_row_on_an_empty_page_or_one_of_specks() -> None:
-    assert trace_rows(np.zeros((200, 300), np.float32), 8.0, 8.0) == ()
+    assert trace_rows(np.zeros((200, 300), np.float32), SCALE) == ()
     specks = np.zeros((200, 300), np.float32)
     specks[::40, ::50] = 1
-    assert trace_rows(specks, 8.0, 8.0) == ()
+    assert trace_rows(specks, SCALE) == ()
 
 
 def test_shared_columns_are_crossed_straight() -> None:
     y = np.array([10.0, 12.0, 14.0, 40.0, 40.0, 40.0, 22.0, 24.0, 26.0])
     side = np.array([ALONE] * 3 + [BETWEEN] * 3 + [ALONE] * 3)
     top, bottom = np.where(side != ALONE, -1.0, y - 1.0), np.where(side != ALONE, 80.0, y + 1.0)
-    line, line_top, line_bottom = disentangle(y, top, bottom, side)
+    line, line_top, line_bottom = separate_lines(y, top, bottom, side)
     np.testing.assert_allclose(line, np.arange(10.0, 27.0, 2.0))
     # a line that falls 2 pixels a column under a pen of 2 pixels leaves 4 pixels of ink in each
     np.testing.assert_allclose(line_bottom[3:6] - line_top[3:6], 4.0)
@@ -124,7 +126,7 @@ def test_a_peak_that_runs_into_the_next_row_is_read_to_its_tip(upside_down: bool
     upper, lower = beats(100, -112, sigma=2.5), beats(240, 60, sigma=2.5)
     lower = np.roll(lower, -8)  # the R wave comes 4 pixels before
     lines = (399 - lower, 399 - upper) if upside_down else (upper, lower)
-    rows = trace_rows(drawn(*lines), 8.0, 8.0)
+    rows = trace_rows(drawn(*lines), SCALE)
     assert len(rows) == 2
     deep, tall = (rows[1], rows[0]) if upside_down else rows
     deep_y, tall_y = (399 - deep.y, 399 - tall.y) if upside_down else (deep.y, tall.y)
@@ -133,8 +135,8 @@ def test_a_peak_that_runs_into_the_next_row_is_read_to_its_tip(upside_down: bool
         assert np.nanmin(tall_y[centre - 12 : centre + 7]) == pytest.approx(180, abs=28)
 
 
-def test_a_hole_is_filled_by_ink_that_hangs_together_and_is_nobodys() -> None:
-    """A lead ends at the foot of a peak, and the next one begins far above: the walk may leave the peak out."""
+def test_a_gap_is_filled_by_ink_that_hangs_together_and_is_nobodys() -> None:
+    """A lead ends at the foot of a peak, and the next one begins far above: the path may leave the peak out."""
     ink = np.zeros((60, 12), np.float32)
     ink[20:22, :4] = 1
     ink[20:40, 4] = 1

@@ -12,9 +12,7 @@ from ecg_flare.cli.screen import OneOf, json_option, say_json
 if TYPE_CHECKING:
     from typing import Literal
 
-    from ecg_flare.digitize.ink.segment import Segmenter
-
-_USAGE = 2
+    from ecg_flare.digitize.ink.segmenters import Segmenter
 
 
 def _layouts() -> tuple[str, ...]:
@@ -75,17 +73,26 @@ def digitize(
       ecg-flare digitize photos/ -o read --layout 3x4+1R --speed 25 --gain 10
       ecg-flare digitize 'archive/*.pdf' -o read --segmenter runs/fedadam/server/simulate_job/ecg_flare/model
     """
-    from ecg_flare.digitize.files.batch import BatchOptions, run_batch
+    from ecg_flare.digitize.files.batch import run_batch
+    from ecg_flare.digitize.files.summary import USAGE
+    from ecg_flare.digitize.options import ReadingOptions
     from ecg_flare.errors import ConfigError, LayoutError, StorageError
 
     quiet = sys.stderr.isatty()  # a terminal shows a progress bar
     logging.basicConfig(level=logging.ERROR if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        options = BatchOptions(layout, _measured(speed, "--speed"), _measured(gain, "--gain"), px_per_mm, fs_hz, html)
-        summary = run_batch(pages, output, options, segmenter=_segmenter(segmenter))
+        options = ReadingOptions(
+            layout=layout,
+            speed=_measured(speed, "--speed"),
+            gain=_measured(gain, "--gain"),
+            px_per_mm=px_per_mm,
+            fs_hz=fs_hz,
+            segmenter=_segmenter(segmenter),
+        )
+        summary = run_batch(pages, output, options, html=html)
     except (ConfigError, LayoutError, StorageError) as error:
         click.echo(f"Error: {error}", err=True)
-        ctx.exit(_USAGE)
+        ctx.exit(USAGE)
     if as_json:
         say_json(summary.to_json())
     else:
@@ -125,8 +132,10 @@ def _measured(text: str, option: str) -> "float | Literal['auto']":
 
 def _segmenter(name: str) -> "Segmenter | str":
     """The network of a model, if a folder or file has this name; otherwise the name, for `load_segmenters`."""
+    from ecg_flare.digitize.ink.segmenters import AUTO, segmenter_names
+
     path = Path(name)
-    if name in ("auto", "bundled", "classical") or not path.exists():
+    if name in (AUTO, *segmenter_names()) or not path.exists():
         return name
     from ecg_flare.nnunet.export import load_model
     from ecg_flare.nnunet.predictor import Segmenter

@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from ecg_flare.digitize.confidence import CLEARLY_SURER, CONFIDENT, CONTRADICTED, WHOLE
 from ecg_flare.digitize.leads.by_labels import LAYOUT_NAME as LABELS_ALONE
-from ecg_flare.digitize.result import CONFIDENT, WHOLE, Digitization
+from ecg_flare.digitize.result import Digitization
 
-CLEARLY: Final = 0.05  # of confidence: labels that are read or not make as much
-UNSURE: Final = 0.7
-"""Of two readings that name other layouts, and are both sure of them."""
 SAME_SCALE: Final = 0.03
+"""Speeds, or gains, that differ by less are the same."""
 
 
 def beyond_doubt(result: Digitization) -> bool:
     """Whether no other reading of the page has to be tried: confident, and every line found from end to end."""
     whole = all(share >= WHOLE for share in result.coverage.values())
-    return result.confidence >= CONFIDENT and whole and not any(result.gaps)
+    return result.confidence >= CONFIDENT and whole and not result.n_gaps
 
 
 def better_of(first: Digitization, second: Digitization) -> Digitization:
@@ -29,14 +28,14 @@ def better_of(first: Digitization, second: Digitization) -> Digitization:
     """
     if (first.layout == LABELS_ALONE) != (second.layout == LABELS_ALONE):
         return second if first.layout == LABELS_ALONE else first
-    if abs(first.confidence - second.confidence) > CLEARLY:
+    if abs(first.confidence - second.confidence) > CLEARLY_SURER:
         better = max(first, second, key=lambda result: result.confidence)
     else:
-        better = min(first, second, key=lambda result: sum(result.gaps))
+        better = min(first, second, key=lambda result: result.n_gaps)
     if min(first.confidence, second.confidence) < CONFIDENT or _agree(first, second):
         return better
     note = f"two readings of this page contradict each other: layouts {first.layout} and {second.layout}"
-    return replace(better, confidence=UNSURE, warnings=(note, *better.warnings))
+    return replace(better, confidence=CONTRADICTED, warnings=(note, *better.warnings))
 
 
 def _agree(first: Digitization, second: Digitization) -> bool:

@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
 
 import numpy as np
 from jaxtyping import Float64
 
-from ecg_flare.digitize.leads.assign import LeadSpan
 from ecg_flare.digitize.leads.checks import ConsistencyChecks
-from ecg_flare.digitize.measure.calibrate import Calibration
+from ecg_flare.digitize.leads.column_times import ColumnTimes
+from ecg_flare.digitize.leads.lead_reading import LeadReading
+from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.ecg.record import Recording
-
-CONFIDENT: Final = 0.75
-"""A result below this confidence always carries a warning."""
-
-WHOLE: Final = 0.9
-"""A lead of less coverage is named in a warning."""
-
-
-OVERLAPPING: Final = 0.006
-"""A stretch that shares more of its columns' ink with another row is named in a warning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +22,9 @@ class Digitization:
     """A page read: the recording, where each lead was found, and how sure that is.
 
     `recording` holds twelve leads in mV, NaN where nothing was printed. `page` is the upright page that all pixels
-    refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `spans` the leads along them,
-    `gaps` how often the line of each span is broken, `shared` in which share of its columns its ink is another row's,
-    too.
-    `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines; `warnings` are sentences, never empty
-    below CONFIDENT. `seconds` by stage.
+    refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `leads` the stretches of leads
+    along them. `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines. `warnings` are sentences,
+    never empty below CONFIDENT. `seconds` are by stage.
     """
 
     recording: Recording
@@ -44,10 +32,8 @@ class Digitization:
     calibration: Calibration
     layout: str
     layout_confidence: float
-    columns: Literal["consecutive", "simultaneous"]
-    spans: tuple[LeadSpan, ...]
-    gaps: tuple[int, ...]
-    shared: tuple[float, ...]
+    columns: ColumnTimes
+    leads: tuple[LeadReading, ...]
     polylines: tuple[Float64[np.ndarray, "k 2"], ...]
     checks: ConsistencyChecks
     confidence: float
@@ -55,13 +41,12 @@ class Digitization:
     seconds: Mapping[str, float]
 
     @property
-    def coverage(self) -> Mapping[str, float]:
-        """For each lead that the page prints, the share of its time span whose ink was found."""
-        longest_last = sorted(self.spans, key=lambda span: span.end_s - span.start_s)
-        return MappingProxyType({span.lead: self.span_coverage(span) for span in longest_last})
+    def n_gaps(self) -> int:
+        """How often the lines of all leads together are broken."""
+        return sum(lead.gaps for lead in self.leads)
 
-    def span_coverage(self, span: LeadSpan) -> float:
-        """The share of a stretch's time whose ink was found."""
-        fs_hz = self.recording.fs_hz
-        stretch = self.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
-        return float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
+    @property
+    def coverage(self) -> Mapping[str, float]:
+        """For each lead that the page prints, the share of its time span whose ink was found: of its longest."""
+        longest_last = sorted(self.leads, key=lambda lead: lead.span.duration_s)
+        return MappingProxyType({lead.span.lead: lead.coverage for lead in longest_last})

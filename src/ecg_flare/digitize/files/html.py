@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from ecg_flare.digitize.confidence import CONFIDENT, HALF, OVERLAPPING
 from ecg_flare.digitize.files.waveform import waveform_svg
-from ecg_flare.digitize.result import CONFIDENT, OVERLAPPING, Digitization
+from ecg_flare.digitize.leads.lead_reading import LeadReading
+from ecg_flare.digitize.result import Digitization
 
 _PICTURE_PX: Final = 1500
 _JPEG_QUALITY: Final = 82
@@ -147,7 +149,7 @@ def _warnings(result: Digitization) -> str:
         return ""
     head = "Check before use" if result.confidence < CONFIDENT else "To know"
     items = "".join(f"<li>{_sentence(warning)}</li>" for warning in result.warnings)
-    return f'<div class="check{" worst" if result.confidence < 0.5 else ""}"><b>{head}</b><ul>{items}</ul></div>'
+    return f'<div class="check{" worst" if result.confidence < HALF else ""}"><b>{head}</b><ul>{items}</ul></div>'
 
 
 def _facts(result: Digitization) -> str:
@@ -156,7 +158,7 @@ def _facts(result: Digitization) -> str:
         "Layout": f"{escape(result.layout)} <i>{result.layout_confidence:.0%} sure</i>",
         "Paper speed": f"{calibration.speed_mm_per_s:g} mm/s {_source(calibration.speed_source)}",
         "Gain": f"{calibration.gain_mm_per_mv:g} mm/mV {_source(calibration.gain_source)}",
-        "Scale": f"{calibration.px_per_mm_x:.2f} × {calibration.px_per_mm_y:.2f} px/mm <i>by {calibration.method}</i>",
+        "Scale": f"{calibration.px_per_mm.x:.2f} × {calibration.px_per_mm.y:.2f} px/mm <i>by {calibration.method}</i>",
     }
     named = {"I + III − II": checks.einthoven, "aVR + aVL + aVF": checks.goldberger}
     facts |= {
@@ -172,20 +174,24 @@ def _source(source: str) -> str:
 
 
 def _leads(result: Digitization) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(span.title)}</td><td>{span.start_s:.2f} to {span.end_s:.2f} s</td>"
-        f"<td>{result.span_coverage(span):.0%}</td><td>{gaps or ''}</td>"
-        f"<td>{f'{shared:.1%}' if shared > OVERLAPPING else ''}</td></tr>"
-        for span, gaps, shared in zip(result.spans, result.gaps, result.shared, strict=True)
-    )
+    rows = "".join(_lead_row(lead) for lead in result.leads)
     return (
         "<details><summary>Lead by lead</summary><table><thead><tr><th>Lead</th><th>Time</th><th>Read</th>"
         f"<th>Breaks</th><th>Run into another row</th></tr></thead><tbody>{rows}</tbody></table></details>"
     )
 
 
+def _lead_row(lead: LeadReading) -> str:
+    span = lead.span
+    return (
+        f"<tr><td>{escape(span.title)}</td><td>{span.start_s:.2f} to {span.end_s:.2f} s</td>"
+        f"<td>{lead.coverage:.0%}</td><td>{lead.gaps or ''}</td>"
+        f"<td>{f'{lead.shared:.1%}' if lead.shared > OVERLAPPING else ''}</td></tr>"
+    )
+
+
 def _badge(confidence: float) -> str:
-    grade = "good" if confidence >= CONFIDENT else "fair" if confidence >= 0.5 else "bad"
+    grade = "good" if confidence >= CONFIDENT else "fair" if confidence >= HALF else "bad"
     return f'<span class="badge {grade}">{confidence:.0%} sure</span>'
 
 

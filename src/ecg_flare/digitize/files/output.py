@@ -15,8 +15,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare import __version__
+from ecg_flare.digitize.confidence import lead_confidence
 from ecg_flare.digitize.files.page_list import PageFile
-from ecg_flare.digitize.result import OVERLAPPING, Digitization
+from ecg_flare.digitize.leads.lead_reading import LeadReading
+from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import StorageError
 from ecg_flare.storage import write_atomically, write_json
@@ -55,8 +57,8 @@ def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
             "columns": result.columns,
         },
         "calibration": {
-            "px_per_mm_x": round(calibration.px_per_mm_x, 5),
-            "px_per_mm_y": round(calibration.px_per_mm_y, 5),
+            "px_per_mm_x": round(calibration.px_per_mm.x, 5),
+            "px_per_mm_y": round(calibration.px_per_mm.y, 5),
             "method": calibration.method,
             "confidence": calibration.confidence,
             "speed_mm_per_s": calibration.speed_mm_per_s,
@@ -75,40 +77,28 @@ def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
             "n_samples": result.recording.n_samples,
             "duration_s": result.recording.duration_s,
         },
-        "leads": _lead_reports(result),
+        "leads": [_lead_report(lead, result.confidence) for lead in result.leads],
         "checks": {**asdict(result.checks), "passed": result.checks.passed},
         "seconds": {stage: round(seconds, 4) for stage, seconds in result.seconds.items()},
     }
 
 
-def _lead_reports(result: Digitization) -> list[dict[str, Any]]:
-    """One entry for each stretch of a lead on the page, in the order of the page.
-
-    `confidence` is the page's, times the share of the stretch whose ink was found, halved where the line has gaps, and
-    where much of its ink is another row's, too.
-    """
-    fs_hz = result.recording.fs_hz
-    reports = []
-    for span, gaps, shared in zip(result.spans, result.gaps, result.shared, strict=True):
-        stretch = result.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
-        coverage = float(np.isfinite(stretch).mean()) if len(stretch) else 0.0
-        doubt = (0.5 if gaps else 1.0) * (0.5 if shared > OVERLAPPING else 1.0)
-        reports.append(
-            {
-                "lead": span.lead,
-                "row": span.row,
-                "start_s": round(span.start_s, 4),
-                "end_s": round(span.end_s, 4),
-                "left_px": round(span.left_px, 2),
-                "right_px": round(span.right_px, 2),
-                "is_rhythm": span.is_rhythm,
-                "coverage": round(coverage, 4),
-                "gaps": gaps,
-                "shared": round(shared, 4),
-                "confidence": round(result.confidence * coverage * doubt, 3),
-            }
-        )
-    return reports
+def _lead_report(lead: LeadReading, page_confidence: float) -> dict[str, Any]:
+    span = lead.span
+    confidence = lead_confidence(page_confidence, lead.coverage, lead.gaps, lead.shared)
+    return {
+        "lead": span.lead,
+        "row": span.row,
+        "start_s": round(span.start_s, 4),
+        "end_s": round(span.end_s, 4),
+        "left_px": round(span.left_px, 2),
+        "right_px": round(span.right_px, 2),
+        "is_rhythm": span.is_rhythm,
+        "coverage": round(lead.coverage, 4),
+        "gaps": lead.gaps,
+        "shared": round(lead.shared, 4),
+        "confidence": round(confidence, 3),
+    }
 
 
 def csv_text(recording: Recording) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from ecg_flare.digitize.leads.assign import LeadSpan
-from ecg_flare.digitize.rectify.light import darkness
+from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.rectify.light import grid_darkness
 from ecg_flare.digitize.result import Digitization
 
 SHORTEST_PX: Final = 1500
@@ -39,13 +39,14 @@ def draw_overlay(result: Digitization) -> UInt8[np.ndarray, "h w 3"]:
     canvas = (255 - (255 - resized.astype(np.float32)) * (1 - _FADE)).astype(np.uint8)
     _blend_grid(canvas, result, scale)
     thickness = max(2, round(size[0] / 1100))
-    for index, span in enumerate(result.spans):
+    spans = [lead.span for lead in result.leads]
+    for index, span in enumerate(spans):
         line = (span_polyline(result, span) + 0.5) * scale - 0.5
         _draw_line(canvas, line, span_colour(span, index), thickness)
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     font = _font(max(16, round(size[0] / 75)))
-    for index, span in enumerate(result.spans):
+    for index, span in enumerate(spans):
         _draw_name(draw, result, span, span_colour(span, index), scale, font)
     _draw_ticks(draw, result, scale, _font(max(13, round(size[0] / 110))))
     return _with_caption(picture, result)
@@ -53,8 +54,8 @@ def draw_overlay(result: Digitization) -> UInt8[np.ndarray, "h w 3"]:
 
 def _blend_grid(canvas: UInt8[np.ndarray, "h w 3"], result: Digitization, scale: float) -> None:
     """Lay the measured grid over the page, a line every 5 mm, where the paper's lines say that it begins."""
-    signal = darkness(result.page.image)
-    pitches = (5 * result.calibration.px_per_mm_x, 5 * result.calibration.px_per_mm_y)
+    signal = grid_darkness(result.page.image)
+    pitches = (5 * result.calibration.px_per_mm.x, 5 * result.calibration.px_per_mm.y)
     for axis, pitch in enumerate(pitches):
         first = grid_phase(signal.mean(axis=axis), pitch)
         count = int((signal.shape[1 - axis] - first) / pitch) + 1
@@ -78,8 +79,7 @@ def grid_phase(profile: Float32[np.ndarray, " n"], pitch_px: float) -> float:
 def span_polyline(result: Digitization, span: LeadSpan) -> Float64[np.ndarray, "k 2"]:
     """The stretch of a row's polyline that a lead takes, in the page's pixels; NaN where ink is lost."""
     line = result.polylines[span.row]
-    inside = (line[:, 0] >= span.left_px) & (line[:, 0] <= span.right_px)
-    stretch: Float64[np.ndarray, "k 2"] = line[inside]
+    stretch: Float64[np.ndarray, "k 2"] = line[span.holds(line[:, 0])]
     return stretch
 
 
@@ -123,7 +123,7 @@ def _draw_name(
     box = draw.textbbox((0, 0), text, font=font)
     pad = 4
     height = box[3] - box[1] + 2 * pad
-    millimetre = result.calibration.px_per_mm_y
+    millimetre = result.calibration.px_per_mm.y
     points = span_polyline(result, span)
     beside = points[points[:, 0] < span.left_px + (box[2] + 3 * pad) / scale, 1]
     highest = min(float(np.nanmin(beside)) if np.isfinite(beside).any() else level, level - 4.0 * millimetre)
@@ -142,7 +142,7 @@ def _draw_ticks(
     """The measured millimetres along the lower and the left edge: a tick every 5 mm, longer every 25."""
     calibration = result.calibration
     width, height = (round(side * scale) for side in result.page.image.shape[1::-1])
-    step_x, step_y = 5 * calibration.px_per_mm_x * scale, 5 * calibration.px_per_mm_y * scale
+    step_x, step_y = 5 * calibration.px_per_mm.x * scale, 5 * calibration.px_per_mm.y * scale
     for count in range(int(width / step_x) + 1):
         length = 16 if count % 5 == 0 else 8
         draw.line([(count * step_x, height), (count * step_x, height - length)], fill=_GRID_COLOUR, width=2)
@@ -169,7 +169,7 @@ def _with_caption(picture: Image.Image, result: Digitization) -> UInt8[np.ndarra
     left = (
         f"{result.layout}    {calibration.speed_mm_per_s:g} mm/s ({calibration.speed_source})    "
         f"{calibration.gain_mm_per_mv:g} mm/mV ({calibration.gain_source})    "
-        f"{calibration.px_per_mm_x:.2f} x {calibration.px_per_mm_y:.2f} px/mm ({calibration.method})"
+        f"{calibration.px_per_mm.x:.2f} x {calibration.px_per_mm.y:.2f} px/mm ({calibration.method})"
     )
     count = len(result.warnings)
     right = f"confidence {result.confidence:.0%}" + (f", {count} warning{'s' * (count > 1)}" if count else "")

@@ -65,7 +65,7 @@ def count_pages(path: Path) -> int:
 
 
 def list_pages(inputs: Sequence[str | Path]) -> tuple[PageFile, ...]:
-    """All pages of files, folders and globs, in order, each with a name of its own (sources.py)."""
+    """All pages of files, folders and globs, in order, each with a name of its own (page_list.py)."""
     return name_pages([(path, count_pages(path)) for path in find_files(inputs)])
 
 

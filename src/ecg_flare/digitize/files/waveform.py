@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.lead_reading import LeadReading
+from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.result import Digitization
 
 SPEED_MM_PER_S: Final = 25.0
@@ -32,7 +33,7 @@ def waveform_svg(result: Digitization, identifier: str) -> str:
     rows = _rows(result)
     if not rows:
         return '<svg class="wave" viewBox="0 0 250 30" role="img" aria-label="no lead was read"></svg>'
-    width = max(_offset_s(row, row[-1]) + _seconds(row[-1]) for row in rows) * SPEED_MM_PER_S
+    width = max(_offset_s(row, row[-1].span) + row[-1].span.duration_s for row in rows) * SPEED_MM_PER_S
     width += _PULSE_MM + 2 * _MARGIN_MM
     top = _MARGIN_MM
     parts: list[str] = []
@@ -40,7 +41,7 @@ def waveform_svg(result: Digitization, identifier: str) -> str:
         above, below = _reach(result, row)
         top += above
         parts.append(f'<path class="pulse" d="M{_MARGIN_MM} {top:.2f}h1v{-GAIN_MM_PER_MV:g}h5v{GAIN_MM_PER_MV:g}h1"/>')
-        parts.extend(_lead(result, row, span, top) for span in row)
+        parts.extend(_lead(result, row, lead, top) for lead in row)
         top += below
     parts.append(_seconds_axis(width, top + _MARGIN_MM))
     height = top + _AXIS_MM + _MARGIN_MM
@@ -67,29 +68,25 @@ def _seconds_axis(width_mm: float, y: float) -> str:
     )
 
 
-def _rows(result: Digitization) -> list[list[LeadSpan]]:
-    numbers = sorted({span.row for span in result.spans})
-    rows = [[span for span in result.spans if span.row == number] for number in numbers]
-    return [sorted(row, key=lambda span: span.left_px) for row in rows]
+def _rows(result: Digitization) -> list[list[LeadReading]]:
+    """The leads row by row, from left to right."""
+    numbers = sorted({lead.span.row for lead in result.leads})
+    rows = [[lead for lead in result.leads if lead.span.row == number] for number in numbers]
+    return [sorted(row, key=lambda lead: lead.span.left_px) for row in rows]
 
 
-def _seconds(span: LeadSpan) -> float:
-    return span.end_s - span.start_s
-
-
-def _offset_s(row: list[LeadSpan], span: LeadSpan) -> float:
+def _offset_s(row: list[LeadReading], span: LeadSpan) -> float:
     """Seconds from the row's start to a lead's, as they stand on paper."""
-    return float(sum(_seconds(before) for before in row if before.left_px < span.left_px))
+    return float(sum(before.span.duration_s for before in row if before.span.left_px < span.left_px))
 
 
 def _samples(result: Digitization, span: LeadSpan) -> Float32[np.ndarray, " n"]:
-    fs_hz = result.recording.fs_hz
-    return result.recording.lead(span.lead)[round(span.start_s * fs_hz) : round(span.end_s * fs_hz)]
+    return result.recording.lead(span.lead)[span.samples(result.recording.fs_hz)]
 
 
-def _reach(result: Digitization, row: list[LeadSpan]) -> tuple[float, float]:
+def _reach(result: Digitization, row: list[LeadReading]) -> tuple[float, float]:
     """Millimetres that a row needs above and below its zero."""
-    values = np.concatenate([_samples(result, span) for span in row])
+    values = np.concatenate([_samples(result, lead.span) for lead in row])
     known = values[np.isfinite(values)] * GAIN_MM_PER_MV
     if len(known) == 0:
         return GAIN_MM_PER_MV + 2.0, _MIN_ROW_MM / 2
@@ -98,16 +95,16 @@ def _reach(result: Digitization, row: list[LeadSpan]) -> tuple[float, float]:
     return min(above, 60.0), min(below, 60.0)
 
 
-def _lead(result: Digitization, row: list[LeadSpan], span: LeadSpan, zero_mm: float) -> str:
+def _lead(result: Digitization, row: list[LeadReading], lead: LeadReading, zero_mm: float) -> str:
+    span = lead.span
     left = _MARGIN_MM + _PULSE_MM + _offset_s(row, span) * SPEED_MM_PER_S
     samples = _samples(result, span).astype(np.float64)
     x = left + np.arange(len(samples)) / result.recording.fs_hz * SPEED_MM_PER_S
     points = np.stack([x, zero_mm - samples * GAIN_MM_PER_MV], axis=1)
-    mark = f'<path class="edge" d="M{left:.2f} {zero_mm - 4:.2f}v8"/>' if span is not row[0] else ""
+    mark = f'<path class="edge" d="M{left:.2f} {zero_mm - 4:.2f}v8"/>' if lead is not row[0] else ""
     beside = points[x < left + _NAME_MM, 1]
     highest = float(np.nanmin(beside)) if np.isfinite(beside).any() else zero_mm
-    gaps = result.gaps[result.spans.index(span)]
-    kind = ' class="broken"' if gaps else ""
+    kind = ' class="broken"' if lead.gaps else ""
     label = f'<text{kind} x="{left + 0.8:.2f}" y="{min(zero_mm - 5.2, highest - 1.0):.2f}">{span.title}</text>'
     return f'{mark}<path class="ecg" d="{_path(points)}"/>{label}'
 

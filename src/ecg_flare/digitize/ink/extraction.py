@@ -13,12 +13,14 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from ecg_flare.digitize.ink.segment import LONGEST_STROKE_MM, Probabilities, upright_runs
+from ecg_flare.digitize.ink.long_lines import LONGEST_STROKE_MM, upright_runs
+from ecg_flare.digitize.ink.probabilities import Probabilities
+from ecg_flare.digitize.rectify.light import over_paper
+from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
 
 SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
 REACH_PX: Final = (9, 3)  # of the network's pixels, down and along
-PAPER_SCALE: Final = 8  # paper light is smooth: estimated on a page this many times smaller
 STROKE_INK: Final = 0.5
 STROKE_MM: Final = (1.2, 30.0)  # least and greatest length of what is given back to a steep stroke
 STROKE_WIDTH_MM: Final = 1.5
@@ -43,7 +45,7 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     height, width = image.shape[:2]
     trace = cv2.resize(probabilities[Label.TRACE], (width, height), interpolation=cv2.INTER_LINEAR)
     other = cv2.resize(probabilities[Label.PRINT], (width, height), interpolation=cv2.INTER_LINEAR)
-    even = _even_light(image)
+    even = over_paper(image)
     core, paper = _colour_samples(even, trace, other)
     if len(core) < 20 or len(paper) < 20:
         return Ink(np.zeros((height, width), np.float32), np.zeros((height, width), np.float32))
@@ -57,57 +59,6 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     if floor < DARK_GRID:
         inside[_lost_strokes(every, inside, probabilities)] = 1.0
     return Ink(every * inside, every)
-
-
-def _lost_strokes(
-    every: Float32[np.ndarray, "h w"], inside: Float32[np.ndarray, "h w"], probabilities: Probabilities
-) -> Bool[np.ndarray, "h w"]:
-    """Return upright strokes of full ink that go on where the trace was lost: a tall R wave on a line of the grid."""
-    px_per_mm_y = NORMALIZED_PX_PER_MM * every.shape[0] / probabilities.shape[1]
-    px_per_mm_x = NORMALIZED_PX_PER_MM * every.shape[1] / probabilities.shape[2]
-    strong = (every > STROKE_INK).astype(np.uint8)
-    upright = upright_runs(strong, STROKE_MM[0] * px_per_mm_y)
-    frame = upright_runs(strong, LONGEST_STROKE_MM * px_per_mm_y)
-    lost = upright & ~frame & (inside < 0.5).astype(np.uint8)
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(lost, connectivity=8)
-    foreign = cv2.resize(probabilities[Label.PRINT] + probabilities[Label.PULSE], every.shape[::-1])
-    at = np.flatnonzero(lost)
-    piece = pieces.ravel()[at]
-    touching = cv2.dilate((strong & (inside >= 0.5)).astype(np.uint8), np.ones((5, 3), np.uint8)).ravel()[at]
-    area = np.maximum(np.bincount(piece, minlength=count), 1)
-    named = np.bincount(piece, foreign.ravel()[at], count) / area
-    height, wide = stats[:, cv2.CC_STAT_HEIGHT] / px_per_mm_y, stats[:, cv2.CC_STAT_WIDTH] / px_per_mm_x
-    kept = (np.bincount(piece, touching, count) > 0) & (named < FOREIGN) & (wide < STROKE_WIDTH_MM)
-    kept &= height < STROKE_MM[1]
-    kept[0] = False
-    rim: Bool[np.ndarray, "h w"] = cv2.dilate(kept[pieces].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return rim
-
-
-def _widened(probabilities: Probabilities, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-    """Return where the trace may be: a little around its probability, more along y, but not over print.
-
-    At 4 px/mm the tip of a narrow peak covers a fraction of a pixel; the page's own grey values know where it ends.
-    """
-    near = cv2.dilate(probabilities[Label.TRACE], np.ones(REACH_PX, np.uint8))
-    free = np.clip(1.0 - 2.0 * probabilities[Label.PRINT], 0.0, 1.0)
-    widened = np.maximum(probabilities[Label.TRACE], near * free).astype(np.float32)
-    result: Float32[np.ndarray, "h w"] = cv2.resize(widened, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return result
-
-
-def _even_light(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
-    """Return the page over its own paper colour: 1 where there is paper, whatever the light."""
-    height, width = image.shape[:2]
-    small = cv2.resize(
-        image, (max(1, width // PAPER_SCALE), max(1, height // PAPER_SCALE)), interpolation=cv2.INTER_AREA
-    )
-    size = max(3, min(small.shape[:2]) // 16) | 1
-    paper = cv2.morphologyEx(small, cv2.MORPH_DILATE, np.ones((3, 3), np.uint8))
-    paper = cv2.blur(paper, (size, size))
-    paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
-    even: Float32[np.ndarray, "h w 3"] = cv2.divide(image, np.maximum(paper, 16), dtype=cv2.CV_32F)
-    return even
 
 
 def _colour_samples(
@@ -128,3 +79,42 @@ def _fisher_direction(core: Float64[np.ndarray, "m 3"], paper: Float64[np.ndarra
     spread = np.cov(core.T) + 4.0 * np.cov(paper.T) + 1e-4 * np.eye(3)
     direction: Float64[np.ndarray, " 3"] = np.linalg.solve(spread, core.mean(axis=0) - paper.mean(axis=0))
     return direction
+
+
+def _widened(probabilities: Probabilities, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+    """Return where the trace may be: a little around its probability, more along y, but not over print.
+
+    At 4 px/mm the tip of a narrow peak covers a fraction of a pixel; the page's own grey values know where it ends.
+    """
+    near = cv2.dilate(probabilities[Label.TRACE], np.ones(REACH_PX, np.uint8))
+    free = np.clip(1.0 - 2.0 * probabilities[Label.PRINT], 0.0, 1.0)
+    widened = np.maximum(probabilities[Label.TRACE], near * free).astype(np.float32)
+    result: Float32[np.ndarray, "h w"] = cv2.resize(widened, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return result
+
+
+def _lost_strokes(
+    every: Float32[np.ndarray, "h w"], inside: Float32[np.ndarray, "h w"], probabilities: Probabilities
+) -> Bool[np.ndarray, "h w"]:
+    """Return upright strokes of full ink that go on where the trace was lost: a tall R wave on a line of the grid."""
+    px_per_mm = PxPerMm(
+        NORMALIZED_PX_PER_MM * every.shape[1] / probabilities.shape[2],
+        NORMALIZED_PX_PER_MM * every.shape[0] / probabilities.shape[1],
+    )
+    strong = (every > STROKE_INK).astype(np.uint8)
+    upright = upright_runs(strong, STROKE_MM[0] * px_per_mm.y)
+    frame = upright_runs(strong, LONGEST_STROKE_MM * px_per_mm.y)
+    lost = upright & ~frame & (inside < 0.5).astype(np.uint8)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(lost, connectivity=8)
+    foreign = cv2.resize(probabilities[Label.PRINT] + probabilities[Label.PULSE], every.shape[::-1])
+    at = np.flatnonzero(lost)
+    piece = pieces.ravel()[at]
+    touching = cv2.dilate((strong & (inside >= 0.5)).astype(np.uint8), np.ones((5, 3), np.uint8)).ravel()[at]
+    area = np.maximum(np.bincount(piece, minlength=count), 1)
+    named = np.bincount(piece, foreign.ravel()[at], count) / area
+    height, wide = stats[:, cv2.CC_STAT_HEIGHT] / px_per_mm.y, stats[:, cv2.CC_STAT_WIDTH] / px_per_mm.x
+    kept = (np.bincount(piece, touching, count) > 0) & (named < FOREIGN) & (wide < STROKE_WIDTH_MM)
+    kept &= height < STROKE_MM[1]
+    kept[0] = False
+    rim: Bool[np.ndarray, "h w"] = cv2.dilate(kept[pieces].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return rim

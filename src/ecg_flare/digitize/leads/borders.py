@@ -16,17 +16,17 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.trace.refine import refine_row
 from ecg_flare.digitize.trace.rows import RowTrace
-from ecg_flare.digitize.trace.runs import Runs, find_runs
+from ecg_flare.digitize.trace.runs import GAP, Runs, find_runs
+from ecg_flare.digitize.units import PxPerMm
 
 REACH_MM: Final = 0.35  # from a border to where a line is surely its lead's alone
 WINDOW_MM: Final = 4.0  # of a line that is fitted anew; the nearer half of the fit is kept
 SEPARATOR_MM: Final = 0.5  # of ink above and below the lines, in the middle row
 BESIDE_PX: Final = 0.5  # a line goes on in ink that begins so near to where it was
 SAME_BORDER_PX: Final = 1.0
-NONE: Final = -1
 
 
 def part_leads(
@@ -34,23 +34,23 @@ def part_leads(
     rows: Sequence[RowTrace],
     polylines: Sequence[Float64[np.ndarray, "k 2"]],
     spans: Sequence[LeadSpan],
-    scale: tuple[float, float],
+    scale: PxPerMm,
     pen: float,
 ) -> tuple[Float64[np.ndarray, "k 2"], ...]:
     """Return the polylines with neighbouring leads told apart at every border within a row.
 
-    `polylines` are the rows' lines fitted as a whole, `scale` is in pixels a millimetre in x and y, `pen` in pixels.
+    `polylines` are the rows' lines fitted as a whole, `pen` is in pixels.
     """
     parted = list(polylines)
     for border, numbers in inner_borders(spans).items():
         near = _BorderInk.at(border, ink, scale, pen)
         if near is None:
             continue
-        ends = near.ends([rows[number] for number in numbers], scale[1])
+        ends = near.ends([rows[number] for number in numbers], scale.y)
         for number, sides in zip(numbers, ends, strict=True):
             for line, at_right in zip(sides, (True, False), strict=True):
                 fitted = refine_row(line, pen) + np.array([near.begin, 0.0])
-                parted[number] = _spliced(parted[number], fitted, border, at_right, WINDOW_MM / 2 * scale[0])
+                parted[number] = _spliced(parted[number], fitted, border, at_right, WINDOW_MM / 2 * scale.x)
     return tuple(parted)
 
 
@@ -93,11 +93,9 @@ class _BorderInk:
     runs: Runs
 
     @classmethod
-    def at(
-        cls, border: float, ink: Float32[np.ndarray, "h w"], scale: tuple[float, float], pen: float
-    ) -> _BorderInk | None:
+    def at(cls, border: float, ink: Float32[np.ndarray, "h w"], scale: PxPerMm, pen: float) -> _BorderInk | None:
         """Return None where the border is so near to the page's edge that there is nothing to follow."""
-        reach, window = max(REACH_MM * scale[0], pen / 2 + 1.0), round(WINDOW_MM * scale[0])
+        reach, window = max(REACH_MM * scale.x, pen / 2 + 1.0), round(WINDOW_MM * scale.x)
         last, first = int(np.floor(border - reach)), int(np.ceil(border + reach))
         begin, end = last - window, first + window + 1
         if begin < 0 or end > ink.shape[1]:
@@ -118,18 +116,18 @@ class _BorderInk:
         columns = np.arange(self.runs.n_columns)
         ends = []
         for row, (left, right) in zip(cut, followed, strict=True):
-            shared = (left == right) & (left != NONE)
+            shared = (left == right) & (left != GAP)
             lost = shared & separator
             on_left = ~lost & (~shared | (columns <= self.border))
             on_right = ~lost & (~shared | (columns > self.border))
-            before = self._extents(row, np.where(on_left, left, NONE), lost, columns <= self.last)
-            after = self._extents(row, np.where(on_right, right, NONE), lost, columns >= self.first)
+            before = self._extents(row, np.where(on_left, left, GAP), lost, columns <= self.last)
+            after = self._extents(row, np.where(on_right, right, GAP), lost, columns >= self.first)
             ends.append((before, after))
         return ends
 
     def _follow(self, row: RowTrace, columns: range) -> Int64[np.ndarray, " w"]:
-        """Return the run that a line goes on in, column by column, NONE elsewhere; it comes from beside the first."""
-        runs, found = self.runs, np.full(self.runs.n_columns, NONE)
+        """Return the run that a line goes on in, column by column, GAP elsewhere; it comes from beside the first."""
+        runs, found = self.runs, np.full(self.runs.n_columns, GAP)
         at = columns[0] - columns.step
         top, bottom = row.top[at], row.bottom[at]
         for column in columns:
@@ -144,7 +142,7 @@ class _BorderInk:
         self, row: RowTrace, left: Int64[np.ndarray, " w"], right: Int64[np.ndarray, " w"]
     ) -> Float64[np.ndarray, " w"]:
         """Return by how many pixels ink that both lines reach stands out above and below both of them."""
-        both = np.flatnonzero((left == right) & (left != NONE))
+        both = np.flatnonzero((left == right) & (left != GAP))
         beyond = np.zeros(self.runs.n_columns)
         highest = min(row.top[self.last], row.top[self.first])
         lowest = max(row.bottom[self.last], row.bottom[self.first])
@@ -164,7 +162,7 @@ class _BorderInk:
         that are lost to a separator the line is where it is in the nearest known one.
         """
         y, top, bottom = (np.where(own, values, np.nan) for values in (row.y, row.top, row.bottom))
-        for column in np.flatnonzero(found != NONE):
+        for column in np.flatnonzero(found != GAP):
             run = found[column]
             kept = (
                 self.runs.top[run] - BESIDE_PX < row.top[column]

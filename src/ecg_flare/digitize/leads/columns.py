@@ -8,11 +8,12 @@ from typing import Final
 
 import numpy as np
 
+from ecg_flare.digitize.leads.time_steps import nearest_time_step
+
 MIN_COLUMNS: Final = 2  # beside the first, whose label may stand elsewhere (below the pulse)
 SPREAD_MM: Final = 1.5  # labels of one column, and of one pitch, agree to this
 DIFFERENCE: Final = 0.012  # a smaller difference between pitches is no evidence
 NOMINAL_TOLERANCE: Final = 0.025
-TIME_STEPS: Final = 20
 LABEL_OFFSET_MM: Final = 1.5  # from a column's beginning to its label, usually
 FIRST_CUT_MM: Final = 5.0
 
@@ -46,8 +47,7 @@ def uneven_borders(
     if np.abs(lefts - (origin + pitch * columns)).max() > SPREAD_MM * px_per_mm:
         return None
     equal = (right_px - left_px) / n_columns
-    step = column_px / TIME_STEPS
-    nominal = round(pitch / step) * step
+    nominal = nearest_time_step(pitch, column_px)
     if abs(pitch / equal - 1) < DIFFERENCE or nominal <= 0 or abs(pitch / nominal - 1) > NOMINAL_TOLERANCE:
         return None
     first_label = origin + pitch - LABEL_OFFSET_MM * px_per_mm

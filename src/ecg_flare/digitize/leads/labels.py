@@ -1,7 +1,7 @@
 """Lead labels read from the page: words of print beside the rows, compared with the twelve names in several typefaces.
 
-A label is read only as well as its place demands: `assign` asks how well each of the twelve names fits the word at each
-place of a layout, and adds up over the page, so that a smudged letter does no harm.
+A word is not read as one name: it keeps how well each of the twelve fits, and what it says at a place of a layout is
+added up over the page, so that a smudged letter does no harm.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-from ecg_flare.digitize.ink.segment import Probabilities
+from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.trace.rows import RowTrace
+from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.page.lettering import Text, draw_texts
 from ecg_flare.page.raster import Label
@@ -67,8 +68,7 @@ def read_words(
     ink: Float32[np.ndarray, "h w"],
     probabilities: Probabilities,
     rows: Sequence[RowTrace],
-    px_per_mm_x: float,
-    px_per_mm_y: float,
+    scale: PxPerMm,
 ) -> tuple[Word, ...]:
     """Return the words of the page that are as small as a lead's label; `ink` is all ink, print included.
 
@@ -76,12 +76,12 @@ def read_words(
     """
     certain = _inked(ink, probabilities[Label.PRINT])
     printed = certain | (_inked(ink, probabilities[Label.TRACE]) & ~_along(rows, ink.shape))
-    letters = _letters(printed, px_per_mm_x, px_per_mm_y)
+    letters = _letters(printed, scale)
     words = []
-    for group in _grouped(letters, px_per_mm_x, px_per_mm_y):
+    for group in _grouped(letters, scale):
         left, top = int(group[:, 0].min()), int(group[:, 1].min())
         right, bottom = int(group[:, 2].max()), int(group[:, 3].max())
-        width_mm, height_mm = (right - left) / px_per_mm_x, (bottom - top) / px_per_mm_y
+        width_mm, height_mm = (right - left) / scale.x, (bottom - top) / scale.y
         if width_mm > WORD_WIDTH_MM or height_mm > LETTER_HEIGHT_MM[1]:
             continue
         box = np.s_[top:bottom, left:right]
@@ -115,32 +115,30 @@ def _along(rows: Sequence[RowTrace], shape: tuple[int, int]) -> Bool[np.ndarray,
     return along
 
 
-def _letters(printed: Bool[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y: float) -> Int64[np.ndarray, "n 4"]:
+def _letters(printed: Bool[np.ndarray, "h w"], scale: PxPerMm) -> Int64[np.ndarray, "n 4"]:
     """Return the boxes (left, top, right, bottom) of pieces of the size of a letter, from left to right."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(printed.astype(np.uint8), connectivity=8)
     x, y, width, height = (stats[1:, k].astype(np.int64) for k in range(4))
     size = (
-        (height / px_per_mm_y > LETTER_HEIGHT_MM[0])
-        & (height / px_per_mm_y < LETTER_HEIGHT_MM[1])
-        & (width / px_per_mm_x < LETTER_WIDTH_MM)
+        (height / scale.y > LETTER_HEIGHT_MM[0])
+        & (height / scale.y < LETTER_HEIGHT_MM[1])
+        & (width / scale.x < LETTER_WIDTH_MM)
     )
     boxes = np.stack([x, y, x + width, y + height], axis=1)[size]
     result: Int64[np.ndarray, "n 4"] = boxes[np.argsort(boxes[:, 0], kind="stable")]
     return result
 
 
-def _grouped(
-    letters: Int64[np.ndarray, "n 4"], px_per_mm_x: float, px_per_mm_y: float
-) -> list[Int64[np.ndarray, "k 4"]]:
+def _grouped(letters: Int64[np.ndarray, "n 4"], scale: PxPerMm) -> list[Int64[np.ndarray, "k 4"]]:
     """Put letters that stand on one line, nearer than LETTER_GAP of their height, into words."""
     groups: list[list[Int64[np.ndarray, " 4"]]] = []
     for letter in letters:
         for group in reversed(groups):
             before = group[-1]
             height = max(before[3] - before[1], letter[3] - letter[1])
-            gap_mm = (letter[0] - before[2]) / px_per_mm_x
+            gap_mm = (letter[0] - before[2]) / scale.x
             level = abs(letter[3] - before[3]) < LINE_TOLERANCE * height
-            if level and gap_mm < LETTER_GAP * height / px_per_mm_y:
+            if level and gap_mm < LETTER_GAP * height / scale.y:
                 group.append(letter)
                 break
         else:

@@ -2,24 +2,21 @@
 
 Of the six limb leads any three span two dimensions (Einthoven 1913, Goldberger 1942), so three or more that were
 printed at the same time leave nothing outside the plane that their coefficients span. A rhythm strip repeats its short
-lead sample by sample. Columns that show one stretch of time beat together.
+lead sample by sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float64
 
+from ecg_flare.digitize.beats import MIN_SAMPLES, Signal
 from ecg_flare.ecg.leads import LIMB_LEADS, limb_leads
 
-MIN_SAMPLES: Final = 50
 LARGEST_DB: Final = 40.0
 _COEFFICIENTS: Final = dict(zip(LIMB_LEADS, limb_leads(np.array([1.0, 0.0]), np.array([0.0, 1.0])), strict=True))
-
-Signal = Float64[np.ndarray, " n"]
 
 
 def limb_consistency_db(signals: Mapping[str, Signal]) -> float | None:
@@ -64,20 +61,6 @@ def correlation(a: Signal, b: Signal) -> float:
     a, b = a[known] - a[known].mean(), b[known] - b[known].mean()
     power = float((a * a).sum() * (b * b).sum())
     return float((a * b).sum() / np.sqrt(power)) if power > 0 else 0.0
-
-
-def activity(signals: Sequence[Signal], width: int) -> Signal:
-    """Return when the heart beats in a column: the mean steepness of all its rows, smoothed over `width` samples."""
-    total = np.zeros(len(signals[0]))
-    for signal in signals:
-        known = np.isfinite(signal)
-        if known.sum() < MIN_SAMPLES:
-            continue
-        steep = np.abs(np.gradient(np.interp(np.arange(len(signal)), np.flatnonzero(known), signal[known])))
-        total += steep / max(float(steep.mean()), 1e-9)
-    kernel = np.hanning(max(3, width) + 2)
-    smooth: Signal = np.convolve(total, kernel / kernel.sum(), mode="same")
-    return smooth
 
 
 def _decibels(signal: float, noise: float) -> float:

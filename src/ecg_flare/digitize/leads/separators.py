@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.digitize.leads.assign import LeadSpan
 from ecg_flare.digitize.leads.borders import inner_borders
+from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.units import PxPerMm
 
 REACH_MM: Final = 1.0  # from a border to its bar
 BAND_MM: Final = 7.0  # above and below a row's level
@@ -30,21 +31,20 @@ def settle_on_separators(
     spans: Sequence[LeadSpan],
     ink: Float32[np.ndarray, "h w"],
     levels: Sequence[float],
-    scale: tuple[float, float],
+    scale: PxPerMm,
 ) -> tuple[LeadSpan, ...]:
     """Return the spans moved along the page by what all its bars stand beside the borders; unmoved without bars.
 
-    `ink` is all that was drawn, print too, `levels` are the rows' y in pixels, `scale` is in pixels a millimetre
-    in x and y.
+    `ink` is all that was drawn, print too, `levels` are the rows' y in pixels.
     """
     borders = {x: rows for x, rows in inner_borders(spans).items() if len(rows) >= MIN_ROWS}
     halved = len(borders) == 1
     found = [
-        _bar_beside(x, _bands([levels[row] for row in rows], scale[1], halved), ink, scale)
+        _bar_beside(x, _bands([levels[row] for row in rows], scale.y, halved), ink, scale)
         for x, rows in borders.items()
     ]
     offsets = np.array([offset for offset in found if offset is not None])
-    if not borders or len(offsets) < len(borders) or np.ptp(offsets) > SAME_MM * scale[0]:
+    if not borders or len(offsets) < len(borders) or np.ptp(offsets) > SAME_MM * scale.x:
         return tuple(spans)
     offset = float(np.median(offsets))
     return tuple(replace(span, left_px=span.left_px + offset, right_px=span.right_px + offset) for span in spans)
@@ -60,17 +60,15 @@ def _bands(levels: Sequence[float], px_per_mm_y: float, halved: bool) -> list[sl
     return [slice(max(0, round(top)), max(1, round(bottom))) for row in edges for top, bottom in pairwise(row)]
 
 
-def _bar_beside(
-    border: float, bands: Sequence[slice], ink: Float32[np.ndarray, "h w"], scale: tuple[float, float]
-) -> float | None:
+def _bar_beside(border: float, bands: Sequence[slice], ink: Float32[np.ndarray, "h w"], scale: PxPerMm) -> float | None:
     """Return how far to the right of a border its bar stands, in pixels; None where not every band has one."""
-    widest, reach = WIDEST_BAR_MM * scale[0], REACH_MM * scale[0]
+    widest, reach = WIDEST_BAR_MM * scale.x, REACH_MM * scale.x
     first, after = int(np.floor(border - reach - widest)), int(np.ceil(border + reach + widest)) + 1
     if first < 0 or after > ink.shape[1]:
         return None
     columns = np.stack([ink[band, first:after].sum(axis=0, dtype=np.float64) for band in bands])
     height = (columns - np.median(columns, axis=1, keepdims=True)).min(axis=0)
-    if height.max() < MIN_BAR_MM * scale[1]:
+    if height.max() < MIN_BAR_MM * scale.y:
         return None
     inside = np.flatnonzero(height > RIM * height.max())
     across = inside[-1] - inside[0] + 1

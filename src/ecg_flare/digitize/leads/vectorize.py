@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from ecg_flare.digitize.leads.assign import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.ecg.leads import LEADS
 
 LONGEST_BRIDGE_S: Final = 0.03  # a longer gap in the ink stays NaN: a QRS may have been lost in it
@@ -22,8 +22,7 @@ EDGE_S: Final = 0.012  # so near to a stretch's ends its first and last sample h
 def vectorize(
     polylines: Sequence[Float64[np.ndarray, "k 2"]],
     spans: Sequence[LeadSpan],
-    px_per_mm_y: float,
-    gain_mm_per_mv: float,
+    px_per_mv: float,
     fs_hz: float,
 ) -> Float32[np.ndarray, "12 samples"]:
     """Return the twelve leads in mV, in the order of LEADS, from time 0 to the end of the last span.
@@ -35,11 +34,11 @@ def vectorize(
         return np.full((len(LEADS), 0), np.nan, np.float32)
     n_samples = round(max(span.end_s for span in spans) * fs_hz)
     signal = np.full((len(LEADS), n_samples), np.nan, np.float32)
-    for span in sorted(spans, key=lambda span: span.end_s - span.start_s):
+    for span in sorted(spans, key=lambda span: span.duration_s):
         first, values = _read_span(polylines[span.row], span, fs_hz)
         if not np.isfinite(values).any():
             continue
-        millivolt = -values / (px_per_mm_y * gain_mm_per_mv)
+        millivolt = -values / px_per_mv
         millivolt = millivolt - np.nanmedian(millivolt)
         last = min(n_samples, first + len(values))
         row = signal[LEADS.index(span.lead)]
@@ -53,11 +52,10 @@ def _read_span(
     """Return the index of the span's first sample, and y in pixels at each of its samples."""
     from scipy.interpolate import PchipInterpolator
 
-    seconds_per_px = (span.end_s - span.start_s) / (span.right_px - span.left_px)
+    seconds_per_px = span.duration_s / (span.right_px - span.left_px)
     first, after = int(np.ceil(span.start_s * fs_hz - 1e-6)), int(np.ceil(span.end_s * fs_hz - 1e-6))
     times = np.arange(first, after) / fs_hz
-    inside = (polyline[:, 0] >= span.left_px) & (polyline[:, 0] <= span.right_px) & np.isfinite(polyline[:, 1])
-    points = polyline[inside]
+    points = polyline[span.holds(polyline[:, 0]) & np.isfinite(polyline[:, 1])]
     if len(points) < 2:
         return first, np.full(len(times), np.nan)
     at = span.start_s + (points[:, 0] - span.left_px) * seconds_per_px

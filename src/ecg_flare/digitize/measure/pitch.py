@@ -7,60 +7,26 @@ millimetre is decided by evidence, each piece worth some log-odds:
 - a hierarchy of one in five (or dots inside squares) says which is which;
 - a grid on which only one kind of line is left says nothing by itself: then the size of a page decides, since paper
   ECGs are 10 to 30 cm wide, not 5 cm or 1.5 m;
-- the calibration pulse, where there is one, is 5, 10 or 20 mm high (calibrate.py).
+- the calibration pulse, where there is one, is 5, 10 or 20 mm high (scale.py).
 
 The pitch itself then comes from all repetitions together, out to the far end of the page, so its error is that of one
 line's place divided by the number of lines.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Complex64, Float32, Float64
 
-_UPSAMPLE = 8  # lags are read to an eighth of a pixel before the parabola
-_TILE_PERIODS = 10
+from ecg_flare.digitize.measure.correlation import UPSAMPLE, Correlation
+
 _MIN_MM_PX, _MAX_MM_PX = 1.8, 60.0
-_MIN_CORRELATION = 0.03
-_LINE_PERIODS = 1.5  # what is narrower than this, in periods, is a line; the rest is shade, ink or table
-_PAGE_MM = (110.0, 330.0)  # the usual length of a page's longer side
-_PAGE_SPREAD = 0.3  # how unusual others are: standard deviation of the logarithm beyond those
-
-
-@dataclass(frozen=True, eq=False)
-class Correlation:
-    """Autocorrelation of the grid's lines along one axis; lags in pixels.
-
-    `period_px` is the strongest period of the grid, from the lattice's spectrum.
-    """
-
-    values: Float64[np.ndarray, " n"]
-    length_px: int
-    period_px: float
-
-    def at(self, lag_px: float) -> float:
-        """Correlation at a lag; NaN beyond the longest one measured."""
-        position = lag_px * _UPSAMPLE
-        low = int(position)
-        if low + 1 >= len(self.values):
-            return float("nan")
-        part = position - low
-        return float((1 - part) * self.values[low] + part * self.values[low + 1])
-
-    def peak_near(self, lag_px: float, within_px: float) -> tuple[float, float]:
-        """Lag and height of the highest correlation within a distance of a lag."""
-        low = max(1, int((lag_px - within_px) * _UPSAMPLE))
-        high = min(len(self.values) - 1, int((lag_px + within_px) * _UPSAMPLE) + 2)
-        if high - low < 3:
-            return lag_px, float("nan")
-        best = low + int(np.argmax(self.values[low:high]))
-        if best in (low, high - 1):
-            return lag_px, self.at(lag_px)
-        left, middle, right = self.values[best - 1 : best + 2]
-        curve = left - 2 * middle + right
-        offset = 0.0 if curve >= 0 else float((left - right) / (2 * curve))
-        return (best + offset) / _UPSAMPLE, float(middle)
+_MIN_CORRELATION: Final = 0.03
+_PAGE_MM: Final = (110.0, 330.0)  # the usual length of a page's longer side
+_PAGE_SPREAD: Final = 0.3  # how unusual others are: standard deviation of the logarithm beyond those
 
 
 @dataclass(frozen=True)
@@ -84,37 +50,6 @@ class Pitch:
     score: float
 
 
-def correlate(signal: Float32[np.ndarray, "h w"], period_px: float) -> Correlation:
-    """Autocorrelation along x of the grid's darkness, averaged over bands of rows.
-
-    Bands, not the whole height, since curved paper moves the lines sideways from top to bottom.
-
-    Args:
-        signal: darkness of the grid (lattice.grid_signal); transpose it to measure along y.
-        period_px: strongest period of the grid; it sets the bands' height, and how narrow a line is.
-    """
-    height, width = signal.shape
-    count = max(1, height // int(max(24, 6 * period_px)))
-    rows = height // count
-    bands = signal[: count * rows].reshape(count, rows, width).mean(axis=1)
-    # A top hat keeps what is narrow and dark: subtracting a mean instead would leave troughs beside strong lines,
-    # and with them correlations that are not the grid's.
-    narrow = np.ones((1, max(3, round(_LINE_PERIODS * period_px))), np.uint8)
-    bands = cv2.morphologyEx(np.ascontiguousarray(bands), cv2.MORPH_TOPHAT, narrow)
-    bands = np.minimum(bands, np.quantile(bands, 0.985, axis=1, keepdims=True))
-    bands = bands - bands.mean(axis=1, keepdims=True)
-    deviation = np.sqrt((bands**2).mean(axis=1, keepdims=True))
-    bands = bands / np.maximum(deviation, 1e-6)
-    points = 2 << (width - 1).bit_length()
-    power = (np.abs(np.fft.rfft(bands, points, axis=1)) ** 2).mean(axis=0)
-    padded = np.zeros(_UPSAMPLE * points // 2 + 1)
-    padded[: len(power)] = power
-    count_lags = int(0.7 * width * _UPSAMPLE)
-    values = np.fft.irfft(padded)[:count_lags] * _UPSAMPLE
-    values /= width - np.arange(count_lags) / _UPSAMPLE  # fewer samples overlap at longer lags
-    return Correlation(values / max(float(values[0]), 1e-12), width, period_px)
-
-
 def readings(correlation: Correlation, page_px: float) -> list[Pitch]:
     """All plausible readings of the millimetre, best first; empty when nothing repeats.
 
@@ -135,13 +70,13 @@ def readings(correlation: Correlation, page_px: float) -> list[Pitch]:
 
 
 def _peak_lags(correlation: Correlation, most: int = 24) -> list[float]:
-    values = correlation.values[: int(5.5 * _MAX_MM_PX * _UPSAMPLE)].astype(np.float32)
-    around = cv2.dilate(values.reshape(1, -1), np.ones((1, _UPSAMPLE * 2 - 1), np.uint8))[0]
-    first = int(_MIN_MM_PX * _UPSAMPLE)
+    values = correlation.values[: int(5.5 * _MAX_MM_PX * UPSAMPLE)].astype(np.float32)
+    around = cv2.dilate(values.reshape(1, -1), np.ones((1, UPSAMPLE * 2 - 1), np.uint8))[0]
+    first = int(_MIN_MM_PX * UPSAMPLE)
     peaks = np.nonzero((values >= around) & (values > _MIN_CORRELATION))[0]
     peaks = peaks[peaks >= first]
     order = peaks[np.argsort(-values[peaks])][:most]
-    return [correlation.peak_near(lag / _UPSAMPLE, 0.5)[0] for lag in order]
+    return [correlation.peak_near(lag / UPSAMPLE, 0.5)[0] for lag in order]
 
 
 def _judge(correlation: Correlation, pitch: float, page_px: float, highest: float) -> Pitch | None:
@@ -164,6 +99,37 @@ def _judge(correlation: Correlation, pitch: float, page_px: float, highest: floa
     return Pitch(pitch, squares=squares, fine=fine, hierarchy=hierarchy, reach=reach, score=score)
 
 
+def _track(correlation: Correlation, pitch: float) -> tuple[float, float]:
+    """Sharpen a pitch with ever longer lags: the peak at n periods tells the period n times more finely.
+
+    Returns the pitch, and how far it was followed as a part of the page's length.
+    """
+    estimate = pitch
+    start = correlation.peak_near(5 * pitch, 0.35 * pitch)[1]
+    if np.isnan(start):
+        return pitch, 0.0
+    total, weight, longest = 0.0, 0.0, 0.0
+    count = 5
+    while count * estimate < len(correlation.values) / UPSAMPLE:
+        lag, height = correlation.peak_near(count * estimate, 0.3 * estimate)
+        if np.isnan(height) or height < 0.3 * start:
+            break
+        total += height * count * lag
+        weight += height * count * count
+        estimate, longest = total / weight, lag
+        count += 5
+    return estimate, longest / correlation.length_px
+
+
+def _off_lattice(correlation: Correlation, pitch: float) -> float:
+    """The highest repetition below 5 mm that falls on no whole millimetre."""
+    lags = np.arange(int(1.2 * pitch * UPSAMPLE), min(int(4.8 * pitch * UPSAMPLE), len(correlation.values)))
+    millimetres = lags / (UPSAMPLE * pitch)
+    off = np.abs(millimetres - np.round(millimetres)) > 0.22
+    inside = correlation.values[lags[off]] if off.any() else np.zeros(1)
+    return float(inside.max())
+
+
 def _ramp(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low)))
 
@@ -176,104 +142,8 @@ def _harmonic_log_odds(harmonic: float) -> float:
     return 0.0 if nearest <= 5 else -2.5
 
 
-def _off_lattice(correlation: Correlation, pitch: float) -> float:
-    """The highest repetition below 5 mm that falls on no whole millimetre."""
-    lags = np.arange(int(1.2 * pitch * _UPSAMPLE), min(int(4.8 * pitch * _UPSAMPLE), len(correlation.values)))
-    millimetres = lags / (_UPSAMPLE * pitch)
-    off = np.abs(millimetres - np.round(millimetres)) > 0.22
-    inside = correlation.values[lags[off]] if off.any() else np.zeros(1)
-    return float(inside.max())
-
-
 def size_log_odds(length_mm: float) -> float:
     """Log-odds that a page's longer side is this long: 0 for usual sizes, falling with the logarithm beyond."""
     low, high = _PAGE_MM
     beyond = max(0.0, np.log(low / length_mm), np.log(length_mm / high))
     return -0.5 * float(beyond / _PAGE_SPREAD) ** 2
-
-
-def _track(correlation: Correlation, pitch: float) -> tuple[float, float]:
-    """Sharpen a pitch with ever longer lags: the peak at n periods tells the period n times more finely.
-
-    Returns the pitch, and how far it was followed as a part of the page's length.
-    """
-    estimate = pitch
-    start = correlation.peak_near(5 * pitch, 0.35 * pitch)[1]
-    if np.isnan(start):
-        return pitch, 0.0
-    total, weight, longest = 0.0, 0.0, 0.0
-    count = 5
-    while count * estimate < len(correlation.values) / _UPSAMPLE:
-        lag, height = correlation.peak_near(count * estimate, 0.3 * estimate)
-        if np.isnan(height) or height < 0.3 * start:
-            break
-        total += height * count * lag
-        weight += height * count * count
-        estimate, longest = total / weight, lag
-        count += 5
-    return estimate, longest / correlation.length_px
-
-
-def refine(signal: Float32[np.ndarray, "h w"], px_per_mm: float) -> float:
-    """Pixels a millimetre along x, from the phase of the grid's strongest harmonic all over the page.
-
-    The phase is followed from tile to tile, so lines missing in places, and paper that is stretched here and pressed
-    there, average out: what comes back is the mean pitch. Starts from a pitch that is right to about 2 %.
-    """
-    for _ in range(2):  # the nearer the start, the less the tiles' windows shift the phases
-        px_per_mm = _refined_once(signal, px_per_mm)
-    return px_per_mm
-
-
-def _refined_once(signal: Float32[np.ndarray, "h w"], px_per_mm: float) -> float:
-    period = _strongest_period(signal, px_per_mm)
-    side = round(_TILE_PERIODS * period)
-    rows, columns = signal.shape[0] // side, signal.shape[1] // side
-    if rows < 1 or columns < 3:
-        return px_per_mm
-    amplitude = tile_amplitudes(signal, period, side)
-    steps = amplitude[:, 1:] * np.conj(amplitude[:, :-1])
-    weight = np.abs(steps)
-    turned = np.angle(steps) / (2 * np.pi)
-    # Tiles full of print or without grid have small or random phases: weight by amplitude, then by nearness.
-    centre = _weighted_median(turned.ravel(), weight.ravel())
-    spread = max(1.4826 * _weighted_median(np.abs(turned - centre).ravel(), weight.ravel()), 1e-4)
-    weight = weight / (1.0 + ((turned - centre) / (2.5 * spread)) ** 2)
-    drift = float((weight * turned).sum() / weight.sum())
-    return px_per_mm / (1.0 + drift * period / side)
-
-
-def tile_amplitudes(
-    signal: Float32[np.ndarray, "h w"], period_px: float, side_px: int
-) -> Complex64[np.ndarray, "rows columns"]:
-    """Amplitude and phase of the lines that repeat along x at a period, in each square tile of a page."""
-    rows, columns = signal.shape[0] // side_px, signal.shape[1] // side_px
-    area = signal[: rows * side_px, : columns * side_px]
-    profile = area.reshape(rows, side_px, columns, side_px).mean(axis=1)
-    profile = profile - profile.mean(axis=2, keepdims=True)
-    turning = np.exp(-2j * np.pi * np.arange(columns * side_px) / period_px).astype(np.complex64)
-    window = np.hanning(side_px + 2)[1:-1].astype(np.float32)
-    amplitudes: Complex64[np.ndarray, "rows columns"] = (profile * turning.reshape(columns, side_px) * window).mean(
-        axis=2
-    )
-    return amplitudes
-
-
-def _strongest_period(signal: Float32[np.ndarray, "h w"], px_per_mm: float) -> float:
-    """The period among 5/1, 5/2 ... 5/5 mm whose lines stand out most, at least 2.5 pixels long."""
-    periods = [5 * px_per_mm / harmonic for harmonic in (1, 2, 3, 4, 5) if 5 * px_per_mm / harmonic >= 2.5]
-
-    def strength(period: float) -> float:
-        side = round(_TILE_PERIODS * period)
-        if min(signal.shape[0], signal.shape[1] // 3) < side:
-            return 0.0
-        # A finer period fixes the pitch more finely at the same strength.
-        return float(np.median(np.abs(tile_amplitudes(signal, period, side)))) / float(np.sqrt(period))
-
-    return max(periods, key=strength)
-
-
-def _weighted_median(values: Float64[np.ndarray, " n"], weights: Float64[np.ndarray, " n"]) -> float:
-    order = np.argsort(values)
-    cumulative = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(cumulative, 0.5 * cumulative[-1])])

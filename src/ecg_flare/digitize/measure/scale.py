@@ -4,27 +4,30 @@ Neither is trusted alone where the other can be seen: the pulses' height tells a
 lines, and the grid tells how high the pulses are.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import Final
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from ecg_flare.digitize.measure.pitch import Pitch, correlate, readings, refine
-from ecg_flare.digitize.measure.pulse import Pulse, find_pulses
+from ecg_flare.digitize.measure.correlation import correlate
+from ecg_flare.digitize.measure.fine_pitch import refine_pitch
+from ecg_flare.digitize.measure.pitch import Pitch, readings
+from ecg_flare.digitize.measure.pulse import Pulse, standard_gain
+from ecg_flare.digitize.measure.pulses import find_pulses
 from ecg_flare.digitize.rectify.lattice import grid_signal
+from ecg_flare.digitize.units import PxPerMm
 
-STANDARD_GAINS_MM = (5.0, 10.0, 20.0)
-"""Heights of a 1 mV pulse that machines print."""
-
-_LONGEST_PX = 1800  # the grid of a larger page is measured on a copy this long
-_MAX_READINGS = 6
-_SURE = 8.0  # log-odds of the best reading over the next at which the pulses are not asked
-_PULSE_LOG_ODDS = 3.0
-_TRACKED = 0.5  # a repetition followed over half the page is exact; on curved paper phases are better
-_HEIGHT_TOLERANCE = 0.08
-_LEAST_SQUARES = 0.06
-_LENGTHS_MM = (270.0, 180.0, 120.0)  # lengths of a page at which pulses are sought when there is no grid
+_LONGEST_PX: Final = 1800  # the grid of a larger page is measured on a copy this long
+_MAX_READINGS: Final = 6
+_SURE: Final = 8.0  # log-odds of the best reading over the next at which the pulses are not asked
+_PULSE_LOG_ODDS: Final = 3.0
+_TRACKED: Final = 0.5  # a repetition followed over half the page is exact; on curved paper phases are better
+_MIN_SQUARES: Final = 0.06
+_LENGTHS_MM: Final = (270.0, 180.0, 120.0)  # lengths of a page at which pulses are sought when there is no grid
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,12 @@ class GridScale:
     """The grid's reading.
 
     Attributes:
-        px_per_mm_x, px_per_mm_y: pixels a millimetre.
+        px_per_mm: the unit of lengths on the page.
         margin: log-odds by which this reading leads the next one of another scale.
         squares: how surely the grid repeats at 5 mm, 0 to 1, along the weaker axis.
     """
 
-    px_per_mm_x: float
-    px_per_mm_y: float
+    px_per_mm: PxPerMm
     margin: float
     squares: float
 
@@ -53,14 +55,18 @@ class PageScale:
     @property
     def standard_gain(self) -> float | None:
         """Gain in mm/mV that the pulses' height stands for; None without a grid, or when it is no usual one."""
-        return None if self.grid is None else standard_gain(self.pulses, self.grid.px_per_mm_y)
+        return None if self.grid is None else standard_gain(self.pulses, self.grid.px_per_mm.y)
+
+    def rotated_180(self, shape: tuple[int, int]) -> PageScale:
+        """The same scale on a page turned by half a circle; `shape` is (height, width) in pixels."""
+        return replace(self, pulses=tuple(pulse.rotated_180(shape[1], shape[0]) for pulse in reversed(self.pulses)))
 
 
 def measure_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, float] | None) -> PageScale:
-    """Measure an upright page.
+    """Measure the grid and the pulses of a straight page.
 
     Args:
-        image: the page; it may still stand on its head.
+        image: the page; it may stand on its head.
         period_px: any period of its grid along x and y (lattice.py); None when no grid was found.
     """
     grid = None if period_px is None else _grid_scale(image, period_px)
@@ -69,15 +75,6 @@ def measure_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, flo
     found = [find_pulses(image, max(image.shape[:2]) / length) for length in _LENGTHS_MM]
     best = max(found, key=len)
     return PageScale(None, best if len(best) >= 2 else ())
-
-
-def standard_gain(pulses: tuple[Pulse, ...], px_per_mm: float) -> float | None:
-    """The usual gain nearest to the pulses' height; None when there are no pulses, or of no usual height."""
-    if not pulses:
-        return None
-    height = float(np.median([pulse.height_px for pulse in pulses])) / px_per_mm
-    nearest = min(STANDARD_GAINS_MM, key=lambda gain: abs(np.log(height / gain)))
-    return nearest if abs(height / nearest - 1.0) <= _HEIGHT_TOLERANCE else None
 
 
 def _grid_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, float]) -> PageScale | None:
@@ -105,14 +102,10 @@ def _grid_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, float
         if margin < 0.0:
             margin, x, y, pulses = -margin, rival[1], rival[2], others
     squares = min(x.squares, y.squares)
-    if squares < _LEAST_SQUARES:
+    if squares < _MIN_SQUARES:
         return None
-    grid = GridScale(_exact(signal, x) * stretch_x, _exact(turned, y) * stretch_y, margin, squares)
+    grid = GridScale(PxPerMm(_exact(signal, x) * stretch_x, _exact(turned, y) * stretch_y), margin, squares)
     return PageScale(grid, pulses)
-
-
-def _pulse_log_odds(pulses: tuple[Pulse, ...], px_per_mm: float) -> float:
-    return _PULSE_LOG_ODDS if len(pulses) >= 2 and standard_gain(pulses, px_per_mm) is not None else 0.0
 
 
 def _together(x: Pitch, y: Pitch) -> float:
@@ -121,10 +114,9 @@ def _together(x: Pitch, y: Pitch) -> float:
     return -np.inf if abs(stretch) > 0.22 else x.score + y.score - 0.5 * (stretch / 0.1) ** 2
 
 
+def _pulse_log_odds(pulses: tuple[Pulse, ...], px_per_mm: float) -> float:
+    return _PULSE_LOG_ODDS if len(pulses) >= 2 and standard_gain(pulses, px_per_mm) is not None else 0.0
+
+
 def _exact(signal: Float32[np.ndarray, "h w"], pitch: Pitch) -> float:
-    return pitch.px_per_mm if pitch.reach >= _TRACKED else refine(signal, pitch.px_per_mm)
-
-
-def turned_over(scale: PageScale, shape: tuple[int, int]) -> PageScale:
-    """The same scale on a page turned by half a circle; shape is (height, width)."""
-    return replace(scale, pulses=tuple(pulse.turned_over(shape[1], shape[0]) for pulse in reversed(scale.pulses)))
+    return pitch.px_per_mm if pitch.reach >= _TRACKED else refine_pitch(signal, pitch.px_per_mm)

@@ -13,11 +13,12 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from ecg_flare.digitize.trace.pen import pen_width_px
 from ecg_flare.digitize.trace.ranks import thin_runs
-from ecg_flare.digitize.trace.runs import Runs
+from ecg_flare.digitize.trace.runs import GAP, Runs
 
-GAP: Final = -1
 ALONE, UPPER, LOWER, BETWEEN = 0, 1, 2, 3
+"""Where a row stands in a run that it takes: the only one, above all others, below them, or in between."""
 SLOPE_COLUMNS: Final = 2
 MAX_COLUMNS: Final = 40  # a longer common stretch is one line that two rows claim, not a crossing
 
@@ -60,7 +61,7 @@ def side_of(row: int, shared: Int64[np.ndarray, "2 n"]) -> Int64[np.ndarray, " n
     return result
 
 
-def disentangle(
+def separate_lines(
     y: Float64[np.ndarray, " w"],
     top: Float64[np.ndarray, " w"],
     bottom: Float64[np.ndarray, " w"],
@@ -75,7 +76,7 @@ def disentangle(
     columns = np.flatnonzero(crowded)
     if not len(columns) or crowded.all():
         return y, top, bottom
-    pen = float(np.nanpercentile(bottom - top, 25)) / 2
+    pen = pen_width_px([bottom - top]) / 2
     for block in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
         if len(block) > MAX_COLUMNS:
             continue

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from ecg_flare.digitize.trace.pen import pen_width_px
 from ecg_flare.digitize.trace.runs import Runs
 
 THIN: Final = 2.5  # pens: a thinner run cannot hold two lines side by side
@@ -35,7 +36,7 @@ class Ranks:
 def thin_runs(runs: Runs) -> Bool[np.ndarray, " runs"]:
     """Return which runs are too thin for two lines."""
     extent = runs.bottom - runs.top
-    thin: Bool[np.ndarray, " runs"] = extent < THIN * np.percentile(extent, 25) if len(extent) else extent > 0
+    thin: Bool[np.ndarray, " runs"] = extent < THIN * pen_width_px([extent]) if len(extent) else extent > 0
     return thin
 
 

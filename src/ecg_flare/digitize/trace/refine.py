@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.digitize.trace.pen import pen_width_px
 from ecg_flare.digitize.trace.rows import RowTrace
 
 PEN_PERCENTILE: Final = 20
@@ -31,11 +32,8 @@ SAMPLES: Final = 2  # a column; with one a stroke of a column's width has no sha
 
 
 def pen_px(rows: Sequence[RowTrace]) -> float:
-    """Return the pen's width in pixels: what the thinnest columns of a row show, the middle of all rows.
-
-    Few columns of a noisy row are level, so that its own extents would make the pen too wide.
-    """
-    return float(np.median([np.nanpercentile(row.bottom - row.top, PEN_PERCENTILE) for row in rows]))
+    """Return the pen's width in pixels that lines are fitted with."""
+    return pen_width_px([row.bottom - row.top for row in rows], PEN_PERCENTILE)
 
 
 def refine_row(row: RowTrace, pen: float) -> Float64[np.ndarray, "k 2"]:

@@ -1,4 +1,4 @@
-"""Rows of the page, and one sub-pixel line a row: whose runs of ink are whose, settled in a few walks of all rows."""
+"""Rows of the page, and the line of each: whose runs of ink are whose, settled by a few paths of all rows together."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from ecg_flare.digitize.trace.overlap import ALONE, GAP, disentangle, foreign_runs, shared_runs, side_of
+from ecg_flare.digitize.trace.levels import LEVEL_REACH_MM, MIN_ROW_WIDTH_MM, drifting_levels
+from ecg_flare.digitize.trace.overlap import ALONE, foreign_runs, separate_lines, shared_runs, side_of
 from ecg_flare.digitize.trace.path import row_paths
-from ecg_flare.digitize.trace.ranks import foreign_by_rank, rank_levels, rank_rows
-from ecg_flare.digitize.trace.runs import Runs, find_runs
+from ecg_flare.digitize.trace.ranks import Ranks, foreign_by_rank, rank_levels, rank_rows
+from ecg_flare.digitize.trace.runs import GAP, Runs, find_runs
+from ecg_flare.digitize.units import PxPerMm
 
 INK_REWARD: Final = 0.02  # for every millimetre of ink that a column of the path explains
-LEVEL_REACH_MM: Final = 25.0  # to either side: a row's level drifts no faster
-LEVEL_SIGMA_MM: Final = 1.3
-MIN_ROW_DISTANCE_MM: Final = 7.0
-MIN_ROW_WIDTH_MM: Final = 20.0
 MIN_PART: Final = 0.55  # of the middle row's ink
-MIN_ROW_VOTES: Final = 0.18  # of the strongest row's
 MAX_FILLED_MM: Final = 5.0
-TAKING_TURNS: Final = 0.3  # two rows that are both there for less of their way are one
+ISLAND_GAP_MM, ISLAND_MM = 2.0, 6.0  # a shorter piece at an end, behind a longer gap, is no part of the row
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +38,12 @@ class RowTrace:
 
     @property
     def first(self) -> int:
+        """The first column with ink."""
         return int(np.flatnonzero(np.isfinite(self.y))[0])
 
     @property
     def last(self) -> int:
+        """The last column with ink."""
         return int(np.flatnonzero(np.isfinite(self.y))[-1])
 
     @property
@@ -53,35 +52,53 @@ class RowTrace:
         return float(np.isfinite(self.y[self.first : self.last + 1]).mean())
 
 
-def trace_rows(ink: Float32[np.ndarray, "h w"], px_per_mm_x: float, px_per_mm_y: float) -> tuple[RowTrace, ...]:
+def trace_rows(ink: Float32[np.ndarray, "h w"], scale: PxPerMm) -> tuple[RowTrace, ...]:
     """Return the rows of a page from top to bottom; empty if nothing is long enough to be one."""
     runs = find_runs(ink)
-    ranks = rank_rows(runs)
-    ranked = rank_levels(runs, ranks, LEVEL_REACH_MM * px_per_mm_x) if ranks is not None else None
-    if ranks is not None and ranked is not None:
-        drifting, anchored = ranked, foreign_by_rank(runs, ranks)
-    else:
-        ranks = None
-        found = _levels_by_walking(runs, ink.shape[0], px_per_mm_x, px_per_mm_y)
-        if found is None:
-            return ()
-        drifting, anchored = found, np.zeros((len(found), len(runs.centre)), bool)
-    # whose ink is whose settles in two walks; the third may then be drawn to the ink that nobody else claims
-    foreign = anchored
-    for reward in (0.0, 0.0, INK_REWARD):
-        paths = row_paths(runs, drifting, px_per_mm_x, px_per_mm_y, foreign=foreign, reward=reward)
-        foreign = foreign_runs(runs, paths, drifting)
-        if ranks is not None:
-            foreign[:, ranks.run.ravel()] = anchored[:, ranks.run.ravel()]
-    paths = fill_gaps(runs, paths, round(MAX_FILLED_MM * px_per_mm_x))
-    levels = np.median(drifting, axis=1)
+    anchored = _anchored_rows(runs, scale)
+    levels = anchored.levels if anchored is not None else drifting_levels(runs, ink.shape[0], scale)
+    if levels is None:
+        return ()
+    paths = _settled_paths(runs, levels, anchored, scale)
+    paths = fill_gaps(runs, paths, round(MAX_FILLED_MM * scale.x))
     shared = shared_runs(runs, paths)
     rows = []
-    for number, (path, level) in enumerate(zip(paths, levels, strict=True)):
-        row = _row_of(runs, _without_islands(path, px_per_mm_x), level, number, shared)
-        if row is not None and row.last - row.first > MIN_ROW_WIDTH_MM * px_per_mm_x:
+    for number, (path, level) in enumerate(zip(paths, np.median(levels, axis=1), strict=True)):
+        row = _row_of(runs, _without_islands(path, scale.x), level, number, shared)
+        if row is not None and row.last - row.first > MIN_ROW_WIDTH_MM * scale.x:
             rows.append(row)
     return _without_scraps(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _AnchoredRows:
+    """Rows whose number most columns agree on: their anchors, their levels, and for each row the others' anchors."""
+
+    ranks: Ranks
+    levels: Float64[np.ndarray, "rows columns"]
+    foreign: Bool[np.ndarray, "rows runs"]
+
+
+def _anchored_rows(runs: Runs, scale: PxPerMm) -> _AnchoredRows | None:
+    ranks = rank_rows(runs)
+    levels = rank_levels(runs, ranks, LEVEL_REACH_MM * scale.x) if ranks is not None else None
+    if ranks is None or levels is None:
+        return None
+    return _AnchoredRows(ranks, levels, foreign_by_rank(runs, ranks))
+
+
+def _settled_paths(
+    runs: Runs, levels: Float64[np.ndarray, "rows columns"], anchored: _AnchoredRows | None, scale: PxPerMm
+) -> Int64[np.ndarray, "rows columns"]:
+    """Return the rows' paths: two passes settle whose ink is whose, the third is drawn to ink that nobody claims."""
+    foreign = anchored.foreign if anchored is not None else np.zeros((len(levels), len(runs.centre)), bool)
+    for reward in (0.0, 0.0, INK_REWARD):
+        paths = row_paths(runs, levels, scale, foreign, reward)
+        foreign = foreign_runs(runs, paths, levels)
+        if anchored is not None:
+            anchors = anchored.ranks.run.ravel()
+            foreign[:, anchors] = anchored.foreign[:, anchors]
+    return paths
 
 
 def fill_gaps(
@@ -89,7 +106,7 @@ def fill_gaps(
 ) -> Int64[np.ndarray, "rows columns"]:
     """Return the paths with short gaps filled from both sides, by ink that nobody takes and that hangs together.
 
-    Where one lead ends and the next one begins elsewhere, a gap costs a walk less than the leap, and may take the
+    Where one lead ends and the next one begins elsewhere, a gap costs a path less than the leap, and may take the
     last peak with it.
     """
     paths = paths.copy()
@@ -125,94 +142,6 @@ def _without_scraps(rows: list[RowTrace]) -> tuple[RowTrace, ...]:
     return tuple(row for row, columns in zip(rows, inked, strict=True) if columns >= MIN_PART * np.median(inked))
 
 
-def _levels_by_walking(
-    runs: Runs, height: int, px_per_mm_x: float, px_per_mm_y: float
-) -> Float64[np.ndarray, "rows columns"] | None:
-    """Return the rows' levels where columns do not agree on their number: walked first at level, then as they drift."""
-    levels = find_levels(runs, height, px_per_mm_x, px_per_mm_y)
-    if not len(levels):
-        return None
-    flat = np.repeat(levels[:, None], runs.n_columns, axis=1)
-    paths = row_paths(runs, flat, px_per_mm_x, px_per_mm_y)
-    paths = paths[_distinct(paths, px_per_mm_x)]
-    if not len(paths):
-        return None
-    paths = _merge_pieces(runs, paths)
-    return np.stack([_drifting_level(runs, path, px_per_mm_x) for path in paths])
-
-
-def find_levels(runs: Runs, height: int, px_per_mm_x: float, px_per_mm_y: float) -> Float64[np.ndarray, " rows"]:
-    """Return the y at which rows rest: peaks of the vote that every column gives to the middle of each of its runs."""
-    from scipy.ndimage import gaussian_filter1d
-    from scipy.signal import find_peaks
-
-    extent = runs.bottom - runs.top
-    votes = np.bincount(
-        np.clip(np.round(runs.centre), 0, height - 1).astype(int),
-        weights=np.minimum(1.0, px_per_mm_y / np.maximum(extent, 1e-3)),
-        minlength=height,
-    )
-    smooth = gaussian_filter1d(votes, LEVEL_SIGMA_MM * px_per_mm_y, mode="constant")
-    peaks, _ = find_peaks(np.pad(smooth, 1), distance=max(1, MIN_ROW_DISTANCE_MM * px_per_mm_y))
-    peaks = peaks - 1
-    near = round(3.0 * px_per_mm_y)
-    total = np.concatenate([[0.0], np.cumsum(votes)])
-    support = total[np.minimum(peaks + near, height)] - total[np.maximum(peaks - near, 0)]
-    if not len(support):
-        return np.zeros(0)
-    strong = (support > MIN_ROW_VOTES * support.max()) & (support > 0.5 * MIN_ROW_WIDTH_MM * px_per_mm_x)
-    result: Float64[np.ndarray, " rows"] = peaks[strong].astype(np.float64)
-    return result
-
-
-def _distinct(paths: Int64[np.ndarray, "rows columns"], px_per_mm_x: float) -> list[int]:
-    """Return the rows that run through ink of their own, the best covered of any that share most of their runs."""
-    taken = (paths != GAP).sum(axis=1)
-    kept: list[int] = []
-    for k in np.argsort(-taken, kind="stable"):
-        if taken[k] < 0.5 * MIN_ROW_WIDTH_MM * px_per_mm_x:
-            continue
-        shared = max((((paths[k] == paths[j]) & (paths[k] != GAP)).sum() / taken[k] for j in kept), default=0.0)
-        if shared < 0.4:
-            kept.append(int(k))
-    return sorted(kept)
-
-
-def _drifting_level(
-    runs: Runs, path: Int64[np.ndarray, " columns"], px_per_mm_x: float
-) -> Float64[np.ndarray, " columns"]:
-    """Return the row's resting level along the page: the running median of its path over 50 mm."""
-    at = np.flatnonzero(path != GAP)
-    y = runs.centre[path[at]]
-    width = round(LEVEL_REACH_MM * px_per_mm_x)
-    knots = np.arange(0, len(path), max(1, round(10 * px_per_mm_x)))
-    places, values = [], []
-    for knot in knots:
-        near = y[np.searchsorted(at, knot - width) : np.searchsorted(at, knot + width)]
-        if len(near) > width // 2:
-            places.append(knot)
-            values.append(np.median(near))
-    if not values:
-        return np.full(len(path), np.median(y))
-    result: Float64[np.ndarray, " columns"] = np.interp(np.arange(len(path)), places, values)
-    return result
-
-
-def _merge_pieces(runs: Runs, paths: Int64[np.ndarray, "rows columns"]) -> Int64[np.ndarray, "rows columns"]:
-    """Join rows that take turns: a line that wanders rests at two levels, and is found at each in turn."""
-    rows = [paths[k] for k in np.argsort([np.median(runs.centre[path[path != GAP]]) for path in paths])]
-    k = 0
-    while k + 1 < len(rows):
-        upper, lower = rows[k] != GAP, rows[k + 1] != GAP
-        both = (upper & lower & (rows[k] != rows[k + 1])).sum()
-        if both < TAKING_TURNS * min(upper.sum(), lower.sum()):
-            longer, other = (k, k + 1) if upper.sum() >= lower.sum() else (k + 1, k)
-            rows[k : k + 2] = [np.where(rows[longer] != GAP, rows[longer], rows[other])]
-        else:
-            k += 1
-    return np.stack(rows)
-
-
 def _without_islands(path: Int64[np.ndarray, " columns"], px_per_mm_x: float) -> Int64[np.ndarray, " columns"]:
     """Drop short pieces at either end that stand apart from the row: a letter, a speck."""
     path = path.copy()
@@ -221,8 +150,8 @@ def _without_islands(path: Int64[np.ndarray, " columns"], px_per_mm_x: float) ->
             at = np.flatnonzero(view != GAP)
             if not len(at):
                 break
-            breaks = np.flatnonzero(np.diff(at) > 2.0 * px_per_mm_x)
-            if not len(breaks) or at[breaks[0]] - at[0] > 6.0 * px_per_mm_x:
+            breaks = np.flatnonzero(np.diff(at) > ISLAND_GAP_MM * px_per_mm_x)
+            if not len(breaks) or at[breaks[0]] - at[0] > ISLAND_MM * px_per_mm_x:
                 break
             view[: at[breaks[0]] + 1] = GAP
     return path
@@ -238,5 +167,5 @@ def _row_of(
     y[at], top[at], bottom[at] = runs.centre[path[at]], runs.top[path[at]], runs.bottom[path[at]]
     side = np.full(len(path), ALONE)
     side[at] = side_of(number, shared[:, path[at]])
-    y, top, bottom = disentangle(y, top, bottom, side)
+    y, top, bottom = separate_lines(y, top, bottom, side)
     return RowTrace(y, top, bottom, float(level), side != ALONE)

@@ -11,6 +11,8 @@ from jaxtyping import Float32, Float64, Int64
 RUN_THRESHOLD: Final = 0.30  # ink above which a pixel belongs to a stroke; anti-aliased rims stay below
 SMALLEST_MASS: Final = 0.35  # full-ink pixels; less is a speck
 SMALLEST_SHARE: Final = 0.3  # of the usual run's mass; less is what is left of a grid line
+GAP: Final = -1
+"""Stands for a run in a path where the path takes none."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Where the recording begins and ends on the paper: rows without their calibration pulses, cut into equal columns."""
+"""Where the recording begins and ends on the paper: the rows without their calibration pulses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from ecg_flare.digitize.measure.pulse import Pulse
+from ecg_flare.digitize.trace.pen import pen_width_px
 from ecg_flare.digitize.trace.rows import RowTrace
 
 LEAD_OUT_MM: Final = 0.9  # of base line between a pulse and the recording where no gap is left between them
@@ -58,7 +59,7 @@ def find_span(
     side: Literal["left", "right", "both", "none"] = (
         "both" if at_left and at_right else "left" if at_left else "right" if at_right else "none"
     )
-    pen = float(np.median([np.nanpercentile(row.bottom - row.top, 25) for row in rows]))
+    pen = pen_width_px([row.bottom - row.top for row in rows])
     width = ink.shape[1]
     begins = np.array([_begin_px(ink, row.y, round(at), pen) for row, at in zip(rows, first, strict=True)])
     mirrored = [

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ecg_flare.digitize.leads.spans import without_pulses
 from ecg_flare.digitize.measure.pulse import Pulse
+from ecg_flare.digitize.trace.page_span import without_pulses
 
 
 def test_ink_up_to_the_pulses_is_left_out_on_their_side_alone() -> None:

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.ink.segment import classical_segmenter, grid_darkness, load_segmenter
+from ecg_flare.digitize.ink.classical import classical_segmenter
 from ecg_flare.ecg.synthetic import synthesize
-from ecg_flare.errors import ConfigError
 from ecg_flare.page.raster import Label
 from ecg_flare.page.render import render_page
 from ecg_flare.page.resample import resample_page
@@ -54,25 +53,3 @@ def test_strokes_one_above_the_other_are_no_frame() -> None:
 def test_blank_page_is_all_background() -> None:
     probabilities = classical_segmenter(np.full((200, 300, 3), 250, np.uint8))
     assert (probabilities[Label.BACKGROUND] == 1).all()
-
-
-def test_grid_keeps_a_resting_line() -> None:
-    """A line that rests over half the page is no grid: lines of the grid cross all of it."""
-    dark = np.zeros((400, 800), np.float32)
-    dark[:, ::20] = dark[::20] = 0.3
-    dark[210:212, 200:600] = 0.9
-    grid = grid_darkness(dark, 4.0)
-    assert grid[200, 405] == pytest.approx(0.3)
-    assert grid[211, 405] < 0.45
-
-
-def test_the_bundled_model_is_found_by_its_entry_point() -> None:
-    """Without it everything is read by the classical segmenter, with no more than a note."""
-    probabilities = load_segmenter("bundled")(np.full((64, 96, 3), 250, np.uint8))
-    assert probabilities.shape == (len(Label), 64, 96)
-
-
-def test_unknown_segmenter_names_what_there_is() -> None:
-    assert load_segmenter("classical") is classical_segmenter
-    with pytest.raises(ConfigError, match=r"'nonsense'.*classical"):
-        load_segmenter("nonsense")

@@ -1,14 +1,15 @@
-"""Paths through runs of ink: what is walked in one step comes out as it does column by column."""
+"""Paths through runs of ink: what is followed in one step comes out as it does column by column."""
 
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.trace import path as walk
-from ecg_flare.digitize.trace.overlap import GAP
+from ecg_flare.digitize.trace import path as trace_path
 from ecg_flare.digitize.trace.path import find_stretches, row_paths
-from ecg_flare.digitize.trace.runs import Runs, find_runs
+from ecg_flare.digitize.trace.runs import GAP, Runs, find_runs
+from ecg_flare.digitize.units import PxPerMm
 
 WIDTH = 240
+SCALE = PxPerMm(8.0, 8.0)
 
 
 def ink_of(*lines: np.ndarray, height: int = 160) -> np.ndarray:
@@ -48,16 +49,16 @@ def test_stretches_hold_the_same_runs_from_end_to_end() -> None:
     assert len(stretches.count) < WIDTH / 4
 
 
-def test_paths_are_those_of_a_walk_column_by_column(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_those_found_column_by_column(monkeypatch: pytest.MonkeyPatch) -> None:
     runs, levels = crossing_lines()
-    together = row_paths(runs, levels, 8.0, 8.0)
-    monkeypatch.setattr(walk, "STRETCH_MM", 1e-6)
-    np.testing.assert_array_equal(together, row_paths(runs, levels, 8.0, 8.0))
+    together = row_paths(runs, levels, SCALE)
+    monkeypatch.setattr(trace_path, "STRETCH_MM", 1e-6)
+    np.testing.assert_array_equal(together, row_paths(runs, levels, SCALE))
 
 
-def test_a_hole_stays_a_hole_and_a_crossing_is_passed() -> None:
+def test_a_gap_stays_a_gap_and_a_crossing_is_passed() -> None:
     runs, levels = crossing_lines()
-    upper, lower = row_paths(runs, levels, 8.0, 8.0)
+    upper, lower = row_paths(runs, levels, SCALE)
     assert (lower[200:210] == GAP).all()
     assert (upper != GAP).all()
     np.testing.assert_allclose(runs.centre[upper[[20, 230]]], 40.5, atol=0.6)

@@ -4,39 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from jaxtyping import Float64
+from drawn_beats import STEP_MM, beating
 
-from ecg_flare.digitize.measure.calibrate import Calibration, assumed_speed_note
-from ecg_flare.digitize.measure.heart_rate import Tempo, measure_heart_rate, speed_log_odds, weigh_speed
-from ecg_flare.digitize.result import CONFIDENT
+from ecg_flare.digitize.confidence import CONFIDENT
+from ecg_flare.digitize.measure.calibration import Calibration, assumed_speed_note
+from ecg_flare.digitize.measure.heart_rate import TypicalBeat, measure_heart_rate
+from ecg_flare.digitize.measure.speed_prior import speed_log_odds, weigh_speed
+from ecg_flare.digitize.units import PxPerMm
 
-STEP_MM = 0.1
-MEASURED = Calibration(8.0, 8.0, "grid", 0.99, 25.0, "measured", 10.0, "measured", ())
+MEASURED = Calibration(PxPerMm(8.0, 8.0), "grid", 0.99, 25.0, "measured", 10.0, "measured", ())
 ASSUMED = replace(MEASURED, speed_source="assumed", confidence=0.69, warnings=(assumed_speed_note(25.0),))
-
-
-def beating(rate: float, speed_mm_per_s: float, qrs_s: float = 0.09) -> Float64[np.ndarray, "rows n"]:
-    """Two rows, 240 mm long, of triangular QRS complexes at `rate` a minute, which fall faster than they rise."""
-    seconds = np.arange(0, 240, STEP_MM) / speed_mm_per_s
-    since = (seconds + 0.3) % (60 / rate) - 0.3
-    beat = 10 * np.interp(since, [-0.6 * qrs_s, 0, 0.4 * qrs_s], [0, 1, 0])
-    return np.stack([beat, -0.5 * beat])
-
-
-@pytest.mark.parametrize(("rate", "speed"), [(60, 25.0), (75, 50.0), (150, 25.0)])
-def test_the_distance_from_beat_to_beat_is_measured(rate: float, speed: float) -> None:
-    tempo = measure_heart_rate(beating(rate, speed), STEP_MM)
-    assert tempo is not None
-    assert tempo.beat_mm == pytest.approx(60 / rate * speed, rel=0.01)
-
-
-def test_a_line_without_beats_says_nothing() -> None:
-    assert measure_heart_rate(np.zeros((3, 2400)), STEP_MM) is None
 
 
 def test_log_odds_are_those_of_two_lognormal_variables() -> None:
     """0.8 s and 60 ms at 25 mm/s; at 50 both are half: 2 * (ln 2 / 0.3)^2 / 2."""
-    assert speed_log_odds(Tempo(20.0, 1.5), 25.0, 50.0) == pytest.approx((np.log(2) / 0.3) ** 2)
+    assert speed_log_odds(TypicalBeat(20.0, 1.5), 25.0, 50.0) == pytest.approx((np.log(2) / 0.3) ** 2)
 
 
 def test_a_measured_speed_that_the_heart_contradicts_is_doubted_aloud() -> None:

@@ -1,0 +1,209 @@
+"""How sure a reading is: every number that makes a confidence, and why it is what it is.
+
+A page is as sure as the less sure of its scale and its layout. Each doubt that is left takes a share of that. Numbers
+were chosen on rendered pages of other seeds than those of the published figures (docs/digitization.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+LEAST, MOST = 0.05, 0.99
+"""No scale and no layout is certain, and no layout that was found is impossible."""
+
+CONFIDENT: Final = 0.75
+"""A result below this confidence always carries a warning."""
+
+HALF: Final = 0.5
+"""A result below this is shown in red in a report."""
+
+WHOLE: Final = 0.9
+"""A lead of less coverage is named in a warning."""
+
+OVERLAPPING: Final = 0.006
+"""A stretch that shares more of its columns' ink with another row is named in a warning."""
+
+# --- scale, speed and gain ----------------------------------------------------------------------------------------
+
+UNSURE_MARGIN: Final = 3.0
+"""Nats by which one reading of the grid leads another: with less the grid can be read in more than one way."""
+
+AMBIGUOUS_GRID: Final = 0.6
+"""A grid that can be read in more than one way: every length may be wrong."""
+
+PULSES_ALONE: Final = 0.7
+"""A scale from pulses alone, taken as 1 mV high and 0.2 s wide: some machines print others."""
+
+ODD_PULSES: Final = 0.45
+"""A scale from pulses that are not 0.2 s wide: times are unsure, too."""
+
+ASSUMED: Final = 0.7
+"""A speed or a gain that nothing on the page says: below CONFIDENT."""
+
+LONE_PULSE: Final = 0.85
+"""A gain from a single pulse: still CONFIDENT, with a warning."""
+
+GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH = 0.6, 0.7
+"""A gain, or a speed, that was given and that the pulses contradict: all are 1 mV high, not all are 0.2 s wide."""
+
+DOUBTED_BY_HEART: Final = 0.6
+"""The share that is left of a measured speed at which the heart would beat as few hearts do."""
+
+SUPPORTED_BY_HEART: Final = 1.15
+"""What an assumed speed gains where the heart beats as most do: 0.7 becomes 0.8, which is CONFIDENT."""
+
+
+def grid_confidence(margin: float, squares: float) -> float:
+    """Return how sure a scale from the grid is.
+
+    `margin` is by how many nats this reading leads the next one: 4.5 are enough for full confidence. `squares` says
+    how surely the grid repeats at 5 mm, 0 to 1: 0.4 are enough.
+    """
+    confidence = min(1.0, 0.55 + 0.1 * margin) * min(1.0, 0.6 + squares)
+    return min(confidence, AMBIGUOUS_GRID if margin < UNSURE_MARGIN else MOST)
+
+
+def calibration_confidence(scale: float, gain: float, speed: float) -> float:
+    """Return how sure all measures of a page are together: each one must be right."""
+    return round(scale * gain * speed, 3)
+
+
+# --- layout -------------------------------------------------------------------------------------------------------
+
+SURE_LAYOUT: Final = 0.5
+"""A layout that is so sure stands upright: labels and leads make no sense upside down."""
+
+UNOPPOSED: Final = 0.2
+"""What is left where no evidence speaks for a layout, and none against it."""
+
+GIVEN_LAYOUT: Final = 0.9
+"""A layout that was given and that nothing on the page speaks against: a person can err, too."""
+
+LABELS_ALONE: Final = 0.4
+"""The most where no layout fits and labels alone name the rows: nothing else vouches for them."""
+
+SOME_LABELS, MANY_LABELS, LIMBS, MARGIN = 0.25, 0.2, 0.3, 0.2
+"""What each kind of evidence adds: two kinds that agree make a layout CONFIDENT, no kind alone does."""
+
+MIN_LABELS, AGREEING, MOST_AGREEING, CONTRADICTING = 4, 0.6, 0.8, 0.4
+"""Fewer labels say nothing; of those read these shares agree with a layout, agree with it well, or contradict it."""
+
+MANY: Final = 7
+"""Agreeing labels that are many: more than half of the twelve leads."""
+
+AGAINST: Final = 0.4
+"""What evidence against a layout takes: more than any one kind of evidence for it adds."""
+
+LIMBS_AGREE_DB, LIMBS_CONTRADICT_DB = 14.0, 6.0
+"""From the first on the limb leads' identities hold; below the second they are broken."""
+
+MIN_STRIP_DB: Final = 6.0
+"""A rhythm strip that repeats no short lead better is none, or the rows are not these."""
+
+CLEAR_MARGIN: Final = 3.0
+"""Nats by which the best layout leads the next one: e**3 is 20 to 1."""
+
+
+@dataclass(frozen=True)
+class LayoutEvidence:
+    """What speaks for a layout, and against it.
+
+    `labels_read` and `labels_agreeing` count the places of the layout with a readable word and those whose word is the
+    name expected; `limb_db` is the consistency of the limb leads under this layout, None where nothing can be checked;
+    `strip_db` says how well the worst rhythm strip repeats a short lead, None where there is none.
+    """
+
+    labels_read: int
+    labels_agreeing: int
+    limb_db: float | None
+    strip_db: float | None = None
+
+
+def layout_confidence(evidence: LayoutEvidence, margin: float) -> float:
+    """Return how sure a layout is: high only if two kinds of evidence agree, or one is clear with none against it.
+
+    `margin` is by how many nats it leads the next layout.
+    """
+    agreement = evidence.labels_agreeing / max(evidence.labels_read, 1)
+    some_labels = evidence.labels_read >= MIN_LABELS and agreement >= AGREEING
+    many_labels = evidence.labels_agreeing >= MANY and agreement >= MOST_AGREEING
+    labels_against = evidence.labels_read >= MIN_LABELS and agreement < CONTRADICTING
+    limbs_agree = evidence.limb_db is not None and evidence.limb_db >= LIMBS_AGREE_DB
+    limbs_against = evidence.limb_db is not None and evidence.limb_db < LIMBS_CONTRADICT_DB
+    strips_against = evidence.strip_db is not None and evidence.strip_db < MIN_STRIP_DB
+    confidence = UNOPPOSED + SOME_LABELS * some_labels + MANY_LABELS * many_labels
+    confidence = confidence + LIMBS * limbs_agree + MARGIN * (margin > CLEAR_MARGIN)
+    confidence -= AGAINST * (labels_against or strips_against or (limbs_against and not many_labels))
+    return float(np.clip(confidence, LEAST, MOST))
+
+
+def labels_alone_confidence(named_rows: int, rows: int) -> float:
+    """Return how sure a reading is whose rows are named by labels alone: the less, the more rows have none."""
+    return LABELS_ALONE * named_rows / rows
+
+
+# --- page ---------------------------------------------------------------------------------------------------------
+
+CONTRADICTION: Final = 0.7
+"""The share that is left where the leads contradict each other: one lead may be wrong, or the whole layout."""
+
+INKED: Final = 0.9
+"""Rows with a trace on less of their length are doubted by what is missing."""
+
+BROKEN: Final = 0.5
+"""The share that a page loses where every lead has the doubt: broken, or run into another row."""
+
+
+@dataclass(frozen=True)
+class PageEvidence:
+    """What a page's confidence is made of.
+
+    `checks_passed` is None where nothing could be checked, `inked` the share of the rows' length that shows a trace;
+    of `n_leads` stretches, `n_broken` have gaps and `n_overlapping` share ink with another row.
+    """
+
+    calibration: float
+    layout: float
+    checks_passed: bool | None
+    inked: float
+    n_leads: int
+    n_broken: int
+    n_overlapping: int
+
+
+def page_confidence(evidence: PageEvidence) -> float:
+    """Return how sure the reading of a whole page is, 0 to 1."""
+    confidence = min(evidence.calibration, evidence.layout)
+    if evidence.checks_passed is False:
+        confidence *= CONTRADICTION
+    if evidence.inked < INKED:
+        confidence *= evidence.inked
+    if evidence.n_broken:
+        confidence *= 1.0 - BROKEN * evidence.n_broken / evidence.n_leads
+    if evidence.n_overlapping:
+        confidence *= 1.0 - BROKEN * evidence.n_overlapping / evidence.n_leads
+    return float(confidence)
+
+
+def lead_confidence(page: float, coverage: float, gaps: int, shared: float) -> float:
+    """Return how sure one stretch of a lead is: the page's, times its coverage, halved for each of its own doubts.
+
+    Its doubts are gaps in its line, and a share of its columns above OVERLAPPING whose ink is another row's, too.
+    """
+    doubt = (BROKEN if gaps else 1.0) * (BROKEN if shared > OVERLAPPING else 1.0)
+    return page * coverage * doubt
+
+
+# --- two readings of one page -------------------------------------------------------------------------------------
+
+CLEARLY_SURER: Final = 0.05
+"""Of two segmenters' readings one is surer by more than this: a label that is read or not makes as much."""
+
+CLEARLY_UPRIGHT: Final = 0.1
+"""By how much surer a page must be the other way up to be turned: half of what one kind of evidence adds."""
+
+CONTRADICTED: Final = 0.7
+"""Of two sure readings that contradict each other: just below CONFIDENT, so that a person looks."""

@@ -1,0 +1,83 @@
+"""What became of a batch of pages, for a person and for a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecg_flare.digitize.confidence import CONFIDENT
+
+ALL_READ, SOME_FAILED, USAGE = 0, 3, 2
+"""Exit codes; the command gives USAGE where run_batch raises ConfigError, LayoutError or StorageError."""
+
+
+@dataclass(frozen=True)
+class PageOutcome:
+    """What became of one page: `report` as in NAME.json, or None and the `error`."""
+
+    source: str
+    page: int
+    name: str
+    seconds: float
+    report: dict[str, Any] | None = None
+    error: str | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """Confidence of the reading; None where there is none."""
+        return None if self.report is None else float(self.report["confidence"])
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """What became of a batch, in the order of its pages."""
+
+    pages: tuple[PageOutcome, ...]
+    html_path: Path | None = None
+
+    @property
+    def n_failed(self) -> int:
+        """Pages that were not read."""
+        return sum(page.error is not None for page in self.pages)
+
+    @property
+    def n_unsure(self) -> int:
+        """Pages that were read with less confidence than CONFIDENT."""
+        return sum(page.confidence is not None and page.confidence < CONFIDENT for page in self.pages)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every page was read, 3 when some were not."""
+        return SOME_FAILED if self.n_failed else ALL_READ
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as JSON holds it, with each page's whole report."""
+        return {
+            "pages": len(self.pages),
+            "failed": self.n_failed,
+            "unsure": self.n_unsure,
+            "exit_code": self.exit_code,
+            "html": None if self.html_path is None else str(self.html_path),
+            "results": [
+                {
+                    "source": page.source,
+                    "page": page.page,
+                    "name": page.name,
+                    "seconds": round(page.seconds, 3),
+                    "error": page.error,
+                    "report": page.report,
+                }
+                for page in self.pages
+            ],
+        }
+
+    def to_text(self) -> str:
+        """A few lines for a person."""
+        read = len(self.pages) - self.n_failed
+        unsure = f"{self.n_unsure} of them with less than {CONFIDENT:.0%} confidence"
+        lines = [f"{read} of {len(self.pages)} pages read, {unsure}."]
+        lines += [f"  not read: {page.source} (page {page.page}): {page.error}" for page in self.pages if page.error]
+        if self.html_path is not None:
+            lines.append(f"Report: {self.html_path}")
+        return "\n".join(lines)

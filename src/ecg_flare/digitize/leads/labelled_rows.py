@@ -1,0 +1,55 @@
+"""What the layouts are tried on: the rows of a page, the words beside them, and how fast the paper ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from ecg_flare.digitize.leads.labels import MIN_FIT, Word
+from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.trace.raster import RowRaster
+
+BORDER_MM = 0.8  # left out at either end of a lead: the step from lead to lead
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """A page's rows, the words that were read on it, and its speed in mm/s."""
+
+    rows: RowRaster
+    words: tuple[Word, ...]
+    speed_mm_per_s: float
+
+    @property
+    def px_per_s(self) -> float:
+        """Pixels along x that a second takes."""
+        return self.rows.scale.x * self.speed_mm_per_s
+
+    def word_at(self, span: LeadSpan) -> Word | None:
+        """Return the word that stands at the beginning of a span, the best readable one if there are several."""
+        rows, scale = self.rows, self.rows.scale
+        spacing = np.diff(rows.level_px).min() if len(rows.level_px) > 1 else 30.0 * scale.y
+        level = rows.level_px[span.row]
+        from_x = span.left_px - 4.0 * scale.x
+        to_x = span.left_px + min(14.0 * scale.x, 0.4 * (span.right_px - span.left_px))
+        near = [
+            word
+            for word in self.words
+            if from_x < (word.left + word.right) / 2 < to_x
+            and abs((word.top + word.bottom) / 2 - level) < 0.62 * spacing
+            and word.fits.max() > MIN_FIT
+            and (word.n_letters > 1 or span.left_px < rows.span.left_px + 4.0 * scale.x)
+        ]
+        # a separator's dash looks like an "I", which stands at the page's left in every layout
+        return max(near, key=lambda word: (word.n_letters > 1, float(word.fits.max())), default=None)
+
+
+def signal_of(rows: RowRaster, span: LeadSpan) -> Float64[np.ndarray, " n"]:
+    """Return the span's signal in mm on the page's raster, upright even where it is printed inverted."""
+    inside = (rows.x_px > span.left_px + BORDER_MM * rows.scale.x) & (
+        rows.x_px < span.right_px - BORDER_MM * rows.scale.x
+    )
+    signal = np.where(inside, rows.y_mm[span.row], np.nan)
+    return -signal if span.inverted else signal

@@ -1,0 +1,44 @@
+"""Where a lead stands on a page: its row, its stretch of x, its stretch of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+
+@dataclass(frozen=True)
+class LeadSpan:
+    """One lead's place: its row, its stretch of x in pixels and of time in seconds.
+
+    `is_rhythm` marks a rhythm strip, `inverted` a lead that is printed upside down.
+    """
+
+    lead: str
+    row: int
+    left_px: float
+    right_px: float
+    start_s: float
+    end_s: float
+    is_rhythm: bool
+    inverted: bool = False
+
+    @property
+    def title(self) -> str:
+        """The lead's name, told apart from its short stretch where it is a rhythm strip."""
+        return f"{self.lead} rhythm" if self.is_rhythm else self.lead
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of the recording that the stretch shows."""
+        return self.end_s - self.start_s
+
+    def samples(self, fs_hz: float) -> slice:
+        """Return which samples of a recording the stretch shows."""
+        return slice(round(self.start_s * fs_hz), round(self.end_s * fs_hz))
+
+    def holds(self, x_px: Float64[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
+        """Return which places lie in the stretch, its ends among them."""
+        inside: Bool[np.ndarray, " k"] = (x_px >= self.left_px) & (x_px <= self.right_px)
+        return inside

@@ -1,0 +1,54 @@
+"""What is known of a page before it is read, and who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ecg_flare.digitize.ink.candidates import load_segmenters
+from ecg_flare.digitize.ink.segmenters import AUTO, Segmenter
+from ecg_flare.digitize.measure.given import given_measures
+from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.errors import ConfigError
+from ecg_flare.page.layout import packaged_layout
+
+FS_RANGE_HZ: Final = (50.0, 5000.0)
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How pages are read.
+
+    `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` (one number, or x and y) are measured unless they are
+    given. `fs_hz` is how many samples a second the recording has. `segmenter` is the name of an installed one, a
+    callable from an image at 4 px/mm to probabilities, or several callables: they are tried in turn until a reading
+    leaves no doubt, and the best reading is kept.
+
+    Raises LayoutError or ConfigError for a value that is wrong for every page; a segmenter's name is looked up when
+    it is loaded.
+    """
+
+    layout: str = "auto"
+    speed: float | Literal["auto"] = "auto"
+    gain: float | Literal["auto"] = "auto"
+    px_per_mm: PxPerMm | float | tuple[float, float] | None = None
+    fs_hz: float = 500.0
+    segmenter: str | Segmenter | Sequence[Segmenter] = AUTO
+
+    def __post_init__(self) -> None:
+        if not FS_RANGE_HZ[0] <= self.fs_hz <= FS_RANGE_HZ[1]:
+            raise ConfigError(
+                f"fs_hz is {self.fs_hz}; expected {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g} samples a second."
+            )
+        if self.layout != "auto":
+            packaged_layout(self.layout)
+        given_measures(self.speed, self.gain, self.px_per_mm)
+        if not isinstance(self.segmenter, str) and not callable(self.segmenter) and not len(self.segmenter):
+            raise ConfigError("segmenter is empty; expected a name, a callable or several callables.")
+
+    def segmenters(self) -> tuple[Segmenter, ...]:
+        """Load the segmenters, in the order in which they are tried. Raises ConfigError for an unknown name."""
+        if isinstance(self.segmenter, str):
+            return load_segmenters(self.segmenter)
+        return (self.segmenter,) if callable(self.segmenter) else tuple(self.segmenter)

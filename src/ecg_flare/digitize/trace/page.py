@@ -1,0 +1,47 @@
+"""The lines of a whole page, one a row: the ink followed, the pen fitted, the stretch of the recording found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from ecg_flare.digitize.measure.pulse import Pulse
+from ecg_flare.digitize.trace.page_span import find_span, without_pulses
+from ecg_flare.digitize.trace.raster import RowRaster, sample_rows
+from ecg_flare.digitize.trace.refine import pen_px, refine_row
+from ecg_flare.digitize.trace.rows import RowTrace, trace_rows
+from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.errors import PageError
+
+
+@dataclass(frozen=True, eq=False)
+class PageLines:
+    """The lines of a page from top to bottom.
+
+    `rows` are the ink that each line runs through, `polylines` the lines themselves (x, y in pixels, NaN where there is
+    no ink), `pen_px` the pen's width, `raster` the lines sampled over the stretch of the recording.
+    """
+
+    rows: tuple[RowTrace, ...]
+    polylines: tuple[Float64[np.ndarray, "k 2"], ...]
+    pen_px: float
+    raster: RowRaster
+
+    @property
+    def levels_px(self) -> tuple[float, ...]:
+        """The rows' resting levels."""
+        return tuple(row.level_px for row in self.rows)
+
+
+def trace_page(ink: Float32[np.ndarray, "h w"], pulses: Sequence[Pulse], scale: PxPerMm) -> PageLines:
+    """Follow the traces' ink, 0 (paper) to 1 (full ink), along each row. Raises PageError where there is no row."""
+    rows = trace_rows(without_pulses(ink, pulses, scale.x), scale)
+    if not rows:
+        raise PageError("No ECG trace was found on this page: no line is 20 mm long.")
+    pen = pen_px(rows)
+    polylines = tuple(refine_row(row, pen) for row in rows)
+    span = find_span(rows, pulses, ink, scale.x)
+    return PageLines(rows, polylines, pen, sample_rows(polylines, [row.level_px for row in rows], span, scale))

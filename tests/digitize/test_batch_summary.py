@@ -1,0 +1,31 @@
+"""What became of a batch: counted by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from ecg_flare.digitize.files.summary import ALL_READ, SOME_FAILED, BatchSummary, PageOutcome
+
+
+def outcome(name: str, confidence: float | None) -> PageOutcome:
+    if confidence is None:
+        return PageOutcome(f"{name}.png", 2, name, 0.5, error="it is empty")
+    return PageOutcome(f"{name}.png", 1, name, 1.23456, report={"confidence": confidence})
+
+
+def test_pages_are_counted_by_what_became_of_them() -> None:
+    summary = BatchSummary((outcome("a", 0.75), outcome("b", 0.74), outcome("c", None)), Path("out/report.html"))
+    assert (summary.n_failed, summary.n_unsure, summary.exit_code) == (1, 1, SOME_FAILED)
+    assert summary.to_text().splitlines() == [
+        "2 of 3 pages read, 1 of them with less than 75% confidence.",
+        "  not read: c.png (page 2): it is empty",
+        "Report: out/report.html",
+    ]
+    told = summary.to_json()
+    assert (told["pages"], told["failed"], told["unsure"], told["exit_code"]) == (3, 1, 1, 3)
+    assert told["results"][0]["seconds"] == pytest.approx(1.235)
+    assert told["results"][2]["report"] is None
+
+
+def test_a_batch_of_pages_that_were_read_is_no_failure() -> None:
+    assert BatchSummary((outcome("a", 0.1),)).exit_code == ALL_READ

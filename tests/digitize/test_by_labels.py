@@ -1,0 +1,48 @@
+"""Rows that no layout has: what labels beside them name, and how little that is worth."""
+
+import numpy as np
+import pytest
+from rasters import raster, word
+
+from ecg_flare.digitize.leads.by_labels import assign_by_labels
+from ecg_flare.digitize.leads.find import find_leads
+from ecg_flare.digitize.leads.labelled_rows import LabelledRows
+from ecg_flare.errors import PageError
+
+
+def test_each_label_names_its_row_up_to_the_next_one() -> None:
+    """Two rows of 8 s at 10 px/mm and 25 mm/s; a label in the middle begins a millimetre before itself."""
+    words = (word("V1", 20.0, 0), word("V4", 1010.0, 0), word("II", 20.0, 1))
+    found = assign_by_labels(LabelledRows(raster(np.zeros((2, 2000))), words, 25.0))
+    assert [(span.lead, span.row, span.left_px, span.right_px) for span in found.spans] == [
+        ("V1", 0, 0.0, 1000.0),
+        ("V4", 0, 1000.0, 2000.0),
+        ("II", 1, 0.0, 2000.0),
+    ]
+    assert [(span.start_s, span.end_s) for span in found.spans] == [(0.0, 4.0), (4.0, 8.0), (0.0, 8.0)]
+    assert found.confidence == pytest.approx(0.4)
+    assert "2 rows" in found.warnings[0]
+    assert "3 stretches" in found.warnings[0]
+
+
+def test_rows_without_a_name_lower_the_confidence_and_the_longest_stretch_of_a_lead_is_kept() -> None:
+    words = (word("V1", 20.0, 0), word("V1", 1010.0, 2))
+    found = assign_by_labels(LabelledRows(raster(np.zeros((5, 2000))), words, 25.0))
+    assert [(span.lead, span.row) for span in found.spans] == [("V1", 0)]
+    assert found.confidence == pytest.approx(0.4 * 2 / 5)
+
+
+def test_a_row_of_letters_is_no_row() -> None:
+    y_mm = np.zeros((2, 2000))
+    y_mm[0, ::2] = np.nan
+    words = (word("V1", 20.0, 0), word("II", 20.0, 1))
+    found = assign_by_labels(LabelledRows(raster(y_mm), words, 25.0))
+    assert [span.lead for span in found.spans] == ["II"]
+
+
+def test_what_has_no_name_is_refused() -> None:
+    page = LabelledRows(raster(np.zeros((2, 2000))), (), 25.0)
+    with pytest.raises(PageError, match="Found 2 rows, which no layout has"):
+        find_leads(page, "auto")
+    with pytest.raises(PageError, match="Layout 12x1 has 12 rows, but 2"):
+        find_leads(page, "12x1")

@@ -1,0 +1,38 @@
+"""What a reading leaves on disk: its report, and its recording as CSV."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_flare.digitize.files.output import csv_text, make_report
+from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.result import Digitization
+from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.record import Recording
+
+
+def test_the_report_says_how_everything_was_found(clean_reading: Digitization) -> None:
+    report = make_report(clean_reading, PageFile(Path("scan.tif"), 2, "scan-p2"))
+
+    assert report["source"] == {"file": "scan.tif", "page": 2}
+    assert report["calibration"]["px_per_mm_x"] == pytest.approx(100 / 25.4, rel=0.002)
+    assert (report["calibration"]["speed_source"], report["calibration"]["gain_source"]) == ("measured", "measured")
+    assert {entry["lead"] for entry in report["leads"]} == set(LEADS)
+    assert all(0.0 <= entry["coverage"] <= 1.0 for entry in report["leads"])
+    assert list(report["seconds"]) == ["rectify", "measure", "segment", "ink", "trace", "leads", "recording"]
+    json.dumps(report, allow_nan=False)
+
+
+def test_csv_has_empty_cells_where_nothing_was_printed() -> None:
+    signal = np.full((12, 3), np.nan, np.float32)
+    signal[0] = [0.5, -0.25, 1.0]
+    signal[11, 2] = -0.125
+
+    rows = list(csv.reader(csv_text(Recording(signal, 500.0)).splitlines()))
+
+    assert rows[0] == ["time_s", *LEADS]
+    assert rows[1] == ["0", "0.5000", *[""] * 11]
+    assert rows[3] == ["0.004", "1.0000", *[""] * 10, "-0.1250"]

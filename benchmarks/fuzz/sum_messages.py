@@ -24,7 +24,7 @@ from ecg_flare.flare.summation.encrypted.messages import (
 from ecg_flare.flare.summation.masked.messages import pack, pack_masked, unpack_bytes, unpack_masked
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
 from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext, keyless_context, new_context
-from ecg_flare.privacy.secure_sum.context import Member, RoundTerms
+from ecg_flare.privacy.secure_sum.context import Member, SumContext
 from ecg_flare.privacy.secure_sum.memory import Step
 from ecg_flare.privacy.secure_sum.messages import (
     Consent,
@@ -32,8 +32,8 @@ from ecg_flare.privacy.secure_sum.messages import (
     KeyRoster,
     MaskedUpdate,
     Offer,
-    PeerBoxes,
-    ShareBoxes,
+    PeerShares,
+    SealedShares,
     ShareRelease,
     Survivors,
     UnmaskRequest,
@@ -45,11 +45,11 @@ _CONTEXT: Final = b"c" * 32
 _PAIRS: Final = ((1, b"x" * SHARE_BYTES), (2, b"y" * SHARE_BYTES))
 
 
-def _terms() -> RoundTerms:
+def _terms() -> SumContext:
     roster = tuple(Member(name, bytes([index]) * 32) for index, name in enumerate(("a", "b", "c")))
     weights = (1.0, 2.0, 1.0)
     numbers: dict[str, Any] = {"round": 0, "attempt": 0, "threshold": 3, "ring_bits": 32, "dimension": 5, "scale": 1024}
-    return RoundTerms(
+    return SumContext(
         job="j",
         roster=roster,
         clipping_norm=1.0,
@@ -82,8 +82,8 @@ def _messages() -> dict[str, tuple[bytes, Any]]:
         Offer(_terms()),
         _advert(1),
         _roster(),
-        ShareBoxes(_CONTEXT, 1, b"h" * 32, _PAIRS),
-        PeerBoxes(_CONTEXT, 1, _PAIRS),
+        SealedShares(_CONTEXT, 1, b"h" * 32, _PAIRS),
+        PeerShares(_CONTEXT, 1, _PAIRS),
         MaskedUpdate(_CONTEXT, 1, np.arange(5, dtype=np.uint32)),
         Survivors(_CONTEXT, (1, 2, 3)),
         Consent(_CONTEXT, 1, b"signature"),

@@ -49,7 +49,7 @@ from ecg_flare.privacy.countersignature import Countersignature, read_countersig
 from ecg_flare.privacy.ledger import Ledger, verify
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory, Progress, Step
-from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, HiddenSum, record_opening
+from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, HiddenSum, record_recovery
 from ecg_flare.report.build import write_report
 from ecg_flare.report.run import read_run
 from ecg_flare.report.table import rounds_table, summary
@@ -430,12 +430,12 @@ _OPENED: Final = HiddenSum("job", (Member("site-1", b"f" * 32), Member("site-2",
 
 
 def _opened(folder: Path) -> None:
-    record_opening(FileModelMemory(folder), _OPENED_FROM, _OPENED, "unnoised")
+    record_recovery(FileModelMemory(folder), _OPENED_FROM, _OPENED, "unnoised")
 
 
 def _read_opened(files: Files, folder: Path) -> None:
     _put(files, folder)
-    record_opening(FileModelMemory(folder), _OPENED_FROM, _OPENED, "unnoised")
+    record_recovery(FileModelMemory(folder), _OPENED_FROM, _OPENED, "unnoised")
 
 
 @cache

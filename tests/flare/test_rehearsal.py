@@ -26,7 +26,7 @@ from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.ledger import Ledger
-from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, HiddenSum, record_opening
+from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, HiddenSum, record_recovery
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
 
@@ -150,7 +150,7 @@ def test_a_model_that_another_job_was_answered_for_is_refused_as_in_a_job(tmp_pa
     tried_job = job(tmp_path, "fedadam_secure")
     assert tried(tried_job, kit).refused == ""
     opened = HiddenSum("another", (), 1.0, noised=False)
-    record_opening(
+    record_recovery(
         FileModelMemory(kit.folder / MODELS_FOLDER), model_sha256(load_bundled("start").vector), opened, "all"
     )
     assert "once_per_model" in tried(tried_job, kit).refused

@@ -35,7 +35,7 @@ from ecg_flare.flare.summation.masked.messages import CONSENT, SHARES, UNMASK
 from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.privacy.secure_sum import memory, opened_sums
+from ecg_flare.privacy.secure_sum import memory, recovered_sums
 
 SITES = ("site-1", "site-2", "site-3", "site-4")
 OTHERS, VICTIM = SITES[:3], SITES[3]
@@ -160,7 +160,7 @@ def test_a_job_deployed_twice_opens_nobody(job: Server) -> None:
 
 @SIGNED
 def test_without_the_rule_the_difference_is_the_victims_update(job: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened_sums, "check_same_sites", nothing)
+    monkeypatch.setattr(recovered_sums, "check_same_sites", nothing)
     difference = job.deploy("id-1") - job.deploy("id-2", without={TRAIN: (VICTIM,)})
     assert np.array_equal(difference, job.plain(VICTIM))
 
@@ -193,7 +193,7 @@ def test_without_both_rules_two_deployments_at_once_show_the_victim(
     second = {UNMASK: lambda: opened.append(job.deploy("id-2", without={TRAIN: (VICTIM,)}))}
     with pytest.raises(RoundError, match="nothing was opened"):  # one of two rules is enough
         job.deploy("id-1", before=second)
-    monkeypatch.setattr(opened_sums, "check_same_sites", nothing)
+    monkeypatch.setattr(recovered_sums, "check_same_sites", nothing)
     monkeypatch.setattr(memory, "check_updates", nothing)  # the tries above count
     total = job.deploy("id-3", before=second)
     assert np.array_equal(total - opened[-1], job.plain(VICTIM))

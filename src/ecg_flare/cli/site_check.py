@@ -29,7 +29,7 @@ _STEPS: Final = {
 
 
 def check_json(told: "DryRun") -> dict[str, Any]:
-    """The whole dry_run as JSON values."""
+    """The whole dry run as JSON values."""
     return {
         "takes_part": not told.refused,
         "refused": told.refused,
@@ -44,7 +44,7 @@ def check_json(told: "DryRun") -> dict[str, Any]:
 
 
 def check_lines(told: "DryRun") -> Iterator[str]:
-    """The dry_run for people."""
+    """The dry run for people."""
     yield f"job     {told.job}, at {told.site}"
     if told.terms is not None:
         terms = told.terms

@@ -1,6 +1,6 @@
 """Startup kits of a cohort that lives for one dry_run: throw-away certificates of the kind that provisioning issues.
 
-A site's kit holds its own key and nobody else's, so that a dry_run cannot sign for its peers. It gets a cohort of
+A site's kit holds its own key and nobody else's, so that a dry run cannot sign for its peers. It gets a cohort of
 stand-ins instead, the site among them: the protocol then runs as it does in production, in messages of the same size.
 """
 

@@ -52,7 +52,7 @@ class TrainRequest:
         layout_digest: gives the vector its meaning.
         plan_hash: hash of the nnU-Net plan that the server trains.
         terms_digest: hash of the job's public terms.
-        sealed_shares: under a secure sum, the peers' sealed shares for this site (`secure_sum.messages.PeerBoxes`).
+        sealed_shares: under a secure sum, the peers' sealed shares for this site (`secure_sum.messages.PeerShares`).
         clipping_norm: C of this round where it is adaptive, else None.
         shares: the noised shares of updates within C that earlier rounds released, from which C follows.
     """

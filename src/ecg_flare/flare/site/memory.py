@@ -11,9 +11,9 @@ from nvflare.apis.fl_context import FLContext
 from ecg_flare.flare.job.components import job_terms
 from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.terms import Summation
-from ecg_flare.privacy.secure_sum import opened_sums
+from ecg_flare.privacy.secure_sum import recovered_sums
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
-from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, OncePerModel
+from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, OncePerModel
 
 MODELS_FOLDER: Final = "ecg_flare_opened_models"
 _ROUNDS_FOLDERS: Final = {"masked": "ecg_flare_answered_rounds", "encrypted": "ecg_flare_opened_rounds"}
@@ -34,7 +34,7 @@ def check_model(fl_ctx: FLContext, request: TrainRequest, once: OncePerModel) ->
     terms = job_terms(fl_ctx)
     if terms.summation != "plain":
         memory = model_memory(fl_ctx)
-        opened_sums.check_job(memory, request.model_sha256, terms.digest, noised=terms.private, once=once)
+        recovered_sums.check_job(memory, request.model_sha256, terms.digest, noised=terms.private, once=once)
 
 
 def site_root(fl_ctx: FLContext) -> Path:

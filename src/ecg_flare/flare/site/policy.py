@@ -22,7 +22,7 @@ from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.job.terms import RoundTerms, Summation
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import MIN_SITES
-from ecg_flare.privacy.secure_sum.opened_sums import OncePerModel
+from ecg_flare.privacy.secure_sum.recovered_sums import OncePerModel
 
 POLICY_FILE: Final = "ecg_flare.json"
 SERVER_ENTRIES: Final = ("ledger", "cohort", "unit", "epsilon_budget")

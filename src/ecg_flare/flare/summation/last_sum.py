@@ -1,6 +1,6 @@
 """Which sum a server asked its sites to open last: after a crash only the very same sites can be summed again.
 
-A site that helped to open a sum from a model opens none over other sites (`privacy.secure_sum.opened_sums`). A server
+A site that helped to open a sum from a model opens none over other sites (`privacy.secure_sum.recovered_sums`). A server
 that lost what was opened therefore asks the same sites again, however many more have come back meanwhile.
 """
 

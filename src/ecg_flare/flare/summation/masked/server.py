@@ -40,7 +40,7 @@ from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 from ecg_flare.privacy.secure_sum.encoding import Ring
 from ecg_flare.privacy.secure_sum.masking import split_hidden_weight
-from ecg_flare.privacy.secure_sum.messages import Consent, KeyAdvert, ShareBoxes, ShareRelease, UnmaskRequest
+from ecg_flare.privacy.secure_sum.messages import Consent, KeyAdvert, SealedShares, ShareRelease, UnmaskRequest
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 from ecg_flare.privacy.secure_sum.signing import fingerprint
 
@@ -75,7 +75,7 @@ class MaskedCollection(Collection):
             self._identify(request, terms, ask)
             sums = SecureSumServer(self._sum_terms(request, terms), self._verifier)
             self._run(sums, request, ask, collected)
-            ring = sums.open()
+            ring = sums.unmask()
         except SecureSumError as error:
             self._forget(request, terms, ask)
             hint = self._last.hint(request.model_sha256)
@@ -146,7 +146,7 @@ class MaskedCollection(Collection):
         step(KEYS, dict.fromkeys(names, offer), lambda answer: unpack(answer, KeyAdvert), sums.receive_keys)
         roster = sums.close_keys()
         names = tuple(sums.terms.member(advert.sender).name for advert in roster.adverts)
-        step(SHARES, dict.fromkeys(names, pack(roster)), lambda answer: unpack(answer, ShareBoxes), sums.receive_shares)
+        step(SHARES, dict.fromkeys(names, pack(roster)), lambda answer: unpack(answer, SealedShares), sums.receive_shares)
         requests = {
             site: replace(request, sealed_shares=sealed_shares.to_bytes()).to_shareable()
             for site, sealed_shares in sums.close_shares().items()

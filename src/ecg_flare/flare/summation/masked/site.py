@@ -46,7 +46,7 @@ from ecg_flare.privacy.secure_sum.client import SecureSumClient
 from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
 from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.masking import with_hidden_weight
-from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
+from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerShares, Survivors, UnmaskRequest
 from ecg_flare.privacy.secure_sum.signing import Signer
 from ecg_flare.storage import write_atomically
 
@@ -59,7 +59,7 @@ class SecureSumSite(FLComponent):
     def __init__(self) -> None:
         super().__init__()
         self._client: SecureSumClient | None = None
-        self._sealed_shares: PeerBoxes | None = None
+        self._sealed_shares: PeerShares | None = None
         self._trained_from = b""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -145,7 +145,7 @@ class SecureSumSite(FLComponent):
 
     def _take_sealed_shares(self, fl_ctx: FLContext) -> None:
         request = TrainRequest.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
-        self._sealed_shares = PeerBoxes.from_bytes(request.sealed_shares) if request.sealed_shares else None
+        self._sealed_shares = PeerShares.from_bytes(request.sealed_shares) if request.sealed_shares else None
         self._trained_from = request.model_sha256
 
     def keep(self, fl_ctx: FLContext) -> None:

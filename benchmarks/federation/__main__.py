@@ -26,9 +26,9 @@ from tqdm import tqdm
 from benchmarks.federation.pages import SITES, Part, ptbxl_pages, synthetic_pages
 from benchmarks.federation.runs import CENTRALIZED, Bench, Budget, Method, Vector
 from benchmarks.federation.table import (
+    Order,
     Run,
     RunFile,
-    TrainRequest,
     csv_text,
     dice_table,
     json_text,
@@ -116,51 +116,51 @@ def main(
         folder / "cache",
         log=_log,
     )
-    requests = [TrainRequest(method, budget, _TUNING_SEED, start, bench.pages_digest) for method in chosen]
+    orders = [Order(method, budget, _TUNING_SEED, start, bench.pages_digest) for method in chosen]
     if not tune:
         # Seed by seed, so that an early end leaves all methods with as many runs.
-        requests = [one for seed in range(seeds) for request in requests for one in reseeded(request, [seed])]
-    runs = finished(bench, requests, RunFile(folder / "runs.jsonl"))
+        orders = [one for seed in range(seeds) for order in orders for one in reseeded(order, [seed])]
+    runs = finished(bench, orders, RunFile(folder / "runs.jsonl"))
     if output is not None:
         output.write_text(csv_text(runs) if output.suffix == ".csv" else json_text(runs), encoding="utf-8")
     click.echo(json_text(runs) if as_json else tuning_table(runs) if tune else _tables(runs))
 
 
-def finished(bench: Bench, requests: Sequence[TrainRequest], file: RunFile) -> list[Run]:
-    """The run of each request, from the file where it is there, trained and appended to the file where it isn't."""
+def finished(bench: Bench, orders: Sequence[Order], file: RunFile) -> list[Run]:
+    """The run of each order, from the file where it is there, trained and appended to the file where it isn't."""
     kept = file.runs()
-    missing = [request for request in requests if request.key not in kept]
-    total = sum(request.budget.rounds for request in missing)
+    missing = [order for order in orders if order.key not in kept]
+    total = sum(order.budget.rounds for order in missing)
     with tqdm(total=total, unit="round", disable=not sys.stderr.isatty()) as bar:
-        for request in _seed_by_seed(missing):
-            run = _run(bench, request, bar)
+        for order in _seed_by_seed(missing):
+            run = _run(bench, order, bar)
             file.append(run)
-            kept[request.key] = run
-            _log(f"{request.method.label}, seed {request.seed}: Dice {run.last.dice:.4f}, {run.cpu_s:.0f} CPU s")
-    return [kept[request.key] for request in requests]
+            kept[order.key] = run
+            _log(f"{order.method.label}, seed {order.seed}: Dice {run.last.dice:.4f}, {run.cpu_s:.0f} CPU s")
+    return [kept[order.key] for order in orders]
 
 
-def _run(bench: Bench, request: TrainRequest, bar: tqdm[Never]) -> Run:
+def _run(bench: Bench, order: Order, bar: tqdm[Never]) -> Run:
     started = time.process_time()
-    bar.set_description(f"{request.method.name}, seed {request.seed}")
+    bar.set_description(f"{order.method.name}, seed {order.seed}")
     points = []
-    for index, point in enumerate(bench.train(request.method, request.budget, _first_model(request), request.seed)):
+    for index, point in enumerate(bench.train(order.method, order.budget, _first_model(order), order.seed)):
         bar.update(min(index, 1))
         if point is not None:
             points.append(point)
             bar.set_postfix(dice=f"{point.dice:.3f}")
-    return Run(request, tuple(points), time.process_time() - started)
+    return Run(order, tuple(points), time.process_time() - started)
 
 
-def _seed_by_seed(requests: Sequence[TrainRequest]) -> Iterator[TrainRequest]:
+def _seed_by_seed(orders: Sequence[Order]) -> Iterator[Order]:
     # A benchmark that is ended early then has whole seeds, rather than whole methods.
-    yield from sorted(requests, key=lambda request: request.seed)
+    yield from sorted(orders, key=lambda order: order.seed)
 
 
-def _first_model(request: TrainRequest) -> Vector:
-    if request.start == "random":
-        return initial_vector(plan_preset(_PLAN), request.seed)
-    return load_bundled(request.start).vector
+def _first_model(order: Order) -> Vector:
+    if order.start == "random":
+        return initial_vector(plan_preset(_PLAN), order.seed)
+    return load_bundled(order.start).vector
 
 
 def _chosen(names: str, known: Sequence[Method]) -> list[Method]:

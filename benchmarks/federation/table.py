@@ -20,7 +20,7 @@ PAPER_RATIO: Final = 0.997
 
 
 @dataclass(frozen=True)
-class TrainRequest:
+class Order:
     """What determines a run's result: method, length, seed, the first model's name, and a digest of all pages."""
 
     method: Method
@@ -31,7 +31,7 @@ class TrainRequest:
 
     @property
     def key(self) -> str:
-        """SHA-256 (hex) of the request."""
+        """SHA-256 (hex) of the order."""
         return order_key(self)
 
 
@@ -39,19 +39,19 @@ class TrainRequest:
 class Run:
     """A finished run: its points by round, and the CPU seconds of its training and measuring."""
 
-    request: TrainRequest
+    order: Order
     points: tuple[Point, ...]
     cpu_s: float
 
     @property
     def key(self) -> str:
-        """The key of its request."""
-        return self.request.key
+        """The key of its order."""
+        return self.order.key
 
     @property
     def name(self) -> str:
         """The method's name."""
-        return self.request.method.name
+        return self.order.method.name
 
     @property
     def last(self) -> Point:
@@ -68,9 +68,9 @@ class RunFile(RunLines[Run]):
 
 def run_from_json(document: dict[str, Any]) -> Run:
     """The run that `asdict` and JSON made a document of."""
-    request = document["request"]
+    order = document["order"]
     return Run(
-        TrainRequest(**{**request, "method": Method(**request["method"]), "budget": Budget(**request["budget"])}),
+        Order(**{**order, "method": Method(**order["method"]), "budget": Budget(**order["budget"])}),
         tuple(Point(**point) for point in document["points"]),
         document["cpu_s"],
     )
@@ -116,10 +116,10 @@ class Ratio:
 def ratios(runs: Sequence[Run]) -> list[Ratio]:
     """Each federated method against centralized training, the best first; none where one of the two is missing."""
     methods = by_method(runs)
-    central = {run.request.seed: run.last.dice for run in methods.get(CENTRALIZED, [])}
+    central = {run.order.seed: run.last.dice for run in methods.get(CENTRALIZED, [])}
     found = []
     for name, one in methods.items():
-        values = [run.last.dice / central[run.request.seed] for run in one if run.request.seed in central]
+        values = [run.last.dice / central[run.order.seed] for run in one if run.order.seed in central]
         if name != CENTRALIZED and values:
             found.append(Ratio(name, statistics.fmean(values), min(values), max(values)))
     return sorted(found, key=lambda ratio: -ratio.mean)
@@ -137,7 +137,7 @@ def tuning_table(runs: Sequence[Run]) -> str:
     """Every candidate's last Dice as Markdown, each method's best first."""
     ordered = sorted(runs, key=lambda run: (run.name, -run.last.dice))
     lines = [row("method", "Dice on validation pages"), row("---", "---")]
-    return "\n".join(lines + [row(run.request.method.label, f"{run.last.dice:.4f}") for run in ordered])
+    return "\n".join(lines + [row(run.order.method.label, f"{run.last.dice:.4f}") for run in ordered])
 
 
 def csv_text(runs: Sequence[Run]) -> str:
@@ -149,7 +149,7 @@ def csv_text(runs: Sequence[Run]) -> str:
     for run in runs:
         for point in run.points:
             figures = [point.dice, *(point.by_site[site] for site in sites)]
-            writer.writerow([run.name, run.request.seed, point.round, *(f"{value:.6f}" for value in figures)])
+            writer.writerow([run.name, run.order.seed, point.round, *(f"{value:.6f}" for value in figures)])
     return text.getvalue()
 
 
@@ -160,9 +160,9 @@ def json_text(runs: Sequence[Run]) -> str:
     )
 
 
-def reseeded(request: TrainRequest, seeds: Iterable[int]) -> list[TrainRequest]:
-    """The request once for each seed."""
-    return [replace(request, seed=seed) for seed in seeds]
+def reseeded(order: Order, seeds: Iterable[int]) -> list[Order]:
+    """The order once for each seed."""
+    return [replace(order, seed=seed) for seed in seeds]
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -168,7 +168,7 @@ def test_impossible_jobs_are_refused(run_cli: RunCli, tmp_path: Path, options: t
 
 
 def test_weights_can_be_hidden_in_a_masked_job_alone(run_cli: RunCli, tmp_path: Path) -> None:
-    options = ("--sites", "a,b,c", "--data", "synthetic", "--no-code", "--most-weight", 100, "-o", tmp_path)
+    options = ("--sites", "a,b,c", "--data", "synthetic", "--no-code", "--max-weight", 100, "-o", tmp_path)
     assert run_cli("jobs", "export", "fedadam_secure", *options).exit_code == 0
     assert _client_component(tmp_path / "fedadam_secure", "terms")["args"]["max_weight"] == 100
     refused = run_cli("jobs", "export", "fedadam_dp", *options)

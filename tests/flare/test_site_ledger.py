@@ -45,7 +45,7 @@ PATIENTS = {"unit": "patient", "patients": 10, "patients_per_site": 8, "sampling
 
 def rounds_within(epsilon: float, *, sigma: float, rate: float = 1.0, delta: float = 1e-5) -> int:
     """How many rounds an independent accountant finds within epsilon."""
-    oracle, done = RdpAccountant(requests=list(ORDERS)), 0
+    oracle, done = RdpAccountant(orders=list(ORDERS)), 0
     while True:
         oracle.compose(PoissonSampledDpEvent(rate, GaussianDpEvent(sigma)))
         if oracle.get_epsilon(delta) > epsilon:
@@ -174,7 +174,7 @@ def test_a_job_of_other_terms_counts_in_the_same_ledger(context: Callable[..., A
     policy(fl_ctx, max_epsilon=1.0, units=["site"])
     charge_round(fl_ctx, first, 0)
     second = replace(first, noise_multiplier=12.0)
-    oracle = RdpAccountant(requests=list(ORDERS))
+    oracle = RdpAccountant(orders=list(ORDERS))
     oracle.compose(GaussianDpEvent(SIGMA))
     done = 0
     while oracle.compose(GaussianDpEvent(12.0)).get_epsilon(1e-5) <= 1.0:

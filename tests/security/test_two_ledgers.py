@@ -67,7 +67,7 @@ def rounds_until_refused(site: Any, unit: str, most: int = 1000) -> int:
 
 def epsilon(*noise_and_rounds: tuple[float, int]) -> float:
     """By an accountant that is not ours."""
-    oracle = RdpAccountant(requests=list(ORDERS))
+    oracle = RdpAccountant(orders=list(ORDERS))
     for sigma, rounds in noise_and_rounds:
         if rounds:
             oracle.compose(GaussianDpEvent(sigma), rounds)

@@ -106,7 +106,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     "[default: in the job's run folder, which ends with the job]",
 )
 @click.option(
-    "--most-weight",
+    "--max-weight",
     type=click.IntRange(1),
     metavar="PAGES",
     help="Weigh each site by its number of training pages, at most so many, and hide the numbers in the masked sum.",

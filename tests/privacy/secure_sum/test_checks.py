@@ -98,7 +98,7 @@ def refuses(client: SecureSumClient, match: str, ask: Callable[[SecureSumClient]
     assert client.next_step is None
 
 
-BOXES: dict[str, tuple[Callable[[PeerShares], PeerShares], str]] = {
+SEALED: dict[str, tuple[Callable[[PeerShares], PeerShares], str]] = {
     "too few": (lambda b: replace(b, sealed_shares=b.sealed_shares[:1]), "recovers nothing"),
     "not addressed to it": (lambda b: replace(b, recipient=2), "not sent for client 1"),
     "from itself": (
@@ -113,16 +113,16 @@ BOXES: dict[str, tuple[Callable[[PeerShares], PeerShares], str]] = {
         lambda b: replace(
             b, sealed_shares=((2, b.sealed_shares[1][1]), (3, b.sealed_shares[0][1]), b.sealed_shares[2])
         ),
-        "does not authenticate",
+        "do not authenticate",
     ),
     "of another round": (lambda b: replace(b, context=bytes(32)), "context"),
 }
 
 
-@pytest.mark.parametrize("name", BOXES)
+@pytest.mark.parametrize("name", SEALED)
 def test_bad_sealed_shares_are_refused(name: str, server: LyingServer) -> None:
     share(server)
-    change, match = BOXES[name]
+    change, match = SEALED[name]
     message = change(server.sealed_shares_for(1))
     refuses(
         server.clients[1], match, lambda c: c.answer_sealed_shares(message, server.world.vector(1), trained_from=MODEL)

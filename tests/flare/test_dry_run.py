@@ -174,7 +174,7 @@ def test_ciphertexts_leave_where_the_sum_is_encrypted(tmp_path: Path, kit: Kit) 
     pytest.importorskip("tenseal")
     told = tried(job(tmp_path, "fedadam_he"), kit)
     assert told.refused == ""
-    assert [each.task for each in told.traffic] == ["train", "he_agree", "he_open"]
+    assert [each.task for each in told.traffic] == ["train", "he_agree", "he_decrypt"]
     assert told.traffic[0].sent_bytes > 4 * D
 
 
@@ -266,7 +266,7 @@ def test_pages_that_cannot_train_are_the_reason(tmp_path: Path, kit: Kit, monkey
         assert told.traffic[-1].kind == "error"
 
 
-def test_nothing_is_kept_of_a_rehearsal(tmp_path: Path, kit: Kit) -> None:
+def test_nothing_is_kept_of_a_dry_run(tmp_path: Path, kit: Kit) -> None:
     before = {path: path.read_bytes() for path in kit.folder.rglob("*") if path.is_file()}
     tried(job(tmp_path, "fedadam_secure"), kit)
     assert {path: path.read_bytes() for path in kit.folder.rglob("*") if path.is_file()} == before

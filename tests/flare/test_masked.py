@@ -1,4 +1,4 @@
-"""The secure sum over FLARE's messages, without FLARE's processes."""
+"""Secure aggregation over FLARE's messages, without FLARE's processes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from masked_sites import PLAN, TERMS, D, Site
+from memory_ask import MemoryAsk, unchanged
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
-from ecg_flare.errors import ConfigError, PolicyError, RoundError, SecureSumError
+from ecg_flare.errors import ConfigError, PolicyError, RoundError
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
+from ecg_flare.flare.summation.collection import CollectionSetup
 from ecg_flare.flare.summation.masked.messages import SHARES, UNMASK, pack_masked, unpack_masked
 from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
@@ -23,45 +25,32 @@ from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
 Change = Callable[[str, str, Shareable], Shareable]
 
 
-def unchanged(task: str, site: str, answer: Shareable) -> Shareable:
-    return answer
-
-
-class Asking:
-    """Asks the sites in turn; `change` may alter an answer on its way."""
+class Asking(MemoryAsk):
+    """Asks the sites in turn and counts, after each step, the secrets on their disks."""
 
     def __init__(self, context: Callable[..., Any], change: Change = unchanged) -> None:
-        self.sites = {name: Site(name, context) for name in TERMS.roster}
+        super().__init__({name: Site(name, context) for name in TERMS.roster}, change, strict=True)
         self.secrets_on_disk: dict[str, int] = {}
-        self.forgiving = False
-        self._change = change
 
     def __call__(
         self,
         task_name: str,
         messages: Mapping[str, Shareable],
-        receive: Callable[..., None],
-        *,
-        enough: int,
-        grace_s: float | None = None,
+        receive: Callable[[str, Shareable], None],
+        **how_long: object,
     ) -> tuple[str, ...]:
-        for site, message in messages.items():
-            try:
-                receive(site, self._change(task_name, site, self.sites[site].answer(task_name, message)))
-            except SecureSumError:
-                if not self.forgiving:
-                    raise
+        counted = super().__call__(task_name, messages, receive)
         files = [path for one in self.sites.values() for path in one.root.rglob("*secrets*")]
         assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
         self.secrets_on_disk[task_name] = len(files)
-        return tuple(messages)
+        return counted
 
 
 def collect(asking: Asking, terms: RoundTerms = TERMS) -> FedAvg:
     request = TrainRequest(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, terms.digest)
     workspace = next(iter(asking.sites.values())).fl_ctx.get_engine().get_workspace()
     aggregator = FedAvg()
-    MaskedCollection(workspace, lambda line: None).collect(request, terms, aggregator, asking)
+    MaskedCollection(CollectionSetup(workspace, terms, print, print)).collect(request, terms, aggregator, asking)
     return aggregator
 
 
@@ -75,7 +64,7 @@ def test_the_sum_is_exact_and_no_secret_outlives_its_round(context: Callable[...
 
 
 def test_a_sum_that_its_sites_cannot_have_given_loses_the_round_not_the_job(context: Callable[..., Any]) -> None:
-    """A faulty site's numbers outgrow the bound behind the masks, where only the opened sum shows it."""
+    """A faulty site's numbers outgrow the bound behind the masks, where only the unmasked sum shows it."""
 
     def too_much(task: str, site: str, answer: Shareable) -> Shareable:
         if (task, site) != (TRAIN, "site-2"):
@@ -106,7 +95,7 @@ def hidden(
     return collect(asking, HIDDEN)
 
 
-def test_hidden_weights_give_the_weighted_mean_and_only_their_total_is_opened(context: Callable[..., Any]) -> None:
+def test_hidden_weights_give_the_weighted_mean_and_only_their_total_is_recovered(context: Callable[..., Any]) -> None:
     """FedAvg's own weights (McMahan et al. 2017), n_k / n, with n_k behind the masks."""
     aggregator = hidden(context)
     summed = aggregator.aggregate(SimpleNamespace())
@@ -147,8 +136,8 @@ def test_an_aborted_round_leaves_no_secret(context: Callable[..., Any]) -> None:
         return answer if (task, site) != (SHARES, "site-2") else make_reply(ReturnCode.EXECUTION_EXCEPTION)
 
     asking = Asking(context, silent)
-    asking.forgiving = True
-    with pytest.raises(RoundError, match="nothing was opened"):
+    asking.strict = False
+    with pytest.raises(RoundError, match="nothing was recovered"):
         collect(asking)
     assert asking.secrets_on_disk[SHARES] > 0
     assert asking.secrets_on_disk[UNMASK] == 0

@@ -11,6 +11,8 @@ allows (`job_paths`).
 
 from typing import Final
 
+from ecg_flare.federated.summation import registered
+
 SITE_CLASSES: Final = (
     "ecg_flare.flare.job.terms.RoundTerms",
     "ecg_flare.flare.site.executor.NnunetExecutor",
@@ -46,3 +48,12 @@ SERVER_CLASSES: Final = (
     "ecg_flare.nnunet.sources.PtbxlPages",
     "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
 )
+
+
+def site_classes() -> tuple[str, ...]:
+    """The classes that this machine builds of a job: `SITE_CLASSES`, and the parts of ways of summing added to it.
+
+    A way is added by a module of this machine's owner (`federated.summation.register`), never by a job. In a kit its
+    classes count besides only where the owner listed them in the `class_allow_list`.
+    """
+    return (*SITE_CLASSES, *(path for one in registered() for path in one.site.classes))

@@ -28,6 +28,7 @@ from ecg_flare.flare.deploy.audit_app.audited import CanaryPages, canary_name
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
 from ecg_flare.flare.job.messages import model_sha256
 from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.summation import masked
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.audit.one_run import OneRun, audit_one_run
 from ecg_flare.privacy.ledger import LedgerReport, verify
@@ -92,7 +93,7 @@ class Design:
             sampling_rate=self.sampling_rate,
             patients=len(_SITES) * self.canaries,
             patients_per_site=self.canaries,
-            summation="masked",
+            summation=masked.SUMMATION.name,
         )
 
     @property

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training
 from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.summation import encrypted, masked
 
 _SITES: Final = {"site-1": "district", "site-2": "university", "site-3": "archive"}
 _WEIGHTS: Final = dict.fromkeys(_SITES, 1.0)
@@ -58,7 +59,7 @@ _SITE_DP: Final = replace(
 _PATIENTS: Final = 16
 _PATIENT_DP: Final = replace(
     _PLAIN,
-    summation="masked",
+    summation=masked.SUMMATION.name,
     min_sites=3,
     unit="patient",
     patients=len(_SITES) * _PATIENTS,
@@ -71,7 +72,7 @@ _PATIENT_DP: Final = replace(
     epsilon_budget=8.0,
 )
 
-_MASKED: Final = replace(_PLAIN, summation="masked", min_sites=3, clipping_norm=2.0)
+_MASKED: Final = replace(_PLAIN, summation=masked.SUMMATION.name, min_sites=3, clipping_norm=2.0)
 
 
 def _named(spec: JobSpec) -> JobSpec:
@@ -106,17 +107,17 @@ BUNDLED: Final = {
         replace(
             _FEDADAM,
             name="fedadam_secure",
-            about="FedAdam over a masked sum: the server opens only the sum of the clipped updates. No noise.",
+            about="FedAdam over a masked sum: the server recovers only the sum of the clipped updates. No noise.",
             terms=_MASKED,
         ),
         replace(
             _FEDADAM,
             name="fedadam_he",
             about=(
-                "FedAdam over a homomorphic sum (CKKS, extra 'he'): the server adds ciphertexts, two sites open the "
-                "sum. All sites share one secret key. No noise."
+                "FedAdam over a homomorphic sum (CKKS, extra 'he'): the server adds ciphertexts, two sites decrypt "
+                "the sum. All sites share one secret key. No noise."
             ),
-            terms=replace(_MASKED, summation="encrypted"),
+            terms=replace(_MASKED, summation=encrypted.SUMMATION.name),
         ),
         _SITE_DP,
         replace(

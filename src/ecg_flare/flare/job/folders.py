@@ -14,11 +14,10 @@ from typing import Any, Final, Literal
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.summation import summation
 from ecg_flare.flare.job.ledger_messages import WITNESS
-from ecg_flare.flare.job.terms import RoundTerms, Summation
+from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server import aggregators
-from ecg_flare.flare.summation.encrypted.messages import OPENING_TASKS
-from ecg_flare.flare.summation.masked.messages import CONTROL_TASKS
 
 _WORKFLOW: Final = "ecg_flare.flare.server.workflow.FederatedRounds"
 _MECHANISM: Final = "ecg_flare.flare.server.mechanism.GaussianMechanism"
@@ -29,35 +28,6 @@ _MLFLOW: Final = "ecg_flare.flare.server.tracking.ServerMLflow"
 _AGGREGATORS: Final = ("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad")
 
 Aggregator = Literal["FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"]
-
-
-@dataclass(frozen=True)
-class _Hiding:
-    """The classes by which a site hides its update from the server, and the tasks that its executor answers."""
-
-    component_id: str
-    component: str
-    executor: str
-    filter: str
-    tasks: tuple[str, ...]
-
-
-_HIDING: Final[Mapping[Summation, _Hiding]] = {
-    "masked": _Hiding(
-        component_id="secure_sum",
-        component="ecg_flare.flare.summation.masked.site.SecureSumSite",
-        executor="ecg_flare.flare.summation.masked.site.SecureSumExecutor",
-        filter="ecg_flare.flare.summation.masked.site.MaskUpdate",
-        tasks=CONTROL_TASKS,
-    ),
-    "encrypted": _Hiding(
-        component_id="encrypted_sum",
-        component="ecg_flare.flare.summation.encrypted.site.EncryptedSite",
-        executor="ecg_flare.flare.summation.encrypted.site.EncryptedSumExecutor",
-        filter="ecg_flare.flare.summation.encrypted.site.EncryptUpdate",
-        tasks=OPENING_TASKS,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -215,7 +185,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
 
 
 def _client_config(spec: JobSpec) -> dict[str, Any]:
-    hiding = _HIDING.get(spec.terms.summation)
+    hiding = summation(spec.terms.summation).site
     strip = {"path": "ecg_flare.flare.site.filters.StripResult", "args": {"metrics": _told(spec)}}
     clip = _plain("ecg_flare.flare.site.filters.ClipUpdate")
     training = asdict(spec.training)
@@ -226,7 +196,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
                 "tasks": ["train", "validate"],
                 "executor": {"path": "ecg_flare.flare.site.executor.NnunetExecutor", "args": training},
             },
-            *([{"tasks": list(hiding.tasks), "executor": _plain(hiding.executor)}] if hiding else []),
+            *([{"tasks": list(hiding.tasks), "executor": _plain(hiding.executor)}] if hiding.steps else []),
             *([{"tasks": [WITNESS], "executor": _plain(_WITNESS_EXECUTOR)}] if spec.terms.private else []),
         ],
         "task_data_filters": [],
@@ -236,7 +206,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
                 "filters": [
                     *([clip] if spec.terms.clips_updates else []),
                     strip,
-                    *([_plain(hiding.filter)] if hiding else []),
+                    *([_plain(hiding.result_filter)] if hiding.result_filter else []),
                 ],
             },
             {"tasks": ["validate"], "filters": [strip]},
@@ -244,7 +214,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
         "components": [
             _component("terms", "ecg_flare.flare.job.terms.RoundTerms", _terms_args(spec.terms)),
             _component("pages", spec.pages.path, dict(spec.pages.args)),
-            *([_component(hiding.component_id, hiding.component, {})] if hiding else []),
+            *([_component(hiding.component_id, hiding.component, {})] if hiding.component else []),
             *([_component(WITNESS, _WITNESS, {})] if spec.terms.private else []),
         ],
     }

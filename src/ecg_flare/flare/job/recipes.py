@@ -23,12 +23,12 @@ from nvflare.recipe.spec import Recipe
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.subset import EVERY_TENSOR
+from ecg_flare.federated.summation import summation as summation_of
 from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
 from ecg_flare.flare.deploy.provision import ALLOW_LIST
 from ecg_flare.flare.job.bundled import BUNDLED, PUBLIC_PAGES
 from ecg_flare.flare.job.folders import Aggregator, JobSpec, Pages, Training, write_job
-from ecg_flare.flare.job.terms import RoundTerms, Summation, fresh_nonce
-from ecg_flare.privacy.secure_sum.context import min_threshold
+from ecg_flare.flare.job.terms import RoundTerms, fresh_nonce
 
 Algorithm = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
 
@@ -108,7 +108,7 @@ class FedECGRecipe(Recipe):
         optimizer: Mapping[str, float] | None = None,
         rounds: int = 3,
         min_sites: int | None = None,
-        summation: Summation = "plain",
+        summation: str = "plain",
         clipping_norm: float | None = None,
         privacy: SitePrivacy | PatientPrivacy | None = None,
         max_weight: int | None = None,
@@ -130,7 +130,7 @@ class FedECGRecipe(Recipe):
         terms = RoundTerms(
             weights=weights,
             rounds=rounds,
-            min_sites=_least(len(weights), summation) if min_sites is None else min_sites,
+            min_sites=summation_of(summation).default_threshold(len(weights)) if min_sites is None else min_sites,
             plan=plan,
             trained=trained,
             projection=projection,
@@ -247,10 +247,6 @@ def _allow_own_classes(workspace: Path) -> None:
     resources[ALLOW_LIST] = list(dict.fromkeys((*listed, *SITE_CLASSES, *SERVER_CLASSES)))
     local.mkdir(parents=True, exist_ok=True)
     (local / "resources.json").write_text(json.dumps(resources, indent=2), encoding="utf-8")
-
-
-def _least(sites: int, summation: Summation) -> int:
-    return -(-2 * sites // 3) if summation == "plain" else min_threshold(sites)
 
 
 def _promise(privacy: SitePrivacy | PatientPrivacy | None) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, TypeVar
 from uuid import UUID
 
 import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
+from ecg_flare.federated import summation as summations
 from ecg_flare.federated.patients import IMPLAUSIBLE
 from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.round import RoundConfig
@@ -24,9 +25,6 @@ from ecg_flare.nnunet.plan import parameter_layout, plan_preset
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN, AdaptiveClipping
 from ecg_flare.privacy.cohort import Adaptation, Mechanism
 from ecg_flare.privacy.events import Unit
-from ecg_flare.privacy.secure_sum.context import MIN_SITES, min_threshold
-
-Summation = Literal["plain", "masked", "encrypted"]
 
 T = TypeVar("T")
 
@@ -62,8 +60,8 @@ class RoundTerms:
         projection: folds each update into `size` coordinates by the matrix of a public `seed`, before it is clipped:
             `federated.projection`. Needs noise or a sum that hides updates.
         summation: how the server learns the sum: 'plain' (it sees each update), 'masked' (it sees the sum alone) or
-            'encrypted' (it adds ciphertexts, and sites open the sum); in the latter two min_sites is the threshold
-            below which nothing is opened.
+            'encrypted' (it adds ciphertexts, and sites decrypt the sum); in the latter two min_sites is the threshold
+            below which nothing is recovered. Others: `federated.summation`.
         max_weight: hides the sites' weights: each weighs one for every `pages_per_weight` training pages, at least
             1 and at most so many, and a masked sum carries the weights as one more coordinate. Needs every site in
             every round: totals over two sets of sites show the difference. None takes the public weights.
@@ -91,14 +89,13 @@ class RoundTerms:
     shared_patients: bool = False
     adaptive_clipping: Mapping[str, float] | None = None
     projection: Mapping[str, int] | None = None
-    summation: Summation = "plain"
+    summation: str = "plain"
     max_weight: int | None = None
     pages_per_weight: int = 1
     nonce: str = ""
 
     def __post_init__(self) -> None:
-        if self.summation not in get_args(Summation):
-            raise ConfigError(f"summation is {self.summation!r}, expected one of {get_args(Summation)}")
+        way = summations.summation(self.summation)
         _ = self.config  # checks what a round in memory checks
         if self.rounds < 1:
             raise ConfigError(f"rounds is {self.rounds}, expected at least 1")
@@ -117,8 +114,7 @@ class RoundTerms:
             )
         if self.epsilon_budget is not None and not self.epsilon_budget > 0:
             raise ConfigError(f"epsilon_budget is {self.epsilon_budget}, expected it above 0")
-        if self.summation != "plain":
-            self._check_hidden()
+        way.check_threshold(len(self.weights), self.min_sites)
         if self.max_weight is not None:
             self._check_hidden_weights(self.max_weight)
         if self.pages_per_weight < 1:
@@ -133,27 +129,15 @@ class RoundTerms:
                 "give it a value, or leave the budget out"
             )
 
-    def _check_hidden(self) -> None:
-        if len(self.weights) < MIN_SITES:
-            raise ConfigError(
-                f"a {self.summation} sum of {len(self.weights)} sites was asked for, expected at least {MIN_SITES}: "
-                "of two, each subtracts its own update and has the other's"
-            )
-        least = min_threshold(len(self.weights))
-        if self.min_sites < least:
-            raise ConfigError(
-                f"min_sites={self.min_sites} of {len(self.weights)} sites, expected at least {least} = "
-                "max(3, floor(2n/3) + 1) for a sum that hides updates: below it a lying server could open two sums"
-            )
-
     def _check_hidden_weights(self, max_weight: int) -> None:
         if self.private:
             raise ConfigError(
                 f"max_weight={max_weight} hides weights that depend on the sites' data, and noise_multiplier="
                 f"{self.noise_multiplier} promises privacy: such weights change the sensitivity; publish them"
             )
-        if self.summation != "masked":
-            raise ConfigError(f"max_weight={max_weight} needs summation 'masked'. Found {self.summation!r}.")
+        if not summations.summation(self.summation).hides_weights:
+            able = " or ".join(repr(one.name) for one in summations.ways() if one.hides_weights)
+            raise ConfigError(f"max_weight={max_weight} needs summation {able}. Found {self.summation!r}.")
         if max_weight < 1 or set(self.weights.values()) != {1.0}:
             raise ConfigError(
                 f"max_weight={max_weight} with weights {dict(self.weights)}: expected at least 1, and a weight of 1 "
@@ -186,7 +170,7 @@ class RoundTerms:
             patients=self.patients,
             patients_per_site=self.patients_per_site,
             shared_patients=self.shared_patients,
-            fixed_point=self.summation != "plain",
+            fixed_point=summations.summation(self.summation).hides_updates,
             adaptive=self._adaptive,
             projection=self._projection,
         )
@@ -275,7 +259,7 @@ class RoundTerms:
     @property
     def reports_metrics(self) -> bool:
         """Whether a site may tell about its own training: only where its update is in the clear anyway."""
-        return self.summation == "plain" and not self.private
+        return not summations.summation(self.summation).hides_updates and not self.private
 
     @property
     def roster(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.errors import BudgetError, PrivacyError
+from ecg_flare.federated.summation import summation
 from ecg_flare.flare.job.messages import SUM, model_sha256
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.policy import ServerPolicy
@@ -33,8 +34,8 @@ class GaussianMechanism(Filter):
     """Adds the noise that the job's terms promise, and keeps the ledger.
 
     In a round: `begin` (is there budget left?), `process` (charge on disk, then noise), `release` (what is about to
-    leave, on disk). A crash between any two leaves the round charged. Where the sum is encrypted, `draw` charges and
-    gives the noise that goes on it before any site opens it, and `process` takes the sum that was opened.
+    leave, on disk). A crash between any two leaves the round charged. Where the noise goes on before the sum is
+    recovered, `draw` charges and gives it, and `process` takes the recovered sum.
 
     Where the ledger lies is the server's own setting (`server_policy`), which no job can change.
     """
@@ -128,11 +129,11 @@ class GaussianMechanism(Filter):
         if dxo.data_kind != SUM or dxo.data["sum"].dtype != np.int64:
             raise PrivacyError(f"noise goes on an integer {SUM}. Found {dxo.data_kind}.")
         noised = dxo.data["sum"]
-        if terms.summation != "encrypted":
+        if not summation(terms.summation).noise_before_recovery:
             self._charge(fl_ctx)
             noised = add_noise(noised, fixed)
         elif self._charged is None:
-            raise PrivacyError("an encrypted sum was opened before its noise was drawn")
+            raise PrivacyError("the sum was recovered before its noise was drawn")
         self._noised_sha256 = hashlib.sha256(noised.astype("<i8").data).hexdigest()
         return DXO(SUM, data={"sum": noised}, meta=dxo.meta).to_shareable()
 

@@ -22,6 +22,7 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare import __version__
 from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
+from ecg_flare.federated.summation import summation
 from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import UpdateAggregator
@@ -31,9 +32,7 @@ from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.per_site_controller import PerSiteController
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.flare.server.telemetry import RoundFigures, publish
-from ecg_flare.flare.summation.collection import Ask, Collection, PlainCollection, validate
-from ecg_flare.flare.summation.encrypted.server import EncryptedCollection
-from ecg_flare.flare.summation.masked.server import MaskedCollection
+from ecg_flare.flare.summation.collection import Ask, Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.plan import Plan, plan_preset
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head
@@ -144,7 +143,7 @@ class FederatedRounds(PerSiteController):
                 f"validate_every={self._validate_every}, but this job hides what single sites know: set it to 0"
             )
         aggregator = self._component("aggregator", UpdateAggregator)
-        if aggregator.needs_single_updates and terms.summation != "plain":
+        if aggregator.needs_single_updates and summation(terms.summation).hides_updates:
             raise ConfigError(
                 f"{type(aggregator).__name__} compares single updates, which summation={terms.summation!r} hides from "
                 "the server: take another aggregator, or summation 'plain'"
@@ -190,16 +189,16 @@ class FederatedRounds(PerSiteController):
         return component
 
     def _collection(self, terms: RoundTerms, mechanism: GaussianMechanism | None, fl_ctx: FLContext) -> Collection:
-        if terms.summation == "plain":
-            return PlainCollection()
-        workspace = fl_ctx.get_engine().get_workspace()
-        results = self._component("persistor", ModelStore).folder(fl_ctx)
-        warn = partial(self.log_warning, fl_ctx, fire_event=False)
-        if terms.summation == "masked":
-            return MaskedCollection(workspace, warn, results)
-        noise = None if mechanism is None else partial(mechanism.draw, fl_ctx)
-        log = partial(self.log_info, fl_ctx, fire_event=False)
-        return EncryptedCollection(workspace, terms, noise, log, warn, results)
+        before = summation(terms.summation).noise_before_recovery
+        setup = CollectionSetup(
+            workspace=fl_ctx.get_engine().get_workspace(),
+            terms=terms,
+            log=partial(self.log_info, fl_ctx, fire_event=False),
+            warn=partial(self.log_warning, fl_ctx, fire_event=False),
+            noise=partial(mechanism.draw, fl_ctx) if mechanism is not None and before else None,
+            results=self._component("persistor", ModelStore).folder(fl_ctx),
+        )
+        return collection_of(setup)
 
     def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
         """Go on from a saved state where there is one; otherwise start from the public model and measure it."""

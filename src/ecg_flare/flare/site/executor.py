@@ -20,6 +20,7 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError
+from ecg_flare.federated.summation import summation
 from ecg_flare.federated.update import check_update
 from ecg_flare.flare.job.components import job_terms, report_error, site_pages
 from ecg_flare.flare.job.messages import (
@@ -176,7 +177,7 @@ class NnunetExecutor(Executor):
         ).to_shareable()
 
     def _seed_for(self, request: TrainRequest, terms: RoundTerms, fl_ctx: FLContext) -> int:
-        again = terms.summation != "plain" and model_memory(fl_ctx).load(request.model_sha256) is not None
+        again = summation(terms.summation).hides_updates and model_memory(fl_ctx).load(request.model_sha256) is not None
         return secrets.randbits(_SEED_BITS) if self._seed is None or again else self._seed
 
     def _train_patients(

@@ -21,7 +21,7 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, PolicyError, RoundError
-from ecg_flare.flare.deploy.allowed import SITE_CLASSES
+from ecg_flare.flare.deploy.allowed import site_classes
 
 
 class MemoryEngine:
@@ -121,7 +121,7 @@ def memory_context(engine: MemoryEngine, name: str, job: str) -> FLContext:
 
 
 def build(part: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | None = None) -> Any:
-    """The object that an entry of a job's client config names, of `SITE_CLASSES` and no others.
+    """The object that an entry of a job's client config names, of `site_classes` and no others.
 
     Raises PolicyError for another class, before anything is imported, and ConfigError where it cannot be built.
     """
@@ -153,8 +153,8 @@ def class_path(part: object) -> str:
 
 
 def check_listed(path: str) -> None:
-    """Raise PolicyError unless the class is of `SITE_CLASSES`."""
-    if path not in SITE_CLASSES:
+    """Raise PolicyError unless the class is of `site_classes`."""
+    if path not in site_classes():
         raise PolicyError(f"the job's class {path!r} is none of those of ecg_flare's jobs, and no other is built here")
 
 

@@ -5,7 +5,8 @@
      "weights": {"site-1": 1.0, …}, "pinned": {"site-1": "ab12…", …}}
 
 Every key may be left out. `pinned` maps each site of the cohort to the SHA-256 of its certificate; without it a site
-with a startup kit takes part in no secure sum. A site without a startup kit (the simulator) has throw-away keys.
+with a startup kit takes no part in secure aggregation. A site without a startup kit (the simulator) has throw-away
+keys.
 """
 
 import math
@@ -19,7 +20,8 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.documents import parse_object
 from ecg_flare.errors import ConfigError, PolicyError
-from ecg_flare.flare.job.terms import RoundTerms, Summation
+from ecg_flare.federated.summation import names, summation
+from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import MIN_SITES
 from ecg_flare.privacy.secure_sum.recovered_sums import OncePerModel
@@ -37,7 +39,7 @@ class SitePolicy:
     Attributes:
         summations: ways of summing that the site takes part in; without 'plain' no server sees its update.
         min_cohort: fewest sites in the roster of a sum that hides updates.
-        min_threshold: fewest sites whose hidden sum may be opened.
+        min_threshold: fewest sites whose hidden sum may be recovered.
         max_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused, and
             where it is adaptive the bound counts that it never passes.
         min_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
@@ -67,7 +69,7 @@ class SitePolicy:
     Raises ConfigError for an entry that is of the wrong kind, or that would bound nothing.
     """
 
-    summations: tuple[Summation, ...] = get_args(Summation)
+    summations: tuple[str, ...] = field(default_factory=names)
     min_cohort: int = MIN_SITES
     min_threshold: int = MIN_SITES
     max_clipping_norm: float = math.inf
@@ -87,7 +89,7 @@ class SitePolicy:
     ledgers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, known in (("summations", get_args(Summation)), ("units", get_args(Unit))):
+        for name, known in (("summations", names()), ("units", get_args(Unit))):
             given = getattr(self, name)
             if not isinstance(given, list | tuple) or not given:
                 raise ConfigError(f"{POLICY_FILE}: {name} is {given!r}, expected some of {known}")
@@ -148,7 +150,7 @@ class SitePolicy:
         """Raise PolicyError, naming the limit, where a job's terms go under it."""
         if terms.summation not in self.summations:
             raise PolicyError(f"summations={list(self.summations)}: the job's is {terms.summation!r}")
-        if terms.summation != "plain":
+        if summation(terms.summation).hides_updates:
             if len(terms.roster) < self.min_cohort:
                 raise PolicyError(f"min_cohort={self.min_cohort}: the job has {len(terms.roster)} sites")
             if terms.min_sites < self.min_threshold:
@@ -170,7 +172,7 @@ class SitePolicy:
 
     def check_seed(self, terms: RoundTerms, seed: int | None) -> None:
         """Raise PolicyError where hidden updates would be trained with a public seed, against `secret_seeds`."""
-        if self.secret_seeds and terms.summation != "plain" and seed is not None:
+        if self.secret_seeds and summation(terms.summation).hides_updates and seed is not None:
             raise PolicyError(f"secret_seeds=True: the job's seed is {seed}")
 
     @property

@@ -42,6 +42,7 @@ from ecg_flare.flare.site.filters import ClipUpdate, StripResult, check_filters
 from ecg_flare.flare.site.heads import LedgerWitness
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.flare.summation.collection import CollectionSetup, Noise
+from ecg_flare.flare.summation.encrypted import SUMMATION
 from ecg_flare.flare.summation.encrypted.contexts import TEST_CONTEXT_FILE, server_context, site_context
 from ecg_flare.flare.summation.encrypted.messages import (
     AGREE,
@@ -265,6 +266,7 @@ def test_upload_is_ciphertexts_alone(context: Contexts) -> None:
     assert set(answer.data) == {"bytes", "lengths"}
     assert answer.meta == {}
     assert len(answer.data["lengths"]) == 30
+    assert sum(answer.data["lengths"]) / D == pytest.approx(SUMMATION.update_bytes, rel=0.05)
 
 
 def test_error_of_training_stays_a_bare_error(context: Contexts) -> None:

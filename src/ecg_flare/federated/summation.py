@@ -23,6 +23,7 @@ SUMMATIONS: Final = (
 )
 """The package's own: modules that hold a descriptor `SUMMATION` and import nothing of FLARE."""
 
+_EVERY_JOBS_TASKS: Final = ("train", "validate", "witness")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _CLASS_PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
@@ -184,9 +185,9 @@ def register(one: Summation) -> Summation:
     """
     if find(one.name) not in (None, one):
         raise ConfigError(f"a way of summing is called {one.name!r} already: register yours under another name")
-    taken = {task: other.name for other in ways() if other != one for task in other.site.tasks}
-    if both := sorted(taken.keys() & set(one.site.tasks)):
-        raise ConfigError(f"summation {one.name!r} has the tasks {both} of {taken[both[0]]!r}: give yours other names")
+    taken = {task for other in ways() if other != one for task in other.site.tasks} | set(_EVERY_JOBS_TASKS)
+    if both := sorted(taken & set(one.site.tasks)):
+        raise ConfigError(f"summation {one.name!r} has the tasks {both}, which are taken: give yours other names")
     if one.name not in _own():
         _registered[one.name] = one
     return one

@@ -13,7 +13,7 @@ from benchmarks.fuzz.mutation import change_bytes, change_tree
 from benchmarks.fuzz.runs import Parser
 from ecg_flare.flare.job.messages import Counts, TrainRequest, TrainResult
 from ecg_flare.flare.summation.encrypted.messages import (
-    Opening,
+    SumRequest,
     pack_ciphertexts,
     pack_consent,
     pack_total,
@@ -107,14 +107,14 @@ def _shareables() -> dict[str, tuple[Shareable, Callable[[Shareable], object]]]:
     request = TrainRequest(model, 0, "a" * 32, "l", "p", "t", sealed_shares=b"sealed", clipping_norm=0.5, shares=(0.5,))
     reply = TrainResult(model, 0, "a" * 32, "l", metrics={"loss": 0.5}, weight=1, clipping_norm=0.5)
     encoded = TrainResult(np.arange(7, dtype=np.int32), 0, "a" * 32, "l")
-    opening = Opening(0, b"d" * 32, ("a", "b"), {"a": b"c"}, [b"one", b"two"])
+    asked = SumRequest(0, b"d" * 32, ("a", "b"), {"a": b"c"}, [b"one", b"two"])
     masked = MaskedUpdate(_CONTEXT, 1, np.arange(5, dtype=np.uint32))
     return {
         "TrainRequest": (request.to_shareable(), TrainRequest.from_shareable),
         "TrainResult": (reply.to_shareable(), TrainResult.from_shareable),
         "TrainResult encoded": (encoded.to_shareable(), TrainResult.from_shareable),
         "Counts": (Counts(1, 2, 3, 0, "a").to_shareable(), Counts.from_shareable),
-        "Opening": (opening.to_shareable(), Opening.from_shareable),
+        "SumRequest": (asked.to_shareable(), SumRequest.from_shareable),
         "ciphertexts": (pack_ciphertexts([b"one", b"two"]), unpack_ciphertexts),
         "consent": (pack_consent(b"c"), unpack_consent),
         "total": (pack_total(np.arange(5)), unpack_total),

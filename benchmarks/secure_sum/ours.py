@@ -1,4 +1,4 @@
-"""Our secure sum, measured whole: every site and the server, with certificates as in production."""
+"""Our secure aggregation, measured whole: every site and the server, with certificates as in production."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def ours(parameters: int, sites: int) -> Row:
         with at_client[number].at("encode"):
             vector = point.to_ring(point.encode(update, 1.0))
         with at_client[number].at("masking"):
-            answer = clients[number].answer_boxes(boxes[kit.names[number]], vector, trained_from=DIGEST)
+            answer = clients[number].answer_sealed_shares(boxes[kit.names[number]], vector, trained_from=DIGEST)
         return answer
 
     step("keys", lambda number: clients[number].answer_offer(server.offer()), server.receive_keys)

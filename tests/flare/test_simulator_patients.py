@@ -11,7 +11,6 @@ from toy_app.toy_site import noise_key, toy_patient_update, toy_patients
 
 from ecg_flare.federated.optimizers import FedAdam
 from ecg_flare.federated.round import run_round
-from ecg_flare.flare.job.terms import Summation
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.chain import witness_path
 from ecg_flare.privacy.countersignature import read_countersignatures
@@ -36,7 +35,7 @@ FOLLOWING = {"quantile": 0.3, "rate": 1.0, "count_noise": 2.0, "least": 0.3, "mo
     ],
 )
 def test_two_rounds_give_the_integers_of_the_rounds_in_memory(
-    tmp_path: Path, summation: Summation, trained: tuple[str, ...], changes: dict[str, Any]
+    tmp_path: Path, summation: str, trained: tuple[str, ...], changes: dict[str, Any]
 ) -> None:
     spec = toy_spec(
         unit="patient",

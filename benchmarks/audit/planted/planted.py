@@ -29,7 +29,7 @@ PATH = {
     "sum_of_drawn": "ecg_flare.federated.patients",
     "poisson_sample": "ecg_flare.federated.patients",
     "charge_round": "ecg_flare.flare.site.ledger",
-    "SecureSumClient.answer_boxes": "ecg_flare.privacy.secure_sum.client",
+    "SecureSumClient.answer_sealed_shares": "ecg_flare.privacy.secure_sum.client",
     "MaskedCollection.collect": "ecg_flare.flare.summation.masked.server",
     "GaussianMechanism.process": "ecg_flare.flare.server.mechanism",
     "add_noise": "ecg_flare.privacy.gaussian",

@@ -1,4 +1,4 @@
-"""Takes each check of the secure sum away in turn and shows which test notices: run as a script.
+"""Takes each check of secure aggregation away in turn and shows which test notices: run as a script.
 
     python tests/privacy/secure_sum/mutants.py
 

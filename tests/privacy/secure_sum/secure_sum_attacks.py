@@ -1,4 +1,4 @@
-"""Attacks on the secure sum by a server, site or thief of the test's own.
+"""Attacks on secure aggregation by a server, site or thief of the test's own.
 
 Each function plays one attack with honest sites and says whether the adversary got what it wanted. The adversary
 uses the protocol's primitives and what it was sent, never a site's private fields.

@@ -76,7 +76,7 @@ def main(faults: tuple[str, ...], quick: bool, broken: bool, as_json: bool) -> N
     chosen = faults or (tuple(f"raise:{name}" for name in PATH) if broken else FAULTS)
     found = []
     with tempfile.TemporaryDirectory(prefix="ecg_flare-audit-") as kept:
-        model = initial_vector(plan_preset(design.terms.plan), 0)
+        model = initial_vector(plan_preset(design.terms.model.plan), 0)
         directions = canary_directions(Path(kept) / "auditor", model, design)
         for number, fault in enumerate(chosen):
             folder = Path(kept) / str(number)

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_flare.federated.parts import Clipping, Privacy, Roster
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.folders import JobSpec, Pages, write_job
-from ecg_flare.flare.job.terms import RoundTerms, fresh_nonce
+from ecg_flare.flare.job.terms import fresh_nonce
 
 APP: Final = Path(__file__).parent / "app"
 _MODULE: Final = "faulty_site."
@@ -34,13 +36,11 @@ def write_private_job(
         child: let the held site start a training process.
         seconds: how long each site's training takes.
     """
-    terms = RoundTerms(
-        weights=dict.fromkeys(sites, 1.0),
+    terms = JobTerms(
+        sites=Roster(dict.fromkeys(sites, 1.0), min_sites=3),
         rounds=rounds,
-        min_sites=3,
-        clipping_norm=1.0,
-        noise_multiplier=1.0,
-        epsilon_budget=100.0,
+        clipping=Clipping(1.0),
+        privacy=Privacy(1.0, epsilon_budget=100.0),
         summation="masked",
         nonce=fresh_nonce(),
     )

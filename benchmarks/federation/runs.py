@@ -19,7 +19,9 @@ from jaxtyping import Float32
 
 from benchmarks.federation.pages import Pooled, content_digest
 from ecg_flare.federated.optimizers import ServerOptimizer, optimizer_by_name
-from ecg_flare.federated.round import LocalTraining, RoundConfig, run_round
+from ecg_flare.federated.parts import Roster
+from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.case import Case, PageSource
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.evaluate import evaluate_pages
@@ -131,13 +133,13 @@ class Bench:
         """Train and measure: a point for the start, then one a round, None where a round is not measured."""
         sites = (_POOL,) if method.name == CENTRALIZED else self.sites
         steps = budget.steps * len(self.sites) // len(sites)
-        config = RoundConfig(dict.fromkeys(sites, 1.0), min_sites=len(sites))
+        terms = JobTerms(Roster(dict.fromkeys(sites, 1.0), min_sites=len(sites)))
         training = {site: self._local_training(site, method, budget, steps, seed) for site in sites}
         optimizer = method.optimizer
         model, state = start, optimizer.init(start.size)
         yield self.measure(model, 0)
         for index in range(budget.rounds):
-            result = run_round(model, state, training, config, optimizer, round_index=index)
+            result = run_round(OpenRound(terms, model, state, optimizer), training, round_index=index)
             model, state = result.model, result.state
             yield self.measure(model, index + 1) if budget.measured(index + 1) else None
 

@@ -26,7 +26,8 @@ from benchmarks.fuzz.runs import Parser, memory_folder
 from ecg_flare.ecg.ptbxl import DATABASE_FILE, read_database
 from ecg_flare.ecg.record import read_wfdb, write_wfdb
 from ecg_flare.ecg.synthetic import synthesize
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.parts import Clipping, Privacy, Roster
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.server.persistor import read_state
 from ecg_flare.flare.server.policy import read_server_policy
 from ecg_flare.flare.site.admission import check_admission, job_terms, own_code
@@ -359,10 +360,11 @@ _OWN_PAGES: Final = {
 
 
 @cache
-def _three_sites() -> RoundTerms:
-    private: dict[str, Any] = {"clipping_norm": 0.5, "noise_multiplier": 1.0, "epsilon_budget": 8.0}
-    weights = {f"site-{index}": 1.0 for index in (1, 2, 3)}
-    return RoundTerms(weights=weights, rounds=2, min_sites=3, summation="masked", **private)
+def _three_sites() -> JobTerms:
+    roster = Roster({f"site-{index}": 1.0 for index in (1, 2, 3)}, min_sites=3)
+    return JobTerms(
+        roster, rounds=2, summation="masked", clipping=Clipping(0.5), privacy=Privacy(1.0, epsilon_budget=8.0)
+    )
 
 
 def _read_policy(data: bytes, folder: Path) -> None:

@@ -8,9 +8,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from ecg_flare.federated.parts import Roster, TrainedModel
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import Pages, write_job
-from ecg_flare.flare.job.terms import RoundTerms
 
 _APP = Path(__file__).parent / "app"
 
@@ -26,7 +27,7 @@ def peak_bytes(sites: int, *, plan_name: str, threads: int = 1, rounds: int = 1)
     spec = replace(
         BUNDLED["fedavg"],
         name=f"memory_{sites}",
-        terms=RoundTerms(weights, rounds=rounds, min_sites=sites, plan=plan_name),
+        terms=JobTerms(Roster(weights, min_sites=sites), rounds=rounds, model=TrainedModel(plan_name)),
         pages=nobody,
         public_pages=nobody,
     )

@@ -17,8 +17,9 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 from tqdm import tqdm
 
+from ecg_flare.federated.parts import Roster, TrainedModel
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.nnunet.dataset import prepare
@@ -59,7 +60,7 @@ def measure(*, steps: int, pairs: int, threads: int = 1, plan_name: str = "tiny"
     source = SyntheticPages(profiles={_SITE: "district"}, pages_per_site=6)
     with tempfile.TemporaryDirectory() as folder:
         trainer = LocalTrainer(plan, prepare(source, _SITE, plan, Path(folder) / CACHE_FOLDER), threads=threads)
-        terms = RoundTerms({_SITE: 1.0}, rounds=pairs + 1, min_sites=1, plan=plan_name)
+        terms = JobTerms(Roster({_SITE: 1.0}, min_sites=1), rounds=pairs + 1, model=TrainedModel(plan_name))
         executor = NnunetExecutor(steps=steps, schedule="constant", threads=threads)
         fl_ctx = _context(Path(folder), {"terms": terms, "pages": source})
 

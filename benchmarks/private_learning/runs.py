@@ -22,9 +22,11 @@ from benchmarks.private_learning.steps import LocalSteps, Part, PatientTrainer
 from ecg_flare.federated.averaging import Average, IterateAverage
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import FedAdam
+from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling
 from ecg_flare.federated.projection import RandomProjection
-from ecg_flare.federated.round import LocalTraining, RoundConfig, run_round
+from ecg_flare.federated.round import LocalTraining, OpenRound, gaussian_noise, run_round
 from ecg_flare.federated.subset import TrainableSubset
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import Vector
 from ecg_flare.nnunet.evaluate import trace_dice
 from ecg_flare.nnunet.plan import Plan, parameter_layout
@@ -142,12 +144,17 @@ class Bench:
         average: Average | None = None
         sites = {site: self._training(site, recipe, subset, seed) for site in self._sites}
         stream = ChaChaStream(hashlib.sha256(f"noise of seed {seed}".encode()).digest())
-        config = self._config(recipe, seed)
+        agreed = terms = self._terms(recipe, seed)
+        shares: list[float] = []
         for index in range(recipe.rounds):
-            result = run_round(part, state, sites, config, optimizer, round_index=index, stream=stream)
+            noise = gaussian_noise(terms, part.size, stream=stream) if terms.private else None
+            result = run_round(OpenRound(terms, part, state, optimizer), sites, round_index=index, noise=noise)
             if result.dropped:
                 raise RuntimeError(f"round {index} lost sites, which would be another experiment: {result.dropped}")
-            part, state, config = result.model, result.state, config.after(result.share)
+            part, state = result.model, result.state
+            if result.share is not None:
+                shares.append(result.share)
+                terms = agreed.after(shares)
             average = averaging.step(average, part)
             on_round(index + 1)
         return subset.put(self._start, part if average is None else average.model)
@@ -184,11 +191,11 @@ class Bench:
             sites.setdefault(patient.site, []).append(patient)
         return sites
 
-    def _config(self, recipe: Recipe, seed: int) -> RoundConfig:
+    def _terms(self, recipe: Recipe, seed: int) -> JobTerms:
         """Without noise a site sends the mean over its patients: the mean of all is the same as of their sum."""
         count = {site: len(patients) for site, patients in self._sites.items()}
         if recipe.epsilon is None:
-            return RoundConfig({site: float(number) for site, number in count.items()}, min_sites=len(count))
+            return JobTerms(Roster({site: float(number) for site, number in count.items()}, min_sites=len(count)))
         sigma = recipe.noise_multiplier(len(self._patients))
         adaptive = None
         if recipe.quantile is not None and recipe.clipping_norm is not None and sigma is not None:
@@ -199,17 +206,11 @@ class Bench:
                 noise_multiplier=sigma,
                 expected_patients=expected,
             )
-        return RoundConfig(
-            dict.fromkeys(count, 1.0),
-            min_sites=len(count),
-            clipping_norm=recipe.clipping_norm,
-            noise_multiplier=sigma,
-            fixed_point=True,
-            unit="patient",
-            patients_per_site=max(count.values()),
-            sampling_rate=recipe.sampling_rate,
-            patients=len(self._patients),
-            adaptive=adaptive,
+        return JobTerms(
+            Roster(dict.fromkeys(count, 1.0), min_sites=len(count)),
+            clipping=None if recipe.clipping_norm is None else Clipping(recipe.clipping_norm, adaptive),
+            privacy=None if sigma is None else Privacy(sigma),
+            sampling=Sampling(recipe.sampling_rate, len(self._patients), max(count.values())),
             projection=None if recipe.folded is None else RandomProjection(recipe.folded, seed),
         )
 

@@ -49,9 +49,9 @@ def test_a_job_for_other_sites_names_them_everywhere(run_cli: RunCli, custom: Pa
     assert meta["deploy_map"]["app"] == ["server", "berlin", "lyon", "porto", "turin"]
     assert meta["min_clients"] == 3  # more than two thirds of four, or the masked sum could be opened twice
     terms = _client_component(job, "terms")["args"]
-    assert terms["weights"] == dict.fromkeys(("berlin", "lyon", "porto", "turin"), 1.0)
+    assert terms["sites"]["weights"] == dict.fromkeys(("berlin", "lyon", "porto", "turin"), 1.0)
     assert terms["rounds"] == 9
-    assert _client_component(job, "pages")["args"]["profiles"].keys() == terms["weights"].keys()
+    assert _client_component(job, "pages")["args"]["profiles"].keys() == terms["sites"]["weights"].keys()
     assert (job / "app" / "custom" / "site_pages.py").exists()
 
 
@@ -103,10 +103,12 @@ def test_a_job_whose_norm_follows_its_patients_has_the_papers_settings(run_cli: 
     options = ("--sites", "a,b,c", "--data", "synthetic", "--no-code", "--adaptive-clipping", "0.5", "-o", tmp_path)
     run_cli("jobs", "export", "fedadam_dp", *options)
     terms = _client_component(tmp_path / "fedadam_dp", "terms")["args"]
-    rule = terms["adaptive_clipping"]
+    rule, norm = terms["clipping"]["adaptive"], terms["clipping"]["norm"]
     assert (rule["quantile"], rule["rate"]) == (0.5, 0.2)
-    assert rule["count_noise"] == max(0.5 * terms["patients"] / 20, 2.5 * terms["noise_multiplier"])
-    assert (rule["least"], rule["most"]) == pytest.approx((terms["clipping_norm"] / 10, terms["clipping_norm"] * 10))
+    assert rule["count_noise"] == max(
+        0.5 * terms["sampling"]["patients"] / 20, 2.5 * terms["privacy"]["noise_multiplier"]
+    )
+    assert (rule["least"], rule["most"]) == pytest.approx((norm / 10, norm * 10))
     refused = run_cli("jobs", "export", "fedadam_site_dp", *options)
     assert refused.exit_code == 2
     assert "for jobs that hide patients" in refused.stderr
@@ -170,7 +172,7 @@ def test_impossible_jobs_are_refused(run_cli: RunCli, tmp_path: Path, options: t
 def test_weights_can_be_hidden_in_a_masked_job_alone(run_cli: RunCli, tmp_path: Path) -> None:
     options = ("--sites", "a,b,c", "--data", "synthetic", "--no-code", "--max-weight", 100, "-o", tmp_path)
     assert run_cli("jobs", "export", "fedadam_secure", *options).exit_code == 0
-    assert _client_component(tmp_path / "fedadam_secure", "terms")["args"]["max_weight"] == 100
+    assert _client_component(tmp_path / "fedadam_secure", "terms")["args"]["sites"]["hidden"]["max_weight"] == 100
     refused = run_cli("jobs", "export", "fedadam_dp", *options)
     assert refused.exit_code == 1
     assert "promises privacy" in refused.stderr

@@ -7,8 +7,10 @@ from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated import projection as module
 from ecg_flare.federated.optimizers import FedAdam
 from ecg_flare.federated.projection import RandomProjection
-from ecg_flare.federated.round import RoundConfig, contribution, run_round
+from ecg_flare.federated.round import contribution
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.gaussian import ChaChaStream
+from flat_terms import flat_terms, round_in_memory
 
 D = 60
 
@@ -57,10 +59,10 @@ def test_over_seeds_lengths_and_vectors_come_back() -> None:
     assert np.abs(back - x).max() < 5 * deviation
 
 
-def config(**changes: object) -> RoundConfig:
+def config(**changes: object) -> JobTerms:
     values = {"weights": {"a": 1.0, "b": 1.0}, "min_sites": 1, "clipping_norm": 0.5, "noise_multiplier": 1.0}
-    patients = {"unit": "patient", "patients": 6, "patients_per_site": 3, "projection": RandomProjection(11, 2)}
-    return RoundConfig(**{**values, **patients, **changes})  # type: ignore[arg-type]
+    patients = {"patients": 6, "patients_per_site": 3, "projection": RandomProjection(11, 2)}
+    return flat_terms(**{**values, **patients, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("length", [0.01, 0.5, 100.0])
@@ -86,7 +88,7 @@ def test_the_server_steps_in_the_folded_directions(unit: str) -> None:
     rows = rng.standard_normal((2, D)).astype(np.float32)
     update = rows[0] if unit == "site" else rows
     start = np.zeros(D, np.float32)
-    result = run_round(
+    result = round_in_memory(
         start,
         optimizer.init(D),
         {"a": lambda model, index: update},
@@ -111,4 +113,4 @@ def test_impossible_projections_are_refused() -> None:
     with pytest.raises(UpdateError, match=r"shape \(4,\), expected \(5,\)"):
         RandomProjection(5, 1).transpose(np.zeros(4), D)
     with pytest.raises(ConfigError, match="projection is for sums in fixed point"):
-        RoundConfig({"a": 1.0}, 1, clipping_norm=1.0, projection=RandomProjection(5, 1))
+        flat_terms({"a": 1.0}, 1, clipping_norm=1.0, projection=RandomProjection(5, 1))

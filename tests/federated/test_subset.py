@@ -8,10 +8,10 @@ import pytest
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated import subset as subset_module
 from ecg_flare.federated.optimizers import FedAdam
-from ecg_flare.federated.round import RoundConfig, run_round
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.update import flatten, layout_digest, unflatten
 from ecg_flare.privacy.gaussian import ChaChaStream
+from flat_terms import flat_terms, round_in_memory
 
 LAYOUT = (("a.weight", (2, 2)), ("a.bias", (2,)), ("b.weight", (3,)), ("b.bias", (1,)))
 MODEL = np.arange(10, dtype=np.float32)
@@ -52,12 +52,11 @@ def test_what_is_not_finite_elsewhere_is_kept_as_it_is() -> None:
 
 def test_a_private_round_moves_and_noises_only_the_chosen() -> None:
     subset = TrainableSubset.matching(LAYOUT, ["b.*"])
-    config = RoundConfig(
+    config = flat_terms(
         {"site-1": 1.0},
         min_sites=1,
         clipping_norm=1.0,
         noise_multiplier=2.0,
-        unit="patient",
         patients_per_site=3,
         patients=3,
     )
@@ -67,7 +66,7 @@ def test_a_private_round_moves_and_noises_only_the_chosen() -> None:
         assert model.shape == (4,)
         return np.full((3, 4), 0.1, np.float32)
 
-    result = run_round(
+    result = round_in_memory(
         part, optimizer.init(subset.dimension), {"site-1": training}, config, optimizer, stream=ChaChaStream(bytes(32))
     )
     released = subset.put(MODEL, result.model)

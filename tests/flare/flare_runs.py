@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_flare.flare.job.folders import JobSpec, Pages, write_job
-from ecg_flare.flare.job.terms import RoundTerms
+from flat_terms import flat_terms
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -73,7 +73,7 @@ def toy_spec(**terms: Any) -> JobSpec:
         name="toy",
         about="a toy",
         aggregator=aggregator,
-        terms=RoundTerms(**{"weights": weights, "rounds": 2, "min_sites": 2, **terms}),
+        terms=flat_terms(**{"weights": weights, "rounds": 2, "min_sites": 2, **terms}),
         pages=Pages("toy_site.NoPages"),
         public_pages=Pages("toy_site.NoPages"),
         optimizer={"learning_rate": 0.1} if aggregator == "FedAdam" else {},

@@ -11,16 +11,17 @@ from cryptography.hazmat.primitives import serialization
 from memory_job import MemoryJob
 from nvflare.apis.fl_constant import ReservedKey
 
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.privacy.secure_sum.signing import fingerprint
+from flat_terms import flat_terms
 from secure_sum_certs import Authority, rsa_key
 
 SITES = ("site-1", "site-2", "site-3", "site-4")
 SIGMA, BUDGET = 4.0, 2.0
 
 
-def private(summation: str, **changes: Any) -> RoundTerms:
+def private(summation: str, **changes: Any) -> JobTerms:
     """Terms whose budget ends a job after some rounds."""
     values: dict[str, Any] = {
         "weights": dict.fromkeys(SITES, 1.0),
@@ -32,13 +33,13 @@ def private(summation: str, **changes: Any) -> RoundTerms:
         "epsilon_budget": BUDGET,
         "summation": summation,
     }
-    return RoundTerms(**(values | changes))
+    return flat_terms(**(values | changes))
 
 
 class KitJob(MemoryJob):
     """A job of this id; its parties keep their workspaces from job to job."""
 
-    def __init__(self, context: Callable[..., Any], terms: RoundTerms, folder: Path, job: str) -> None:
+    def __init__(self, context: Callable[..., Any], terms: JobTerms, folder: Path, job: str) -> None:
         super().__init__(context, terms, folder)
         server = Path(self._engine.get_workspace().get_root_dir())
         unpack_kit(server, "server", "server")

@@ -10,19 +10,20 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.ledger_messages import WITNESS
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import update_size
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
 from ecg_flare.flare.site.heads import LedgerWitness, WitnessExecutor
 from ecg_flare.flare.summation.masked import SUMMATION
 from ecg_flare.flare.summation.masked.site import MaskUpdate, SecureSumExecutor, SecureSumSite
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from flat_terms import flat_terms
 
 PLAN = plan_preset("tiny")
 D = parameter_count(PLAN)
-TERMS = RoundTerms(
+TERMS = flat_terms(
     dict.fromkeys(("site-1", "site-2", "site-3"), 1.0), 2, min_sites=3, clipping_norm=1.0, summation="masked"
 )
 
@@ -31,16 +32,16 @@ class Site:
     """One site as FLARE drives it: event, training, result filters, control tasks."""
 
     def __init__(
-        self, name: str, context: Callable[..., Any], *, terms: RoundTerms = TERMS, pages: int = 0, scale: float = 0.5
+        self, name: str, context: Callable[..., Any], *, terms: JobTerms = TERMS, pages: int = 0, scale: float = 0.5
     ) -> None:
         self._pages = pages
-        size = terms.update_size(D)
+        size = update_size(terms, D)
         self._update = np.full(size, scale / np.sqrt(size), np.float32)
         self._component, self._witness = SecureSumSite(), LedgerWitness()
         self._filters = [
             *([ClipUpdate()] if terms.clips_updates else []),
             StripResult(),
-            *([MaskUpdate()] if summation(terms.summation).hides_updates else []),
+            *([MaskUpdate()] if terms.way.hides_updates else []),
         ]
         self.fl_ctx = context(name=name, terms=terms, secure_sum=self._component, witness=self._witness)
         self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = self._filters

@@ -11,7 +11,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.server.aggregators import FedAdam
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.mechanism import GaussianMechanism
@@ -25,7 +25,7 @@ from ecg_flare.nnunet.plan import parameter_count
 class MemoryJob(FederatedRounds):
     """Asks each site in turn; `out` has (task, site, why) of what did not count, `ledger` is the server's."""
 
-    def __init__(self, context: Callable[..., Any], terms: RoundTerms, folder: Path) -> None:
+    def __init__(self, context: Callable[..., Any], terms: JobTerms, folder: Path) -> None:
         super().__init__(mechanism="mechanism")
         self.fl_ctx = context(
             name="server",

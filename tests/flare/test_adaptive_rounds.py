@@ -13,8 +13,9 @@ from masked_sites import Site
 from memory_job import MemoryJob
 
 from ecg_flare.errors import PolicyError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult, to_wire
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import subset
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.site.policy import SitePolicy
 from ecg_flare.flare.summation.masked.offer import sum_context
@@ -23,9 +24,10 @@ from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
+from flat_terms import flat_terms, varied
 
 LENGTHS = (0.2, 0.5, 4.0)  # of a site's patients: two of three are below the first C
-TERMS = RoundTerms(
+TERMS = flat_terms(
     weights=dict.fromkeys(("site-1", "site-2", "site-3"), 1.0),
     rounds=4,
     min_sites=3,
@@ -46,7 +48,7 @@ class PatientSite(Site):
 
     def reply(self, request: TrainRequest) -> TrainResult:
         terms = TERMS.in_round(request)
-        encoding = terms.config.patient_encoding(terms.subset.dimension)
+        encoding = terms.patient_encoding(subset(terms).dimension)
         updates = (np.eye(1, encoding.dimension, dtype=np.float32)[0] * np.float32(length) for length in LENGTHS)
         integers = sum(encoding.encode(update, 1.0).astype(np.int64) for update in updates)
         return TrainResult(
@@ -60,7 +62,7 @@ class PatientSite(Site):
 
 @pytest.fixture
 def job(context: Callable[..., Any], tmp_path: Path) -> Callable[..., MemoryJob]:
-    def one(terms: RoundTerms = TERMS) -> MemoryJob:
+    def one(terms: JobTerms = TERMS) -> MemoryJob:
         made = MemoryJob(context, terms, tmp_path / "state")
         made.sites = {name: PatientSite(name, context, terms=terms) for name in terms.roster}
         return made
@@ -149,7 +151,7 @@ def test_a_norm_out_of_bounds_is_refused_when_it_is_offered(
     job: Callable[..., MemoryJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = job()
-    wide = replace(TERMS, adaptive_clipping={**(TERMS.adaptive_clipping or {}), "most": 50.0})
+    wide = varied(TERMS, adaptive_clipping={**(TERMS.adaptive_clipping or {}), "most": 50.0})
     monkeypatch.setattr(
         "ecg_flare.flare.summation.masked.server.sum_context", lambda terms, attempt: _at(40.0)(wide, attempt)
     )

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError, SiteDataError
-from ecg_flare.federated.round import RoundConfig
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.allowed import SITE_CLASSES
 from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import Pages, write_job
 from ecg_flare.flare.job.messages import model_sha256
+from ecg_flare.flare.job.terms import subset
 from ecg_flare.flare.site.dry_run import DryRun, dry_run
 from ecg_flare.flare.site.ledger import LEDGER_FOLDER
 from ecg_flare.flare.site.memory import MODELS_FOLDER
@@ -48,7 +49,7 @@ class FakeWorker:
             raise FakeWorker.error
         arrays = {"update": np.full(D, 1e-4, np.float32)}
         if command == "train_patients":
-            size = RoundConfig.from_json(params["config"]).sum_size(BUNDLED["fedadam_dp"].terms.subset.dimension)
+            size = JobTerms(**params["terms"]).sum_size(subset(BUNDLED["fedadam_dp"].terms).dimension)
             arrays = {"contribution": np.ones(size, np.int64)}
         return SimpleNamespace(params={"train": 4, "steps": params.get("steps", 0)}, arrays=arrays)
 

@@ -31,9 +31,9 @@ from nvflare.fuel.sec.security_content_service import SecurityContentManager, Se
 
 from ecg_flare.errors import ConfigError, PrivacyError, RoundError, SecureSumError
 from ecg_flare.federated.optimizers import FedAvg as AverageStep
-from ecg_flare.federated.round import contribution, run_round
-from ecg_flare.flare.job.messages import SUM, TRAIN, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.round import contribution
+from ecg_flare.federated.terms import JobTerms
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.policy import LEDGER_FILE
@@ -62,21 +62,22 @@ from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.storage import read_arrays
+from flat_terms import flat_terms, round_in_memory, varied
 
 pytest.importorskip("tenseal", reason="needs the extra 'he'")
 
 NAMES = ("site-1", "site-2", "site-3", "site-4")
 WEIGHTS = {"site-1": 1.0, "site-2": 0.5, "site-3": 1.0, "site-4": 0.25}
-TERMS = RoundTerms(WEIGHTS, rounds=3, min_sites=3, clipping_norm=2.0, summation="encrypted")
-PRIVATE = replace(TERMS, noise_multiplier=1.0, epsilon_budget=20.0)
-D = parameter_count(plan_preset(TERMS.plan))
+TERMS = flat_terms(WEIGHTS, rounds=3, min_sites=3, clipping_norm=2.0, summation="encrypted")
+PRIVATE = varied(TERMS, noise_multiplier=1.0, epsilon_budget=20.0)
+D = parameter_count(plan_preset(TERMS.model.plan))
 MODEL = np.zeros(D, dtype=np.float32)
 
 Contexts = Callable[..., FLContext]
 Tamper = Callable[[str, str, Shareable], Shareable]
 
 
-def order_of(terms: RoundTerms = TERMS, **changes: Any) -> TrainRequest:
+def order_of(terms: JobTerms = TERMS, **changes: Any) -> TrainRequest:
     return replace(TrainRequest(MODEL, 0, "attempt", "d" * 64, "plan", terms.digest), **changes)
 
 
@@ -88,7 +89,7 @@ def update_of(site: str) -> np.ndarray:
 class Site:
     """One site as FLARE drives it: event, training, result filters, then the control tasks."""
 
-    def __init__(self, name: str, terms: RoundTerms, contexts: Contexts) -> None:
+    def __init__(self, name: str, terms: JobTerms, contexts: Contexts) -> None:
         self.name = name
         self.witness = LedgerWitness()
         self.fl_ctx = contexts(name=name, terms=terms, encrypted_sum=EncryptedSite(), witness=self.witness)
@@ -114,13 +115,13 @@ class Site:
         return reply
 
 
-def asking_all(terms: RoundTerms, contexts: Contexts, tamper: Tamper = unchanged) -> MemoryAsk:
+def asking_all(terms: JobTerms, contexts: Contexts, tamper: Tamper = unchanged) -> MemoryAsk:
     """Asks the sites in turn; `tamper` may change an answer."""
     return MemoryAsk({name: Site(name, terms, contexts) for name in NAMES}, tamper)
 
 
 def collect(
-    terms: RoundTerms, asking: MemoryAsk, contexts: Contexts, noise: Noise | None = None, lines: list[str] | None = None
+    terms: JobTerms, asking: MemoryAsk, contexts: Contexts, noise: Noise | None = None, lines: list[str] | None = None
 ) -> FedAvg:
     """Run one round's collection and give the aggregator that holds its sum."""
     aggregator = FedAvg()
@@ -133,7 +134,7 @@ def collect(
         ask = sites_as_witnesses(ledger, terms, workspace, "job-1", said.append).asking(asking)
     collected = collection.collect(order_of(terms), terms, aggregator, ask)
     assert set(collected.seconds) == {TRAIN, AGREE, DECRYPT}
-    assert collected.bytes_up > 50 * terms.config.sum_size(D) * len(collected.answered)
+    assert collected.bytes_up > 50 * terms.sum_size(D) * len(collected.answered)
     return aggregator
 
 
@@ -141,10 +142,10 @@ def summed(aggregator: FedAvg, contexts: Contexts) -> np.ndarray:
     return from_shareable(aggregator.aggregate(contexts())).data["sum"]
 
 
-def in_memory(terms: RoundTerms, names: Sequence[str] = NAMES) -> Any:
+def in_memory(terms: JobTerms, names: Sequence[str] = NAMES) -> Any:
     sites = {name: lambda model, index, name=name: update_of(name) for name in names}
     optimizer = AverageStep(1.0)
-    return run_round(MODEL, optimizer.init(D), sites, terms.config, optimizer)
+    return round_in_memory(MODEL, optimizer.init(D), sites, terms, optimizer)
 
 
 def dropping(task: str, *names: str) -> Tamper:
@@ -213,7 +214,7 @@ def test_decrypters_of_different_lengths_differ() -> None:
 
 
 def test_folded_updates_are_summed_and_unfolded_as_in_memory(context: Contexts) -> None:
-    folded = replace(TERMS, projection={"size": D // 8, "seed": 3})
+    folded = varied(TERMS, projection={"size": D // 8, "seed": 3})
     aggregator, expected = collect(folded, asking_all(folded, context), context), in_memory(folded)
     assert summed(aggregator, context).shape == (D // 8,)
     assert np.array_equal(summed(aggregator, context), expected.summed)
@@ -231,7 +232,7 @@ def test_noise_goes_on_before_anyone_decrypts(context: Contexts) -> None:
         return noise
 
     aggregator = collect(PRIVATE, asking, context, draw)
-    updates = [contribution(update_of(name), WEIGHTS[name], PRIVATE.config, D) for name in NAMES]
+    updates = [contribution(update_of(name), WEIGHTS[name], PRIVATE, D) for name in NAMES]
     assert np.array_equal(summed(aggregator, context), sum(updates) + noise)
 
 
@@ -248,7 +249,7 @@ def test_noise_of_an_encrypted_sum_is_charged_before_it_is_drawn(context: Contex
         mechanism.process(as_sum(np.zeros(D, dtype=np.int64)), context())
     noise = mechanism.draw(context())
     assert verify(tmp_path / LEDGER_FILE).spent.epsilon_rdp == pytest.approx(4.7285, abs=1e-4)
-    assert noise.std() / PRIVATE.config.fixed_encoding(D).noise_sd == pytest.approx(1.0, abs=5 / np.sqrt(2 * D))
+    assert noise.std() / PRIVATE.fixed_encoding(D).noise_sd == pytest.approx(1.0, abs=5 / np.sqrt(2 * D))
     with pytest.raises(PrivacyError, match="noise goes once"):
         mechanism.draw(context())
     assert np.array_equal(from_shareable(mechanism.process(as_sum(noise), context())).data["sum"], noise)

@@ -12,14 +12,14 @@ from nvflare.apis.shareable import make_reply
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, UpdateError
 from ecg_flare.flare.job.messages import ERROR_HEADER, Counts, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult, check_filters
 from ecg_flare.flare.summation.masked.site import MaskUpdate
+from flat_terms import flat_terms, varied
 
 WEIGHTS = {"site-1": 1.0, "site-2": 0.5, "site-3": 1.0}
-PLAIN = RoundTerms(WEIGHTS, rounds=1, min_sites=1)
-CLIPPED = RoundTerms(WEIGHTS, rounds=1, min_sites=1, clipping_norm=1.0)
-PRIVATE = RoundTerms(WEIGHTS, rounds=1, min_sites=1, clipping_norm=1.0, noise_multiplier=1.0, epsilon_budget=9.0)
+PLAIN = flat_terms(WEIGHTS, rounds=1, min_sites=1)
+CLIPPED = flat_terms(WEIGHTS, rounds=1, min_sites=1, clipping_norm=1.0)
+PRIVATE = flat_terms(WEIGHTS, rounds=1, min_sites=1, clipping_norm=1.0, noise_multiplier=1.0, epsilon_budget=9.0)
 
 
 def reply(*values: float, **metrics: float) -> TrainResult:
@@ -91,7 +91,7 @@ def test_under_privacy_no_metric_leaves_and_no_plain_update(context: Callable[..
 def test_under_unit_patient_the_sites_integers_leave_within_their_bound_and_are_not_clipped_again(
     context: Callable[..., Any],
 ) -> None:
-    bound = PATIENTS.config.fixed_encoding(2).contribution_bound  # type: ignore[union-attr]
+    bound = PATIENTS.fixed_encoding(2).contribution_bound  # type: ignore[union-attr]
     for integers, fits in (([bound, -bound], True), ([bound + 1, 0], False)):
         message = TrainResult(np.array(integers, np.int64), 0, "a", "l", {"loss": 0.5}).to_shareable()
         if fits:
@@ -131,10 +131,10 @@ def test_what_is_unknown_is_refused(one: Any, context: Callable[..., Any]) -> No
         one.process(reply(1).to_shareable(), context())
 
 
-PATIENTS = replace(
+PATIENTS = varied(
     PRIVATE, unit="patient", patients=6, patients_per_site=4, sampling_rate=0.5, min_sites=3, summation="masked"
 )
-MASKED = RoundTerms(WEIGHTS, rounds=1, min_sites=3, clipping_norm=1.0, summation="masked")
+MASKED = flat_terms(WEIGHTS, rounds=1, min_sites=3, clipping_norm=1.0, summation="masked")
 CHAINS = {
     "plain": (PLAIN, [StripResult]),
     "clipped": (CLIPPED, [ClipUpdate, StripResult]),

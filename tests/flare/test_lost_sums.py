@@ -13,12 +13,12 @@ from nvflare.apis.shareable import Shareable
 from ecg_flare.errors import SecureSumError
 from ecg_flare.flare.job.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.job.messages import TRAIN
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.summation.masked.messages import KEYS, pack_masked, unpack_masked
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
+from flat_terms import flat_terms
 
 SITES = ("site-1", "site-2", "site-3", "site-4")
-TERMS = RoundTerms(
+TERMS = flat_terms(
     dict.fromkeys(SITES, 1.0),
     4,
     min_sites=3,

@@ -13,14 +13,15 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
 from ecg_flare.errors import ConfigError, PolicyError, RoundError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
 from ecg_flare.flare.summation.collection import CollectionSetup
 from ecg_flare.flare.summation.masked.messages import SHARES, UNMASK, pack_masked, unpack_masked
 from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
+from flat_terms import varied
 
 Change = Callable[[str, str, Shareable], Shareable]
 
@@ -46,7 +47,7 @@ class Asking(MemoryAsk):
         return counted
 
 
-def collect(asking: Asking, terms: RoundTerms = TERMS) -> FedAvg:
+def collect(asking: Asking, terms: JobTerms = TERMS) -> FedAvg:
     request = TrainRequest(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, terms.digest)
     workspace = next(iter(asking.sites.values())).fl_ctx.get_engine().get_workspace()
     aggregator = FedAvg()
@@ -76,7 +77,7 @@ def test_a_sum_that_its_sites_cannot_have_given_loses_the_round_not_the_job(cont
         collect(Asking(context, too_much))
 
 
-HIDDEN = replace(TERMS, max_weight=40)
+HIDDEN = varied(TERMS, max_weight=40)
 PAGES = {"site-1": 5, "site-2": 40, "site-3": 12}
 SCALES = {"site-1": 1.0, "site-2": -0.25, "site-3": 0.5}
 
@@ -108,7 +109,7 @@ def test_hidden_weights_give_the_weighted_mean_and_only_their_total_is_recovered
 def test_pages_become_a_weight_within_the_public_bound_and_nothing_is_said_of_them() -> None:
     coarse = replace(HIDDEN, pages_per_weight=50)
     assert [coarse.hidden_weight(pages) for pages in (1, 50, 120, 2000, 90_000)] == [1, 1, 2, 40, 40]
-    assert replace(HIDDEN, max_weight=None).hidden_weight(50) == 0
+    assert varied(HIDDEN, max_weight=None).hidden_weight(50) == 0
 
 
 def test_a_site_that_claims_less_weight_than_it_used_is_found_out(context: Callable[..., Any]) -> None:

@@ -1,7 +1,6 @@
 """What a site's training is seeded with: a secret for each attempt, unless a job asks for the same update again."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +12,9 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.ledger_messages import with_tail
 from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
 from ecg_flare.flare.site.memory import model_memory
@@ -26,13 +25,14 @@ from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.secure_sum.recovered_sums import HiddenSum, note_update, record_recovery
+from flat_terms import flat_terms, varied
 
 PLAN = plan_preset("tiny")
 D = parameter_count(PLAN)
-MASKED = RoundTerms(dict.fromkeys("abc", 1.0), 3, min_sites=3, clipping_norm=1.0, summation="masked")
-PLAIN = replace(MASKED, summation="plain")
+MASKED = flat_terms(dict.fromkeys("abc", 1.0), 3, min_sites=3, clipping_norm=1.0, summation="masked")
+PLAIN = varied(MASKED, summation="plain")
 HIDDEN = {"masked": [MaskUpdate()], "encrypted": [EncryptUpdate()], "plain": []}
-PATIENT = replace(
+PATIENT = varied(
     MASKED,
     unit="patient",
     patients=24,
@@ -60,7 +60,7 @@ class Recorder:
 
 
 class Site:
-    def __init__(self, context: Callable[..., Any], terms: RoundTerms, seed: int | None) -> None:
+    def __init__(self, context: Callable[..., Any], terms: JobTerms, seed: int | None) -> None:
         self.worker, self.terms = Recorder(), terms
         pages = SyntheticPages({"site-1": "plain"}, pages_per_site=1)
         self.fl_ctx = context(terms=terms, pages=pages)
@@ -82,8 +82,8 @@ class Site:
 START = np.zeros(D, np.float32)
 
 
-@pytest.mark.parametrize("terms", [PLAIN, MASKED, replace(MASKED, summation="encrypted"), PATIENT])
-def test_without_a_seed_each_attempt_has_a_secret_one(context: Callable[..., Any], terms: RoundTerms) -> None:
+@pytest.mark.parametrize("terms", [PLAIN, MASKED, varied(MASKED, summation="encrypted"), PATIENT])
+def test_without_a_seed_each_attempt_has_a_secret_one(context: Callable[..., Any], terms: JobTerms) -> None:
     site = Site(context, terms, None)
     for _ in range(3):
         assert site.train(START).get_header(ERROR_HEADER) is None
@@ -91,9 +91,9 @@ def test_without_a_seed_each_attempt_has_a_secret_one(context: Callable[..., Any
     assert min(seed.bit_length() for seed in site.worker.seeds) > 64
 
 
-@pytest.mark.parametrize("terms", [MASKED, replace(MASKED, summation="encrypted"), PATIENT])
+@pytest.mark.parametrize("terms", [MASKED, varied(MASKED, summation="encrypted"), PATIENT])
 def test_a_jobs_seed_counts_until_a_hidden_update_from_the_model_left(
-    context: Callable[..., Any], terms: RoundTerms
+    context: Callable[..., Any], terms: JobTerms
 ) -> None:
     site = Site(context, terms, 7)
     site.train(START)

@@ -2,23 +2,23 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ecg_flare.errors import BudgetError, ConfigError, LedgerError
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.policy import LEDGER_FILE, ServerPolicy, read_server_policy
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import read_cohort
+from flat_terms import flat_terms, varied
 
 D = 5000
-SITE = RoundTerms(
+SITE = flat_terms(
     dict.fromkeys(("site-1", "site-2", "site-3"), 1.0),
     rounds=9,
     min_sites=3,
@@ -26,14 +26,11 @@ SITE = RoundTerms(
     noise_multiplier=4.0,
     epsilon_budget=2.0,
 )
-PATIENT = replace(SITE, unit="patient", patients=10, patients_per_site=8, sampling_rate=0.5)
+PATIENT = varied(SITE, unit="patient", patients=10, patients_per_site=8, sampling_rate=0.5)
 
 
-def opened(root: Path, terms: RoundTerms = SITE, **policy: Any) -> GaussianMechanism:
-    mechanism = GaussianMechanism()
-    mechanism.open(terms, D, root, policy=ServerPolicy(**policy))
-    mechanism.close()
-    return mechanism
+def opened(root: Path, terms: JobTerms = SITE, **policy: Any) -> None:
+    GaussianMechanism().open(terms, D, root, policy=ServerPolicy(**policy)).close()
 
 
 def promise(root: Path) -> tuple[str, float, float | None]:
@@ -45,10 +42,10 @@ def promise(root: Path) -> tuple[str, float, float | None]:
 def test_left_out_the_first_job_makes_the_promise_and_later_ones_keep_it(tmp_path: Path) -> None:
     opened(tmp_path)
     assert promise(tmp_path) == ("site", 1e-5, 2.0)
-    opened(tmp_path, replace(SITE, epsilon_budget=1.5, noise_multiplier=7.0))
+    opened(tmp_path, varied(SITE, epsilon_budget=1.5, noise_multiplier=7.0))
     for changed in ({"epsilon_budget": 2.1}, {"delta": 1e-4}, {"delta": 1e-6}):
         with pytest.raises(LedgerError, match=r"promises epsilon 2\.0 at delta 1e-05 over all jobs"):
-            opened(tmp_path, replace(SITE, **changed))
+            opened(tmp_path, varied(SITE, **changed))
     assert promise(tmp_path) == ("site", 1e-5, 2.0)
 
 
@@ -68,19 +65,18 @@ def test_a_ledger_of_sites_takes_no_job_of_patients_and_says_what_to_do(tmp_path
         opened(tmp_path, PATIENT)
 
 
-def test_a_jobs_own_smaller_budget_ends_it_first(tmp_path: Path, context: Callable[..., Any]) -> None:
-    mechanism = GaussianMechanism()
+def test_a_jobs_own_smaller_budget_ends_it_first(tmp_path: Path) -> None:
     affordable = max(count for count in range(1, 9) if epsilon_rdp([GaussianEvent(4.0, count=count)], 1e-5) <= 1.5)
-    mechanism.open(replace(SITE, epsilon_budget=1.5), D, tmp_path, policy=ServerPolicy(epsilon_budget=2.0))
+    policy = ServerPolicy(epsilon_budget=2.0)
+    ledger = GaussianMechanism().open(varied(SITE, epsilon_budget=1.5), D, tmp_path, policy=policy)
     for index in range(affordable):
-        mechanism.begin(index)
-        mechanism.draw(context())
+        ledger.begin("job", index).charge()
     with pytest.raises(BudgetError, match=r"above the job's own budget 1\.5"):
-        mechanism.begin(affordable)
-    mechanism.close()
-    mechanism.open(SITE, D, tmp_path)
-    mechanism.begin(affordable)  # the ledger has some left for another job
-    mechanism.close()
+        ledger.begin("job", affordable)
+    ledger.close()
+    ledger = GaussianMechanism().open(SITE, D, tmp_path)
+    ledger.begin("other", affordable)  # the ledger has some left for another job
+    ledger.close()
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,9 @@ from toy_app.toy_site import toy_update
 
 from ecg_flare.errors import WorkerError
 from ecg_flare.federated.optimizers import FedAdam, ServerOptimizer
-from ecg_flare.federated.round import RoundConfig, run_round
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import JobSpec, Training
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
@@ -28,6 +27,7 @@ from ecg_flare.privacy.chain import witness_path
 from ecg_flare.privacy.countersignature import auditor, check_on_ledger, read_countersignatures
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.storage import read_arrays
+from flat_terms import round_in_memory, varied
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def rounds_of(run: Run) -> list[dict[str, Any]]:
 
 def in_memory(
     model: np.ndarray,
-    config: RoundConfig,
+    config: JobTerms,
     optimizer: ServerOptimizer,
     update: Callable[[str, np.ndarray, int], np.ndarray],
     rounds: int = 2,
@@ -54,14 +54,14 @@ def in_memory(
     state = optimizer.init(len(model))
     for index in range(rounds):
         sites = {site: lambda model, i, site=site: update(site, model, i) for site in config.weights}
-        result = run_round(model, state, sites, config, optimizer, round_index=index)
+        result = round_in_memory(model, state, sites, config, optimizer, round_index=index)
         model, state = result.model, result.state
     return model
 
 
 def toy_model(spec: JobSpec, update: Callable[[str, np.ndarray, int], np.ndarray] = toy_update) -> np.ndarray:
     start = np.zeros(D, np.float32)
-    return in_memory(start, spec.terms.config, FedAdam(learning_rate=0.1), update, spec.terms.rounds)
+    return in_memory(start, spec.terms, FedAdam(learning_rate=0.1), update, spec.terms.rounds)
 
 
 @pytest.mark.parametrize("clipping_norm", [None, 1.0])
@@ -88,7 +88,7 @@ def test_a_masked_sum_gives_the_plain_jobs_model_up_to_quantization(tmp_path: Pa
     assert "TEST MODE" in run.log
     exact = toy_model(spec)  # in fixed point, without masks
     assert np.array_equal(model_of(run), exact)
-    plain = toy_model(replace(spec, terms=replace(spec.terms, summation="plain")))
+    plain = toy_model(replace(spec, terms=varied(spec.terms, summation="plain")))
     assert 0 < np.abs(exact - plain).max() <= _quantization_bound(spec.terms)
     for figures in rounds_of(run)[1:]:
         assert set(figures["seconds_by_step"]) >= {"sum_keys", "sum_shares", "train", "sum_consent", "sum_unmask"}
@@ -103,13 +103,13 @@ def test_a_masked_sum_gives_the_plain_jobs_model_up_to_quantization(tmp_path: Pa
     assert not list(run.workspace.rglob("*secrets*"))
 
 
-def _quantization_bound(terms: RoundTerms) -> float:
+def _quantization_bound(terms: JobTerms) -> float:
     """How far two rounds in fixed point may end from the same two in floats, by coordinate.
 
     Truncation moves the mean by C / S at most. FedAdam moves by at most learning_rate / tau times what its mean moved
     by, and the toy site's second update by a tenth of what the model moved by.
     """
-    fixed = terms.config.fixed_encoding(D)
+    fixed = terms.fixed_encoding(D)
     assert fixed is not None
     steepness = 0.1 / 1e-3
     mean = fixed.clipping_norm / fixed.scale
@@ -170,7 +170,7 @@ def test_a_lost_masked_round_opens_nothing_and_the_next_goes_on(tmp_path: Path) 
     def second_round_only(site: str, model: np.ndarray, index: int) -> np.ndarray:
         return toy_update(site, model, 1)
 
-    one_round = replace(spec, terms=replace(spec.terms, rounds=1))
+    one_round = replace(spec, terms=varied(spec.terms, rounds=1))
     assert np.array_equal(model_of(run), toy_model(one_round, second_round_only))
 
 
@@ -246,7 +246,7 @@ def test_real_training_equals_the_round_in_memory_and_a_killed_child_costs_one_r
     fedadam, steps = BUNDLED["fedadam"], 3
     spec = replace(
         fedadam,
-        terms=replace(fedadam.terms, rounds=2, clipping_norm=clipping_norm),
+        terms=varied(fedadam.terms, rounds=2, clipping_norm=clipping_norm),
         training=Training(steps=steps, seed=7),
         pages=replace(fedadam.pages, path="ecg_flare.nnunet.sources.SyntheticPages", args=TINY),
         public_pages=replace(fedadam.public_pages, args={**fedadam.public_pages.args, "pages_per_site": 1}),
@@ -275,6 +275,6 @@ def test_real_training_equals_the_round_in_memory_and_a_killed_child_costs_one_r
         )
         return trainers[site].train(model, options).update
 
-    expected = in_memory(load_bundled("start").vector, spec.terms.config, FedAdam(**spec.optimizer), train)
+    expected = in_memory(load_bundled("start").vector, spec.terms, FedAdam(**spec.optimizer), train)
     assert model_of(run) == pytest.approx(expected, rel=1e-6)
     assert (run.results / "model" / "fold_0" / "checkpoint_final.pth").exists()

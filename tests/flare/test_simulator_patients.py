@@ -10,13 +10,14 @@ from flare_runs import simulate_toy, toy_spec
 from toy_app.toy_site import noise_key, toy_patient_update, toy_patients
 
 from ecg_flare.federated.optimizers import FedAdam
-from ecg_flare.federated.round import run_round
+from ecg_flare.flare.job.terms import put, subset
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.chain import witness_path
 from ecg_flare.privacy.countersignature import read_countersignatures
 from ecg_flare.privacy.gaussian import ChaChaStream
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.storage import read_arrays
+from flat_terms import round_in_memory
 
 pytestmark = pytest.mark.slow
 
@@ -53,15 +54,15 @@ def test_two_rounds_give_the_integers_of_the_rounds_in_memory(
     assert run.code == 0, run.log
 
     terms, optimizer = spec.terms, FedAdam(learning_rate=0.1)
-    model = np.zeros(terms.subset.dimension, np.float32)
-    state, config = optimizer.init(model.size), terms.config
+    model = np.zeros(subset(terms).dimension, np.float32)
+    state, config = optimizer.init(model.size), terms
     sums, norms = [], []
 
     def update(site: str, start: np.ndarray, index: int) -> np.ndarray:
         return np.stack([toy_patient_update(patient, start, index) for patient in toy_patients(site)])
 
     for index in range(2):
-        result = run_round(
+        result = round_in_memory(
             model,
             state,
             {site: lambda start, i, site=site: update(site, start, i) for site in terms.weights},
@@ -80,7 +81,7 @@ def test_two_rounds_give_the_integers_of_the_rounds_in_memory(
     assert {(one.site, one.head) for one in signed} == {(site, report.head) for site in terms.weights}
     assert [one.noised_sum_sha256 for one in report.rounds] == sums
     whole = np.zeros(parameter_count(plan_preset("tiny")), np.float32)
-    assert np.array_equal(read_arrays(run.results / "state.npz")["model"], terms.put(whole, model))
+    assert np.array_equal(read_arrays(run.results / "state.npz")["model"], put(terms, whole, model))
     assert report.cohort.unit == "patient"
     assert [one.mechanism.clipping_norm for one in report.rounds] == pytest.approx(norms, rel=1e-12)
     assert (len(set(norms)) == 2) == ("adaptive_clipping" in changes)

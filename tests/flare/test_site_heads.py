@@ -23,7 +23,6 @@ from ecg_flare.flare.job.ledger_messages import (
     with_tail,
 )
 from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.policy import read_server_policy
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
@@ -34,8 +33,9 @@ from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.countersignature import auditor, check_on_ledger
 from ecg_flare.privacy.ledger import Ledger, read_cohort
+from flat_terms import flat_terms
 
-TERMS = RoundTerms({"site-1": 1.0}, 1, 1, clipping_norm=1.0, noise_multiplier=8.0, epsilon_budget=9.0)
+TERMS = flat_terms({"site-1": 1.0}, 1, 1, clipping_norm=1.0, noise_multiplier=8.0, epsilon_budget=9.0)
 ANY = SitePolicy()
 
 
@@ -144,7 +144,7 @@ def test_training_does_not_begin_on_an_order_without_a_ledger_or_with_one_rolled
 ) -> None:
     fl_ctx = context(terms=TERMS)
     fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters["train/out"] = [ClipUpdate(), StripResult()]
-    plan = plan_preset(TERMS.plan)
+    plan = plan_preset(TERMS.model.plan)
     model = np.zeros(parameter_count(plan), np.float32)
     plain = TrainRequest(model, 0, "a" * 32, plan.layout_digest, plan.hash, TERMS.digest).to_shareable()
     executor = NnunetExecutor()
@@ -161,7 +161,7 @@ def test_training_does_not_begin_on_an_order_without_a_ledger_or_with_one_rolled
 
 
 def test_a_job_without_noise_carries_nothing(context: Callable[..., Any]) -> None:
-    terms = RoundTerms({"site-1": 1.0}, 1, 1)
+    terms = flat_terms({"site-1": 1.0}, 1, 1)
     out = StripResult().process(TrainResult(np.ones(2, np.float32), 0, "a", "l").to_shareable(), context(terms=terms))
     assert out.get_header(COUNTERSIGNATURE_HEADER) is None
 

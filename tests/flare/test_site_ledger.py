@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from ledger_orders import new_ledger, ordered
 from memory_job import MemoryJob
 
 from ecg_flare.errors import LedgerError, PolicyError, StorageError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.flare.site.ledger import charge_round, check_limit, ledger_path
 from ecg_flare.flare.site.policy import POLICY_FILE
@@ -23,11 +22,12 @@ from ecg_flare.flare.summation.masked.messages import CONSENT
 from ecg_flare.privacy.accountant import ORDERS, spent
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
+from flat_terms import flat_terms, varied
 
 SIGMA = 8.0
 
 
-def private(sites: int, rounds: int, **changes: Any) -> RoundTerms:
+def private(sites: int, rounds: int, **changes: Any) -> JobTerms:
     values: dict[str, Any] = {
         "weights": {f"site-{number}": 1.0 for number in range(1, sites + 1)},
         "rounds": rounds,
@@ -37,7 +37,7 @@ def private(sites: int, rounds: int, **changes: Any) -> RoundTerms:
         "epsilon_budget": 9.0,
         "summation": "masked",
     }
-    return RoundTerms(**(values | changes))
+    return flat_terms(**(values | changes))
 
 
 PATIENTS = {"unit": "patient", "patients": 10, "patients_per_site": 8, "sampling_rate": 0.5}
@@ -95,7 +95,7 @@ def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(
         StripResult().process(message, fl_ctx)
     told = verify(ledger_path(fl_ctx))
     assert (told.cohort.name, told.cohort.unit, told.cohort.roster) == ("site-1", "patient", ("site-1",))
-    assert [one.mechanism.events for one in told.rounds] == [terms.config.events] * 2
+    assert [one.mechanism.events for one in told.rounds] == [terms.events] * 2
     assert {one.mechanism.sensitivity for one in told.rounds} == {1.0}  # the noise was measured against weight 1
     assert not any(one.released for one in told.rounds)  # what becomes of the sum the site does not see
     charge_round(fl_ctx, private(4, 2), 0)  # another job, another unit: the same ledger
@@ -111,7 +111,7 @@ def test_what_leaves_is_charged_with_the_servers_events_and_later_jobs_go_on(
 def test_a_job_without_noise_is_refused_under_a_limit_and_not_charged_without(context: Callable[..., Any]) -> None:
     from ecg_flare.flare.site.policy import read_policy
 
-    terms = RoundTerms({"site-1": 1.0}, 1, 1, clipping_norm=1.0)
+    terms = flat_terms({"site-1": 1.0}, 1, 1, clipping_norm=1.0)
     fl_ctx = context(terms=terms)
     read_policy(fl_ctx.get_engine().get_workspace()).check(terms)
     StripResult().process(TrainResult(np.ones(2, np.float32), 0, "a", "l").to_shareable(), fl_ctx)
@@ -173,7 +173,7 @@ def test_a_job_of_other_terms_counts_in_the_same_ledger(context: Callable[..., A
     fl_ctx = context(terms=first)
     policy(fl_ctx, max_epsilon=1.0, units=["site"])
     charge_round(fl_ctx, first, 0)
-    second = replace(first, noise_multiplier=12.0)
+    second = varied(first, noise_multiplier=12.0)
     oracle = RdpAccountant(orders=list(ORDERS))
     oracle.compose(GaussianDpEvent(SIGMA))
     done = 0
@@ -189,7 +189,7 @@ def test_a_masked_update_whose_charge_fails_does_not_leave(
 ) -> None:
     job = MemoryJob(context, private(4, 2), tmp_path / "state")
 
-    def full_at_one(fl_ctx: Any, terms: RoundTerms, round_index: int) -> None:
+    def full_at_one(fl_ctx: Any, terms: JobTerms, round_index: int) -> None:
         if (fl_ctx.get_identity_name(), round_index) == ("site-2", 0):
             raise StorageError("No space left")
         charge_round(fl_ctx, terms, round_index)

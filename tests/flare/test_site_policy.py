@@ -1,7 +1,6 @@
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, VALIDATE, TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy, read_policy
 from ecg_flare.flare.summation.masked.site import MaskUpdate
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from flat_terms import flat_terms, varied
 
 
 def read(context: Callable[..., Any], text: str) -> SitePolicy:
@@ -30,7 +29,7 @@ def test_without_a_file_the_protocols_own_floors_hold(context: Callable[..., Any
     policy = read_policy(context().get_engine().get_workspace())
     assert policy == SitePolicy()
     assert (policy.min_cohort, policy.min_threshold, policy.max_clipping_norm) == (3, 3, math.inf)
-    policy.check(RoundTerms({"site-1": 1.0}, rounds=1, min_sites=1))
+    policy.check(flat_terms({"site-1": 1.0}, rounds=1, min_sites=1))
 
 
 def test_a_policy_is_read_whole(context: Callable[..., Any]) -> None:
@@ -102,7 +101,7 @@ def test_a_pin_that_is_no_fingerprint_is_refused(pin: object) -> None:
 
 
 COHORT = {"site-1": 1.0, "site-2": 2.0, "site-3": 1.0}
-PRIVATE = RoundTerms(
+PRIVATE = flat_terms(
     COHORT,
     rounds=2,
     min_sites=3,
@@ -137,7 +136,7 @@ def test_each_floor_refuses_what_lies_below_it_and_says_its_name(
 @pytest.mark.parametrize("limit", [{"max_clipping_norm": 9.0}, {"min_noise_multiplier": 0.1}])
 def test_a_job_without_clipping_or_noise_is_under_every_floor_of_them(limit: dict[str, float]) -> None:
     with pytest.raises(PolicyError, match="None"):
-        SitePolicy(**limit).check(RoundTerms(COHORT, rounds=1, min_sites=1))  # type: ignore[arg-type]
+        SitePolicy(**limit).check(flat_terms(COHORT, rounds=1, min_sites=1))  # type: ignore[arg-type]
 
 
 def test_the_first_model_is_the_one_that_the_site_knows() -> None:
@@ -149,7 +148,7 @@ def test_the_first_model_is_the_one_that_the_site_knows() -> None:
 
 
 def test_a_floor_holds_in_plain_jobs_before_anything_is_trained(context: Callable[..., Any]) -> None:
-    terms = RoundTerms(COHORT, rounds=1, min_sites=1)
+    terms = flat_terms(COHORT, rounds=1, min_sites=1)
     fl_ctx = context(terms=terms)
     policy_file = Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()) / POLICY_FILE
     policy_file.write_text('{"summations": ["masked", "encrypted"]}', encoding="utf-8")
@@ -160,9 +159,9 @@ def test_a_floor_holds_in_plain_jobs_before_anything_is_trained(context: Callabl
 
 def test_counts_of_a_site_are_asked_in_vain_where_its_knowledge_is_hidden(context: Callable[..., Any]) -> None:
     """Whatever filters the job put on 'validate': the executor itself refuses."""
-    plan = plan_preset(PRIVATE.plan)
+    plan = plan_preset(PRIVATE.model.plan)
     model = np.zeros(parameter_count(plan), np.float32)
-    for terms in (PRIVATE, replace(PRIVATE, summation="plain")):
+    for terms in (PRIVATE, varied(PRIVATE, summation="plain")):
         request = TrainRequest(model, 0, "a" * 32, plan.layout_digest, plan.hash, terms.digest)
         fl_ctx = context(terms=terms, task=VALIDATE)
         hide = [MaskUpdate()] if terms.summation == "masked" else []

@@ -15,9 +15,9 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import WorkerError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.ledger_messages import WITNESS, with_countersignature
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult, model_sha256
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server import mechanism
 from ecg_flare.flare.server.aggregators import FedAdam
 from ecg_flare.flare.server.evaluator import PublicEvaluator
@@ -31,9 +31,10 @@ from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
+from flat_terms import flat_terms
 
 SITES = ("site-1", "site-2", "site-3")
-PRIVATE = RoundTerms(
+PRIVATE = flat_terms(
     dict.fromkeys(SITES, 1.0), 3, min_sites=2, clipping_norm=1.0, noise_multiplier=2.0, epsilon_budget=9.0
 )
 
@@ -100,7 +101,7 @@ class Evaluator(PublicEvaluator):
 
 @pytest.fixture
 def run(tmp_path: Path, context: Callable[..., Any]) -> Callable[..., str]:
-    def one(terms: RoundTerms = PRIVATE, *, dies_at: int = 0) -> str:
+    def one(terms: JobTerms = PRIVATE, *, dies_at: int = 0) -> str:
         rounds = Rounds(
             context,
             terms=terms,
@@ -206,7 +207,7 @@ class Silence(Rounds):
 
 
 def test_two_lost_rounds_in_a_row_end_the_job_with_the_model_kept(tmp_path: Path, context: Callable[..., Any]) -> None:
-    terms = RoundTerms(dict.fromkeys(SITES, 1.0), 5, min_sites=2)
+    terms = flat_terms(dict.fromkeys(SITES, 1.0), 5, min_sites=2)
     workflow = Silence(
         context,
         terms=terms,
@@ -231,7 +232,7 @@ class Median(FedAdam):
 def test_a_rule_that_needs_single_updates_is_refused_over_a_sum_that_hides_them(
     tmp_path: Path, context: Callable[..., Any]
 ) -> None:
-    terms = RoundTerms(dict.fromkeys(SITES, 1.0), 1, min_sites=3, clipping_norm=1.0, summation="masked")
+    terms = flat_terms(dict.fromkeys(SITES, 1.0), 1, min_sites=3, clipping_norm=1.0, summation="masked")
     workflow = Silence(
         context,
         terms=terms,

@@ -11,7 +11,7 @@ import pytest
 from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import SiteDataError, StorageError, UpdateError
-from ecg_flare.federated.round import RoundConfig, contribution
+from ecg_flare.federated.round import contribution
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.nnunet.case import Case
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
@@ -21,10 +21,11 @@ from ecg_flare.nnunet.service import Service
 from ecg_flare.nnunet.sources import source_params
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.privacy.gaussian import ChaChaStream
+from flat_terms import flat_terms, varied
 
 KEY = bytes(range(32))
 OPTIONS = TrainOptions(steps=1, learning_rate=0.02, seed=5)
-CONFIG = RoundConfig(
+CONFIG = flat_terms(
     {"site-1": 1.0, "site-2": 1.0},
     min_sites=1,
     clipping_norm=0.005,
@@ -48,7 +49,7 @@ def all_trainer(tiny: Plan, all_pages: PreparedDataset) -> LocalTrainer:
 
 
 def sent(trainer: LocalTrainer, pages: dict[str, list[str]], start: np.ndarray, **terms: Any) -> np.ndarray:
-    config = replace(CONFIG, **terms)
+    config = varied(CONFIG, **terms)
     return train_drawn_patients(trainer, pages, start, OPTIONS, config, "site-1", ChaChaStream(KEY))
 
 
@@ -154,7 +155,7 @@ def test_the_training_process_sends_integers_and_says_nothing(tmp_path: Path, st
     place = {**source_params(ScribbledPages()), "site": "site-1", "plan": "tiny", "cache": str(tmp_path)}
     service.call("prepare", {**place, "validation_fraction": 0, "patients_per_site": 3}, {})
     logged.clear()
-    training = {"steps": 1, "learning_rate": 0.02, "seed": 5, "config": asdict(CONFIG)}
+    training = {"steps": 1, "learning_rate": 0.02, "seed": 5, "terms": asdict(CONFIG)}
     said, arrays = service.call("train_patients", training, {"model": start})
     assert said == {}
     assert list(arrays) == ["contribution"]

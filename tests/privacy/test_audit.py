@@ -13,7 +13,7 @@ from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated import audits as wiring
 from ecg_flare.federated import round as federated_round
 from ecg_flare.federated.audits import AuditedRound, audit_sensitivity, audited_round, run_audits, toy_training
-from ecg_flare.federated.round import RoundConfig, SiteUpdate
+from ecg_flare.federated.round import SiteUpdate
 from ecg_flare.privacy.audit import (
     AuditResult,
     brute_force_sensitivity,
@@ -27,6 +27,7 @@ from ecg_flare.privacy.audit.membership import area_under_curve, membership_scor
 from ecg_flare.privacy.audit.one_shot import canary_scores
 from ecg_flare.privacy.gaussian import ChaChaStream, Stream
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+from flat_terms import flat_terms, varied
 
 KEY = bytes(range(32))
 ONE_SHOT, MANY, SENSITIVITY, INVERSION, MEMBERSHIP = (
@@ -183,7 +184,7 @@ def test_the_canaries_shift_is_that_of_theory() -> None:
 
 def test_rounds_compose_in_canaries_and_in_the_claim() -> None:
     once = audited_round("patient", units=200, dimension=5000, noise_multiplier=1.0)
-    often = replace(once, config=replace(once.config, noise_multiplier=3.0))
+    often = replace(once, terms=varied(once.terms, noise_multiplier=3.0))
     stream = ChaChaStream(KEY)
     one, nine = (
         one_shot_canaries(path, canaries=200, delta=1e-5, rounds=rounds, rng=np.random.default_rng(2), stream=stream)
@@ -228,7 +229,7 @@ def test_a_refused_update_does_not_pass_for_privacy() -> None:
 
 
 def test_audits_of_what_claims_nothing_are_refused() -> None:
-    plain = AuditedRound(RoundConfig({"a": 1.0}, 1), 10)
+    plain = AuditedRound(flat_terms({"a": 1.0}, 1), 10)
     with pytest.raises(ConfigError, match="without noise there is no claim"):
         _ = plain.fixed
     site = audited_round("site", units=2, dimension=100, noise_multiplier=1.0)

@@ -2,21 +2,23 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flat_terms import flat_terms
+
 TERMS = {
     "weights": {"site-1": 1.0, "site-2": 1.0, "site-10": 2.0},
     "rounds": 3,
-    "min_sites": 2,
+    "min_sites": 3,
     "plan": "tiny",
     "clipping_norm": 0.5,
     "noise_multiplier": 5.0,
     "delta": 1e-5,
     "epsilon_budget": 8.0,
-    "unit": "site",
 }
 
 
@@ -53,7 +55,12 @@ def write_run(tmp_path: Path) -> WriteRun:
     ) -> Path:
         folder = tmp_path / workspace / "server" / "simulate_job" / "ecg_flare"
         folder.mkdir(parents=True)
-        run = {"job": "fedadam_dp", "version": "0.1.0", "aggregator": "FedAdam", "terms": TERMS | (terms or {})}
+        run = {
+            "job": "fedadam_dp",
+            "version": "0.1.0",
+            "aggregator": "FedAdam",
+            "terms": asdict(flat_terms(**(TERMS | (terms or {})))),
+        }
         (folder / "run.json").write_text(json.dumps(run | (facts or {})))
         rounds = [round_line(number) for number in range(4)] if lines is None else lines
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rounds))

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from ecg_flare.privacy.planning import noise_words
+from ecg_flare.report.agreed import trained_parameters
 from ecg_flare.report.run import read_run
-from ecg_flare.report.words import headlines, noise_to_signal, noise_words, privacy_words
+from ecg_flare.report.words import headlines, noise_to_signal, privacy_words
 
 WriteRun = Callable[..., Path]
+
+PATIENTS = {"sampling_rate": 0.5, "patients": 80, "patients_per_site": 40, "noise_multiplier": 2.0}
 
 
 def test_the_promise_names_unit_epsilon_delta_and_rounds(write_run: WriteRun) -> None:
@@ -68,19 +72,31 @@ def test_noise_to_signal_of_equal_sites_is_sigma_root_d_over_n(write_run: WriteR
 
 
 def test_noise_to_signal_of_patients_is_over_those_expected_in_a_round(write_run: WriteRun) -> None:
-    patients = {"unit": "patient", "sampling_rate": 0.5, "patients": 80, "noise_multiplier": 2.0}
-    run = read_run(write_run(terms=patients | {"weights": {"a": 1.0, "b": 0.5, "c": 1.0}}))
+    patients = {
+        "unit": "patient",
+        "sampling_rate": 0.5,
+        "patients": 80,
+        "patients_per_site": 40,
+        "noise_multiplier": 2.0,
+    }
+    run = read_run(write_run(terms=PATIENTS | {"weights": {"a": 1.0, "b": 0.5, "c": 1.0}}))
     assert noise_to_signal(run, 10_000) == pytest.approx(2.0 * 100 / 40)
-    last = read_run(write_run(terms=patients | {"trained": ["decoder.seg_layers.2.*"]}, workspace="last"))
-    assert last.terms.trained_parameters == 36
+    last = read_run(write_run(terms=PATIENTS | {"trained": ["decoder.seg_layers.2.*"]}, workspace="last"))
+    assert trained_parameters(last.terms) == 36
     assert any("Every patient's own update was clipped" in detail for detail in privacy_words(run).details)
 
 
 def test_a_norm_that_follows_is_told_and_noise_counts_the_folded_coordinates(write_run: WriteRun) -> None:
-    patients = {"unit": "patient", "sampling_rate": 0.5, "patients": 80, "noise_multiplier": 2.0}
+    patients = {
+        "unit": "patient",
+        "sampling_rate": 0.5,
+        "patients": 80,
+        "patients_per_site": 40,
+        "noise_multiplier": 2.0,
+    }
     rule = {"quantile": 0.5, "rate": 0.2, "count_noise": 2.0, "least": 0.1, "most": 2.0}
     levers = {"adaptive_clipping": rule, "projection": {"size": 400, "seed": 1}}
-    run = read_run(write_run(terms=patients | levers | {"weights": {"a": 1.0, "b": 1.0, "c": 1.0}}))
+    run = read_run(write_run(terms=PATIENTS | levers | {"weights": {"a": 1.0, "b": 1.0, "c": 1.0}}))
     # (2^-2 - 4^-2)^(-1/2) = 2.3094 is left for the update
     assert noise_to_signal(run, 10_000) == pytest.approx(2.3094011 * 20 / 40)
     assert "at first, then following the 0.5 quantile" in " ".join(privacy_words(run).details)

@@ -117,7 +117,7 @@ def test_each_job_is_built_at_each_party(party: Party, name: str) -> None:
     }.items()
 
 
-LISTED_ENTRY = "ecg_flare.flare.job.terms.RoundTerms"
+LISTED_ENTRY = "ecg_flare.federated.terms.JobTerms"
 TRICKS = {
     "a function": {"path": "ecg_flare.flare.site.in_memory.build"},
     "the command line": {"path": "ecg_flare.cli.main"},

@@ -15,12 +15,13 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import EcgFlareError, PolicyError, SecureSumError, StorageError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import JobSpec, Pages, job_files
 from ecg_flare.flare.job.ledger_messages import with_tail
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import update_size
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.site.ledger import charge_round
@@ -28,6 +29,7 @@ from ecg_flare.nnunet.plan import initial_vector, plan_preset
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.privacy.secure_sum.memory import MAX_UPDATES
+from flat_terms import varied
 
 PLAN = plan_preset("tiny")
 MODEL = initial_vector(PLAN, 0)
@@ -37,9 +39,9 @@ EXECUTOR = "ecg_flare.flare.site.executor.NnunetExecutor"
 class Trained(Executor):
     """A training that is done at once."""
 
-    def __init__(self, terms: RoundTerms) -> None:
+    def __init__(self, terms: JobTerms) -> None:
         super().__init__()
-        self._size = terms.config.sum_size(terms.update_size(len(MODEL)))
+        self._size = terms.sum_size(update_size(terms, len(MODEL)))
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         request = TrainRequest.from_shareable(shareable)
@@ -52,7 +54,7 @@ class Attacked:
 
     def __init__(self, root: Path, summation: str, **policy: Any) -> None:
         bundled = BUNDLED["fedadam_dp"]
-        terms = replace(bundled.terms, summation=summation)
+        terms = varied(bundled.terms, summation=summation)
         spec: JobSpec = replace(bundled, terms=terms, custom=False, pages=Pages("ecg_flare.site.own_pages.SitesOwn"))
         config = json.loads(job_files(spec)["app/config/config_fed_client.json"])
         kits = stand_in_kits(root, terms.roster, {"site-1": policy}, signed=summation == "masked")
@@ -91,7 +93,7 @@ def test_with_the_charge_before_the_mask_they_cost_everything(
     """Without the guard the attack succeeds: StripResult charged, before it was known that there is a mask."""
     honest = StripResult._process
 
-    def charges_first(self: StripResult, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+    def charges_first(self: StripResult, shareable: Shareable, terms: JobTerms, fl_ctx: FLContext) -> Shareable:
         reply = TrainResult.from_shareable(shareable)
         charge_round(fl_ctx, terms, reply.round_index)
         return honest(self, shareable, terms, fl_ctx)

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,59 +10,60 @@ from hypothesis import strategies as st
 
 from ecg_flare.errors import UpdateError
 from ecg_flare.federated.patients import IMPLAUSIBLE, max_drawn_weight, sum_of_drawn
-from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.running_sum import RunningSum
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.bundled import BUNDLED
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import subset
 from ecg_flare.privacy.gaussian import ChaChaStream, gaussian_noise
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+from flat_terms import flat_terms, varied
 
 TERMS = BUNDLED["fedadam_dp"].terms
-LARGE = replace(
+LARGE = varied(
     TERMS, patients=19_200, patients_per_site=6_400, sampling_rate=0.05, delta=1e-6, rounds=100, noise_multiplier=2.0
 )
 
 
-def encoding(terms: RoundTerms) -> FixedPoint:
-    fixed = terms.config.fixed_encoding(terms.subset.dimension)
+def encoding(terms: JobTerms) -> FixedPoint:
+    fixed = terms.fixed_encoding(subset(terms).dimension)
     assert fixed is not None
     return fixed
 
 
-def running_sum(terms: RoundTerms, implausible: float | None = None) -> RunningSum:
+def running_sum(terms: JobTerms, implausible: float | None = None) -> RunningSum:
     return RunningSum(
-        terms.subset.dimension,
+        subset(terms).dimension,
         terms.weights,
         encoding(terms),
         implausible=terms.implausible if implausible is None else implausible,
     )
 
 
-def long_vector(terms: RoundTerms, norm: float) -> np.ndarray:
+def long_vector(terms: JobTerms, norm: float) -> np.ndarray:
     """All coordinates alike, together as long as `norm` clipping norms: what a site may put in that does not clip."""
-    d = terms.subset.dimension
+    d = subset(terms).dimension
     return np.full(d, int(norm * encoding(terms).scale / math.sqrt(d)), np.int64)
 
 
-def attack(terms: RoundTerms, implausible: float | None = None) -> None:
+def attack(terms: JobTerms, implausible: float | None = None) -> None:
     """One site puts in as much as all slots of all sites could hold: the triangle inequality's bound."""
     slots = terms.patients_per_site * len(terms.weights)
     running_sum(terms, implausible).add_total(terms.roster, long_vector(terms, slots))
 
 
 @pytest.mark.parametrize("terms", [TERMS, LARGE])
-def test_a_sum_of_more_patients_than_are_drawn_is_refused(terms: RoundTerms) -> None:
+def test_a_sum_of_more_patients_than_are_drawn_is_refused(terms: JobTerms) -> None:
     with pytest.raises(UpdateError, match=r"the sum's norm is \d+, above the bound \d+ of vectors that weigh"):
         attack(terms)
 
 
 @pytest.mark.parametrize("terms", [TERMS, LARGE])
-def test_without_the_guard_the_attack_goes_through(terms: RoundTerms) -> None:
+def test_without_the_guard_the_attack_goes_through(terms: JobTerms) -> None:
     attack(terms, implausible=0.0)  # the bound is all slots then, as it was before
 
 
 @pytest.mark.parametrize("terms", [TERMS, LARGE])
-def test_honest_sums_up_to_the_bound_pass_and_the_next_do_not(terms: RoundTerms) -> None:
+def test_honest_sums_up_to_the_bound_pass_and_the_next_do_not(terms: JobTerms) -> None:
     most = max_drawn_weight(
         terms.weights.values(), terms.patients_per_site, terms.sampling_rate, chance=terms.implausible
     )
@@ -74,13 +74,13 @@ def test_honest_sums_up_to_the_bound_pass_and_the_next_do_not(terms: RoundTerms)
 
 def test_a_sum_knows_the_rate_of_the_draw_by_its_encoding() -> None:
     """Whoever makes a sum cannot forget to say it."""
-    total = RunningSum(TERMS.subset.dimension, TERMS.weights, encoding(TERMS))
+    total = RunningSum(subset(TERMS).dimension, TERMS.weights, encoding(TERMS))
     with pytest.raises(UpdateError, match=r"above the bound .* of vectors that weigh 46 together"):
         total.add_total(TERMS.roster, long_vector(TERMS, 47))
 
 
 def test_a_site_in_the_clear_is_held_to_its_own_draw() -> None:
-    terms = replace(LARGE, summation="plain")
+    terms = varied(LARGE, summation="plain")
     most = max_drawn_weight([1.0], terms.patients_per_site, terms.sampling_rate, chance=terms.implausible)
     assert most < 0.1 * terms.patients_per_site
     running_sum(terms).add("site-1", long_vector(terms, most))
@@ -89,7 +89,7 @@ def test_a_site_in_the_clear_is_held_to_its_own_draw() -> None:
 
 
 def test_a_sum_that_is_opened_with_its_noise_is_held_to_the_noises_length_too() -> None:
-    fixed, d = encoding(LARGE), LARGE.subset.dimension
+    fixed, d = encoding(LARGE), subset(LARGE).dimension
     noise = gaussian_noise(d, fixed.noise_sd, ChaChaStream(bytes(32)))
     most = max_drawn_weight(
         LARGE.weights.values(), LARGE.patients_per_site, LARGE.sampling_rate, chance=LARGE.implausible
@@ -101,8 +101,14 @@ def test_a_sum_that_is_opened_with_its_noise_is_held_to_the_noises_length_too() 
 
 def test_the_hardest_honest_round_passes_however_it_is_drawn() -> None:
     """All patients ask for the same, as long as they may; the real draw, many times."""
-    config = RoundConfig(
-        {"a": 1.0, "b": 0.5}, 2, 1.0, 1.0, unit="patient", patients=40, patients_per_site=20, sampling_rate=0.3
+    config = flat_terms(
+        {"a": 1.0, "b": 0.5},
+        2,
+        clipping_norm=1.0,
+        noise_multiplier=1.0,
+        patients=40,
+        patients_per_site=20,
+        sampling_rate=0.3,
     )
     fixed, patients = config.patient_encoding(8), [f"{number}" for number in range(20)]
     for key in range(200):
@@ -132,11 +138,11 @@ def test_no_draw_weighs_more_but_for_the_chance(weights: list[float], slots: int
 def test_what_refusing_adds_to_delta_is_a_thousandth_of_it() -> None:
     assert TERMS.implausible == IMPLAUSIBLE
     assert LARGE.implausible < IMPLAUSIBLE
-    for terms in (TERMS, LARGE, replace(LARGE, epsilon_budget=20.0)):
+    for terms in (TERMS, LARGE, varied(LARGE, epsilon_budget=20.0)):
         assert terms.epsilon_budget is not None
         sums = terms.rounds * len(terms.weights)
         assert (1 + math.exp(terms.epsilon_budget)) * sums * terms.implausible <= 1.0000001e-3 * terms.delta
-    assert replace(LARGE, epsilon_budget=1000.0).implausible == 0  # nothing is refused for a promise of nothing
+    assert varied(LARGE, epsilon_budget=1000.0).implausible == 0  # nothing is refused for a promise of nothing
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,7 @@ def test_the_table_of_the_threat_model(
     patients: int, rate: float, epsilon: float, rounds: int, delta: float, most: int
 ) -> None:
     sites = 3 if patients == 48 else 10
-    terms = replace(
+    terms = varied(
         TERMS,
         weights={f"site-{number}": 1.0 for number in range(sites)},
         min_sites=sites,

@@ -11,9 +11,11 @@ from ecg_flare.federated import patients
 from ecg_flare.federated.optimizers import FedAvg
 from ecg_flare.federated.patients import PatientEncoding, sum_of_drawn
 from ecg_flare.federated.projection import RandomProjection
-from ecg_flare.federated.round import RoundConfig, contribution, run_round
+from ecg_flare.federated.round import contribution
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.gaussian import ChaChaStream
+from flat_terms import flat_terms, round_in_memory
 
 LARGEST = float(np.finfo(np.float32).max)
 SIZE = 12
@@ -21,8 +23,8 @@ FOLDED = RandomProjection(size=3, seed=0)
 RULE = AdaptiveClipping(quantile=0.5, rate=0.2, count_noise=2.0, least=1e-4, most=10.0)
 
 
-def terms(projection: RandomProjection | None, adaptive: AdaptiveClipping | None = None) -> RoundConfig:
-    return RoundConfig(
+def terms(projection: RandomProjection | None, adaptive: AdaptiveClipping | None = None) -> JobTerms:
+    return flat_terms(
         {"a": 1.0, "b": 1.0, "c": 1.0},
         min_sites=3,
         clipping_norm=0.01,
@@ -31,7 +33,7 @@ def terms(projection: RandomProjection | None, adaptive: AdaptiveClipping | None
         patients=12,
         patients_per_site=4,
         projection=projection,
-        adaptive=adaptive,
+        adaptive_clipping=adaptive,
     )
 
 
@@ -98,7 +100,7 @@ def test_every_finite_update_is_encoded_within_the_bound(update: np.ndarray, pro
 
 @given(arrays(np.float32, SIZE, elements=st.one_of(EDGES, ANY)), st.floats(1e-30, 1e30))
 def test_every_update_of_any_kind_is_encoded_at_any_clipping_norm(update: np.ndarray, clipping_norm: float) -> None:
-    scheme = RoundConfig(
+    scheme = flat_terms(
         {"a": 1.0},
         min_sites=1,
         clipping_norm=clipping_norm,
@@ -113,7 +115,7 @@ def test_every_update_of_any_kind_is_encoded_at_any_clipping_norm(update: np.nda
 
 def test_a_site_whose_own_update_overflows_is_a_dropout() -> None:
     """Under unit site it is the site that is protected, and that it did not answer is public: refusing is right."""
-    config = RoundConfig(
+    config = flat_terms(
         {"a": 1.0, "b": 1.0, "c": 1.0}, min_sites=2, clipping_norm=0.01, noise_multiplier=1.0, projection=FOLDED
     )
     ordinary = np.full(SIZE, 1e-3, np.float32)
@@ -122,7 +124,7 @@ def test_a_site_whose_own_update_overflows_is_a_dropout() -> None:
 
     model = np.zeros(SIZE, np.float32)
     sites = {"a": lambda *_: folded_over(), "b": lambda *_: ordinary, "c": lambda *_: ordinary}
-    result = run_round(model, FedAvg().init(SIZE), sites, config, FedAvg())
+    result = round_in_memory(model, FedAvg().init(SIZE), sites, config, FedAvg())
 
     assert result.answered == ("b", "c")
     assert "expected finite values" in result.dropped["a"]

@@ -83,7 +83,7 @@ def by_class_path(config: dict[str, Any], command: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (as_terms, "the job's terms are 'subprocess.check_output', expected ecg_flare.flare.job.terms.RoundTerms"),
+        (as_terms, "the job's terms are 'subprocess.check_output', expected ecg_flare.federated.terms.JobTerms"),
         *[
             (change, "the class subprocess.check_output is not in the kit's class_allow_list")
             for change in (as_pages, as_component, as_executor, as_filter, as_data_filter)

@@ -26,7 +26,7 @@ from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import Pages, job_files
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, model_sha256
-from ecg_flare.flare.job.terms import fresh_nonce
+from ecg_flare.flare.job.terms import fresh_nonce, take
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.summation.collection import Collection, CollectionSetup, collection_of
@@ -35,6 +35,7 @@ from ecg_flare.flare.summation.masked.messages import CONSENT, SHARES, UNMASK
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.secure_sum import memory, recovered_sums
+from flat_terms import varied
 
 SITES = ("site-1", "site-2", "site-3", "site-4")
 OTHERS, VICTIM = SITES[:3], SITES[3]
@@ -67,7 +68,7 @@ class Server:
 
     def __init__(self, name: str, folder: Path, *, signed: bool = False, **policy: Any) -> None:
         spec = BUNDLED[name]
-        terms = replace(spec.terms, weights=dict.fromkeys(SITES, 1.0), min_sites=3, trained=("decoder.seg_layers.2.*",))
+        terms = varied(spec.terms, weights=dict.fromkeys(SITES, 1.0), min_sites=3, trained=("decoder.seg_layers.2.*",))
         self.spec = replace(spec, custom=False, pages=Pages("ecg_flare.site.own_pages.SitesOwn"), terms=terms)
         entries = {"summations": [terms.summation], "min_cohort": 4, "min_threshold": 3, **policy}
         self.kits = stand_in_kits(folder / "kits", SITES, dict.fromkeys(SITES, entries), signed=signed)
@@ -110,7 +111,7 @@ class Server:
             return (without or {}).get(task, ())
 
         ask = MemoryAsk(sites, away=away, asked=self.asked, out=self.out)
-        plan, digest = plan_preset(self.spec.terms.plan), self.spec.terms.digest
+        plan, digest = plan_preset(self.spec.terms.model.plan), self.spec.terms.digest
         request = TrainRequest(MODEL, round_index, fresh_nonce(), plan.layout_digest, plan.hash, digest)
         aggregator = FedAvg()
         self._collection(results).collect(request, self.spec.terms, aggregator, ask)
@@ -123,8 +124,8 @@ class Server:
     def plain(self, *sites: str) -> np.ndarray:
         """The sum of the integers of these sites, which no server may know of one."""
         terms = self.spec.terms
-        vectors = [terms.take(update(site, MODEL)) for site in sites]
-        return np.sum([contribution(one, 1.0, terms.config, len(one)) for one in vectors], axis=0)
+        vectors = [take(terms, update(site, MODEL)) for site in sites]
+        return np.sum([contribution(one, 1.0, terms, len(one)) for one in vectors], axis=0)
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def test_without_both_rules_two_deployments_at_once_show_the_victim(
 @BOTH
 def test_another_job_from_the_same_model_shows_nobody(job: Server) -> None:
     job.deploy("id-1")
-    job.spec = replace(job.spec, terms=replace(job.spec.terms, nonce=fresh_nonce()))
+    job.spec = replace(job.spec, terms=varied(job.spec.terms, nonce=fresh_nonce()))
     with pytest.raises(RoundError):
         job.deploy("id-2", without={TRAIN: (VICTIM,)})
     assert any("once_per_model='unnoised'" in line for line in job.refusals)
@@ -206,7 +207,7 @@ def test_a_site_that_wants_it_so_gives_two_jobs_its_update(name: str, tmp_path: 
     """What the policy's default is for: two approved jobs that start alike show the victim."""
     job = Server(name, tmp_path, once_per_model=False)
     first = job.deploy("id-1")
-    job.spec = replace(job.spec, terms=replace(job.spec.terms, nonce=fresh_nonce()))
+    job.spec = replace(job.spec, terms=varied(job.spec.terms, nonce=fresh_nonce()))
     assert np.array_equal(first - job.deploy("id-2", without={TRAIN: (VICTIM,)}), job.plain(VICTIM))
 
 

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_flare.errors import ConfigError, LedgerError, PolicyError
-from ecg_flare.federated.round import RoundConfig, contribution
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.round import contribution
 from ecg_flare.flare.site.in_memory import MemoryEngine, memory_context
 from ecg_flare.flare.site.ledger import charge_round, check_limit, ledger_path
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
 from ecg_flare.privacy.accountant import ORDERS, spent
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.ledger import Ledger, verify
+from flat_terms import flat_terms
 
 LIMIT, SIGMA, DELTA = 8.0, 2.0, 1e-5
 SITES = {f"site-{number}": 1.0 for number in (1, 2, 3)}
@@ -34,8 +34,8 @@ COMMON: dict[str, Any] = {
     "epsilon_budget": 1e9,
 }
 JOBS = {
-    "patient": RoundTerms(**COMMON, unit="patient", sampling_rate=1.0, patients=48, patients_per_site=16),
-    "site": RoundTerms(**COMMON),
+    "patient": flat_terms(**COMMON, unit="patient", sampling_rate=1.0, patients=48, patients_per_site=16),
+    "site": flat_terms(**COMMON),
 }
 
 
@@ -102,7 +102,7 @@ def test_a_site_says_which_units_it_takes_part_in(site: Any, tmp_path: Path) -> 
     with pytest.raises(PolicyError, match=r"^units=\['site'\]: the job's is 'patient'"):
         SitePolicy(units=("site",)).check(JOBS["patient"])
     SitePolicy(units=("site",)).check(JOBS["site"])
-    SitePolicy(units=("patient",)).check(RoundTerms(SITES, rounds=1, min_sites=1))  # without noise there is no unit
+    SitePolicy(units=("patient",)).check(flat_terms(SITES, rounds=1, min_sites=1))  # without noise there is no unit
     for wrong in ((), "site", ("page",), 3):
         with pytest.raises(ConfigError, match="units "):
             SitePolicy(units=wrong)  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def mechanism(sigma: float, rate: float | None, **changes: Any) -> Mechanism:
 def test_brute_force_a_patient_moves_the_sum_by_at_most_twice_the_sensitivity() -> None:
     """A site's update with a patient's pages and without may be anything: every pair, as the site would send them."""
     weights = {"a": 0.25, "b": 1.0, "c": 0.5}
-    config = RoundConfig(weights, min_sites=3, clipping_norm=0.5, noise_multiplier=SIGMA)
+    config = flat_terms(weights, min_sites=3, clipping_norm=0.5, noise_multiplier=SIGMA)
     fixed = config.fixed_encoding(2)
     assert fixed is not None
     angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)

@@ -1,17 +1,18 @@
 """FLARE jobs: those that come with the project, and ones for other sites."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json, tell
+from ecg_flare.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ecg_flare.flare.job.folders import Pages
-    from ecg_flare.flare.job.terms import RoundTerms
+    from ecg_flare.federated.parts import Privacy
+    from ecg_flare.federated.terms import JobTerms
 
-_SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -157,96 +158,49 @@ def export(
       ecg-flare jobs export fedadam --sites berlin,lyon,porto --rounds 20 --data own --no-code -o jobs_eu
       ecg-flare jobs export fedavg --sites a,b,c,d --data ptbxl:path/to/ptbxl -o jobs_ptbxl
     """
-    from dataclasses import replace
-
     from ecg_flare.flare.job.bundled import BUNDLED
+    from ecg_flare.flare.job.export import Changes, job_for, pages_of
     from ecg_flare.flare.job.folders import write_job
-    from ecg_flare.flare.job.terms import fresh_nonce
 
-    roster = [site.strip() for site in sites.split(",") if site.strip()]
-    if not roster or len(set(roster)) != len(roster):
-        raise click.UsageError(f"--sites takes distinct names with commas. Found {sites!r}.")
-    spec = BUNDLED[name]
-    if not spec.terms.private and (delta is not None or epsilon_budget is not None):
-        raise click.UsageError(f"--delta and --epsilon-budget are for jobs with noise. {name} adds none.")
-    terms = replace(
-        spec.terms,
-        weights=dict.fromkeys(roster, 1.0),
-        rounds=rounds or spec.terms.rounds,
-        min_sites=min_sites or _min_sites(len(roster), hidden=spec.terms.summation != "plain"),
-        max_weight=max_weight,
-        adaptive_clipping=None if adaptive_clipping is None else _following(spec.terms, adaptive_clipping),
-        delta=delta or spec.terms.delta,
-        epsilon_budget=epsilon_budget or spec.terms.epsilon_budget,
-        nonce=fresh_nonce(),
-    )
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
-    pages = _pages(data, roster, dict(spec.pages.args))
-    training = spec.training
-    if seed is not None or terms.summation != "plain":
-        training = replace(training, seed=seed)
-    changed = replace(spec, terms=terms, pages=pages, custom=not no_code, folder=results, training=training)
-    click.echo(write_job(changed, output, custom))
-    if terms.noise_multiplier is not None and terms.epsilon_budget is not None:
-        tell(_cost(terms, terms.noise_multiplier, terms.epsilon_budget))
+    spec = BUNDLED[name]
+    roster = tuple(site.strip() for site in sites.split(",") if site.strip())
+    try:
+        changes = Changes(
+            sites=roster,
+            rounds=rounds,
+            min_sites=min_sites,
+            max_weight=max_weight,
+            quantile=adaptive_clipping,
+            delta=delta,
+            epsilon_budget=epsilon_budget,
+            seed=seed,
+            pages=pages_of(data, roster, spec),
+            results=results,
+            mlflow=mlflow,
+            code=not no_code,
+        )
+        changes.check(spec)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    exported = job_for(spec, changes)
+    click.echo(write_job(exported, output, custom))
+    if exported.terms.privacy is not None:
+        tell(_cost(exported.terms, exported.terms.privacy))
 
 
-def _following(terms: "RoundTerms", quantile: float) -> dict[str, float]:
-    from dataclasses import asdict
-
-    from ecg_flare.privacy.adaptive_clipping import suggested
-
-    if terms.noise_multiplier is None or terms.clipping_norm is None or terms.patients is None:
-        raise click.UsageError("--adaptive-clipping is for jobs that hide patients: fedadam_dp")
-    rule = suggested(
-        quantile,
-        clipping_norm=terms.clipping_norm,
-        noise_multiplier=terms.noise_multiplier,
-        expected_patients=terms.denominator,
-    )
-    return asdict(rule)
-
-
-def _cost(terms: "RoundTerms", noise_multiplier: float, budget: float) -> str:
+def _cost(terms: "JobTerms", privacy: "Privacy") -> str:
     from ecg_flare.privacy.accountant import epsilon_rdp
     from ecg_flare.privacy.events import GaussianEvent
 
     def epsilon(count: int) -> float:
-        event = GaussianEvent(noise_multiplier, terms.sampling_rate, count) if count else None
-        return epsilon_rdp([event], terms.delta) if event else 0.0
+        event = GaussianEvent(privacy.noise_multiplier, terms.sampling_rate, count) if count else None
+        return epsilon_rdp([event], privacy.delta) if event else 0.0
 
+    budget = privacy.epsilon_budget or math.inf
     affordable = next(count for count in range(terms.rounds, -1, -1) if epsilon(count) <= budget)
-    told = (
-        f"epsilon {epsilon(terms.rounds):.2f} at delta {terms.delta:g} after {terms.rounds} rounds, budget {budget:g}"
+    cost = (
+        f"epsilon {epsilon(terms.rounds):.2f} at delta {privacy.delta:g} after {terms.rounds} rounds, budget {budget:g}"
     )
-    return told if affordable == terms.rounds else f"{told}: the job will stop after round {affordable}"
-
-
-def _min_sites(count: int, *, hidden: bool) -> int:
-    from ecg_flare.privacy.secure_sum.context import min_threshold
-
-    return min_threshold(count) if hidden else -(-2 * count // 3)
-
-
-def _pages(data: str, sites: list[str], own_args: dict[str, Any]) -> "Pages":
-    from ecg_flare.flare.job.folders import Pages
-
-    kind, _, folder = data.partition(":")
-    profiles = {site: _SITE_PROFILES[index % len(_SITE_PROFILES)] for index, site in enumerate(sites)}
-    sources = "ecg_flare.nnunet.sources."
-    match kind, bool(folder):
-        case "custom", False:
-            return Pages("site_pages.SitePages", own_args | {"profiles": profiles})
-        case "synthetic", False:
-            kept = ("pages_per_site", "pages_per_patient", "seed")
-            how_many = {name: own_args[name] for name in kept if name in own_args}
-            return Pages(sources + "SyntheticPages", how_many | {"profiles": profiles})
-        case "ptbxl", True:
-            shards = {site: {"shard": index, "of": len(sites)} for index, site in enumerate(sites)}
-            return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
-        case "pages", True:
-            return Pages("ecg_flare.nnunet.page_folder.PageFolder", {"folder": folder})
-        case "own", False:
-            return Pages("ecg_flare.site.own_pages.SitesOwn")
-    raise click.UsageError(f"--data is own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")
+    return cost if affordable == terms.rounds else f"{cost}: the job will stop after round {affordable}"

@@ -11,7 +11,16 @@ from jaxtyping import Int64
 
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated.optimizers import FedAvg, ServerOptimizer
-from ecg_flare.federated.round import LocalTraining, RoundConfig, SiteUpdate, contribution, run_round
+from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling
+from ecg_flare.federated.round import (
+    LocalTraining,
+    OpenRound,
+    SiteUpdate,
+    contribution,
+    gaussian_noise,
+    run_round,
+)
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.audit import (
     AuditResult,
     Released,
@@ -37,43 +46,44 @@ _TOY_ROUNDS = 5
 class AuditedRound:
     """`run_round` in the form that the audits drive; satisfies privacy.audit's `RoundPath`."""
 
-    config: RoundConfig
+    terms: JobTerms
     dimension: int
     optimizer: ServerOptimizer = field(default_factory=FedAvg)
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The roster."""
-        return tuple(sorted(self.config.weights))
+        return self.terms.roster
 
     @property
     def unit(self) -> Unit:
         """Whose presence is claimed to be hidden."""
-        return self.config.unit
+        return self.terms.unit
 
     @property
     def fixed(self) -> FixedPoint:
         """The claimed encoding; raises ConfigError for a round that promises nothing."""
-        fixed = self.config.fixed_encoding(self.dimension)
-        if fixed is None or not self.config.private:
+        fixed = self.terms.fixed_encoding(self.dimension)
+        if fixed is None or not self.terms.private:
             raise ConfigError("noise_multiplier is None, expected a private round: without noise there is no claim")
         return fixed
 
     @property
     def denominator(self) -> float:
         """The public denominator of the mean."""
-        return self.config.public_denominator or math.fsum(self.config.weights.values())
+        return self.terms.denominator
 
     def contribution(self, rows: Rows) -> Int64[np.ndarray, " d"]:
         """The integers that the first site sends."""
         site = self.sites[0]
-        return contribution(self._site_update(rows), self.config.weights[site], self.config, self.dimension)
+        return contribution(self._site_update(rows), self.terms.weights[site], self.terms, self.dimension)
 
     def release(self, model: Model, rows: Mapping[str, RowsOf], *, stream: Stream | None = None) -> Released:
         """Run a round; raises UpdateError where an update was refused, which would pass for privacy."""
         trainings = {site: self._training(rows_of) for site, rows_of in rows.items()}
-        state = self.optimizer.init(model.size)
-        result = run_round(model, state, trainings, self.config, self.optimizer, stream=stream)
+        opened = OpenRound(self.terms, model, self.optimizer.init(model.size), self.optimizer)
+        noise = gaussian_noise(self.terms, model.size, stream=stream) if self.terms.private else None
+        result = run_round(opened, trainings, noise=noise)
         if result.dropped:
             raise UpdateError(f"the audit's own updates were refused: {dict(result.dropped)}")
         return Released(result.summed, result.mean_update, result.model)
@@ -82,27 +92,21 @@ class AuditedRound:
         return lambda model, round_index: self._site_update(rows_of(model))
 
     def _site_update(self, rows: Rows) -> SiteUpdate:
-        return rows if self.config.unit == "patient" else rows[0]
+        return rows if self.terms.unit == "patient" else rows[0]
 
 
 def audited_round(
     unit: Unit, *, units: int, dimension: int, noise_multiplier: float, clipping_norm: float = 1.0, sites: int = 5
 ) -> AuditedRound:
     """A round over `units` units: each a site of its own, or patients spread over `sites` sites."""
-    if unit == "site":
-        weights = {f"site-{number}": 1.0 for number in range(units)}
-        config = RoundConfig(weights, 1, clipping_norm=clipping_norm, noise_multiplier=noise_multiplier)
-        return AuditedRound(config, dimension)
-    config = RoundConfig(
-        {f"site-{number}": 1.0 for number in range(sites)},
-        min_sites=1,
-        clipping_norm=clipping_norm,
-        noise_multiplier=noise_multiplier,
-        unit="patient",
-        patients_per_site=units,
-        patients=units,
+    names = [f"site-{number}" for number in range(units if unit == "site" else sites)]
+    terms = JobTerms(
+        sites=Roster(dict.fromkeys(names, 1.0), min_sites=1),
+        clipping=Clipping(clipping_norm),
+        privacy=Privacy(noise_multiplier),
+        sampling=None if unit == "site" else Sampling(rate=1.0, patients=units, patients_per_site=units),
     )
-    return AuditedRound(config, dimension)
+    return AuditedRound(terms, dimension)
 
 
 def run_audits(

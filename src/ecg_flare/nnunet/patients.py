@@ -26,7 +26,7 @@ from ecg_flare.storage import write_atomically
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
 
-    from ecg_flare.federated.round import RoundConfig
+    from ecg_flare.federated.terms import JobTerms
     from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
     from ecg_flare.privacy.gaussian import Stream
 
@@ -87,7 +87,7 @@ def train_drawn_patients(
     pages: Mapping[str, list[str]],
     model: Float32[np.ndarray, " d"],
     options: TrainOptions,
-    config: RoundConfig,
+    terms: JobTerms,
     site: str,
     stream: Stream,
 ) -> Int64[np.ndarray, " summed"]:
@@ -108,5 +108,5 @@ def train_drawn_patients(
         except UpdateError:  # it diverged: `encode_patient` makes nothing of it
             return np.full(subset.dimension, np.nan, np.float32)
 
-    encoding = config.patient_encoding(subset.dimension)
-    return sum_of_drawn(list(pages), train, config.weights[site], encoding, rate=config.sampling_rate, stream=stream)
+    encoding = terms.patient_encoding(subset.dimension)
+    return sum_of_drawn(list(pages), train, terms.weights[site], encoding, rate=terms.sampling_rate, stream=stream)

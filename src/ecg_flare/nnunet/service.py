@@ -22,8 +22,8 @@ from typing import IO, Any, Final
 import numpy as np
 
 from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
-from ecg_flare.federated.round import RoundConfig
 from ecg_flare.federated.subset import EVERY_TENSOR
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import check_update
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
@@ -48,8 +48,8 @@ class Service:
         train, val, reused, folder.
     `train`: steps, learning_rate, schedule, proximal_mu, momentum, seed, trained (all as in TrainOptions), round,
         rounds; array model. Gives the array update, and loss, seconds, steps.
-    `train_patients`: as `train`, and config (`RoundConfig` of unit patient). Gives the array contribution, the integers
-        of the patients that were drawn here, and nothing else.
+    `train_patients`: as `train`, and terms (`JobTerms` of unit patient, as `asdict` gives them). Gives the array
+        contribution, the integers of the patients that were drawn here, and nothing else.
     `validate`: array model. Gives tp, fp, fn of the trace class, and dice.
     `evaluate`: source, own_class, site, plan, cache; array model. Gives dice (mean over pages) and pages (Dice by
         name).
@@ -132,7 +132,7 @@ class Service:
             self._pages_by_patient,
             model,
             self._options(params),
-            RoundConfig.from_json(params["config"]),
+            JobTerms(**params["terms"]),
             self._site,
             ChaChaStream(),
         )

@@ -6,6 +6,7 @@ from html import escape
 from typing import Final
 
 from ecg_flare.federated.summation import find
+from ecg_flare.report.agreed import delta_text, site_names
 from ecg_flare.report.charts import (
     Reference,
     Series,
@@ -15,7 +16,7 @@ from ecg_flare.report.charts import (
     presence_matrix,
     stacked_bars,
 )
-from ecg_flare.report.figures import natural_key, scientific, seconds_text
+from ecg_flare.report.figures import natural_key, seconds_text
 from ecg_flare.report.run import Round, Run
 
 _MEGABYTE = 1e6
@@ -130,7 +131,7 @@ def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
 
 
 def _loss_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
-    sites = run.terms.sites
+    sites = site_names(run.terms)
     if len(sites) <= _MAX_LINES:
         losses = {site: [each.site_metrics.get(site, {}).get("loss") for each in trained] for site in sites}
     else:
@@ -157,12 +158,12 @@ def _epsilon_card(run: Run) -> str:
     references = [Reference(f"budget {budget:g}", budget)] if budget is not None else []
     numbers = [each.index for each in run.rounds]
     chart = line_chart(numbers, series, y_label="epsilon", references=references, floor=0.0)
-    delta = scientific(run.terms.delta)
+    delta = delta_text(run.terms)
     return card("Privacy spent", line_legend(series) + chart, f"Epsilon so far at delta {delta}, as in the ledger.")
 
 
 def _sites_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
-    names = {*run.terms.sites, *(site for each in trained for site in (*each.answered, *each.missing))}
+    names = {*site_names(run.terms), *(site for each in trained for site in (*each.answered, *each.missing))}
     rows = [(name, [name in each.answered for each in trained]) for name in sorted(names, key=natural_key)]
     under = "Filled: the site's update is in the sum. Crossed: it is missing."
     return card("Sites", presence_matrix(numbers, rows), under, wide=len(trained) > _ROUNDS_IN_A_CARD)

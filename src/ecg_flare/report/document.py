@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 
+from ecg_flare.privacy.planning import noise_words
+from ecg_flare.report.agreed import clipping_text, delta_text, site_names, trained_parameters
 from ecg_flare.report.cards import cards
-from ecg_flare.report.figures import bytes_text, scientific, significant
+from ecg_flare.report.figures import bytes_text, significant
 from ecg_flare.report.pages import PageView
 from ecg_flare.report.run import Run
-from ecg_flare.report.words import headlines, noise_to_signal, noise_words, privacy_words
+from ecg_flare.report.words import headlines, noise_to_signal, privacy_words
 
 _ROUNDS_IN_SIGHT = 30
 
@@ -74,7 +76,7 @@ def _header(run: Run) -> str:
         str(part)
         for part in (
             facts.get("aggregator"),
-            f"plan {run.terms.plan}",
+            f"plan {run.terms.model.plan}",
             _when(str(facts.get("started", ""))),
             _version(run),
         )
@@ -88,7 +90,7 @@ def _header(run: Run) -> str:
 def _privacy(run: Run, parameters: int | None, facts: Sequence[str]) -> str:
     words = privacy_words(run)
     details = [*words.details, *facts]
-    trained = run.terms.trained_parameters or parameters
+    trained = trained_parameters(run.terms) or parameters
     ratio = noise_to_signal(run, trained) if trained is not None else None
     if ratio is not None:
         details.append(noise_words(ratio))
@@ -155,18 +157,18 @@ def _terms(run: Run, parameters: int | None) -> str:
     terms, facts = run.terms, run.facts
     pairs = {
         "aggregator": _with_arguments(str(facts.get("aggregator", "–")), facts.get("optimizer")),
-        "plan": f"{terms.plan}{f', {parameters:,} parameters' if parameters else ''}",
+        "plan": f"{terms.model.plan}{f', {parameters:,} parameters' if parameters else ''}",
         "trained tensors": "all"
-        if terms.trained_parameters is None
-        else f"{', '.join(terms.trained)}: {terms.trained_parameters:,} parameters",
+        if trained_parameters(terms) is None
+        else f"{', '.join(terms.model.trained)}: {trained_parameters(terms):,} parameters",
         "plan hash": facts.get("plan_hash", "–"),
         "terms digest": facts.get("terms_digest", "–"),
         "start": facts.get("start", "–"),
-        "sites and weights": ", ".join(f"{site} {terms.weights[site]:g}" for site in terms.sites),
+        "sites and weights": ", ".join(f"{site} {terms.weights[site]:g}" for site in site_names(terms)),
         "fewest sites": terms.min_sites,
-        "clipping norm C": terms.clipping_text,
+        "clipping norm C": clipping_text(terms),
         "noise multiplier sigma": "none" if terms.noise_multiplier is None else f"{terms.noise_multiplier:g}",
-        "delta": "–" if terms.delta is None or not terms.private else scientific(terms.delta),
+        "delta": delta_text(terms),
         "unit": terms.unit if terms.private else "–",
     }
     rows = "".join(f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in pairs.items())

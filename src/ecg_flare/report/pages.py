@@ -43,7 +43,7 @@ def page_views(run: Run, count: int, ptbxl: Path | None = None) -> tuple[PageVie
     from ecg_flare.nnunet.plan import verified_plan
     from ecg_flare.nnunet.predictor import Segmenter
 
-    plan = verified_plan(run.terms.plan, str(run.facts.get("plan_hash", "")))
+    plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")))
     models = {name: Segmenter(plan, vector) for name, vector in _models(run).items()}
     views = []
     for case in islice(public_cases(run.facts, ptbxl), count):

@@ -1,22 +1,22 @@
 """What a run wrote down, record by record: its terms, and the figures of its rounds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
-from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
-from ecg_flare.report.figures import natural_key
+from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
+from ecg_flare.federated.projection import RandomProjection
+from ecg_flare.federated.terms import JobTerms
 
 MAX_FIGURE: Final = 1e12
 """No norm, loss, weight, time or epsilon of a run comes near it; far above it sums of figures overflow."""
 
 MAX_ROUNDS: Final = 1_000_000
 _MAX_BYTES: Final = 10**18
-_LEAST: Final = 1e-12
+_MIN_DIVISOR: Final = 1e-12
 """Of what figures are divided by."""
 
 
@@ -55,63 +55,6 @@ class Round:
         return sum(told) / len(told) if told else None
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The public terms of the job, as `flare.terms.RoundTerms` wrote them."""
-
-    weights: Mapping[str, float]
-    rounds: int
-    min_sites: int
-    plan: str
-    clipping_norm: float | None = None
-    noise_multiplier: float | None = None
-    delta: float = 1e-5
-    epsilon_budget: float | None = None
-    unit: str = "site"
-    sampling_rate: float = 1.0
-    patients: int | None = None
-    adaptive_clipping: Mapping[str, float] | None = None
-    projection: Mapping[str, int] | None = None
-    trained: Sequence[str] = EVERY_TENSOR
-    summation: str = "plain"
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """The roster, in the order that people number it."""
-        return tuple(sorted(self.weights, key=natural_key))
-
-    @property
-    def trained_parameters(self) -> int | None:
-        """d where only some tensors are trained; None where all are."""
-        if tuple(self.trained) == EVERY_TENSOR:
-            return None
-        from ecg_flare.nnunet.plan import parameter_layout, plan_preset
-
-        return TrainableSubset.matching(parameter_layout(plan_preset(self.plan)), self.trained).dimension
-
-    @property
-    def noise_on_updates(self) -> float | None:
-        """The noise on a coordinate of the sum over C: the multiplier, a little more where C is adaptive."""
-        if self.noise_multiplier is None or self.adaptive_clipping is None:
-            return self.noise_multiplier
-        return AdaptiveClipping(**self.adaptive_clipping).update_noise_multiplier(self.noise_multiplier)
-
-    @property
-    def clipping_text(self) -> str:
-        """C in words."""
-        if self.clipping_norm is None:
-            return "none"
-        if self.adaptive_clipping is None:
-            return f"{self.clipping_norm:g}"
-        quantile = self.adaptive_clipping["quantile"]
-        return f"{self.clipping_norm:g} at first, then following the {quantile:g} quantile of the patients' updates"
-
-    @property
-    def private(self) -> bool:
-        """Whether noise was added to every sum."""
-        return self.noise_multiplier is not None
-
-
 def read_round(fields: Fields) -> Round:
     """The figures of a line of metrics.jsonl; raises the fields' error naming what is of another kind or absurd."""
     return Round(
@@ -134,43 +77,66 @@ def read_round(fields: Fields) -> Round:
     )
 
 
-def read_terms(fields: Fields) -> Terms:
+def read_terms(fields: Fields) -> JobTerms:
     """The terms of a run.json; raises the fields' error naming what is of another kind or absurd."""
-    weights = fields.numbers("weights", _LEAST, MAX_FIGURE)
+    sites, model, clipping, privacy, sampling = (
+        fields.inner(part) for part in ("sites", "model", "clipping", "privacy", "sampling")
+    )
+    if sites is None or model is None:
+        fields.refuse("sites and model", None, "objects")
+    try:
+        return JobTerms(
+            sites=_roster(sites),
+            rounds=fields.whole("rounds", 1, MAX_ROUNDS),
+            model=TrainedModel(model.text("plan"), model.texts("trained")),
+            clipping=None if clipping is None else _clipping(clipping),
+            projection=_projection(fields.inner("projection")),
+            privacy=None if privacy is None else _privacy(privacy),
+            sampling=None if sampling is None else _sampling(sampling),
+            summation=fields.text("summation", "plain"),
+            nonce=fields.text("nonce", ""),
+        )
+    except ConfigError as error:
+        fields.refuse("terms", "terms that contradict each other", f"those of a job ({error})")
+
+
+def _roster(fields: Fields) -> Roster:
+    weights = fields.numbers("weights", _MIN_DIVISOR, MAX_FIGURE)
     if not weights:
         fields.refuse("weights", weights, "numbers by site")
-    terms = Terms(
-        weights=weights,
-        rounds=fields.whole("rounds", 1, MAX_ROUNDS),
-        min_sites=fields.whole("min_sites", 1, MAX_ROUNDS),
-        plan=fields.text("plan"),
-        clipping_norm=fields.number("clipping_norm", _LEAST, MAX_FIGURE, None),
-        noise_multiplier=fields.number("noise_multiplier", _LEAST, MAX_FIGURE, None),
-        delta=fields.number("delta", 0, 1, 1e-5),
-        epsilon_budget=fields.number("epsilon_budget", 0, MAX_FIGURE, None),
-        unit=fields.text("unit", "site"),
-        sampling_rate=fields.number("sampling_rate", _LEAST, 1, 1.0),
-        patients=fields.whole("patients", 1, _MAX_BYTES, None),
-        adaptive_clipping=fields.numbers("adaptive_clipping", 0, MAX_FIGURE, None),
-        projection=_projection(fields.inner("projection")),
-        trained=fields.texts("trained", EVERY_TENSOR),
-        summation=fields.text("summation", "plain"),
+    hidden = fields.inner("hidden")
+    return Roster(
+        weights,
+        fields.whole("min_sites", 1, MAX_ROUNDS),
+        None
+        if hidden is None
+        else HiddenWeights(hidden.whole("max_weight", 1, 2**32), hidden.whole("pages_per_weight", 1, 2**32)),
     )
-    if terms.adaptive_clipping is not None:
-        _check_adaptive(terms, fields)
-    return terms
 
 
-def _projection(fields: Fields | None) -> dict[str, int] | None:
+def _clipping(fields: Fields) -> Clipping:
+    adaptive = fields.numbers("adaptive", 0, MAX_FIGURE, None)
+    return Clipping(fields.number("norm", _MIN_DIVISOR, MAX_FIGURE), adaptive)
+
+
+def _privacy(fields: Fields) -> Privacy:
+    return Privacy(
+        fields.number("noise_multiplier", _MIN_DIVISOR, MAX_FIGURE),
+        fields.number("epsilon_budget", 0, MAX_FIGURE, None),
+        fields.number("delta", 0, 1),
+    )
+
+
+def _sampling(fields: Fields) -> Sampling:
+    return Sampling(
+        fields.number("rate", _MIN_DIVISOR, 1),
+        fields.whole("patients", 1, _MAX_BYTES),
+        fields.whole("patients_per_site", 1, _MAX_BYTES),
+        fields.flag("shared_patients"),
+    )
+
+
+def _projection(fields: Fields | None) -> RandomProjection | None:
     if fields is None:
         return None
-    return {"size": fields.whole("size", 1, 2**63), "seed": fields.whole("seed", 0, 2**64 - 1)}
-
-
-def _check_adaptive(terms: Terms, fields: Fields) -> None:
-    try:
-        AdaptiveClipping(**terms.adaptive_clipping or {}).check(
-            terms.clipping_norm or 0.0, terms.noise_multiplier or 0.0
-        )
-    except (TypeError, ConfigError) as error:
-        fields.refuse("adaptive_clipping", terms.adaptive_clipping, f"a rule that the other terms fit ({error})")
+    return RandomProjection(fields.whole("size", 1, 2**63), fields.whole("seed", 0, 2**64 - 1))

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError
-from ecg_flare.report.records import Round, Terms, read_round, read_terms
+from ecg_flare.federated.terms import JobTerms
+from ecg_flare.report.records import Round, read_round, read_terms
 
-__all__ = ["METRICS", "Round", "Run", "Terms", "find_run", "read_run"]
+__all__ = ["METRICS", "Round", "Run", "find_run", "read_run"]
 
 METRICS: Final = "metrics.jsonl"
 _SEARCH_DEPTH: Final = 5
@@ -23,7 +24,7 @@ class Run:
     """
 
     folder: Path
-    terms: Terms
+    terms: JobTerms
     rounds: tuple[Round, ...]
     facts: Mapping[str, Any]
     cut_short: bool = False

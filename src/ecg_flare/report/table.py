@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ecg_flare.report.agreed import site_names
 from ecg_flare.report.figures import significant
 from ecg_flare.report.run import Round, Run
 
@@ -42,7 +43,7 @@ def summary(run: Run) -> dict[str, Any]:
 
 def _cells(each: Round, run: Run) -> list[str]:
     epsilon = "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)
-    sites = "lost" if each.lost else f"{len(each.answered)}/{len(run.terms.sites)}" if each.index else "–"
+    sites = "lost" if each.lost else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
     return [
         str(each.index),
         f"{each.dice:.4f}",

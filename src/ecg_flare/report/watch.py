@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from ecg_flare.documents import Fields, parse_json
 from ecg_flare.errors import ConfigError
+from ecg_flare.report.agreed import site_names
 from ecg_flare.report.figures import bytes_text, seconds_text, significant
 from ecg_flare.report.run import METRICS, Round, Run, find_run, read_run
 
@@ -113,7 +114,8 @@ def _head(run: Run) -> list[str]:
     terms, done = run.terms, run.final.index
     filled = round(_BAR * min(1.0, done / terms.rounds))
     lines = [
-        f"{run.job}: {terms.summation} sum of {len(terms.sites)} sites, at least {terms.min_sites}; plan {terms.plan}",
+        f"{run.job}: {terms.summation} sum of {len(site_names(terms))} sites, at least {terms.min_sites}; "
+        f"plan {terms.model.plan}",
         f"[{'=' * filled}{' ' * (_BAR - filled)}] round {done} of {terms.rounds}   Dice {run.final.dice:.4f}, "
         f"best {run.best.dice:.4f} in round {run.best.index}",
     ]
@@ -138,7 +140,7 @@ def _rounds(run: Run) -> list[str]:
 
 
 def _row(each: Round, run: Run) -> list[str]:
-    sites = "lost" if each.lost else f"{len(each.answered)}/{len(run.terms.sites)}" if each.index else "–"
+    sites = "lost" if each.lost else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
     said = each.lost or ", ".join(f"{name} {seconds:.1f}" for name, seconds in each.seconds_by_step.items())
     if each.missing and not each.lost:
         said += f"; without {', '.join(each.missing)}"

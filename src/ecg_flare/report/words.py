@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecg_flare.federated.summation import find
-from ecg_flare.report.figures import bytes_text, scientific, seconds_text, significant
+from ecg_flare.report.agreed import clipping_text, delta_text, site_names
+from ecg_flare.report.figures import bytes_text, seconds_text, significant
 from ecg_flare.report.run import Run
 
 # Tiers of Ponomareva et al. 2023, "How to DP-fy ML", section 5.2.
@@ -66,21 +67,8 @@ def noise_to_signal(run: Run, parameters: int) -> float | None:
     terms = run.terms
     if terms.noise_on_updates is None:
         return None
-    weights, noised = terms.weights.values(), parameters if terms.projection is None else terms.projection["size"]
-    units = sum(weights) if terms.patients is None else terms.sampling_rate * terms.patients
-    return terms.noise_on_updates * math.sqrt(noised) * max(weights) / units
-
-
-def noise_words(ratio: float) -> str:
-    """What a noise-to-signal ratio means for learning."""
-    length = (
-        f"The noise of a round is {significant(ratio)} times as long as the longest step that all together can ask for"
-    )
-    if ratio <= 1:
-        return f"{length}: training can follow it."
-    if ratio <= 10:
-        return f"{length}: training is slowed."
-    return f"{length}: little is learnt beyond the start. More units, a smaller network or a larger epsilon lower it."
+    noised = parameters if terms.projection is None else terms.projection.size
+    return terms.noise_on_updates * math.sqrt(noised) * max(terms.weights.values()) / terms.denominator
 
 
 def _summation_words(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -94,14 +82,14 @@ def _summation_words(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _promise(run: Run) -> str:
-    epsilon, delta = run.final.epsilon_rdp, run.terms.delta
+    epsilon, delta = run.final.epsilon_rdp, delta_text(run.terms)
     if epsilon is None:
         return "Noise was added to every sum, but no epsilon was recorded: treat the models as not private."
     strength = "strong"
     if epsilon > _STRONG_EPSILON:
         strength = "moderate" if epsilon <= _MODERATE_EPSILON else "weak, formal only"
     return (
-        f"Each {run.terms.unit} is hidden with epsilon {significant(epsilon)} at delta {scientific(delta)} over all "
+        f"Each {run.terms.unit} is hidden with epsilon {significant(epsilon)} at delta {delta} over all "
         f"{run.final.index} rounds ({strength})."
     )
 
@@ -113,7 +101,7 @@ def _private_details(run: Run) -> Iterator[str]:
         hidden = "a given patient took part" if terms.unit == "patient" else "a given site's pages were used at all"
         yield (
             f"Whoever sees every released model can raise the odds that {hidden} at most {significant(odds)}-fold, but "
-            f"for a chance of {scientific(terms.delta)}."
+            f"for a chance of {delta_text(terms)}."
         )
     if final.epsilon_rdp is not None and final.epsilon_prv is not None:
         yield (
@@ -125,7 +113,7 @@ def _private_details(run: Run) -> Iterator[str]:
         yield f"Of the budget of {terms.epsilon_budget:g}, {significant(left)} is left; no round may pass it."
     clipped = "Every update" if terms.unit == "site" else "Every patient's own update"
     yield (
-        f"{clipped} was clipped to length {terms.clipping_text}, and Gaussian noise of {terms.noise_multiplier:g} "
+        f"{clipped} was clipped to length {clipping_text(terms)}, and Gaussian noise of {terms.noise_multiplier:g} "
         f"times the sum's sensitivity was added to each sum before anything was released."
     )
 
@@ -135,7 +123,7 @@ def _private_limits(run: Run) -> Iterator[str]:
         yield (
             "The unit is a site with all that it holds (zero-out adjacency). It is hidden what its pages say, not that "
             "it took part: the names of those that answered are public. Nothing better is claimed for one patient, and "
-            f"{len(run.terms.sites)} sites leave the noise little to average over."
+            f"{len(site_names(run.terms))} sites leave the noise little to average over."
         )
     else:
         yield "The unit is a patient; what all patients of a site have in common is not hidden."
@@ -152,7 +140,7 @@ def _plain_details(run: Run) -> Iterator[str]:
 def _sites_note(run: Run) -> str:
     absences = sum(len(each.missing) for each in run.rounds)
     noun = "answer" if absences == 1 else "answers"
-    return f"{len(run.terms.sites)} sites, " + (f"{absences} {noun} missing" if absences else "all answered")
+    return f"{len(site_names(run.terms))} sites, " + (f"{absences} {noun} missing" if absences else "all answered")
 
 
 def _bytes_note(run: Run) -> str:
@@ -162,4 +150,4 @@ def _bytes_note(run: Run) -> str:
 def _epsilon_note(run: Run) -> str:
     budget = run.terms.epsilon_budget
     of_budget = f", budget {budget:g}" if budget is not None else ""
-    return f"at delta {scientific(run.terms.delta)}, unit {run.terms.unit}{of_budget}"
+    return f"at delta {delta_text(run.terms)}, unit {run.terms.unit}{of_budget}"

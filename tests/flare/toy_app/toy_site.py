@@ -15,6 +15,7 @@ from nvflare.apis.executor import Executor
 
 from ecg_flare.federated.patients import sum_of_drawn
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult, to_wire
+from ecg_flare.flare.job.terms import subset, take
 from ecg_flare.flare.server import mechanism
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.site.executor import NnunetExecutor
@@ -88,9 +89,9 @@ class ToyPatientExecutor(Executor):
         terms = terms.in_round(request)
         integers = sum_of_drawn(
             toy_patients(site),
-            lambda patient: toy_patient_update(patient, terms.take(request.model), request.round_index),
+            lambda patient: toy_patient_update(patient, take(terms, request.model), request.round_index),
             terms.weights[site],
-            terms.config.patient_encoding(terms.subset.dimension),
+            terms.patient_encoding(subset(terms).dimension),
             rate=terms.sampling_rate,
             stream=ChaChaStream(),
         )

@@ -14,7 +14,7 @@ from typing import Final
 from ecg_flare.federated.summation import registered
 
 SITE_CLASSES: Final = (
-    "ecg_flare.flare.job.terms.RoundTerms",
+    "ecg_flare.federated.terms.JobTerms",
     "ecg_flare.flare.site.executor.NnunetExecutor",
     "ecg_flare.flare.site.heads.LedgerWitness",
     "ecg_flare.flare.site.heads.WitnessExecutor",
@@ -34,7 +34,7 @@ SITE_CLASSES: Final = (
 
 SERVER_CLASSES: Final = (
     "ecg_flare.flare.server.workflow.FederatedRounds",
-    "ecg_flare.flare.job.terms.RoundTerms",
+    "ecg_flare.federated.terms.JobTerms",
     "ecg_flare.flare.server.aggregators.FedAvg",
     "ecg_flare.flare.server.aggregators.FedProx",
     "ecg_flare.flare.server.aggregators.FedAdam",

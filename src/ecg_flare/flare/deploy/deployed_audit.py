@@ -23,11 +23,13 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from ecg_flare.errors import ConfigError, PrivacyError
+from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling, TrainedModel
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy import audit_app
 from ecg_flare.flare.deploy.audit_app.audited import CanaryPages, canary_name
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
 from ecg_flare.flare.job.messages import model_sha256
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import subset, take
 from ecg_flare.flare.summation import masked
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.audit.one_run import OneRun, audit_one_run
@@ -78,21 +80,16 @@ class Design:
             raise ConfigError(f"the coins of seed {self.seed} leave {', '.join(empty)} without a patient: take another")
 
     @property
-    def terms(self) -> RoundTerms:
+    def terms(self) -> JobTerms:
         """Of the job."""
-        return RoundTerms(
-            weights=dict.fromkeys(_SITES, 1.0),
+        return JobTerms(
+            sites=Roster(dict.fromkeys(_SITES, 1.0), min_sites=len(_SITES)),
             rounds=self.rounds,
-            min_sites=len(_SITES),
-            trained=self.trained,
-            clipping_norm=self.clipping_norm,
-            noise_multiplier=self.noise_multiplier,
-            delta=self.delta,
-            epsilon_budget=1000.0,  # the audit's own patients are pictures of gratings
-            unit="patient",
-            sampling_rate=self.sampling_rate,
-            patients=len(_SITES) * self.canaries,
-            patients_per_site=self.canaries,
+            model=TrainedModel(trained=self.trained),
+            clipping=Clipping(self.clipping_norm),
+            # The audit's own patients are pictures of gratings: any budget will do.
+            privacy=Privacy(self.noise_multiplier, epsilon_budget=1000.0, delta=self.delta),
+            sampling=Sampling(self.sampling_rate, len(_SITES) * self.canaries, self.canaries),
             summation=masked.SUMMATION.name,
         )
 
@@ -183,7 +180,7 @@ def observe(folder: Path, design: Design, directions: Directions | None = None) 
     report = verify(folder / "run" / "server" / "simulate_job" / "ecg_flare" / "ledger.jsonl")
     terms = design.terms
     models = _released_models(folder / "models", report, terms)
-    steps = np.diff(np.stack([terms.take(model) for model in models]).astype(np.float64), axis=0)
+    steps = np.diff(np.stack([take(terms, model) for model in models]).astype(np.float64), axis=0)
     epsilon = report.spent.epsilon_prv
     return OneRun(
         released=steps * (terms.denominator / design.clipping_norm),
@@ -204,21 +201,21 @@ def canary_directions(cache: Path, model: Float32[np.ndarray, " d"], design: Des
     from ecg_flare.nnunet.dataset import prepare
     from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
-    numbers, plan = range(design.coins.size), plan_preset(design.terms.plan)
+    numbers, plan = range(design.coins.size), plan_preset(design.terms.model.plan)
     pages = CanaryPages({_AUDITOR: numbers}, design.seed)
     dataset = prepare(pages, _AUDITOR, plan, cache, validation_fraction=0, min_patients=1, log=_silent)
     trainer = LocalTrainer(plan, dataset)
-    means = np.zeros((len(numbers), design.terms.subset.dimension))
+    means = np.zeros((len(numbers), subset(design.terms).dimension))
     for number in numbers:
         for reference in range(_REFERENCES):
             seed = 1 + number * _REFERENCES + reference
             options = TrainOptions(1, _LEARNING_RATE, schedule="constant", seed=seed, trained=design.trained)
-            update = design.terms.take(trainer.train(model, options, pages=[canary_name(number)]).update)
+            update = take(design.terms, trainer.train(model, options, pages=[canary_name(number)]).update)
             means[number] += update / np.linalg.norm(update)
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def _released_models(folder: Path, report: LedgerReport, terms: RoundTerms) -> list[Float32[np.ndarray, " d"]]:
+def _released_models(folder: Path, report: LedgerReport, terms: JobTerms) -> list[Float32[np.ndarray, " d"]]:
     """The first model and that of each round, which must be the ones that the ledger says were released."""
     paths = [folder / f"model-{index}.npy" for index in range(terms.rounds + 1)]
     if missing := [path.name for path in paths if not path.exists()]:

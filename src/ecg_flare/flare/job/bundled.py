@@ -12,19 +12,18 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
+from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling, TrainedModel
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.summation import encrypted, masked
 
 _SITES: Final = {"site-1": "district", "site-2": "university", "site-3": "archive"}
-_WEIGHTS: Final = dict.fromkeys(_SITES, 1.0)
+_ROSTER: Final = Roster(dict.fromkeys(_SITES, 1.0), min_sites=2)
+_ALL: Final = replace(_ROSTER, min_sites=3)
 _ROUNDS: Final = 3
 
 _SITE_PAGES: Final = Pages("site_pages.SitePages", {"profiles": _SITES, "pages_per_site": 8, "seed": 1})
-PUBLIC_PAGES: Final = Pages(
-    "ecg_flare.nnunet.sources.SyntheticPages", {"profiles": {"public": "public"}, "pages_per_site": 4, "seed": 900}
-)
-_PLAIN: Final = RoundTerms(weights=_WEIGHTS, rounds=_ROUNDS, min_sites=2)
+_PLAIN: Final = JobTerms(_ROSTER, rounds=_ROUNDS)
 
 _FEDAVG: Final = JobSpec(
     name="fedavg",
@@ -32,7 +31,6 @@ _FEDAVG: Final = JobSpec(
     aggregator="FedAvg",
     terms=_PLAIN,
     pages=_SITE_PAGES,
-    public_pages=PUBLIC_PAGES,
     optimizer={"learning_rate": 1.0},
     training=Training(seed=0),
 )
@@ -52,27 +50,24 @@ _SITE_DP: Final = replace(
         "FedAdam, clipped updates, Gaussian noise on the integer sum, a ledger; the privacy unit is a site. "
         "With three sites the noise drowns what they learn: the guarantee is real, the use is to see it work."
     ),
-    terms=replace(_PLAIN, clipping_norm=0.5, noise_multiplier=1.0, delta=1e-5, epsilon_budget=20.0),
+    terms=replace(_PLAIN, clipping=Clipping(0.5), privacy=Privacy(1.0, epsilon_budget=20.0, delta=1e-5)),
     optimizer={"learning_rate": 0.0001, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
 )
 
 _PATIENTS: Final = 16
 _PATIENT_DP: Final = replace(
     _PLAIN,
+    sites=_ALL,
     summation=masked.SUMMATION.name,
-    min_sites=3,
-    unit="patient",
-    patients=len(_SITES) * _PATIENTS,
-    patients_per_site=_PATIENTS,
-    sampling_rate=0.5,
-    trained=("decoder.transpconvs.2.*", "decoder.stages.2.*", "decoder.seg_layers.2.*"),  # the last stage and the head
-    clipping_norm=0.01,
-    noise_multiplier=0.8,
-    delta=1e-4,
-    epsilon_budget=8.0,
+    model=TrainedModel(
+        trained=("decoder.transpconvs.2.*", "decoder.stages.2.*", "decoder.seg_layers.2.*")  # the last stage, the head
+    ),
+    clipping=Clipping(0.01),
+    privacy=Privacy(0.8, epsilon_budget=8.0, delta=1e-4),
+    sampling=Sampling(rate=0.5, patients=len(_SITES) * _PATIENTS, patients_per_site=_PATIENTS),
 )
 
-_MASKED: Final = replace(_PLAIN, summation=masked.SUMMATION.name, min_sites=3, clipping_norm=2.0)
+_MASKED: Final = replace(_PLAIN, sites=_ALL, summation=masked.SUMMATION.name, clipping=Clipping(2.0))
 
 
 def _named(spec: JobSpec) -> JobSpec:
@@ -124,7 +119,7 @@ BUNDLED: Final = {
             _FEDAVG,
             name="centralized",
             about="All pages at one place, the upper line that federated training is measured against.",
-            terms=RoundTerms(weights={"site-1": 1.0}, rounds=_ROUNDS, min_sites=1),
+            terms=JobTerms(Roster({"site-1": 1.0}, min_sites=1), rounds=_ROUNDS),
             pages=Pages("site_pages.PooledSitePages", {**_SITE_PAGES.args, "pooled": list(_SITES)}),
         ),
     )

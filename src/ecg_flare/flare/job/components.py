@@ -9,8 +9,9 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, EcgFlareError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.paths import check_path
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import check_job
 from ecg_flare.nnunet.sources import PageSource
 from ecg_flare.site.own_pages import CACHE_FOLDER, OwnPages, SitesOwn, read_own_pages
 
@@ -28,9 +29,12 @@ def component(fl_ctx: FLContext, component_id: str, kind: type[T]) -> T:
     return found
 
 
-def job_terms(fl_ctx: FLContext) -> RoundTerms:
-    """The job's terms. They have one place, so that no two components of a job go by different ones."""
-    return component(fl_ctx, _TERMS, RoundTerms)
+def job_terms(fl_ctx: FLContext) -> JobTerms:
+    """The job's terms, which have one place, so that no two components of a job go by different ones.
+
+    Raises ConfigError for terms that no job can run by.
+    """
+    return check_job(component(fl_ctx, _TERMS, JobTerms))
 
 
 def report_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: FLContext) -> None:

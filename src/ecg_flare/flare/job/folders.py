@@ -14,9 +14,8 @@ from typing import Any, Final, Literal
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.ledger_messages import WITNESS
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server import aggregators
 
 _WORKFLOW: Final = "ecg_flare.flare.server.workflow.FederatedRounds"
@@ -51,6 +50,15 @@ class Pages:
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
+OWN_PAGES: Final = Pages("ecg_flare.site.own_pages.SitesOwn")
+"""Each site's own, named by `ecg-flare site prepare`."""
+
+PUBLIC_PAGES: Final = Pages(
+    "ecg_flare.nnunet.sources.SyntheticPages", {"profiles": {"public": "public"}, "pages_per_site": 4, "seed": 900}
+)
+"""Synthetic pages that the server measures the global model on."""
+
+
 @dataclass(frozen=True)
 class JobSpec:
     """Everything that a job folder says.
@@ -74,9 +82,9 @@ class JobSpec:
     name: str
     about: str
     aggregator: Aggregator
-    terms: RoundTerms
-    pages: Pages
-    public_pages: Pages
+    terms: JobTerms
+    pages: Pages = OWN_PAGES
+    public_pages: Pages = PUBLIC_PAGES
     optimizer: Mapping[str, float] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     start: str = "bundled:start"
@@ -162,7 +170,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
     if spec.terms.private:
         rounds_args["mechanism"] = "mechanism"
     components = [
-        _component("terms", "ecg_flare.flare.job.terms.RoundTerms", _terms_args(spec.terms)),
+        _component("terms", "ecg_flare.federated.terms.JobTerms", _terms_args(spec.terms)),
         _component("aggregator", f"ecg_flare.flare.server.aggregators.{spec.aggregator}", dict(spec.optimizer)),
         _component(
             "persistor", "ecg_flare.flare.server.persistor.ModelStore", {"folder": spec.folder, "start": spec.start}
@@ -185,7 +193,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
 
 
 def _client_config(spec: JobSpec) -> dict[str, Any]:
-    hiding = summation(spec.terms.summation).site
+    hiding = spec.terms.way.site
     strip = {"path": "ecg_flare.flare.site.filters.StripResult", "args": {"metrics": _told(spec)}}
     clip = _plain("ecg_flare.flare.site.filters.ClipUpdate")
     training = asdict(spec.training)
@@ -212,7 +220,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
             {"tasks": ["validate"], "filters": [strip]},
         ],
         "components": [
-            _component("terms", "ecg_flare.flare.job.terms.RoundTerms", _terms_args(spec.terms)),
+            _component("terms", "ecg_flare.federated.terms.JobTerms", _terms_args(spec.terms)),
             _component("pages", spec.pages.path, dict(spec.pages.args)),
             *([_component(hiding.component_id, hiding.component, {})] if hiding.component else []),
             *([_component(WITNESS, _WITNESS, {})] if spec.terms.private else []),
@@ -224,7 +232,7 @@ def _told(spec: JobSpec) -> list[str]:
     return list(spec.site_metrics) if spec.terms.reports_metrics else []
 
 
-def _terms_args(terms: RoundTerms) -> dict[str, Any]:
+def _terms_args(terms: JobTerms) -> dict[str, Any]:
     return asdict(terms)
 
 

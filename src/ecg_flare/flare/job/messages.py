@@ -29,7 +29,6 @@ ENCODED_UPDATE: Final = "ECG_FLARE_ENCODED_UPDATE"
 COUNTS: Final = "ECG_FLARE_COUNTS"
 """DXO data kind of a validation reply: true positives, false positives and false negatives by class."""
 
-SUM: Final = "ECG_FLARE_SUM"
 """DXO data kind of a round's sum at the server: float64 in the clear, int64 in fixed point."""
 
 MAX_METRIC: Final = 1e12

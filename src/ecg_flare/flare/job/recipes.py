@@ -1,9 +1,12 @@
 """A job as a FLARE recipe: written, run or submitted from Python, the same job folder as from the command line.
 
-    recipe = FedECGRecipe(sites=("berlin", "lyon", "porto"), algorithm="fedadam", summation="masked", rounds=20)
+    terms = JobTerms(equal_roster(("berlin", "lyon", "porto"), "plain"), rounds=20)
+    recipe = FedECGRecipe(JobSpec("fedadam_eu", "FedAdam over three sites.", "FedAdam", terms))
     recipe.execute(SimEnv(clients=list(recipe.sites)))        # or PocEnv(...), or ProdEnv(startup_kit_location=...)
 
-Its job is a `JobSpec`, so that the files are those of `ecg-flare jobs export`, with a nonce that each recipe draws.
+`FedECGRecipe.bundled("fedadam_dp", Changes(sites=(...)))` is the job that `ecg-flare jobs export` writes. A recipe
+whose terms have no nonce draws one.
+
 FLARE's helpers that put further components, filters or files into a recipe's job are refused: what a site approves is
 what the terms say.
 """
@@ -12,178 +15,56 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any
 
 from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
 from nvflare.job_config.api import FedJob
 from nvflare.recipe.spec import Recipe
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.subset import EVERY_TENSOR
-from ecg_flare.federated.summation import summation as summation_of
 from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
 from ecg_flare.flare.deploy.provision import ALLOW_LIST
-from ecg_flare.flare.job.bundled import BUNDLED, PUBLIC_PAGES
-from ecg_flare.flare.job.folders import Aggregator, JobSpec, Pages, Training, write_job
-from ecg_flare.flare.job.terms import RoundTerms, fresh_nonce
-
-Algorithm = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
-
-OWN_PAGES: Final = Pages("ecg_flare.site.own_pages.SitesOwn")
-"""Each site's own, named by `ecg-flare site prepare`."""
-
-_TRAINING: Final = Training()
-_AGGREGATORS: Final[Mapping[Algorithm, Aggregator]] = {
-    "fedavg": "FedAvg",
-    "fedprox": "FedProx",
-    "fedadam": "FedAdam",
-    "fedyogi": "FedYogi",
-    "fedadagrad": "FedAdagrad",
-}
-
-
-@dataclass(frozen=True)
-class SitePrivacy:
-    """Differential privacy of each site as a whole; see `RoundTerms`."""
-
-    noise_multiplier: float
-    epsilon_budget: float
-    delta: float = 1e-5
-
-
-@dataclass(frozen=True)
-class PatientPrivacy:
-    """Differential privacy of each patient over all of that patient's pages; see `RoundTerms`."""
-
-    noise_multiplier: float
-    epsilon_budget: float
-    patients: int
-    patients_per_site: int
-    sampling_rate: float
-    delta: float = 1e-5
-    shared_patients: bool = False
-    adaptive_clipping: Mapping[str, float] | None = None
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.export import Changes, job_for
+from ecg_flare.flare.job.folders import JobSpec, write_job
+from ecg_flare.flare.job.terms import check_job, fresh_nonce
 
 
 class FedECGRecipe(Recipe):
     """Federated training of an nnU-Net on ECG pages.
 
     Args:
-        sites: names of the sites, or their public weights by name.
-        name: of the job; by default the algorithm's.
-        about: one sentence of what it is.
-        algorithm: what the server does with the mean of the updates; `optimizer` holds its settings.
-        rounds: how many.
-        min_sites: fewest sites of a round; by default two thirds of them, and more where the sum is hidden.
-        summation: 'plain', 'masked' or 'encrypted'; see `RoundTerms`.
-        clipping_norm: C; needed where updates are hidden or private.
-        privacy: `SitePrivacy` or `PatientPrivacy`; None adds no noise.
-        max_weight: hides the sites' weights, at most so many pages each; see `RoundTerms`.
-        plan: name of the nnU-Net plan.
-        trained: patterns of the tensors that are trained, by default all; see `RoundTerms`.
-        projection: size and public seed of what updates are folded into; see `RoundTerms`.
-        training: of the sites, a round; without a seed each site draws a secret one for each attempt.
-        pages: the sites' pages; by default each site's own.
-        public_pages: what the server measures the model on.
-        start: the first model; see `ModelStore`.
-        folder: what outlives the job at the server; see `JobSpec`.
-        mlflow: see `JobSpec`.
-        custom: folder of code that the job carries; None carries none.
-        nonce: of the terms; by default a fresh one, so that this is a job of its own.
+        spec: everything that the job folder says.
+        custom: folder of code that a job with `custom=True` carries.
 
     Raises:
-        ConfigError: where a value is impossible.
+        ConfigError: where the job's terms are impossible, or its pages need code that it does not carry.
     """
 
-    def __init__(
-        self,
-        sites: Sequence[str] | Mapping[str, float],
-        *,
-        name: str = "",
-        about: str = "",
-        algorithm: Algorithm = "fedavg",
-        optimizer: Mapping[str, float] | None = None,
-        rounds: int = 3,
-        min_sites: int | None = None,
-        summation: str = "plain",
-        clipping_norm: float | None = None,
-        privacy: SitePrivacy | PatientPrivacy | None = None,
-        max_weight: int | None = None,
-        plan: str = "tiny",
-        trained: Sequence[str] = EVERY_TENSOR,
-        projection: Mapping[str, int] | None = None,
-        training: Training = _TRAINING,
-        pages: Pages = OWN_PAGES,
-        public_pages: Pages = PUBLIC_PAGES,
-        start: str = "bundled:start",
-        folder: str = "",
-        mlflow: str | None = None,
-        custom: Path | None = None,
-        nonce: str = "",
-    ) -> None:
-        if algorithm not in _AGGREGATORS:
-            raise ConfigError(f"algorithm is {algorithm!r}, expected one of {', '.join(_AGGREGATORS)}")
-        weights = dict(sites) if isinstance(sites, Mapping) else dict.fromkeys(sites, 1.0)
-        terms = RoundTerms(
-            weights=weights,
-            rounds=rounds,
-            min_sites=summation_of(summation).default_threshold(len(weights)) if min_sites is None else min_sites,
-            plan=plan,
-            trained=trained,
-            projection=projection,
-            clipping_norm=clipping_norm,
-            summation=summation,
-            max_weight=max_weight,
-            nonce=nonce or fresh_nonce(),
-            **_promise(privacy),
-        )
-        spec = JobSpec(
-            name=name or algorithm,
-            about=about or f"{_AGGREGATORS[algorithm]} over a {summation} sum of {len(weights)} sites.",
-            aggregator=_AGGREGATORS[algorithm],
-            terms=terms,
-            pages=pages,
-            public_pages=public_pages,
-            optimizer=dict(optimizer or {}),
-            training=training,
-            start=start,
-            folder=folder,
-            mlflow=mlflow,
-            custom=custom is not None,
-        )
-        self._set(spec, custom)
+    def __init__(self, spec: JobSpec, custom: Path | None = None) -> None:
+        check_job(spec.terms)
+        if not spec.custom and spec.pages.path not in SITE_CLASSES:
+            raise ConfigError(f"{spec.name} takes its pages from {spec.pages.path}: give `custom`, or other `pages`")
+        self.spec = spec if spec.terms.nonce else replace(spec, terms=replace(spec.terms, nonce=fresh_nonce()))
+        super().__init__(SpecJob(self.spec, custom))
 
     @classmethod
-    def of(cls, spec: JobSpec, custom: Path | None = None) -> "FedECGRecipe":
-        """The recipe of a job that is described already; `custom` holds the code of one with `custom=True`."""
-        recipe = cls.__new__(cls)
-        recipe._set(spec, custom)
-        return recipe
-
-    @classmethod
-    def bundled(cls, name: str, custom: Path | None = None, **changes: Any) -> "FedECGRecipe":
-        """One of the project's jobs, with fields of its `JobSpec` changed; without `custom` it carries no code.
+    def bundled(cls, name: str, changes: Changes | None = None, custom: Path | None = None) -> "FedECGRecipe":
+        """One of the project's jobs, as it is or with `changes`; without `custom` it carries no code.
 
         Raises ConfigError for a name that there is not, and for a job without code whose pages need it.
         """
         if name not in BUNDLED:
             raise ConfigError(f"there is no job {name!r}: {', '.join(BUNDLED)}")
-        spec = replace(BUNDLED[name], custom=custom is not None, **changes)
-        if custom is None and spec.pages.path not in SITE_CLASSES:
-            raise ConfigError(f"{name} takes its pages from {spec.pages.path}: give `custom`, or other `pages`")
-        return cls.of(spec, custom)
+        spec = BUNDLED[name] if changes is None else job_for(BUNDLED[name], changes)
+        return cls(replace(spec, custom=custom is not None), custom)
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The roster, in sorted order."""
         return self.spec.terms.roster
-
-    def _set(self, spec: JobSpec, custom: Path | None) -> None:
-        self.spec = spec
-        super().__init__(SpecJob(spec, custom))
 
 
 class SpecJob(FedJob):
@@ -247,10 +128,3 @@ def _allow_own_classes(workspace: Path) -> None:
     resources[ALLOW_LIST] = list(dict.fromkeys((*listed, *SITE_CLASSES, *SERVER_CLASSES)))
     local.mkdir(parents=True, exist_ok=True)
     (local / "resources.json").write_text(json.dumps(resources, indent=2), encoding="utf-8")
-
-
-def _promise(privacy: SitePrivacy | PatientPrivacy | None) -> dict[str, Any]:
-    if privacy is None:
-        return {}
-    unit = "patient" if isinstance(privacy, PatientPrivacy) else "site"
-    return {"unit": unit, **asdict(cast(Any, privacy))}

@@ -10,8 +10,7 @@ from dataclasses import asdict
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int64
-from nvflare.apis.dxo import DXO, from_shareable
+from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.abstract.aggregator import Aggregator
@@ -22,14 +21,19 @@ from ecg_flare.federated.optimizers import FedAdam as AdamStep
 from ecg_flare.federated.optimizers import FedAvg as AverageStep
 from ecg_flare.federated.optimizers import FedYogi as YogiStep
 from ecg_flare.federated.optimizers import ServerOptimizer
-from ecg_flare.federated.running_sum import RunningSum
-from ecg_flare.federated.update import check_layout
-from ecg_flare.flare.job.messages import SUM, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.round import OpenRound
+from ecg_flare.federated.terms import JobTerms
+from ecg_flare.flare.job.messages import TrainRequest, TrainResult
+from ecg_flare.flare.job.terms import put, take
+from ecg_flare.flare.server.mechanism import AdmittedRound
+from ecg_flare.flare.server.round import ServerRound
 
 
 class UpdateAggregator(Aggregator):
-    """Sums the updates of one round and moves the global model by their mean."""
+    """Sums the updates of one round and moves the global model by their mean.
+
+    The workflow opens a round, has it filled, and closes it. FLARE's own controllers use `accept` and `aggregate`.
+    """
 
     needs_single_updates: ClassVar[bool] = False
     """Whether the rule compares single updates (Krum, median, trimmed mean): no sum that hides them can serve it."""
@@ -37,9 +41,7 @@ class UpdateAggregator(Aggregator):
     def __init__(self, optimizer: ServerOptimizer) -> None:
         super().__init__()
         self._optimizer = optimizer
-        self._request: TrainRequest | None = None
-        self._terms: RoundTerms | None = None
-        self._sum: RunningSum | None = None
+        self._round: ServerRound | None = None
 
     @property
     def description(self) -> str:
@@ -51,98 +53,53 @@ class UpdateAggregator(Aggregator):
         """The optimizer's settings by name."""
         return asdict(self._optimizer)
 
-    def begin(self, request: TrainRequest, terms: RoundTerms) -> None:
-        """Start an empty sum for a round; what is added must belong to this request and these terms."""
-        self._request = request
-        self._terms = terms
-        size = terms.update_size(len(request.model))
-        self._sum = RunningSum(
-            terms.config.sum_size(size),
-            terms.weights,
-            terms.config.fixed_encoding(size),
-            implausible=terms.implausible,
-        )
-
-    def add(self, site: str, reply: TrainResult) -> None:
-        """Add a site's update to the sum.
-
-        Raises:
-            UpdateError: the reply is stale, of another layout or length, not finite, in the clear where it must be
-                encoded (or the other way round), or the site's second one; the sum is as before.
-        """
-        request, terms, total = self._round()
-        answers = reply.round_index, reply.attempt, reply.clipping_norm
-        if answers != (request.round_index, request.attempt, request.clipping_norm):
-            raise UpdateError(
-                f"the update answers round {reply.round_index}, attempt {reply.attempt[:8]}, clipping norm "
-                f"{reply.clipping_norm}; this is round {request.round_index}, attempt {request.attempt[:8]}, "
-                f"clipping norm {request.clipping_norm}"
-            )
-        check_layout(reply.layout_digest, expected=request.layout_digest)
-        if reply.encoded != terms.config.encoded:
-            found, expected = ("encoded", "plain") if reply.encoded else ("plain", "encoded")
-            raise UpdateError(f"the update is {found}, this job's are {expected}")
-        total.add(site, reply.vector)
-
-    def add_total(
+    def open(
         self,
-        sites: tuple[str, ...],
-        total: Int64[np.ndarray, " d"],
-        *,
-        noised: bool = False,
-        weight: float | None = None,
-    ) -> None:
-        """Take the sum of several sites' encoded updates, which a secure sum opened; raises UpdateError as `add`.
+        request: TrainRequest,
+        terms: JobTerms,
+        state: Mapping[str, np.ndarray] | None = None,
+        admitted: AdmittedRound | None = None,
+    ) -> ServerRound:
+        """Open a round whose answers must belong to this request and these terms.
 
-        `noised` says that it was opened with its noise on it; `weight` is the sites' total weight where single
-        weights are hidden.
+        `state` holds the optimizer's arrays, by default those before the first round.
         """
-        _, _, running = self._round()
-        running.add_total(sites, total, noised=noised, weight=weight)
+        model = take(terms, request.model)
+        before = self._optimizer.init(model.size) if state is None else self._optimizer.from_arrays(state, model.size)
+        self._round = ServerRound(request, OpenRound(terms, model, before, self._optimizer), admitted)
+        return self._round
+
+    def initial_state(self, dimension: int) -> dict[str, np.ndarray]:
+        """The optimizer's arrays before the first round."""
+        return self._optimizer.init(dimension).to_arrays()
 
     def reset(self, fl_ctx: FLContext) -> None:
         """Forget the round."""
-        self._request = self._terms = self._sum = None
+        self._round = None
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """FLARE's way to `add`: the site is the authenticated peer. Gives False, and logs why, for what is refused."""
         site = fl_ctx.get_peer_context().get_identity_name()
         try:
-            self.add(site, TrainResult.from_shareable(shareable))
+            self._opened().add(site, TrainResult.from_shareable(shareable))
         except EcgFlareError as error:
             self.log_error(fl_ctx, f"{site} is out: {error}", fire_event=False)
             return False
         return True
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
-        """The round's sum, weighted, and the denominator that makes it a mean."""
-        _, terms, total = self._round()
-        denominator = terms.config.public_denominator or total.denominator
-        return DXO(SUM, data={"sum": total.total}, meta={"denominator": denominator}).to_shareable()
+        """FLARE's way to `close`: the difference of the global model and the next one."""
+        opened = self._opened()
+        result = opened.close()
+        model = put(opened.terms, opened.request.model, result.model)
+        opened.release(model, result)
+        self.reset(fl_ctx)
+        return DXO(DataKind.WEIGHT_DIFF, data={"model": model - opened.request.model}).to_shareable()
 
-    def step(
-        self, model: Float32[np.ndarray, " d"], summed: Shareable, state: Mapping[str, np.ndarray]
-    ) -> tuple[Float32[np.ndarray, " d"], dict[str, np.ndarray]]:
-        """The trained values of the global model and the optimizer's state after moving by the mean of `summed`."""
-        _, terms, total = self._round()
-        dxo = from_shareable(summed)
-        mean = terms.config.mean_update(total.mean(dxo.data["sum"], terms.config.public_denominator), len(model))
-        after, moved = self._optimizer.step(self._optimizer.from_arrays(state, len(model)), model, mean)
-        return moved, after.to_arrays()
-
-    def share(self, summed: Shareable) -> float | None:
-        """The noised share of the drawn patients whose updates were within C; None where C is fixed."""
-        _, terms, _ = self._round()
-        return terms.config.share(from_shareable(summed).data["sum"])
-
-    def initial_state(self, dimension: int) -> dict[str, np.ndarray]:
-        """The optimizer's arrays before the first round."""
-        return self._optimizer.init(dimension).to_arrays()
-
-    def _round(self) -> tuple[TrainRequest, RoundTerms, RunningSum]:
-        if self._request is None or self._terms is None or self._sum is None:
+    def _opened(self) -> ServerRound:
+        if self._round is None:
             raise UpdateError("no round is open: updates can be summed only between a request and its close")
-        return self._request, self._terms, self._sum
+        return self._round
 
 
 class FedAvg(UpdateAggregator):

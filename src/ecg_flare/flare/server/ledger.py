@@ -9,9 +9,10 @@ from typing import Final
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import LedgerError, LedgerInUseError, StorageError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import server_signature
-from ecg_flare.flare.job.terms import RoundTerms
-from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.job.terms import subset
+from ecg_flare.flare.server.mechanism import CohortLedger, GaussianMechanism
 from ecg_flare.flare.server.policy import read_server_policy
 from ecg_flare.flare.server.witnesses import Witnesses, sites_as_witnesses
 from ecg_flare.flare.summation.collection import Ask
@@ -28,13 +29,13 @@ class ServerLedger:
     """What a job does with the ledger beside charging it.
 
     Attributes:
-        mechanism: which holds it open and charges it.
+        open: the ledger, which charges rounds.
         witnesses: the sites.
         results: the job's folder, which gets copies.
         log, warn: for the server's log.
     """
 
-    mechanism: GaussianMechanism
+    open: CohortLedger
     witnesses: Witnesses
     results: Path
     log: Log
@@ -46,13 +47,13 @@ class ServerLedger:
         Raises LedgerError where it lacks that head, or another ledger lies among the results.
         """
         if earlier is not None:
-            self.mechanism.require(earlier)
-        self.mechanism.copy_to(self.results)
+            self.open.require(earlier)
+        self.open.copy_to(self.results)
 
     def copy(self) -> None:
         """Bring the copy up to date; where it cannot be, the ledger itself has all."""
         try:
-            self.mechanism.copy_to(self.results)
+            self.open.copy_to(self.results)
         except StorageError as error:
             self.warn(f"the copy of the ledger is behind: {error}")
 
@@ -66,34 +67,46 @@ class ServerLedger:
         self.copy()
 
 
-def open_server_ledger(
-    mechanism: GaussianMechanism,
-    terms: RoundTerms,
-    workspace: Workspace,
-    job: str,
-    results: Path,
-    *,
-    log: Log,
-    warn: Log,
-    aborted: Callable[[], bool],
-) -> ServerLedger:
-    """Open the server's one ledger for a job; while another job has it, this one waits until it is `aborted`.
+@dataclass(frozen=True)
+class LedgerHost:
+    """The server that holds the ledger, as far as opening it needs.
+
+    Attributes:
+        workspace: of the server.
+        job: FLARE's id of the job.
+        results: the job's folder, which gets copies.
+        log, warn: for the server's log.
+        aborted: whether the job was.
+    """
+
+    workspace: Workspace
+    job: str
+    results: Path
+    log: Log
+    warn: Log
+    aborted: Callable[[], bool]
+
+
+def open_server_ledger(mechanism: GaussianMechanism, terms: JobTerms, host: LedgerHost) -> ServerLedger:
+    """Open the server's one ledger for a job; while another job has it, this one waits until it is aborted.
 
     Raises as `GaussianMechanism.open`.
     """
-    policy, signer = read_server_policy(workspace), server_signature(workspace)
-    waits = False
+    opened = _wait_for_ledger(mechanism, terms, host)
+    witnesses = sites_as_witnesses(opened.path, terms, host.workspace, host.job, host.warn)
+    return ServerLedger(opened, witnesses, host.results, host.log, host.warn)
+
+
+def _wait_for_ledger(mechanism: GaussianMechanism, terms: JobTerms, host: LedgerHost) -> CohortLedger:
+    policy, signer = read_server_policy(host.workspace), server_signature(host.workspace)
+    root, waits = Path(host.workspace.get_root_dir()), False
     while True:
         try:
-            mechanism.open(terms, terms.subset.dimension, Path(workspace.get_root_dir()), policy=policy, signer=signer)
-            break
+            return mechanism.open(terms, subset(terms).dimension, root, policy=policy, signer=signer)
         except LedgerInUseError as error:
-            if aborted():
+            if host.aborted():
                 raise
             if not waits:
-                warn(f"this job waits: {error}")
+                host.warn(f"this job waits: {error}")
             waits = True
             time.sleep(_LOOK_AGAIN_S)
-    return ServerLedger(
-        mechanism, sites_as_witnesses(mechanism.ledger_path, terms, workspace, job, warn), results, log, warn
-    )

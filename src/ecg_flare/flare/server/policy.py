@@ -16,7 +16,7 @@ from typing import Final, get_args
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, LedgerError
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.site.policy import POLICY_FILE, read_entries, read_pins
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.events import Unit
@@ -69,32 +69,33 @@ class ServerPolicy:
         """Where the ledger lies, for a server whose workspace is `root`."""
         return root / Path(self.ledger).expanduser()
 
-    def cohort_of(self, terms: RoundTerms, path: Path) -> Cohort:
+    def cohort_of(self, terms: JobTerms, path: Path) -> Cohort:
         """The promise of the ledger at `path`: what this policy says, else what stands in it, else the job's terms.
 
         Raises LedgerError for a job that does not keep to it: its delta must be the ledger's, its budget no larger, and
         its unit one that the ledger takes.
         """
-        if terms.epsilon_budget is None:
+        promised = terms.privacy
+        if promised is None or promised.epsilon_budget is None:
             raise ConfigError("noise needs terms with an epsilon_budget. Found null.")
         found = read_cohort(path)
         cohort = Cohort(
             self.cohort,
             self.unit or (terms.unit if found is None else found.unit),
             terms.roster,
-            self.delta or (terms.delta if found is None else found.delta),
-            self.epsilon_budget or (terms.epsilon_budget if found is None else found.epsilon_budget),
+            self.delta or (promised.delta if found is None else found.delta),
+            self.epsilon_budget or (promised.epsilon_budget if found is None else found.epsilon_budget),
         )
         if cohort.unit == "site" and terms.unit == "patient":
             raise LedgerError(
                 f"the ledger {path} is of unit 'site', the job of unit 'patient', expected a ledger of patients, which "
                 f'takes both: set "unit": "patient" in the server\'s local/{POLICY_FILE} before its first job'
             )
-        if terms.delta != cohort.delta or terms.epsilon_budget > (cohort.epsilon_budget or math.inf):
+        if promised.delta != cohort.delta or promised.epsilon_budget > (cohort.epsilon_budget or math.inf):
             raise LedgerError(
                 f"the ledger {path} promises epsilon {cohort.epsilon_budget} at delta {cohort.delta} over all jobs; "
-                f"the job says {terms.epsilon_budget} at {terms.delta}: export it with the ledger's delta and at most "
-                "its budget (`ecg-flare jobs export --delta --epsilon-budget`)"
+                f"the job says {promised.epsilon_budget} at {promised.delta}: export it with the ledger's delta and at "
+                "most its budget (`ecg-flare jobs export --delta --epsilon-budget`)"
             )
         return cohort
 

@@ -14,10 +14,10 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import LedgerError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import kit_verifier, test_signer
 from ecg_flare.flare.job.ledger_messages import WITNESS, countersignature_of, empty_message, with_tail
 from ecg_flare.flare.job.messages import TRAIN, check_answered
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.server.per_site_controller import Receive
 from ecg_flare.flare.server.policy import read_server_policy
 from ecg_flare.flare.summation.collection import Ask
@@ -94,7 +94,7 @@ class Witnesses:
 
 
 def sites_as_witnesses(
-    ledger: Path, terms: RoundTerms, workspace: Workspace, job: str, warn: Callable[[str], None]
+    ledger: Path, terms: JobTerms, workspace: Workspace, job: str, warn: Callable[[str], None]
 ) -> Witnesses:
     """The witnesses of a job's server: by its kit's root CA and its own pins, or in the test mode without a kit."""
     verifier = kit_verifier(workspace)

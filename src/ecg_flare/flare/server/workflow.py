@@ -22,13 +22,13 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare import __version__
 from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
-from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import check_job, put, update_size
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.evaluator import PublicEvaluator
-from ecg_flare.flare.server.ledger import ServerLedger, open_server_ledger
-from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.ledger import LedgerHost, ServerLedger, open_server_ledger
+from ecg_flare.flare.server.mechanism import AdmittedRound, GaussianMechanism
 from ecg_flare.flare.server.per_site_controller import PerSiteController
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.flare.server.telemetry import RoundFigures, publish
@@ -42,13 +42,12 @@ from ecg_flare.privacy.chain import Head
 class _Parts:
     """The components of the job that the workflow drives."""
 
-    terms: RoundTerms
+    terms: JobTerms
     plan: Plan
     aggregator: UpdateAggregator
     store: ModelStore
     evaluator: PublicEvaluator
     collection: Collection
-    mechanism: GaussianMechanism | None
     ledger: ServerLedger | None
 
 
@@ -87,6 +86,7 @@ class FederatedRounds(PerSiteController):
         self._max_failed_rounds = max_failed_rounds
         self._validate_every = validate_every
         self._described = False
+        self._ledger: ServerLedger | None = None
         self._ids = {
             "aggregator": aggregator,
             "persistor": persistor,
@@ -100,10 +100,12 @@ class FederatedRounds(PerSiteController):
 
     def stop_controller(self, fl_ctx: FLContext) -> None:
         """End the evaluation process and give the ledger back."""
-        for role in ("evaluator", "mechanism"):
-            component = self._engine.get_component(self._ids[role])
-            if isinstance(component, PublicEvaluator | GaussianMechanism):
-                component.close()
+        evaluator = self._engine.get_component(self._ids["evaluator"])
+        if isinstance(evaluator, PublicEvaluator):
+            evaluator.close()
+        if self._ledger is not None:
+            self._ledger.open.close()
+            self._ledger = None
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         try:
@@ -131,7 +133,7 @@ class FederatedRounds(PerSiteController):
             self.log_warning(fl_ctx, f"{error}", fire_event=False)
 
     def _parts(self, abort_signal: Signal, fl_ctx: FLContext) -> _Parts:
-        terms = self._component("terms", RoundTerms)
+        terms = check_job(self._component("terms", JobTerms))
         mechanism = self._component("mechanism", GaussianMechanism) if self._ids["mechanism"] else None
         if terms.private != (mechanism is not None):
             raise ConfigError(
@@ -143,7 +145,7 @@ class FederatedRounds(PerSiteController):
                 f"validate_every={self._validate_every}, but this job hides what single sites know: set it to 0"
             )
         aggregator = self._component("aggregator", UpdateAggregator)
-        if aggregator.needs_single_updates and summation(terms.summation).hides_updates:
+        if aggregator.needs_single_updates and terms.way.hides_updates:
             raise ConfigError(
                 f"{type(aggregator).__name__} compares single updates, which summation={terms.summation!r} hides from "
                 "the server: take another aggregator, or summation 'plain'"
@@ -152,33 +154,27 @@ class FederatedRounds(PerSiteController):
         store.check_writable(fl_ctx)
         return _Parts(
             terms=terms,
-            plan=plan_preset(terms.plan),
+            plan=plan_preset(terms.model.plan),
             aggregator=aggregator,
             store=store,
             evaluator=self._component("evaluator", PublicEvaluator),
-            collection=self._collection(terms, mechanism, fl_ctx),
-            mechanism=mechanism,
-            ledger=None if mechanism is None else self._ledger(mechanism, terms, store, abort_signal, fl_ctx),
+            collection=self._collection(terms, fl_ctx),
+            ledger=None if mechanism is None else self._open_ledger(mechanism, terms, abort_signal, fl_ctx),
         )
 
-    def _ledger(
-        self,
-        mechanism: GaussianMechanism,
-        terms: RoundTerms,
-        store: ModelStore,
-        abort_signal: Signal,
-        fl_ctx: FLContext,
+    def _open_ledger(
+        self, mechanism: GaussianMechanism, terms: JobTerms, abort_signal: Signal, fl_ctx: FLContext
     ) -> ServerLedger:
-        return open_server_ledger(
-            mechanism,
-            terms,
+        host = LedgerHost(
             fl_ctx.get_engine().get_workspace(),
             fl_ctx.get_job_id(),
-            store.folder(fl_ctx),
+            self._component("persistor", ModelStore).folder(fl_ctx),
             log=partial(self.log_info, fl_ctx, fire_event=False),
             warn=partial(self.log_warning, fl_ctx, fire_event=False),
             aborted=lambda: abort_signal.triggered,
         )
+        self._ledger = open_server_ledger(mechanism, terms, host)
+        return self._ledger
 
     def _component(self, role: str, kind: type) -> Any:
         component = self._engine.get_component(self._ids[role])
@@ -188,14 +184,12 @@ class FederatedRounds(PerSiteController):
             )
         return component
 
-    def _collection(self, terms: RoundTerms, mechanism: GaussianMechanism | None, fl_ctx: FLContext) -> Collection:
-        before = summation(terms.summation).noise_before_recovery
+    def _collection(self, terms: JobTerms, fl_ctx: FLContext) -> Collection:
         setup = CollectionSetup(
             workspace=fl_ctx.get_engine().get_workspace(),
             terms=terms,
             log=partial(self.log_info, fl_ctx, fire_event=False),
             warn=partial(self.log_warning, fl_ctx, fire_event=False),
-            noise=partial(mechanism.draw, fl_ctx) if mechanism is not None and before else None,
             results=self._component("persistor", ModelStore).folder(fl_ctx),
         )
         return collection_of(setup)
@@ -215,17 +209,17 @@ class FederatedRounds(PerSiteController):
         model = parts.evaluator.start_model(parts.store.start, parts.plan, fl_ctx)
         state = GlobalState(
             model=model,
-            optimizer=parts.aggregator.initial_state(parts.terms.update_size(len(model))),
+            optimizer=parts.aggregator.initial_state(update_size(parts.terms, len(model))),
             plan_hash=parts.plan.hash,
             layout_digest=parts.plan.layout_digest,
             terms_digest=parts.terms.digest,
             aggregator=parts.aggregator.description,
-            **_ledger_head(parts.mechanism),
+            **_ledger_head(parts.ledger),
         )
         started = time.monotonic()
         dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
         figures = RoundFigures(
-            round=0, dice=dice, seconds_by_step={"evaluate": time.monotonic() - started}, spent=_spent(parts.mechanism)
+            round=0, dice=dice, seconds_by_step={"evaluate": time.monotonic() - started}, spent=_spent(parts.ledger)
         )
         state = replace(state, dice=dice, best_dice=dice, best_round=0)
         parts.store.save(state, fl_ctx, best=True)
@@ -259,7 +253,7 @@ class FederatedRounds(PerSiteController):
         state = replace(state, rounds_done=index + 1)
         parts.store.save(state, fl_ctx, best=False)
         figures = RoundFigures(
-            round=index + 1, dice=state.dice, lost=str(error), missing=parts.terms.roster, spent=_spent(parts.mechanism)
+            round=index + 1, dice=state.dice, lost=str(error), missing=parts.terms.roster, spent=_spent(parts.ledger)
         )
         self._report(figures, parts, fl_ctx)
         return state
@@ -269,10 +263,7 @@ class FederatedRounds(PerSiteController):
     ) -> GlobalState:
         clock = _Clock()
         terms = parts.terms.after(state.shares)
-        if parts.mechanism is not None:
-            # A state with shares was saved right after its last release: the ledger's last line then.
-            follows = state.ledger_lines if state.shares else None
-            parts.mechanism.begin(index, clipping_norm=terms.clipping_norm, follows=follows)
+        admitted = None if parts.ledger is None else _admit(index, state, terms, parts.ledger, fl_ctx.get_job_id())
         request = TrainRequest(
             model=state.model,
             round_index=index,
@@ -286,22 +277,19 @@ class FederatedRounds(PerSiteController):
         ask: Ask = partial(self.ask, fl_ctx=fl_ctx, abort_signal=abort_signal)
         if parts.ledger is not None:
             ask = parts.ledger.witnesses.asking(ask)
-        collected = parts.collection.collect(request, terms, parts.aggregator, ask)
+        opened = parts.aggregator.open(request, terms, state.optimizer, admitted)
+        collected = parts.collection.collect(request, terms, opened, ask)
         clock.restart()
-        total = parts.aggregator.aggregate(fl_ctx)
-        if parts.mechanism is not None:
-            total = parts.mechanism.process(total, fl_ctx)
-        trained, optimizer = parts.aggregator.step(terms.take(state.model), total, state.optimizer)
-        model, share = terms.put(state.model, trained), parts.aggregator.share(total)
-        if parts.mechanism is not None:
-            parts.mechanism.release(model, share)
+        result = opened.close()
+        model = put(terms, state.model, result.model)
+        opened.release(model, result)
         after = replace(
             state,
             model=model,
-            optimizer=optimizer,
+            optimizer=result.state.to_arrays(),
             rounds_done=index + 1,
-            shares=state.shares if share is None else (*state.shares, share),
-            **_ledger_head(parts.mechanism),
+            shares=state.shares if result.share is None else (*state.shares, result.share),
+            **_ledger_head(parts.ledger),
         )
         # Before it is measured: what is paid for and was opened must never be run, and paid for, again.
         parts.store.save(after, fl_ctx, best=False)
@@ -334,7 +322,7 @@ class FederatedRounds(PerSiteController):
             bytes_up=collected.bytes_up,
             site_metrics=collected.metrics,
             seconds_by_step={**collected.seconds, **clock.seconds},
-            spent=_spent(parts.mechanism),
+            spent=_spent(parts.ledger),
         )
         self._report(figures, parts, fl_ctx)
         return after
@@ -384,12 +372,19 @@ def _description(parts: _Parts, fl_ctx: FLContext) -> dict[str, Any]:
     }
 
 
-def _ledger_head(mechanism: GaussianMechanism | None) -> dict[str, Any]:
+def _admit(index: int, state: GlobalState, terms: JobTerms, ledger: ServerLedger, job: str) -> AdmittedRound:
+    """The round's place in the ledger; raises BudgetError where it would pass the budget."""
+    # A state with shares was saved right after its last release: the ledger's last line then.
+    follows = state.ledger_lines if state.shares else None
+    return ledger.open.begin(job, index, clipping_norm=terms.clipping_norm, follows=follows)
+
+
+def _ledger_head(ledger: ServerLedger | None) -> dict[str, Any]:
     """What a saved state remembers of the ledger, so that no later run starts another one."""
-    if mechanism is None:
+    if ledger is None:
         return {}
-    return {"ledger_lines": mechanism.head.lines, "ledger_digest": mechanism.head.digest}
+    return {"ledger_lines": ledger.open.head.lines, "ledger_digest": ledger.open.head.digest}
 
 
-def _spent(mechanism: GaussianMechanism | None) -> Spent | None:
-    return None if mechanism is None else mechanism.spent
+def _spent(ledger: ServerLedger | None) -> Spent | None:
+    return None if ledger is None else ledger.open.spent

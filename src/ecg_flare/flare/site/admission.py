@@ -13,20 +13,20 @@ from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAu
 
 from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError, PolicyError
-from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.allowed import site_classes
 from ecg_flare.flare.deploy.provision import ALLOW_LIST, is_class_path
 from ecg_flare.flare.job.components import check_pages
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import check_job
 from ecg_flare.flare.site.in_memory import build, check_listed, class_path
 from ecg_flare.flare.site.policy import SitePolicy, read_policy
 from ecg_flare.site.kit import JobFolder, Kit, entries, entry, read_object
 from ecg_flare.site.own_pages import read_own_pages
 
-_TERMS: Final = "ecg_flare.flare.job.terms.RoundTerms"
+_TERMS: Final = "ecg_flare.federated.terms.JobTerms"
 
 
-def job_terms(job: JobFolder, site: str) -> RoundTerms:
+def job_terms(job: JobFolder, site: str) -> JobTerms:
     """The terms that the job's sites and server hold; raises PolicyError where they differ, or leave this site out."""
     terms = _terms(job.client_config(site))
     if terms != _terms(job.server_config):
@@ -36,7 +36,7 @@ def job_terms(job: JobFolder, site: str) -> RoundTerms:
     return terms
 
 
-def check_admission(job: JobFolder, kit: Kit, site: str, terms: RoundTerms) -> SitePolicy:
+def check_admission(job: JobFolder, kit: Kit, site: str, terms: JobTerms) -> SitePolicy:
     """Raise PolicyError for the first rule that the job breaks; gives the policy that it was held to."""
     workspace = Workspace(str(kit.folder), site)
     policy = read_policy(workspace)
@@ -63,8 +63,8 @@ def streams_logs(kit: Kit) -> bool:
     return bool(streamers) and bool(resources.get("allow_log_streaming", True))
 
 
-def _check_pins(policy: SitePolicy, terms: RoundTerms, *, signed: bool) -> None:
-    if not summation(terms.summation).signs_messages or not signed:
+def _check_pins(policy: SitePolicy, terms: JobTerms, *, signed: bool) -> None:
+    if not terms.way.signs_messages or not signed:
         return
     absent = sorted(set(terms.roster) - set(policy.fingerprints))
     if absent:
@@ -83,12 +83,12 @@ def _check_scope(job: JobFolder, kit: Kit) -> None:
         raise PolicyError(f"privacy.json has the scopes {scopes}: the job's is {asked!r}")
 
 
-def _terms(config: Mapping[str, Any]) -> RoundTerms:
+def _terms(config: Mapping[str, Any]) -> JobTerms:
     part = entry(config, "terms")
     if (path := class_path(part)) != _TERMS:
         raise PolicyError(f"the job's terms are {path!r}, expected {_TERMS}")
     try:
-        return RoundTerms(**part.get("args", {}))
+        return check_job(JobTerms(**part.get("args", {})))
     except (TypeError, AttributeError) as error:
         raise ConfigError(f"the job's terms cannot be read: {error}") from error
 

@@ -30,11 +30,11 @@ from nvflare.app_common.decomposers import numpy_decomposers
 from nvflare.fuel.utils import fobs
 
 from ecg_flare.errors import EcgFlareError, PolicyError, RoundError
-from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.temporary_kits import local_entries, stand_in_kits
 from ecg_flare.flare.job.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.job.messages import ERROR_HEADER, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import subset, update_size
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.per_site_controller import Receive
@@ -103,7 +103,7 @@ class DryRun:
 
     site: str
     job: str
-    terms: RoundTerms | None = None
+    terms: JobTerms | None = None
     policy: SitePolicy | None = None
     traffic: list[Traffic] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -142,11 +142,11 @@ def dry_run(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callabl
 class _Round:
     """A round with this site in earnest and stand-ins for everybody else."""
 
-    def __init__(self, job: JobFolder, kit: Kit, outcome: DryRun, terms: RoundTerms, scratch: Path, steps: int) -> None:
+    def __init__(self, job: JobFolder, kit: Kit, outcome: DryRun, terms: JobTerms, scratch: Path, steps: int) -> None:
         self._job, self._kit, self._outcome, self._terms = job, kit, outcome, terms
-        self._plan = plan_preset(terms.plan)
+        self._plan = plan_preset(terms.model.plan)
         # A stand-in kit has no secret key that all sites share: such a sum runs in the test mode.
-        way = summation(terms.summation)
+        way = terms.way
         by_kit = way.signs_messages or (terms.private and not way.shares_key)
         entries = {key: value for key, value in local_entries(kit.local).items() if key not in _THE_SERVERS}
         signed = by_kit and (kit.startup / "client.crt").exists()
@@ -161,7 +161,7 @@ class _Round:
             if self._terms.private:
                 self._collect_witnessed(collection, request)
             else:
-                collection.collect(request, self._terms, FedAvg(), self._ask)
+                collection.collect(request, self._terms, FedAvg().open(request, self._terms), self._ask)
             rounds = next(iter(self._job.server_config["workflows"]))["args"]
             if rounds.get("validate_every"):
                 validate(request, self._terms, self._ask)
@@ -171,14 +171,14 @@ class _Round:
 
     def _collect_witnessed(self, collection: Collection, request: TrainRequest) -> None:
         """Collect with a ledger of the stand-in server's, which is empty: nothing is charged."""
-        workspace, mechanism = self._server, GaussianMechanism()
-        mechanism.open(self._terms, self._terms.subset.dimension, self._kits.root("server"))
+        terms = self._terms
+        ledger = GaussianMechanism().open(terms, subset(terms).dimension, self._kits.root("server"))
         try:
-            witnesses = sites_as_witnesses(mechanism.ledger_path, self._terms, workspace, _JOB, _ignore)
-            collection.collect(request, self._terms, FedAvg(), witnesses.asking(self._ask))
-            witnesses.ask_last(self._ask, self._terms.roster)
+            witnesses = sites_as_witnesses(ledger.path, terms, self._server, _JOB, _ignore)
+            collection.collect(request, terms, FedAvg().open(request, terms), witnesses.asking(self._ask))
+            witnesses.ask_last(self._ask, terms.roster)
         finally:
-            mechanism.close()
+            ledger.close()
 
     @property
     def _server(self) -> Workspace:
@@ -249,22 +249,22 @@ class _Round:
 class _Zeros(Executor):
     """A peer's training: an update of zeros, in the form that the terms ask for."""
 
-    def __init__(self, terms: RoundTerms) -> None:
+    def __init__(self, terms: JobTerms) -> None:
         super().__init__()
         self._terms = terms
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         request = TrainRequest.from_shareable(shareable)
         kind = np.int32 if self._terms.unit == "patient" else np.float32
-        weight = 0 if self._terms.max_weight is None else 1
-        vector = np.zeros(self._terms.config.sum_size(self._terms.update_size(len(request.model))), kind)
+        weight = 0 if self._terms.sites.max_weight is None else 1
+        vector = np.zeros(self._terms.sum_size(update_size(self._terms, len(request.model))), kind)
         repeated = request.round_index, request.attempt, request.layout_digest
         return TrainResult(vector, *repeated, weight=weight, clipping_norm=request.clipping_norm).to_shareable()
 
 
-def _notes(kit: Kit, terms: RoundTerms) -> Iterator[str]:
+def _notes(kit: Kit, terms: JobTerms) -> Iterator[str]:
     certificate = kit.startup / "client.crt"
-    if summation(terms.summation).signs_messages and certificate.exists():
+    if terms.way.signs_messages and certificate.exists():
         own = len(x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER))
         yield f"Stand-in certificates signed: where a message holds the site's own, that is one of {own} bytes."
     if terms.private:

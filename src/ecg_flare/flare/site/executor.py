@@ -20,7 +20,7 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError
-from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import check_update
 from ecg_flare.flare.job.components import job_terms, report_error, site_pages
 from ecg_flare.flare.job.messages import (
@@ -33,7 +33,7 @@ from ecg_flare.flare.job.messages import (
     error_reply,
     to_wire,
 )
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import check_request, hidden_weight, in_request, take
 from ecg_flare.flare.site.filters import check_filters
 from ecg_flare.flare.site.heads import follow_ledger
 from ecg_flare.flare.site.ledger import check_limit
@@ -113,15 +113,15 @@ class NnunetExecutor(Executor):
         try:
             request = TrainRequest.from_shareable(shareable)
             terms = job_terms(fl_ctx)
-            plan = plan_preset(terms.plan)
+            plan = plan_preset(terms.model.plan)
             policy = read_policy(fl_ctx.get_engine().get_workspace())
             policy.check(terms)
             policy.check_seed(terms, self._seed)
             check_filters(fl_ctx, terms)
-            terms.check_request(request, plan_hash=plan.hash, layout_digest=plan.layout_digest)
+            check_request(terms, request, plan_hash=plan.hash, layout_digest=plan.layout_digest)
             if task_name == VALIDATE and not terms.reports_metrics:
                 raise PrivacyError("validation counts may not leave a site in a job that hides what sites know")
-            terms = terms.in_round(request)
+            terms = in_request(terms, request)
             if task_name == TRAIN:
                 follow_ledger(fl_ctx, terms, shareable)
                 check_limit(fl_ctx, terms, request.round_index)
@@ -132,14 +132,14 @@ class NnunetExecutor(Executor):
             report_error(self, task_name, error, fl_ctx)
             return error_reply(error)
 
-    def _prepare(self, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
+    def _prepare(self, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
         if self._prepared and self._worker.alive:
             return
         source, cache = site_pages(fl_ctx, self._source_id)
         params = {
             **source_params(source),
             "site": fl_ctx.get_identity_name(),
-            "plan": terms.plan,
+            "plan": terms.model.plan,
             "cache": str(cache),
         }
         if terms.unit == "patient":
@@ -150,14 +150,14 @@ class NnunetExecutor(Executor):
         self.log_info(fl_ctx, f"pages ready: {reply.params}")
 
     def _train(
-        self, request: TrainRequest, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
+        self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
     ) -> Shareable:
         params = {
             **self._training,
             "seed": self._seed_for(request, terms, fl_ctx),
             "round": request.round_index,
             "rounds": terms.rounds,
-            "trained": list(terms.trained),
+            "trained": list(terms.model.trained),
         }
         if terms.unit == "patient":
             return self._train_patients(params, request, terms, fl_ctx, should_abort)
@@ -165,32 +165,32 @@ class NnunetExecutor(Executor):
             "train", params, {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
         )
         check_update(reply.arrays["update"], size=len(request.model))
-        update = terms.take(reply.arrays["update"])
+        update = take(terms, reply.arrays["update"])
         self.log_info(fl_ctx, f"round {request.round_index}: trained, {reply.params}")
         return TrainResult(
             vector=update,
             round_index=request.round_index,
             attempt=request.attempt,
             layout_digest=request.layout_digest,
-            weight=terms.hidden_weight(self._pages),
+            weight=hidden_weight(terms, self._pages),
             metrics={key: float(value) for key, value in reply.params.items() if _tellable(value)},
         ).to_shareable()
 
-    def _seed_for(self, request: TrainRequest, terms: RoundTerms, fl_ctx: FLContext) -> int:
-        again = summation(terms.summation).hides_updates and model_memory(fl_ctx).load(request.model_sha256) is not None
+    def _seed_for(self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext) -> int:
+        again = terms.way.hides_updates and model_memory(fl_ctx).load(request.model_sha256) is not None
         return secrets.randbits(_SEED_BITS) if self._seed is None or again else self._seed
 
     def _train_patients(
         self,
         params: Mapping[str, Any],
         request: TrainRequest,
-        terms: RoundTerms,
+        terms: JobTerms,
         fl_ctx: FLContext,
         should_abort: Callable[[], bool],
     ) -> Shareable:
         reply = self._worker.call(
             "train_patients",
-            {**params, "config": asdict(terms.config)},
+            {**params, "terms": asdict(terms)},
             {"model": request.model},
             should_abort=should_abort,
             timeout_s=self._timeout_s,
@@ -205,7 +205,7 @@ class NnunetExecutor(Executor):
         ).to_shareable()
 
     def _validate(
-        self, request: TrainRequest, terms: RoundTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
+        self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
     ) -> Shareable:
         reply = self._worker.call(
             "validate", {}, {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s

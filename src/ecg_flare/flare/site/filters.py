@@ -16,11 +16,10 @@ from nvflare.apis.shareable import Shareable, make_reply
 from ecg_flare.errors import ConfigError, PrivacyError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.round import contribution
-from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.components import job_terms
 from ecg_flare.flare.job.ledger_messages import with_countersignature
 from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.heads import countersign
 from ecg_flare.flare.site.ledger import charge_round
 
@@ -35,7 +34,7 @@ class _SiteFilter(Filter, ABC):
         return self._process(shareable, job_terms(fl_ctx), fl_ctx)
 
     @abstractmethod
-    def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable: ...
+    def _process(self, shareable: Shareable, terms: JobTerms, fl_ctx: FLContext) -> Shareable: ...
 
 
 class ClipUpdate(_SiteFilter):
@@ -45,7 +44,7 @@ class ClipUpdate(_SiteFilter):
     drops all metrics, so that a job that forgets `StripResult` tells nothing either.
     """
 
-    def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+    def _process(self, shareable: Shareable, terms: JobTerms, fl_ctx: FLContext) -> Shareable:
         task = fl_ctx.get_prop(FLContextKey.TASK_NAME)
         if task != TRAIN:
             raise PrivacyError(f"ClipUpdate knows the task '{TRAIN}'. Found {task!r}.")
@@ -61,9 +60,9 @@ class ClipUpdate(_SiteFilter):
         told = {**reply.metrics, "update_norm": norm, "clipped": float(norm > terms.clipping_norm)}
         metrics = told if terms.reports_metrics else {}
         weight = terms.weight_of(fl_ctx.get_identity_name())
-        if terms.max_weight is not None:
-            weight = reply.weight / terms.max_weight
-        vector = contribution(reply.vector, weight, terms.config, size)
+        if terms.sites.max_weight is not None:
+            weight = reply.weight / terms.sites.max_weight
+        vector = contribution(reply.vector, weight, terms, size)
         return replace(reply, vector=vector, metrics=metrics).to_shareable()
 
 
@@ -82,21 +81,21 @@ class StripResult(_SiteFilter):
         super().__init__()
         self._metrics = frozenset(metrics)
 
-    def _process(self, shareable: Shareable, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+    def _process(self, shareable: Shareable, terms: JobTerms, fl_ctx: FLContext) -> Shareable:
         task = fl_ctx.get_prop(FLContextKey.TASK_NAME)
         if task == TRAIN:
             reply = TrainResult.from_shareable(shareable)
-            if terms.config.encoded and not reply.encoded:
+            if terms.encoded and not reply.encoded:
                 raise PrivacyError(
                     "the update is plain, but in this job updates leave the site in fixed point only: "
                     "name ClipUpdate before StripResult"
                 )
-            if (fixed := terms.config.sum_encoding(len(reply.vector))) is not None:
+            if (fixed := terms.sum_encoding(len(reply.vector))) is not None:
                 fixed.check_contribution(reply.vector)
             allowed = self._metrics if terms.reports_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
             leaving = replace(reply, metrics=metrics).to_shareable()
-            if summation(terms.summation).site.result_filter:
+            if terms.way.site.result_filter:
                 return leaving
             leaving = with_countersignature(leaving, countersign(fl_ctx, terms))
             charge_round(fl_ctx, terms.at_norm(reply.clipping_norm), reply.round_index)
@@ -108,7 +107,7 @@ class StripResult(_SiteFilter):
         raise PrivacyError(f"StripResult knows the tasks {TRAIN} and {VALIDATE}. Found {task!r}.")
 
 
-def check_filters(fl_ctx: FLContext, terms: RoundTerms) -> None:
+def check_filters(fl_ctx: FLContext, terms: JobTerms) -> None:
     """Raise PrivacyError unless the filters of 'train' are those that the terms need, in their order and no others.
 
     ClipUpdate where a site's update is clipped (a patient's is, one by one, before it reaches any filter), StripResult
@@ -117,7 +116,7 @@ def check_filters(fl_ctx: FLContext, terms: RoundTerms) -> None:
     """
     chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
     found = [_path(type(one)) for one in chains.get(f"{TRAIN}/out", [])]
-    last = summation(terms.summation).site.result_filter
+    last = terms.way.site.result_filter
     expected = [*([_path(ClipUpdate)] if terms.clips_updates else []), _path(StripResult), *([last] if last else [])]
     if found != expected:
         raise PrivacyError(

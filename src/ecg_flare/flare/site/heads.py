@@ -18,11 +18,11 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import ConfigError, EcgFlareError, LedgerError, PolicyError, StorageError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import site_signer
 from ecg_flare.flare.job.components import component, job_terms, report_error
 from ecg_flare.flare.job.ledger_messages import WITNESS, empty_message, ledger_alone, tail_of, with_countersignature
 from ecg_flare.flare.job.messages import TRAIN, error_reply
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.policy import SitePolicy, read_policy
 from ecg_flare.privacy.chain import Head
 from ecg_flare.privacy.chain_tail import ChainTail
@@ -78,7 +78,7 @@ class SiteHeads:
         return new
 
 
-def follow_ledger(fl_ctx: FLContext, terms: RoundTerms, request: Shareable | None) -> HeldHead | None:
+def follow_ledger(fl_ctx: FLContext, terms: JobTerms, request: Shareable | None) -> HeldHead | None:
     """Hold the ledger that comes with a request against what this site remembers; None in a job without noise.
 
     Raises PolicyError, whose text may leave the site, where the request carries none, or one that does not extend it.
@@ -95,7 +95,7 @@ def follow_ledger(fl_ctx: FLContext, terms: RoundTerms, request: Shareable | Non
         raise PolicyError(f"ledger_head: {error}") from error
 
 
-def countersign_request(fl_ctx: FLContext, terms: RoundTerms, request: Shareable | None) -> Countersignature | None:
+def countersign_request(fl_ctx: FLContext, terms: JobTerms, request: Shareable | None) -> Countersignature | None:
     """This site's signature of the ledger's head that comes with a request; None in a job without noise.
 
     Raises as `follow_ledger`.
@@ -121,13 +121,13 @@ class LedgerWitness(FLComponent):
         elif event_type == EventType.ABOUT_TO_END_RUN:
             self._request = None
 
-    def countersign(self, fl_ctx: FLContext, terms: RoundTerms) -> Countersignature | None:
+    def countersign(self, fl_ctx: FLContext, terms: JobTerms) -> Countersignature | None:
         """The signature of the ledger that came with the request under way, once."""
         request, self._request = self._request, None
         return countersign_request(fl_ctx, terms, request)
 
 
-def countersign(fl_ctx: FLContext, terms: RoundTerms) -> Countersignature | None:
+def countersign(fl_ctx: FLContext, terms: JobTerms) -> Countersignature | None:
     """The signature that goes with the answer to the request under way; None in a job without noise.
 
     The last filter of each way of summing calls it before anything is charged, and sends it with the answer

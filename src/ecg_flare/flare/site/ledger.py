@@ -18,8 +18,8 @@ from typing import Final
 from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import LedgerError, PolicyError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import site_signature
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.policy import SitePolicy, read_policy
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.ledger import Ledger
@@ -29,7 +29,7 @@ _LEDGER_FILE: Final = "ledger.jsonl"
 _EARLIER_FILES: Final = ("patient.jsonl", "site.jsonl")
 
 
-def check_limit(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> None:
+def check_limit(fl_ctx: FLContext, terms: JobTerms, round_index: int) -> None:
     """Refuse a round that would bring this site above its own limit; the message is public.
 
     Raises PolicyError where it would, LedgerError where the site's ledger is wrong or was changed.
@@ -41,7 +41,7 @@ def check_limit(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> None:
         _check(ledger, _left(fl_ctx, terms, round_index), policy)
 
 
-def charge_round(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> None:
+def charge_round(fl_ctx: FLContext, terms: JobTerms, round_index: int) -> None:
     """Put on disk what is about to leave this site; raises as `check_limit`, and StorageError for a full disk.
 
     The last filter of each way of summing calls it when the message is ready to go, and lets it go only after that.
@@ -60,7 +60,7 @@ def ledger_path(fl_ctx: FLContext) -> Path:
     return Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / LEDGER_FOLDER / _LEDGER_FILE
 
 
-def _left(fl_ctx: FLContext, terms: RoundTerms, round_index: int) -> Mechanism:
+def _left(fl_ctx: FLContext, terms: JobTerms, round_index: int) -> Mechanism:
     """The round as this site's own ledger tells it.
 
     The site is alone in its ledger: the weight that the noise was measured against bounds its own, and what an

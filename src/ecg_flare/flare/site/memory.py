@@ -8,7 +8,6 @@ from typing import Final
 
 from nvflare.apis.fl_context import FLContext
 
-from ecg_flare.federated.summation import summation
 from ecg_flare.flare.job.components import job_terms
 from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.privacy.secure_sum import recovered_sums
@@ -31,7 +30,7 @@ def model_memory(fl_ctx: FLContext) -> FileModelMemory:
 def check_model(fl_ctx: FLContext, request: TrainRequest, once: OncePerModel) -> None:
     """Raise PolicyError, before anything is trained, where another job had a sum from the request's model."""
     terms = job_terms(fl_ctx)
-    if summation(terms.summation).hides_updates:
+    if terms.way.hides_updates:
         memory = model_memory(fl_ctx)
         recovered_sums.check_job(memory, request.model_sha256, terms.digest, noised=terms.private, once=once)
 

@@ -20,8 +20,8 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.documents import parse_object
 from ecg_flare.errors import ConfigError, PolicyError
-from ecg_flare.federated.summation import names, summation
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.summation import names
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import MIN_SITES
 from ecg_flare.privacy.secure_sum.recovered_sums import OncePerModel
@@ -146,11 +146,11 @@ class SitePolicy:
         """The pinned fingerprints as 32 bytes each; raises ConfigError for one that is no SHA-256."""
         return read_pins(self.pinned)
 
-    def check(self, terms: RoundTerms) -> None:
+    def check(self, terms: JobTerms) -> None:
         """Raise PolicyError, naming the limit, where a job's terms go under it."""
         if terms.summation not in self.summations:
             raise PolicyError(f"summations={list(self.summations)}: the job's is {terms.summation!r}")
-        if summation(terms.summation).hides_updates:
+        if terms.way.hides_updates:
             if len(terms.roster) < self.min_cohort:
                 raise PolicyError(f"min_cohort={self.min_cohort}: the job has {len(terms.roster)} sites")
             if terms.min_sites < self.min_threshold:
@@ -163,16 +163,16 @@ class SitePolicy:
             )
         if terms.private and terms.unit not in self.units:
             raise PolicyError(f"units={list(self.units)}: the job's is {terms.unit!r}")
-        if terms.max_weight is not None and not self.hidden_weights:
+        if terms.sites.max_weight is not None and not self.hidden_weights:
             raise PolicyError("hidden_weights=False: the job hides the sites' weights")
         if self.limits_epsilon and not terms.private:
             raise PolicyError(f"max_epsilon={self.max_epsilon}: the job adds no noise")
         if self.weights is not None and dict(self.weights) != dict(terms.weights):
             raise PolicyError(f"weights={dict(self.weights)}: the job's are {dict(terms.weights)}")
 
-    def check_seed(self, terms: RoundTerms, seed: int | None) -> None:
+    def check_seed(self, terms: JobTerms, seed: int | None) -> None:
         """Raise PolicyError where hidden updates would be trained with a public seed, against `secret_seeds`."""
-        if self.secret_seeds and summation(terms.summation).hides_updates and seed is not None:
+        if self.secret_seeds and terms.way.hides_updates and seed is not None:
             raise PolicyError(f"secret_seeds=True: the job's seed is {seed}")
 
     @property

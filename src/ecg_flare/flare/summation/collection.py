@@ -1,6 +1,6 @@
-"""How a round's updates get from the sites into the aggregator's sum.
+"""How a round's updates get from the sites into the round's sum.
 
-A collection asks the sites, step by step, and leaves the sum in the aggregator. Each way of summing has one, in its
+A collection asks the sites, step by step, and leaves the sum in the open round. Each way of summing has one, in its
 `server.py`; `collection_of` builds the one that a job's terms name.
 """
 
@@ -12,22 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-from jaxtyping import Int64
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, RoundError, UpdateError
 from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import VALIDATE, Counts, TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
-from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.per_site_controller import Receive
+from ecg_flare.flare.server.round import ServerRound
 
 T = TypeVar("T")
-
-Noise = Callable[[], Int64[np.ndarray, " d"]]
-"""Charges the ledger for a round and gives its noise."""
 
 
 class Ask(Protocol):
@@ -70,15 +65,13 @@ class CollectionSetup:
         workspace: the server's, with its startup kit.
         terms: of the job.
         log, warn: take one line.
-        noise: draws a round's noise before the sum is recovered; None where the job adds none, or adds it afterwards.
         results: the job's results, where a crash leaves which sites must be summed again; None keeps it in memory.
     """
 
     workspace: Workspace
-    terms: RoundTerms
+    terms: JobTerms
     log: Callable[[str], None]
     warn: Callable[[str], None]
-    noise: Noise | None = None
     results: Path | None = None
 
 
@@ -93,8 +86,8 @@ class Collection(ABC):
         self._setup = setup
 
     @abstractmethod
-    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        """Run the steps of one round; the aggregator then holds its sum. Raises RoundError where there is none."""
+    def collect(self, request: TrainRequest, terms: JobTerms, open_round: ServerRound, ask: Ask) -> Collected:
+        """Run the steps of one round; `open_round` then holds its sum. Raises RoundError where there is none."""
 
 
 def collection_of(setup: CollectionSetup) -> Collection:
@@ -145,7 +138,7 @@ class Steps:
         return counted
 
 
-def validate(request: TrainRequest, terms: RoundTerms, ask: Ask) -> float | None:
+def validate(request: TrainRequest, terms: JobTerms, ask: Ask) -> float | None:
     """Trace Dice of the request's model over the held-out patients of all sites that answer; None where none did."""
     counts: list[Counts] = []
 
@@ -160,7 +153,7 @@ def validate(request: TrainRequest, terms: RoundTerms, ask: Ask) -> float | None
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None
 
 
-def require_enough(answered: tuple[str, ...], terms: RoundTerms, request: TrainRequest) -> None:
+def require_enough(answered: tuple[str, ...], terms: JobTerms, request: TrainRequest) -> None:
     """Raise RoundError where fewer than `min_sites` answered."""
     if len(answered) < terms.min_sites:
         missing = sorted(set(terms.roster) - set(answered))

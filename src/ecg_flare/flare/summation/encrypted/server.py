@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from ecg_flare.errors import RoundError, SecureSumError, UpdateError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
-from ecg_flare.flare.server.aggregators import UpdateAggregator
+from ecg_flare.flare.job.terms import subset, update_size
+from ecg_flare.flare.server.round import ServerRound
 from ecg_flare.flare.summation.collection import (
     Ask,
     Collected,
@@ -53,31 +54,30 @@ class EncryptedCollection(Collection):
         super().__init__(setup)
         self._context = server_context(setup.workspace, setup.warn)
         self._last = LastSum(setup.results)
-        fixed = setup.terms.config.fixed_encoding(setup.terms.subset.dimension)
+        fixed = setup.terms.fixed_encoding(subset(setup.terms).dimension)
         assert fixed is not None, "encrypted terms have a clipping norm"
         check_exact(fixed)
         setup.log(measure_cost(fixed.dimension).line(len(setup.terms.roster), DECRYPTERS))
 
-    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(request, terms)
+    def collect(self, request: TrainRequest, terms: JobTerms, open_round: ServerRound, ask: Ask) -> Collected:
         collected = Collected()
-        steps, noise = Steps(ask, collected), self._setup.noise
+        steps = Steps(ask, collected)
         try:
             sums = self._train(request, terms, steps, collected)
             agreed = self._agree(request, terms, steps, collected)
-            if noise is not None:
-                sums.add_noise(noise())
+            if (noise := open_round.draw_noise()) is not None:
+                sums.add_noise(noise)
             total = _decrypt(replace(agreed, ciphertexts=sums.ciphertexts()), steps, collected)
         except (SecureSumError, RoundError) as error:
             raise aborted(request, f"{error}{self._last.hint(request.model_sha256)}", recovered=False) from error
         try:
-            aggregator.add_total(collected.answered, total, noised=noise is not None)
+            open_round.add_total(collected.answered, total)
         except UpdateError as error:  # a site encrypted what it may not send, and nobody can tell which
             raise aborted(request, error, recovered=True) from error
         return collected
 
-    def _train(self, request: TrainRequest, terms: RoundTerms, steps: Steps, collected: Collected) -> EncryptedTotal:
-        sums = EncryptedTotal(terms.config.sum_size(terms.update_size(request.model.size)), self._context)
+    def _train(self, request: TrainRequest, terms: JobTerms, steps: Steps, collected: Collected) -> EncryptedTotal:
+        sums = EncryptedTotal(terms.sum_size(update_size(terms, request.model.size)), self._context)
 
         def take(site: str, ciphertexts: list[bytes]) -> None:
             sums.add(ciphertexts)
@@ -91,7 +91,7 @@ class EncryptedCollection(Collection):
         require_enough(collected.answered, terms, request)
         return sums
 
-    def _agree(self, request: TrainRequest, terms: RoundTerms, steps: Steps, collected: Collected) -> SumRequest:
+    def _agree(self, request: TrainRequest, terms: JobTerms, steps: Steps, collected: Collected) -> SumRequest:
         about = round_of(request.terms_digest, request)
         asked = SumRequest(about.index, about.digest, collected.answered)
         consents: dict[str, bytes] = {}

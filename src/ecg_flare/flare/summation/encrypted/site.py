@@ -20,6 +20,7 @@ from ecg_flare.errors import ConfigError, EcgFlareError, SecureSumError
 from ecg_flare.flare.job.components import component, job_terms, report_error
 from ecg_flare.flare.job.ledger_messages import with_countersignature
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error_reply
+from ecg_flare.flare.job.terms import subset
 from ecg_flare.flare.site.filters import bare_error, check_filters
 from ecg_flare.flare.site.heads import countersign
 from ecg_flare.flare.site.ledger import charge_round
@@ -96,7 +97,7 @@ class EncryptedSite(FLComponent):
 
     def _fixed(self, fl_ctx: FLContext) -> FixedPoint:
         terms = job_terms(fl_ctx)
-        fixed = terms.config.fixed_encoding(terms.subset.dimension)
+        fixed = terms.fixed_encoding(subset(terms).dimension)
         if fixed is None:
             raise ConfigError("a homomorphic sum needs updates in fixed point: give the terms a clipping_norm")
         return fixed

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from ecg_flare.errors import ConfigError, SecureSumError
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.federated.terms import JobTerms
+from ecg_flare.flare.job.terms import subset
 from ecg_flare.privacy.secure_sum.context import Member, SumContext
 
 _FREE = ("round", "attempt", "roster", "model_sha256", "test_mode")  # a round's own; all else is the job's
@@ -29,12 +30,12 @@ class Attempt:
     test_mode: bool
 
 
-def sum_context(terms: RoundTerms, attempt: Attempt) -> SumContext:
+def sum_context(terms: JobTerms, attempt: Attempt) -> SumContext:
     """What one attempt at a round of the job is about; raises ConfigError where the terms contradict each other."""
-    fixed = terms.config.fixed_encoding(terms.subset.dimension)
+    fixed = terms.fixed_encoding(subset(terms).dimension)
     if fixed is None or terms.clipping_norm is None:
         raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
-    hidden = terms.max_weight is not None
+    hidden = terms.sites.max_weight is not None
     return SumContext(
         job=attempt.job,
         round=attempt.round_index,
@@ -47,13 +48,13 @@ def sum_context(terms: RoundTerms, attempt: Attempt) -> SumContext:
         clipping_norm=terms.clipping_norm,
         weights=None if hidden else tuple(terms.weights[site] for site in terms.roster),
         dp=terms.privacy_text,
-        layout_digest=bytes.fromhex(terms.subset.digest),
+        layout_digest=bytes.fromhex(subset(terms).digest),
         model_sha256=attempt.model_sha256,
         test_mode=attempt.test_mode,
     )
 
 
-def check_offer(offered: SumContext, terms: RoundTerms, job: str) -> None:
+def check_offer(offered: SumContext, terms: JobTerms, job: str) -> None:
     """Raise SecureSumError unless an offer is of this job: its cohort, threshold, encoding, weights and noise."""
     names = tuple(member.name for member in offered.roster)
     if names != terms.roster:

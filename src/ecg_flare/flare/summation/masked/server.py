@@ -13,11 +13,12 @@ from typing import Final
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.errors import SecureSumError, UpdateError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import kit_verifier, test_signer
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
-from ecg_flare.flare.job.terms import RoundTerms
-from ecg_flare.flare.server.aggregators import UpdateAggregator
+from ecg_flare.flare.job.terms import update_size
 from ecg_flare.flare.server.policy import read_server_policy
+from ecg_flare.flare.server.round import ServerRound
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.flare.summation.collection import Ask, Collected, Collection, CollectionSetup, Steps, aborted
 from ecg_flare.flare.summation.last_sum import LastSum
@@ -61,10 +62,9 @@ class MaskedCollection(Collection):
         if self._verifier.test_mode:
             setup.warn(TEST_MODE)
 
-    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(request, terms)
+    def collect(self, request: TrainRequest, terms: JobTerms, open_round: ServerRound, ask: Ask) -> Collected:
         collected = Collected()
-        fixed = terms.config.fixed_encoding(terms.update_size(len(request.model)))
+        fixed = terms.fixed_encoding(update_size(terms, len(request.model)))
         assert fixed is not None, "masked terms have a clipping norm"
         try:
             self._identify(request, terms, ask)
@@ -77,12 +77,12 @@ class MaskedCollection(Collection):
         collected.answered = sums.survivors
         try:
             ring, weight = _unmasked_weight(ring, terms, len(sums.survivors))
-            aggregator.add_total(sums.survivors, fixed.from_ring(ring), weight=weight)
+            open_round.add_total(sums.survivors, fixed.from_ring(ring), weight=weight)
         except UpdateError as error:  # a site masked what it may not send, and nobody can tell which
             raise aborted(request, error, recovered=True) from error
         return collected
 
-    def _identify(self, request: TrainRequest, terms: RoundTerms, ask: Ask) -> None:
+    def _identify(self, request: TrainRequest, terms: JobTerms, ask: Ask) -> None:
         """Know each site's certificate: as pinned in the server's own policy file, or as the site sends it.
 
         With pins a cohort forms however many sites are down; without, each site must have come once. In the test mode
@@ -105,7 +105,7 @@ class MaskedCollection(Collection):
                 f"their certificates in the server's local/{POLICY_FILE}"
             )
 
-    def _forget(self, request: TrainRequest, terms: RoundTerms, ask: Ask) -> None:
+    def _forget(self, request: TrainRequest, terms: JobTerms, ask: Ask) -> None:
         """Have simulated sites, whose secrets may lie on disk, end an aborted round; nobody is waited for long.
 
         The message is a request that no site grants: whatever a site refuses ends its round and wipes its secrets.
@@ -115,7 +115,7 @@ class MaskedCollection(Collection):
             refuse = partial(_never, "an aborted round")
             ask(UNMASK, dict.fromkeys(terms.roster, pack(nothing)), refuse, enough=0, grace_s=_FORGET_S)
 
-    def _sum_context(self, request: TrainRequest, terms: RoundTerms) -> SumContext:
+    def _sum_context(self, request: TrainRequest, terms: JobTerms) -> SumContext:
         attempt = Attempt(
             job=request.terms_digest,
             round_index=request.round_index,
@@ -165,11 +165,12 @@ def _never(what: str, site: str, answer: Shareable) -> None:
     raise SecureSumError(f"{site} answered {what}: {answer.get_return_code()}")
 
 
-def _unmasked_weight(ring: Ring, terms: RoundTerms, sites: int) -> tuple[Ring, float | None]:
+def _unmasked_weight(ring: Ring, terms: JobTerms, sites: int) -> tuple[Ring, float | None]:
     """The sum without hidden weights, and their total in units of the largest; UpdateError for an impossible one."""
-    if terms.max_weight is None:
+    largest = terms.sites.max_weight
+    if largest is None:
         return ring, None
     ring, weight = split_hidden_weight(ring)
-    if not sites <= weight <= sites * terms.max_weight:
-        raise UpdateError(f"the weights of {sites} sites add up to {weight}, expected 1 to {terms.max_weight} a site")
-    return ring, weight / terms.max_weight
+    if not sites <= weight <= sites * largest:
+        raise UpdateError(f"the weights of {sites} sites add up to {weight}, expected 1 to {largest} a site")
+    return ring, weight / largest

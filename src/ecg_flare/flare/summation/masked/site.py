@@ -19,11 +19,12 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PolicyError, SecureSumError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import kit_verifier, site_signer
 from ecg_flare.flare.job.components import component, job_terms, report_error
 from ecg_flare.flare.job.ledger_messages import with_countersignature
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error_reply
-from ecg_flare.flare.job.terms import RoundTerms
+from ecg_flare.flare.job.terms import subset
 from ecg_flare.flare.site.filters import bare_error, check_filters
 from ecg_flare.flare.site.heads import countersign
 from ecg_flare.flare.site.ledger import charge_round, check_limit
@@ -103,7 +104,7 @@ class SecureSumSite(FLComponent):
             self._client = self._restore(fl_ctx)
         return self._client
 
-    def mask(self, reply: TrainResult, terms: RoundTerms, fl_ctx: FLContext) -> Shareable:
+    def mask(self, reply: TrainResult, terms: JobTerms, fl_ctx: FLContext) -> Shareable:
         """The update under its masks, charged in the site's own ledger; no plain copy is kept.
 
         The charge comes last, so that a request which leads to no masked update costs nothing. Where it fails nothing
@@ -112,7 +113,7 @@ class SecureSumSite(FLComponent):
         sealed_shares, self._sealed_shares = self._sealed_shares, None
         if sealed_shares is None:
             raise SecureSumError("the server sent no shares of peers with this round's request: nothing can be masked")
-        fixed = terms.config.sum_encoding(len(reply.vector))
+        fixed = terms.sum_encoding(len(reply.vector))
         if fixed is None:
             raise ConfigError("a masked sum needs updates in fixed point: give the terms a clipping_norm")
         client = self.client(fl_ctx)
@@ -122,8 +123,8 @@ class SecureSumSite(FLComponent):
                 f"of round {client.round}, clipped to {client.clipping_norm}"
             )
         ring = fixed.to_ring(reply.vector)
-        if terms.max_weight is not None:
-            ring = with_hidden_weight(ring, reply.weight, terms.max_weight)
+        if terms.sites.max_weight is not None:
+            ring = with_hidden_weight(ring, reply.weight, terms.sites.max_weight)
         leaving = pack_masked(client.answer_sealed_shares(sealed_shares, ring, trained_from=self._trained_from))
         try:
             charge_round(fl_ctx, terms, reply.round_index)
@@ -247,17 +248,17 @@ class MaskUpdate(Filter):
         return with_countersignature(site.mask(reply, terms.at_norm(reply.clipping_norm), fl_ctx), signed)
 
 
-def limits(terms: RoundTerms, policy: SitePolicy, *, test_mode: bool) -> SiteLimits:
+def limits(terms: JobTerms, policy: SitePolicy, *, test_mode: bool) -> SiteLimits:
     """What the site holds a round to: its own policy, and the job's terms, which the policy was held against."""
     return SiteLimits(
-        layout_digest=bytes.fromhex(terms.subset.digest),
+        layout_digest=bytes.fromhex(subset(terms).digest),
         expected_model_sha256=None,
         max_clipping_norm=terms.clipping_norm or 0.0,
         pinned=None if test_mode else policy.fingerprints,
         min_cohort=policy.min_cohort,
         min_threshold=policy.min_threshold,
-        weights=terms.weights if terms.max_weight is None else None,
-        hidden_weights=terms.max_weight is not None,
+        weights=terms.weights if terms.sites.max_weight is None else None,
+        hidden_weights=terms.sites.max_weight is not None,
         dp=terms.privacy_text,
         allow_test_mode=test_mode,
         once_per_model=policy.once_per_model,

@@ -1,17 +1,16 @@
 """The plain sum at the server."""
 
 from ecg_flare.errors import UpdateError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
-from ecg_flare.flare.server.aggregators import UpdateAggregator
+from ecg_flare.flare.server.round import ServerRound
 from ecg_flare.flare.summation.collection import Ask, Collected, Collection, Steps, require_enough
 
 
 class PlainCollection(Collection):
     """Each site sends its update to the server, which adds it up as it arrives."""
 
-    def collect(self, request: TrainRequest, terms: RoundTerms, aggregator: UpdateAggregator, ask: Ask) -> Collected:
-        aggregator.begin(request, terms)
+    def collect(self, request: TrainRequest, terms: JobTerms, open_round: ServerRound, ask: Ask) -> Collected:
         collected = Collected()
 
         def take(site: str, result: TrainResult) -> None:
@@ -19,7 +18,7 @@ class PlainCollection(Collection):
                 raise UpdateError(
                     f"the update comes with {sorted(result.metrics)}, but this job's updates come with nothing beside"
                 )
-            aggregator.add(site, result)
+            open_round.add(site, result)
             collected.bytes_up += result.vector.nbytes
             if result.metrics:
                 collected.metrics[site] = dict(result.metrics)

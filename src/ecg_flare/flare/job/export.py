@@ -1,0 +1,145 @@
+"""One of the project's jobs for other sites: what `ecg-flare jobs export` writes and a recipe runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ecg_flare.errors import ConfigError
+from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster
+from ecg_flare.federated.summation import summation
+from ecg_flare.federated.terms import JobTerms
+from ecg_flare.flare.job.folders import OWN_PAGES, JobSpec, Pages
+from ecg_flare.flare.job.terms import fresh_nonce
+from ecg_flare.privacy.adaptive_clipping import suggested
+
+_SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a job for a consortium says otherwise than the project's own; None leaves a value as it is.
+
+    Attributes:
+        sites: names of the sites, as FLARE knows them.
+        rounds: how many.
+        min_sites: fewest sites of a round; None asks for two thirds, and for more where the sum hides updates.
+        max_weight: weighs each site by its training pages, at most so many, and hides the numbers in the sum.
+        quantile: lets the clipping norm follow this quantile of the patients' updates, from the job's own on.
+        delta, epsilon_budget: of the privacy promise.
+        seed: of the sites' training. None leaves it to each site where updates are hidden.
+        pages: of the sites.
+        results: folder of the results; see `JobSpec.folder`.
+        mlflow: see `JobSpec`.
+        code: whether the job carries the hospital's own code.
+    """
+
+    sites: Sequence[str]
+    rounds: int | None = None
+    min_sites: int | None = None
+    max_weight: int | None = None
+    quantile: float | None = None
+    delta: float | None = None
+    epsilon_budget: float | None = None
+    seed: int | None = None
+    pages: Pages | None = None
+    results: str = ""
+    mlflow: str | None = None
+    code: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.sites or len(set(self.sites)) != len(self.sites):
+            raise ConfigError(f"sites are {list(self.sites)}, expected distinct names")
+
+    def check(self, spec: JobSpec) -> None:
+        """Raise ConfigError where they ask for what this job does not have: noise, or a draw of patients."""
+        if spec.terms.privacy is None and (self.delta is not None or self.epsilon_budget is not None):
+            raise ConfigError(f"delta and epsilon_budget are for jobs with noise. {spec.name} adds none.")
+        if self.quantile is not None and spec.terms.sampling is None:
+            raise ConfigError(f"adaptive clipping is for jobs that hide patients. {spec.name} does not.")
+
+
+def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
+    """The job with these changes, a job of its own by the nonce in its terms.
+
+    Raises ConfigError for impossible ones.
+    """
+    changes.check(spec)
+    terms = replace(
+        spec.terms,
+        sites=equal_roster(changes.sites, spec.terms.summation, changes.min_sites, max_weight=changes.max_weight),
+        rounds=changes.rounds or spec.terms.rounds,
+        clipping=_clipping(spec.terms, changes.quantile),
+        privacy=_privacy(spec.terms, changes),
+        nonce=fresh_nonce(),
+    )
+    training = spec.training
+    if changes.seed is not None or terms.way.hides_updates:
+        training = replace(training, seed=changes.seed)
+    pages = spec.pages if changes.pages is None else changes.pages
+    return replace(
+        spec,
+        terms=terms,
+        pages=pages,
+        training=training,
+        folder=changes.results,
+        mlflow=changes.mlflow,
+        custom=changes.code,
+    )
+
+
+def equal_roster(
+    sites: Sequence[str], way: str, min_sites: int | None = None, *, max_weight: int | None = None
+) -> Roster:
+    """The roster of sites that weigh alike, or by hidden weights; `min_sites` is by default what `way` asks for."""
+    count = len(sites)
+    least = summation(way).default_threshold(count)
+    hidden = None if max_weight is None else HiddenWeights(max_weight)
+    return Roster(dict.fromkeys(sites, 1.0), min_sites or least, hidden)
+
+
+def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
+    """The pages that `--data` names, for these sites: `spec` says how many the synthetic ones are.
+
+    Raises ConfigError for another word than own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER.
+    """
+    kind, _, folder = data.partition(":")
+    profiles = {site: _SITE_PROFILES[index % len(_SITE_PROFILES)] for index, site in enumerate(sites)}
+    own, sources = dict(spec.pages.args), "ecg_flare.nnunet.sources."
+    match kind, bool(folder):
+        case "custom", False:
+            return Pages("site_pages.SitePages", own | {"profiles": profiles})
+        case "synthetic", False:
+            kept = ("pages_per_site", "pages_per_patient", "seed")
+            how_many = {name: own[name] for name in kept if name in own}
+            return Pages(sources + "SyntheticPages", how_many | {"profiles": profiles})
+        case "ptbxl", True:
+            shards = {site: {"shard": index, "of": len(sites)} for index, site in enumerate(sites)}
+            return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
+        case "pages", True:
+            return Pages("ecg_flare.nnunet.page_folder.PageFolder", {"folder": folder})
+        case "own", False:
+            return OWN_PAGES
+    raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")
+
+
+def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:
+    privacy = terms.privacy
+    if privacy is None:
+        return None
+    return replace(
+        privacy,
+        delta=changes.delta or privacy.delta,
+        epsilon_budget=changes.epsilon_budget or privacy.epsilon_budget,
+    )
+
+
+def _clipping(terms: JobTerms, quantile: float | None) -> Clipping | None:
+    if quantile is None or terms.privacy is None or terms.clipping is None:
+        return terms.clipping
+    rule = suggested(
+        quantile,
+        clipping_norm=terms.clipping.norm,
+        noise_multiplier=terms.privacy.noise_multiplier,
+        expected_patients=terms.denominator,
+    )
+    return replace(terms.clipping, adaptive=rule)

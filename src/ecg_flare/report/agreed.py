@@ -1,0 +1,34 @@
+"""What a job agreed on, in the words of a report."""
+
+from ecg_flare.federated.subset import TrainableSubset
+from ecg_flare.federated.terms import JobTerms
+from ecg_flare.report.figures import natural_key, scientific
+
+
+def site_names(terms: JobTerms) -> tuple[str, ...]:
+    """The roster, in the order that people number it."""
+    return tuple(sorted(terms.weights, key=natural_key))
+
+
+def trained_parameters(terms: JobTerms) -> int | None:
+    """d where only some tensors are trained; None where all are."""
+    if terms.trains_everything:
+        return None
+    from ecg_flare.nnunet.plan import parameter_layout, plan_preset
+
+    return TrainableSubset.matching(parameter_layout(plan_preset(terms.model.plan)), terms.model.trained).dimension
+
+
+def clipping_text(terms: JobTerms) -> str:
+    """C in words."""
+    if terms.clipping is None:
+        return "none"
+    if terms.clipping.adaptive is None:
+        return f"{terms.clipping.norm:g}"
+    quantile = terms.clipping.adaptive.quantile
+    return f"{terms.clipping.norm:g} at first, then following the {quantile:g} quantile of the patients' updates"
+
+
+def delta_text(terms: JobTerms) -> str:
+    """Delta of the promise, or a dash."""
+    return "–" if terms.delta is None else scientific(terms.delta)

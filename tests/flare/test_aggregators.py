@@ -11,12 +11,13 @@ from nvflare.apis.dxo import from_shareable
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import make_reply
 
-from ecg_flare.errors import PrivacyError, UpdateError
-from ecg_flare.federated import optimizers
+from ecg_flare.errors import ConfigError, PrivacyError, UpdateError
+from ecg_flare.federated import optimizers, robust
 from ecg_flare.federated.round import contribution
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult
 from ecg_flare.flare.server import aggregators
+from ecg_flare.flare.server import robust as robust_aggregators
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.policy import LEDGER_FILE
@@ -159,3 +160,46 @@ def test_memory_is_the_same_for_three_and_for_twelve_sites() -> None:
         return size
 
     assert abs(peak(12) - peak(3)) < 4_000_000  # one model
+
+
+RULES = [
+    (robust_aggregators.Median(), robust.Median()),
+    (robust_aggregators.TrimmedMean(1), robust.TrimmedMean(1)),
+    (robust_aggregators.Krum(1), robust.Krum(1)),
+    (robust_aggregators.MultiKrum(1, 2), robust.MultiKrum(1, 2)),
+    (robust_aggregators.GeometricMedian(), robust.GeometricMedian()),
+]
+FIVE = {f"site-{number}": 1.0 for number in range(1, 6)}
+
+
+@pytest.mark.parametrize(("adapter", "rule"), RULES)
+def test_a_robust_aggregator_steps_by_its_rules_mean(adapter: UpdateAggregator, rule: Any) -> None:
+    terms = flat_terms(FIVE, min_sites=5)
+    opened = adapter.open(request(np.ones(D, np.float32), 0), terms)
+    for site in reversed(FIVE):
+        opened.add(site, answer(site, terms, 0))
+    updates = np.stack([update(site, 0) for site in FIVE])
+    assert opened.close().model == pytest.approx(1 + rule.combine(updates, np.ones(5)), rel=1e-6)
+    assert adapter.settings["learning_rate"] == 1.0
+    assert type(rule).__name__ in adapter.description
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"clipping_norm": 1.0, "summation": "masked"},
+        {"clipping_norm": 1.0, "summation": "encrypted"},
+        {"clipping_norm": 1.0, "noise_multiplier": 1.0, "epsilon_budget": 8.0},
+    ],
+)
+def test_a_rule_over_single_updates_is_refused_where_they_are_hidden_or_noised(hidden: dict[str, Any]) -> None:
+    terms = flat_terms(FIVE, min_sites=5, **hidden)
+    with pytest.raises(ConfigError, match="Krum compares single updates, which summation="):
+        robust_aggregators.Krum().check(terms)
+    with pytest.raises(ConfigError, match="Krum compares single updates"):
+        robust_aggregators.Krum().open(request(np.ones(D, np.float32), 0), terms)
+
+
+def test_too_few_sites_for_a_rule_are_refused_before_the_round() -> None:
+    with pytest.raises(ConfigError, match="Krum"):
+        robust_aggregators.Krum(1).check(flat_terms(FIVE, min_sites=3))

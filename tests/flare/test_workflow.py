@@ -24,6 +24,7 @@ from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.persistor import ModelStore
 from ecg_flare.flare.server.policy import LEDGER_FILE
+from ecg_flare.flare.server.robust import Median
 from ecg_flare.flare.server.workflow import FederatedRounds
 from ecg_flare.flare.site.filters import ClipUpdate
 from ecg_flare.flare.site.heads import WitnessExecutor, countersign_request
@@ -221,12 +222,6 @@ def test_two_lost_rounds_in_a_row_end_the_job_with_the_model_kept(tmp_path: Path
     rounds = [json.loads(line) for line in (tmp_path / "state" / "metrics.jsonl").read_text().splitlines()]
     assert [bool(one["lost"]) for one in rounds] == [False, True, True]
     assert (tmp_path / "state" / "state.npz").exists()
-
-
-class Median(FedAdam):
-    """Stands for a robust rule, which compares single updates."""
-
-    needs_single_updates = True
 
 
 def test_a_rule_that_needs_single_updates_is_refused_over_a_sum_that_hides_them(

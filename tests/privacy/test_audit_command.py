@@ -36,7 +36,7 @@ def test_a_round_without_noise_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(federated_round, "add_noise", lambda total, fixed, *, stream=None: total)
     told = audit()
     assert told.exit_code == 1
-    assert "one-shot canaries, many-trial canary, membership inference passed the bound" in told.stderr
+    assert "one-shot canaries, many-trial canary, membership inference exceeded the bound" in told.stderr
 
 
 def test_too_many_canaries_are_refused() -> None:

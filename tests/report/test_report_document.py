@@ -127,9 +127,9 @@ def test_a_lost_round_is_told_and_not_taken_for_a_step(
     lost = report_line(2, lost="1 of 3 sites answered", answered=[], update_norm=0.0)
     run = read_run(write_run([report_line(0), report_line(1), lost, report_line(3)]))
     page = write_report(run, tmp_path / "r.html", pages=0).read_text()
-    assert "Round 2 was lost, and the model stayed: 1 of 3 sites answered" in page
+    assert "Round 2 failed, and the model stayed: 1 of 3 sites answered" in page
     assert re.findall(r"round (\d): step of the global model", page) == ["1", "3"]
-    assert rounds_table(run).splitlines()[3].split() == ["2", "0.9000", "2.00", "lost", "13.0"]
+    assert rounds_table(run).splitlines()[3].split() == ["2", "0.9000", "2.00", "failed", "13.0"]
 
 
 def test_the_dice_at_the_sites_is_drawn_where_it_was_asked_for(

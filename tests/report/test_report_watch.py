@@ -40,7 +40,7 @@ def test_a_running_job_shows_rounds_sites_epsilon_bytes_and_phases(
 def test_a_lost_round_says_why(write_run: WriteRun, report_line: ReportLine) -> None:
     lines = [report_line(0), report_line(1, lost="too few answered", answered=[], missing=["site-1"])]
     text = "\n".join(watch_lines(look(write_run(lines))))
-    assert "lost" in text
+    assert "failed" in text
     assert "too few answered" in text
 
 

@@ -1,6 +1,6 @@
 """The command `ecg-flare`: each command parses, calls one part of the package, and prints.
 
-Command modules import nothing heavy at their head, so that `ecg-flare --help` answers at once.
+Command modules import nothing heavy at their top, so that `ecg-flare --help` answers at once.
 """
 
 import click
@@ -22,13 +22,13 @@ __all__ = ["main"]
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="ecg-flare")
 def main() -> None:
-    """Federated, private training of a network that reads paper ECGs, and reading them.
+    """Train a network that reads paper ECGs, federated and private, and read pages with it.
 
     \b
     Make pages:     synthesize, render, profiles
     Train:          pretrain, jobs, export
     At a hospital:  site
-    Look:           watch, report, privacy
+    Inspect:        watch, report, privacy
     Read pages:     digitize, evaluate
     """
 

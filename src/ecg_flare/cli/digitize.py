@@ -1,4 +1,4 @@
-"""Reading pages, and scoring what was read."""
+"""Read pages, and score the readings."""
 
 import logging
 import sys
@@ -26,13 +26,13 @@ def _layouts() -> tuple[str, ...]:
 @click.command()
 @click.argument("pages", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for what is read."
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the readings."
 )
 @click.option(
     "--segmenter",
     default="auto",
     show_default=True,
-    help="auto (classical, and bundled where that leaves a doubt), bundled, classical (no learning at all), or a "
+    help="auto (classical, then bundled where the reading is in doubt), bundled, classical (no learning at all), or a "
     "model: an nnU-Net folder or a file (.npz).",
 )
 @click.option(
@@ -46,7 +46,7 @@ def _layouts() -> tuple[str, ...]:
 @click.option("--gain", default="auto", show_default=True, help="auto, or mm/mV.")
 @click.option("--px-per-mm", type=float, help="Resolution of pages without a grid. [default: measured]")
 @click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
-@click.option("--html", is_flag=True, help="Write report.html too: overlays beside waveforms, worst first.")
+@click.option("--html", is_flag=True, help="Also write report.html: overlays beside waveforms, the worst page first.")
 @json_option
 @click.pass_context
 def digitize(
@@ -64,10 +64,10 @@ def digitize(
 ) -> None:
     """Read ECG pages into 12-lead recordings.
 
-    PAGES are images (PNG, JPEG, TIFF, BMP), PDFs, folders or globs. For each page come NAME.hea and .dat (WFDB),
-    NAME.csv, NAME.overlay.png and NAME.json, which says what was measured, what was assumed, and how sure that is.
+    PAGES are images (PNG, JPEG, TIFF, BMP), PDFs, folders or globs. Each page gives NAME.hea and .dat (WFDB), NAME.csv,
+    NAME.overlay.png and NAME.json, which says what was measured, what was assumed, and with what confidence.
 
-    Ends with 0 where every page was read, 3 where some were not, 2 for wrong use.
+    Exit codes: 0 every page was read, 3 some were not, 2 wrong use.
 
     \b
     Examples:
@@ -78,7 +78,7 @@ def digitize(
     from ecg_flare.digitize.files.batch import BatchOptions, run_batch
     from ecg_flare.errors import ConfigError, LayoutError, StorageError
 
-    quiet = sys.stderr.isatty()  # there a bar shows how far it is
+    quiet = sys.stderr.isatty()  # a terminal shows a progress bar
     logging.basicConfig(level=logging.ERROR if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         options = BatchOptions(layout, _measured(speed, "--speed"), _measured(gain, "--gain"), px_per_mm, fs_hz, html)
@@ -98,11 +98,11 @@ def digitize(
 @click.argument("truth", type=click.Path(path_type=Path))
 @json_option
 def evaluate(pred: Path, truth: Path, as_json: bool) -> None:
-    """Score recordings that were read against true ones.
+    """Score readings against the true recordings.
 
-    PRED and TRUTH are folders of WFDB records with the same names, or one record each. Signal-to-noise ratios by the
-    definitions of PhysioNet 2024 and Kaggle 2025, correlation, error and coverage, by lead and by page; a true record
-    that was not read counts as 0 dB.
+    PRED and TRUTH are folders of WFDB records with the same names, or one record each. The scores are the
+    signal-to-noise ratios of PhysioNet 2024 and Kaggle 2025, correlation, error and coverage, by lead and by page. A
+    true record that was not read counts as 0 dB.
 
     \b
     Example:
@@ -124,7 +124,7 @@ def _measured(text: str, option: str) -> "float | Literal['auto']":
 
 
 def _segmenter(name: str) -> "Segmenter | str":
-    """A model's network where there is a folder or file of that name, else the name for `load_segmenters`."""
+    """The network of a model, if a folder or file has this name; otherwise the name, for `load_segmenters`."""
     path = Path(name)
     if name in ("auto", "bundled", "classical") or not path.exists():
         return name

@@ -1,4 +1,4 @@
-"""FLARE jobs: those that come with the project, and ones for other sites."""
+"""FLARE jobs: the bundled ones, and exports for other sites."""
 
 import math
 from pathlib import Path
@@ -24,16 +24,16 @@ def _names() -> tuple[str, ...]:
 
 @click.group(cls=Commands)
 def jobs() -> None:
-    """Write FLARE job folders.
+    """List and write FLARE job folders.
 
-    They run with `nvflare simulator FOLDER` or are submitted with `nvflare job submit -j FOLDER`.
+    Run one with `nvflare simulator FOLDER`, or submit it with `nvflare job submit -j FOLDER`.
     """
 
 
 @jobs.command("list")
 @json_option
 def list_jobs(as_json: bool) -> None:
-    """List the jobs that come with the project.
+    """List the bundled jobs.
 
     \b
     Example:
@@ -50,13 +50,13 @@ def list_jobs(as_json: bool) -> None:
 
 
 @jobs.command()
-@click.option("--check", is_flag=True, help="Write nothing; end with 1 where a job is stale.")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a job is stale.")
 @click.option("--jobs", "folder", type=FOLDER, default=Path("jobs"), show_default=True)
 @click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the jobs carry.")
 def build(check: bool, folder: Path, custom: Path) -> None:
-    """Write the project's own jobs.
+    """Write the bundled jobs.
 
-    For those who work on the project: jobs/ is generated, and a test says when it is stale.
+    This is for developers of the project: jobs/ is generated, and a test fails when it is stale.
 
     \b
     Example:
@@ -69,7 +69,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
         stale = [f"{name}/{file}" for name, spec in BUNDLED.items() for file in stale_files(spec, folder, custom)]
         if stale:
             raise click.ClickException(f"stale, run `ecg-flare jobs build`: {', '.join(stale)}")
-        click.echo(f"{len(BUNDLED)} jobs in {folder} are as they should be")
+        click.echo(f"{len(BUNDLED)} jobs in {folder} are up to date")
         return
     for spec in BUNDLED.values():
         click.echo(write_job(spec, folder, custom))
@@ -77,61 +77,65 @@ def build(check: bool, folder: Path, custom: Path) -> None:
 
 @jobs.command()
 @click.argument("name", type=OneOf("NAME", _names))
-@click.option("--sites", required=True, help="Names of the sites, with commas, as FLARE knows them.")
-@click.option("--rounds", type=click.IntRange(1), metavar="N", help="[default: as in the project's job]")
+@click.option("--sites", required=True, help="Names of the sites, separated by commas, as FLARE knows them.")
+@click.option("--rounds", type=click.IntRange(1), metavar="N", help="[default: as in the bundled job]")
 @click.option(
     "--min-sites",
     type=click.IntRange(1),
     metavar="N",
-    help="Fewest sites of a round. [default: two thirds of them]",
+    help="Minimum number of sites of a round. [default: two thirds of them]",
 )
 @click.option(
     "--data",
     default="custom",
     show_default=True,
-    help="Where pages come from: own (each site says it by `ecg-flare site prepare`), custom (site_pages.SitePages of "
-    "--custom), synthetic, ptbxl:FOLDER (its patients dealt out to the sites), or pages:FOLDER, in which {site} stands "
-    "for the site's name.",
+    help="Source of the pages: own (each site names them by `ecg-flare site prepare`), custom (site_pages.SitePages of "
+    "--custom), synthetic, ptbxl:FOLDER (its patients are divided among the sites), or pages:FOLDER, where {site} is "
+    "the site's name.",
 )
-@click.option("--mlflow", metavar="URI", help="Tell MLflow there the rounds' figures; '' keeps them with the results.")
+@click.option(
+    "--mlflow", metavar="URI", help="Report the figures of the rounds to MLflow there; '' keeps them with the results."
+)
 @click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the job carries.")
 @click.option(
-    "--no-code", is_flag=True, help="Carry no code: for sites with kits, which allow jobs ecg_flare's own classes."
+    "--no-code", is_flag=True, help="Carry no code: for sites with kits, which allow only ecg_flare's own classes."
 )
 @click.option(
     "--results",
     default="",
     metavar="FOLDER",
-    help="Where the server keeps the model: a later submission with the same one goes on from there. "
-    "A server with a kit takes one of its results_folders alone. "
+    help="Where the server keeps the model: a later submission with the same folder continues from there. "
+    "A server with a kit accepts only its results_folders. "
     "[default: in the job's run folder, which ends with the job]",
 )
 @click.option(
     "--max-weight",
     type=click.IntRange(1),
     metavar="PAGES",
-    help="Weigh each site by its number of training pages, at most so many, and hide the numbers in the masked sum.",
+    help="Weigh each site by its number of training pages, at most PAGES, and hide the numbers in the masked sum.",
 )
 @click.option(
     "--adaptive-clipping",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="QUANTILE",
-    help="Let the clipping norm follow this quantile of the patients' updates, from the job's own on.",
+    help="Let the clipping norm follow this quantile of the patients' updates, starting at the job's own norm.",
 )
-@click.option("--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Of the privacy promise.")
+@click.option(
+    "--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Delta of the privacy promise."
+)
 @click.option(
     "--epsilon-budget",
     type=click.FloatRange(0, min_open=True),
-    help="The job stops before it; the server's ledger has one of its own for all jobs.",
+    help="The job stops before it passes this. The server's ledger has its own budget for all jobs.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     metavar="N",
-    help="Seed of the sites' training, to train alike again. [default: where updates are hidden, each site draws a "
-    "secret one for each attempt, so that no two updates cancel; else as in the project's job]",
+    help="Seed of the sites' training, for a repeatable run. [default: where updates are hidden, each site draws a "
+    "secret one for each attempt, so that no two updates cancel; otherwise as in the bundled job]",
 )
-@click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write the job's folder in.")
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder in which the job's folder is written.")
 def export(
     name: str,
     sites: str,
@@ -151,7 +155,7 @@ def export(
 ) -> None:
     """Write one of the jobs for other sites, rounds or pages.
 
-    Each export is a job of its own, by a nonce in its terms: to go on after a crash submit the folder that you have.
+    Each export is a new job, by a nonce in its terms. To continue after a crash, submit the folder that you have.
 
     \b
     Examples:
@@ -163,7 +167,7 @@ def export(
     from ecg_flare.flare.job.folders import write_job
 
     if no_code and data == "custom":
-        raise click.UsageError("--no-code needs --data: the pages of a job without code come from ecg_flare itself.")
+        raise click.UsageError("--no-code needs --data: a job without code cannot use --data custom.")
     spec = BUNDLED[name]
     roster = tuple(site.strip() for site in sites.split(",") if site.strip())
     try:

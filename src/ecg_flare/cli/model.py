@@ -1,4 +1,4 @@
-"""Models: pretrain one on rendered pages, export one for stock nnU-Net."""
+"""Models: pretrain on rendered pages, export for stock nnU-Net."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,10 +50,10 @@ def pretrain(
     cache: Path,
     as_json: bool,
 ) -> None:
-    """Train a public start on rendered pages.
+    """Train a public start model on rendered pages.
 
-    The pages print synthetic recordings, so they belong to nobody and training on them costs no privacy.
-    On one thread the same options and versions give the same model, bit by bit.
+    The pages print synthetic recordings: they belong to nobody, and training on them costs no privacy. On one thread,
+    the same options and versions give the same model, bit by bit.
 
     \b
     Example:
@@ -85,13 +85,13 @@ def pretrain(
     if as_json:
         say_json({"model": str(output), "validation_dice": trained.validation_dice})
     else:
-        click.echo(f"{output}: Dice {trained.validation_dice:.3f} on patients left out")
+        click.echo(f"{output}: Dice {trained.validation_dice:.3f} on held-out patients")
 
 
 @click.command()
 @click.argument("model")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Model folder.")
-@click.option("--best", is_flag=True, help="Of a run, the model of the highest Dice instead of the last.")
+@click.option("--best", is_flag=True, help="For a run: the model of the highest Dice instead of the last one.")
 def export(model: str, output: Path, best: bool) -> None:
     """Write a model as a folder that stock nnU-Net predicts from.
 
@@ -107,7 +107,7 @@ def export(model: str, output: Path, best: bool) -> None:
     if Path(model).is_dir():
         stored = _of_run(Path(model), "best.npz" if best else "state.npz")
     elif best:
-        raise click.UsageError(f"--best chooses among the models of a run, and {model} is no folder.")
+        raise click.UsageError(f"--best chooses among the models of a run, but {model} is not a folder.")
     else:
         stored = _stored(model)
     folder = export_model_folder(stored.vector, stored.plan, output)

@@ -31,7 +31,7 @@ def _layouts() -> tuple[str, ...]:
 @click.command()
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the WFDB records.")
 @click.option("--count", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="How many recordings.")
-@click.option("--rhythm", type=OneOf("RHYTHM", _rhythms), help="sinus, lbbb, ...; by default drawn from all.")
+@click.option("--rhythm", type=OneOf("RHYTHM", _rhythms), help="sinus, lbbb, ... [default: drawn from all]")
 @click.option("--duration", "duration_s", type=float, default=10.0, show_default=True, help="Seconds.")
 @click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True)
@@ -41,7 +41,7 @@ def synthesize(
 ) -> None:
     """Write synthetic 12-lead recordings as WFDB records.
 
-    Nobody's heart: a rotating dipole seen by the leads. The same seed gives the same recordings.
+    The signal is a rotating dipole as the leads see it; it is nobody's heart. The same seed gives the same recordings.
 
     \b
     Example:
@@ -67,9 +67,9 @@ def synthesize(
 @click.command()
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the pages.")
-@click.option("--profile", help="A site profile (see `ecg-flare profiles`) or a YAML file: looks, scanner, noise.")
+@click.option("--profile", help="A site profile (see `ecg-flare profiles`) or a YAML file: style, scanner, noise.")
 @click.option("--ptbxl", is_flag=True, help="RECORDS is the folder of PTB-XL, with ptbxl_database.csv.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many pages.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Maximum number of pages.")
 @click.option("--layout", type=OneOf("LAYOUT", _layouts), help="3x4+1R, 6x2, 12x1, ... [default: 3x4+1R]")
 @click.option("--dpi", type=float, help="[default: 200]")
 @click.option("--speed", "speed_mm_per_s", type=float, help="mm/s [default: 25]")
@@ -91,9 +91,10 @@ def render(
 ) -> None:
     """Print recordings on page images, each with its truth.
 
-    RECORDS are WFDB records, folders of them, or with --ptbxl the folder of PTB-XL. For each there come NAME.png,
-    NAME.mask.png (0 background, 1 trace, 2 pulse, 3 print), NAME.json (where everything stands, to a fraction of a
-    pixel) and what is printed of the recording; patients.csv says whose page it is. Such a folder can train a site.
+    RECORDS are WFDB records, folders of them, or with --ptbxl the folder of PTB-XL. Each record gives NAME.png,
+    NAME.mask.png (0 background, 1 trace, 2 pulse, 3 print), NAME.json (the place of everything, to a fraction of a
+    pixel) and the printed part of the recording. patients.csv names the patient of each page. A site can train on such
+    a folder.
 
     \b
     Examples:
@@ -105,7 +106,7 @@ def render(
 
     given = {key: value for key, value in style.items() if value is not None}
     if profile and given:
-        raise click.UsageError("--profile draws the style itself: leave out " + ", ".join(sorted(given)) + ".")
+        raise click.UsageError("--profile sets the style itself: leave out " + ", ".join(sorted(given)) + ".")
     printer = _printer(profile, given, seed)
     recordings = _ptbxl_recordings(records, limit) if ptbxl else _wfdb_recordings(records, limit)
     patients: dict[str, str] = {}
@@ -129,7 +130,7 @@ def render(
 def profiles(as_json: bool) -> None:
     """List the site profiles and the page layouts.
 
-    A profile is what one hospital's pages look like; its own can be a YAML file, written after one of these.
+    A profile describes the pages of one hospital. Your own profile is a YAML file, written after one of these.
 
     \b
     Example:
@@ -152,7 +153,7 @@ def profiles(as_json: bool) -> None:
 
 
 def _about(profile: str) -> str:
-    """The comment that a profile's file begins with."""
+    """The comment at the top of a profile's file."""
     from importlib import resources
 
     text = resources.files("ecg_flare.page").joinpath("profiles", f"{profile}.yaml").read_text(encoding="utf-8")

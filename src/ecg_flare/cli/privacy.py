@@ -1,4 +1,4 @@
-"""Privacy before a job (plan), of the code that it runs (audit), and after it (report, verify)."""
+"""Privacy before a job (plan), of the code that runs (audit), and after the job (report, verify)."""
 
 from __future__ import annotations
 
@@ -32,21 +32,19 @@ def _plans() -> tuple[str, ...]:
 
 @click.group(cls=Commands)
 def privacy() -> None:
-    """Plan a job's noise, audit the code that makes it, and check a ledger."""
+    """Plan the noise of a job, audit the code that adds it, and check a ledger."""
 
 
 @privacy.command()
-@click.option(
-    "--patients", type=click.IntRange(1), metavar="N", help="How many patients, over all sites, are to be hidden."
-)
-@click.option("--sites", type=click.IntRange(1), metavar="N", help="Or how many sites, each as a whole.")
+@click.option("--patients", type=click.IntRange(1), metavar="N", help="Number of patients to hide, over all sites.")
+@click.option("--sites", type=click.IntRange(1), metavar="N", help="Or: number of sites to hide, each as a whole.")
 @click.option("--rounds", type=click.IntRange(1), metavar="N", required=True)
-@click.option("--rate", type=float, default=1.0, show_default=True, help="Chance of a patient to be in a round.")
-@click.option("--epsilon", type=float, required=True, help="What all rounds together may spend.")
+@click.option("--rate", type=float, default=1.0, show_default=True, help="Chance of a patient to be drawn in a round.")
+@click.option("--epsilon", type=float, required=True, help="Budget of all rounds together.")
 @click.option("--delta", type=float, default=1e-5, show_default=True)
 @click.option("--plan", "plan_name", type=OneOf("PLAN", _plans), default="tiny", show_default=True, help="The network.")
-@click.option("--parameters", type=click.IntRange(1), metavar="N", help="Its size, where it is none of the plans.")
-@click.option("-o", "--output", type=PAGE, help="Draw epsilon by rounds and noise into this HTML page.")
+@click.option("--parameters", type=click.IntRange(1), metavar="N", help="Size of a network that is none of the plans.")
+@click.option("-o", "--output", type=PAGE, help="Write an HTML page with charts of epsilon by rounds and noise.")
 @json_option
 def plan(
     patients: int | None,
@@ -60,11 +58,11 @@ def plan(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the noise that a promise needs.
+    """Find the noise that a privacy promise needs.
 
-    And say whether a network can still learn under it. The noise multiplier is the smallest whose Rényi epsilon
-    stays within --epsilon. Noise over signal is sigma sqrt(d) / (q N): how long a round's noise is beside the longest
-    mean update of q N units.
+    The command also says whether a network can still learn under that noise. The noise multiplier is the smallest whose
+    Rényi epsilon stays within --epsilon. Noise over signal is sigma sqrt(d) / (q N): the length of a round's noise,
+    divided by the longest mean update of q N units.
 
     \b
     Examples:
@@ -74,9 +72,11 @@ def plan(
     from ecg_flare.privacy.planning import plan as plan_privacy
 
     if (patients is None) == (sites is None):
-        raise click.UsageError("Give either --patients or --sites: whose presence is to be hidden.")
+        raise click.UsageError("Give either --patients or --sites: the units to hide.")
     if sites is not None and rate != 1.0:
-        raise click.UsageError("--rate is for patients: everyone sees which sites answer, so sampling them hides none.")
+        raise click.UsageError(
+            "--rate is for patients: everyone sees which sites answer, so sampling sites hides nothing."
+        )
     if not 0 < rate <= 1:
         raise click.BadParameter(f"must be above 0 and at most 1. Found {rate}.", param_hint="--rate")
     planned = plan_privacy(
@@ -113,7 +113,11 @@ def plan(
 @privacy.command()
 @click.option("--unit", type=click.Choice(["patient", "site"]), default="patient", show_default=True)
 @click.option(
-    "--noise-multiplier", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="What is claimed."
+    "--noise-multiplier",
+    type=click.FloatRange(0.1, 10),
+    default=1.0,
+    show_default=True,
+    help="The claimed noise multiplier.",
 )
 @click.option("--delta", type=click.FloatRange(1e-9, 0.1), default=1e-5, show_default=True)
 @click.option("--parameters", type=click.IntRange(400), default=121_348, show_default=True, help="Length of an update.")
@@ -122,15 +126,23 @@ def plan(
     type=click.IntRange(10),
     default=500,
     show_default=True,
-    help="Of the one-shot audit; at most a twentieth of the parameters.",
+    help="Canaries of the one-shot audit; at most a twentieth of the parameters.",
 )
-@click.option("--trials", type=click.IntRange(20), default=2000, show_default=True, help="Of the many-trial audit.")
 @click.option(
-    "--candidates", type=click.IntRange(20), default=1000, show_default=True, help="Of the membership inference."
+    "--trials", type=click.IntRange(20), default=2000, show_default=True, help="Trials of the many-trial audit."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the attacks, not of the noise.")
 @click.option(
-    "--deployed", is_flag=True, help="Instead, run a job of FLARE's simulator with canary patients, and judge it."
+    "--candidates",
+    type=click.IntRange(20),
+    default=1000,
+    show_default=True,
+    help="Candidates of the membership inference.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the attacks, not of the noise."
+)
+@click.option(
+    "--deployed", is_flag=True, help="Instead, run a job in FLARE's simulator with canary patients, and audit it."
 )
 @json_option
 def audit(
@@ -147,13 +159,14 @@ def audit(
 ) -> None:
     """Attack the code that makes a round private.
 
-    Clipping, fixed point, sum and noise are the ones that jobs run; the data are the attacks' own. Each audit gives a
-    number and the bound that it must obey, which does not prove the promise but would show it broken. Ends with 1
-    where an audit fails. A right mechanism fails one of the statistical audits once in a thousand times.
+    Clipping, fixed point, sum and noise are those of a job; the data are the attacks' own. Each audit gives a number
+    and the bound that it must obey. This does not prove the promise, but it can show that the promise is broken. Exit
+    code 1: an audit fails. A correct mechanism fails one of the statistical audits once in a thousand times.
 
-    These drive a round in memory. With --deployed a whole job runs in FLARE's simulator, in a minute or two: patients
-    of three sites, half of them chosen by coins, are drawn, trained on by nnU-Net, clipped, masked, summed and noised,
-    and the coins are guessed from the released models. It has its own claim; of the options, --seed and --json hold.
+    These audits run a round in memory. With --deployed a whole job runs in FLARE's simulator, in a minute or two.
+    Patients of three sites, half of them chosen by coins, are drawn, trained on by nnU-Net, clipped, masked, summed and
+    noised, and the coins are guessed from the released models. This audit has its own claim; only the options --seed
+    and --json apply.
 
     \b
     Examples:
@@ -181,10 +194,10 @@ def audit(
 
 @privacy.command()
 @click.argument("ledger", type=LEDGER)
-@click.option("-o", "--output", type=PAGE, help="Write it, with a chart of epsilon, into this HTML page.")
+@click.option("-o", "--output", type=PAGE, help="Write an HTML page with a chart of epsilon.")
 @json_option
 def report(ledger: Path, output: Path | None, as_json: bool) -> None:
-    """Tell what a ledger promised and each round spent.
+    """Report what a ledger promised and what each round spent.
 
     Every line is checked first, as by `verify`.
 
@@ -233,17 +246,21 @@ def report(ledger: Path, output: Path | None, as_json: bool) -> None:
     "heads",
     multiple=True,
     metavar="LINES:DIGEST",
-    help="A head that somebody remembers (`ecg-flare site head`): the ledger must contain it. May be given often.",
+    help="A head that somebody noted (`ecg-flare site head`): the ledger must contain it. May be repeated.",
 )
 @click.option(
     "--witness",
     "witnesses",
     type=LEDGER,
     multiple=True,
-    help="Heads that sites signed: the file beside a ledger, or one of `ecg-flare site head -o`. May be given often.",
+    help="Heads that sites signed: the file beside a ledger, or one of `ecg-flare site head -o`. May be repeated.",
 )
-@click.option("--pins", type=LEDGER, help="A kit's local/ecg_flare.json: sites must have signed with what it pins.")
-@click.option("--opacus", is_flag=True, help="Compute the final epsilon by opacus' accountants, too, and compare.")
+@click.option(
+    "--pins",
+    type=LEDGER,
+    help="A kit's local/ecg_flare.json: sites must have signed with the certificates that it pins.",
+)
+@click.option("--opacus", is_flag=True, help="Also compute the final epsilon by opacus' accountants, and compare.")
 @json_option
 def verify(
     ledger: Path,
@@ -257,9 +274,9 @@ def verify(
 ) -> None:
     """Check a ledger as a third party.
 
-    Every line, the chain of their hashes, every epsilon, computed anew, and with --cert every signature. With --head
-    and --witness also that the ledger was not rolled back behind what others have seen of it. Ends with 0 where all
-    holds and with 1, naming the first line that is wrong, where it does not.
+    The command checks every line and the chain of hashes, and computes every epsilon anew. With --cert it checks every
+    signature. With --head and --witness it also checks that the ledger was not rolled back behind what others have seen
+    of it. Exit codes: 0 all is correct, 1 something is wrong; the first wrong line is named.
 
     \b
     Examples:
@@ -276,9 +293,9 @@ def verify(
     from ecg_flare.privacy.ledger_signature import ledger_verifier
 
     if root is not None and cert is None and not witnesses:
-        raise click.UsageError("--root says who issued --cert, and the certificates of --witness: give one of them.")
+        raise click.UsageError("--root says who issued --cert or the certificates of --witness: give one of the two.")
     if pins is not None and not witnesses:
-        raise click.UsageError("--pins names the certificates of sites: give --witness, too.")
+        raise click.UsageError("--pins names the certificates of sites: give --witness as well.")
     remembered = tuple(Head.parse(text) for text in heads)
     for head in remembered:
         check_head(ledger, read_chain(ledger), head)
@@ -338,7 +355,7 @@ def _report_audits(found: Iterable[AuditResult], as_json: bool) -> None:
     if as_json:
         say_json([{**asdict(result), "passed": result.passed} for result in results])
     if failed := [result.name for result in results if not result.passed]:
-        raise PrivacyError(f"{', '.join(failed)} passed the bound: do not release what this code makes private")
+        raise PrivacyError(f"{', '.join(failed)} exceeded the bound: do not release models of this code")
 
 
 def _deployed_audits(seed: int) -> tuple[AuditResult, ...]:

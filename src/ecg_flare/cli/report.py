@@ -13,22 +13,23 @@ from ecg_flare.cli.screen import json_option, say_json, tell
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="[default: report.html in the run's folder]"
 )
 @click.option(
-    "--pages", type=click.IntRange(0), metavar="N", default=3, show_default=True, help="Public pages to draw."
+    "--pages", type=click.IntRange(0), metavar="N", default=3, show_default=True, help="Number of public pages to draw."
 )
 @click.option(
     "--ptbxl",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of PTB-XL here, where the run's public pages are of it. (A folder that the run names is not read.)",
+    help="Folder of PTB-XL on this machine, if the run's public pages are from it. A folder that the run names is not "
+    "read.",
 )
-@click.option("--no-pages", is_flag=True, help="Draw no pages; quicker, and needs no torch.")
+@click.option("--no-pages", is_flag=True, help="Draw no pages: faster, and without torch.")
 @json_option
 def report(run: Path, output: Path | None, pages: int, ptbxl: Path | None, no_pages: bool, as_json: bool) -> None:
     """Print a run's rounds and write its report.
 
-    The report is one HTML page that needs nothing else.
+    The report is one HTML page without other files.
 
-    RUN is the simulator's workspace (what stood after -w), a job's folder that `nvflare job download` brought, or the
-    folder ecg_flare in it.
+    RUN is the simulator's workspace (the folder given to -w), a job's folder from `nvflare job download`, or the folder
+    ecg_flare in it.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What the commands share: errors as one line, JSON for machines, bars on a terminal, choices found when asked."""
+"""What the commands share: errors in one line, JSON for machines, progress bars, choices that are loaded on demand."""
 
 import json
 import sys
@@ -13,9 +13,9 @@ _Item = TypeVar("_Item")
 
 
 class Commands(click.Group):
-    """A group whose commands keep the order they were added in, and whose errors end in one line and exit code 1.
+    """A group that keeps its commands in order and reports an error in one line, with exit code 1.
 
-    Errors in the use of a command end with 2, as click has it.
+    Wrong use of a command gives exit code 2, as click does.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -29,7 +29,7 @@ class Commands(click.Group):
 
 
 class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
-    """A name out of a list that is loaded only when an argument is converted or completed."""
+    """A name of a list that is loaded only when an argument is converted or completed."""
 
     def __init__(self, metavar: str, names: Callable[[], Sequence[str]]) -> None:
         self.name = metavar
@@ -45,7 +45,7 @@ class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--json`, handed over as `as_json`."""
+    """Add `--json`, passed as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)
 
 
@@ -60,7 +60,7 @@ def tell(text: str) -> None:
 
 
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
-    """The rows as lines with aligned columns, those of `right` flush right."""
+    """The rows as lines with aligned columns; those in `right` are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
@@ -71,7 +71,7 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterato
 
 
 def progress(items: Iterable[_Item], what: str, total: int | None = None) -> Iterator[_Item]:
-    """The items, with a bar on stderr where that is a terminal."""
+    """The items, with a progress bar on stderr if that is a terminal."""
     from tqdm import tqdm
 
     yield from tqdm(items, total=total, desc=what, unit="page", disable=not sys.stderr.isatty())

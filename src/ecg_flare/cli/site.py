@@ -1,4 +1,4 @@
-"""A site's engineer: pages looked over and prepared, a job tried before it is taken part in, the ledger's head."""
+"""Commands for a site's engineer: check and prepare pages, a dry run of a job, the ledger's head."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -19,7 +19,7 @@ _USAGE: Final = 2
 _NOT_READY: Final = 3
 _MM_PER_INCH: Final = 25.4
 _MAX_SHOWN: Final = 20
-# What stands before an underscore; a name without one says nothing of a patient.
+# The text before an underscore. A name without one names no patient.
 _PATTERN: Final = r"^([^_]+)_"
 _EACH_ITS_OWN: Final = r"^(.+)$"
 
@@ -28,25 +28,34 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.group(cls=Commands)
 def site() -> None:
-    """At a hospital: look pages over and prepare them, try a job before taking part, tell the ledger's head.
+    """At a hospital: check and prepare pages, try a job in a dry run, report the ledger's head.
 
-    They end with 0 where all is well, 3 where something must be mended first, 2 for wrong use.
+    Exit codes: 0 all is well, 3 something must be fixed first, 2 wrong use.
     """
 
 
 @site.command()
 @click.option("--pages", "folder", type=_FOLDER, required=True, help="Folder of page images with masks or truths.")
 @click.option(
-    "--workspace", type=_FOLDER, metavar="KIT", help="The site's unpacked startup kit. Without it: look only."
+    "--workspace",
+    type=_FOLDER,
+    metavar="KIT",
+    help="The site's unpacked startup kit. Without it, pages are only checked.",
 )
-@click.option("--job", type=_FOLDER, help="The job's folder: its plan, and whose presence it hides.")
-@click.option("--plan", metavar="NAME", help="The plan, where no job is given.  [default: tiny]")
-@click.option("--plan-hash", metavar="HEX", help="What the coordinator says that the plan's hash is.")
+@click.option("--job", type=_FOLDER, help="The job's folder, for its plan and unit.")
+@click.option("--plan", metavar="NAME", help="The plan, if no job is given.  [default: tiny]")
+@click.option("--plan-hash", metavar="HEX", help="The hash of the plan, as the coordinator reports it.")
 @click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
 @click.option("--dpi", type=click.FloatRange(min=0, min_open=True), help="Resolution of pages that have a mask only.")
-@click.option("--patient-pattern", metavar="REGEX", help="Its first group in a page's name is the patient's id.")
-@click.option("--each-page-a-patient", is_flag=True, help="Each page is of a patient of its own.")
-@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="[default: below the kit]")
+@click.option(
+    "--patient-pattern", metavar="REGEX", help="Pattern for a page's name; its first group is the patient's id."
+)
+@click.option("--each-page-a-patient", is_flag=True, help="Each page is of another patient.")
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for prepared pages.  [default: in the kit]",
+)
 @json_option
 @click.pass_context
 def prepare(
@@ -63,13 +72,13 @@ def prepare(
     cache: Path | None,
     as_json: bool,
 ) -> None:
-    """Look pages over, prepare them, and name them in the kit.
+    """Check pages, prepare them, and name them in the kit.
 
-    Every page is read, and what is wrong is listed with what to do. Whose page it is stands in patients.csv (columns
-    page, patient_id), or before the first underscore of its name, or where --patient-pattern says.
+    Every page is read. Each problem is listed with what to do. The patient of a page is in patients.csv (columns page,
+    patient_id), or before the first underscore of the page's name, or where --patient-pattern says.
 
-    Pages that pass are prepared, so that the first round does not wait, and local/ecg_flare_pages.json of the kit then
-    names the folder: it goes before whatever a job says.
+    Pages that pass are prepared, so that the first round does not wait. local/ecg_flare_pages.json of the kit then
+    names the folder, and no job can name another.
 
     \b
     Examples:
@@ -97,10 +106,11 @@ def prepare(
 @json_option
 @click.pass_context
 def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, steps: int, as_json: bool) -> None:
-    """Try a job on own pages, and list what would leave the site.
+    """Dry run of a job: list what would leave the site.
 
-    The job's own filters and the policy of the kit are at work; the server and the other sites stand in, in memory.
-    Nothing is sent. Where the site would refuse the job, it says why.
+    One step of the job runs on the site's own pages. The job's own filters and the limits of the kit apply. The server
+    and the other sites are simulated in memory. Nothing is sent. If the site would refuse the job, the command says
+    why.
 
     \b
     Example:
@@ -130,10 +140,10 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
 @json_option
 @click.pass_context
 def head(ctx: click.Context, workspace: Path, name: str | None, output: Path | None, as_json: bool) -> None:
-    """Say up to where this site has seen the server's ledger.
+    """Report how much of the server's ledger this site has seen.
 
-    Whoever audits the ledger gives that to `ecg-flare privacy verify --head`, or with -o the signed file to --witness.
-    With more than one ledger, -o signs the one of the most lines.
+    An auditor of the ledger gives this to `ecg-flare privacy verify --head`, or the signed file of -o to --witness.
+    With more than one ledger, -o signs the one with the most lines.
 
     \b
     Examples:
@@ -148,7 +158,7 @@ def head(ctx: click.Context, workspace: Path, name: str | None, output: Path | N
         held = sorted(SiteHeads(workspace).all(), key=lambda one: -one.head.lines)
         if output is not None:
             if not held:
-                raise ConfigError(f"{workspace} has seen no ledger yet, so that there is nothing to sign")
+                raise ConfigError(f"{workspace} has seen no ledger yet: there is nothing to sign")
             write_countersignatures(output, [sign_held(held[0], name or Kit(workspace).site, workspace)])
     except EcgFlareError as error:
         click.echo(f"Error: {error}", err=True)
@@ -182,7 +192,7 @@ def _source(folder: Path, dpi: float | None, pattern: str | None, *, each_page_a
 
 
 class _Prepared:
-    """What `prepare` does and says."""
+    """What `prepare` does and prints."""
 
     def __init__(
         self,
@@ -264,9 +274,9 @@ class _Prepared:
         yield f"disk      about {self.inspection.cache_bytes / 1e6:.0f} MB for prepared pages"
         yield from _finding_lines(self.findings)
         if not self.ready:
-            yield "NOT READY: mend what is marked with x, and run this again."
+            yield "NOT READY: fix what is marked with x, and run this again."
         elif self.preparation is None:
-            yield "The pages are well. Give --workspace to prepare them."
+            yield "The pages are in order. Give --workspace to prepare them."
         else:
             done = self.preparation
             how = "were prepared before" if done.reused else f"prepared in {done.seconds:.0f} s"

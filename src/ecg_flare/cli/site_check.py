@@ -1,4 +1,4 @@
-"""What `ecg-flare site check` prints: a job's round tried at a site, task by task."""
+"""What `ecg-flare site check` prints: the dry run of a job's round at a site, task by task."""
 
 from collections.abc import Iterator
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What `ecg-flare privacy verify` says of a ledger, and of the sites that vouch for it."""
+"""What `ecg-flare privacy verify` prints about a ledger, and about the sites that vouch for it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -58,7 +58,7 @@ def verify_lines(
     if vouched is not None:
         yield from _vouched_lines(told, vouched, root)
     if not told.anchored:
-        yield "No head was kept beside it: lines cut off its end would not show."
+        yield "No head is stored beside it: lines removed from its end would not be noticed."
 
 
 def _vouched_lines(told: "LedgerReport", vouched: "Vouched", root: Path | None) -> Iterator[str]:

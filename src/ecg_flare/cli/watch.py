@@ -1,4 +1,4 @@
-"""A run, watched while it runs."""
+"""Watch a run."""
 
 import json
 import sys
@@ -16,15 +16,17 @@ _CLEAR: Final = "\x1b[2J\x1b[H"
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks.")
-@click.option("--once", is_flag=True, help="Look once and end.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between updates."
+)
+@click.option("--once", is_flag=True, help="Show it once and exit.")
 @json_option
 @click.pass_context
 def watch(ctx: click.Context, run: Path, every: float, once: bool, as_json: bool) -> None:
     """Show a run's rounds and figures until the job ends.
 
-    RUN is the simulator's workspace (what stood after -w), or at a server the job's folder or the results' own. With
-    --json each change is one line of JSON. Ends with 0 where the job finished, 3 where it ended otherwise.
+    RUN is the simulator's workspace (the folder given to -w), or at a server the job's folder or the results folder.
+    With --json each change is one line of JSON. Exit codes: 0 the job finished, 3 it ended otherwise.
 
     \b
     Examples:
@@ -54,5 +56,5 @@ def watch(ctx: click.Context, run: Path, every: float, once: bool, as_json: bool
 
 
 def _show(text: str, *, again: bool) -> None:
-    """Print over what stood there on a terminal, below it elsewhere."""
+    """Print: on a terminal over the text before, elsewhere below it."""
     click.echo(_CLEAR + text if again and sys.stdout.isatty() else text)

@@ -21,7 +21,9 @@ from jaxtyping import Float32, Float64, Int64, Integer, Shaped
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, RoundError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import ServerOptimizer, ServerState
+from ecg_flare.federated.robust.rule import RobustRule
 from ecg_flare.federated.running_sum import RunningSum
+from ecg_flare.federated.single_updates import SingleUpdates
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import Vector, check_update
 from ecg_flare.privacy.gaussian import Stream, add_noise
@@ -40,7 +42,8 @@ Noise = Callable[[Int64[np.ndarray, " summed"]], Int64[np.ndarray, " summed"]]
 class RoundResult:
     """What a round gives. Under differential privacy only `model` (and what follows from it) may be released.
 
-    summed: the sum that the model was moved by, with its noise: int64 in fixed point, float64 in the clear.
+    summed: the sum that the model was moved by, with its noise: int64 in fixed point, float64 in the clear. Of a round
+        by a robust rule it is the rule's mean, as there is no sum.
     answered: the sites in it.
     share: under adaptive clipping the noised share of updates within C, for `JobTerms.after`.
     dropped: of a round in memory, site -> why its update is not in the sum.
@@ -56,32 +59,47 @@ class RoundResult:
 
 
 class OpenRound:
-    """A round between its request and its close: a running sum, and the model and optimizer that it will move.
+    """A round between its request and its close: the updates so far, and the model and optimizer that they will move.
 
     terms, model: of the round; the model is shared, never written to.
+    rule: makes the mean of single updates; None adds them up.
+
+    Raises ConfigError for a rule where updates are hidden or noised, or with too few sites.
     """
 
-    def __init__(self, terms: JobTerms, model: Vector, state: ServerState, optimizer: ServerOptimizer) -> None:
+    def __init__(
+        self,
+        terms: JobTerms,
+        model: Vector,
+        state: ServerState,
+        optimizer: ServerOptimizer,
+        rule: RobustRule | None = None,
+    ) -> None:
         self.terms, self.model = terms, model
         self._state, self._optimizer = state, optimizer
-        self._sum = RunningSum(
-            terms.sum_size(model.size),
-            terms.weights,
-            terms.fixed_encoding(model.size),
-            implausible=terms.implausible,
-        )
+        self._updates: RunningSum | SingleUpdates
+        if rule is None:
+            self._updates = RunningSum(
+                terms.sum_size(model.size),
+                terms.weights,
+                terms.fixed_encoding(model.size),
+                implausible=terms.implausible,
+            )
+        else:
+            check_rule(rule, terms)
+            self._updates = SingleUpdates(model.size, terms.weights, rule, clipping_norm=terms.clipping_norm)
         self._noised = False
         self._closed = False
 
     @property
     def answered(self) -> tuple[str, ...]:
         """The sites in the sum, in sorted order."""
-        return self._sum.sites
+        return self._updates.sites
 
     def add(self, site: str, contribution: Shaped[np.ndarray, " summed"]) -> None:
         """Add what a site sent; raises UpdateError, with the sum as it was, as `RunningSum.add`."""
         self._check_open()
-        self._sum.add(site, contribution)
+        self._updates.add(site, contribution)
 
     def add_total(
         self,
@@ -96,9 +114,11 @@ class OpenRound:
         Raises UpdateError, with the sum as it was, as `RunningSum.add_total`, and PrivacyError for noise twice.
         """
         self._check_open()
+        if isinstance(self._updates, SingleUpdates):
+            raise UpdateError(f"a total of {sorted(sites)} cannot be added: the round's rule needs each update")
         if noised and (self._noised or not self.terms.private):
             raise PrivacyError("the total has noise, expected none: the round's terms add noise once, or not at all")
-        self._sum.add_total(sites, total, noised=noised, weight=weight)
+        self._updates.add_total(sites, total, noised=noised, weight=weight)
         self._noised = self._noised or noised
 
     def close(self, noise: Noise | None = None, *, dropped: Mapping[str, str] | None = None) -> RoundResult:
@@ -120,14 +140,36 @@ class OpenRound:
                 f"where there is no promise: {'two' if noise is not None else 'no'} noise was given"
             )
         self._closed = True
-        summed = self._sum.total if noise is None else noise(self._sum.total)
-        mean = terms.mean_update(self._sum.mean(summed, terms.public_denominator), self.model.size)
+        summed, mean = self._summed(noise)
         state, model = self._optimizer.step(self._state, self.model, mean)
         return RoundResult(model, state, mean, summed, self.answered, terms.share(summed), dict(dropped or {}))
+
+    def _summed(self, noise: Noise | None) -> tuple[Shaped[np.ndarray, " summed"], Float64[np.ndarray, " d"]]:
+        if isinstance(self._updates, SingleUpdates):
+            mean = self._updates.mean()
+            return mean, mean
+        summed = self._updates.total if noise is None else noise(self._updates.total)
+        over = self._updates.mean(summed, self.terms.public_denominator)
+        return summed, self.terms.mean_update(over, self.model.size)
 
     def _check_open(self) -> None:
         if self._closed:
             raise RoundError("the round is closed: open another")
+
+
+def check_rule(rule: RobustRule, terms: JobTerms) -> None:
+    """Refuse a rule that compares single updates where these are hidden, or where a sum's noise is promised.
+
+    Raises ConfigError.
+    """
+    if terms.encoded:
+        raise ConfigError(
+            f"{type(rule).__name__} compares single updates, which summation={terms.summation!r} with "
+            f"noise_multiplier={terms.noise_multiplier} hides from the server: take another aggregator, or a plain sum "
+            "without noise"
+        )
+    rule.check(len(terms.weights))
+    rule.check(terms.min_sites)
 
 
 def run_round(

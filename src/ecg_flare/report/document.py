@@ -28,10 +28,10 @@ def render(
 
     Args:
         run: what was read from the run's folder.
-        views: public pages with the models' traces.
-        parameters: size of the network, where it is known.
-        facts: sentences to stand with what was promised, such as that the ledger holds.
-        notes: what the reader should know of this report itself, such as why no pages are drawn.
+        views: public pages with the traces that the models found.
+        parameters: size of the network, if it is known.
+        facts: sentences beside the promise, such as that the ledger is valid.
+        notes: remarks on the report itself, such as why no pages are drawn.
     """
     return page(
         run.job,
@@ -51,7 +51,7 @@ def render(
 
 
 def page(title: str, body: Iterable[str]) -> str:
-    """An HTML page of these parts, whose style is in it."""
+    """An HTML page of these parts, with its style."""
     style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     return "".join(
         [
@@ -98,7 +98,7 @@ def _privacy(run: Run, parameters: int | None, facts: Sequence[str]) -> str:
     return (
         f"<section class='privacy {kind}'><h2>Privacy</h2><p class='promise'>{escape(words.promise)}</p>"
         f"<div class='columns'><div><h3>What that means</h3>{_items(details)}</div>"
-        f"<div><h3>What it does not do</h3>{_items(words.limits)}</div></div></section>"
+        f"<div><h3>What is not promised</h3>{_items(words.limits)}</div></div></section>"
     )
 
 
@@ -138,7 +138,7 @@ def _table(run: Run) -> str:
             f"{each.dice:.4f}",
             significant(each.update_norm) if trained else "–",
             *epsilons,
-            "lost" if each.lost else str(len(each.answered)) if trained else "–",
+            "failed" if each.lost else str(len(each.answered)) if trained else "–",
             f"{each.seconds:.1f}",
             bytes_text(each.bytes_down + each.bytes_up) if trained else "–",
         ]
@@ -165,7 +165,7 @@ def _terms(run: Run, parameters: int | None) -> str:
         "terms digest": facts.get("terms_digest", "–"),
         "start": facts.get("start", "–"),
         "sites and weights": ", ".join(f"{site} {terms.weights[site]:g}" for site in site_names(terms)),
-        "fewest sites": terms.min_sites,
+        "minimum number of sites": terms.min_sites,
         "clipping norm C": clipping_text(terms),
         "noise multiplier sigma": "none" if terms.noise_multiplier is None else f"{terms.noise_multiplier:g}",
         "delta": delta_text(terms),

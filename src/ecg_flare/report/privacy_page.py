@@ -1,4 +1,4 @@
-"""A cohort's ledger, or a plan, as one HTML page: epsilon by rounds, and what it means in words."""
+"""A cohort's ledger, or a privacy plan, as one HTML page: epsilon by rounds, and its meaning in words."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -25,13 +25,13 @@ def ledger_page(told: LedgerReport) -> str:
         else f"The budget is {cohort.epsilon_budget:g}; "
         f"{significant(max(0.0, cohort.epsilon_budget - told.spent.epsilon_rdp))} of it is left.",
         *(
-            f"In the jobs of unit {unit} among them a {unit} is hidden with epsilon {significant(lost.epsilon_rdp)}."
+            f"In the jobs of unit {unit}, a {unit} is hidden with epsilon {significant(lost.epsilon_rdp)}."
             for unit, lost in told.spent_by_unit.items()
             if unit != cohort.unit
         ),
-        f"{unspent} rounds were charged and nothing was released: they count as spent.",
+        f"{unspent} rounds were charged without a release: they count as spent.",
         *(f"Sites from line {line} on: {', '.join(roster)}." for line, roster in told.rosters.items()),
-        f"Every line was checked and every epsilon computed anew: {told.head.lines} lines, the last with SHA-256 "
+        f"Every line was checked and every epsilon was computed anew: {told.head.lines} lines, the last with SHA-256 "
         f"{told.head.digest[:16]}….",
     ]
     chart = ""
@@ -44,10 +44,10 @@ def ledger_page(told: LedgerReport) -> str:
 
 
 def plan_page(plan: Plan, curves: Mapping[float, Sequence[CostAfter]]) -> str:
-    """What a promise takes; `curves` are those of `privacy.planning.cost_curves`."""
+    """What a privacy promise costs; `curves` are those of `privacy.planning.cost_curves`."""
     delta = scientific(plan.delta)
     lines = [
-        f"{plan.units:,} {plan.unit}s, each in a round with chance {plan.sampling_rate:g}, {plan.rounds:,} rounds: "
+        f"{plan.units:,} {plan.unit}s, each drawn with probability {plan.sampling_rate:g}, {plan.rounds:,} rounds: "
         f"noise multiplier {plan.noise_multiplier:.3g} keeps epsilon within {significant(plan.spent.epsilon_rdp)} at "
         f"delta {delta}.",
         plan.words,
@@ -58,7 +58,7 @@ def plan_page(plan: Plan, curves: Mapping[float, Sequence[CostAfter]]) -> str:
     ]
     rounds = [each.rounds for each in next(iter(curves.values()))]
     chart = line_legend(series) + line_chart(rounds, series, y_label="epsilon", floor=0.0)
-    under = f"By Rényi accounting at delta {delta}: half and twice the noise beside what was planned."
+    under = f"By Rényi accounting at delta {delta}: the planned noise, half of it and twice of it."
     own = card("Epsilon by both accountants", _by_accountant(plan.costs, ()), f"At the planned noise, delta {delta}.")
     return page(
         "Privacy plan", [_head("Privacy plan", lines), _cards(card("Epsilon by rounds and noise", chart, under) + own)]

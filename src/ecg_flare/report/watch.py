@@ -140,7 +140,7 @@ def _rounds(run: Run) -> list[str]:
 
 
 def _row(each: Round, run: Run) -> list[str]:
-    sites = "lost" if each.lost else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
+    sites = "failed" if each.lost else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
     said = each.lost or ", ".join(f"{name} {seconds:.1f}" for name, seconds in each.seconds_by_step.items())
     if each.missing and not each.lost:
         said += f"; without {', '.join(each.missing)}"

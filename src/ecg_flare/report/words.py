@@ -1,4 +1,4 @@
-"""A run in words: its headline figures, and what was promised about privacy and what was not."""
+"""A run in words: its headline figures, and what is promised about privacy and what is not."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _MODERATE_EPSILON: Final = 10.0
 
 @dataclass(frozen=True)
 class Headline:
-    """One figure to read from across the room, and a line under it."""
+    """One headline figure, with a line under it."""
 
     label: str
     value: str
@@ -26,7 +26,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class PrivacyWords:
-    """What was promised in one sentence, then the details, then what is not promised."""
+    """The promise in one sentence, the details, and what is not promised."""
 
     promise: str
     details: tuple[str, ...]
@@ -48,7 +48,7 @@ def headlines(run: Run) -> tuple[Headline, ...]:
 
 
 def privacy_words(run: Run) -> PrivacyWords:
-    """What the run's terms and ledger figures mean, for a reader who decides whether to trust the model's release."""
+    """What the run's terms and ledger mean for a reader who decides on the release of the model."""
     details, limits = _summation_words(run.terms.summation)
     if not run.terms.private:
         promise = "The released models are not differentially private."
@@ -100,8 +100,8 @@ def _private_details(run: Run) -> Iterator[str]:
         odds = math.exp(min(final.epsilon_rdp, 700))
         hidden = "a given patient took part" if terms.unit == "patient" else "a given site's pages were used at all"
         yield (
-            f"Whoever sees every released model can raise the odds that {hidden} at most {significant(odds)}-fold, but "
-            f"for a chance of {delta_text(terms)}."
+            f"Somebody who sees every released model can raise the odds that {hidden} at most "
+            f"{significant(odds)}-fold, except with probability {delta_text(terms)}."
         )
     if final.epsilon_rdp is not None and final.epsilon_prv is not None:
         yield (
@@ -110,7 +110,7 @@ def _private_details(run: Run) -> Iterator[str]:
         )
     if terms.epsilon_budget is not None and final.epsilon_rdp is not None:
         left = max(0.0, terms.epsilon_budget - final.epsilon_rdp)
-        yield f"Of the budget of {terms.epsilon_budget:g}, {significant(left)} is left; no round may pass it."
+        yield f"Of the budget of {terms.epsilon_budget:g}, {significant(left)} is left. No round may exceed it."
     clipped = "Every update" if terms.unit == "site" else "Every patient's own update"
     yield (
         f"{clipped} was clipped to length {clipping_text(terms)}, and Gaussian noise of {terms.noise_multiplier:g} "
@@ -121,20 +121,20 @@ def _private_details(run: Run) -> Iterator[str]:
 def _private_limits(run: Run) -> Iterator[str]:
     if run.terms.unit == "site":
         yield (
-            "The unit is a site with all that it holds (zero-out adjacency). It is hidden what its pages say, not that "
-            "it took part: the names of those that answered are public. Nothing better is claimed for one patient, and "
-            f"{len(site_names(run.terms))} sites leave the noise little to average over."
+            "The unit is a site with all its pages (zero-out adjacency). The content of its pages is hidden. That it "
+            "took part is not hidden: the names of the sites that answered are public. Nothing better is claimed for "
+            f"one patient. {len(site_names(run.terms))} sites are few to average the noise over."
         )
     else:
-        yield "The unit is a patient; what all patients of a site have in common is not hidden."
+        yield "The unit is a patient. What all patients of a site have in common is not hidden."
     yield "The roster, the rounds in which a site answered, the network and these terms are public."
     yield "The Dice here is measured on public pages, which costs no privacy."
 
 
 def _plain_details(run: Run) -> Iterator[str]:
-    yield "No noise was added: whoever holds the models may learn something of the pages that they were trained on."
+    yield "No noise was added: anyone who has the models may learn something about the training pages."
     if run.terms.clipping_norm is not None:
-        yield f"Updates were clipped to length {run.terms.clipping_norm:g}, which alone promises nothing."
+        yield f"Updates were clipped to length {run.terms.clipping_norm:g}, which by itself promises nothing."
 
 
 def _sites_note(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""The code that docs/secure-sum.md shows is run as it stands there, at three sites."""
+"""The code that docs/secure-aggregation.md shows is run as it stands there, at three sites."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
 from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 
-PAPER = Path(__file__).resolve().parents[3] / "docs" / "secure-sum.md"
+PAPER = Path(__file__).resolve().parents[3] / "docs" / "secure-aggregation.md"
 SHOWN_SITE = "hospital-a"
 
 

@@ -7,7 +7,6 @@ model-sized buffers, whatever the number of sites. The mathematics stands in `fe
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import ClassVar
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind
@@ -21,7 +20,8 @@ from ecg_flare.federated.optimizers import FedAdam as AdamStep
 from ecg_flare.federated.optimizers import FedAvg as AverageStep
 from ecg_flare.federated.optimizers import FedYogi as YogiStep
 from ecg_flare.federated.optimizers import ServerOptimizer
-from ecg_flare.federated.round import OpenRound
+from ecg_flare.federated.robust.rule import RobustRule
+from ecg_flare.federated.round import OpenRound, check_rule
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import put, take
@@ -35,23 +35,28 @@ class UpdateAggregator(Aggregator):
     The workflow opens a round, has it filled, and closes it. FLARE's own controllers use `accept` and `aggregate`.
     """
 
-    needs_single_updates: ClassVar[bool] = False
-    """Whether the rule compares single updates (Krum, median, trimmed mean): no sum that hides them can serve it."""
-
-    def __init__(self, optimizer: ServerOptimizer) -> None:
+    def __init__(self, optimizer: ServerOptimizer, rule: RobustRule | None = None) -> None:
+        """`rule` makes the mean of single updates, which no sum that hides them can serve; None averages them."""
         super().__init__()
         self._optimizer = optimizer
+        self._rule = rule
         self._round: ServerRound | None = None
 
     @property
     def description(self) -> str:
-        """The optimizer and its settings in one line: what a saved state belongs to."""
-        return repr(self._optimizer)
+        """The rule, the optimizer and their settings in one line: what a saved state belongs to."""
+        return repr(self._optimizer) if self._rule is None else f"{self._rule!r}, {self._optimizer!r}"
 
     @property
     def settings(self) -> dict[str, float]:
-        """The optimizer's settings by name."""
-        return asdict(self._optimizer)
+        """The settings of rule and optimizer by name."""
+        rule = {} if self._rule is None else vars(self._rule)
+        return {**{name: value for name, value in rule.items() if value is not None}, **asdict(self._optimizer)}
+
+    def check(self, terms: JobTerms) -> None:
+        """Raise ConfigError where the rule cannot work under these terms."""
+        if self._rule is not None:
+            check_rule(self._rule, terms)
 
     def open(
         self,
@@ -66,7 +71,7 @@ class UpdateAggregator(Aggregator):
         """
         model = take(terms, request.model)
         before = self._optimizer.init(model.size) if state is None else self._optimizer.from_arrays(state, model.size)
-        self._round = ServerRound(request, OpenRound(terms, model, before, self._optimizer), admitted)
+        self._round = ServerRound(request, OpenRound(terms, model, before, self._optimizer, self._rule), admitted)
         return self._round
 
     def initial_state(self, dimension: int) -> dict[str, np.ndarray]:

@@ -145,11 +145,7 @@ class FederatedRounds(PerSiteController):
                 f"validate_every={self._validate_every}, but this job hides what single sites know: set it to 0"
             )
         aggregator = self._component("aggregator", UpdateAggregator)
-        if aggregator.needs_single_updates and terms.way.hides_updates:
-            raise ConfigError(
-                f"{type(aggregator).__name__} compares single updates, which summation={terms.summation!r} hides from "
-                "the server: take another aggregator, or summation 'plain'"
-            )
+        aggregator.check(terms)
         store = self._component("persistor", ModelStore)
         store.check_writable(fl_ctx)
         return _Parts(

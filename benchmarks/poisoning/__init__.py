@@ -1,0 +1,1 @@
+"""Poisoned sites, and the rules that stand them: `python -m benchmarks.poisoning`."""

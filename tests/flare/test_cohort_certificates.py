@@ -26,10 +26,11 @@ from ecg_flare.flare.summation.masked.site import SecureSumExecutor
 from ecg_flare.privacy.secure_sum.context import Member, SumContext
 from ecg_flare.privacy.secure_sum.messages import Offer
 from ecg_flare.privacy.secure_sum.signing import fingerprint
+from flat_terms import varied
 from secure_sum_certs import Authority, rsa_key
 
 SITES = ("site-1", "site-2", "site-3", "site-4")
-COHORT = replace(TERMS, weights=dict.fromkeys(SITES, 1.0), min_sites=3)
+COHORT = varied(TERMS, weights=dict.fromkeys(SITES, 1.0), min_sites=3)
 CERTIFICATES = {site: Authority().issue(site, rsa_key(site)) for site in SITES}
 PINS = {site: fingerprint(one.public_bytes(serialization.Encoding.DER)).hex() for site, one in CERTIFICATES.items()}
 
@@ -85,7 +86,7 @@ def server(context: Callable[..., Any], pinned: Mapping[str, str]) -> MaskedColl
 def collect(collection: MaskedCollection, network: MemoryAsk, round_index: int = 0) -> tuple[str, ...]:
     model = np.full(D, round_index, np.float32)  # each round has a model of its own
     request = TrainRequest(model, round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, COHORT.digest)
-    return tuple(collection.collect(request, COHORT, FedAvg(), network).answered)
+    return tuple(collection.collect(request, COHORT, FedAvg().open(request, COHORT), network).answered)
 
 
 def test_certificates_are_asked_for_once_a_job(context: Callable[..., Any], network: MemoryAsk) -> None:
@@ -201,7 +202,7 @@ def test_an_offer_that_departs_from_the_job_is_refused(context: Callable[..., An
 def test_a_threshold_below_the_jobs_is_refused(context: Callable[..., Any]) -> None:
     """The job asks for more than the protocol does, and the server may not fall back on the protocol's least."""
     site = Hospital("site-1", context)
-    site.fl_ctx.get_engine()._components["terms"] = replace(COHORT, min_sites=4)
+    site.fl_ctx.get_engine()._components["terms"] = varied(COHORT, min_sites=4)
     assert_told(answer_to(site, offered(threshold=3)), "SecureSumError")
 
 
@@ -226,7 +227,7 @@ def test_a_pinned_site_without_its_kit_takes_part_in_no_test_mode(context: Calla
     request = TrainRequest(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, TERMS.digest)
     network = network_of(site, *(Site(name, context) for name in SITES[1:3]))
     with pytest.raises(RoundError, match="nothing was recovered"):
-        collection.collect(request, TERMS, FedAvg(), network)
+        collection.collect(request, TERMS, FedAvg().open(request, TERMS), network)
     assert "its own limit pinned" in network.out[0][2]
 
 
@@ -256,7 +257,7 @@ def test_once_per_model_holds_over_jobs(
     start = TrainRequest(np.zeros(D, np.float32), 0, "a", "", "", "").model_sha256
     assert_told(answer_to(network.sites["site-1"], offered(model_sha256=start, round=1)), None)
     other = Hospital("site-1", context, **policy)  # the same site, in another job
-    another = replace(COHORT, nonce="0" * 32)
+    another = varied(COHORT, nonce="0" * 32)
     other.fl_ctx.get_engine()._components["terms"] = another
     told = "its own limit once_per_model=" if refused else None
     assert_told(answer_to(other, offered(model_sha256=start, job=another.digest)), told)

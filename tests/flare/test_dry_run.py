@@ -30,6 +30,7 @@ from ecg_flare.privacy.ledger import Ledger
 from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, HiddenSum, record_recovery
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
+from flat_terms import varied
 
 D = parameter_count(plan_preset("tiny"))
 SITES = ("site-1", "site-2", "site-3")
@@ -79,7 +80,7 @@ def job(tmp_path: Path, name: str, **terms: Any) -> JobFolder:
     """One of the project's jobs, without code."""
     spec = BUNDLED[name]
     spec = replace(
-        spec, terms=replace(spec.terms, **terms), pages=Pages("ecg_flare.site.own_pages.SitesOwn"), custom=False
+        spec, terms=varied(spec.terms, **terms), pages=Pages("ecg_flare.site.own_pages.SitesOwn"), custom=False
     )
     return JobFolder(write_job(spec, tmp_path / "jobs"))
 

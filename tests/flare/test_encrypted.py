@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from flare_runs import ENVIRONMENT, simulate_toy, toy_spec
 from ledger_orders import new_ledger
 from memory_ask import MemoryAsk, unchanged
-from nvflare.apis.dxo import DXO, from_shareable
+from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -31,17 +31,17 @@ from nvflare.fuel.sec.security_content_service import SecurityContentManager, Se
 
 from ecg_flare.errors import ConfigError, PrivacyError, RoundError, SecureSumError
 from ecg_flare.federated.optimizers import FedAvg as AverageStep
-from ecg_flare.federated.round import contribution
+from ecg_flare.federated.round import RoundResult, contribution
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.server.aggregators import FedAvg
-from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.mechanism import AdmittedRound, GaussianMechanism
 from ecg_flare.flare.server.policy import LEDGER_FILE
 from ecg_flare.flare.server.witnesses import sites_as_witnesses
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult, check_filters
 from ecg_flare.flare.site.heads import LedgerWitness
 from ecg_flare.flare.site.policy import POLICY_FILE
-from ecg_flare.flare.summation.collection import CollectionSetup, Noise
+from ecg_flare.flare.summation.collection import CollectionSetup
 from ecg_flare.flare.summation.encrypted import SUMMATION
 from ecg_flare.flare.summation.encrypted.contexts import TEST_CONTEXT_FILE, server_context, site_context
 from ecg_flare.flare.summation.encrypted.messages import (
@@ -121,25 +121,26 @@ def asking_all(terms: JobTerms, contexts: Contexts, tamper: Tamper = unchanged) 
 
 
 def collect(
-    terms: JobTerms, asking: MemoryAsk, contexts: Contexts, noise: Noise | None = None, lines: list[str] | None = None
-) -> FedAvg:
-    """Run one round's collection and give the aggregator that holds its sum."""
-    aggregator = FedAvg()
+    terms: JobTerms,
+    asking: MemoryAsk,
+    contexts: Contexts,
+    admitted: AdmittedRound | None = None,
+    lines: list[str] | None = None,
+) -> RoundResult:
+    """Run one round's collection and give what it amounts to."""
+    request = order_of(terms)
+    open_round = FedAvg().open(request, terms, admitted=admitted)
     said = [] if lines is None else lines
     workspace = contexts(name="server").get_engine().get_workspace()
-    collection = EncryptedCollection(CollectionSetup(workspace, terms, said.append, said.append, noise))
+    collection = EncryptedCollection(CollectionSetup(workspace, terms, said.append, said.append))
     ask = asking
     if terms.private:
         ledger = new_ledger(Path(workspace.get_root_dir()) / LEDGER_FILE)
         ask = sites_as_witnesses(ledger, terms, workspace, "job-1", said.append).asking(asking)
-    collected = collection.collect(order_of(terms), terms, aggregator, ask)
+    collected = collection.collect(request, terms, open_round, ask)
     assert set(collected.seconds) == {TRAIN, AGREE, DECRYPT}
     assert collected.bytes_up > 50 * terms.sum_size(D) * len(collected.answered)
-    return aggregator
-
-
-def summed(aggregator: FedAvg, contexts: Contexts) -> np.ndarray:
-    return from_shareable(aggregator.aggregate(contexts())).data["sum"]
+    return open_round.close()
 
 
 def in_memory(terms: JobTerms, names: Sequence[str] = NAMES) -> Any:
@@ -161,19 +162,18 @@ def dropping(task: str, *names: str) -> Tamper:
 def test_sum_is_that_of_the_round_in_memory_to_the_integer(context: Contexts) -> None:
     lines: list[str] = []
     asking = asking_all(TERMS, context)
-    aggregator = collect(TERMS, asking, context, lines=lines)
+    result = collect(TERMS, asking, context, lines=lines)
     expected = in_memory(TERMS)
-    assert np.array_equal(summed(aggregator, context), expected.summed)
-    model, _ = aggregator.step(MODEL, aggregator.aggregate(context()), aggregator.initial_state(D))
-    assert np.array_equal(model, expected.model)
+    assert np.array_equal(result.summed, expected.summed)
+    assert np.array_equal(result.model, expected.model)
     assert asking.asked == [(TRAIN, NAMES), (AGREE, NAMES), (DECRYPT, NAMES[:2])]
     assert any("TEST MODE" in line for line in lines)
     assert any("30 CKKS ciphertexts" in line and "MB up from 4 sites" in line for line in lines)
 
 
 def test_missing_site_is_survived_down_to_the_threshold(context: Contexts) -> None:
-    aggregator = collect(TERMS, asking_all(TERMS, context, dropping(TRAIN, "site-1")), context)
-    assert np.array_equal(summed(aggregator, context), in_memory(TERMS, NAMES[1:]).summed)
+    result = collect(TERMS, asking_all(TERMS, context, dropping(TRAIN, "site-1")), context)
+    assert np.array_equal(result.summed, in_memory(TERMS, NAMES[1:]).summed)
 
 
 @pytest.mark.parametrize("task", [TRAIN, AGREE])
@@ -186,8 +186,8 @@ def test_below_the_threshold_nobody_is_asked_to_decrypt(context: Contexts, task:
 
 def test_next_site_decrypts_where_one_does_not(context: Contexts) -> None:
     asking = asking_all(TERMS, context, dropping(DECRYPT, "site-1", "site-2"))
-    aggregator = collect(TERMS, asking, context)
-    assert np.array_equal(summed(aggregator, context), in_memory(TERMS).summed)
+    result = collect(TERMS, asking, context)
+    assert np.array_equal(result.summed, in_memory(TERMS).summed)
     assert asking.asked[2:] == [(DECRYPT, NAMES[:2]), (DECRYPT, NAMES[2:])]
 
 
@@ -215,47 +215,59 @@ def test_decrypters_of_different_lengths_differ() -> None:
 
 def test_folded_updates_are_summed_and_unfolded_as_in_memory(context: Contexts) -> None:
     folded = varied(TERMS, projection={"size": D // 8, "seed": 3})
-    aggregator, expected = collect(folded, asking_all(folded, context), context), in_memory(folded)
-    assert summed(aggregator, context).shape == (D // 8,)
-    assert np.array_equal(summed(aggregator, context), expected.summed)
+    result, expected = collect(folded, asking_all(folded, context), context), in_memory(folded)
+    assert result.summed.shape == (D // 8,)
+    assert np.array_equal(result.summed, expected.summed)
 
 
 # ── noise ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Admitted:
+    """A round that the budget allows, whose noise is known."""
+
+    def __init__(self, noise: np.ndarray, asking: MemoryAsk) -> None:
+        self._noise, self._asking = noise, asking
+
+    def charge(self) -> Any:
+        assert [name for name, _ in self._asking.asked] == [TRAIN, AGREE]
+        return SimpleNamespace(noise=self._noise)
+
+
 def test_noise_goes_on_before_anyone_decrypts(context: Contexts) -> None:
     noise = np.random.default_rng(1).integers(-(2**24), 2**24, D)
     asking = asking_all(PRIVATE, context)
-
-    def draw() -> np.ndarray:
-        assert [name for name, _ in asking.asked] == [TRAIN, AGREE]
-        return noise
-
-    aggregator = collect(PRIVATE, asking, context, draw)
+    result = collect(PRIVATE, asking, context, Admitted(noise, asking))  # type: ignore[arg-type]
     updates = [contribution(update_of(name), WEIGHTS[name], PRIVATE, D) for name in NAMES]
-    assert np.array_equal(summed(aggregator, context), sum(updates) + noise)
+    assert np.array_equal(result.summed, sum(updates) + noise)
 
 
-def as_sum(total: np.ndarray) -> Shareable:
-    """A round's sum as an aggregator gives it."""
-    return DXO(SUM, data={"sum": total}, meta={"denominator": 2.75}).to_shareable()
-
-
-def test_noise_of_an_encrypted_sum_is_charged_before_it_is_drawn(context: Contexts, tmp_path: Path) -> None:
-    mechanism = GaussianMechanism()
-    mechanism.open(PRIVATE, D, tmp_path)
-    mechanism.begin(0)
+def test_noise_of_an_encrypted_sum_is_charged_before_it_is_drawn_and_the_sum_needs_it(tmp_path: Path) -> None:
+    ledger = GaussianMechanism().open(PRIVATE, D, tmp_path)
+    without = FedAvg().open(order_of(PRIVATE), PRIVATE, admitted=ledger.begin("job-1", 0))
     with pytest.raises(PrivacyError, match="before its noise was drawn"):
-        mechanism.process(as_sum(np.zeros(D, dtype=np.int64)), context())
-    noise = mechanism.draw(context())
+        without.close()
+    noised = FedAvg().open(order_of(PRIVATE), PRIVATE, admitted=ledger.begin("job-1", 0))
+    noise = noised.draw_noise()
+    assert noise is not None
     assert verify(tmp_path / LEDGER_FILE).spent.epsilon_rdp == pytest.approx(4.7285, abs=1e-4)
     assert noise.std() / PRIVATE.fixed_encoding(D).noise_sd == pytest.approx(1.0, abs=5 / np.sqrt(2 * D))
     with pytest.raises(PrivacyError, match="noise goes once"):
-        mechanism.draw(context())
-    assert np.array_equal(from_shareable(mechanism.process(as_sum(noise), context())).data["sum"], noise)
-    mechanism.release(MODEL)
+        noised.draw_noise()
+    noised.add_total(NAMES, noise)
+    result = noised.close()
+    assert np.array_equal(result.summed, noise)
+    noised.release(result.model, result)
     assert verify(tmp_path / LEDGER_FILE).rounds[0].released
-    mechanism.close()
+    ledger.close()
+
+
+def test_the_noise_of_a_masked_sum_is_not_drawn_before_it_is_unmasked(tmp_path: Path) -> None:
+    masked = varied(PRIVATE, summation="masked")
+    ledger = GaussianMechanism().open(masked, D, tmp_path)
+    with pytest.raises(PrivacyError, match="after it was recovered"):
+        FedAvg().open(order_of(masked), masked, admitted=ledger.begin("job-1", 0)).draw_noise()
+    ledger.close()
 
 
 # ── a site's own checks ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -325,7 +337,7 @@ def test_site_survives_being_swapped_out_between_steps(context: Contexts) -> Non
         return carry(task_name, message)
 
     asking.sites["site-1"].answer = swapped
-    assert np.array_equal(summed(collect(TERMS, asking, context), context), in_memory(TERMS).summed)
+    assert np.array_equal(collect(TERMS, asking, context).summed, in_memory(TERMS).summed)
 
 
 # ── contexts ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,12 +18,13 @@ from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.federated import summation
+from ecg_flare.federated.parts import Clipping, Roster
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.allowed import SITE_CLASSES, site_classes
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.components import job_terms
 from ecg_flare.flare.job.folders import Pages, write_job
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult
-from ecg_flare.flare.job.terms import RoundTerms
 from ecg_flare.flare.site.filters import check_filters
 from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.site.policy import SitePolicy
@@ -56,14 +57,13 @@ from ecg_flare.flare.summation.collection import Collected, Collection, Steps, r
 
 
 class RollCall(Collection):
-    def collect(self, request, terms, aggregator, ask):
-        aggregator.begin(request, terms)
+    def collect(self, request, terms, open_round, ask):
         collected = Collected()
         steps, message = Steps(ask, collected), request.to_shareable()
         there = steps.run("roll_call", dict.fromkeys(terms.roster, message), lambda answer: answer["said"],
                           lambda site, said: None, enough=terms.min_sites)
         collected.answered = steps.run(TRAIN, dict.fromkeys(there, message), TrainResult.from_shareable,
-                                       aggregator.add, enough=terms.min_sites)
+                                       open_round.add, enough=terms.min_sites)
         require_enough(collected.answered, terms, request)
         return collected
 """
@@ -116,8 +116,8 @@ def roll_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> summation.Summ
 SITES = ("site-1", "site-2", "site-3")
 
 
-def terms(name: str) -> RoundTerms:
-    return RoundTerms(dict.fromkeys(SITES, 1.0), rounds=2, min_sites=2, clipping_norm=1.0, summation=name)
+def terms(name: str) -> JobTerms:
+    return JobTerms(Roster(dict.fromkeys(SITES, 1.0), min_sites=2), 2, clipping=Clipping(1.0), summation=name)
 
 
 class Training(Executor):

@@ -1,8 +1,6 @@
 """Secure aggregation over FLARE's messages, without FLARE's processes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,10 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
 from ecg_flare.errors import ConfigError, PolicyError, RoundError
+from ecg_flare.federated.round import RoundResult
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
+from ecg_flare.flare.job.terms import check_job, hidden_weight
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
 from ecg_flare.flare.summation.collection import CollectionSetup
@@ -47,19 +47,18 @@ class Asking(MemoryAsk):
         return counted
 
 
-def collect(asking: Asking, terms: JobTerms = TERMS) -> FedAvg:
+def collect(asking: Asking, terms: JobTerms = TERMS) -> RoundResult:
     request = TrainRequest(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, terms.digest)
     workspace = next(iter(asking.sites.values())).fl_ctx.get_engine().get_workspace()
-    aggregator = FedAvg()
-    MaskedCollection(CollectionSetup(workspace, terms, print, print)).collect(request, terms, aggregator, asking)
-    return aggregator
+    open_round = FedAvg().open(request, terms)
+    MaskedCollection(CollectionSetup(workspace, terms, print, print)).collect(request, terms, open_round, asking)
+    return open_round.close()
 
 
 def test_the_sum_is_exact_and_no_secret_outlives_its_round(context: Callable[..., Any]) -> None:
     asking = Asking(context)
-    summed = collect(asking).aggregate(SimpleNamespace())
     coordinate = int(0.5 / np.sqrt(D) * 2**24)
-    assert summed["DXO"]["data"]["sum"] == pytest.approx(np.full(D, 3 * coordinate), abs=3)
+    assert collect(asking).summed == pytest.approx(np.full(D, 3 * coordinate), abs=3)
     assert asking.secrets_on_disk["sum_keys"] == 3
     assert asking.secrets_on_disk[UNMASK] == 0
 
@@ -87,7 +86,7 @@ def hidden(
     pages: Mapping[str, int] = PAGES,
     change: Change = unchanged,
     scales: Mapping[str, float] = SCALES,
-) -> FedAvg:
+) -> RoundResult:
     asking = Asking(context, change)
     for site in HIDDEN.roster:
         root = asking.sites[site].root
@@ -98,18 +97,15 @@ def hidden(
 
 def test_hidden_weights_give_the_weighted_mean_and_only_their_total_is_recovered(context: Callable[..., Any]) -> None:
     """FedAvg's own weights (McMahan et al. 2017), n_k / n, with n_k behind the masks."""
-    aggregator = hidden(context)
-    summed = aggregator.aggregate(SimpleNamespace())
-    assert summed["DXO"]["meta"]["denominator"] == sum(PAGES.values()) / 40
-    model, _ = aggregator.step(np.zeros(D, np.float32), summed, aggregator.initial_state(D))
+    model = hidden(context).model
     expected = sum(PAGES[site] * SCALES[site] for site in PAGES) / sum(PAGES.values()) / np.sqrt(D)
     assert model == pytest.approx(np.full(D, expected), abs=4 * 2.0**-24)
 
 
 def test_pages_become_a_weight_within_the_public_bound_and_nothing_is_said_of_them() -> None:
-    coarse = replace(HIDDEN, pages_per_weight=50)
-    assert [coarse.hidden_weight(pages) for pages in (1, 50, 120, 2000, 90_000)] == [1, 1, 2, 40, 40]
-    assert varied(HIDDEN, max_weight=None).hidden_weight(50) == 0
+    coarse = varied(HIDDEN, pages_per_weight=50)
+    assert [hidden_weight(coarse, pages) for pages in (1, 50, 120, 2000, 90_000)] == [1, 1, 2, 40, 40]
+    assert hidden_weight(TERMS, 50) == 0
 
 
 def test_a_site_that_claims_less_weight_than_it_used_is_found_out(context: Callable[..., Any]) -> None:
@@ -160,9 +156,9 @@ def test_weights_that_no_sites_can_have_lose_the_round(context: Callable[..., An
     ("changes", "named"),
     [
         ({"noise_multiplier": 1.0, "epsilon_budget": 8.0}, "promises privacy"),
-        ({"summation": "plain"}, "needs summation 'masked'"),
-        ({"summation": "encrypted"}, "needs summation 'masked'"),
-        ({"max_weight": 0}, "max_weight=0"),
+        ({"summation": "plain"}, "cannot hide weights"),
+        ({"summation": "encrypted"}, "cannot hide weights"),
+        ({"max_weight": 0}, "max_weight is 0"),
         ({"max_weight": 189}, "expected at most 188"),
         ({"pages_per_weight": 0}, "pages_per_weight is 0"),
         ({"weights": dict.fromkeys("abcd", 1.0)}, "two sets of sites"),
@@ -171,4 +167,4 @@ def test_weights_that_no_sites_can_have_lose_the_round(context: Callable[..., An
 )
 def test_hidden_weights_are_refused_where_they_would_break_a_promise(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        replace(HIDDEN, **changes)
+        check_job(varied(HIDDEN, **changes))

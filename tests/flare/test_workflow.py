@@ -43,7 +43,7 @@ PRIVATE = flat_terms(
 class OfOnes:
     """A site that answers at once with an update of ones."""
 
-    def __init__(self, name: str, context: Callable[..., Any], terms: RoundTerms) -> None:
+    def __init__(self, name: str, context: Callable[..., Any], terms: Any) -> None:
         self._fl_ctx, self._terms = context(name=name, terms=terms), terms
 
     def answer(self, task: str, message: Shareable) -> Shareable:

@@ -55,7 +55,7 @@ def update(site: str, model: np.ndarray) -> np.ndarray:
 class Reproducible(Executor):
     def execute(self, task: str, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
         request = TrainRequest.from_shareable(shareable)
-        vector = terms_of(fl_ctx).take(update(fl_ctx.get_identity_name(), request.model))
+        vector = take(terms_of(fl_ctx), update(fl_ctx.get_identity_name(), request.model))
         return TrainResult(vector, request.round_index, request.attempt, request.layout_digest).to_shareable()
 
 
@@ -113,9 +113,9 @@ class Server:
         ask = MemoryAsk(sites, away=away, asked=self.asked, out=self.out)
         plan, digest = plan_preset(self.spec.terms.model.plan), self.spec.terms.digest
         request = TrainRequest(MODEL, round_index, fresh_nonce(), plan.layout_digest, plan.hash, digest)
-        aggregator = FedAvg()
-        self._collection(results).collect(request, self.spec.terms, aggregator, ask)
-        return aggregator._sum.total.copy()
+        open_round = FedAvg().open(request, self.spec.terms)
+        self._collection(results).collect(request, self.spec.terms, open_round, ask)
+        return open_round.close().summed
 
     def _collection(self, results: Path | None) -> Collection:
         workspace = Workspace(str(self.kits.root("server")), "server")

@@ -13,7 +13,7 @@ from benchmarks.fuzz.mutation import change_bytes, change_tree
 from benchmarks.fuzz.runs import Parser
 from ecg_flare.flare.job.messages import Counts, TrainRequest, TrainResult
 from ecg_flare.flare.summation.encrypted.messages import (
-    Opening,
+    SumRequest,
     pack_ciphertexts,
     pack_consent,
     pack_total,
@@ -24,7 +24,7 @@ from ecg_flare.flare.summation.encrypted.messages import (
 from ecg_flare.flare.summation.masked.messages import pack, pack_masked, unpack_bytes, unpack_masked
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
 from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext, keyless_context, new_context
-from ecg_flare.privacy.secure_sum.context import Member, RoundTerms
+from ecg_flare.privacy.secure_sum.context import Member, SumContext
 from ecg_flare.privacy.secure_sum.memory import Step
 from ecg_flare.privacy.secure_sum.messages import (
     Consent,
@@ -32,8 +32,8 @@ from ecg_flare.privacy.secure_sum.messages import (
     KeyRoster,
     MaskedUpdate,
     Offer,
-    PeerBoxes,
-    ShareBoxes,
+    PeerShares,
+    SealedShares,
     ShareRelease,
     Survivors,
     UnmaskRequest,
@@ -45,11 +45,11 @@ _CONTEXT: Final = b"c" * 32
 _PAIRS: Final = ((1, b"x" * SHARE_BYTES), (2, b"y" * SHARE_BYTES))
 
 
-def _terms() -> RoundTerms:
+def _terms() -> SumContext:
     roster = tuple(Member(name, bytes([index]) * 32) for index, name in enumerate(("a", "b", "c")))
     weights = (1.0, 2.0, 1.0)
     numbers: dict[str, Any] = {"round": 0, "attempt": 0, "threshold": 3, "ring_bits": 32, "dimension": 5, "scale": 1024}
-    return RoundTerms(
+    return SumContext(
         job="j",
         roster=roster,
         clipping_norm=1.0,
@@ -82,8 +82,8 @@ def _messages() -> dict[str, tuple[bytes, Any]]:
         Offer(_terms()),
         _advert(1),
         _roster(),
-        ShareBoxes(_CONTEXT, 1, b"h" * 32, _PAIRS),
-        PeerBoxes(_CONTEXT, 1, _PAIRS),
+        SealedShares(_CONTEXT, 1, b"h" * 32, _PAIRS),
+        PeerShares(_CONTEXT, 1, _PAIRS),
         MaskedUpdate(_CONTEXT, 1, np.arange(5, dtype=np.uint32)),
         Survivors(_CONTEXT, (1, 2, 3)),
         Consent(_CONTEXT, 1, b"signature"),
@@ -107,14 +107,14 @@ def _shareables() -> dict[str, tuple[Shareable, Callable[[Shareable], object]]]:
     request = TrainRequest(model, 0, "a" * 32, "l", "p", "t", sealed_shares=b"sealed", clipping_norm=0.5, shares=(0.5,))
     reply = TrainResult(model, 0, "a" * 32, "l", metrics={"loss": 0.5}, weight=1, clipping_norm=0.5)
     encoded = TrainResult(np.arange(7, dtype=np.int32), 0, "a" * 32, "l")
-    opening = Opening(0, b"d" * 32, ("a", "b"), {"a": b"c"}, [b"one", b"two"])
+    asked = SumRequest(0, b"d" * 32, ("a", "b"), {"a": b"c"}, [b"one", b"two"])
     masked = MaskedUpdate(_CONTEXT, 1, np.arange(5, dtype=np.uint32))
     return {
         "TrainRequest": (request.to_shareable(), TrainRequest.from_shareable),
         "TrainResult": (reply.to_shareable(), TrainResult.from_shareable),
         "TrainResult encoded": (encoded.to_shareable(), TrainResult.from_shareable),
         "Counts": (Counts(1, 2, 3, 0, "a").to_shareable(), Counts.from_shareable),
-        "Opening": (opening.to_shareable(), Opening.from_shareable),
+        "SumRequest": (asked.to_shareable(), SumRequest.from_shareable),
         "ciphertexts": (pack_ciphertexts([b"one", b"two"]), unpack_ciphertexts),
         "consent": (pack_consent(b"c"), unpack_consent),
         "total": (pack_total(np.arange(5)), unpack_total),

@@ -33,7 +33,7 @@ from ecg_flare.flare.server.policy import read_server_policy
 from ecg_flare.flare.site.admission import check_admission, job_terms, own_code
 from ecg_flare.flare.site.heads import SiteHeads
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy, read_policy
-from ecg_flare.flare.summation.last_sum import LastOpening
+from ecg_flare.flare.summation.last_sum import LastSum
 from ecg_flare.nnunet.export import load_model, save_model
 from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
@@ -50,7 +50,7 @@ from ecg_flare.privacy.countersignature import Countersignature, read_countersig
 from ecg_flare.privacy.ledger import Ledger, verify
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory, Progress, Step
-from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, HiddenSum, record_opening
+from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, HiddenSum, record_recovery
 from ecg_flare.report.build import write_report
 from ecg_flare.report.run import read_run
 from ecg_flare.report.table import rounds_table, summary
@@ -427,17 +427,17 @@ def _read_answered(files: Files, folder: Path) -> None:
     memory.update("job", lambda _: Progress(4, 0, Step.KEYS, "ab"))
 
 
-_OPENED_FROM: Final = b"\xab" * 32
-_OPENED: Final = HiddenSum("job", (Member("site-1", b"f" * 32), Member("site-2", b"g" * 32)), 0.5, noised=True)
+_RECOVERED_FROM: Final = b"\xab" * 32
+_RECOVERED: Final = HiddenSum("job", (Member("site-1", b"f" * 32), Member("site-2", b"g" * 32)), 0.5, noised=True)
 
 
-def _opened(folder: Path) -> None:
-    record_opening(FileModelMemory(folder), _OPENED_FROM, _OPENED, "unnoised")
+def _recovered(folder: Path) -> None:
+    record_recovery(FileModelMemory(folder), _RECOVERED_FROM, _RECOVERED, "unnoised")
 
 
-def _read_opened(files: Files, folder: Path) -> None:
+def _read_recovered(files: Files, folder: Path) -> None:
     _put(files, folder)
-    record_opening(FileModelMemory(folder), _OPENED_FROM, _OPENED, "unnoised")
+    record_recovery(FileModelMemory(folder), _RECOVERED_FROM, _RECOVERED, "unnoised")
 
 
 @cache
@@ -450,7 +450,7 @@ def _witness() -> Files:
         held = SiteHeads(folder / "site").advance(tail, SitePolicy())
         signed = Countersignature(_SITE, held.ledger, held.head, b"certificate", b"signature")
         write_countersignatures(folder / "ledger.jsonl.witness", [signed])
-        LastOpening(folder).record(_OPENED_FROM, (_SITE, "site-2"))
+        LastSum(folder).record(_RECOVERED_FROM, (_SITE, "site-2"))
 
     return _written(write)
 
@@ -460,7 +460,7 @@ def _read_witness(files: Files, folder: Path) -> None:
     ledger = folder / "ledger.jsonl"
     read_countersignatures(folder / "ledger.jsonl.witness")
     read_countersigned(ledger)
-    LastOpening(folder).sites(_OPENED_FROM)
+    LastSum(folder).sites(_RECOVERED_FROM)
     texts = tuple(ledger.read_bytes().split(b"\n")[:-1])
     identity = next(iter(SiteHeads(folder / "site").all())).ledger
     SiteHeads(folder / "site").advance(ChainTail(identity, EMPTY, texts), SitePolicy())
@@ -503,7 +503,7 @@ TEXTS: Final = (
     Parser("job", _jobs, _one_of({".json": change_json}), _read_job),
     Parser("kit", lambda: [_KIT_FILES], _one_of({".json": change_json}), _read_kit),
     Parser("answered rounds", lambda: [_written(_answered)], _one_of({".json": change_json}), _read_answered),
-    Parser("opened sums", lambda: [_written(_opened)], _one_of({".json": change_json}), _read_opened),
+    Parser("recovered sums", lambda: [_written(_recovered)], _one_of({".json": change_json}), _read_recovered),
     Parser("witness", lambda: [_witness()], _one_of({".json": change_json, ".witness": change_json}), _read_witness),
     Parser("request's ledger", lambda: [_witness()], _one_of({".jsonl": change_json_lines}), _read_witness),
     Parser("server policy", lambda: [json.dumps(_SERVER).encode()], change_json, _read_server_policy),

@@ -1,4 +1,4 @@
-"""Our secure sum, measured whole: every site and the server, with certificates as in production."""
+"""Our secure aggregation, measured whole: every site and the server, with certificates as in production."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cryptography.x509.oid import NameOID
 
 from benchmarks.secure_sum.rows import CLIPPING_NORM, Clock, Row, check_mean, clipped_updates
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
-from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, min_threshold
+from ecg_flare.privacy.secure_sum.context import Member, SumContext, min_threshold
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.memory import VolatileRoundMemory
-from ecg_flare.privacy.secure_sum.opened_sums import VolatileModelMemory
+from ecg_flare.privacy.secure_sum.recovered_sums import VolatileModelMemory
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 from ecg_flare.privacy.secure_sum.signing import CertificateSigner, CertificateVerifier, fingerprint
 
@@ -96,7 +96,7 @@ def ours(parameters: int, sites: int) -> Row:
         with at_client[number].at("encode"):
             vector = point.to_ring(point.encode(update, 1.0))
         with at_client[number].at("masking"):
-            answer = clients[number].answer_boxes(boxes[kit.names[number]], vector, trained_from=DIGEST)
+            answer = clients[number].answer_sealed_shares(boxes[kit.names[number]], vector, trained_from=DIGEST)
         return answer
 
     step("keys", lambda number: clients[number].answer_offer(server.offer()), server.receive_keys)
@@ -114,7 +114,7 @@ def ours(parameters: int, sites: int) -> Row:
     request = sent(close(server.close_consent))
     step("unmask", lambda number: clients[number].answer_unmask(request), server.receive_release)
     with at_server.at("unmask"):
-        total = server.open()
+        total = server.unmask()
     with at_server.at("decode"):
         mean = point.decode(point.from_ring(total), float(sites))
     check_mean(mean, draw, sites)
@@ -134,11 +134,11 @@ def ours(parameters: int, sites: int) -> Row:
     )
 
 
-def _terms(kit: Kit, point: FixedPoint) -> RoundTerms:
+def _terms(kit: Kit, point: FixedPoint) -> SumContext:
     roster = tuple(
         Member(name, fingerprint(signer.certificate)) for name, signer in zip(kit.names, kit.signers, strict=True)
     )
-    return RoundTerms(
+    return SumContext(
         job="benchmark",
         round=0,
         attempt=0,

@@ -15,7 +15,7 @@
     │   ├── EncodingError     the integer sum could wrap, or left its bounds
     │   ├── LedgerError       the ledger is corrupt, or does not belong to this cohort
     │   │   └── LedgerInUseError  another job writes to it
-    │   └── SecureSumError    a message or a peer broke the secure sum
+    │   └── SecureSumError    a message or a peer broke secure aggregation
     ├── RoundError            a round had too few answers
     ├── StorageError          a file could not be written durably
     └── WorkerError           the training process died or answered with an error
@@ -96,7 +96,7 @@ class LedgerInUseError(LedgerError):
 
 
 class SecureSumError(PrivacyError):
-    """A message or a peer broke the secure sum."""
+    """A message or a peer broke secure aggregation."""
 
 
 class RoundError(EcgFlareError):

@@ -16,7 +16,7 @@ from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import update_size
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
 from ecg_flare.flare.site.heads import LedgerWitness, WitnessExecutor
-from ecg_flare.flare.summation.masked.messages import CONTROL_TASKS
+from ecg_flare.flare.summation.masked import SUMMATION
 from ecg_flare.flare.summation.masked.site import MaskUpdate, SecureSumExecutor, SecureSumSite
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from flat_terms import flat_terms
@@ -41,14 +41,14 @@ class Site:
         self._filters = [
             *([ClipUpdate()] if terms.clips_updates else []),
             StripResult(),
-            *([MaskUpdate()] if terms.summation == "masked" else []),
+            *([MaskUpdate()] if terms.way.hides_updates else []),
         ]
         self.fl_ctx = context(name=name, terms=terms, secure_sum=self._component, witness=self._witness)
         self.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"] = self._filters
         self.root = Path(self.fl_ctx.get_engine().get_workspace().get_root_dir())
 
     def answer(self, task: str, message: Shareable) -> Shareable:
-        if task in CONTROL_TASKS:
+        if task in SUMMATION.site.tasks:
             return SecureSumExecutor().execute(task, message, self.fl_ctx, Signal())
         self.fl_ctx.set_prop(FLContextKey.TASK_DATA, message, private=True, sticky=False)
         if task == WITNESS:

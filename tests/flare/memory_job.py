@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from masked_sites import Site
+from memory_ask import MemoryAsk
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from ecg_flare.errors import EcgFlareError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.server.aggregators import FedAdam
 from ecg_flare.flare.server.evaluator import PublicEvaluator
@@ -53,14 +53,7 @@ class MemoryJob(FederatedRounds):
     def ask(  # type: ignore[override]
         self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], **others: Any
     ) -> tuple[str, ...]:
-        counted = []
-        for site, message in messages.items():
-            try:
-                receive(site, self.sites[site].answer(task_name, message))
-                counted.append(site)
-            except EcgFlareError as error:
-                self.out.append((task_name, site, str(error)))
-        return tuple(sorted(counted))
+        return MemoryAsk(self.sites, out=self.out)(task_name, messages, receive)
 
     def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
         self.panic = reason

@@ -19,6 +19,7 @@ from ecg_flare.flare.job.messages import TrainRequest, TrainResult, to_wire
 from ecg_flare.flare.job.terms import in_request, subset
 from ecg_flare.flare.server.mechanism import ChargedRound
 from ecg_flare.flare.site.policy import SitePolicy
+from ecg_flare.flare.summation.masked.offer import sum_context
 from ecg_flare.flare.summation.masked.site import SecureSumSite
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
@@ -136,18 +137,16 @@ def test_no_site_masks_an_update_clipped_to_another_norm_than_the_sums(
 
     run = job()
     monkeypatch.setattr(SecureSumSite, "open_round", offered)
-    monkeypatch.setattr("ecg_flare.flare.summation.masked.server.sum_terms", _at(1.5))
+    monkeypatch.setattr("ecg_flare.flare.summation.masked.server.sum_context", _at(1.5))
     run.run()
-    assert "nothing was opened" in run.panic
+    assert "nothing was recovered" in run.panic
     whys = [why for task, _, why in run.out if task == "train"]
     assert len(whys) == 6  # three sites, two rounds
-    assert all("clipped to 1.0; the secure sum is of round" in why for why in whys)
+    assert all("clipped to 1.0; the sum under way is of round" in why for why in whys)
 
 
 def _at(norm: float) -> Callable[..., Any]:
-    from ecg_flare.flare.summation.masked.offer import sum_terms
-
-    return lambda terms, **others: sum_terms(terms.at_norm(norm), **others)
+    return lambda terms, attempt: sum_context(terms.at_norm(norm), attempt)
 
 
 def test_a_norm_out_of_bounds_is_refused_when_it_is_offered(
@@ -156,11 +155,11 @@ def test_a_norm_out_of_bounds_is_refused_when_it_is_offered(
     run = job()
     wide = varied(TERMS, adaptive_clipping={**asdict(RULE), "most": 50.0})
     monkeypatch.setattr(
-        "ecg_flare.flare.summation.masked.server.sum_terms", lambda terms, **others: _at(40.0)(wide, **others)
+        "ecg_flare.flare.summation.masked.server.sum_context", lambda terms, attempt: _at(40.0)(wide, attempt)
     )
     run.run()
     assert "train" not in {task for task, _, _ in run.out}
-    assert "nothing was opened" in run.panic
+    assert "nothing was recovered" in run.panic
 
 
 def test_a_sites_largest_norm_is_held_against_the_bound_that_c_never_passes() -> None:

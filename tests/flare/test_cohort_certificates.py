@@ -1,4 +1,4 @@
-"""The secure sum under startup kits: certificates sign, sites pin them, and a policy's limit is told by name."""
+"""Secure aggregation under startup kits: certificates sign, sites pin them, and a policy's limit is told by name."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,25 +10,27 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from masked_sites import PLAN, TERMS, D, Site
+from memory_ask import MemoryAsk
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from ecg_flare.errors import EcgFlareError, RoundError
+from ecg_flare.errors import RoundError
 from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, TrainRequest
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.policy import POLICY_FILE
+from ecg_flare.flare.summation.collection import CollectionSetup
 from ecg_flare.flare.summation.masked.messages import IDENTIFY, KEYS, pack, pack_bytes
-from ecg_flare.flare.summation.masked.offer import sum_terms
+from ecg_flare.flare.summation.masked.offer import Attempt, sum_context
 from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.flare.summation.masked.site import SecureSumExecutor
-from ecg_flare.privacy.secure_sum.context import Member
-from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
+from ecg_flare.privacy.secure_sum.context import Member, SumContext
 from ecg_flare.privacy.secure_sum.messages import Offer
 from ecg_flare.privacy.secure_sum.signing import fingerprint
+from flat_terms import varied
 from secure_sum_certs import Authority, rsa_key
 
 SITES = ("site-1", "site-2", "site-3", "site-4")
-COHORT = replace(TERMS, weights=dict.fromkeys(SITES, 1.0), min_sites=3)
+COHORT = varied(TERMS, weights=dict.fromkeys(SITES, 1.0), min_sites=3)
 CERTIFICATES = {site: Authority().issue(site, rsa_key(site)) for site in SITES}
 PINS = {site: fingerprint(one.public_bytes(serialization.Encoding.DER)).hex() for site, one in CERTIFICATES.items()}
 
@@ -61,45 +63,16 @@ def write_policy(root: Path, policy: Mapping[str, Any]) -> None:
     (root / "local" / POLICY_FILE).write_text(json.dumps(policy), encoding="utf-8")
 
 
-class Network:
-    """Asks the hospitals that are up; an answer that the receiver refuses does not count."""
-
-    def __init__(self, *hospitals: Site) -> None:
-        self.hospitals = {hospital.fl_ctx.get_identity_name(): hospital for hospital in hospitals}
-        self.refusals: list[str] = []
-
-    def __call__(
-        self,
-        task_name: str,
-        messages: Mapping[str, Shareable],
-        receive: Callable[..., None],
-        *,
-        enough: int,
-        grace_s: float | None = None,
-    ) -> tuple[str, ...]:
-        for site, message in messages.items():
-            if not getattr(self.hospitals[site], "down", False):
-                try:
-                    receive(site, self.hospitals[site].answer(task_name, message))
-                except EcgFlareError as error:
-                    self.refusals.append(f"{site}: {error}")
-        return tuple(messages)
-
-
-class RaisingNetwork(Network):
-    """One in which FLARE would send an error for what a site raises: here it is raised again."""
-
-    def __call__(
-        self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], **options: Any
-    ) -> tuple[str, ...]:
-        for site, message in messages.items():
-            receive(site, self.hospitals[site].answer(task_name, message))
-        return tuple(messages)
+def network_of(*hospitals: Site, strict: bool = False) -> MemoryAsk:
+    """Asks the hospitals that are up."""
+    sites = {hospital.fl_ctx.get_identity_name(): hospital for hospital in hospitals}
+    down = lambda task: [name for name, site in sites.items() if getattr(site, "down", False)]  # noqa: E731
+    return MemoryAsk(sites, away=down, strict=strict)
 
 
 @pytest.fixture
-def network(context: Callable[..., Any]) -> Network:
-    return Network(*(Hospital(site, context) for site in SITES))
+def network(context: Callable[..., Any]) -> MemoryAsk:
+    return network_of(*(Hospital(site, context) for site in SITES))
 
 
 def server(context: Callable[..., Any], pinned: Mapping[str, str]) -> MaskedCollection:
@@ -107,65 +80,65 @@ def server(context: Callable[..., Any], pinned: Mapping[str, str]) -> MaskedColl
     root = Path(workspace.get_root_dir())
     (root / "startup" / "rootCA.pem").write_bytes(Authority().pem)
     write_policy(root, {"pinned": pinned})
-    return MaskedCollection(workspace, lambda line: None)
+    return MaskedCollection(CollectionSetup(workspace, COHORT, print, print))
 
 
-def collect(collection: MaskedCollection, network: Network, round_index: int = 0) -> tuple[str, ...]:
+def collect(collection: MaskedCollection, network: MemoryAsk, round_index: int = 0) -> tuple[str, ...]:
     model = np.full(D, round_index, np.float32)  # each round has a model of its own
     request = TrainRequest(model, round_index, "a" * 32, PLAN.layout_digest, PLAN.hash, COHORT.digest)
-    return tuple(collection.collect(request, COHORT, FedAvg(), network).answered)
+    return tuple(collection.collect(request, COHORT, FedAvg().open(request, COHORT), network).answered)
 
 
-def test_certificates_are_asked_for_once_a_job(context: Callable[..., Any], network: Network) -> None:
+def test_certificates_are_asked_for_once_a_job(context: Callable[..., Any], network: MemoryAsk) -> None:
     collection = server(context, {})
     assert collect(collection, network) == SITES
-    network.hospitals["site-4"].down = True
+    network.sites["site-4"].down = True
     assert collect(collection, network, 1) == SITES[:3]
-    assert [hospital.asked.count(IDENTIFY) for hospital in network.hospitals.values()] == [1] * 4
+    assert [hospital.asked.count(IDENTIFY) for hospital in network.sites.values()] == [1] * 4
 
 
 def test_a_site_that_never_came_loses_rounds_unless_the_server_pinned_it(
-    context: Callable[..., Any], network: Network
+    context: Callable[..., Any], network: MemoryAsk
 ) -> None:
-    network.hospitals["site-2"].down = True
+    network.sites["site-2"].down = True
     collection = server(context, {})
     with pytest.raises(RoundError, match=r"site-2 sent no certificate.*pin"):
         collect(collection, network)
-    network.hospitals["site-2"].down = False
+    network.sites["site-2"].down = False
     assert collect(collection, network) == SITES  # it came, and only it is asked again
-    assert [hospital.asked.count(IDENTIFY) for hospital in network.hospitals.values()] == [1] * 4
+    assert [hospital.asked.count(IDENTIFY) for hospital in network.sites.values()] == [1] * 4
 
-    network.hospitals["site-2"].down = True
+    network.sites["site-2"].down = True
     assert collect(server(context, PINS), network, 1) == ("site-1", "site-3", "site-4")
 
 
 def test_a_server_with_a_certificate_of_its_own_making_finds_nobody(
-    context: Callable[..., Any], network: Network
+    context: Callable[..., Any], network: MemoryAsk
 ) -> None:
     """Whoever holds the CA could add a site; the sites know the cohort's certificates by another way."""
     forged = fingerprint(Authority().signer("site-2", key_label="server's own").certificate).hex()
-    with pytest.raises(RoundError, match="nothing was opened"):
+    with pytest.raises(RoundError, match="nothing was recovered"):
         collect(server(context, {**PINS, "site-2": forged}), network)
-    assert all(set(hospital.asked) == {KEYS} for hospital in network.hospitals.values())
+    assert all(set(hospital.asked) == {KEYS} for hospital in network.sites.values())
 
 
-def test_a_policys_floor_reaches_the_server_by_name(context: Callable[..., Any]) -> None:
+def test_a_policys_limit_reaches_the_server_by_name(context: Callable[..., Any]) -> None:
     strict = Hospital("site-2", context, min_threshold=4)
-    network = Network(strict, *(Hospital(site, context) for site in SITES if site != "site-2"))
+    network = network_of(strict, *(Hospital(site, context) for site in SITES if site != "site-2"))
     assert collect(server(context, PINS), network) == ("site-1", "site-3", "site-4")
-    assert network.refusals[0].startswith("site-2: the site answered EXECUTION_EXCEPTION (its own limit min_thresh")
+    task, site, why = network.out[0]
+    assert (task, site) == (KEYS, "site-2")
+    assert why.startswith("the site answered EXECUTION_EXCEPTION (its own limit min_thresh")
 
 
-def offered(model_sha256: bytes = bytes(32), **changes: Any) -> SumTerms:
+def offered(model_sha256: bytes = bytes(32), **changes: Any) -> SumContext:
     """An honest server's terms of the cohort's first round, but for what is changed."""
     roster = tuple(Member(site, bytes.fromhex(PINS[site])) for site in SITES)
-    honest = sum_terms(
-        COHORT, job=COHORT.digest, round_index=0, attempt=1, roster=roster, model_sha256=model_sha256, test_mode=False
-    )
-    return replace(honest, **changes)
+    attempt = Attempt(COHORT.digest, 0, 1, roster, model_sha256, test_mode=False)
+    return replace(sum_context(COHORT, attempt), **changes)
 
 
-def answer_to(site: Hospital, terms: SumTerms) -> Shareable:
+def answer_to(site: Hospital, terms: SumContext) -> Shareable:
     return SecureSumExecutor().execute(KEYS, pack(Offer(terms)), site.fl_ctx, Signal())
 
 
@@ -229,46 +202,46 @@ def test_an_offer_that_departs_from_the_job_is_refused(context: Callable[..., An
 def test_a_threshold_below_the_jobs_is_refused(context: Callable[..., Any]) -> None:
     """The job asks for more than the protocol does, and the server may not fall back on the protocol's least."""
     site = Hospital("site-1", context)
-    site.fl_ctx.get_engine()._components["terms"] = replace(COHORT, min_sites=4)
+    site.fl_ctx.get_engine()._components["terms"] = varied(COHORT, min_sites=4)
     assert_told(answer_to(site, offered(threshold=3)), "SecureSumError")
 
 
-def test_an_order_of_another_round_is_never_masked(context: Callable[..., Any], network: Network) -> None:
+def test_an_order_of_another_round_is_never_masked(context: Callable[..., Any], network: MemoryAsk) -> None:
     """Training is seeded by the request's round: one request under two offers would give one update to two cohorts."""
-    honest = network.hospitals["site-1"].answer
+    honest = network.sites["site-1"].answer
 
     def other_round(task: str, message: Shareable) -> Shareable:
         if task == TRAIN:
             message = replace(TrainRequest.from_shareable(message), round_index=1).to_shareable()
         return honest(task, message)
 
-    network.hospitals["site-1"].answer = other_round  # type: ignore[method-assign]
-    with pytest.raises(RoundError, match=r"update is of round 1, .* the secure sum is of round 0"):
-        collect(server(context, PINS), RaisingNetwork(*network.hospitals.values()))
+    network.sites["site-1"].answer = other_round  # type: ignore[method-assign]
+    with pytest.raises(RoundError, match=r"update is of round 1, .* the sum under way is of round 0"):
+        collect(server(context, PINS), network_of(*network.sites.values(), strict=True))
 
 
 def test_a_pinned_site_without_its_kit_takes_part_in_no_test_mode(context: Callable[..., Any]) -> None:
     site = Site("site-1", context)
     write_policy(site.root, {"pinned": PINS})
-    collection = MaskedCollection(site.fl_ctx.get_engine().get_workspace(), lambda line: None)
+    collection = MaskedCollection(CollectionSetup(site.fl_ctx.get_engine().get_workspace(), TERMS, print, print))
     request = TrainRequest(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, TERMS.digest)
-    network = Network(site, *(Site(name, context) for name in SITES[1:3]))
-    with pytest.raises(RoundError, match="nothing was opened"):
-        collection.collect(request, TERMS, FedAvg(), network)
-    assert "its own limit pinned" in network.refusals[0]
+    network = network_of(site, *(Site(name, context) for name in SITES[1:3]))
+    with pytest.raises(RoundError, match="nothing was recovered"):
+        collection.collect(request, TERMS, FedAvg().open(request, TERMS), network)
+    assert "its own limit pinned" in network.out[0][2]
 
 
 @pytest.mark.parametrize("sent", [b"x", CERTIFICATES["site-1"].public_bytes(serialization.Encoding.DER)])
 def test_a_certificate_that_is_not_the_sites_counts_as_none(
-    context: Callable[..., Any], network: Network, sent: bytes
+    context: Callable[..., Any], network: MemoryAsk, sent: bytes
 ) -> None:
     """Without pins at the server one site's answer would otherwise end every round of the others."""
-    honest = network.hospitals["site-3"].answer
+    honest = network.sites["site-3"].answer
 
     def lying(task: str, message: Shareable) -> Shareable:
         return pack_bytes(sent) if task == IDENTIFY else honest(task, message)
 
-    network.hospitals["site-3"].answer = lying  # type: ignore[method-assign]
+    network.sites["site-3"].answer = lying  # type: ignore[method-assign]
     with pytest.raises(RoundError, match="site-3 sent no certificate"):
         collect(server(context, {}), network)
     assert collect(server(context, PINS), network, 1) == SITES
@@ -278,13 +251,13 @@ def test_a_certificate_that_is_not_the_sites_counts_as_none(
     ("policy", "refused"), [({}, True), ({"once_per_model": True}, True), ({"once_per_model": "none"}, False)]
 )
 def test_once_per_model_holds_over_jobs(
-    context: Callable[..., Any], network: Network, policy: dict[str, Any], refused: bool
+    context: Callable[..., Any], network: MemoryAsk, policy: dict[str, Any], refused: bool
 ) -> None:
     assert collect(server(context, PINS), network) == SITES
     start = TrainRequest(np.zeros(D, np.float32), 0, "a", "", "", "").model_sha256
-    assert_told(answer_to(network.hospitals["site-1"], offered(model_sha256=start, round=1)), None)
+    assert_told(answer_to(network.sites["site-1"], offered(model_sha256=start, round=1)), None)
     other = Hospital("site-1", context, **policy)  # the same site, in another job
-    another = replace(COHORT, nonce="0" * 32)
+    another = varied(COHORT, nonce="0" * 32)
     other.fl_ctx.get_engine()._components["terms"] = another
     told = "its own limit once_per_model=" if refused else None
     assert_told(answer_to(other, offered(model_sha256=start, job=another.digest)), told)

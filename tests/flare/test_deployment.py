@@ -164,7 +164,7 @@ def test_an_aborted_job_leaves_nothing_at_work(told: Told) -> None:
     assert not [str(file) for file in kits.rglob("*secret*") if file.is_file()]
     ledger = kits / SERVER / LEDGER_FILE
     charged = {one.mechanism.job for one in verify(ledger).rounds}
-    assert charged == {told.jobs["good"]}  # of the other nothing was opened: nothing was charged
+    assert charged == {told.jobs["good"]}  # of the other nothing was recovered: nothing was charged
     ChainWriter(ledger).close()  # its lock was given back
 
 

@@ -4,7 +4,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from flare_runs import ENVIRONMENT, simulate_toy, toy_spec
 from ledger_orders import new_ledger
-from nvflare.apis.dxo import DXO, from_shareable
+from memory_ask import MemoryAsk, unchanged
+from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -28,23 +29,25 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 from nvflare.fuel.sec.security_content_service import SecurityContentManager, SecurityContentService
 
-from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, RoundError, SecureSumError
+from ecg_flare.errors import ConfigError, PrivacyError, RoundError, SecureSumError
 from ecg_flare.federated.optimizers import FedAvg as AverageStep
-from ecg_flare.federated.round import contribution
+from ecg_flare.federated.round import RoundResult, contribution
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult
 from ecg_flare.flare.server.aggregators import FedAvg
-from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.mechanism import AdmittedRound, GaussianMechanism
 from ecg_flare.flare.server.policy import LEDGER_FILE
 from ecg_flare.flare.server.witnesses import sites_as_witnesses
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult, check_filters
 from ecg_flare.flare.site.heads import LedgerWitness
 from ecg_flare.flare.site.policy import POLICY_FILE
+from ecg_flare.flare.summation.collection import CollectionSetup
+from ecg_flare.flare.summation.encrypted import SUMMATION
 from ecg_flare.flare.summation.encrypted.contexts import TEST_CONTEXT_FILE, server_context, site_context
 from ecg_flare.flare.summation.encrypted.messages import (
     AGREE,
-    OPEN,
-    Opening,
+    DECRYPT,
+    SumRequest,
     pack_ciphertexts,
     pack_consent,
     pack_total,
@@ -53,7 +56,7 @@ from ecg_flare.flare.summation.encrypted.messages import (
     unpack_consent,
     unpack_total,
 )
-from ecg_flare.flare.summation.encrypted.server import EncryptedCollection, Noise, agreed_total
+from ecg_flare.flare.summation.encrypted.server import EncryptedCollection, agreed_total
 from ecg_flare.flare.summation.encrypted.site import EncryptedSite, EncryptedSumExecutor, EncryptUpdate
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext
@@ -112,53 +115,32 @@ class Site:
         return reply
 
 
-class Asking:
-    """Carries messages in memory; `tamper` may change an answer, or the request in which a step's sites are named."""
-
-    def __init__(self, terms: JobTerms, contexts: Contexts, tamper: Tamper = lambda task, site, answer: answer) -> None:
-        self.sites = {name: Site(name, terms, contexts) for name in NAMES}
-        self.asked: list[tuple[str, tuple[str, ...]]] = []
-        self._tamper = tamper
-
-    def __call__(
-        self,
-        task_name: str,
-        messages: Mapping[str, Shareable],
-        receive: Callable[[str, Shareable], None],
-        *,
-        enough: int,
-    ) -> tuple[str, ...]:
-        self.asked.append((task_name, tuple(messages)))
-        counted = []
-        for site, message in messages.items():
-            try:
-                receive(site, self._tamper(task_name, site, self.sites[site].answer(task_name, message)))
-                counted.append(site)
-            except EcgFlareError:
-                pass
-        return tuple(sorted(counted))
+def asking_all(terms: JobTerms, contexts: Contexts, tamper: Tamper = unchanged) -> MemoryAsk:
+    """Asks the sites in turn; `tamper` may change an answer."""
+    return MemoryAsk({name: Site(name, terms, contexts) for name in NAMES}, tamper)
 
 
 def collect(
-    terms: JobTerms, asking: Asking, contexts: Contexts, noise: Noise | None = None, lines: list[str] | None = None
-) -> FedAvg:
-    """Run one round's collection and give the aggregator that holds its sum."""
-    aggregator = FedAvg()
+    terms: JobTerms,
+    asking: MemoryAsk,
+    contexts: Contexts,
+    admitted: AdmittedRound | None = None,
+    lines: list[str] | None = None,
+) -> RoundResult:
+    """Run one round's collection and give what it amounts to."""
+    request = order_of(terms)
+    open_round = FedAvg().open(request, terms, admitted=admitted)
     said = [] if lines is None else lines
     workspace = contexts(name="server").get_engine().get_workspace()
-    collection = EncryptedCollection(workspace, terms, noise, said.append, said.append)
+    collection = EncryptedCollection(CollectionSetup(workspace, terms, said.append, said.append))
     ask = asking
     if terms.private:
         ledger = new_ledger(Path(workspace.get_root_dir()) / LEDGER_FILE)
         ask = sites_as_witnesses(ledger, terms, workspace, "job-1", said.append).asking(asking)
-    collected = collection.collect(order_of(terms), terms, aggregator, ask)
-    assert set(collected.seconds) == {TRAIN, AGREE, OPEN}
+    collected = collection.collect(request, terms, open_round, ask)
+    assert set(collected.seconds) == {TRAIN, AGREE, DECRYPT}
     assert collected.bytes_up > 50 * terms.sum_size(D) * len(collected.answered)
-    return aggregator
-
-
-def summed(aggregator: FedAvg, contexts: Contexts) -> np.ndarray:
-    return from_shareable(aggregator.aggregate(contexts())).data["sum"]
+    return open_round.close()
 
 
 def in_memory(terms: JobTerms, names: Sequence[str] = NAMES) -> Any:
@@ -179,102 +161,113 @@ def dropping(task: str, *names: str) -> Tamper:
 
 def test_sum_is_that_of_the_round_in_memory_to_the_integer(context: Contexts) -> None:
     lines: list[str] = []
-    asking = Asking(TERMS, context)
-    aggregator = collect(TERMS, asking, context, lines=lines)
+    asking = asking_all(TERMS, context)
+    result = collect(TERMS, asking, context, lines=lines)
     expected = in_memory(TERMS)
-    assert np.array_equal(summed(aggregator, context), expected.summed)
-    model, _ = aggregator.step(MODEL, aggregator.aggregate(context()), aggregator.initial_state(D))
-    assert np.array_equal(model, expected.model)
-    assert asking.asked == [(TRAIN, NAMES), (AGREE, NAMES), (OPEN, NAMES[:2])]
+    assert np.array_equal(result.summed, expected.summed)
+    assert np.array_equal(result.model, expected.model)
+    assert asking.asked == [(TRAIN, NAMES), (AGREE, NAMES), (DECRYPT, NAMES[:2])]
     assert any("TEST MODE" in line for line in lines)
     assert any("30 CKKS ciphertexts" in line and "MB up from 4 sites" in line for line in lines)
 
 
 def test_missing_site_is_survived_down_to_the_threshold(context: Contexts) -> None:
-    aggregator = collect(TERMS, Asking(TERMS, context, dropping(TRAIN, "site-1")), context)
-    assert np.array_equal(summed(aggregator, context), in_memory(TERMS, NAMES[1:]).summed)
+    result = collect(TERMS, asking_all(TERMS, context, dropping(TRAIN, "site-1")), context)
+    assert np.array_equal(result.summed, in_memory(TERMS, NAMES[1:]).summed)
 
 
 @pytest.mark.parametrize("task", [TRAIN, AGREE])
-def test_below_the_threshold_nobody_is_asked_to_open(context: Contexts, task: str) -> None:
-    asking = Asking(TERMS, context, dropping(task, "site-2", "site-3"))
+def test_below_the_threshold_nobody_is_asked_to_decrypt(context: Contexts, task: str) -> None:
+    asking = asking_all(TERMS, context, dropping(task, "site-2", "site-3"))
     with pytest.raises(RoundError, match="expected at least 3"):
         collect(TERMS, asking, context)
-    assert OPEN not in [name for name, _ in asking.asked]
+    assert DECRYPT not in [name for name, _ in asking.asked]
 
 
-def test_next_site_opens_where_one_does_not(context: Contexts) -> None:
-    asking = Asking(TERMS, context, dropping(OPEN, "site-1", "site-2"))
-    aggregator = collect(TERMS, asking, context)
-    assert np.array_equal(summed(aggregator, context), in_memory(TERMS).summed)
-    assert asking.asked[2:] == [(OPEN, NAMES[:2]), (OPEN, NAMES[2:])]
+def test_next_site_decrypts_where_one_does_not(context: Contexts) -> None:
+    asking = asking_all(TERMS, context, dropping(DECRYPT, "site-1", "site-2"))
+    result = collect(TERMS, asking, context)
+    assert np.array_equal(result.summed, in_memory(TERMS).summed)
+    assert asking.asked[2:] == [(DECRYPT, NAMES[:2]), (DECRYPT, NAMES[2:])]
 
 
-def test_one_opener_is_not_believed(context: Contexts) -> None:
-    with pytest.raises(RoundError, match=r"opened by \['site-4'\], expected 2"):
-        collect(TERMS, Asking(TERMS, context, dropping(OPEN, *NAMES[:3])), context)
+def test_one_decrypter_is_not_believed(context: Contexts) -> None:
+    with pytest.raises(RoundError, match=r"decrypted by \['site-4'\], expected 2"):
+        collect(TERMS, asking_all(TERMS, context, dropping(DECRYPT, *NAMES[:3])), context)
 
 
-def test_openers_that_differ_end_the_round(context: Contexts) -> None:
+def test_decrypters_that_differ_end_the_round(context: Contexts) -> None:
     def lie(task_name: str, site: str, answer: Shareable) -> Shareable:
-        if (task_name, site) != (OPEN, "site-2"):
+        if (task_name, site) != (DECRYPT, "site-2"):
             return answer
         total = unpack_total(answer)
         total[7] += 1
         return pack_total(total)
 
-    with pytest.raises(RoundError, match=r"'site-1', 'site-2'\] opened different sums"):
-        collect(TERMS, Asking(TERMS, context, lie), context)
+    with pytest.raises(RoundError, match=r"'site-1', 'site-2'\] decrypted different sums"):
+        collect(TERMS, asking_all(TERMS, context, lie), context)
 
 
-def test_openers_of_different_lengths_differ() -> None:
+def test_decrypters_of_different_lengths_differ() -> None:
     with pytest.raises(SecureSumError, match="different sums"):
         agreed_total({"a": np.zeros(3, dtype=np.int64), "b": np.zeros(4, dtype=np.int64)})
 
 
 def test_folded_updates_are_summed_and_unfolded_as_in_memory(context: Contexts) -> None:
     folded = varied(TERMS, projection={"size": D // 8, "seed": 3})
-    aggregator, expected = collect(folded, Asking(folded, context), context), in_memory(folded)
-    assert summed(aggregator, context).shape == (D // 8,)
-    assert np.array_equal(summed(aggregator, context), expected.summed)
+    result, expected = collect(folded, asking_all(folded, context), context), in_memory(folded)
+    assert result.summed.shape == (D // 8,)
+    assert np.array_equal(result.summed, expected.summed)
 
 
 # ── noise ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_noise_goes_on_before_anyone_opens(context: Contexts) -> None:
+class Admitted:
+    """A round that the budget allows, whose noise is known."""
+
+    def __init__(self, noise: np.ndarray, asking: MemoryAsk) -> None:
+        self._noise, self._asking = noise, asking
+
+    def charge(self) -> Any:
+        assert [name for name, _ in self._asking.asked] == [TRAIN, AGREE]
+        return SimpleNamespace(noise=self._noise)
+
+
+def test_noise_goes_on_before_anyone_decrypts(context: Contexts) -> None:
     noise = np.random.default_rng(1).integers(-(2**24), 2**24, D)
-    asking = Asking(PRIVATE, context)
-
-    def draw() -> np.ndarray:
-        assert [name for name, _ in asking.asked] == [TRAIN, AGREE]
-        return noise
-
-    aggregator = collect(PRIVATE, asking, context, draw)
+    asking = asking_all(PRIVATE, context)
+    result = collect(PRIVATE, asking, context, Admitted(noise, asking))  # type: ignore[arg-type]
     updates = [contribution(update_of(name), WEIGHTS[name], PRIVATE, D) for name in NAMES]
-    assert np.array_equal(summed(aggregator, context), sum(updates) + noise)
+    assert np.array_equal(result.summed, sum(updates) + noise)
 
 
-def as_sum(total: np.ndarray) -> Shareable:
-    """A round's sum as an aggregator gives it."""
-    return DXO(SUM, data={"sum": total}, meta={"denominator": 2.75}).to_shareable()
-
-
-def test_noise_of_an_encrypted_sum_is_charged_before_it_is_drawn(context: Contexts, tmp_path: Path) -> None:
-    mechanism = GaussianMechanism()
-    mechanism.open(PRIVATE, D, tmp_path)
-    mechanism.begin(0)
+def test_noise_of_an_encrypted_sum_is_charged_before_it_is_drawn_and_the_sum_needs_it(tmp_path: Path) -> None:
+    ledger = GaussianMechanism().open(PRIVATE, D, tmp_path)
+    without = FedAvg().open(order_of(PRIVATE), PRIVATE, admitted=ledger.begin("job-1", 0))
     with pytest.raises(PrivacyError, match="before its noise was drawn"):
-        mechanism.process(as_sum(np.zeros(D, dtype=np.int64)), context())
-    noise = mechanism.draw(context())
+        without.close()
+    noised = FedAvg().open(order_of(PRIVATE), PRIVATE, admitted=ledger.begin("job-1", 0))
+    noise = noised.draw_noise()
+    assert noise is not None
     assert verify(tmp_path / LEDGER_FILE).spent.epsilon_rdp == pytest.approx(4.7285, abs=1e-4)
     assert noise.std() / PRIVATE.fixed_encoding(D).noise_sd == pytest.approx(1.0, abs=5 / np.sqrt(2 * D))
     with pytest.raises(PrivacyError, match="noise goes once"):
-        mechanism.draw(context())
-    assert np.array_equal(from_shareable(mechanism.process(as_sum(noise), context())).data["sum"], noise)
-    mechanism.release(MODEL)
+        noised.draw_noise()
+    noised.add_total(NAMES, noise)
+    result = noised.close()
+    assert np.array_equal(result.summed, noise)
+    noised.release(result.model, result)
     assert verify(tmp_path / LEDGER_FILE).rounds[0].released
-    mechanism.close()
+    ledger.close()
+
+
+def test_the_noise_of_a_masked_sum_is_not_drawn_before_it_is_unmasked(tmp_path: Path) -> None:
+    masked = varied(PRIVATE, summation="masked")
+    ledger = GaussianMechanism().open(masked, D, tmp_path)
+    with pytest.raises(PrivacyError, match="after it was recovered"):
+        FedAvg().open(order_of(masked), masked, admitted=ledger.begin("job-1", 0)).draw_noise()
+    ledger.close()
 
 
 # ── a site's own checks ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,6 +279,7 @@ def test_upload_is_ciphertexts_alone(context: Contexts) -> None:
     assert set(answer.data) == {"bytes", "lengths"}
     assert answer.meta == {}
     assert len(answer.data["lengths"]) == 30
+    assert sum(answer.data["lengths"]) / D == pytest.approx(SUMMATION.update_bytes, rel=0.05)
 
 
 def test_error_of_training_stays_a_bare_error(context: Contexts) -> None:
@@ -326,7 +320,7 @@ def test_filter_encrypts_nothing_without_an_order(context: Contexts) -> None:
         ('{"min_threshold": 4}', "min_threshold=4: the job's min_sites is 3"),
     ],
 )
-def test_terms_under_the_sites_floors_are_refused(context: Contexts, policy: str, match: str) -> None:
+def test_terms_under_the_sites_limits_are_refused(context: Contexts, policy: str, match: str) -> None:
     site = Site("site-1", TERMS, context)
     folder = Path(site.fl_ctx.get_engine().get_workspace().get_site_config_dir())
     (folder / POLICY_FILE).write_text(policy)
@@ -335,7 +329,7 @@ def test_terms_under_the_sites_floors_are_refused(context: Contexts, policy: str
 
 
 def test_site_survives_being_swapped_out_between_steps(context: Contexts) -> None:
-    asking = Asking(TERMS, context)
+    asking = asking_all(TERMS, context)
     carry = asking.sites["site-1"].answer
 
     def swapped(task_name: str, message: Shareable) -> Shareable:
@@ -343,7 +337,7 @@ def test_site_survives_being_swapped_out_between_steps(context: Contexts) -> Non
         return carry(task_name, message)
 
     asking.sites["site-1"].answer = swapped
-    assert np.array_equal(summed(collect(TERMS, asking, context), context), in_memory(TERMS).summed)
+    assert np.array_equal(collect(TERMS, asking, context).summed, in_memory(TERMS).summed)
 
 
 # ── contexts ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -447,9 +441,9 @@ def test_provisioned_kits_hold_one_key_at_the_sites_and_none_at_the_server(
 
 
 def test_messages_come_back_as_they_went() -> None:
-    opening = Opening(2, b"digest", ("a", "b"), {"a": b"1"}, (b"xy", b"", b"z"))
-    again = Opening.from_shareable(opening.to_shareable())
-    assert replace(again, ciphertexts=tuple(again.ciphertexts)) == opening
+    request = SumRequest(2, b"digest", ("a", "b"), {"a": b"1"}, (b"xy", b"", b"z"))
+    again = SumRequest.from_shareable(request.to_shareable())
+    assert replace(again, ciphertexts=tuple(again.ciphertexts)) == request
     assert unpack_ciphertexts(pack_ciphertexts([b"ab", b"c"])) == [b"ab", b"c"]
     assert unpack_consent(pack_consent(b"me")) == b"me"
     total = np.array([-(2**40), 5], dtype=np.int64)
@@ -469,11 +463,11 @@ def test_messages_come_back_as_they_went() -> None:
         ("bytes", b"xyz"),
     ],
 )
-def test_malformed_openings_are_refused(key: str, value: object) -> None:
-    message = Opening(2, b"digest", ("a",), {"a": b"1"}, (b"xyz",)).to_shareable()
+def test_malformed_requests_are_refused(key: str, value: object) -> None:
+    message = SumRequest(2, b"digest", ("a",), {"a": b"1"}, (b"xyz",)).to_shareable()
     from_shareable(message).data[key] = value
     with pytest.raises(SecureSumError):
-        Opening.from_shareable(message)
+        SumRequest.from_shareable(message)
 
 
 @pytest.mark.parametrize("answer", [make_reply(ReturnCode.EXECUTION_EXCEPTION), Shareable(), order_of().to_shareable()])

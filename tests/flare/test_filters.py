@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def test_under_privacy_the_update_leaves_as_weighted_integers_of_bounded_norm(co
 def test_where_updates_are_hidden_the_clip_tells_neither_norm_nor_metrics(
     changes: dict[str, Any], context: Callable[..., Any]
 ) -> None:
-    hidden = replace(PRIVATE, min_sites=3, **changes)
+    hidden = varied(PRIVATE, min_sites=3, **changes)
     out = TrainResult.from_shareable(ClipUpdate().process(reply(3, 4, loss=0.5).to_shareable(), context(terms=hidden)))
     assert out.metrics == {}
 

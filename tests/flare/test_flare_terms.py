@@ -59,7 +59,7 @@ def terms(**changes: Any) -> JobTerms:
         ({"summation": "masked", "min_sites": 2, "clipping_norm": 1.0}, "expected at least 3"),
         (
             {"summation": "masked", "clipping_norm": 1.0, "weights": {"a": 1.0, "b": 1.0}, "min_sites": 2},
-            "masked sum of 2 sites",
+            "over 2 sites, expected at least 3",
         ),
     ],
 )

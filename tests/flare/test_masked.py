@@ -1,21 +1,23 @@
-"""The secure sum over FLARE's messages, without FLARE's processes."""
+"""Secure aggregation over FLARE's messages, without FLARE's processes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from masked_sites import PLAN, TERMS, D, Site
+from memory_ask import MemoryAsk, unchanged
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 
-from ecg_flare.errors import ConfigError, PolicyError, RoundError, SecureSumError
+from ecg_flare.errors import ConfigError, PolicyError, RoundError
+from ecg_flare.federated.round import RoundResult
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
+from ecg_flare.flare.job.terms import check_job, hidden_weight
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
+from ecg_flare.flare.summation.collection import CollectionSetup
 from ecg_flare.flare.summation.masked.messages import SHARES, UNMASK, pack_masked, unpack_masked
 from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
@@ -24,59 +26,45 @@ from flat_terms import varied
 Change = Callable[[str, str, Shareable], Shareable]
 
 
-def unchanged(task: str, site: str, answer: Shareable) -> Shareable:
-    return answer
-
-
-class Asking:
-    """Asks the sites in turn; `change` may alter an answer on its way."""
+class Asking(MemoryAsk):
+    """Asks the sites in turn and counts, after each step, the secrets on their disks."""
 
     def __init__(self, context: Callable[..., Any], change: Change = unchanged) -> None:
-        self.sites = {name: Site(name, context) for name in TERMS.roster}
+        super().__init__({name: Site(name, context) for name in TERMS.roster}, change, strict=True)
         self.secrets_on_disk: dict[str, int] = {}
-        self.forgiving = False
-        self._change = change
 
     def __call__(
         self,
         task_name: str,
         messages: Mapping[str, Shareable],
-        receive: Callable[..., None],
-        *,
-        enough: int,
-        grace_s: float | None = None,
+        receive: Callable[[str, Shareable], None],
+        **how_long: object,
     ) -> tuple[str, ...]:
-        for site, message in messages.items():
-            try:
-                receive(site, self._change(task_name, site, self.sites[site].answer(task_name, message)))
-            except SecureSumError:
-                if not self.forgiving:
-                    raise
+        counted = super().__call__(task_name, messages, receive)
         files = [path for one in self.sites.values() for path in one.root.rglob("*secrets*")]
         assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
         self.secrets_on_disk[task_name] = len(files)
-        return tuple(messages)
+        return counted
 
 
-def collect(asking: Asking, terms: JobTerms = TERMS) -> FedAvg:
+def collect(asking: Asking, terms: JobTerms = TERMS) -> RoundResult:
     request = TrainRequest(np.zeros(D, np.float32), 0, "a" * 32, PLAN.layout_digest, PLAN.hash, terms.digest)
     workspace = next(iter(asking.sites.values())).fl_ctx.get_engine().get_workspace()
-    aggregator = FedAvg()
-    MaskedCollection(workspace, lambda line: None).collect(request, terms, aggregator, asking)
-    return aggregator
+    open_round = FedAvg().open(request, terms)
+    MaskedCollection(CollectionSetup(workspace, terms, print, print)).collect(request, terms, open_round, asking)
+    return open_round.close()
 
 
 def test_the_sum_is_exact_and_no_secret_outlives_its_round(context: Callable[..., Any]) -> None:
     asking = Asking(context)
-    summed = collect(asking).aggregate(SimpleNamespace())
     coordinate = int(0.5 / np.sqrt(D) * 2**24)
-    assert summed["DXO"]["data"]["sum"] == pytest.approx(np.full(D, 3 * coordinate), abs=3)
+    assert collect(asking).summed == pytest.approx(np.full(D, 3 * coordinate), abs=3)
     assert asking.secrets_on_disk["sum_keys"] == 3
     assert asking.secrets_on_disk[UNMASK] == 0
 
 
 def test_a_sum_that_its_sites_cannot_have_given_loses_the_round_not_the_job(context: Callable[..., Any]) -> None:
-    """A faulty site's numbers outgrow the bound behind the masks, where only the opened sum shows it."""
+    """A faulty site's numbers outgrow the bound behind the masks, where only the unmasked sum shows it."""
 
     def too_much(task: str, site: str, answer: Shareable) -> Shareable:
         if (task, site) != (TRAIN, "site-2"):
@@ -98,7 +86,7 @@ def hidden(
     pages: Mapping[str, int] = PAGES,
     change: Change = unchanged,
     scales: Mapping[str, float] = SCALES,
-) -> FedAvg:
+) -> RoundResult:
     asking = Asking(context, change)
     for site in HIDDEN.roster:
         root = asking.sites[site].root
@@ -107,20 +95,17 @@ def hidden(
     return collect(asking, HIDDEN)
 
 
-def test_hidden_weights_give_the_weighted_mean_and_only_their_total_is_opened(context: Callable[..., Any]) -> None:
+def test_hidden_weights_give_the_weighted_mean_and_only_their_total_is_recovered(context: Callable[..., Any]) -> None:
     """FedAvg's own weights (McMahan et al. 2017), n_k / n, with n_k behind the masks."""
-    aggregator = hidden(context)
-    summed = aggregator.aggregate(SimpleNamespace())
-    assert summed["DXO"]["meta"]["denominator"] == sum(PAGES.values()) / 40
-    model, _ = aggregator.step(np.zeros(D, np.float32), summed, aggregator.initial_state(D))
+    model = hidden(context).model
     expected = sum(PAGES[site] * SCALES[site] for site in PAGES) / sum(PAGES.values()) / np.sqrt(D)
     assert model == pytest.approx(np.full(D, expected), abs=4 * 2.0**-24)
 
 
 def test_pages_become_a_weight_within_the_public_bound_and_nothing_is_said_of_them() -> None:
-    coarse = replace(HIDDEN, pages_per_weight=50)
-    assert [coarse.hidden_weight(pages) for pages in (1, 50, 120, 2000, 90_000)] == [1, 1, 2, 40, 40]
-    assert varied(HIDDEN, max_weight=None).hidden_weight(50) == 0
+    coarse = varied(HIDDEN, pages_per_weight=50)
+    assert [hidden_weight(coarse, pages) for pages in (1, 50, 120, 2000, 90_000)] == [1, 1, 2, 40, 40]
+    assert hidden_weight(TERMS, 50) == 0
 
 
 def test_a_site_that_claims_less_weight_than_it_used_is_found_out(context: Callable[..., Any]) -> None:
@@ -148,8 +133,8 @@ def test_an_aborted_round_leaves_no_secret(context: Callable[..., Any]) -> None:
         return answer if (task, site) != (SHARES, "site-2") else make_reply(ReturnCode.EXECUTION_EXCEPTION)
 
     asking = Asking(context, silent)
-    asking.forgiving = True
-    with pytest.raises(RoundError, match="nothing was opened"):
+    asking.strict = False
+    with pytest.raises(RoundError, match="nothing was recovered"):
         collect(asking)
     assert asking.secrets_on_disk[SHARES] > 0
     assert asking.secrets_on_disk[UNMASK] == 0
@@ -171,9 +156,9 @@ def test_weights_that_no_sites_can_have_lose_the_round(context: Callable[..., An
     ("changes", "named"),
     [
         ({"noise_multiplier": 1.0, "epsilon_budget": 8.0}, "promises privacy"),
-        ({"summation": "plain"}, "needs summation 'masked'"),
-        ({"summation": "encrypted"}, "needs summation 'masked'"),
-        ({"max_weight": 0}, "max_weight=0"),
+        ({"summation": "plain"}, "cannot hide weights"),
+        ({"summation": "encrypted"}, "cannot hide weights"),
+        ({"max_weight": 0}, "max_weight is 0"),
         ({"max_weight": 189}, "expected at most 188"),
         ({"pages_per_weight": 0}, "pages_per_weight is 0"),
         ({"weights": dict.fromkeys("abcd", 1.0)}, "two sets of sites"),
@@ -182,4 +167,4 @@ def test_weights_that_no_sites_can_have_lose_the_round(context: Callable[..., An
 )
 def test_hidden_weights_are_refused_where_they_would_break_a_promise(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        replace(HIDDEN, **changes)
+        check_job(varied(HIDDEN, **changes))

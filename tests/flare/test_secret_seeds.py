@@ -24,7 +24,7 @@ from ecg_flare.flare.summation.masked.site import MaskUpdate
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.privacy.chain_tail import ChainTail
-from ecg_flare.privacy.secure_sum.opened_sums import HiddenSum, note_update, record_opening
+from ecg_flare.privacy.secure_sum.recovered_sums import HiddenSum, note_update, record_recovery
 from flat_terms import flat_terms, varied
 
 PLAN = plan_preset("tiny")
@@ -129,6 +129,6 @@ def test_a_policy_refuses_public_seeds_where_updates_are_hidden(context: Callabl
 def test_nothing_is_trained_from_a_model_that_another_job_opened(context: Callable[..., Any]) -> None:
     site = Site(context, MASKED, None)
     opened = HiddenSum("another", (), 1.0, noised=False)
-    record_opening(model_memory(site.fl_ctx), site.request(START).model_sha256, opened, "unnoised")
+    record_recovery(model_memory(site.fl_ctx), site.request(START).model_sha256, opened, "unnoised")
     assert "its own limit once_per_model='unnoised'" in site.train(START).get_header(ERROR_HEADER)
     assert site.worker.seeds == []

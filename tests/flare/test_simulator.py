@@ -165,7 +165,7 @@ def test_a_lost_masked_round_opens_nothing_and_the_next_goes_on(tmp_path: Path) 
     run = simulate_toy(spec, tmp_path, threads=3, fault="raise")
     assert run.code == 0, run.log
     assert [bool(one["lost"]) for one in rounds_of(run)] == [False, True, False]
-    assert "nothing was opened" in rounds_of(run)[1]["lost"]
+    assert "nothing was recovered" in rounds_of(run)[1]["lost"]
 
     def second_round_only(site: str, model: np.ndarray, index: int) -> np.ndarray:
         return toy_update(site, model, 1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memory_ask import MemoryAsk
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
@@ -39,6 +40,22 @@ PRIVATE = flat_terms(
 )
 
 
+class OfOnes:
+    """A site that answers at once with an update of ones."""
+
+    def __init__(self, name: str, context: Callable[..., Any], terms: Any) -> None:
+        self._fl_ctx, self._terms = context(name=name, terms=terms), terms
+
+    def answer(self, task: str, message: Shareable) -> Shareable:
+        if task == WITNESS:
+            return WitnessExecutor().execute(task, message, self._fl_ctx, Signal())
+        request = TrainRequest.from_shareable(message)
+        update = np.ones_like(request.model)
+        result = TrainResult(update, request.round_index, request.attempt, request.layout_digest)
+        clipped = ClipUpdate().process(result.to_shareable(), self._fl_ctx)
+        return with_countersignature(clipped, countersign_request(self._fl_ctx, self._terms, message))
+
+
 class Rounds(FederatedRounds):
     """The workflow, whose sites answer at once with the same update of ones."""
 
@@ -46,24 +63,14 @@ class Rounds(FederatedRounds):
         super().__init__(mechanism="mechanism")
         self.fl_ctx = context(name="server", **components)
         self._engine = self.fl_ctx.get_engine()
-        self._context, self._terms = context, components["terms"]
+        terms = components["terms"]
+        self.asking = MemoryAsk({name: OfOnes(name, context, terms) for name in terms.roster}, strict=True)
         self.panic = ""
 
     def ask(  # type: ignore[override]
         self, task_name: str, messages: Mapping[str, Shareable], receive: Callable[..., None], **others: Any
     ) -> tuple[str, ...]:
-        for site, message in messages.items():
-            fl_ctx = self._context(name=site, terms=self._terms)
-            if task_name == WITNESS:
-                receive(site, WitnessExecutor().execute(task_name, message, fl_ctx, Signal()))
-                continue
-            request = TrainRequest.from_shareable(message)
-            reply = TrainResult(
-                np.ones_like(request.model), request.round_index, request.attempt, request.layout_digest
-            )
-            answer = ClipUpdate().process(reply.to_shareable(), fl_ctx)
-            receive(site, with_countersignature(answer, countersign_request(fl_ctx, self._terms, message)))
-        return tuple(messages)
+        return self.asking(task_name, messages, receive)
 
     def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
         self.panic = reason
@@ -195,8 +202,9 @@ def test_a_refused_job_leaves_what_stands_in_the_folder(run: Callable[..., str],
 class Silence(Rounds):
     """The workflow, whose sites never answer."""
 
-    def ask(self, task_name: str, messages: Mapping[str, Shareable], receive: Any, **others: Any) -> tuple[str, ...]:  # type: ignore[override]
-        return ()
+    def __init__(self, context: Callable[..., Any], **components: Any) -> None:
+        super().__init__(context, **components)
+        self.asking.away = lambda task: SITES
 
 
 def test_two_lost_rounds_in_a_row_end_the_job_with_the_model_kept(tmp_path: Path, context: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from ecg_flare.errors import ConfigError, EncodingError, PolicyError, PrivacyError, SecureSumError
 from ecg_flare.privacy import encrypted_sum, homomorphic
-from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
+from ecg_flare.privacy.encrypted_sum import CohortMember, EncryptedSum, EncryptedSumSite, Round
 from ecg_flare.privacy.homomorphic import (
     RING_DEGREE,
     SCALE,
@@ -30,7 +30,7 @@ from ecg_flare.privacy.homomorphic import (
 from ecg_flare.privacy.secure_sum import memory
 from ecg_flare.privacy.secure_sum.encoding import NOISE_TAIL, FixedPoint
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory, RoundMemory, VolatileRoundMemory
-from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, VolatileModelMemory
+from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, VolatileModelMemory
 
 tenseal = pytest.importorskip("tenseal", reason="needs the extra 'he'")
 
@@ -57,7 +57,10 @@ class Cohort:
         self.fixed = fixed
         self.sites = {
             name: EncryptedSumSite(
-                name, SITES, 3, SecretContext(context), memory or VolatileRoundMemory(), VolatileModelMemory()
+                CohortMember(name, SITES, 3),
+                SecretContext(context),
+                memory or VolatileRoundMemory(),
+                VolatileModelMemory(),
             )
             for name in SITES
         }
@@ -99,13 +102,13 @@ def total_of(*uploads: Sequence[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("contributors", [SITES, SITES[:3], SITES[1:]])
-def test_opened_sum_is_the_integer_sum(cohort: Cohort, contributors: tuple[str, ...]) -> None:
+def test_decrypted_sum_is_the_integer_sum(cohort: Cohort, contributors: tuple[str, ...]) -> None:
     uploads = cohort.encrypt()
     total = total_of(*(uploads[name] for name in contributors))
     consents = cohort.consents(contributors)
-    for opener in contributors[:2]:
-        opened = cohort.sites[opener].open(NOW, contributors, consents, total, cohort.fixed)
-        assert np.array_equal(opened, cohort.expected(contributors))
+    for decrypter in contributors[:2]:
+        decrypted = cohort.sites[decrypter].decrypt(EncryptedSum(NOW, contributors, consents, total), cohort.fixed)
+        assert np.array_equal(decrypted, cohort.expected(contributors))
 
 
 def test_noise_in_the_clear_goes_exactly_on_the_sum(cohort: Cohort, fixed: FixedPoint) -> None:
@@ -114,8 +117,8 @@ def test_noise_in_the_clear_goes_exactly_on_the_sum(cohort: Cohort, fixed: Fixed
     noise = np.random.default_rng(3).integers(-reach, reach + 1, DIMENSION)
     noise[:2] = reach, -reach
     total.add_noise(noise)
-    opened = cohort.sites["b"].open(NOW, SITES, cohort.consents(), total.ciphertexts(), fixed)
-    assert np.array_equal(opened, cohort.expected() + noise)
+    decrypted = cohort.sites["b"].decrypt(EncryptedSum(NOW, SITES, cohort.consents(), total.ciphertexts()), fixed)
+    assert np.array_equal(decrypted, cohort.expected() + noise)
 
 
 @pytest.mark.parametrize("sites", [3, 30])
@@ -129,8 +132,8 @@ def test_raw_error_stays_within_the_proven_bound(context: bytes, sites: int) -> 
         sealed = tenseal.ckks_vector_from(keyless, tenseal.ckks_vector(key, values.tolist()).serialize())
         expected, total = expected + values, sealed if total is None else total + sealed
     noise = rng.integers(-NOISE_TAIL * fixed.noise_sd, NOISE_TAIL * fixed.noise_sd + 1, SLOTS)
-    opened = tenseal.ckks_vector_from(key, (total + noise.tolist()).serialize()).decrypt()
-    error = np.abs(np.array(opened) - (expected + noise)).max()
+    decrypted = tenseal.ckks_vector_from(key, (total + noise.tolist()).serialize()).decrypt()
+    error = np.abs(np.array(decrypted) - (expected + noise)).max()
     assert 0 < error < rounding_error(fixed) < 0.25
 
 
@@ -162,17 +165,17 @@ def test_sum_above_its_bound_is_not_returned(cohort: Cohort, fixed: FixedPoint) 
     total = added(*cohort.encrypt().values())
     total.add_noise(np.full(DIMENSION, fixed.sum_bound + NOISE_TAIL * fixed.noise_sd, dtype=np.int64))
     with pytest.raises(EncodingError, match="the sum"):
-        cohort.sites["a"].open(NOW, SITES, cohort.consents(), total.ciphertexts(), fixed)
+        cohort.sites["a"].decrypt(EncryptedSum(NOW, SITES, cohort.consents(), total.ciphertexts()), fixed)
 
 
 # ── a server that lies ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def refused(cohort: Cohort, total: Sequence[bytes], contributors: Sequence[str] = SITES, match: str = "") -> None:
-    """The site does not open this total as the sum of these contributors."""
+    """The site does not decrypt this total as the sum of these contributors."""
     consents = cohort.consents(contributors)
     with pytest.raises(SecureSumError, match=match):
-        cohort.sites["b"].open(NOW, contributors, consents, total, cohort.fixed)
+        cohort.sites["b"].decrypt(EncryptedSum(NOW, contributors, consents, total), cohort.fixed)
 
 
 def test_single_update_called_a_sum_is_refused(cohort: Cohort) -> None:
@@ -218,7 +221,7 @@ def test_ciphertexts_in_another_order_are_refused(cohort: Cohort) -> None:
 @pytest.mark.parametrize(
     ("contributors", "match"),
     [
-        (("a", "b"), "opens sums of 3 at least"),
+        (("a", "b"), "decrypts sums of 3 at least"),
         (("a", "b", "b", "c"), "each once and sorted"),
         (("b", "a", "c"), "each once and sorted"),
         (("a", "b", "x"), "sites of the roster"),
@@ -238,13 +241,15 @@ def test_second_list_gets_no_consent(cohort: Cohort) -> None:
         cohort.sites["b"].consent(NOW, ("a", "b", "c"), cohort.fixed)
 
 
-def test_another_attempt_opens_the_same_list_alone(cohort: Cohort, fixed: FixedPoint) -> None:
+def test_another_attempt_decrypts_the_same_list_alone(cohort: Cohort, fixed: FixedPoint) -> None:
     """The server lost the first sum, or says so."""
     for digest in (NOW.digest, bytes(32)):
         about = Round("job", 4, digest)
         uploads = cohort.encrypt(about)
         total, consents = total_of(*uploads.values()), cohort.consents(about=about)
-        assert np.array_equal(cohort.sites["a"].open(about, SITES, consents, total, fixed), cohort.expected())
+        assert np.array_equal(
+            cohort.sites["a"].decrypt(EncryptedSum(about, SITES, consents, total), fixed), cohort.expected()
+        )
     cohort.encrypt(Round("job", 5, bytes([1]) * 32))
     for site in ("a", "b", "c"):
         with pytest.raises(PolicyError, match="one sum a model: the sum over a, b, c, d"):
@@ -252,11 +257,11 @@ def test_another_attempt_opens_the_same_list_alone(cohort: Cohort, fixed: FixedP
 
 
 def two_versions_of_one_attempt(cohort: Cohort) -> np.ndarray:
-    """Site "a" trains twice for one attempt; each of its updates is opened beside the same uploads of the others."""
+    """Site "a" trains twice for one attempt; each of its updates is decrypted beside the same uploads of the others."""
     uploads, sums = cohort.encrypt(), []
     for _ in range(2):
         total, consents = total_of(*uploads.values()), cohort.consents()
-        sums.append(cohort.sites["a"].open(NOW, SITES, consents, total, cohort.fixed))
+        sums.append(cohort.sites["a"].decrypt(EncryptedSum(NOW, SITES, consents, total), cohort.fixed))
         cohort.updates["a"] = cohort.updates["a"][::-1].copy()  # what new pages or another seed give
         uploads = {**uploads, "a": cohort.encrypt()["a"]}
     return sums[0] - sums[1]
@@ -272,36 +277,36 @@ def test_one_attempt_is_trained_for_once(cohort: Cohort, monkeypatch: pytest.Mon
     assert np.array_equal(two_versions_of_one_attempt(cohort), first - first[::-1])
 
 
-def test_sum_opens_only_with_consents_to_its_list(cohort: Cohort, fixed: FixedPoint) -> None:
+def test_sum_is_decrypted_only_with_consents_to_its_list(cohort: Cohort, fixed: FixedPoint) -> None:
     uploads = cohort.encrypt()
     total = total_of(uploads["a"], uploads["b"], uploads["c"])
     consents = cohort.consents()
     with pytest.raises(SecureSumError, match="have the consent of \\[\\]"):
-        cohort.sites["b"].open(NOW, ("a", "b", "c"), consents, total, fixed)
+        cohort.sites["b"].decrypt(EncryptedSum(NOW, ("a", "b", "c"), consents, total), fixed)
 
 
 @pytest.mark.parametrize("kept", [("a", "b"), ("a", "c", "d")])
-def test_too_few_consents_open_nothing(cohort: Cohort, fixed: FixedPoint, kept: tuple[str, ...]) -> None:
+def test_too_few_consents_decrypt_nothing(cohort: Cohort, fixed: FixedPoint, kept: tuple[str, ...]) -> None:
     total = total_of(*cohort.encrypt().values())
     consents = cohort.consents()
     forged = dict.fromkeys(SITES, bytes(32)) | {name: consents[name] for name in kept}
     with pytest.raises(SecureSumError, match="expected that of 3 sites"):
-        cohort.sites["b"].open(NOW, SITES, forged, total, fixed)
+        cohort.sites["b"].decrypt(EncryptedSum(NOW, SITES, forged, total), fixed)
 
 
-def test_sum_is_opened_once(cohort: Cohort, fixed: FixedPoint) -> None:
+def test_sum_is_decrypted_once(cohort: Cohort, fixed: FixedPoint) -> None:
     total, consents = total_of(*cohort.encrypt().values()), cohort.consents()
-    cohort.sites["a"].open(NOW, SITES, consents, total, fixed)
+    cohort.sites["a"].decrypt(EncryptedSum(NOW, SITES, consents, total), fixed)
     with pytest.raises(SecureSumError, match="in turn and once"):
-        cohort.sites["a"].open(NOW, SITES, consents, total, fixed)
+        cohort.sites["a"].decrypt(EncryptedSum(NOW, SITES, consents, total), fixed)
 
 
-def test_refused_opening_is_not_tried_again(cohort: Cohort, fixed: FixedPoint) -> None:
+def test_refused_decryption_is_not_tried_again(cohort: Cohort, fixed: FixedPoint) -> None:
     uploads, consents = cohort.encrypt(), cohort.consents()
     with pytest.raises(SecureSumError, match="not the sum of"):
-        cohort.sites["a"].open(NOW, SITES, consents, total_of(uploads["a"]), fixed)
+        cohort.sites["a"].decrypt(EncryptedSum(NOW, SITES, consents, total_of(uploads["a"])), fixed)
     with pytest.raises(SecureSumError, match="in turn and once"):
-        cohort.sites["a"].open(NOW, SITES, consents, total_of(*uploads.values()), fixed)
+        cohort.sites["a"].decrypt(EncryptedSum(NOW, SITES, consents, total_of(*uploads.values())), fixed)
 
 
 def test_an_attempt_is_encrypted_once_and_another_from_the_same_model_alone(
@@ -311,7 +316,7 @@ def test_an_attempt_is_encrypted_once_and_another_from_the_same_model_alone(
 
     def restarted() -> EncryptedSumSite:
         rounds, models = FileRoundMemory(tmp_path / "memory.json"), FileModelMemory(tmp_path / "models")
-        return EncryptedSumSite("a", SITES, 3, SecretContext(context), rounds, models)
+        return EncryptedSumSite(CohortMember("a", SITES, 3), SecretContext(context), rounds, models)
 
     def encrypt(about: Round, model: bytes = MODEL) -> None:
         restarted().encrypt(about, update, fixed, trained_from=model)
@@ -343,8 +348,8 @@ def test_corrupt_ciphertexts_leave_the_sum_as_it_was(cohort: Cohort, fixed: Fixe
             total.add(bad)
     total.add(uploads["c"])
     names = ("a", "b", "c")
-    opened = cohort.sites["a"].open(NOW, names, cohort.consents(names), total.ciphertexts(), fixed)
-    assert np.array_equal(opened, cohort.expected(names))
+    decrypted = cohort.sites["a"].decrypt(EncryptedSum(NOW, names, cohort.consents(names), total.ciphertexts()), fixed)
+    assert np.array_equal(decrypted, cohort.expected(names))
 
 
 def test_sum_under_another_key_is_refused(cohort: Cohort, fixed: FixedPoint) -> None:
@@ -401,8 +406,8 @@ def test_contexts_of_flares_builder_work(fixed: FixedPoint) -> None:
     total = EncryptedTotal(DIMENSION, builder.get_serialized_context(is_client=False))
     for upload in cohort.encrypt().values():
         total.add(upload)
-    opened = cohort.sites["c"].open(NOW, SITES, cohort.consents(), total.ciphertexts(), fixed)
-    assert np.array_equal(opened, cohort.expected())
+    decrypted = cohort.sites["c"].decrypt(EncryptedSum(NOW, SITES, cohort.consents(), total.ciphertexts()), fixed)
+    assert np.array_equal(decrypted, cohort.expected())
 
 
 def test_missing_tenseal_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

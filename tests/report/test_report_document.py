@@ -60,14 +60,35 @@ def test_the_figures_are_there(report: str) -> None:
         assert figure in text
 
 
-def test_steps_of_a_secure_sum_are_drawn_as_one_part_and_told_apart(
+def test_steps_of_secure_aggregation_are_drawn_as_one_part_and_named_one_by_one(
     write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
 ) -> None:
     steps = {"aggregate": 0.25, "evaluate": 2.0, "sum_keys": 0.5, "sum_shares": 1.5, "sum_unmask": 1.0, "train": 9.0}
+    run = read_run(write_run([report_line(0), report_line(1, seconds_by_step=steps)], {"summation": "masked"}))
+    page = write_report(run, tmp_path / "r.html", pages=0).read_text()
+    assert "round 1: secure aggregation 3.00 s" in page
+    assert "keys 0.500 s, shares 1.50 s, train 9.00 s, unmask 1.00 s, aggregate 0.250 s" in page
+
+
+def test_a_plain_run_that_validates_spends_no_time_on_secure_aggregation(
+    write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
+) -> None:
+    steps = {"aggregate": 0.25, "evaluate": 2.0, "train": 9.0, "validate": 4.0}
     run = read_run(write_run([report_line(0), report_line(1, seconds_by_step=steps)]))
     page = write_report(run, tmp_path / "r.html", pages=0).read_text()
-    assert "round 1: secure sum 3.00 s" in page
-    assert "keys 0.500 s, shares 1.50 s, train 9.00 s, unmask 1.00 s, aggregate 0.250 s" in page
+    assert "round 1: validation at the sites 4.00 s" in page
+    assert "train 9.00 s, aggregate 0.250 s, evaluate 2.00 s, validate 4.00 s" in page
+    assert "secure" not in page.lower()
+
+
+def test_a_step_that_nobody_knows_is_shown_by_its_own_name(
+    write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
+) -> None:
+    steps = {"aggregate": 0.25, "sum_keys": 3.0, "train": 9.0}  # of another way of summing than the run's
+    run = read_run(write_run([report_line(0), report_line(1, seconds_by_step=steps)]))
+    page = write_report(run, tmp_path / "r.html", pages=0).read_text()
+    assert "round 1: sum_keys 3.00 s" in page
+    assert "train 9.00 s, aggregate 0.250 s, sum_keys 3.00 s" in page
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_no_site_answers_a_server_that_rolled_its_ledger_back(
     refusals = [(site, why) for task, site, why in second.out if task == "train"]
     assert [site for site, _ in refusals] == [*SITES, *SITES]  # in two rounds, which end the job
     assert all("ledger_head: the ledger ends at line 3, though line" in why for _, why in refusals)
-    assert "updates of 0 sites" in second.panic or "nothing was opened" in second.panic
+    assert "updates of 0 sites" in second.panic or "nothing was recovered" in second.panic
 
 
 def test_the_sites_vouch_for_a_jobs_ledger_to_its_last_line(run: Callable[..., KitJob], tmp_path: Path) -> None:

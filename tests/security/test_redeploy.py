@@ -1,7 +1,7 @@
 """One signed job under two ids: FLARE's signature covers the app and not the id, so the server alone can do this.
 
 The attack: a job of four sites, three of whom are enough, is deployed twice, and the victim's request of the second
-deployment is never delivered. The difference of the two opened sums is the victim's integers.
+deployment is never delivered. The difference of the two recovered sums is the victim's integers.
 """
 
 import hashlib
@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memory_ask import MemoryAsk
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.errors import EcgFlareError, RoundError
+from ecg_flare.errors import RoundError
 from ecg_flare.federated.round import contribution
 from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
@@ -28,14 +29,12 @@ from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, model
 from ecg_flare.flare.job.terms import fresh_nonce, take
 from ecg_flare.flare.server.aggregators import FedAvg
 from ecg_flare.flare.site.in_memory import MemorySite
-from ecg_flare.flare.summation.collection import Collection
-from ecg_flare.flare.summation.encrypted.messages import AGREE, OPEN
-from ecg_flare.flare.summation.encrypted.server import EncryptedCollection
+from ecg_flare.flare.summation.collection import Collection, CollectionSetup, collection_of
+from ecg_flare.flare.summation.encrypted.messages import AGREE, DECRYPT
 from ecg_flare.flare.summation.masked.messages import CONSENT, SHARES, UNMASK
-from ecg_flare.flare.summation.masked.server import MaskedCollection
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.privacy.secure_sum import memory, opened_sums
+from ecg_flare.privacy.secure_sum import memory, recovered_sums
 from flat_terms import varied
 
 SITES = ("site-1", "site-2", "site-3", "site-4")
@@ -43,8 +42,8 @@ OTHERS, VICTIM = SITES[:3], SITES[3]
 MODEL = load_bundled("start").vector
 BOTH = pytest.mark.parametrize("job", ["fedadam_secure", "fedadam_he"], indirect=True)
 SIGNED = pytest.mark.parametrize("job", ["fedadam_secure signed", "fedadam_he"], indirect=True)  # slow: RSA keys
-OPENING = {"masked": UNMASK, "encrypted": AGREE}
-"""The first message of the steps by which a sum is opened."""
+RECOVERY = {"masked": UNMASK, "encrypted": AGREE}
+"""The first message of the steps by which a sum is recovered."""
 
 
 def update(site: str, model: np.ndarray) -> np.ndarray:
@@ -56,7 +55,7 @@ def update(site: str, model: np.ndarray) -> np.ndarray:
 class Reproducible(Executor):
     def execute(self, task: str, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
         request = TrainRequest.from_shareable(shareable)
-        vector = terms_of(fl_ctx).take(update(fl_ctx.get_identity_name(), request.model))
+        vector = take(terms_of(fl_ctx), update(fl_ctx.get_identity_name(), request.model))
         return TrainResult(vector, request.round_index, request.attempt, request.layout_digest).to_shareable()
 
 
@@ -74,8 +73,13 @@ class Server:
         entries = {"summations": [terms.summation], "min_cohort": 4, "min_threshold": 3, **policy}
         self.kits = stand_in_kits(folder / "kits", SITES, dict.fromkeys(SITES, entries), signed=signed)
         self.results = folder / "results"
-        self.refusals: list[str] = []
-        self.asked: dict[str, list[str]] = {}
+        self.out: list[tuple[str, str, str]] = []
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why answers did not count, over all deployments."""
+        return [why for _, _, why in self.out]
 
     @property
     def summation(self) -> str:
@@ -90,9 +94,9 @@ class Server:
         round_index: int = 0,
         results: Path | None = None,
     ) -> np.ndarray:
-        """The opened sum; `without` names, by task, whom it isn't delivered to, `before` what happens before a task.
+        """The recovered sum; `without` names, by task, whom it isn't delivered to, `before` what happens before a task.
 
-        Raises RoundError where nothing was opened.
+        Raises RoundError where nothing was recovered.
         """
         config = json.loads(job_files(self.spec)["app/config/config_fed_client.json"])
         training = config["executors"][0]["executor"]["path"]
@@ -100,33 +104,22 @@ class Server:
             site: MemorySite(config, site, self.kits.root(site), job, replaced={training: Reproducible()})
             for site in SITES
         }
-        self.asked = {}
+        self.asked = []
 
-        def ask(
-            task: str, messages: Mapping[str, Shareable], receive: Any, *, enough: int, grace_s: float | None = None
-        ) -> tuple[str, ...]:
+        def away(task: str) -> tuple[str, ...]:
             (before or {}).get(task, lambda: None)()
-            self.asked[task] = list(messages)
-            counted = []
-            for site in set(messages) - set((without or {}).get(task, ())):
-                try:
-                    receive(site, sites[site].answer(task, messages[site]))
-                    counted.append(site)
-                except EcgFlareError as error:
-                    self.refusals.append(str(error))
-            return tuple(sorted(counted))
+            return (without or {}).get(task, ())
 
+        ask = MemoryAsk(sites, away=away, asked=self.asked, out=self.out)
         plan, digest = plan_preset(self.spec.terms.model.plan), self.spec.terms.digest
         request = TrainRequest(MODEL, round_index, fresh_nonce(), plan.layout_digest, plan.hash, digest)
-        aggregator = FedAvg()
-        self._collection(results).collect(request, self.spec.terms, aggregator, ask)
-        return aggregator._sum.total.copy()
+        open_round = FedAvg().open(request, self.spec.terms)
+        self._collection(results).collect(request, self.spec.terms, open_round, ask)
+        return open_round.close().summed
 
     def _collection(self, results: Path | None) -> Collection:
         workspace = Workspace(str(self.kits.root("server")), "server")
-        if self.summation == "masked":
-            return MaskedCollection(workspace, lambda line: None, results)
-        return EncryptedCollection(workspace, self.spec.terms, None, lambda line: None, lambda line: None, results)
+        return collection_of(CollectionSetup(workspace, self.spec.terms, print, print, results=results))
 
     def plain(self, *sites: str) -> np.ndarray:
         """The sum of the integers of these sites, which no server may know of one."""
@@ -151,9 +144,9 @@ def nothing(*_: object, **__: object) -> None:
 
 
 @SIGNED
-def test_a_job_deployed_twice_opens_nobody(job: Server) -> None:
+def test_a_job_deployed_twice_shows_nobody(job: Server) -> None:
     assert np.array_equal(job.deploy("id-1"), job.plain(*SITES))
-    with pytest.raises(RoundError, match="nothing was opened"):
+    with pytest.raises(RoundError, match="nothing was recovered"):
         job.deploy("id-2", without={TRAIN: (VICTIM,)})
     refused = [line for line in job.refusals if "its own limit one sum a model: the sum over site-1, site-2" in line]
     assert len(refused) == 3
@@ -161,7 +154,7 @@ def test_a_job_deployed_twice_opens_nobody(job: Server) -> None:
 
 @SIGNED
 def test_without_the_rule_the_difference_is_the_victims_update(job: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened_sums, "check_same_sites", nothing)
+    monkeypatch.setattr(recovered_sums, "check_same_sites", nothing)
     difference = job.deploy("id-1") - job.deploy("id-2", without={TRAIN: (VICTIM,)})
     assert np.array_equal(difference, job.plain(VICTIM))
 
@@ -169,39 +162,39 @@ def test_without_the_rule_the_difference_is_the_victims_update(job: Server, monk
 @BOTH
 def test_the_rounds_number_makes_no_difference(job: Server) -> None:
     job.deploy("id-1")
-    with pytest.raises(RoundError, match="nothing was opened"):
+    with pytest.raises(RoundError, match="nothing was recovered"):
         job.deploy("id-1", without={TRAIN: (VICTIM,)}, round_index=1)
     assert sum("one sum a model" in line for line in job.refusals) == 3
 
 
 @BOTH
-@pytest.mark.parametrize("at", [TRAIN, "opening"])
-def test_a_second_deployment_at_the_same_time_opens_nobody(job: Server, at: str) -> None:
+@pytest.mark.parametrize("at", [TRAIN, "recovery"])
+def test_a_second_deployment_at_the_same_time_shows_nobody(job: Server, at: str) -> None:
     """It runs whole while the first one waits in a step: sites answer the later attempt, and no more the earlier."""
-    opened = []
-    step = OPENING[job.summation] if at == "opening" else at
-    second = {step: lambda: opened.append(job.deploy("id-2", without={TRAIN: (VICTIM,)}))}
-    with pytest.raises(RoundError, match="nothing was opened"):
+    recovered = []
+    step = RECOVERY[job.summation] if at == "recovery" else at
+    second = {step: lambda: recovered.append(job.deploy("id-2", without={TRAIN: (VICTIM,)}))}
+    with pytest.raises(RoundError, match="nothing was recovered"):
         job.deploy("id-1", before=second)
-    assert np.array_equal(opened[0], job.plain(*OTHERS))
+    assert np.array_equal(recovered[0], job.plain(*OTHERS))
 
 
 def test_without_both_rules_two_deployments_at_once_show_the_victim(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "check_never_answered", nothing)
-    job, opened = Server("fedadam_secure", tmp_path), []
-    second = {UNMASK: lambda: opened.append(job.deploy("id-2", without={TRAIN: (VICTIM,)}))}
-    with pytest.raises(RoundError, match="nothing was opened"):  # one of two rules is enough
+    job, recovered = Server("fedadam_secure", tmp_path), []
+    second = {UNMASK: lambda: recovered.append(job.deploy("id-2", without={TRAIN: (VICTIM,)}))}
+    with pytest.raises(RoundError, match="nothing was recovered"):  # one of two rules is enough
         job.deploy("id-1", before=second)
-    monkeypatch.setattr(opened_sums, "check_same_sites", nothing)
+    monkeypatch.setattr(recovered_sums, "check_same_sites", nothing)
     monkeypatch.setattr(memory, "check_updates", nothing)  # the tries above count
     total = job.deploy("id-3", before=second)
-    assert np.array_equal(total - opened[-1], job.plain(VICTIM))
+    assert np.array_equal(total - recovered[-1], job.plain(VICTIM))
 
 
 @BOTH
-def test_another_job_from_the_same_model_opens_nobody(job: Server) -> None:
+def test_another_job_from_the_same_model_shows_nobody(job: Server) -> None:
     job.deploy("id-1")
     job.spec = replace(job.spec, terms=varied(job.spec.terms, nonce=fresh_nonce()))
     with pytest.raises(RoundError):
@@ -236,7 +229,7 @@ def crash() -> None:
 )
 @pytest.mark.parametrize("away", [(), (VICTIM,)])
 def test_a_job_that_crashed_goes_on(job: Server, step: str, away: tuple[str, ...]) -> None:
-    """The server fell before anybody helped to open the sum; not all have come back."""
+    """The server fell before anybody helped to recover the sum; not all have come back."""
     with pytest.raises(Crash):
         job.deploy("id-1", before={step: crash})
     back = [site for site in SITES if site not in away]
@@ -244,18 +237,18 @@ def test_a_job_that_crashed_goes_on(job: Server, step: str, away: tuple[str, ...
 
 
 @BOTH
-def test_a_sum_that_was_lost_after_it_was_opened_is_opened_again_over_the_same_sites(job: Server) -> None:
+def test_a_sum_that_was_lost_after_it_was_recovered_is_recovered_again_over_the_same_sites(job: Server) -> None:
     """One that was away has come back, and is left out by a server that kept its results."""
     first = job.deploy("id-1", without={TRAIN: (VICTIM,)}, results=job.results)
     again = job.deploy("id-2", results=job.results)
     assert np.array_equal(first, again)
-    assert job.asked[TRAIN] == list(OTHERS)
+    assert dict(job.asked)[TRAIN] == OTHERS
     with pytest.raises(RoundError, match="over site-1, site-2, site-3 was asked for before: only they"):
-        job.deploy("id-3", without={TRAIN: (OTHERS[0],), OPEN: OTHERS}, results=job.results)
+        job.deploy("id-3", without={TRAIN: (OTHERS[0],), DECRYPT: OTHERS}, results=job.results)
 
 
 def test_a_server_that_lost_its_results_finds_nobody_for_an_earlier_round(tmp_path: Path) -> None:
     job = Server("fedadam_secure", tmp_path)
     job.deploy("id-1", round_index=1)
-    with pytest.raises(RoundError, match="nothing was opened"):
+    with pytest.raises(RoundError, match="nothing was recovered"):
         job.deploy("id-2", round_index=0)

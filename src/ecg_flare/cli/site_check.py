@@ -16,16 +16,7 @@ _HIDDEN: Final = {
     "ECG_FLARE_ENCODED_UPDATE": "THE UPDATE IN THE CLEAR, as integers",
     "ECG_FLARE_COUNTS": "what the model finds on held-out patients, counted",
 }
-_STEPS: Final = {
-    "sum_identify": "its certificate",
-    "sum_keys": "its public keys of the round, signed",
-    "sum_shares": "shares of its round secrets, sealed for each peer",
-    "sum_consent": "its signed consent to who is in the sum",
-    "sum_unmask": "shares that unmask the sum",
-    "he_agree": "its consent to who is in the sum",
-    "he_open": "the decrypted sum",
-    "witness": "its signature of the server's ledger",
-}
+_STEPS: Final = {"witness": "its signature of the server's ledger"}
 
 
 def check_json(tried: "DryRun") -> dict[str, Any]:
@@ -59,9 +50,15 @@ def check_lines(tried: "DryRun") -> Iterator[str]:
         yield "policy  " + ", ".join(f"{key} {_text(value)}" for key, value in said.items())
     if tried.traffic:
         yield ""
+        steps = _STEPS | _own_steps(tried)
         rows = [("task", "comes in", "goes out", "what goes out")]
         rows += [
-            (each.task, f"{each.received_bytes:,}", f"{each.sent_bytes:,}", f"{_meaning(each)}: {_fields(each)}")
+            (
+                each.task,
+                f"{each.received_bytes:,}",
+                f"{each.sent_bytes:,}",
+                f"{steps.get(each.task) or _HIDDEN.get(each.kind, each.kind)}: {_fields(each)}",
+            )
             for each in tried.traffic
         ]
         received = sum(each.received_bytes for each in tried.traffic)
@@ -75,8 +72,12 @@ def check_lines(tried: "DryRun") -> Iterator[str]:
         yield "WOULD TAKE PART: the round went through, and nothing was sent."
 
 
-def _meaning(traffic: "Traffic") -> str:
-    return _STEPS.get(traffic.task) or _HIDDEN.get(traffic.kind, traffic.kind)
+def _own_steps(told: "DryRun") -> dict[str, str]:
+    """What each step of the job's way of summing takes from a site, by task."""
+    from ecg_flare.federated.summation import summation
+
+    steps = () if told.terms is None else summation(told.terms.summation).site.steps
+    return {step.task: step.sends for step in steps}
 
 
 def _fields(traffic: "Traffic") -> str:

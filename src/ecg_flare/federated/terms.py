@@ -82,17 +82,8 @@ class JobTerms:
             self._check_adaptive(self.adaptive)
 
     def _check_summation(self, way: Summation) -> None:
-        count, hidden = len(self.sites.weights), self.sites.hidden
-        if count < way.min_roster:
-            raise ConfigError(
-                f"a {self.summation} sum of {count} sites was asked for, expected at least {way.min_roster}: "
-                "of two, each subtracts its own update and has the other's"
-            )
-        if self.min_sites < way.min_threshold(count):
-            raise ConfigError(
-                f"min_sites={self.min_sites} of {count} sites, expected at least {way.min_threshold(count)} for a "
-                f"{self.summation} sum: below it a lying server could recover two sums"
-            )
+        way.check_threshold(len(self.sites.weights), self.min_sites)
+        hidden = self.sites.hidden
         if hidden is None:
             return
         if self.private:

@@ -1,19 +1,19 @@
-"""A site's rules in a homomorphic sum: what it encrypts, what it agrees to, and the one sum a model that it opens.
+"""A site's rules in a homomorphic sum: what it encrypts, what it agrees to, and the one sum a model that it decrypts.
 
-Every site holds the secret key, so the server needs a site to open anything, and a site must tell a sum from a single
-update that the server calls one. Three rules, none of which asks the server's word:
+Every site holds the secret key, so the server needs a site to decrypt anything, and a site must tell a sum from a
+single update that the server calls one. Three rules, none of which asks the server's word:
 
 *Tags.* Each ciphertext carries numbers that follow from the secret key, the round and the site's name. In a sum of
 named contributors the tags are the sum of theirs. The server cannot make them, and it cannot take single tags out of
 a ciphertext without multiplying, which shows in the ciphertext's level.
 
-*Consent.* A site authenticates, under a key that follows from the secret key, one list of contributors a round, and
-opens a sum only with consents of `threshold` sites to the same list. With a threshold above 2n/3 there are no two such
-lists, whose sums could be subtracted.
+*Consent.* A site authenticates, under a key that follows from the secret key, one list of contributors a round. It
+decrypts a sum only with consents of `threshold` sites to the same list. With a threshold above 2n/3 there are no two
+such lists, whose sums could be subtracted.
 
 *Once.* Steps are answered once, also after a restart, and an attempt at a round is never encrypted again. Of each model
-a site consents to one list of contributors, whatever attempt, round or deployment asks (`secure_sum.opened_sums`, with
-consents in the place of releases: whoever has t of them needs one site more to open the sum).
+a site consents to one list of contributors, whatever attempt, round or deployment asks (`secure_sum.recovered_sums`,
+with consents in the place of releases: whoever has t of them needs one site more to decrypt the sum).
 
 All of it rests on the secret key: a server that works together with one site, or with a site's machine, reads every
 update (docs/homomorphic.md).
@@ -33,13 +33,13 @@ from jaxtyping import Int64
 
 from ecg_flare.errors import SecureSumError
 from ecg_flare.privacy.homomorphic import TAG_BITS, TAG_SLOTS, SecretContext, Tags, block_count, check_exact
-from ecg_flare.privacy.secure_sum import opened_sums
+from ecg_flare.privacy.secure_sum import recovered_sums
 from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 from ecg_flare.privacy.secure_sum.memory import Progress, RoundMemory, Step, counted
-from ecg_flare.privacy.secure_sum.opened_sums import HiddenSum, ModelMemory, OncePerModel
+from ecg_flare.privacy.secure_sum.recovered_sums import HiddenSum, ModelMemory, OncePerModel
 
-OPENERS: Final = 2
+DECRYPTERS: Final = 2
 """How many sites decrypt a round's sum and must agree."""
 
 _TAG_WORD: Final = np.dtype("<u4")
@@ -59,30 +59,54 @@ class Round:
         return int.from_bytes(self.digest, "big")
 
 
+@dataclass(frozen=True)
+class CohortMember:
+    """A site and its cohort: its name, all sites sorted, and the fewest of them whose sum it decrypts."""
+
+    site: str
+    roster: tuple[str, ...]
+    threshold: int
+
+
+@dataclass(frozen=True)
+class EncryptedSum:
+    """A sum that a site is asked to decrypt.
+
+    Attributes:
+        about: the round.
+        contributors: whose updates are in it, sorted.
+        consents: site -> its consent to this list.
+        ciphertexts: of the sum, noise included.
+    """
+
+    about: Round
+    contributors: Sequence[str]
+    consents: Mapping[str, bytes]
+    ciphertexts: Sequence[bytes]
+
+
 class EncryptedSumSite:
     """One site of a homomorphic sum.
 
     Args:
-        site: this site's name.
-        roster: all sites, sorted; threshold: fewest of them whose sum this site opens.
+        member: this site and its cohort.
         context: the cohort's secret context.
-        memory: of what this site answered before; models: of the sums that it consented to, over all its jobs.
+        memory: of what this site answered before.
+        models: memory of the sums that it consented to, over all its jobs.
         once: of which sums a model is used for one job alone.
     """
 
     def __init__(
         self,
-        site: str,
-        roster: tuple[str, ...],
-        threshold: int,
+        member: CohortMember,
         context: SecretContext,
         memory: RoundMemory,
         models: ModelMemory,
         once: OncePerModel = "unnoised",
     ) -> None:
-        self._site = site
-        self._roster = roster
-        self._threshold = threshold
+        self._site = member.site
+        self._roster = member.roster
+        self._threshold = member.threshold
         self._context = context
         self._memory = memory
         self._models = models
@@ -95,11 +119,11 @@ class EncryptedSumSite:
         """The update's ciphertexts; `trained_from` is the SHA-256 of the model that it was trained from.
 
         Raises SecureSumError for a round before the last one, a second time for one attempt, or another model in a
-        round whose update left, and PolicyError where another job was opened from the model.
+        round whose update left, and PolicyError where another job had a sum from the model.
         """
         check_exact(fixed)
         fixed.check_contribution(vector)
-        opened_sums.check_job(self._models, trained_from, about.job, noised=fixed.noise_sd > 0, once=self._once)
+        recovered_sums.check_job(self._models, trained_from, about.job, noised=fixed.noise_sd > 0, once=self._once)
 
         def follow(last: Progress | None) -> Progress:
             check_new_attempt(last, about, trained_from.hex())
@@ -108,30 +132,23 @@ class EncryptedSumSite:
             return counted(last, Progress(about.index, about.attempt, Step.MASKED, trained_from.hex(), earlier))
 
         self._memory.update(about.job, follow)
-        opened_sums.note_update(self._models, trained_from)
+        recovered_sums.note_update(self._models, trained_from)
         return self._context.encrypt(vector, self._tags(about, self._site, block_count(len(vector))))
 
     def consent(self, about: Round, contributors: Sequence[str], fixed: FixedPoint) -> bytes:
         """This site's consent to one list of contributors.
 
-        Raises SecureSumError for a list that it must not open, and PolicyError where a sum over other sites may have
-        been opened from the model.
+        Raises SecureSumError for a list whose sum it must not decrypt, and PolicyError where a sum over other sites may
+        have been decrypted from the model.
         """
         self._check_contributors(contributors)
         model = bytes.fromhex(self._advance(about, Step.MASKED, Step.CONSENT).model)
         members = tuple(Member(name, b"") for name in contributors)
         asked = HiddenSum(about.job, members, fixed.clipping_norm, noised=fixed.noise_sd > 0)
-        opened_sums.record_opening(self._models, model, asked, self._once)
+        recovered_sums.record_recovery(self._models, model, asked, self._once)
         return self._consent(about, contributors, self._site)
 
-    def open(
-        self,
-        about: Round,
-        contributors: Sequence[str],
-        consents: Mapping[str, bytes],
-        ciphertexts: Sequence[bytes],
-        fixed: FixedPoint,
-    ) -> Int64[np.ndarray, " d"]:
+    def decrypt(self, asked: EncryptedSum, fixed: FixedPoint) -> Int64[np.ndarray, " d"]:
         """The sum of the contributors' updates, noise included, as integers.
 
         Raises:
@@ -139,10 +156,11 @@ class EncryptedSumSite:
                 the sum of exactly these contributors.
             EncodingError: the sum is larger than these sites and the noise can have given.
         """
+        about, contributors = asked.about, asked.contributors
         self._check_contributors(contributors)
-        self._check_consents(about, contributors, consents)
+        self._check_consents(about, contributors, asked.consents)
         self._advance(about, Step.CONSENT, Step.UNMASK)
-        total, tags = self._context.decrypt(ciphertexts, fixed.dimension)
+        total, tags = self._context.decrypt(asked.ciphertexts, fixed.dimension)
         self._check_tags(about, contributors, tags)
         fixed.check_sum(total, noised=fixed.noise_sd > 0)
         return total
@@ -156,7 +174,7 @@ class EncryptedSumSite:
             )
         if len(names) < self._threshold:
             raise SecureSumError(
-                f"asked for the sum of {len(names)} sites, {self._site} opens sums of {self._threshold} at least"
+                f"asked for the sum of {len(names)} sites, {self._site} decrypts sums of {self._threshold} at least"
             )
 
     def _check_consents(self, about: Round, contributors: Sequence[str], consents: Mapping[str, bytes]) -> None:
@@ -205,7 +223,7 @@ class EncryptedSumSite:
 def check_new_attempt(last: Progress | None, about: Round, model: str) -> None:
     """Refuse a round before the last one, an attempt that was encrypted before, and another model in the last round.
 
-    A second upload of one attempt could be opened in the place of the first, beside the same uploads of the others:
+    A second upload of one attempt could be decrypted in the place of the first, beside the same uploads of the others:
     the two sums would differ by this site's alone. Raises SecureSumError.
     """
     if last is None or about.index > last.round:

@@ -1,4 +1,4 @@
-"""Integer vectors under CKKS (Cheon et al. 2017): encrypted at a site, added without the key, opened exactly.
+"""Integer vectors under CKKS (Cheon et al. 2017): encrypted at a site, added without the key, decrypted exactly.
 
 CKKS is approximate, and noise for differential privacy must go on integers (gaussian.py says why). So what is
 encrypted are the integers of `secure_sum.encoding`, and what was decrypted is rounded to the nearest integer. The
@@ -141,7 +141,7 @@ class SecretContext:
 
 
 class EncryptedTotal:
-    """A round's sum at the server, which adds ciphertexts as they arrive and can open none.
+    """A round's sum at the server, which adds ciphertexts as they arrive and can decrypt none.
 
     Args:
         dimension: of the vectors.
@@ -197,12 +197,13 @@ class Cost:
     add_s: float
     decrypt_s: float
 
-    def line(self, sites: int, openers: int) -> str:
+    def line(self, sites: int, decrypters: int) -> str:
         """One line for the log of a cohort of that size."""
         return (
             f"homomorphic sum: {self.ciphertexts} CKKS ciphertexts a vector; a round moves "
-            f"{sites * self.bytes_up / 1e6:.1f} MB up from {sites} sites and {openers * self.bytes_down / 1e6:.1f} MB "
-            f"down to the {openers} that open; encrypt {self.encrypt_s:.2f} s a site, add {self.add_s:.2f} s a site, "
+            f"{sites * self.bytes_up / 1e6:.1f} MB up from {sites} sites and "
+            f"{decrypters * self.bytes_down / 1e6:.1f} MB down to the {decrypters} that decrypt; "
+            f"encrypt {self.encrypt_s:.2f} s a site, add {self.add_s:.2f} s a site, "
             f"decrypt {self.decrypt_s:.2f} s (scaled from one ciphertext)"
         )
 

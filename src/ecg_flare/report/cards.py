@@ -1,8 +1,11 @@
 """The report's charts by round, each on a card with its key and a line that says what it shows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from typing import Final
 
+from ecg_flare.federated.summation import find
 from ecg_flare.report.agreed import delta_text, site_names
 from ecg_flare.report.charts import (
     Reference,
@@ -20,10 +23,15 @@ from ecg_flare.report.run import Round, Run
 _MEGABYTE = 1e6
 _ROUNDS_IN_A_CARD = 40
 _MAX_LINES = 4
-_SECURE = "secure sum"
-_ORDER = ("sum_identify", "sum_keys", "sum_shares", "train", "sum_consent", "sum_unmask", "aggregate", "evaluate")
-_STEPS = {"train": "training", "aggregate": "sum and step", "evaluate": "evaluation"}
-_PARTS = {"training": 1, _SECURE: 4, "sum and step": 2, "evaluation": 3}
+# Steps of every job: their part of a bar, and the slot of its colour.
+_COMMON: Final = {
+    "train": ("training", 1),
+    "aggregate": ("sum and step", 2),
+    "evaluate": ("evaluation", 3),
+    "validate": ("validation at the sites", 4),  # not in a job whose sum hides updates
+}
+_HIDING_SLOT: Final = 4
+_UNKNOWN_SLOT: Final = 5
 
 
 def cards(run: Run) -> Iterator[str]:
@@ -54,30 +62,56 @@ def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
         yield card("Clipped updates", chart, "Share of the answering sites whose update was cut to the clipping norm.")
     if any(each.epsilon_rdp is not None for each in trained):
         yield _epsilon_card(run)
-    yield _time_card(trained, numbers)
+    yield _time_card(run, trained, numbers)
     traffic = [
         Series("to the sites", [each.bytes_down / _MEGABYTE for each in trained], 1),
         Series("from the sites", [each.bytes_up / _MEGABYTE for each in trained], 2),
     ]
     chart = stacked_bars(numbers, traffic, y_label="megabytes", unit="MB")
-    yield card("Traffic", bar_legend(traffic) + chart, "Models and updates of all sites, without FLARE's framing.")
+    way = find(run.terms.summation)
+    under = "Models and updates of all sites, without FLARE's framing." + (f" {way.cost}" if way else "")
+    yield card("Traffic", bar_legend(traffic) + chart, under)
     yield _sites_card(run, trained, numbers)
 
 
-def _time_card(trained: Sequence[Round], numbers: Sequence[int]) -> str:
-    told = dict.fromkeys(step for each in trained for step in each.seconds_by_step)
-    steps = sorted(told, key=lambda step: _ORDER.index(step) if step in _ORDER else -1)
-    parts = {name: [step for step in steps if _STEPS.get(step, _SECURE) == name] for name in _PARTS}
+@dataclass(frozen=True)
+class _Step:
+    """A step of a round as the figure shows it: its key in the figures, label, part of a bar, and colour."""
+
+    key: str
+    label: str
+    part: str
+    slot: int
+
+
+def _time_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
+    steps = _steps(run.terms.summation, {step for each in trained for step in each.seconds_by_step})
+    seconds = {step.key: [each.seconds_by_step.get(step.key, 0.0) for each in trained] for step in steps}
+    parts = {step.part: step.slot for step in steps}
     series = [
-        Series(name, [sum(each.seconds_by_step.get(step, 0.0) for step in parts[name]) for each in trained], slot)
-        for name, slot in _PARTS.items()
-        if parts[name]
+        Series(part, [sum(of_round) for of_round in zip(*_of_part(part, steps, seconds), strict=True)], slot)
+        for part, slot in parts.items()
     ]
-    means = {step: sum(each.seconds_by_step.get(step, 0.0) for each in trained) / len(trained) for step in steps}
-    under = "Wall time at the server. A round's mean: " + ", ".join(
-        f"{step.removeprefix('sum_')} {seconds_text(mean)}" for step, mean in means.items()
-    )
-    return card("Time", bar_legend(series) + stacked_bars(numbers, series, y_label="seconds", unit="s"), under + ".")
+    means = ", ".join(f"{step.label} {seconds_text(sum(seconds[step.key]) / len(trained))}" for step in steps)
+    under = f"Wall time at the server. A round's mean: {means}."
+    return card("Time", bar_legend(series) + stacked_bars(numbers, series, y_label="seconds", unit="s"), under)
+
+
+def _of_part(part: str, steps: Sequence[_Step], seconds: Mapping[str, list[float]]) -> list[list[float]]:
+    return [seconds[step.key] for step in steps if step.part == part]
+
+
+def _steps(summation: str, found: set[str]) -> list[_Step]:
+    """The steps that were found, in the order of a round: those of the way of summing, the common ones, the others."""
+    way = find(summation)
+    own = () if way is None else way.site.steps
+    title = "" if way is None else way.title
+    common = {key: _Step(key, key, part, slot) for key, (part, slot) in _COMMON.items()}
+    before = [_Step(step.task, step.label, title, _HIDING_SLOT) for step in own if step.before_training]
+    after = [_Step(step.task, step.label, title, _HIDING_SLOT) for step in own if not step.before_training]
+    known = [*before, common.pop("train"), *after, *common.values()]
+    unknown = sorted(found - {step.key for step in known})
+    return [step for step in known if step.key in found] + [_Step(key, key, key, _UNKNOWN_SLOT) for key in unknown]
 
 
 def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:

@@ -22,7 +22,7 @@ _MAX_MARKERS: Final = 60
 
 @dataclass(frozen=True)
 class Series:
-    """Values by round; `slot` (1 to 4) chooses colour, marker and dash."""
+    """Values by round; `slot` (1 to 4) chooses colour, marker and dash; a bar may have slot 5, which is grey."""
 
     name: str
     values: Sequence[float | None]

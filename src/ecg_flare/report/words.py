@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ecg_flare.federated.summation import find
 from ecg_flare.report.agreed import clipping_text, delta_text, site_names
 from ecg_flare.report.figures import bytes_text, seconds_text, significant
 from ecg_flare.report.run import Run
@@ -12,17 +13,6 @@ from ecg_flare.report.run import Run
 # Tiers of Ponomareva et al. 2023, "How to DP-fy ML", section 5.2.
 _STRONG_EPSILON: Final = 1.0
 _MODERATE_EPSILON: Final = 10.0
-
-_SUMMATION: Final = {
-    "plain": "The server saw each site's update by itself: updates were not masked or encrypted.",
-    "masked": "The server saw only the sum of masked updates, never one site's own.",
-    "encrypted": "The server added encrypted updates and saw only the sum that the sites decrypted.",
-}
-
-_COLLUSION: Final = {
-    "masked": "The server and all sites but one, working together, still see the last one's update.",
-    "encrypted": "All sites share one secret key: the server and any site, working together, see every update.",
-}
 
 
 @dataclass(frozen=True)
@@ -59,9 +49,7 @@ def headlines(run: Run) -> tuple[Headline, ...]:
 
 def privacy_words(run: Run) -> PrivacyWords:
     """What the run's terms and ledger mean for a reader who decides on the release of the model."""
-    summation = run.terms.summation
-    seen = _SUMMATION.get(summation, f"How the server learnt the sum: {summation}.")
-    details, limits = ((seen,), (_COLLUSION[summation],)) if summation in _COLLUSION else ((), (seen,))
+    details, limits = _summation_words(run.terms.summation)
     if not run.terms.private:
         promise = "The released models are not differentially private."
         return PrivacyWords(promise, (*details, *_plain_details(run)), limits)
@@ -81,6 +69,16 @@ def noise_to_signal(run: Run, parameters: int) -> float | None:
         return None
     noised = parameters if terms.projection is None else terms.projection.size
     return terms.noise_on_updates * math.sqrt(noised) * max(terms.weights.values()) / terms.denominator
+
+
+def _summation_words(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the way of summing hides, and what it does not; a run may name one that this machine does not know."""
+    way = find(name)
+    if way is None:
+        return (), (f"How the server learnt the sum: {name}.",)
+    if not way.hides_updates:
+        return (), (way.server_sees,)
+    return (way.server_sees,), ((way.collusion,) if way.collusion else ())
 
 
 def _promise(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""Takes each check of the secure sum away in turn and shows which test notices: run as a script.
+"""Takes each check of secure aggregation away in turn and shows which test notices: run as a script.
 
     python tests/privacy/secure_sum/mutants.py
 
@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "ecg_flare.privacy.secure_sum."
-MODULES = ("checks", "limits", "memory", "opened_sums", "masking", "signing", "context")
+MODULES = ("checks", "limits", "memory", "recovered_sums", "masking", "signing", "context")
 FILES = (
     "checks",
     "terms",
     "secure_sum_attacks",
     "memory",
-    "opened_sums",
+    "recovered_sums",
     "signing",
     "masking",
     "keys",

@@ -1,4 +1,4 @@
-"""Attacks on the secure sum by a server, site or thief of the test's own.
+"""Attacks on secure aggregation by a server, site or thief of the test's own.
 
 Each function plays one attack with honest sites and says whether the adversary got what it wanted. The adversary
 uses the protocol's primitives and what it was sent, never a site's private fields.
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 from secure_sum_liar import VICTIM, LyingServer, refused
-from secure_sum_world import LAYOUT, MODEL, Site, World, floors_for_tests, make_terms, make_world, signed
+from secure_sum_world import LAYOUT, MODEL, Site, World, limits_for_tests, make_terms, make_world, signed
 
 from ecg_flare.errors import EcgFlareError
 from ecg_flare.privacy.secure_sum import keys, masking, shares
@@ -22,7 +22,7 @@ from ecg_flare.privacy.secure_sum.messages import (
     KeyRoster,
     MaskedUpdate,
     Offer,
-    PeerBoxes,
+    PeerShares,
     Survivors,
     UnmaskRequest,
 )
@@ -55,7 +55,7 @@ def colluding(n: int, accomplices: int) -> bool:
         private_keys = server.releases(dict.fromkeys(told_less, second))
         seed = server.secret({r.sender: dict(r.seed_shares).get(VICTIM) for r in seeds})
         private = server.secret({r.sender: dict(r.key_shares).get(VICTIM) for r in private_keys})
-        return seed is not None and private is not None and _is_victims(world, server.open_victim(seed, private))
+        return seed is not None and private is not None and _is_victims(world, server.recover_victim(seed, private))
 
     return attempt()
 
@@ -66,7 +66,7 @@ def _is_victims(world: World, found: np.ndarray | None) -> bool:
 
 @refused
 def overlapping_lists() -> bool:
-    """A victim counted as active and as dropped: both its secrets open its update (Flower's SecAgg+, see docs)."""
+    """A victim counted as active and as dropped: both its secrets recover its update (Flower's SecAgg+, see docs)."""
     world = make_world(4)
     server = LyingServer(world)
     server.collect_masked()
@@ -74,7 +74,7 @@ def overlapping_lists() -> bool:
     releases = server.releases(dict.fromkeys(everyone, server.consents(dict.fromkeys(everyone, everyone))))
     seed = server.secret({r.sender: dict(r.seed_shares).get(VICTIM) for r in releases})
     private = server.secret({r.sender: dict(r.key_shares).get(VICTIM) for r in releases})
-    return seed is not None and private is not None and _is_victims(world, server.open_victim(seed, private))
+    return seed is not None and private is not None and _is_victims(world, server.recover_victim(seed, private))
 
 
 @refused
@@ -95,15 +95,15 @@ def second_unmask_request() -> bool:
     server.collect_masked()
     everyone, others = (1, 2, 3, 4), (2, 3, 4)
     first = server.releases(dict.fromkeys(everyone, server.consents(dict.fromkeys(everyone, everyone))))
-    total = server.open_group(everyone, first)
+    total = server.recover_group(everyone, first)
     second = server.releases(dict.fromkeys(others, server.consents(dict.fromkeys(others, others))))
-    rest = server.open_group(others, second)
+    rest = server.recover_group(others, second)
     return total is not None and rest is not None and _is_victims(world, total - rest)
 
 
 @refused
 def two_survivor_lists() -> bool:
-    """Every site gets a list of its own, so that the sum of 6 of 10 opens although the threshold is 7."""
+    """Every site gets a list of its own, so that the sum of 6 of 10 is recovered although the threshold is 7."""
     world = make_world(10)
     server = LyingServer(world)
     server.collect_masked()
@@ -112,7 +112,7 @@ def two_survivor_lists() -> bool:
     lists = {index: tuple(sorted({*group, kept[index]})) for index in server.clients}
     consents = server.consents(lists)
     requests = {index: {peer: consents[peer] for peer in lists[index]} for index in lists}
-    found = server.open_group(group, server.releases(requests))
+    found = server.recover_group(group, server.releases(requests))
     return found is not None and np.array_equal(found, world.plain_sum(group))
 
 
@@ -120,19 +120,19 @@ def two_survivor_lists() -> bool:
 def replayed_round() -> bool:
     """The answered round is run again without one site: the two sums differ by its update."""
     world = make_world(4)
-    first = _open_honestly(world)
+    first = _recover_honestly(world)
     rest = world.sites[1:]
     smaller = World(replace(make_terms(rest, 4), attempt=1), rest)
-    return _is_victims(world, first - _open_honestly(smaller))
+    return _is_victims(world, first - _recover_honestly(smaller))
 
 
 @refused
 def round_run_three_times() -> bool:
     """The round is run over all, then over two halves of the others: no two of the three sums show the victim."""
     world = make_world(7)
-    left = _open_honestly(world)
+    left = _recover_honestly(world)
     for attempt, half in ((1, world.sites[1:4]), (2, world.sites[4:])):
-        left = left - _open_honestly(World(replace(make_terms(half, 4), attempt=attempt), half))
+        left = left - _recover_honestly(World(replace(make_terms(half, 4), attempt=attempt), half))
     return _is_victims(world, left)
 
 
@@ -140,42 +140,42 @@ def round_run_three_times() -> bool:
 def two_jobs_from_one_model() -> bool:
     """Another signed job starts from the same model and leaves the victim out."""
     world = make_world(4)
-    first = _open_honestly(world)
+    first = _recover_honestly(world)
     rest = world.sites[1:]
-    return _is_victims(world, first - _open_honestly(World(make_terms(rest, 4, job="another"), rest)))
+    return _is_victims(world, first - _recover_honestly(World(make_terms(rest, 4, job="another"), rest)))
 
 
 @refused
-def averaged_openings() -> bool:
+def averaged_recoveries() -> bool:
     """A sum is asked for as if it were lost, again and again, until what is drawn anew each time is averaged out."""
     world = make_world(4)
     for attempt in range(10):
-        _open_honestly(World(replace(world.terms, attempt=attempt), world.sites))
+        _recover_honestly(World(replace(world.terms, attempt=attempt), world.sites))
     return True
 
 
 @refused
 def round_from_two_models() -> bool:
-    """A round is run again from a model that differs a little, so that a job opens more models than it has rounds."""
+    """A round is run again from a model that differs a little, so that a job has sums from more models than rounds."""
     world = make_world(4)
-    _open_honestly(world)
+    _recover_honestly(world)
     for site in world.sites:
         site.limits = replace(site.limits, expected_model_sha256=None)
     other = World(replace(world.terms, attempt=1, model_sha256=bytes(32)), world.sites)
-    return len(_open_honestly(other)) == 4
+    return len(_recover_honestly(other)) == 4
 
 
-def _open_honestly(world: World) -> np.ndarray:
+def _recover_honestly(world: World) -> np.ndarray:
     server = LyingServer(world)
     server.collect_masked()
     everyone = tuple(server.clients)
     releases = server.releases(dict.fromkeys(everyone, server.consents(dict.fromkeys(everyone, everyone))))
-    total = server.open_group(everyone, releases)
+    total = server.recover_group(everyone, releases)
     assert total is not None
     return total
 
 
-def open_list(world: World, survivors: Sequence[int], asked: Sequence[int]) -> np.ndarray | None:
+def recover_list(world: World, survivors: Sequence[int], asked: Sequence[int]) -> np.ndarray | None:
     """A round in which all mask, `survivors` are listed, and the `asked` among them are asked for their shares.
 
     Not an attack: the sum, or None where too few sites did what they were asked to.
@@ -189,7 +189,7 @@ def open_list(world: World, survivors: Sequence[int], asked: Sequence[int]) -> n
     for index in asked:
         with suppress(EcgFlareError):
             releases += server.releases({index: consents})
-    return server.open_group(survivors, releases)
+    return server.recover_group(survivors, releases)
 
 
 @refused
@@ -219,11 +219,11 @@ def swapped_keys() -> bool:
         adverts[index] = replace(honest, sealing_public=keys.public_key(sealed), mask_public=keys.public_key(mask))
     sent = dict(victim.answer_keys(KeyRoster(ctx, tuple(adverts.values()))).sealed_shares)
     sealing_public = adverts[VICTIM].sealing_public
-    opened = {s: keys.unseal(sealed, sealing_public, ctx, VICTIM, s, sent[s]) for s, (sealed, _) in mine.items()}
+    unsealed = {s: keys.unseal(sealed, sealing_public, ctx, VICTIM, s, sent[s]) for s, (sealed, _) in mine.items()}
     # Two sealed_shares hold two of three shares; the third comes as the victim's own release of the self-mask seed.
-    forged = [(s, keys.seal(sealed, sealing_public, ctx, s, VICTIM, opened[s])) for s, (sealed, _) in mine.items()]
+    forged = [(s, keys.seal(sealed, sealing_public, ctx, s, VICTIM, unsealed[s])) for s, (sealed, _) in mine.items()]
     y = victim.answer_sealed_shares(
-        PeerBoxes(ctx, VICTIM, tuple(forged)), world.vector(VICTIM), trained_from=MODEL
+        PeerShares(ctx, VICTIM, tuple(forged)), world.vector(VICTIM), trained_from=MODEL
     ).vector
     mask_public = adverts[VICTIM].mask_public
     for index, (_, private) in mine.items():
@@ -231,7 +231,7 @@ def swapped_keys() -> bool:
         masking.add_masks(y, [Mask(key, -masking.pair_sign(VICTIM, index))])
     honest_signatures = {VICTIM: victim.answer_survivors(Survivors(ctx, (1, 2, 3))).signature, 2: b"", 3: b""}
     release = victim.answer_unmask(UnmaskRequest(ctx, tuple(sorted(honest_signatures.items()))))
-    seed_shares = {VICTIM: dict(release.seed_shares)[VICTIM]} | {s: part[:33] for s, part in opened.items()}
+    seed_shares = {VICTIM: dict(release.seed_shares)[VICTIM]} | {s: part[:33] for s, part in unsealed.items()}
     seed = shares.combine(seed_shares, 3, lambda _: True)
     masking.add_masks(y, [Mask(keys.self_mask_key(seed, ctx, VICTIM), -1)])
     return _is_victims(world, signed(y))
@@ -239,12 +239,12 @@ def swapped_keys() -> bool:
 
 @refused
 def lowered_threshold() -> bool:
-    """With t = 1 the server lists the victim as the only survivor and opens its update."""
+    """With t = 1 the server lists the victim as the only survivor and recovers its update."""
     world = make_world(3, threshold=1)
     server = LyingServer(world)
     server.collect_masked()
     consents = server.consents({VICTIM: (VICTIM,)})
-    return _is_victims(world, server.open_group([VICTIM], server.releases({VICTIM: consents})))
+    return _is_victims(world, server.recover_group([VICTIM], server.releases({VICTIM: consents})))
 
 
 @refused
@@ -265,7 +265,9 @@ def another_model_for_the_victim() -> bool:
     server.adverts = {index: client.answer_offer(Offer(world.terms)) for index, client in server.clients.items()}
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
     server.sealed_shares = {index: client.answer_keys(roster) for index, client in server.clients.items()}
-    server.clients[VICTIM].answer_sealed_shares(server.boxes_for(VICTIM), world.vector(VICTIM), trained_from=bytes(32))
+    server.clients[VICTIM].answer_sealed_shares(
+        server.sealed_shares_for(VICTIM), world.vector(VICTIM), trained_from=bytes(32)
+    )
     return True
 
 
@@ -275,15 +277,15 @@ def _surrounded(authority: Authority, forger: Authority, pin_forged: bool) -> bo
     names = ("site-001", "site-002", "site-003")
     signers = {name: (authority if name == names[0] else forger).signer(name) for name in names}
     genuine = {name: authority.signer(name) for name in names}
-    drafts = [Site(name, rng.integers(-99, 99, size=4), floors_for_tests(), signers[name]) for name in names]
+    drafts = [Site(name, rng.integers(-99, 99, size=4), limits_for_tests(), signers[name]) for name in names]
     terms = make_terms(drafts, 4)
     known = signers if pin_forged else {**genuine, names[0]: signers[names[0]]}
     pinned = {m.name: m.fingerprint for m in make_terms([replace(s, signer=known[s.name]) for s in drafts], 4).roster}
-    victim = replace(drafts[0], limits=_certificate_floors(pinned), verifier=authority.verifier())
+    victim = replace(drafts[0], limits=_certificate_limits(pinned), verifier=authority.verifier())
     own = {member.name: member.fingerprint for member in terms.roster}
-    accomplices = [replace(site, limits=_certificate_floors(own), verifier=_BelievesAll()) for site in drafts[1:]]
+    accomplices = [replace(site, limits=_certificate_limits(own), verifier=_BelievesAll()) for site in drafts[1:]]
     world = World(terms, [victim, *accomplices])
-    total = _open_honestly(world)
+    total = _recover_honestly(world)
     return _is_victims(world, total - accomplices[0].plain - accomplices[1].plain)
 
 
@@ -296,7 +298,7 @@ class _BelievesAll:
         return
 
 
-def _certificate_floors(pinned: Mapping[str, bytes]) -> SiteLimits:
+def _certificate_limits(pinned: Mapping[str, bytes]) -> SiteLimits:
     return SiteLimits(LAYOUT, MODEL, 1.0, pinned)
 
 
@@ -325,9 +327,9 @@ def _with_corrupt_release(dropped: bool) -> bool:
     sealed_shares = server.close_shares()
     senders = (1, 2, 3)
     for index in senders:
-        boxed = sealed_shares[world.name(index)]
+        sealed = sealed_shares[world.name(index)]
         server.receive_masked(
-            world.name(index), clients[index].answer_sealed_shares(boxed, world.vector(index), trained_from=MODEL)
+            world.name(index), clients[index].answer_sealed_shares(sealed, world.vector(index), trained_from=MODEL)
         )
     survivors = server.close_masked()
     for index in senders:
@@ -340,7 +342,7 @@ def _with_corrupt_release(dropped: bool) -> bool:
             corrupt = tuple((peer, share[:-1] + bytes([share[-1] ^ 1])) for peer, share in getattr(release, kind))
             release = replace(release, **{kind: corrupt})
         server.receive_release(world.name(index), release)
-    return not np.array_equal(signed(server.open()), world.plain_sum(senders))
+    return not np.array_equal(signed(server.unmask()), world.plain_sum(senders))
 
 
 @refused
@@ -368,7 +370,7 @@ def predictable_masks() -> bool:
     seed = seeds.get(server.sealed_shares[VICTIM].seed_commitment)
     if private is None or seed is None:
         return False
-    return _is_victims(world, server.open_victim(seed, private))
+    return _is_victims(world, server.recover_victim(seed, private))
 
 
 @refused
@@ -393,7 +395,7 @@ def single_contributor() -> bool:
     world = make_world(3, weights=(1.0, 1e-30, 1e-30))
     for site, weight in zip(world.sites, world.terms.weights or (), strict=True):
         site.plain = np.trunc(site.plain * weight).astype(np.int64)
-    return _is_victims(world, _open_honestly(world))
+    return _is_victims(world, _recover_honestly(world))
 
 
 @refused
@@ -419,7 +421,7 @@ def two_peer_lists() -> bool:
     server.sealed_shares = {index: client.answer_keys(roster) for index, client in server.clients.items()}
     survivors = (1, 2, 3, 4)
     for index in survivors:
-        sealed_shares = server.boxes_for(index)
+        sealed_shares = server.sealed_shares_for(index)
         shown = (
             sealed_shares if index == VICTIM else replace(sealed_shares, sealed_shares=sealed_shares.sealed_shares[:-1])
         )
@@ -446,7 +448,7 @@ def impostor() -> bool:
 
 
 @refused
-def altered_box() -> bool:
+def altered_sealed_share() -> bool:
     """A sealed is altered on its way; the victim takes it and goes on."""
     world = make_world(3)
     server = LyingServer(world)
@@ -454,7 +456,7 @@ def altered_box() -> bool:
         server.adverts[index] = client.answer_offer(Offer(world.terms))
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
     server.sealed_shares = {index: client.answer_keys(roster) for index, client in server.clients.items()}
-    sealed_shares = server.boxes_for(VICTIM)
+    sealed_shares = server.sealed_shares_for(VICTIM)
     (peer, sealed), rest = sealed_shares.sealed_shares[0], sealed_shares.sealed_shares[1:]
     altered = replace(sealed_shares, sealed_shares=((peer, bytes([sealed[0] ^ 1]) + sealed[1:]), *rest))
     server.clients[VICTIM].answer_sealed_shares(altered, world.vector(VICTIM), trained_from=MODEL)

@@ -14,8 +14,8 @@ from ecg_flare.privacy.secure_sum.messages import (
     KeyAdvert,
     KeyRoster,
     Offer,
-    PeerBoxes,
-    ShareBoxes,
+    PeerShares,
+    SealedShares,
     ShareRelease,
     Survivors,
     UnmaskRequest,
@@ -46,7 +46,7 @@ class LyingServer:
         self.ctx = world.terms.digest
         self.clients = {index: site.client() for index, site in enumerate(world.sites, start=1)}
         self.adverts: dict[int, KeyAdvert] = {}
-        self.sealed_shares: dict[int, ShareBoxes] = {}
+        self.sealed_shares: dict[int, SealedShares] = {}
         self.masked: dict[int, np.ndarray] = {}
 
     def collect_masked(self) -> None:
@@ -58,17 +58,17 @@ class LyingServer:
             self.sealed_shares[index] = client.answer_keys(roster)
         for index, client in self.clients.items():
             update = client.answer_sealed_shares(
-                self.boxes_for(index), self.world.vector(index), trained_from=self.world.terms.model_sha256
+                self.sealed_shares_for(index), self.world.vector(index), trained_from=self.world.terms.model_sha256
             )
             self.masked[index] = update.vector
 
-    def boxes_for(self, recipient: int) -> PeerBoxes:
+    def sealed_shares_for(self, recipient: int) -> PeerShares:
         found = (
             (index, dict(sealed_shares.sealed_shares)[recipient])
             for index, sealed_shares in self.sealed_shares.items()
             if index != recipient
         )
-        return PeerBoxes(self.ctx, recipient, tuple(found))
+        return PeerShares(self.ctx, recipient, tuple(found))
 
     def consents(self, lists: Mapping[int, Sequence[int]]) -> dict[int, bytes]:
         """Ask each site of `lists` to sign its own list of survivors."""
@@ -84,7 +84,7 @@ class LyingServer:
             for index, given in requests.items()
         ]
 
-    def open_group(self, group: Iterable[int], releases: Sequence[ShareRelease]) -> np.ndarray | None:
+    def recover_group(self, group: Iterable[int], releases: Sequence[ShareRelease]) -> np.ndarray | None:
         """The sum over `group` alone, if the released shares suffice for it."""
         group, everyone = sorted(group), sorted(self.masked)
         total = np.sum([self.masked[index] for index in group], axis=0, dtype=self.world.terms.word)
@@ -112,7 +112,7 @@ class LyingServer:
             for index in others
         ]
 
-    def open_victim(self, seed: bytes, private: bytes) -> np.ndarray:
+    def recover_victim(self, seed: bytes, private: bytes) -> np.ndarray:
         """The victim's update, from both its secrets."""
         found = self.masked[VICTIM].copy()
         masks = [Mask(keys.self_mask_key(seed, self.ctx, VICTIM), -1)]

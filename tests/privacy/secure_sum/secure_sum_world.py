@@ -10,11 +10,11 @@ from typing import TypeVar
 import numpy as np
 
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
-from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, min_threshold
+from ecg_flare.privacy.secure_sum.context import Member, SumContext, min_threshold
 from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.memory import Step, VolatileRoundMemory
 from ecg_flare.privacy.secure_sum.messages import Message
-from ecg_flare.privacy.secure_sum.opened_sums import VolatileModelMemory
+from ecg_flare.privacy.secure_sum.recovered_sums import VolatileModelMemory
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 from ecg_flare.privacy.secure_sum.signing import Signer, TestSigner, TestVerifier, Verifier, fingerprint
 
@@ -52,7 +52,7 @@ class Site:
 class World:
     """Terms and the sites that they name, in the order of the indices."""
 
-    terms: RoundTerms
+    terms: SumContext
     sites: list[Site]
 
     def vector(self, index: int) -> np.ndarray:
@@ -65,7 +65,7 @@ class World:
         return np.sum([self.sites[index - 1].plain for index in indices], axis=0)
 
 
-def floors_for_tests(**changes: object) -> SiteLimits:
+def limits_for_tests(**changes: object) -> SiteLimits:
     settings: dict[str, object] = {
         "layout_digest": LAYOUT,
         "expected_model_sha256": MODEL,
@@ -76,7 +76,7 @@ def floors_for_tests(**changes: object) -> SiteLimits:
     return SiteLimits(**{**settings, **changes})  # type: ignore[arg-type]
 
 
-def make_terms(sites: Sequence[Site], dimension: int, **changes: object) -> RoundTerms:
+def make_terms(sites: Sequence[Site], dimension: int, **changes: object) -> SumContext:
     settings: dict[str, object] = {
         "job": "job",
         "round": 0,
@@ -93,14 +93,14 @@ def make_terms(sites: Sequence[Site], dimension: int, **changes: object) -> Roun
         "model_sha256": MODEL,
         "test_mode": sites[0].signer.test_mode,
     }
-    return RoundTerms(**{**settings, **changes})  # type: ignore[arg-type]
+    return SumContext(**{**settings, **changes})  # type: ignore[arg-type]
 
 
 def make_world(n: int, *, dimension: int = 4, seed: int = 0, **terms: object) -> World:
     rng = np.random.default_rng(seed)
     top = 1 << (int(terms.get("ring_bits", 32)) - 1)  # type: ignore[call-overload]
     sites = [
-        Site(f"site-{index:03d}", rng.integers(-top // n, top // n, size=dimension), floors_for_tests())
+        Site(f"site-{index:03d}", rng.integers(-top // n, top // n, size=dimension), limits_for_tests())
         for index in range(1, n + 1)
     ]
     return World(make_terms(sites, dimension, **terms), sites)
@@ -121,7 +121,7 @@ def signed(total: np.ndarray) -> np.ndarray:
 def run_round(
     world: World, drops: Mapping[int, int] | None = None, on_wire: Callable[[Message], None] | None = None
 ) -> np.ndarray:
-    """A whole round; index s falls silent from step drops[s] on. Gives the opened integers."""
+    """A whole round; index s falls silent from step drops[s] on. Gives the recovered integers."""
     until = dict.fromkeys(range(1, world.terms.sites + 1), NEVER) | dict(drops or {})
     server = SecureSumServer(world.terms, world.sites[0].verifier)
     clients = {index: world.sites[index - 1].client() for index in until}
@@ -148,4 +148,4 @@ def run_round(
     request = server.close_consent()
     for index in alive(Step.UNMASK):
         server.receive_release(world.name(index), pass_on(clients[index].answer_unmask(pass_on(request))))
-    return signed(server.open())
+    return signed(server.unmask())

@@ -19,7 +19,7 @@ from ecg_flare.privacy.secure_sum.messages import (
     KeyRoster,
     MaskedUpdate,
     Offer,
-    PeerBoxes,
+    PeerShares,
     Survivors,
     UnmaskRequest,
     consent_part,
@@ -49,7 +49,7 @@ def share(server: LyingServer) -> None:
 def mask(server: LyingServer) -> None:
     share(server)
     for index, client in server.clients.items():
-        client.answer_sealed_shares(server.boxes_for(index), server.world.vector(index), trained_from=MODEL)
+        client.answer_sealed_shares(server.sealed_shares_for(index), server.world.vector(index), trained_from=MODEL)
 
 
 def by_site_2(server: LyingServer, **changes: object) -> KeyAdvert:
@@ -59,7 +59,7 @@ def by_site_2(server: LyingServer, **changes: object) -> KeyAdvert:
 
 
 ROSTERS: dict[str, tuple[Callable[[LyingServer], list[KeyAdvert]], str]] = {
-    "too few": (lambda s: [s.adverts[1], s.adverts[2]], "opens nothing"),
+    "too few": (lambda s: [s.adverts[1], s.adverts[2]], "recovers nothing"),
     "own one missing": (lambda s: [s.adverts[2], s.adverts[3], s.adverts[4]], "own"),
     "out of order": (lambda s: list(s.adverts.values())[::-1], "each once, in order"),
     "one twice": (lambda s: [s.adverts[1], *s.adverts.values()], "each once, in order"),
@@ -98,8 +98,8 @@ def refuses(client: SecureSumClient, match: str, ask: Callable[[SecureSumClient]
     assert client.next_step is None
 
 
-BOXES: dict[str, tuple[Callable[[PeerBoxes], PeerBoxes], str]] = {
-    "too few": (lambda b: replace(b, sealed_shares=b.sealed_shares[:1]), "opens nothing"),
+SEALED: dict[str, tuple[Callable[[PeerShares], PeerShares], str]] = {
+    "too few": (lambda b: replace(b, sealed_shares=b.sealed_shares[:1]), "recovers nothing"),
     "not addressed to it": (lambda b: replace(b, recipient=2), "not sent for client 1"),
     "from itself": (
         lambda b: replace(b, sealed_shares=((1, b.sealed_shares[0][1]), *b.sealed_shares[1:])),
@@ -119,24 +119,24 @@ BOXES: dict[str, tuple[Callable[[PeerBoxes], PeerBoxes], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BOXES)
-def test_bad_boxes_are_refused(name: str, server: LyingServer) -> None:
+@pytest.mark.parametrize("name", SEALED)
+def test_bad_sealed_shares_are_refused(name: str, server: LyingServer) -> None:
     share(server)
-    change, match = BOXES[name]
-    message = change(server.boxes_for(1))
+    change, match = SEALED[name]
+    message = change(server.sealed_shares_for(1))
     refuses(
         server.clients[1], match, lambda c: c.answer_sealed_shares(message, server.world.vector(1), trained_from=MODEL)
     )
 
 
-def test_a_box_with_too_little_in_it_is_refused(server: LyingServer) -> None:
+def test_a_sealed_share_with_too_little_in_it_is_refused(server: LyingServer) -> None:
     """Site 2 seals one share in the place of two."""
     sealing_private = keys.fresh_secret()
     server.adverts[2] = by_site_2(server, sealing_public=keys.public_key(sealing_private))
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
     server.sealed_shares = {index: server.clients[index].answer_keys(roster) for index in (1, 3, 4)}
     short = keys.seal(sealing_private, server.adverts[1].sealing_public, server.ctx, 2, 1, bytes(33))
-    honest = server.boxes_for(1)
+    honest = server.sealed_shares_for(1)
     message = replace(honest, sealed_shares=((2, short), *honest.sealed_shares))
     ask = server.world.vector(1)
     refuses(
@@ -147,17 +147,17 @@ def test_a_box_with_too_little_in_it_is_refused(server: LyingServer) -> None:
 @pytest.mark.parametrize("vector", [np.zeros(5, np.uint32), np.zeros(4, np.uint64), np.zeros((2, 2), np.uint32)])
 def test_vectors_of_another_shape_or_ring_are_refused(vector: np.ndarray, server: LyingServer) -> None:
     share(server)
-    message = server.boxes_for(1)
+    message = server.sealed_shares_for(1)
     refuses(server.clients[1], "expected 4 of", lambda c: c.answer_sealed_shares(message, vector, trained_from=MODEL))
 
 
 @pytest.mark.parametrize(
     ("indices", "match"),
     [
-        ((1, 2), "opens nothing"),
+        ((1, 2), "recovers nothing"),
         ((2, 3, 4), "not among the survivors"),
         ((1, 2, 5), "each once"),
-        ((), "opens nothing"),
+        ((), "recovers nothing"),
     ],
 )
 def test_bad_survivors_are_refused(indices: tuple[int, ...], match: str, server: LyingServer) -> None:
@@ -178,7 +178,7 @@ def test_bad_consents_are_refused(case: str, server: LyingServer) -> None:
     roster = KeyRoster(server.ctx, tuple(server.adverts.values()))
     other = server.world.sites[2].signer.sign(consent_part(roster, (1, 2, 3, 4), (1, 2, 3, 4)))
     pairs, match = {
-        "too few": (((1, good[1]), (2, good[2])), "opens nothing"),
+        "too few": (((1, good[1]), (2, good[2])), "recovers nothing"),
         "not a survivor": (((1, good[1]), (2, good[2]), (4, good[3])), "each once"),
         "over another list": (((1, good[1]), (2, good[2]), (3, other)), "does not match"),
         "another round": (tuple(good.items()), "context"),
@@ -213,7 +213,7 @@ def test_the_server_refuses_what_a_lying_site_sends(world: World) -> None:
 
     shares = {index: client.answer_keys(roster) for index, client in clients.items()}
     fewer = replace(shares[4], sealed_shares=shares[4].sealed_shares[:2])
-    refused("sent sealed_shares for", lambda: server.receive_shares(world.name(4), fewer))
+    refused("sent sealed shares for", lambda: server.receive_shares(world.name(4), fewer))
     for index, message in shares.items():
         server.receive_shares(world.name(index), message)
     sealed_shares = server.close_shares()
@@ -241,5 +241,5 @@ def test_the_server_refuses_what_a_lying_site_sends(world: World) -> None:
     for index, release in releases.items():
         server.receive_release(world.name(index), release)
     assert server.step is Step.UNMASK
-    assert np.array_equal(server.open().view(np.int32), world.plain_sum([1, 2, 3]))
+    assert np.array_equal(server.unmask().view(np.int32), world.plain_sum([1, 2, 3]))
     refused("round is over", lambda: server.receive_release(world.name(1), releases[1]))

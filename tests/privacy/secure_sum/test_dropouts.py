@@ -20,7 +20,7 @@ class Exploration:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.opened = 0
+        self.recovered = 0
         self.aborted = 0
 
     def run(self) -> None:
@@ -73,19 +73,19 @@ class Exploration:
 
     def _expect_abort(self, step: Step, server: SecureSumServer) -> None:
         close = (
-            server.open
+            server.unmask
             if step is Step.UNMASK
             else getattr(server, ("close_keys", "close_shares", "close_masked", "close_consent")[step])
         )
-        with pytest.raises(SecureSumError, match="opens nothing"):
+        with pytest.raises(SecureSumError, match="recovers nothing"):
             close()
         assert server.step is None
         self.aborted += 1
 
     def _expect_sum(self, server: SecureSumServer) -> None:
         survivors = [self.world.terms.index_of(name) for name in server.survivors]
-        assert np.array_equal(signed(server.open()), self.world.plain_sum(survivors))
-        self.opened += 1
+        assert np.array_equal(signed(server.unmask()), self.world.plain_sum(survivors))
+        self.recovered += 1
 
 
 def _chains(sites: int, threshold: int, steps: int) -> int:
@@ -100,8 +100,8 @@ def _chains(sites: int, threshold: int, steps: int) -> int:
 def test_every_subset_of_dropouts_at_every_step(n: int, threshold: int) -> None:
     exploration = Exploration(make_world(n, threshold=threshold, dimension=3))
     exploration.run()
-    assert exploration.opened == _chains(n, threshold, 5)
-    assert exploration.aborted > exploration.opened
+    assert exploration.recovered == _chains(n, threshold, 5)
+    assert exploration.aborted > exploration.recovered
 
 
 @pytest.mark.parametrize(("n", "rounds"), [(10, 8), (50, 2)])
@@ -112,8 +112,8 @@ def test_random_dropouts_in_larger_cohorts(n: int, rounds: int) -> None:
         gone = rng.choice(n, size=n - world.terms.threshold + number % 2, replace=False) + 1
         drops = {int(index): int(rng.integers(0, 5)) for index in gone}
         if len(drops) > n - world.terms.threshold:
-            with pytest.raises(SecureSumError, match="opens nothing"):
+            with pytest.raises(SecureSumError, match="recovers nothing"):
                 run_round(world, drops)
             continue
-        opened = [index for index in range(1, n + 1) if drops.get(index, NEVER) > Step.MASKED]
-        assert np.array_equal(run_round(world, drops), world.plain_sum(opened))
+        recovered = [index for index in range(1, n + 1) if drops.get(index, NEVER) > Step.MASKED]
+        assert np.array_equal(run_round(world, drops), world.plain_sum(recovered))

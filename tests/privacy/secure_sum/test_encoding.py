@@ -1,4 +1,4 @@
-"""The fixed point of the secure sum: scale, sensitivity, no wrap, and the error of a coordinate."""
+"""The fixed point of secure aggregation: scale, sensitivity, no wrap, and the error of a coordinate."""
 
 import itertools
 import math

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import secure_sum_attacks as attacks
 
-from ecg_flare.privacy.secure_sum import checks, client, keys, limits, memory, opened_sums, signing
+from ecg_flare.privacy.secure_sum import checks, client, keys, limits, memory, recovered_sums, signing
 
 Removal = tuple[object, str, Callable[..., object]]
 
@@ -54,19 +54,19 @@ REMOVALS: dict[str, tuple[Removal, ...]] = {
     "second_unmask_request": (
         (checks, "check_step", _nothing),
         (memory, "check_never_answered", _nothing),
-        (opened_sums, "check_same_sites", _nothing),
+        (recovered_sums, "check_same_sites", _nothing),
         (client.SecureSumClient, "close", _nothing),
     ),
     "two_survivor_lists": ((checks, "check_consents", _nothing),),
     "two_peer_lists": ((checks, "check_consents", _nothing),),
-    "replayed_round": ((opened_sums, "check_same_sites", _nothing),),
-    "round_run_three_times": ((opened_sums, "check_same_sites", _nothing),),
-    "two_jobs_from_one_model": ((opened_sums, "check_other_jobs", _nothing),),
-    "averaged_openings": ((opened_sums, "check_openings", _nothing), (memory, "check_updates", _nothing)),
+    "replayed_round": ((recovered_sums, "check_same_sites", _nothing),),
+    "round_run_three_times": ((recovered_sums, "check_same_sites", _nothing),),
+    "two_jobs_from_one_model": ((recovered_sums, "check_other_jobs", _nothing),),
+    "averaged_recoveries": ((recovered_sums, "check_recoveries", _nothing), (memory, "check_updates", _nothing)),
     "round_from_two_models": ((memory, "check_never_answered", _nothing),),
     "rolled_back_site": ((memory, "check_never_answered", _nothing),),
     "swapped_keys": ((signing.TestVerifier, "verify", _nothing),),
-    "altered_box": ((keys, "unseal", _unauthenticated),),
+    "altered_sealed_share": ((keys, "unseal", _unauthenticated),),
     "lowered_threshold": ((limits, "check_threshold", _nothing),),
     "two_of_two": ((limits, "check_cohort", _nothing), (limits, "check_threshold", _nothing)),
     "altered_model_hash": ((limits, "check_model", _nothing),),

@@ -63,7 +63,7 @@ def test_wipe_overwrites() -> None:
     assert secret == bytearray(32)
 
 
-def test_box_opens_for_its_reader_only() -> None:
+def test_a_sealed_share_is_for_its_recipient_alone() -> None:
     sender, reader, stranger = keys.fresh_secret(), keys.fresh_secret(), keys.fresh_secret()
     public = keys.public_key(sender)
     sealed = keys.seal(sender, keys.public_key(reader), CTX, 1, 2, b"shares")
@@ -77,10 +77,10 @@ def test_box_opens_for_its_reader_only() -> None:
         "altered": (reader, public, CTX, 1, 2, sealed[:-1] + bytes([sealed[-1] ^ 1])),
         "cut": (reader, public, CTX, 1, 2, sealed[:-1]),
     }
-    assert not any(opens(*attempt) for attempt in attempts.values()), [h for h, a in attempts.items() if opens(*a)]
+    assert not any(unseals(*attempt) for attempt in attempts.values()), [h for h, a in attempts.items() if unseals(*a)]
 
 
-def opens(private: bytes, public: bytes, ctx: bytes, sender: int, recipient: int, sealed: bytes) -> bool:
+def unseals(private: bytes, public: bytes, ctx: bytes, sender: int, recipient: int, sealed: bytes) -> bool:
     try:
         keys.unseal(private, public, ctx, sender, recipient, sealed)
     except SecureSumError:

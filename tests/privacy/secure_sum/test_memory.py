@@ -52,7 +52,7 @@ def test_a_round_goes_through_its_steps_once() -> None:
         (at(1, 1, Step.SHARES), at(1, 0, Step.KEYS), False),
         (at(1, 0, Step.MASKED), at(1, 1, Step.KEYS), True),
         (at(1, 0, Step.MASKED), at(1, 1, Step.KEYS, model="cd"), False),
-        (at(1, 0, Step.UNMASK), at(1, 1, Step.KEYS), True),  # which sum is opened then, `opened_sums` says
+        (at(1, 0, Step.UNMASK), at(1, 1, Step.KEYS), True),  # which sum is recovered then, `recovered_sums` says
         (at(1, 0, Step.UNMASK), at(1, 1, Step.KEYS, model="cd"), False),
         (at(1, 0, Step.SHARES), at(1, 1, Step.KEYS, model="cd"), True),
         (at(1, 0, Step.UNMASK), at(2, 0, Step.KEYS), True),

@@ -19,8 +19,8 @@ from ecg_flare.privacy.secure_sum.messages import (
     MaskedUpdate,
     Message,
     Offer,
-    PeerBoxes,
-    ShareBoxes,
+    PeerShares,
+    SealedShares,
     ShareRelease,
     Survivors,
     UnmaskRequest,
@@ -30,8 +30,8 @@ KINDS = (
     Offer,
     KeyAdvert,
     KeyRoster,
-    ShareBoxes,
-    PeerBoxes,
+    SealedShares,
+    PeerShares,
     MaskedUpdate,
     Survivors,
     Consent,
@@ -85,7 +85,7 @@ def test_noise_is_refused_or_canonical(kind: type[Message], noise: bytes) -> Non
 
 
 @pytest.mark.parametrize("indices", [(2, 1), (1, 1), (1, 2, 2, 3)])
-def test_unordered_and_repeated_seats_are_refused(indices: tuple[int, ...]) -> None:
+def test_unordered_and_repeated_indices_are_refused(indices: tuple[int, ...]) -> None:
     with pytest.raises(SecureSumError, match="not canonical"):
         Survivors.from_bytes(Survivors(bytes(32), indices).to_bytes())
 

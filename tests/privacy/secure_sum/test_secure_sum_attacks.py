@@ -42,8 +42,8 @@ def test_two_jobs_from_one_model_fail() -> None:
     assert not attacks.two_jobs_from_one_model()
 
 
-def test_openings_without_end_fail() -> None:
-    assert not attacks.averaged_openings()
+def test_recoveries_without_end_fail() -> None:
+    assert not attacks.averaged_recoveries()
 
 
 def test_round_from_two_models_fails() -> None:
@@ -58,8 +58,8 @@ def test_swapped_keys_fail() -> None:
     assert not attacks.swapped_keys()
 
 
-def test_altered_box_fails() -> None:
-    assert not attacks.altered_box()
+def test_altered_sealed_share_fails() -> None:
+    assert not attacks.altered_sealed_share()
 
 
 def test_lowered_threshold_fails() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from secure_sum_world import LAYOUT, MODEL, floors_for_tests, make_terms, make_world
+from secure_sum_world import LAYOUT, MODEL, limits_for_tests, make_terms, make_world
 
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
-from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory
+from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 
 PAPER = Path(__file__).resolve().parents[3] / "docs" / "secure-aggregation.md"
@@ -47,7 +47,7 @@ def test_the_code_of_the_paper_gives_the_mean(tmp_path: Path) -> None:
         "fixed_point": fixed_point,
         "terms": terms,
         "verifier": world.sites[0].verifier,
-        "site_limits": floors_for_tests(layout_digest=LAYOUT),
+        "site_limits": limits_for_tests(layout_digest=LAYOUT),
         "model_sha256": MODEL,
         "weight": 1.0,
         "denominator": len(names),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from secure_sum_world import (
     Site,
     World,
-    floors_for_tests,
+    limits_for_tests,
     make_terms,
     make_world,
     run_round,
@@ -73,7 +73,7 @@ def test_orderings_and_replays_never_change_the_sum(data: st.DataObject) -> None
     deliver("consent", {index: client.answer_survivors(survivors) for index, client in clients.items()})
     request = server.close_consent()
     deliver("release", {index: client.answer_unmask(request) for index, client in clients.items()})
-    assert np.array_equal(signed(server.open()), world.plain_sum(range(1, n + 1)))
+    assert np.array_equal(signed(server.unmask()), world.plain_sum(range(1, n + 1)))
 
 
 @given(
@@ -120,7 +120,7 @@ def _advance(
         "keys": ("shares", "close_shares", "sealed_shares"),
         "sealed_shares": ("masked", "close_masked", "survivors"),
         "survivors": ("consent", "close_consent", "unmask"),
-        "unmask": ("release", "open", "done"),
+        "unmask": ("release", "unmask", "done"),
     }[name]
     for index, client in peers.items():
         message = messages[name][world.name(index)] if name == "sealed_shares" else messages[name]  # type: ignore[index]
@@ -162,7 +162,7 @@ def test_swapped_out_between_all_steps() -> None:
     request = server.close_consent()
     for index in (1, 2, 4):
         server.receive_release(world.name(index), swapped(index).answer_unmask(request))
-    assert np.array_equal(signed(server.open()), world.plain_sum([1, 2, 4]))
+    assert np.array_equal(signed(server.unmask()), world.plain_sum([1, 2, 4]))
 
 
 def test_a_saved_round_is_taken_up_by_its_own_site_only() -> None:
@@ -237,7 +237,7 @@ def test_memory_is_one_vector_at_the_server_and_none_more_at_a_site(n: int) -> N
     for index, client in clients.items():
         server.receive_release(world.name(index), client.answer_unmask(request))
     with peak_in_vectors(dimension) as peak:
-        total = server.open()
+        total = server.unmask()
     at_server = max(at_server, 1 + peak[0])
     assert np.array_equal(signed(total), world.plain_sum(range(1, n + 1)))
     assert at_sites < 0.1
@@ -289,7 +289,7 @@ def test_control_messages_stay_under_100_kb_a_client_at_50_sites() -> None:
         Site(
             f"site-{index:03d}",
             np.arange(2),
-            floors_for_tests(),
+            limits_for_tests(),
             authority.signer(f"site-{index:03d}", key_label="one"),
         )
         for index in range(1, 51)

@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from secure_sum_world import floors_for_tests, make_world
+from secure_sum_world import limits_for_tests, make_world
 
 from ecg_flare.errors import ConfigError, SecureSumError
-from ecg_flare.privacy.secure_sum.context import Member, RoundTerms, min_threshold
+from ecg_flare.privacy.secure_sum.context import Member, SumContext, min_threshold
 from ecg_flare.privacy.secure_sum.limits import check_site_limits
 
 TERMS = make_world(4).terms
@@ -34,7 +34,7 @@ CHANGES: dict[str, Any] = {
 
 
 def test_every_field_changes_the_context() -> None:
-    assert set(CHANGES) == {field.name for field in fields(RoundTerms)}
+    assert set(CHANGES) == {field.name for field in fields(SumContext)}
     digests = {replace(TERMS, **{name: value}).digest for name, value in CHANGES.items()}
     assert len(digests | {TERMS.digest}) == len(CHANGES) + 1
 
@@ -75,7 +75,7 @@ def test_contradictory_terms_are_refused(changes: dict[str, Any], match: str) ->
         replace(TERMS, **changes)
 
 
-def test_seats_follow_the_roster() -> None:
+def test_client_indices_follow_the_roster() -> None:
     assert [TERMS.index_of(member.name) for member in TERMS.roster] == [1, 2, 3, 4]
     with pytest.raises(ConfigError, match="not in the roster"):
         TERMS.index_of("nobody")
@@ -93,9 +93,9 @@ def test_seats_follow_the_roster() -> None:
         ({"weights": {"site-001": 1.0}, "hidden_weights": True}, "one of the two"),
     ],
 )
-def test_unsafe_floors_are_refused(changes: dict[str, Any], match: str) -> None:
+def test_unsafe_limits_are_refused(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        floors_for_tests(**changes)
+        limits_for_tests(**changes)
 
 
 PINS = {member.name: member.fingerprint for member in TERMS.roster}
@@ -122,9 +122,9 @@ PINS = {member.name: member.fingerprint for member in TERMS.roster}
         ({"dp": "sigma=2"}, {"dp": ""}, "promised 'sigma=2'"),
     ],
 )
-def test_each_floor_holds(limits: dict[str, Any], terms: dict[str, Any], match: str) -> None:
+def test_each_limit_holds(limits: dict[str, Any], terms: dict[str, Any], match: str) -> None:
     with pytest.raises(SecureSumError, match=match):
-        check_site_limits(replace(TERMS, **terms), floors_for_tests(**limits))
+        check_site_limits(replace(TERMS, **terms), limits_for_tests(**limits))
 
 
 @pytest.mark.parametrize(
@@ -139,5 +139,5 @@ def test_each_floor_holds(limits: dict[str, Any], terms: dict[str, Any], match: 
         ({"dp": "sigma=2"}, {"dp": "sigma=2"}),
     ],
 )
-def test_terms_within_the_floors_pass(limits: dict[str, Any], terms: dict[str, Any]) -> None:
-    check_site_limits(replace(TERMS, **terms), floors_for_tests(**limits))
+def test_terms_within_the_limits_pass(limits: dict[str, Any], terms: dict[str, Any]) -> None:
+    check_site_limits(replace(TERMS, **terms), limits_for_tests(**limits))

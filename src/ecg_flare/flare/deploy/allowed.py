@@ -12,6 +12,8 @@ allows (`job_paths`).
 import re
 from typing import Final
 
+from ecg_flare.federated.summation import registered
+
 # FLARE lets through whatever begins with a listed name and a dot: the name of a module would list all that is in it.
 _CLASS_PATH: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*\._?[A-Z][A-Za-z0-9_]*")
 
@@ -60,3 +62,12 @@ SERVER_CLASSES: Final = (
 def is_class_path(path: object) -> bool:
     """Whether an entry of an allow-list names one class, as classes are spelt, and nothing that holds others."""
     return isinstance(path, str) and _CLASS_PATH.fullmatch(path) is not None
+
+
+def site_classes() -> tuple[str, ...]:
+    """The classes that this machine builds of a job: `SITE_CLASSES`, and the parts of ways of summing added to it.
+
+    A way is added by a module of this machine's owner (`federated.summation.register`), never by a job. In a kit its
+    classes count besides only where the owner listed them in the `class_allow_list`.
+    """
+    return (*SITE_CLASSES, *(path for one in registered() for path in one.site.classes))

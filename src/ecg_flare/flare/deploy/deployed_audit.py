@@ -30,6 +30,7 @@ from ecg_flare.flare.deploy.audit_app.audited import CanaryPages, canary_name
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
 from ecg_flare.flare.job.messages import model_sha256
 from ecg_flare.flare.job.terms import subset, take
+from ecg_flare.flare.summation import masked
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.privacy.audit.one_run import OneRun, audit_one_run
 from ecg_flare.privacy.ledger import LedgerReport, verify
@@ -89,7 +90,7 @@ class Design:
             # The audit's own patients are pictures of gratings: any budget will do.
             privacy=Privacy(self.noise_multiplier, epsilon_budget=1000.0, delta=self.delta),
             sampling=Sampling(self.sampling_rate, len(_SITES) * self.canaries, self.canaries),
-            summation="masked",
+            summation=masked.SUMMATION.name,
         )
 
     @property

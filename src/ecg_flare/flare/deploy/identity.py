@@ -1,8 +1,8 @@
-"""Who signs the secure sum and the ledger: the certificates of FLARE's startup kits.
+"""Who signs the messages of secure aggregation and the ledger: the certificates of FLARE's startup kits.
 
-The simulator has no kits. There nobody signs the ledger, and the secure sum has throw-away keys: each site's follows
-from the digest of the job's terms and the site's name, which shows the protocol at work and proves no identity. The
-logs call it a test mode, and a site with a kit never takes part in it.
+The simulator has no kits. There nobody signs the ledger, and the sites sign their messages with throw-away keys, each
+of which follows from the digest of the job's terms and the site's name. That shows the protocol at work and proves no
+identity. The logs call it a test mode, and a site with a kit never takes part in it.
 """
 
 import hashlib

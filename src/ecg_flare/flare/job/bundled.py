@@ -15,6 +15,7 @@ from uuid import UUID
 from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling, TrainedModel
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training
+from ecg_flare.flare.summation import encrypted, masked
 
 _SITES: Final = {"site-1": "district", "site-2": "university", "site-3": "archive"}
 _ROSTER: Final = Roster(dict.fromkeys(_SITES, 1.0), min_sites=2)
@@ -57,7 +58,7 @@ _PATIENTS: Final = 16
 _PATIENT_DP: Final = replace(
     _PLAIN,
     sites=_ALL,
-    summation="masked",
+    summation=masked.SUMMATION.name,
     model=TrainedModel(
         trained=("decoder.transpconvs.2.*", "decoder.stages.2.*", "decoder.seg_layers.2.*")  # the last stage, the head
     ),
@@ -66,7 +67,7 @@ _PATIENT_DP: Final = replace(
     sampling=Sampling(rate=0.5, patients=len(_SITES) * _PATIENTS, patients_per_site=_PATIENTS),
 )
 
-_MASKED: Final = replace(_PLAIN, sites=_ALL, summation="masked", clipping=Clipping(2.0))
+_MASKED: Final = replace(_PLAIN, sites=_ALL, summation=masked.SUMMATION.name, clipping=Clipping(2.0))
 
 
 def _named(spec: JobSpec) -> JobSpec:
@@ -101,17 +102,17 @@ BUNDLED: Final = {
         replace(
             _FEDADAM,
             name="fedadam_secure",
-            about="FedAdam over a masked sum: the server opens only the sum of the clipped updates. No noise.",
+            about="FedAdam over a masked sum: the server recovers only the sum of the clipped updates. No noise.",
             terms=_MASKED,
         ),
         replace(
             _FEDADAM,
             name="fedadam_he",
             about=(
-                "FedAdam over a homomorphic sum (CKKS, extra 'he'): the server adds ciphertexts, two sites open the "
-                "sum. All sites share one secret key. No noise."
+                "FedAdam over a homomorphic sum (CKKS, extra 'he'): the server adds ciphertexts, two sites decrypt "
+                "the sum. All sites share one secret key. No noise."
             ),
-            terms=replace(_MASKED, summation="encrypted"),
+            terms=replace(_MASKED, summation=encrypted.SUMMATION.name),
         ),
         _SITE_DP,
         replace(

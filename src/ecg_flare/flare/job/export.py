@@ -100,7 +100,7 @@ def equal_roster(
 ) -> Roster:
     """The roster of sites that weigh alike, or by hidden weights; `min_sites` is by default what `way` asks for."""
     count = len(sites)
-    least = max(-(-2 * count // 3), 1) if not summation(way).hides_updates else summation(way).min_threshold(count)
+    least = summation(way).default_threshold(count)
     hidden = None if max_weight is None else HiddenWeights(max_weight)
     return Roster(dict.fromkeys(sites, 1.0), min_sites or least, hidden)
 

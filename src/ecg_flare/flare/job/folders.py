@@ -20,8 +20,6 @@ from ecg_flare.flare.deploy.allowed import is_class_path
 from ecg_flare.flare.job.ledger_messages import WITNESS
 from ecg_flare.flare.server import aggregators, robust
 from ecg_flare.flare.server.aggregators import UpdateAggregator
-from ecg_flare.flare.summation.encrypted.messages import OPENING_TASKS
-from ecg_flare.flare.summation.masked.messages import CONTROL_TASKS
 from ecg_flare.nnunet.settings import Compute, TrainingSettings, names
 
 _WORKFLOW: Final = "ecg_flare.flare.server.workflow.FederatedRounds"
@@ -36,35 +34,6 @@ _AGGREGATORS: Final[Mapping[str, type[UpdateAggregator]]] = {
         *(aggregators.FedAvg, aggregators.FedProx, aggregators.FedAdam, aggregators.FedYogi, aggregators.FedAdagrad),
         *(robust.Median, robust.TrimmedMean, robust.Krum, robust.MultiKrum, robust.GeometricMedian),
     )
-}
-
-
-@dataclass(frozen=True)
-class _Hiding:
-    """The classes by which a site hides its update from the server, and the tasks that its executor answers."""
-
-    component_id: str
-    component: str
-    executor: str
-    filter: str
-    tasks: tuple[str, ...]
-
-
-_HIDING: Final[Mapping[str, _Hiding]] = {
-    "masked": _Hiding(
-        component_id="secure_sum",
-        component="ecg_flare.flare.summation.masked.site.SecureSumSite",
-        executor="ecg_flare.flare.summation.masked.site.SecureSumExecutor",
-        filter="ecg_flare.flare.summation.masked.site.MaskUpdate",
-        tasks=CONTROL_TASKS,
-    ),
-    "encrypted": _Hiding(
-        component_id="encrypted_sum",
-        component="ecg_flare.flare.summation.encrypted.site.EncryptedSite",
-        executor="ecg_flare.flare.summation.encrypted.site.EncryptedSumExecutor",
-        filter="ecg_flare.flare.summation.encrypted.site.EncryptUpdate",
-        tasks=OPENING_TASKS,
-    ),
 }
 
 
@@ -259,7 +228,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
 
 
 def _client_config(spec: JobSpec) -> dict[str, Any]:
-    hiding = _HIDING.get(spec.terms.summation)
+    hiding = spec.terms.way.site
     strip = {"path": "ecg_flare.flare.site.filters.StripResult", "args": {"metrics": _told(spec)}}
     clip = _plain("ecg_flare.flare.site.filters.ClipUpdate")
     training = spec.training.executor_args()
@@ -270,7 +239,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
                 "tasks": ["train", "validate"],
                 "executor": {"path": "ecg_flare.flare.site.executor.NnunetExecutor", "args": training},
             },
-            *([{"tasks": list(hiding.tasks), "executor": _plain(hiding.executor)}] if hiding else []),
+            *([{"tasks": list(hiding.tasks), "executor": _plain(hiding.executor)}] if hiding.steps else []),
             *([{"tasks": [WITNESS], "executor": _plain(_WITNESS_EXECUTOR)}] if spec.terms.private else []),
         ],
         "task_data_filters": [],
@@ -280,7 +249,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
                 "filters": [
                     *([clip] if spec.terms.clips_updates else []),
                     strip,
-                    *([_plain(hiding.filter)] if hiding else []),
+                    *([_plain(hiding.result_filter)] if hiding.result_filter else []),
                 ],
             },
             {"tasks": ["validate"], "filters": [strip]},
@@ -288,7 +257,7 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
         "components": [
             _component("terms", "ecg_flare.federated.terms.JobTerms", _terms_args(spec.terms)),
             _component("pages", spec.pages.path, dict(spec.pages.args)),
-            *([_component(hiding.component_id, hiding.component, {})] if hiding else []),
+            *([_component(hiding.component_id, hiding.component, {})] if hiding.component else []),
             *([_component(WITNESS, _WITNESS, {})] if spec.terms.private else []),
         ],
     }

@@ -1,7 +1,7 @@
 """What the server and a site say to each other in a round, as frozen dataclasses.
 
-FLARE carries `Shareable` objects; the classes of this module alone read or write them, so that every
-check of a message stands in one place. Arrays travel as numpy arrays in FLARE's own encoding, which never unpickles.
+FLARE carries `Shareable` objects. Whoever reads one goes through `read_dxo` and `field_of`, so that every check of a
+message stands in one place. Arrays travel as numpy arrays in FLARE's own encoding, which never unpickles.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class TrainRequest:
         layout_digest: gives the vector its meaning.
         plan_hash: hash of the nnU-Net plan that the server trains.
         terms_digest: hash of the job's public terms.
-        sealed_shares: under a secure sum, the peers' sealed shares for this site (`secure_sum.messages.PeerBoxes`).
+        sealed_shares: where the sum is masked, what peers sealed for this site (`secure_sum.messages.PeerShares`).
         clipping_norm: C of this round where it is adaptive, else None.
         shares: the noised shares of updates within C that earlier rounds released, from which C follows.
     """
@@ -87,7 +87,7 @@ class TrainRequest:
     @classmethod
     def from_shareable(cls, shareable: Shareable) -> "TrainRequest":
         """Read a request; raises UpdateError where a field is missing or the model is not finite."""
-        dxo = _dxo(shareable)
+        dxo = read_dxo(shareable)
         if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict) or set(dxo.data) != {_MODEL}:
             raise UpdateError(f"A request must be {DataKind.WEIGHTS} with '{_MODEL}' alone. Found {_summary(dxo)}.")
         if not isinstance(dxo.data[_MODEL], np.ndarray) or dxo.data[_MODEL].ndim != 1:
@@ -148,7 +148,7 @@ class TrainResult:
     def from_shareable(cls, shareable: Shareable) -> "TrainResult":
         """Read a reply; raises UpdateError where a field is missing, of the wrong type, or the code is not OK."""
         check_answered(shareable, "an update", UpdateError)
-        dxo = _dxo(shareable)
+        dxo = read_dxo(shareable)
         kinds = {DataKind.WEIGHT_DIFF: (np.float32,), ENCODED_UPDATE: (np.int32, np.int64)}
         vector = dxo.data.get(_VECTOR) if isinstance(dxo.data, dict) else None
         if (
@@ -198,7 +198,7 @@ class Counts:
     @classmethod
     def from_shareable(cls, shareable: Shareable) -> "Counts":
         """Read the counts; raises UpdateError where one is missing or negative."""
-        dxo = _dxo(shareable)
+        dxo = read_dxo(shareable)
         if dxo.data_kind != COUNTS or not isinstance(dxo.data, dict) or set(dxo.data) != {"tp", "fp", "fn"}:
             raise UpdateError(f"A validation reply must be {COUNTS} with tp, fp and fn. Found {_summary(dxo)}.")
         if any(not isinstance(v, int) or v < 0 for v in dxo.data.values()):
@@ -207,7 +207,7 @@ class Counts:
 
 
 def model_sha256(model: Float32[np.ndarray, " d"]) -> bytes:
-    """SHA-256 (32 bytes) of a model's little-endian float32 bytes: how ledger and secure sum name it."""
+    """SHA-256 (32 bytes) of a model's little-endian float32 bytes: how ledger and secure aggregation name it."""
     return hashlib.sha256(np.ascontiguousarray(model, "<f4").data).digest()
 
 
@@ -239,18 +239,24 @@ def check_answered(shareable: Shareable, expected: str, error: type[EcgFlareErro
         raise error(f"the site answered {str(code)[:60]} ({str(reason)[:500]}), not {expected}")
 
 
-def _dxo(shareable: Shareable) -> DXO:
+def read_dxo(shareable: Shareable, error: type[EcgFlareError] = UpdateError) -> DXO:
+    """The data exchange object of a message; raises `error` where it holds none."""
     try:
         return from_shareable(shareable)
-    except (ValueError, TypeError) as error:
-        raise UpdateError(f"The message holds no data exchange object: {error}.") from error
+    except (ValueError, TypeError) as problem:
+        raise error(f"The message holds no data exchange object: {problem}.") from problem
+
+
+def field_of(values: object, key: str, kind: type, error: type[EcgFlareError] = UpdateError) -> Any:
+    """A field of a message's data, or of what goes with it; raises `error` where it is missing or of another type."""
+    value = values.get(key) if isinstance(values, Mapping) else None
+    if not isinstance(value, kind):
+        raise error(f"The message's '{key}' must be {kind.__name__}. Found {short(value)}.")
+    return value
 
 
 def _meta(dxo: DXO, key: str, kind: type) -> Any:
-    value = (dxo.meta or {}).get(key)
-    if not isinstance(value, kind):
-        raise UpdateError(f"The message's '{key}' must be {kind.__name__}. Found {short(value)}.")
-    return value
+    return field_of(dxo.meta, key, kind)
 
 
 def _clipping_norm(dxo: DXO) -> float | None:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from ecg_flare.errors import UpdateError
+from ecg_flare.errors import PrivacyError, UpdateError
 from ecg_flare.federated.round import OpenRound, RoundResult
 from ecg_flare.federated.update import check_layout
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult
@@ -55,10 +55,13 @@ class ServerRound:
     def draw_noise(self) -> Int64[np.ndarray, " d"] | None:
         """Charge the ledger and draw the round's noise, for a sum that is recovered with its noise on it.
 
-        None where the terms promise nothing. Raises PrivacyError for a second time.
+        None where the terms promise nothing. Raises PrivacyError for a second time, and for a sum that gets its noise
+        afterwards.
         """
         if self._admitted is None:
             return None
+        if not self.terms.way.noise_before_recovery:
+            raise PrivacyError(f"the noise of a {self.terms.summation} sum goes on it after it was recovered")
         self._charged = self._admitted.charge()
         return self._charged.noise
 
@@ -66,6 +69,8 @@ class ServerRound:
         """Put the noise on the sum, where it has none yet, and move the model; raises as `OpenRound.close`."""
         if self._admitted is None or self._charged is not None:
             return self._opened.close()
+        if self.terms.way.noise_before_recovery:
+            raise PrivacyError("the sum was recovered before its noise was drawn, so it is not used")
         return self._opened.close(self._noised)
 
     def release(self, model: Float32[np.ndarray, " model"], result: RoundResult) -> None:

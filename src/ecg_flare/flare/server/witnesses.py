@@ -17,7 +17,7 @@ from ecg_flare.errors import LedgerError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import kit_verifier, test_signer
 from ecg_flare.flare.job.ledger_messages import WITNESS, countersignature_of, empty_message, with_tail
-from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN
+from ecg_flare.flare.job.messages import TRAIN, check_answered
 from ecg_flare.flare.server.per_site_controller import Receive
 from ecg_flare.flare.server.policy import read_server_policy
 from ecg_flare.flare.summation.collection import Ask
@@ -106,6 +106,4 @@ def sites_as_witnesses(
 
 
 def _check_answered(site: str, answer: Shareable) -> None:
-    code = answer.get_return_code(ReturnCode.OK)
-    if code != ReturnCode.OK:
-        raise LedgerError(f"{site} answered {code} ({answer.get_header(ERROR_HEADER, 'no reason given')})")
+    check_answered(answer, f"a signature of {site}", LedgerError)

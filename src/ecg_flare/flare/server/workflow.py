@@ -34,9 +34,7 @@ from ecg_flare.flare.server.mechanism import AdmittedRound, GaussianMechanism
 from ecg_flare.flare.server.per_site_controller import PerSiteController, Running
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.flare.server.telemetry import RoundFigures, publish
-from ecg_flare.flare.summation.collection import Ask, Collection, PlainCollection, validate
-from ecg_flare.flare.summation.encrypted.server import EncryptedCollection
-from ecg_flare.flare.summation.masked.server import MaskedCollection
+from ecg_flare.flare.summation.collection import Ask, Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.plan import Plan, plan_preset
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head
@@ -176,15 +174,14 @@ class FederatedRounds(PerSiteController):
         return component
 
     def _collection(self, terms: JobTerms, fl_ctx: FLContext) -> Collection:
-        if terms.summation == "plain":
-            return PlainCollection()
-        workspace = fl_ctx.get_engine().get_workspace()
-        results = self._component("persistor", ModelStore).folder(fl_ctx)
-        warn = partial(self.log_warning, fl_ctx, fire_event=False)
-        if terms.summation == "masked":
-            return MaskedCollection(workspace, warn, results)
-        log = partial(self.log_info, fl_ctx, fire_event=False)
-        return EncryptedCollection(workspace, terms, log, warn, results)
+        setup = CollectionSetup(
+            workspace=fl_ctx.get_engine().get_workspace(),
+            terms=terms,
+            log=partial(self.log_info, fl_ctx, fire_event=False),
+            warn=partial(self.log_warning, fl_ctx, fire_event=False),
+            results=self._component("persistor", ModelStore).folder(fl_ctx),
+        )
+        return collection_of(setup)
 
     def _first_state(self, parts: _Parts, fl_ctx: FLContext) -> GlobalState:
         """Go on from a saved state where there is one; otherwise start from the public model and measure it."""

@@ -14,7 +14,7 @@ from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAu
 from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.flare.deploy.allowed import SITE_CLASSES, is_class_path
+from ecg_flare.flare.deploy.allowed import is_class_path, site_classes
 from ecg_flare.flare.deploy.provision import ALLOW_LIST
 from ecg_flare.flare.job.components import check_pages
 from ecg_flare.flare.job.terms import check_job
@@ -50,8 +50,8 @@ def check_admission(job: JobFolder, kit: Kit, site: str, terms: JobTerms) -> Sit
 
 
 def own_code(job: JobFolder, site: str) -> tuple[str, ...]:
-    """Files of code that the job brings, where its configuration at the site names a class outside `SITE_CLASSES`."""
-    foreign = set(_paths(job.client_config(site))) - set(SITE_CLASSES)
+    """Files of code that the job brings, where its configuration at the site names a class outside `site_classes`."""
+    foreign = set(_paths(job.client_config(site))) - set(site_classes())
     return job.carries_code(site) if foreign else ()
 
 
@@ -64,11 +64,11 @@ def streams_logs(kit: Kit) -> bool:
 
 
 def _check_pins(policy: SitePolicy, terms: JobTerms, *, signed: bool) -> None:
-    if terms.summation != "masked" or not signed:
+    if not terms.way.signs_messages or not signed:
         return
     absent = sorted(set(terms.roster) - set(policy.fingerprints))
     if absent:
-        raise PolicyError(f"pinned: no certificate of {', '.join(absent)} is pinned, so this site masks nothing")
+        raise PolicyError(f"pinned: no certificate of {', '.join(absent)} is pinned, so this site sends nothing")
 
 
 def _check_scope(job: JobFolder, kit: Kit) -> None:

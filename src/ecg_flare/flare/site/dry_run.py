@@ -1,4 +1,4 @@
-"""A round of a job tried at one site: its own pages, its policy, its filters, and what would leave it, byte by byte.
+"""A dry run: a round of a job tried at one site, with its own pages, policy and filters. It shows what would leave.
 
 The server and the other sites are in memory. The server's part is the one of a job (`collection`), the peers answer
 with zeros, and everything passes through the job's own filters. Nothing is sent anywhere.
@@ -45,9 +45,7 @@ from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.site.ledger import LEDGER_FOLDER
 from ecg_flare.flare.site.memory import MODELS_FOLDER
 from ecg_flare.flare.site.policy import SitePolicy
-from ecg_flare.flare.summation.collection import Collection, PlainCollection, validate
-from ecg_flare.flare.summation.encrypted.server import EncryptedCollection
-from ecg_flare.flare.summation.masked.server import MaskedCollection
+from ecg_flare.flare.summation.collection import Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
 from ecg_flare.site.kit import JobFolder, Kit, entry
@@ -125,41 +123,42 @@ def dry_run(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callabl
     A job that the site would refuse is no error: `refused` says why. Raises ConfigError where the kit or the job cannot
     be read.
     """
-    told = DryRun(site, str(job.meta.get("name", job.folder.name)))
+    outcome = DryRun(site, str(job.meta.get("name", job.folder.name)))
     try:
         load_owners_extensions(Workspace(str(kit.folder), site))
-        told.terms = job_terms(job, site)
-        told.policy = check_admission(job, kit, site, told.terms)
+        outcome.terms = job_terms(job, site)
+        outcome.policy = check_admission(job, kit, site, outcome.terms)
         if code := own_code(job, site):
             raise PolicyError(
                 f"the job brings code of its own ({', '.join(code)}), which a dry run does not run: read it, or ask "
                 "for the job without code (`ecg-flare jobs export --data own --no-code`)"
             )
-        with tempfile.TemporaryDirectory(prefix="ecg_flare-dry_run-") as scratch, _listening(told, log):
-            _Round(job, kit, told, told.terms, Path(scratch), steps).run()
-        told.notes += _notes(kit, told.terms)
+        with tempfile.TemporaryDirectory(prefix="ecg_flare-dry_run-") as scratch, _listening(outcome, log):
+            _Round(job, kit, outcome, outcome.terms, Path(scratch), steps).run()
+        outcome.notes += _notes(kit, outcome.terms)
     except EcgFlareError as error:
-        told.refused = str(error)
-    return told
+        outcome.refused = str(error)
+    return outcome
 
 
 class _Round:
     """A round with this site in earnest and stand-ins for everybody else."""
 
-    def __init__(self, job: JobFolder, kit: Kit, told: DryRun, terms: JobTerms, scratch: Path, steps: int) -> None:
-        self._job, self._kit, self._told, self._terms = job, kit, told, terms
+    def __init__(self, job: JobFolder, kit: Kit, outcome: DryRun, terms: JobTerms, scratch: Path, steps: int) -> None:
+        self._job, self._kit, self._outcome, self._terms = job, kit, outcome, terms
         self._plan = plan_preset(terms.model.plan)
-        # An encrypted sum has no stand-in kit: a homomorphic context would have to lie in it.
-        by_kit = terms.summation == "masked" or (terms.private and terms.summation == "plain")
+        # A stand-in kit has no secret key that all sites share: such a sum runs in the test mode.
+        way = terms.way
+        by_kit = way.signs_messages or (terms.private and not way.shares_key)
         entries = {key: value for key, value in local_entries(kit.local).items() if key not in _THE_SERVERS}
         signed = by_kit and (kit.startup / "client.crt").exists()
-        self._kits = stand_in_kits(scratch, terms.roster, {told.site: entries}, signed=signed)
+        self._kits = stand_in_kits(scratch, terms.roster, {outcome.site: entries}, signed=signed)
         self._sites = {name: self._site(name, steps) for name in terms.roster}
 
     def run(self) -> None:
         """Ask and answer, then end everything that was started."""
         try:
-            collection = self._collection()
+            collection = collection_of(CollectionSetup(self._server, self._terms, log=_ignore, warn=_ignore))
             request = self._request()
             if self._terms.private:
                 self._collect_witnessed(collection, request)
@@ -188,8 +187,8 @@ class _Round:
         return Workspace(str(self._kits.root("server")), "server")
 
     def _site(self, name: str, steps: int) -> MemorySite:
-        config, root = self._job.client_config(self._told.site), self._kits.root(name)
-        if name != self._told.site:
+        config, root = self._job.client_config(self._outcome.site), self._kits.root(name)
+        if name != self._outcome.site:
             parts = [part for part in config["components"] if part["id"] != "pages"]
             peer = {**config, "components": parts}
             return MemorySite(peer, name, root, _JOB, replaced={_EXECUTOR: _Zeros(self._terms)})
@@ -203,15 +202,6 @@ class _Round:
             if (self._kit.folder / folder).is_dir():
                 shutil.copytree(self._kit.folder / folder, root / folder)
         return MemorySite(config, name, root, _JOB, settings={_EXECUTOR: {"training": {"steps": steps}}})
-
-    def _collection(self) -> Collection:
-        workspace = self._server
-        match self._terms.summation:
-            case "masked":
-                return MaskedCollection(workspace, _ignore)
-            case "encrypted":
-                return EncryptedCollection(workspace, self._terms, _ignore, _ignore)
-        return PlainCollection()
 
     def _request(self) -> TrainRequest:
         return TrainRequest(
@@ -230,7 +220,7 @@ class _Round:
         if kind == "bundled":
             return load_bundled(name).vector
         if kind != "random":
-            self._told.notes.append(f"The job starts from {start}, which is the server's: another model stood in.")
+            self._outcome.notes.append(f"The job starts from {start}, which is the server's: another model stood in.")
         return _random(self._plan, name)
 
     def _ask(
@@ -245,8 +235,8 @@ class _Round:
         for site, message in messages.items():
             started = time.monotonic()
             answer = self._sites[site].answer(task_name, message)
-            if site == self._told.site:
-                self._told.traffic.append(_traffic(task_name, message, answer, time.monotonic() - started))
+            if site == self._outcome.site:
+                self._outcome.traffic.append(_traffic(task_name, message, answer, time.monotonic() - started))
                 if answer.get_return_code(ReturnCode.OK) != ReturnCode.OK:
                     raise RoundError(self._reason(task_name, answer))
             receive(site, answer)
@@ -254,7 +244,7 @@ class _Round:
 
     def _reason(self, task_name: str, answer: Shareable) -> str:
         name = str(answer.get_header(ERROR_HEADER, ""))
-        said = [line.partition(f"{name}: ")[2] for line in self._told.log if name and f"{name}: " in line]
+        said = [line.partition(f"{name}: ")[2] for line in self._outcome.log if name and f"{name}: " in line]
         return f"at {task_name}: {said[-1] if said else name or answer.get_return_code()}"
 
 
@@ -276,7 +266,7 @@ class _Zeros(Executor):
 
 def _notes(kit: Kit, terms: JobTerms) -> Iterator[str]:
     certificate = kit.startup / "client.crt"
-    if terms.summation == "masked" and certificate.exists():
+    if terms.way.signs_messages and certificate.exists():
         own = len(x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER))
         yield f"Stand-in certificates signed: where a message holds the site's own, that is one of {own} bytes."
     if terms.private:
@@ -324,12 +314,12 @@ def _ignore(line: str) -> None:
 
 
 @contextmanager
-def _listening(told: DryRun, log: Callable[[str], None]) -> Iterator[None]:
+def _listening(outcome: DryRun, log: Callable[[str], None]) -> Iterator[None]:
     """Keep what ecg_flare's components log, and hand it on, for as long as the round lasts."""
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            told.log.append(record.getMessage())
+            outcome.log.append(record.getMessage())
             log(record.getMessage())
 
     logger, handler = logging.getLogger("ecg_flare"), Keep()

@@ -1,7 +1,8 @@
 """What stands between a site's update and the network: clip it, encode it, and let nothing else out.
 
-Both are result filters of the site. They fail closed: a message that they do not know raises, and FLARE then sends an
-error instead of the message. FLARE's own `DXOFilter` lets such messages pass, so it is not used.
+Both are result filters of the site; a way of summing that hides updates adds a third, which comes last. They fail
+closed: a message that they do not know raises, and FLARE then sends an error instead of the message. FLARE's own
+`DXOFilter` lets such messages pass, so it is not used.
 """
 
 from abc import ABC, abstractmethod
@@ -94,7 +95,7 @@ class StripResult(_SiteFilter):
             allowed = self._metrics if terms.reports_metrics else frozenset()
             metrics = {key: value for key, value in reply.metrics.items() if key in allowed}
             leaving = replace(reply, metrics=metrics).to_shareable()
-            if terms.summation != "plain":
+            if terms.way.site.result_filter:
                 return leaving
             leaving = with_countersignature(leaving, countersign(fl_ctx, terms))
             charge_round(fl_ctx, terms.at_norm(reply.clipping_norm), reply.round_index)
@@ -110,22 +111,17 @@ def check_filters(fl_ctx: FLContext, terms: JobTerms) -> None:
     """Raise PrivacyError unless the filters of 'train' are those that the terms need, in their order and no others.
 
     ClipUpdate where a site's update is clipped (a patient's is, one by one, before it reaches any filter), StripResult
-    always, and last the one that hides updates where the terms say that they are hidden. Whoever
-    trains calls this first: a filter that a job forgot cannot complain itself.
+    always, and last the one of the way of summing, where it has one. Whoever trains calls this first: a filter that a
+    job forgot cannot complain itself.
     """
     chains = fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters
-    found = chains.get(f"{TRAIN}/out", [])
-    seen = [getattr(one, "summation", None) or type(one).__name__ for one in found]
-    expected = [
-        *(["ClipUpdate"] if terms.clips_updates else []),
-        "StripResult",
-        *([terms.summation] if terms.summation != "plain" else []),
-    ]
-    if seen != expected:
+    found = [_path(type(one)) for one in chains.get(f"{TRAIN}/out", [])]
+    last = terms.way.site.result_filter
+    expected = [*([_path(ClipUpdate)] if terms.clips_updates else []), _path(StripResult), *([last] if last else [])]
+    if found != expected:
         raise PrivacyError(
-            f"the result filters of '{TRAIN}' are {[type(one).__name__ for one in found]}; terms with "
-            f"clipping_norm={terms.clipping_norm}, unit={terms.unit!r} and summation={terms.summation!r} need "
-            f"{expected} in this order"
+            f"the result filters of '{TRAIN}' are {found}; terms with clipping_norm={terms.clipping_norm}, "
+            f"unit={terms.unit!r} and summation={terms.summation!r} need {expected} in this order"
         )
 
 
@@ -134,3 +130,7 @@ def bare_error(shareable: Shareable) -> Shareable:
     reply = make_reply(shareable.get_return_code())
     reply.set_header(ERROR_HEADER, str(shareable.get_header(ERROR_HEADER, "")))
     return reply
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -22,7 +22,7 @@ from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, PolicyError, RoundError
 from ecg_flare.extensions import extension_class
-from ecg_flare.flare.deploy.allowed import SITE_CLASSES
+from ecg_flare.flare.deploy.allowed import site_classes
 from ecg_flare.flare.site.policy import POLICY_FILE
 
 
@@ -158,8 +158,8 @@ def class_path(part: object) -> str:
 
 
 def check_listed(path: str) -> None:
-    """Raise PolicyError unless the class is of `SITE_CLASSES`, or one that an extension of the site's owner defines."""
-    if path not in SITE_CLASSES and extension_class(path) is None:
+    """Raise PolicyError unless the class is of `site_classes`, or one that an extension of the site's owner defines."""
+    if path not in site_classes() and extension_class(path) is None:
         raise PolicyError(
             f"the job's class {path!r} is none of those of ecg_flare's jobs, and no extension that local/{POLICY_FILE} "
             "lists defines it: no other is built here"

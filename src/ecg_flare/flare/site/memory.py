@@ -10,17 +10,16 @@ from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.flare.job.components import job_terms
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.privacy.secure_sum import opened_sums
+from ecg_flare.privacy.secure_sum import recovered_sums
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
-from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, OncePerModel
+from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, OncePerModel
 
 MODELS_FOLDER: Final = "ecg_flare_opened_models"
-_ROUNDS_FOLDERS: Final = {"masked": "ecg_flare_answered_rounds", "encrypted": "ecg_flare_opened_rounds"}
 
 
-def round_memory(fl_ctx: FLContext, summation: str) -> FileRoundMemory:
-    """This site's memory of the job's rounds: a file a job, named by the digest of its terms."""
-    return FileRoundMemory(site_root(fl_ctx) / _ROUNDS_FOLDERS[summation] / f"{job_terms(fl_ctx).digest}.json")
+def round_memory(fl_ctx: FLContext, folder: str) -> FileRoundMemory:
+    """This site's memory of the job's rounds, in that folder: a file a job, named by the digest of its terms."""
+    return FileRoundMemory(site_root(fl_ctx) / folder / f"{job_terms(fl_ctx).digest}.json")
 
 
 def model_memory(fl_ctx: FLContext) -> FileModelMemory:
@@ -29,11 +28,11 @@ def model_memory(fl_ctx: FLContext) -> FileModelMemory:
 
 
 def check_model(fl_ctx: FLContext, request: TrainRequest, once: OncePerModel) -> None:
-    """Raise PolicyError, before anything is trained, where another job's sum was opened from the request's model."""
+    """Raise PolicyError, before anything is trained, where another job had a sum from the request's model."""
     terms = job_terms(fl_ctx)
-    if terms.summation != "plain":
+    if terms.way.hides_updates:
         memory = model_memory(fl_ctx)
-        opened_sums.check_job(memory, request.model_sha256, terms.digest, noised=terms.private, once=once)
+        recovered_sums.check_job(memory, request.model_sha256, terms.digest, noised=terms.private, once=once)
 
 
 def site_root(fl_ctx: FLContext) -> Path:

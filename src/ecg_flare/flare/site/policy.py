@@ -5,7 +5,8 @@
      "weights": {"site-1": 1.0, …}, "pinned": {"site-1": "ab12…", …}}
 
 Every key may be left out. `pinned` maps each site of the cohort to the SHA-256 of its certificate; without it a site
-with a startup kit takes part in no secure sum. A site without a startup kit (the simulator) has throw-away keys.
+with a startup kit takes no part in secure aggregation. A site without a startup kit (the simulator) has throw-away
+keys.
 """
 
 import math
@@ -20,11 +21,11 @@ from nvflare.apis.workspace import Workspace
 from ecg_flare.documents import parse_object
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.extensions import checked_names
-from ecg_flare.federated.summation import summation_names
+from ecg_flare.federated.summation import names
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import MIN_SITES
-from ecg_flare.privacy.secure_sum.opened_sums import OncePerModel
+from ecg_flare.privacy.secure_sum.recovered_sums import OncePerModel
 
 POLICY_FILE: Final = "ecg_flare.json"
 SERVER_ENTRIES: Final = ("ledger", "cohort", "unit", "epsilon_budget")
@@ -39,7 +40,7 @@ class SitePolicy:
     Attributes:
         summations: ways of summing that the site takes part in; without 'plain' no server sees its update.
         min_cohort: fewest sites in the roster of a sum that hides updates.
-        min_threshold: fewest sites whose hidden sum may be opened.
+        min_threshold: fewest sites whose hidden sum may be recovered.
         max_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused, and
             where it is adaptive the bound counts that it never passes.
         min_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
@@ -70,7 +71,7 @@ class SitePolicy:
     Raises ConfigError for an entry that is of the wrong kind, or that would bound nothing.
     """
 
-    summations: tuple[str, ...] = field(default_factory=summation_names)
+    summations: tuple[str, ...] = field(default_factory=names)
     min_cohort: int = MIN_SITES
     min_threshold: int = MIN_SITES
     max_clipping_norm: float = math.inf
@@ -91,7 +92,7 @@ class SitePolicy:
     extensions: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name, known in (("summations", summation_names()), ("units", get_args(Unit))):
+        for name, known in (("summations", names()), ("units", get_args(Unit))):
             given = getattr(self, name)
             if not isinstance(given, list | tuple) or not given:
                 raise ConfigError(f"{POLICY_FILE}: {name} is {given!r}, expected some of {known}")

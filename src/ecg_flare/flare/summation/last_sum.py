@@ -1,7 +1,7 @@
-"""Which sum a server asked its sites to open last: after a crash only the very same sites can be summed again.
+"""Which sum a server asked its sites to recover last: after a crash only the very same sites can be summed again.
 
-A site that helped to open a sum from a model opens none over other sites (`privacy.secure_sum.opened_sums`). A server
-that lost what was opened therefore asks the same sites again, however many more have come back meanwhile.
+A site that helped to recover a sum from a model helps with none over other sites (`privacy.secure_sum.recovered_sums`).
+A server that lost what was recovered therefore asks the same sites again, however many more have come back meanwhile.
 """
 
 from pathlib import Path
@@ -11,10 +11,10 @@ from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import StorageError
 from ecg_flare.storage import write_json
 
-_FILE: Final = "last_opening.json"
+_FILE: Final = "last_sum.json"
 
 
-class LastOpening:
+class LastSum:
     """The last sum that was asked for.
 
     Args:

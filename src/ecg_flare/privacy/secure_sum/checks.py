@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from ecg_flare.errors import SecureSumError
 from ecg_flare.privacy.secure_sum import keys
-from ecg_flare.privacy.secure_sum.context import RoundTerms
+from ecg_flare.privacy.secure_sum.context import SumContext
 from ecg_flare.privacy.secure_sum.encoding import Ring
 from ecg_flare.privacy.secure_sum.memory import Step
 from ecg_flare.privacy.secure_sum.messages import KeyAdvert, KeyRoster
@@ -24,7 +24,7 @@ def check_step(expected: Step | None, asked: Step) -> None:
         raise SecureSumError(f"step {asked.name} arrived, expected {due}: start a new round")
 
 
-def check_context(context: bytes, terms: RoundTerms) -> None:
+def check_context(context: bytes, terms: SumContext) -> None:
     """Refuse a message of another round, attempt or cohort."""
     if context != terms.digest:
         raise SecureSumError(
@@ -33,13 +33,13 @@ def check_context(context: bytes, terms: RoundTerms) -> None:
         )
 
 
-def check_sender(peer: str, sender: int, terms: RoundTerms) -> None:
+def check_sender(peer: str, sender: int, terms: SumContext) -> None:
     """Refuse a message in another site's name; `peer` is the name that the transport authenticated."""
     if not 1 <= sender <= terms.sites or terms.member(sender).name != peer:
         raise SecureSumError(f"site {peer!r} speaks for index {sender}, which is not its own: drop it")
 
 
-def own_index(terms: RoundTerms, name: str, certificate: bytes) -> int:
+def own_index(terms: SumContext, name: str, certificate: bytes) -> int:
     """The site's own index; refuses a roster that lacks it or holds another certificate under its name."""
     index = terms.index_of(name)
     if terms.member(index).fingerprint != fingerprint(certificate):
@@ -47,7 +47,7 @@ def own_index(terms: RoundTerms, name: str, certificate: bytes) -> int:
     return index
 
 
-def check_roster(roster: KeyRoster, terms: RoundTerms, verifier: Verifier, own: KeyAdvert) -> None:
+def check_roster(roster: KeyRoster, terms: SumContext, verifier: Verifier, own: KeyAdvert) -> None:
     """Refuse adverts that are too few, repeated, unsigned, of unknown, or that change this site's own."""
     check_context(roster.context, terms)
     senders = [advert.sender for advert in roster.adverts]
@@ -60,14 +60,14 @@ def check_roster(roster: KeyRoster, terms: RoundTerms, verifier: Verifier, own: 
         raise SecureSumError("the server's adverts lack this site's own, or changed it: leave the round")
 
 
-def check_advert(advert: KeyAdvert, terms: RoundTerms, verifier: Verifier) -> None:
+def check_advert(advert: KeyAdvert, terms: SumContext, verifier: Verifier) -> None:
     """Refuse keys that the roster's member of that index did not sign for this context."""
     check_context(advert.context, terms)
     check_certificate(advert, terms)
     verifier.verify(terms.member(advert.sender).name, advert.certificate, advert.signed_part(), advert.signature)
 
 
-def check_certificate(advert: KeyAdvert, terms: RoundTerms) -> None:
+def check_certificate(advert: KeyAdvert, terms: SumContext) -> None:
     """Refuse a certificate other than the roster's for that index."""
     member = terms.member(advert.sender)
     if fingerprint(advert.certificate) != member.fingerprint:
@@ -94,20 +94,20 @@ def check_enough(indices: Collection[int], threshold: int, what: str) -> None:
     """Refuse fewer sites than the threshold."""
     if len(indices) < threshold:
         raise SecureSumError(
-            f"{what} of {len(indices)} sites arrived, expected at least {threshold}: the round is aborted and opens "
+            f"{what} of {len(indices)} sites arrived, expected at least {threshold}: the round is aborted and recovers "
             "nothing; run it again as a new round once more sites answer"
         )
 
 
-def check_peers(peers: Sequence[int], roster: KeyRoster, index: int, terms: RoundTerms) -> None:
+def check_peers(peers: Sequence[int], roster: KeyRoster, index: int, terms: SumContext) -> None:
     """Refuse a set U2 that is too small, leaves U1 or lacks the site itself."""
-    check_indices(peers, [advert.sender for advert in roster.adverts], "sealed_shares")
-    check_enough(peers, terms.threshold, "sealed_shares")
+    check_indices(peers, [advert.sender for advert in roster.adverts], "sealed shares")
+    check_enough(peers, terms.threshold, "sealed shares")
     if index not in peers:
         raise SecureSumError(f"the sealed shares were not sent for client {index}: leave the round")
 
 
-def check_trained_from(model_sha256: bytes, terms: RoundTerms) -> None:
+def check_trained_from(model_sha256: bytes, terms: SumContext) -> None:
     """Refuse to mask an update that was trained from another model than the terms name."""
     if model_sha256 != terms.model_sha256:
         raise SecureSumError(
@@ -116,7 +116,7 @@ def check_trained_from(model_sha256: bytes, terms: RoundTerms) -> None:
         )
 
 
-def check_vector(vector: Ring, terms: RoundTerms) -> None:
+def check_vector(vector: Ring, terms: SumContext) -> None:
     """Refuse a vector whose length or ring is not the round's."""
     if vector.shape != (terms.dimension,) or vector.dtype != terms.word:
         raise SecureSumError(
@@ -125,7 +125,7 @@ def check_vector(vector: Ring, terms: RoundTerms) -> None:
         )
 
 
-def check_survivors(survivors: Sequence[int], peers: Sequence[int], index: int, terms: RoundTerms) -> None:
+def check_survivors(survivors: Sequence[int], peers: Sequence[int], index: int, terms: SumContext) -> None:
     """Refuse a set U3 that is too small, leaves U2 or lacks the site itself."""
     check_indices(survivors, peers, "survivors")
     check_enough(survivors, terms.threshold, "masked updates")
@@ -138,7 +138,7 @@ def check_consents(
     survivors: Sequence[int],
     agreed: bytes,
     roster: KeyRoster,
-    terms: RoundTerms,
+    terms: SumContext,
     verifier: Verifier,
 ) -> None:
     """Refuse to unmask until t survivors have signed the very view of the round that this site signed."""
@@ -161,7 +161,7 @@ def check_sealed_shares(sealed_shares: Sequence[tuple[int, bytes]], sender: int,
     recipients = [index for index, _ in sealed_shares]
     expected = [advert.sender for advert in roster.adverts if advert.sender != sender]
     if recipients != expected:
-        raise SecureSumError(f"client {sender} sent sealed_shares for {recipients}, expected {expected}: drop it")
+        raise SecureSumError(f"client {sender} sent sealed shares for {recipients}, expected {expected}: drop it")
 
 
 def check_released(
@@ -172,7 +172,7 @@ def check_released(
         raise SecureSumError(f"client {sender} released shares of {seed_of} and {key_of}, not what was asked: drop it")
 
 
-def is_seed(candidate: bytes, commitment: bytes, terms: RoundTerms, index: int) -> bool:
+def is_seed(candidate: bytes, commitment: bytes, terms: SumContext, index: int) -> bool:
     """Whether a reconstructed self-mask seed is the one that `index` committed to."""
     return keys.commitment(candidate, terms.digest, index) == commitment
 

@@ -1,4 +1,4 @@
-"""A site's side of the secure sum: a state machine that answers each step of one round once, or not at all.
+"""A site's side of secure aggregation: a state machine that answers each step of one round once, or not at all.
 
 Bonawitz et al. 2017, figure 4, against an active server. Whatever fails a check ends the round for this site: its
 secrets are overwritten and it answers nothing more.
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ecg_flare.errors import ConfigError, SecureSumError
-from ecg_flare.privacy.secure_sum import checks, keys, limits, masking, memory, opened_sums, shares
-from ecg_flare.privacy.secure_sum.context import RoundTerms
+from ecg_flare.privacy.secure_sum import checks, keys, limits, masking, memory, recovered_sums, shares
+from ecg_flare.privacy.secure_sum.context import SumContext
 from ecg_flare.privacy.secure_sum.encoding import Ring
 from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.masking import Mask
@@ -22,14 +22,14 @@ from ecg_flare.privacy.secure_sum.messages import (
     KeyRoster,
     MaskedUpdate,
     Offer,
-    PeerBoxes,
-    ShareBoxes,
+    PeerShares,
+    SealedShares,
     ShareRelease,
     Survivors,
     UnmaskRequest,
     consent_part,
 )
-from ecg_flare.privacy.secure_sum.opened_sums import HiddenSum, ModelMemory
+from ecg_flare.privacy.secure_sum.recovered_sums import HiddenSum, ModelMemory
 from ecg_flare.privacy.secure_sum.signing import Signer, Verifier
 from ecg_flare.privacy.secure_sum.state import ClientState
 
@@ -86,7 +86,7 @@ class SecureSumClient:
             terms = offer.terms
             limits.check_site_limits(terms, self._limits)
             self._check_signing(terms)
-            opened_sums.check_job(
+            recovered_sums.check_job(
                 self._models,
                 terms.model_sha256,
                 terms.job,
@@ -105,7 +105,7 @@ class SecureSumClient:
             )
             return advert
 
-    def answer_keys(self, roster: KeyRoster) -> ShareBoxes:
+    def answer_keys(self, roster: KeyRoster) -> SealedShares:
         """Step 1: check everybody's keys, share the seed and the mask key, and seal one sealed a peer."""
         with self._answering(Step.SHARES):
             state = self._under_way()
@@ -115,10 +115,10 @@ class SecureSumClient:
             state.roster = roster
             sealed_shares = self._share(state, roster)
             commitment = keys.commitment(state.seed, terms.digest, state.index)
-            return ShareBoxes(terms.digest, state.index, commitment, sealed_shares)
+            return SealedShares(terms.digest, state.index, commitment, sealed_shares)
 
-    def answer_sealed_shares(self, sealed_shares: PeerBoxes, vector: Ring, *, trained_from: bytes) -> MaskedUpdate:
-        """Step 2: open the peers' sealed_shares and mask the encoded update.
+    def answer_sealed_shares(self, sealed_shares: PeerShares, vector: Ring, *, trained_from: bytes) -> MaskedUpdate:
+        """Step 2: unseal the peers' shares and mask the encoded update.
 
         `vector` (dimension words of the ring) is masked where it lies, so that no plain copy stays; `trained_from` is
         the SHA-256 of the model that the update was really trained from.
@@ -130,19 +130,19 @@ class SecureSumClient:
             checks.check_vector(vector, terms)
             self._accept_sealed_shares(state, sealed_shares)
             self._record(terms, Step.MASKED)
-            opened_sums.note_update(self._models, terms.model_sha256)
+            recovered_sums.note_update(self._models, terms.model_sha256)
             masking.add_masks(vector, self._masks(state))
             state.wipe_keys()
             return MaskedUpdate(terms.digest, state.index, vector)
 
     def answer_survivors(self, survivors: Survivors) -> Consent:
-        """Step 3: sign the list of survivors, if it is one that this site may help to open."""
+        """Step 3: sign the list of survivors, if it is one that this site may help to recover."""
         with self._answering(Step.CONSENT):
             state = self._under_way()
             checks.check_context(survivors.context, state.terms)
             checks.check_survivors(survivors.indices, state.peers, state.index, state.terms)
             asked = _hidden_sum(state.terms, survivors.indices)
-            opened_sums.check_may_open(self._models, state.terms.model_sha256, asked, self._limits.once_per_model)
+            recovered_sums.check_may_recover(self._models, state.terms.model_sha256, asked, self._limits.once_per_model)
             self._record(state.terms, Step.CONSENT)
             state.survivors = survivors.indices
             return Consent(state.terms.digest, state.index, self._signer.sign(_agreed(state)))
@@ -158,7 +158,7 @@ class SecureSumClient:
             )
             self._record(terms, Step.UNMASK)
             asked = _hidden_sum(terms, state.survivors)
-            opened_sums.record_opening(self._models, terms.model_sha256, asked, self._limits.once_per_model)
+            recovered_sums.record_recovery(self._models, terms.model_sha256, asked, self._limits.once_per_model)
             seed_of, key_of = checks.shares_to_release(state.peers, state.survivors)
             return ShareRelease(
                 terms.digest,
@@ -213,14 +213,14 @@ class SecureSumClient:
             raise SecureSumError("no round is under way at this site: wait for the server's next offer")
         return self._state
 
-    def _check_signing(self, terms: RoundTerms) -> None:
+    def _check_signing(self, terms: SumContext) -> None:
         if terms.test_mode != self._signer.test_mode:
             raise SecureSumError(
                 f"the round says test mode {terms.test_mode}, this site's keys say {self._signer.test_mode}: "
                 "provision all sites, or none"
             )
 
-    def _record(self, terms: RoundTerms, step: Step) -> None:
+    def _record(self, terms: SumContext, step: Step) -> None:
         progress = Progress(terms.round, terms.attempt, step, terms.model_sha256.hex())
         memory.advance(self._memory, terms.job, progress)
 
@@ -241,21 +241,21 @@ class SecureSumClient:
             if peer.sender != index
         )
 
-    def _accept_sealed_shares(self, state: ClientState, sealed_shares: PeerBoxes) -> None:
+    def _accept_sealed_shares(self, state: ClientState, sealed_shares: PeerShares) -> None:
         checks.check_context(sealed_shares.context, state.terms)
         senders = [sender for sender, _ in sealed_shares.sealed_shares]
         state.peers = tuple(sorted([*senders, state.index] if sealed_shares.recipient == state.index else senders))
         checks.check_peers(state.peers, _roster(state), state.index, state.terms)
         publics = {advert.sender: advert.sealing_public for advert in _roster(state).adverts}
         for sender, sealed in sealed_shares.sealed_shares:
-            opened = keys.unseal(
+            unsealed = keys.unseal(
                 state.sealing_private, publics[sender], state.terms.digest, sender, state.index, sealed
             )
-            if len(opened) != 2 * shares.SHARE_BYTES:
+            if len(unsealed) != 2 * shares.SHARE_BYTES:
                 raise SecureSumError(
-                    f"client {sender} sealed {len(opened)} bytes, expected two shares: leave the round"
+                    f"client {sender} sealed {len(unsealed)} bytes, expected two shares: leave the round"
                 )
-            state.held[sender] = bytearray(opened)
+            state.held[sender] = bytearray(unsealed)
 
     def _masks(self, state: ClientState) -> list[Mask]:
         ctx, index = state.terms.digest, state.index
@@ -269,7 +269,7 @@ class SecureSumClient:
         ]
 
 
-def _hidden_sum(terms: RoundTerms, survivors: Sequence[int]) -> HiddenSum:
+def _hidden_sum(terms: SumContext, survivors: Sequence[int]) -> HiddenSum:
     members = tuple(terms.member(index) for index in survivors)
     return HiddenSum(terms.job, members, terms.clipping_norm, noised=bool(terms.dp))
 

@@ -1,7 +1,8 @@
-"""What a secure sum is about: its public terms and their digest.
+"""What one sum of secure aggregation is about: its public terms and their digest.
 
-`ctx = SHA-256(terms)` enters every key, sealed, mask and signature, so that two sites who were told different terms
-can't complete a sum together (Bonawitz et al. 2017, "Practical Secure Aggregation", section 6.2: the active server).
+`ctx = SHA-256(terms)` enters every key, sealed share, mask and signature, so that two sites who were told
+different terms can't complete a sum together (Bonawitz et al. 2017, "Practical Secure Aggregation", section 6.2: the
+active server).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _TAG = b"ecg_flare secure sum 1: context"
 
 
 def min_threshold(sites: int, fraction: Fraction = MIN_THRESHOLD_FRACTION) -> int:
-    """Fewest sites whose sum may be opened: max(3, floor(fraction * n) + 1).
+    """Fewest sites whose sum may be recovered: max(3, floor(fraction * n) + 1).
 
     With t > 2n/3 a server needs more than a third of the sites as accomplices to have two different survivor lists
     signed by t sites each.
@@ -47,7 +48,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class RoundTerms:
+class SumContext:
     """The public terms of one attempt at one round; the same bytes for every site.
 
     `roster` is sorted by name; a site's *client index* is its place in it, counted from 1. `dimension` counts every
@@ -88,7 +89,7 @@ class RoundTerms:
         return np.dtype("<u4" if self.ring_bits == 32 else "<u8")
 
     def index_of(self, name: str) -> int:
-        """Seat of the site called `name`; `ConfigError` when it is not in the roster."""
+        """Client index of the site called `name`; `ConfigError` when it is not in the roster."""
         for index, member in enumerate(self.roster, start=1):
             if member.name == name:
                 return index
@@ -118,7 +119,7 @@ class RoundTerms:
         return writer.flag(self.test_mode).done()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> RoundTerms:
+    def from_bytes(cls, data: bytes) -> SumContext:
         """Read canonical bytes; `SecureSumError` when cut or overlong, `ConfigError` when contradictory."""
         reader = Reader(data)
         job, number, attempt, sites = reader.text(), reader.integer(8), reader.integer(8), reader.integer(2)
@@ -147,21 +148,30 @@ class RoundTerms:
         )
 
 
-def require_safe(terms: RoundTerms) -> None:
+def require_safe(terms: SumContext) -> None:
     """Refuse, with `ConfigError`, terms under which a sum could show one site's update.
 
     A server calls this before it offers; sites check their own limits besides.
     """
-    if terms.sites < MIN_SITES:
+    require_threshold(terms.sites, terms.threshold)
+
+
+def require_threshold(sites: int, threshold: int) -> None:
+    """Refuse, with `ConfigError`, a hidden sum over too few sites or with too low a threshold.
+
+    This is the least-sites rule of every sum that hides updates.
+    """
+    if sites < MIN_SITES:
         raise ConfigError(
-            f"a secure sum over {terms.sites} sites was asked for, expected at least {MIN_SITES}: with two, each "
+            f"a sum that hides updates was asked for over {sites} sites, expected at least {MIN_SITES}: with two, each "
             "site subtracts its own update and has the other's; add sites"
         )
-    least = min_threshold(terms.sites)
-    if terms.threshold < least:
+    least = min_threshold(sites)
+    if threshold < least:
         raise ConfigError(
-            f"threshold {terms.threshold} of {terms.sites} sites is too low, expected at least {least} = "
-            "max(3, floor(2n/3) + 1): below it a lying server can open two different sums; raise the threshold"
+            f"the threshold (min_sites) is {threshold} of {sites} sites, expected at least {least} = "
+            "max(3, floor(2n/3) + 1) for a sum that hides updates: below it a lying server could recover two sums; "
+            "raise it"
         )
 
 
@@ -177,7 +187,7 @@ def _check_roster(roster: tuple[Member, ...]) -> None:
         raise ConfigError("a fingerprint in the roster is not 32 bytes of SHA-256: take keys.fingerprint(certificate)")
 
 
-def _check_numbers(terms: RoundTerms) -> None:
+def _check_numbers(terms: SumContext) -> None:
     if min(terms.round, terms.attempt) < 0 or not 1 <= terms.threshold <= terms.sites:
         raise ConfigError(
             f"round {terms.round}, attempt {terms.attempt}, threshold {terms.threshold} of {terms.sites} sites: "
@@ -195,7 +205,7 @@ def _check_numbers(terms: RoundTerms) -> None:
         raise ConfigError("layout digest and model hash must be 32 bytes of SHA-256: pass bytes.fromhex(digest)")
 
 
-def _check_weights(terms: RoundTerms) -> None:
+def _check_weights(terms: SumContext) -> None:
     if terms.weights is None:
         if terms.dp:
             raise ConfigError(

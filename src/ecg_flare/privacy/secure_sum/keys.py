@@ -65,7 +65,7 @@ def seal(
 
 
 def unseal(private: bytes | bytearray, public: bytes, ctx: bytes, sender: int, recipient: int, sealed: bytes) -> bytes:
-    """Open a sealed of `seal`; `SecureSumError` when it was altered, moved or belongs to another round."""
+    """Unseal what `seal` gave; `SecureSumError` when it was altered, moved or belongs to another round."""
     key = _derive(_exchange(private, public), b"share", ctx, sender, recipient)
     try:
         return ChaCha20Poly1305(key).decrypt(_NONCE, sealed, _info(b"share", ctx, sender, recipient))

@@ -1,4 +1,4 @@
-"""Limits: what a site insists on before it takes part in a secure sum.
+"""Limits: what a site insists on before it takes part in secure aggregation.
 
 Each check is a function of its own and raises `SecureSumError`; the site then answers nothing. The server's word
 counts for none of them.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ecg_flare.errors import ConfigError, SecureSumError
-from ecg_flare.privacy.secure_sum.context import MIN_SITES, MIN_THRESHOLD_FRACTION, RoundTerms, min_threshold
-from ecg_flare.privacy.secure_sum.opened_sums import OncePerModel
+from ecg_flare.privacy.secure_sum.context import MIN_SITES, MIN_THRESHOLD_FRACTION, SumContext, min_threshold
+from ecg_flare.privacy.secure_sum.recovered_sums import OncePerModel
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SiteLimits:
     SHA-256; None, trust in whoever holds the CA, is for the test mode alone); the expected layout; the SHA-256 of the
     model that the site itself holds (None where it is not known before the round); the clipping norm at most
     `max_clipping_norm`; the weights (None: equal ones; hidden ones only where `hidden_weights` says so); the text of
-    the differential privacy (None: any, or none); of which sums a model is used for one job alone (`opened_sums`).
+    the differential privacy (None: any, or none); of which sums a model is used for one job alone (`recovered_sums`).
     Raises `ConfigError` for limits that are themselves unsafe.
     """
 
@@ -50,7 +50,7 @@ class SiteLimits:
         if not MIN_THRESHOLD_FRACTION <= self.min_threshold_fraction < 1:
             raise ConfigError(
                 f"least threshold fraction {self.min_threshold_fraction} is out of [2/3, 1): below 2/3 a lying "
-                "server can open two sums; raise it"
+                "server can recover two sums; raise it"
             )
         if self.pinned is None and not self.allow_test_mode:
             raise ConfigError(
@@ -66,7 +66,7 @@ class SiteLimits:
             )
 
 
-def check_site_limits(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_site_limits(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse terms that go under any of the site's limits."""
     check_cohort(terms, limits)
     check_threshold(terms, limits)
@@ -79,7 +79,7 @@ def check_site_limits(terms: RoundTerms, limits: SiteLimits) -> None:
     check_dp(terms, limits)
 
 
-def check_cohort(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_cohort(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse a roster smaller than the site's least cohort."""
     if terms.sites < limits.min_cohort:
         raise SecureSumError(
@@ -87,26 +87,26 @@ def check_cohort(terms: RoundTerms, limits: SiteLimits) -> None:
         )
 
 
-def check_threshold(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_threshold(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse a threshold under the site's least one."""
     least = max(limits.min_threshold, min_threshold(terms.sites, limits.min_threshold_fraction))
     if terms.threshold < least:
         raise SecureSumError(
-            f"the round would open the sum of {terms.threshold} of {terms.sites} sites, this site demands at least "
+            f"the round would recover the sum of {terms.threshold} of {terms.sites} sites, this site demands at least "
             f"{least}: raise the threshold"
         )
 
 
-def check_signing_mode(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_signing_mode(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse throw-away keys where the site did not allow the test mode."""
     if terms.test_mode and not limits.allow_test_mode:
         raise SecureSumError(
             "the round runs in test mode, where throw-away keys prove no identity: this site asks for certificates; "
-            "provision the project, or allow the test mode for a dry run"
+            "provision the project, or allow the test mode for a simulation"
         )
 
 
-def check_pins(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_pins(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse a member whose certificate is not the pinned one: the CA could have made it up."""
     if limits.pinned is None and terms.test_mode:
         return
@@ -119,7 +119,7 @@ def check_pins(terms: RoundTerms, limits: SiteLimits) -> None:
         )
 
 
-def check_layout(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_layout(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse another order or shape of the parameters than the site's own."""
     if terms.layout_digest != limits.layout_digest:
         raise SecureSumError(
@@ -128,7 +128,7 @@ def check_layout(terms: RoundTerms, limits: SiteLimits) -> None:
         )
 
 
-def check_model(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_model(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse a global model other than the one that the site holds."""
     if limits.expected_model_sha256 is not None and terms.model_sha256 != limits.expected_model_sha256:
         raise SecureSumError(
@@ -137,7 +137,7 @@ def check_model(terms: RoundTerms, limits: SiteLimits) -> None:
         )
 
 
-def check_clipping(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_clipping(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse a clipping norm above the site's largest."""
     if terms.clipping_norm > limits.max_clipping_norm:
         raise SecureSumError(
@@ -145,7 +145,7 @@ def check_clipping(terms: RoundTerms, limits: SiteLimits) -> None:
         )
 
 
-def check_weights(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_weights(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse weights other than those the site knows: others could leave the sum to a single site."""
     if terms.weights is None:
         if not limits.hidden_weights:
@@ -163,7 +163,7 @@ def check_weights(terms: RoundTerms, limits: SiteLimits) -> None:
         )
 
 
-def check_dp(terms: RoundTerms, limits: SiteLimits) -> None:
+def check_dp(terms: SumContext, limits: SiteLimits) -> None:
     """Refuse another differential privacy than the site was promised."""
     if limits.dp is not None and terms.dp != limits.dp:
         raise SecureSumError(

@@ -35,9 +35,9 @@ def pair_sign(index: int, peer: int) -> int:
 
 
 def with_hidden_weight(vector: Ring, weight: int, max_weight: int) -> Ring:
-    """Append a site's weight (1..max_weight) as one more coordinate, so that only the sum of weights is opened.
+    """Append a site's weight (1..max_weight) as one more coordinate, so that only the sum of weights is recovered.
 
-    `vector` holds the integers already multiplied by weight / max_weight; the sum divides by the opened total
+    `vector` holds the integers already multiplied by weight / max_weight; the sum divides by the recovered total
     (`split_hidden_weight`). Raises `EncodingError` for a weight outside its public bound.
     """
     if not 1 <= weight <= max_weight:
@@ -47,7 +47,7 @@ def with_hidden_weight(vector: Ring, weight: int, max_weight: int) -> Ring:
 
 
 def split_hidden_weight(total: Ring) -> tuple[Ring, int]:
-    """An opened sum without its last coordinate, and the sum of the sites' weights that this held."""
+    """A recovered sum without its last coordinate, and the sum of the sites' weights that this held."""
     return total[:-1], int(total[-1])
 
 

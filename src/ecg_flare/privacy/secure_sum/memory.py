@@ -1,8 +1,8 @@
 """What a site has answered before, kept so that it outlives the process: no step of a round is answered twice.
 
 A job is known by the digest of its signed terms, whatever id it was deployed under, so that a job that runs twice has
-one memory. A site that lost its memory refuses everything but the start of a round. Which sums it helps to open is
-`opened_sums`.
+one memory. A site that lost its memory refuses everything but the start of a round. Which sums it helps to recover is
+`recovered_sums`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The messages of a secure sum: frozen, plain, with one encoding each.
+"""The messages of secure aggregation: frozen, plain, with one encoding each.
 
 Steps as in Bonawitz et al. 2017, figure 4, with the client's answer after the server's message:
 
     0 keys     Offer         -> KeyAdvert
-    1 shares   KeyRoster     -> ShareBoxes
-    2 masked   PeerBoxes     -> MaskedUpdate
+    1 shares   KeyRoster     -> SealedShares
+    2 masked   PeerShares    -> MaskedUpdate
     3 consent  Survivors     -> Consent
     4 unmask   UnmaskRequest -> ShareRelease
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_flare.errors import SecureSumError
-from ecg_flare.privacy.secure_sum.context import RoundTerms
+from ecg_flare.privacy.secure_sum.context import SumContext
 from ecg_flare.privacy.secure_sum.encoding import Ring
 from ecg_flare.privacy.secure_sum.shares import SHARE_BYTES
 from ecg_flare.privacy.secure_sum.wire import Reader, Writer
@@ -32,7 +32,7 @@ _TAG = b"ecg_flare secure sum 1: "
 class Offer:
     """Server to site: the terms of a round."""
 
-    terms: RoundTerms
+    terms: SumContext
 
     def to_bytes(self) -> bytes:
         """Canonical bytes."""
@@ -41,7 +41,7 @@ class Offer:
     @classmethod
     def from_bytes(cls, data: bytes) -> Offer:
         """Inverse of `to_bytes`."""
-        return cls(RoundTerms.from_bytes(data))
+        return cls(SumContext.from_bytes(data))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class KeyRoster:
 
 
 @dataclass(frozen=True)
-class ShareBoxes:
+class SealedShares:
     """Site to server: H(b_u) and a sealed sealed of shares for each peer, as (recipient, sealed)."""
 
     context: bytes
@@ -122,7 +122,7 @@ class ShareBoxes:
         return _write_pairs(writer, self.sealed_shares).done()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> ShareBoxes:
+    def from_bytes(cls, data: bytes) -> SealedShares:
         """Inverse of `to_bytes`; `SecureSumError` when cut or overlong."""
         reader = Reader(data)
         sealed_shares = cls(reader.fixed(32), reader.integer(2), reader.fixed(32), _read_pairs(reader))
@@ -131,8 +131,8 @@ class ShareBoxes:
 
 
 @dataclass(frozen=True)
-class PeerBoxes:
-    """Server to site: the sealed_shares sealed for it, as (sender, sealed); their senders and itself are the set U2."""
+class PeerShares:
+    """Server to site: the shares that peers sealed for it, as (sender, sealed); they and itself are the set U2."""
 
     context: bytes
     recipient: int
@@ -143,7 +143,7 @@ class PeerBoxes:
         return _write_pairs(Writer().fixed(self.context).integer(self.recipient, 2), self.sealed_shares).done()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> PeerBoxes:
+    def from_bytes(cls, data: bytes) -> PeerShares:
         """Inverse of `to_bytes`; `SecureSumError` when cut or overlong."""
         reader = Reader(data)
         sealed_shares = cls(reader.fixed(32), reader.integer(2), _read_pairs(reader))
@@ -221,7 +221,7 @@ class Consent:
 def consent_part(roster: KeyRoster, peers: Sequence[int], survivors: Sequence[int]) -> bytes:
     """What a consent signs: the context, all adverts (U1), U2 and U3.
 
-    Bonawitz et al. sign U3 alone; with U1 and U2 in it, sites who were shown different keys or peers do not open a
+    Bonawitz et al. sign U3 alone; with U1 and U2 in it, sites who were shown different keys or peers do not recover a
     sum together either.
     """
     writer = Writer().fixed(_TAG + b"consent").blob(roster.to_bytes())
@@ -280,8 +280,8 @@ Message = (
     Offer
     | KeyAdvert
     | KeyRoster
-    | ShareBoxes
-    | PeerBoxes
+    | SealedShares
+    | PeerShares
     | MaskedUpdate
     | Survivors
     | Consent

@@ -1,7 +1,7 @@
-"""The server's side of the secure sum: collects each step, keeps one running sum, opens it above the threshold.
+"""The server's side of secure aggregation: collects each step, keeps one running sum, recovers it above the threshold.
 
 Bonawitz et al. 2017, figure 4. A bad message is refused with `SecureSumError` and leaves the round as it was, so that
-its sender counts as dropped; a step that ends below the threshold aborts the round, and nothing is opened.
+its sender counts as dropped; a step that ends below the threshold aborts the round, and nothing is recovered.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg_flare.errors import ConfigError, SecureSumError
 from ecg_flare.privacy.secure_sum import checks, keys, masking, shares
-from ecg_flare.privacy.secure_sum.context import RoundTerms, require_safe
+from ecg_flare.privacy.secure_sum.context import SumContext, require_safe
 from ecg_flare.privacy.secure_sum.encoding import Ring
 from ecg_flare.privacy.secure_sum.masking import Mask
 from ecg_flare.privacy.secure_sum.memory import Step
@@ -22,8 +22,8 @@ from ecg_flare.privacy.secure_sum.messages import (
     KeyRoster,
     MaskedUpdate,
     Offer,
-    PeerBoxes,
-    ShareBoxes,
+    PeerShares,
+    SealedShares,
     ShareRelease,
     Survivors,
     UnmaskRequest,
@@ -40,7 +40,7 @@ class SecureSumServer:
     their number. Raises `ConfigError` for unsafe terms.
     """
 
-    def __init__(self, terms: RoundTerms, verifier: Verifier) -> None:
+    def __init__(self, terms: SumContext, verifier: Verifier) -> None:
         require_safe(terms)
         if terms.test_mode != verifier.test_mode:
             raise ConfigError("terms and verifier disagree about the test mode: use the verifier of the sites' keys")
@@ -49,7 +49,7 @@ class SecureSumServer:
         self._step: Step | None = Step.KEYS
         self._awaited: frozenset[int] = frozenset(range(1, terms.sites + 1))
         self._adverts: dict[int, KeyAdvert] = {}
-        self._sealed_shares: dict[int, ShareBoxes] = {}
+        self._sealed_shares: dict[int, SealedShares] = {}
         self._survivors: set[int] = set()
         self._consents: dict[int, bytes] = {}
         self._releases: dict[int, dict[int, bytes]] = {}
@@ -57,7 +57,7 @@ class SecureSumServer:
 
     @property
     def step(self) -> Step | None:
-        """The step under way, or None once the round was opened or aborted."""
+        """The step under way, or None once the round was recovered or aborted."""
         return self._step
 
     @property
@@ -82,15 +82,15 @@ class SecureSumServer:
         self._close(Step.KEYS, self._adverts, "keys")
         return self._roster()
 
-    def receive_shares(self, peer: str, sealed_shares: ShareBoxes) -> None:
+    def receive_shares(self, peer: str, sealed_shares: SealedShares) -> None:
         """Take a site's sealed shares."""
         self._check_answer(Step.SHARES, peer, sealed_shares.sender, sealed_shares.context)
         checks.check_sealed_shares(sealed_shares.sealed_shares, sealed_shares.sender, self._roster())
         self._sealed_shares[sealed_shares.sender] = sealed_shares
         self._awaited -= {sealed_shares.sender}
 
-    def close_shares(self) -> dict[str, PeerBoxes]:
-        """Fix U2 and give the sealed_shares to send to each of its sites, by name."""
+    def close_shares(self) -> dict[str, PeerShares]:
+        """Fix U2 and give the sealed shares to send to each of its sites, by name."""
         self._close(Step.SHARES, self._sealed_shares, "shares")
         self._total = np.zeros(self.terms.dimension, dtype=self.terms.word)
         return {self.terms.member(index).name: self._sealed_shares_for(index) for index in sorted(self._sealed_shares)}
@@ -131,10 +131,10 @@ class SecureSumServer:
         self._releases[release.sender] = dict(release.seed_shares + release.key_shares)
         self._awaited -= {release.sender}
 
-    def open(self) -> Ring:
+    def unmask(self) -> Ring:
         """The sum over the survivors, exact in the ring; the round is then over.
 
-        Raises `SecureSumError`, with nothing opened, when too few shares arrived or they give a wrong secret.
+        Raises `SecureSumError`, with nothing recovered, when too few shares arrived or they give a wrong secret.
         """
         self._close(Step.UNMASK, self._releases, "released shares")
         try:
@@ -179,9 +179,9 @@ class SecureSumServer:
     def _roster(self) -> KeyRoster:
         return KeyRoster(self.terms.digest, tuple(self._adverts[index] for index in sorted(self._adverts)))
 
-    def _sealed_shares_for(self, recipient: int) -> PeerBoxes:
+    def _sealed_shares_for(self, recipient: int) -> PeerShares:
         senders = [index for index in sorted(self._sealed_shares) if index != recipient]
-        return PeerBoxes(
+        return PeerShares(
             self.terms.digest,
             recipient,
             tuple((index, dict(self._sealed_shares[index].sealed_shares)[recipient]) for index in senders),

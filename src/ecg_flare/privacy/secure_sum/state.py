@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ecg_flare.errors import SecureSumError
 from ecg_flare.privacy.secure_sum import keys
-from ecg_flare.privacy.secure_sum.context import RoundTerms
+from ecg_flare.privacy.secure_sum.context import SumContext
 from ecg_flare.privacy.secure_sum.memory import Step
 from ecg_flare.privacy.secure_sum.messages import KeyAdvert, KeyRoster, Survivors
 from ecg_flare.privacy.secure_sum.wire import Reader, Writer
@@ -23,7 +23,7 @@ class ClientState:
     `held` maps a peer's index to the shares of its seed and of its mask key, one after the other.
     """
 
-    terms: RoundTerms
+    terms: SumContext
     index: int
     next_step: Step
     advert: KeyAdvert
@@ -64,7 +64,7 @@ class ClientState:
     def from_bytes(cls, data: bytes) -> ClientState:
         """Inverse of `to_bytes`; `SecureSumError` when cut or overlong."""
         reader = Reader(data)
-        terms = RoundTerms.from_bytes(reader.blob())
+        terms = SumContext.from_bytes(reader.blob())
         index, step = reader.integer(2), reader.integer(1)
         if step > max(Step):
             raise SecureSumError(f"the state's next step is {step}, expected at most {max(Step)}: it is corrupt")

@@ -1,4 +1,4 @@
-"""Canonical bytes of the secure sum's messages: fixed-width big-endian fields, one encoding a value.
+"""Canonical bytes of secure aggregation's messages: fixed-width big-endian fields, one encoding a value.
 
 No pickle and no self-describing format: a reader knows the fields, so equal values always give equal bytes, which is
 what a signature over a message needs.

@@ -3,31 +3,29 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Int64, Integer
-from nvflare.apis.dxo import DXO, from_shareable
+from nvflare.apis.dxo import DXO
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.documents import short
 from ecg_flare.errors import SecureSumError
-from ecg_flare.flare.job.messages import TrainRequest, check_answered, to_wire
-from ecg_flare.privacy.encrypted_sum import Round
+from ecg_flare.flare.job.messages import TrainRequest, check_answered, field_of, read_dxo, to_wire
+from ecg_flare.flare.summation.encrypted import SUMMATION
+from ecg_flare.privacy.encrypted_sum import EncryptedSum, Round
 
-AGREE: Final = "he_agree"
-OPEN: Final = "he_open"
-OPENING_TASKS: Final = (AGREE, OPEN)
-"""The steps beside training; the encrypted update is the result of the task 'train'."""
+AGREE, DECRYPT = SUMMATION.site.tasks
 
 ENCRYPTED_SUM: Final = "ECG_FLARE_ENCRYPTED_SUM"
-"""DXO data kind of a message of the homomorphic sum."""
+"""DXO data kind of a message of the homomorphic sum; the answer to 'train' is one of ciphertexts."""
 
 
 @dataclass(frozen=True)
-class Opening:
-    """What the server asks contributors for: first their consent, then, with all consents, the sum.
+class SumRequest:
+    """What the server asks contributors for: first their consent, then, with all consents, the decryption of the sum.
 
     Attributes:
         round_index, digest: of the round; see `round_of`.
@@ -39,8 +37,14 @@ class Opening:
     round_index: int
     digest: bytes
     contributors: tuple[str, ...]
-    consents: Mapping[str, bytes]
-    ciphertexts: Sequence[bytes]
+    consents: Mapping[str, bytes] = field(default_factory=dict)
+    ciphertexts: Sequence[bytes] = ()
+
+    def in_job(self, job: str) -> EncryptedSum:
+        """The sum in question, of the job whose terms have this digest."""
+        return EncryptedSum(
+            Round(job, self.round_index, self.digest), self.contributors, self.consents, self.ciphertexts
+        )
 
     def to_shareable(self) -> Shareable:
         data = {
@@ -52,22 +56,22 @@ class Opening:
         return DXO(ENCRYPTED_SUM, data={**data, **_joined(self.ciphertexts)}).to_shareable()
 
     @classmethod
-    def from_shareable(cls, shareable: Shareable) -> "Opening":
+    def from_shareable(cls, shareable: Shareable) -> "SumRequest":
         """Read the message; raises SecureSumError where a field is missing or of another type."""
         data = _data(shareable)
-        opening = cls(
+        request = cls(
             round_index=_field(data, "round", int),
             digest=_field(data, "digest", bytes),
             contributors=tuple(_field(data, "contributors", list)),
             consents=_field(data, "consents", dict),
             ciphertexts=_split(data),
         )
-        texts = (*opening.contributors, *opening.consents)
+        texts = (*request.contributors, *request.consents)
         if not all(isinstance(name, str) for name in texts):
             raise SecureSumError(f"the names of sites must be text. Found {short(texts)}.")
-        if not all(isinstance(consent, bytes) for consent in opening.consents.values()):
+        if not all(isinstance(consent, bytes) for consent in request.consents.values()):
             raise SecureSumError("a consent must be bytes.")
-        return opening
+        return request
 
 
 def round_of(job: str, request: TrainRequest) -> Round:
@@ -105,7 +109,7 @@ def unpack_consent(shareable: Shareable) -> bytes:
 
 
 def pack_total(total: Int64[np.ndarray, " d"]) -> Shareable:
-    """Wrap an opened sum, in 32 bits where it fits."""
+    """Wrap a decrypted sum, in 32 bits where it fits."""
     return DXO(ENCRYPTED_SUM, data={"total": to_wire(total)}).to_shareable()
 
 
@@ -113,7 +117,7 @@ def unpack_total(shareable: Shareable) -> Int64[np.ndarray, " d"]:
     """What `pack_total` wrapped; raises SecureSumError for anything else."""
     total: Integer[np.ndarray, " d"] = _field(_data(shareable), "total", np.ndarray)
     if total.dtype not in (np.int32, np.int64) or total.ndim != 1:
-        raise SecureSumError(f"an opened sum must be a vector of integers. Found {total.dtype}, {total.shape}.")
+        raise SecureSumError(f"a decrypted sum must be a vector of integers. Found {total.dtype}, {total.shape}.")
     return total.astype(np.int64)
 
 
@@ -134,17 +138,11 @@ def _split(data: Mapping[str, Any]) -> list[bytes]:
 
 def _data(shareable: Shareable) -> Mapping[str, Any]:
     check_answered(shareable, "a message of the homomorphic sum", SecureSumError)
-    try:
-        dxo = from_shareable(shareable)
-    except (ValueError, TypeError) as error:
-        raise SecureSumError(f"the message holds no data exchange object: {error}") from error
+    dxo = read_dxo(shareable, SecureSumError)
     if dxo.data_kind != ENCRYPTED_SUM or not isinstance(dxo.data, dict):
         raise SecureSumError(f"got {short(dxo.data_kind)}, expected an {ENCRYPTED_SUM} message")
     return dxo.data
 
 
 def _field(data: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = data.get(key)
-    if not isinstance(value, kind):
-        raise SecureSumError(f"the message's '{key}' must be {kind.__name__}. Found {type(value).__name__}.")
-    return value
+    return field_of(data, key, kind, SecureSumError)

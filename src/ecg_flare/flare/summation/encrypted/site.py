@@ -4,7 +4,7 @@ The rules are `privacy.encrypted_sum`; here is only where the key and the memory
 encryption is the last thing that touches an update. No control message imports torch.
 """
 
-from typing import ClassVar
+from typing import Final
 
 import numpy as np
 from nvflare.apis.event_type import EventType
@@ -26,19 +26,21 @@ from ecg_flare.flare.site.heads import countersign
 from ecg_flare.flare.site.ledger import charge_round
 from ecg_flare.flare.site.memory import model_memory, round_memory
 from ecg_flare.flare.site.policy import read_policy
+from ecg_flare.flare.summation.encrypted import SUMMATION
 from ecg_flare.flare.summation.encrypted.contexts import site_context
 from ecg_flare.flare.summation.encrypted.messages import (
     AGREE,
-    OPENING_TASKS,
-    Opening,
+    SumRequest,
     pack_ciphertexts,
     pack_consent,
     pack_total,
     round_of,
 )
-from ecg_flare.privacy.encrypted_sum import EncryptedSumSite, Round
+from ecg_flare.privacy.encrypted_sum import CohortMember, EncryptedSumSite, Round
 from ecg_flare.privacy.homomorphic import SecretContext
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+
+_ROUNDS_FOLDER: Final = "ecg_flare_opened_rounds"
 
 
 class EncryptedSite(FLComponent):
@@ -69,18 +71,14 @@ class EncryptedSite(FLComponent):
         charge_round(fl_ctx, job_terms(fl_ctx).at_norm(reply.clipping_norm), reply.round_index)
         return leaving
 
-    def agree(self, asked: Opening, fl_ctx: FLContext) -> Shareable:
+    def agree(self, request: SumRequest, fl_ctx: FLContext) -> Shareable:
         """This site's consent to a list of contributors."""
-        about = Round(job_terms(fl_ctx).digest, asked.round_index, asked.digest)
-        return pack_consent(self._site(fl_ctx).consent(about, asked.contributors, self._fixed(fl_ctx)))
+        asked = request.in_job(job_terms(fl_ctx).digest)
+        return pack_consent(self._site(fl_ctx).consent(asked.about, asked.contributors, self._fixed(fl_ctx)))
 
-    def open(self, asked: Opening, fl_ctx: FLContext) -> Shareable:
-        """The sum that the server asks to open."""
-        about = Round(job_terms(fl_ctx).digest, asked.round_index, asked.digest)
-        total = self._site(fl_ctx).open(
-            about, asked.contributors, asked.consents, asked.ciphertexts, self._fixed(fl_ctx)
-        )
-        return pack_total(total)
+    def decrypt(self, request: SumRequest, fl_ctx: FLContext) -> Shareable:
+        """The sum that the server asks for, decrypted."""
+        return pack_total(self._site(fl_ctx).decrypt(request.in_job(job_terms(fl_ctx).digest), self._fixed(fl_ctx)))
 
     def _site(self, fl_ctx: FLContext) -> EncryptedSumSite:
         if self._rules is None:
@@ -89,11 +87,9 @@ class EncryptedSite(FLComponent):
             policy.check(terms)
             context = site_context(workspace, lambda line: self.log_warning(fl_ctx, line, fire_event=False))
             self._rules = EncryptedSumSite(
-                fl_ctx.get_identity_name(),
-                terms.roster,
-                terms.min_sites,
+                CohortMember(fl_ctx.get_identity_name(), terms.roster, terms.min_sites),
                 SecretContext(context),
-                round_memory(fl_ctx, "encrypted"),
+                round_memory(fl_ctx, _ROUNDS_FOLDER),
                 model_memory(fl_ctx),
                 policy.once_per_model,
             )
@@ -114,17 +110,17 @@ class EncryptedSumExecutor(Executor):
         site: id of the `EncryptedSite` component.
     """
 
-    def __init__(self, site: str = "encrypted_sum") -> None:
+    def __init__(self, site: str = SUMMATION.site.component_id) -> None:
         super().__init__()
         self._site_id = site
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
-        if task_name not in OPENING_TASKS:
+        if task_name not in SUMMATION.site.tasks:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
             site = component(fl_ctx, self._site_id, EncryptedSite)
-            asked = Opening.from_shareable(shareable)
-            return site.agree(asked, fl_ctx) if task_name == AGREE else site.open(asked, fl_ctx)
+            asked = SumRequest.from_shareable(shareable)
+            return site.agree(asked, fl_ctx) if task_name == AGREE else site.decrypt(asked, fl_ctx)
         except EcgFlareError as error:
             report_error(self, task_name, error, fl_ctx)
             return error_reply(error)
@@ -137,9 +133,7 @@ class EncryptUpdate(Filter):
         site: id of the `EncryptedSite` component.
     """
 
-    summation: ClassVar = "encrypted"
-
-    def __init__(self, site: str = "encrypted_sum") -> None:
+    def __init__(self, site: str = SUMMATION.site.component_id) -> None:
         super().__init__()
         self._site_id = site
 

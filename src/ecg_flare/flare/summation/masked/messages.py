@@ -1,28 +1,28 @@
-"""The secure sum's messages as FLARE tasks: bytes in, bytes out; only a masked vector travels as an array."""
+"""The messages of secure aggregation as FLARE tasks: bytes in, bytes out; only a masked vector travels as an array."""
 
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
-from nvflare.apis.dxo import DXO, from_shareable
+from nvflare.apis.dxo import DXO
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.documents import short
 from ecg_flare.errors import SecureSumError
-from ecg_flare.flare.job.messages import check_answered
+from ecg_flare.flare.job.messages import check_answered, field_of, read_dxo
+from ecg_flare.flare.summation.masked import SUMMATION
 from ecg_flare.privacy.secure_sum.messages import MaskedUpdate
 
-IDENTIFY: Final = "sum_identify"
-KEYS: Final = "sum_keys"
-SHARES: Final = "sum_shares"
-CONSENT: Final = "sum_consent"
-UNMASK: Final = "sum_unmask"
-CONTROL_TASKS: Final = (IDENTIFY, KEYS, SHARES, CONSENT, UNMASK)
-"""The steps beside training; the masked update is the result of the task 'train'."""
+IDENTIFY, KEYS, SHARES, CONSENT, UNMASK = SUMMATION.site.tasks
 
 SECURE_SUM: Final = "ECG_FLARE_SECURE_SUM"
-"""DXO data kind of a message of the secure sum."""
+"""DXO data kind of a message of secure aggregation."""
 MASKED_UPDATE: Final = "ECG_FLARE_MASKED_UPDATE"
-"""DXO data kind of a masked update: an array of the ring, the context and the sender's index."""
+"""DXO data kind of a masked update, the answer to 'train': an array of the ring, the context and the sender's index."""
+
+TEST_MODE: Final = (
+    "secure aggregation in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity"
+)
+"""What a party without a startup kit says in its log."""
 
 
 class Encoded(Protocol):
@@ -51,11 +51,8 @@ def pack(message: Encoded) -> Shareable:
 
 def unpack_bytes(shareable: Shareable) -> bytes:
     """The bytes that `pack_bytes` wrapped; raises SecureSumError for anything else, an error reply included."""
-    dxo = _dxo(shareable)
-    data = dxo.data.get("message") if isinstance(dxo.data, dict) else None
-    if dxo.data_kind != SECURE_SUM or not isinstance(data, bytes):
-        raise SecureSumError(f"got {short(dxo.data_kind)}, expected a {SECURE_SUM} message of bytes")
-    return data
+    message: bytes = field_of(_read(shareable, SECURE_SUM).data, "message", bytes, SecureSumError)
+    return message
 
 
 def unpack(shareable: Shareable, kind: type[M]) -> M:
@@ -71,20 +68,17 @@ def pack_masked(update: MaskedUpdate) -> Shareable:
 
 def unpack_masked(shareable: Shareable) -> MaskedUpdate:
     """The masked update that `pack_masked` wrapped; raises SecureSumError for anything else."""
-    dxo = _dxo(shareable)
-    vector = dxo.data.get("vector") if isinstance(dxo.data, dict) else None
-    if dxo.data_kind != MASKED_UPDATE or not isinstance(vector, np.ndarray):
-        raise SecureSumError(f"got {short(dxo.data_kind)}, expected a {MASKED_UPDATE} with its vector")
-    meta = dxo.meta or {}
-    context, sender = meta.get("context"), meta.get("sender")
-    if not isinstance(context, bytes) or not isinstance(sender, int):
-        raise SecureSumError("the masked update lacks its context or its sender's index")
-    return MaskedUpdate(context, sender, vector)
+    dxo = _read(shareable, MASKED_UPDATE)
+    return MaskedUpdate(
+        context=field_of(dxo.meta, "context", bytes, SecureSumError),
+        sender=field_of(dxo.meta, "sender", int, SecureSumError),
+        vector=field_of(dxo.data, "vector", np.ndarray, SecureSumError),
+    )
 
 
-def _dxo(shareable: Shareable) -> DXO:
-    check_answered(shareable, "a message of the secure sum", SecureSumError)
-    try:
-        return from_shareable(shareable)
-    except (ValueError, TypeError) as error:
-        raise SecureSumError(f"the message holds no data exchange object: {error}") from error
+def _read(shareable: Shareable, kind: str) -> DXO:
+    check_answered(shareable, "a message of secure aggregation", SecureSumError)
+    dxo = read_dxo(shareable, SecureSumError)
+    if dxo.data_kind != kind:
+        raise SecureSumError(f"got {short(dxo.data_kind)}, expected {kind}")
+    return dxo

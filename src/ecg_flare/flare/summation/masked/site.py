@@ -1,4 +1,4 @@
-"""The secure sum at a site: one component that remembers, one executor that answers, one filter that masks.
+"""Secure aggregation at a site: one component that remembers, one executor that answers, one filter that masks.
 
 The protocol is `privacy.secure_sum.client`; here is only what FLARE needs: where keys and memory lie, that a
 simulated site survives being swapped out, and that the mask is the last thing that touches an update. No control
@@ -6,7 +6,7 @@ message imports torch.
 """
 
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -31,12 +31,13 @@ from ecg_flare.flare.site.heads import countersign
 from ecg_flare.flare.site.ledger import charge_round, check_limit
 from ecg_flare.flare.site.memory import model_memory, round_memory, site_root
 from ecg_flare.flare.site.policy import SitePolicy, read_policy
+from ecg_flare.flare.summation.masked import SUMMATION
 from ecg_flare.flare.summation.masked.messages import (
     CONSENT,
-    CONTROL_TASKS,
     IDENTIFY,
     KEYS,
     SHARES,
+    TEST_MODE,
     Encoded,
     pack,
     pack_bytes,
@@ -45,23 +46,24 @@ from ecg_flare.flare.summation.masked.messages import (
 )
 from ecg_flare.flare.summation.masked.offer import check_offer
 from ecg_flare.privacy.secure_sum.client import SecureSumClient
-from ecg_flare.privacy.secure_sum.context import RoundTerms as SumTerms
+from ecg_flare.privacy.secure_sum.context import SumContext
 from ecg_flare.privacy.secure_sum.limits import SiteLimits
 from ecg_flare.privacy.secure_sum.masking import with_hidden_weight
-from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerBoxes, Survivors, UnmaskRequest
+from ecg_flare.privacy.secure_sum.messages import KeyRoster, Offer, PeerShares, Survivors, UnmaskRequest
 from ecg_flare.privacy.secure_sum.signing import Signer
 from ecg_flare.storage import write_atomically
 
 _SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
+_ROUNDS_FOLDER: Final = "ecg_flare_answered_rounds"
 
 
 class SecureSumSite(FLComponent):
-    """This site's part in the secure sum of the round under way."""
+    """This site's part in the secure aggregation of the round under way."""
 
     def __init__(self) -> None:
         super().__init__()
         self._client: SecureSumClient | None = None
-        self._sealed_shares: PeerBoxes | None = None
+        self._sealed_shares: PeerShares | None = None
         self._trained_from = b""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -74,7 +76,7 @@ class SecureSumSite(FLComponent):
         """The public bytes by which others know this site's signatures."""
         return _signer(fl_ctx).certificate
 
-    def open_round(self, fl_ctx: FLContext, offered: SumTerms) -> SecureSumClient:
+    def open_round(self, fl_ctx: FLContext, offered: SumContext) -> SecureSumClient:
         """A client for the offered round; an unfinished earlier round is wiped.
 
         Raises SecureSumError for an offer that is not of this job, and PolicyError for one under a limit.
@@ -87,17 +89,13 @@ class SecureSumSite(FLComponent):
         policy = read_policy(_workspace(fl_ctx))
         policy.check(terms)
         check_limit(fl_ctx, terms, offered.round)
-        if round_memory(fl_ctx, "masked").load(offered.job) is None:
+        if round_memory(fl_ctx, _ROUNDS_FOLDER).load(offered.job) is None:
             policy.check_start(offered.model_sha256)
         signer = _signer(fl_ctx)
         if signer.test_mode and policy.pinned:
             raise PolicyError("pinned: this site has no startup kit to sign with, and takes part in no test mode")
         if signer.test_mode:
-            self.log_warning(
-                fl_ctx,
-                "secure sum in TEST MODE: there is no startup kit, so throw-away keys sign and prove no identity",
-                fire_event=False,
-            )
+            self.log_warning(fl_ctx, TEST_MODE, fire_event=False)
         self._client = self._new_client(fl_ctx, limits(terms, policy, test_mode=signer.test_mode))
         return self._client
 
@@ -122,8 +120,8 @@ class SecureSumSite(FLComponent):
         client = self.client(fl_ctx)
         if (reply.round_index, terms.clipping_norm) != (client.round, client.clipping_norm):
             raise SecureSumError(
-                f"the update is of round {reply.round_index}, clipped to {terms.clipping_norm}; the secure sum is of "
-                f"round {client.round}, clipped to {client.clipping_norm}"
+                f"the update is of round {reply.round_index}, clipped to {terms.clipping_norm}; the sum under way is "
+                f"of round {client.round}, clipped to {client.clipping_norm}"
             )
         ring = fixed.to_ring(reply.vector)
         if terms.sites.max_weight is not None:
@@ -147,7 +145,7 @@ class SecureSumSite(FLComponent):
 
     def _take_sealed_shares(self, fl_ctx: FLContext) -> None:
         request = TrainRequest.from_shareable(fl_ctx.get_prop(FLContextKey.TASK_DATA))
-        self._sealed_shares = PeerBoxes.from_bytes(request.sealed_shares) if request.sealed_shares else None
+        self._sealed_shares = PeerShares.from_bytes(request.sealed_shares) if request.sealed_shares else None
         self._trained_from = request.model_sha256
 
     def keep(self, fl_ctx: FLContext) -> None:
@@ -185,24 +183,24 @@ class SecureSumSite(FLComponent):
             site_limits,
             _signer(fl_ctx),
             kit_verifier(_workspace(fl_ctx)),
-            round_memory(fl_ctx, "masked"),
+            round_memory(fl_ctx, _ROUNDS_FOLDER),
             model_memory(fl_ctx),
         )
 
 
 class SecureSumExecutor(Executor):
-    """Answers the secure sum's control tasks.
+    """Answers the steps beside training.
 
     Args:
         site: id of the `SecureSumSite` component.
     """
 
-    def __init__(self, site: str = "secure_sum") -> None:
+    def __init__(self, site: str = SUMMATION.site.component_id) -> None:
         super().__init__()
         self._site_id = site
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
-        if task_name not in CONTROL_TASKS:
+        if task_name not in SUMMATION.site.tasks:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         site = component(fl_ctx, self._site_id, SecureSumSite)
         try:
@@ -236,9 +234,7 @@ class MaskUpdate(Filter):
         site: id of the `SecureSumSite` component.
     """
 
-    summation: ClassVar = "masked"
-
-    def __init__(self, site: str = "secure_sum") -> None:
+    def __init__(self, site: str = SUMMATION.site.component_id) -> None:
         super().__init__()
         self._site_id = site
 

@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from secure_sum_attacks import open_list
+from secure_sum_attacks import recover_list
 from secure_sum_world import World, make_terms, make_world
 
 from ecg_flare.errors import PolicyError, StorageError
-from ecg_flare.privacy.secure_sum import opened_sums
+from ecg_flare.privacy.secure_sum import recovered_sums
 from ecg_flare.privacy.secure_sum.context import Member, min_threshold
-from ecg_flare.privacy.secure_sum.opened_sums import (
-    MAX_OPENINGS,
+from ecg_flare.privacy.secure_sum.recovered_sums import (
+    MAX_RECOVERIES,
     FileModelMemory,
     HiddenSum,
     OncePerModel,
     VolatileModelMemory,
     check_job,
-    check_may_open,
+    check_may_recover,
     note_update,
-    record_opening,
+    record_recovery,
 )
 from ecg_flare.privacy.secure_sum.signing import fingerprint
 
@@ -44,30 +44,30 @@ def over(sites: Sequence[int] | str, job: str = "job", *, noised: bool = False, 
 
 
 @pytest.mark.parametrize("other", [over("abd"), over("abcd"), over("ab"), over("abc", norm=0.5)])
-def test_a_model_is_opened_over_one_set_of_sites(other: HiddenSum) -> None:
+def test_a_model_is_recovered_over_one_set_of_sites(other: HiddenSum) -> None:
     memory = VolatileModelMemory()
-    record_opening(memory, MODEL, over("abc"), "none")
-    check_may_open(memory, MODEL, over("abc"), "none")  # lost at the server, and asked for again
-    for refuse in (check_may_open, record_opening):
+    record_recovery(memory, MODEL, over("abc"), "none")
+    check_may_recover(memory, MODEL, over("abc"), "none")  # lost at the server, and asked for again
+    for refuse in (check_may_recover, record_recovery):
         with pytest.raises(PolicyError, match="one sum a model"):
             refuse(memory, MODEL, other, "none")
-    record_opening(memory, bytes([1]) * 32, other, "none")
+    record_recovery(memory, bytes([1]) * 32, other, "none")
 
 
 def test_another_site_under_the_same_name_is_another_set() -> None:
     memory = VolatileModelMemory()
-    record_opening(memory, MODEL, over("abc"), "none")
+    record_recovery(memory, MODEL, over("abc"), "none")
     forged = HiddenSum("job", (*over("ab").sites, Member("site-c", bytes(32))), 1.0, False)
     with pytest.raises(PolicyError, match="one sum a model"):
-        check_may_open(memory, MODEL, forged, "none")
+        check_may_recover(memory, MODEL, forged, "none")
 
 
-def test_a_lost_sum_is_opened_again_a_few_times() -> None:
+def test_a_lost_sum_is_recovered_again_a_few_times() -> None:
     memory = VolatileModelMemory()
-    for _ in range(MAX_OPENINGS):
-        record_opening(memory, MODEL, over("abc"), "none")
-    with pytest.raises(PolicyError, match="most openings of a sum=3"):
-        record_opening(memory, MODEL, over("abc"), "none")
+    for _ in range(MAX_RECOVERIES):
+        record_recovery(memory, MODEL, over("abc"), "none")
+    with pytest.raises(PolicyError, match="most recoveries of a sum=3"):
+        record_recovery(memory, MODEL, over("abc"), "none")
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,16 @@ def test_a_lost_sum_is_opened_again_a_few_times() -> None:
         ("none", False, False, False),
     ],
 )
-def test_what_another_job_may_open_from_the_same_model(
+def test_what_another_job_may_recover_from_the_same_model(
     once: OncePerModel, earlier_noised: bool, noised: bool, refused: bool
 ) -> None:
     memory, later = VolatileModelMemory(), over("abc", "another", noised=noised)
-    record_opening(memory, MODEL, over("abc", noised=earlier_noised), once)
+    record_recovery(memory, MODEL, over("abc", noised=earlier_noised), once)
     check_job(memory, MODEL, "job", noised=earlier_noised, once=once)
     uses = (
         lambda: check_job(memory, MODEL, "another", noised=noised, once=once),
-        lambda: check_may_open(memory, MODEL, later, once),
-        lambda: record_opening(memory, MODEL, later, once),
+        lambda: check_may_recover(memory, MODEL, later, once),
+        lambda: record_recovery(memory, MODEL, later, once),
     )
     for use in uses:
         if not refused:
@@ -100,21 +100,21 @@ def test_what_another_job_may_open_from_the_same_model(
             use()
 
 
-def test_an_update_that_was_never_opened_binds_nobody() -> None:
+def test_an_update_that_was_never_recovered_binds_nobody() -> None:
     memory = VolatileModelMemory()
     assert memory.load(MODEL) is None
     note_update(memory, MODEL)
     assert memory.load(MODEL) == {}
-    record_opening(memory, MODEL, over("abc", "another"), "all")
+    record_recovery(memory, MODEL, over("abc", "another"), "all")
 
 
 # ── the memory ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_was_opened_survives_a_restart_and_is_private(tmp_path: Path) -> None:
+def test_what_was_recovered_survives_a_restart_and_is_private(tmp_path: Path) -> None:
     folder = tmp_path / "models"
-    record_opening(FileModelMemory(folder), MODEL, over("abc", norm=2), "all")
-    record_opening(FileModelMemory(folder), MODEL, over("abc", norm=2), "all")
+    record_recovery(FileModelMemory(folder), MODEL, over("abc", norm=2), "all")
+    record_recovery(FileModelMemory(folder), MODEL, over("abc", norm=2), "all")
     note_update(FileModelMemory(folder), MODEL)
     again = FileModelMemory(folder)
     assert again.load(MODEL) == {over("abc", norm=2.0): 2}
@@ -131,7 +131,7 @@ BROKEN = [{"job": 1}, {"sites": ["a"]}, {"sites": {"a": "x"}}, {"clipping_norm":
 def test_a_broken_file_stops_the_site(tmp_path: Path, text: str) -> None:
     (tmp_path / f"{MODEL.hex()}.json").write_text(text)
     memory = FileModelMemory(tmp_path)
-    for use in (lambda: memory.load(MODEL), lambda: record_opening(memory, MODEL, over("abc"), "none")):
+    for use in (lambda: memory.load(MODEL), lambda: record_recovery(memory, MODEL, over("abc"), "none")):
         with pytest.raises(StorageError, match="restore it from a backup"):
             use()
 
@@ -144,21 +144,21 @@ def test_an_unwritable_place_stops_the_site(tmp_path: Path) -> None:
             use(MODEL)
 
 
-def _open(folder: Path, sites: str, opened: multiprocessing.Queue[str]) -> None:
+def _recover(folder: Path, sites: str, recovered: multiprocessing.Queue[str]) -> None:
     try:
-        record_opening(FileModelMemory(folder), MODEL, over(sites), "none")
-        opened.put(sites)
+        record_recovery(FileModelMemory(folder), MODEL, over(sites), "none")
+        recovered.put(sites)
     except PolicyError:
-        opened.put("")
+        recovered.put("")
 
 
-def test_of_deployments_at_once_one_opens_its_sum(tmp_path: Path) -> None:
-    opened: multiprocessing.Queue[str] = multiprocessing.Queue()
+def test_of_deployments_at_once_one_recovers_its_sum(tmp_path: Path) -> None:
+    recovered: multiprocessing.Queue[str] = multiprocessing.Queue()
     lists = ["abcd", "bcd", "abd", "acd"] * 3
-    processes = [multiprocessing.Process(target=_open, args=(tmp_path / "models", one, opened)) for one in lists]
+    processes = [multiprocessing.Process(target=_recover, args=(tmp_path / "models", one, recovered)) for one in lists]
     for process in processes:
         process.start()
-    done = {opened.get(timeout=60) for _ in processes} - {""}
+    done = {recovered.get(timeout=60) for _ in processes} - {""}
     for process in processes:
         process.join()
     assert len(done) == 1
@@ -182,10 +182,10 @@ def subsets(of: Sequence[int], least: int = 0) -> Iterator[frozenset[int]]:
 
 
 def reachable(n: int, accomplices: int, attempts: int) -> set[frozenset[frozenset[int]]]:
-    """Every family of opened sums to which a server and its accomplices can bring n sites by their own rule.
+    """Every family of recovered sums to which a server and its accomplices can bring n sites by their own rule.
 
     In each attempt it chooses the survivors and whom of them it asks for shares; the honest sites answer by
-    `record_opening`. The last `accomplices` sites give it every share.
+    `record_recovery`. The last `accomplices` sites give it every share.
     """
     threshold, sites = min_threshold(n), range(1, n + 1)
     honest = sites[: n - accomplices]
@@ -195,9 +195,9 @@ def reachable(n: int, accomplices: int, attempts: int) -> set[frozenset[frozense
     def agrees(bound: frozenset[int] | None, survivors: frozenset[int]) -> bool:
         memory = VolatileModelMemory()
         if bound is not None:
-            record_opening(memory, MODEL, over(sorted(bound)), "none")
+            record_recovery(memory, MODEL, over(sorted(bound)), "none")
         try:
-            record_opening(memory, MODEL, over(sorted(survivors)), "none")
+            record_recovery(memory, MODEL, over(sorted(survivors)), "none")
         except PolicyError:
             return False
         return True
@@ -210,13 +210,13 @@ def reachable(n: int, accomplices: int, attempts: int) -> set[frozenset[frozense
     }
     for _ in range(attempts):
         following = set(states)
-        for (bound, opened), (survivors, asked) in itertools.product(states, choices):
+        for (bound, recovered), (survivors, asked) in itertools.product(states, choices):
             released = [site for site in honest if site in asked and answers[bound[site - 1], survivors]]
             after = tuple(survivors if site in released else bound[site - 1] for site in honest)
-            is_open = len(released) + accomplices >= threshold
-            following.add((after, opened | {survivors} if is_open else opened))
+            is_recovered = len(released) + accomplices >= threshold
+            following.add((after, recovered | {survivors} if is_recovered else recovered))
         states = following
-    return {opened for _, opened in states}
+    return {recovered for _, recovered in states}
 
 
 TOLERATED = [(n, k) for n in (3, 4, 5) for k in range(n) if k < 2 * min_threshold(n) - n and k <= min_threshold(n) - 2]
@@ -232,12 +232,12 @@ def test_no_strategy_over_attempts_of_a_round_shows_a_site(n: int, accomplices: 
 
 @pytest.mark.parametrize("n", [4, 5])
 def test_without_the_rule_two_attempts_show_a_site(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened_sums, "check_same_sites", lambda *_: None)
+    monkeypatch.setattr(recovered_sums, "check_same_sites", lambda *_: None)
     assert any(shows_a_site(sorted(family, key=sorted), range(1, n + 1)) for family in reachable(n, 0, 2))
 
 
 def random_family(rng: np.random.Generator) -> tuple[set[frozenset[int]], list[int]]:
-    """The sums that some attempts of jobs with rosters and thresholds of their own open, and the honest sites."""
+    """The sums that some attempts of jobs with rosters and thresholds of their own recover, and the honest sites."""
     everyone = range(1, int(rng.integers(3, 13)) + 1)
     accomplices = set(rng.choice(everyone, size=int(rng.integers(0, 3)), replace=False).tolist())
     memories = {site: VolatileModelMemory() for site in everyone}
@@ -245,7 +245,7 @@ def random_family(rng: np.random.Generator) -> tuple[set[frozenset[int]], list[i
     def some(of: Sequence[int], least: int) -> list[int]:
         return sorted(rng.choice(of, size=int(rng.integers(least, len(of) + 1)), replace=False).tolist())
 
-    opened = set()
+    recovered = set()
     for number in range(6):
         size = int(rng.integers(3, min(len(everyone), 7) + 1))
         roster = sorted(rng.choice(everyone, size=size, replace=False).tolist())
@@ -258,39 +258,39 @@ def random_family(rng: np.random.Generator) -> tuple[set[frozenset[int]], list[i
             if released >= threshold:
                 break  # to ask more of them would only bind them
             try:
-                record_opening(memories[int(site)], MODEL, over(survivors, str(number)), "all")
+                record_recovery(memories[int(site)], MODEL, over(survivors, str(number)), "all")
             except PolicyError:
                 continue
             released += 1
         if released >= threshold:
-            opened.add(frozenset(survivors))
-    return opened, sorted(set(everyone) - accomplices)
+            recovered.add(frozenset(survivors))
+    return recovered, sorted(set(everyone) - accomplices)
 
 
 def test_no_combination_over_jobs_of_different_rosters_and_thresholds_shows_a_site() -> None:
     rng = np.random.default_rng(0)
     families = [random_family(rng) for _ in range(1000)]
-    assert {len(opened) for opened, _ in families} >= {0, 1, 2, 3}
-    assert not any(shows_a_site(sorted(opened, key=sorted), honest) for opened, honest in families)
+    assert {len(recovered) for recovered, _ in families} >= {0, 1, 2, 3}
+    assert not any(shows_a_site(sorted(recovered, key=sorted), honest) for recovered, honest in families)
 
 
 def test_without_the_rule_jobs_of_different_rosters_show_a_site(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened_sums, "check_other_jobs", lambda *_, **__: None)
+    monkeypatch.setattr(recovered_sums, "check_other_jobs", lambda *_, **__: None)
     rng = np.random.default_rng(0)
     families = [random_family(rng) for _ in range(300)]
-    assert any(shows_a_site(sorted(opened, key=sorted), honest) for opened, honest in families)
+    assert any(shows_a_site(sorted(recovered, key=sorted), honest) for recovered, honest in families)
 
 
 # ── the same with the real protocol ─────────────────────────────────────────────────────────────────────────────────
 
 
 def attempt(world: World, number: int, survivors: Sequence[int], asked: Sequence[int]) -> np.ndarray | None:
-    """One attempt at the round with all its steps; None where it opens nothing."""
+    """One attempt at the round with all its steps; None where it recovers nothing."""
     terms = make_terms(world.sites, 4, attempt=number)
-    return open_list(World(terms, world.sites), survivors, asked)
+    return recover_list(World(terms, world.sites), survivors, asked)
 
 
-def test_a_round_that_was_never_opened_is_run_again_over_other_sites() -> None:
+def test_a_round_that_was_never_recovered_is_run_again_over_other_sites() -> None:
     """The server fell after all had sent their masked updates, and after one had released its shares."""
     world = make_world(5)
     assert attempt(world, 0, (1, 2, 3, 4, 5), ()) is None
@@ -300,7 +300,7 @@ def test_a_round_that_was_never_opened_is_run_again_over_other_sites() -> None:
     assert np.array_equal(total, world.plain_sum([2, 3, 4, 5]))
 
 
-def test_a_sum_that_the_server_lost_is_opened_again_over_the_same_sites_alone() -> None:
+def test_a_sum_that_the_server_lost_is_recovered_again_over_the_same_sites_alone() -> None:
     world = make_world(4)
     first = attempt(world, 0, (1, 2, 3, 4), (1, 2, 3, 4))
     assert attempt(world, 1, (2, 3, 4), (2, 3, 4)) is None
@@ -321,14 +321,14 @@ def test_a_sum_that_the_server_lost_is_opened_again_over_the_same_sites_alone() 
     )
 )
 @settings(max_examples=30, deadline=None)
-def test_whatever_a_server_asks_for_one_set_of_four_sites_is_opened(
+def test_whatever_a_server_asks_for_one_set_of_four_sites_is_recovered(
     strategy: list[tuple[frozenset[int], frozenset[int]]],
 ) -> None:
     world = make_world(4)
-    opened = set()
+    recovered = set()
     for number, (survivors, asked) in enumerate(strategy):
         total = attempt(world, number, sorted(survivors), sorted(survivors & asked))
         if total is not None:
             assert np.array_equal(total, world.plain_sum(sorted(survivors)))
-            opened.add(survivors)
-    assert len(opened) <= 1
+            recovered.add(survivors)
+    assert len(recovered) <= 1

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from ecg_flare.errors import StorageError
-from ecg_flare.flare.summation.last_sum import LastOpening
+from ecg_flare.flare.summation.last_sum import LastSum
 
 MODEL, OTHER = bytes(32), bytes([1]) * 32
 
 
 def test_the_sites_of_the_last_sum_are_those_to_ask_again_for_its_model(tmp_path: Path) -> None:
-    assert LastOpening(tmp_path).sites(MODEL) == ()
-    LastOpening(tmp_path).record(MODEL, ("a", "b", "c"))
-    after_a_crash = LastOpening(tmp_path)
+    assert LastSum(tmp_path).sites(MODEL) == ()
+    LastSum(tmp_path).record(MODEL, ("a", "b", "c"))
+    after_a_crash = LastSum(tmp_path)
     assert after_a_crash.sites(MODEL) == ("a", "b", "c")
     assert "over a, b, c was asked for before" in after_a_crash.hint(MODEL)
     assert after_a_crash.sites(OTHER) == ()
@@ -21,14 +21,14 @@ def test_the_sites_of_the_last_sum_are_those_to_ask_again_for_its_model(tmp_path
 
 
 def test_without_results_it_lasts_as_long_as_the_server() -> None:
-    last = LastOpening(None)
+    last = LastSum(None)
     last.record(MODEL, ("a", "b", "c"))
     assert last.sites(MODEL) == ("a", "b", "c")
-    assert LastOpening(None).sites(MODEL) == ()
+    assert LastSum(None).sites(MODEL) == ()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"model_sha256": "00", "sites": 3}'])
 def test_a_broken_file_ends_the_job_with_its_name(tmp_path: Path, text: str) -> None:
-    (tmp_path / "last_opening.json").write_text(text)
-    with pytest.raises(StorageError, match=r"last_opening\.json.*restore it or remove it"):
-        LastOpening(tmp_path).sites(MODEL)
+    (tmp_path / "last_sum.json").write_text(text)
+    with pytest.raises(StorageError, match=r"last_sum\.json.*restore it or remove it"):
+        LastSum(tmp_path).sites(MODEL)

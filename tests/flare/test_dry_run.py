@@ -28,9 +28,10 @@ from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.ledger import Ledger
-from ecg_flare.privacy.secure_sum.opened_sums import FileModelMemory, HiddenSum, record_opening
+from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, HiddenSum, record_recovery
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
+from flat_terms import varied
 
 D = parameter_count(plan_preset("tiny"))
 SITES = ("site-1", "site-2", "site-3")
@@ -80,7 +81,7 @@ def job(tmp_path: Path, name: str, **terms: Any) -> JobFolder:
     """One of the project's jobs, without code."""
     spec = BUNDLED[name]
     spec = replace(
-        spec, terms=replace(spec.terms, **terms), pages=Pages("ecg_flare.site.own_pages.SitesOwn"), custom=False
+        spec, terms=varied(spec.terms, **terms), pages=Pages("ecg_flare.site.own_pages.SitesOwn"), custom=False
     )
     return JobFolder(write_job(spec, tmp_path / "jobs"))
 
@@ -152,7 +153,7 @@ def test_a_model_that_another_job_was_answered_for_is_refused_as_in_a_job(tmp_pa
     tried_job = job(tmp_path, "fedadam_secure")
     assert tried(tried_job, kit).refused == ""
     opened = HiddenSum("another", (), 1.0, noised=False)
-    record_opening(
+    record_recovery(
         FileModelMemory(kit.folder / MODELS_FOLDER), model_sha256(load_bundled("start").vector), opened, "all"
     )
     assert "once_per_model" in tried(tried_job, kit).refused
@@ -176,7 +177,7 @@ def test_ciphertexts_leave_where_the_sum_is_encrypted(tmp_path: Path, kit: Kit) 
     pytest.importorskip("tenseal")
     told = tried(job(tmp_path, "fedadam_he"), kit)
     assert told.refused == ""
-    assert [each.task for each in told.traffic] == ["train", "he_agree", "he_open"]
+    assert [each.task for each in told.traffic] == ["train", "he_agree", "he_decrypt"]
     assert told.traffic[0].sent_bytes > 4 * D
 
 
@@ -268,7 +269,7 @@ def test_pages_that_cannot_train_are_the_reason(tmp_path: Path, kit: Kit, monkey
         assert told.traffic[-1].kind == "error"
 
 
-def test_nothing_is_kept_of_a_rehearsal(tmp_path: Path, kit: Kit) -> None:
+def test_nothing_is_kept_of_a_dry_run(tmp_path: Path, kit: Kit) -> None:
     before = {path: path.read_bytes() for path in kit.folder.rglob("*") if path.is_file()}
     tried(job(tmp_path, "fedadam_secure"), kit)
     assert {path: path.read_bytes() for path in kit.folder.rglob("*") if path.is_file()} == before

@@ -3,12 +3,9 @@
 import json
 from collections.abc import Callable
 
-import pytest
 from extending_recipes import Recipe
 
 from ecg_flare.ecg import LEADS, evaluate
-
-pytest.importorskip("ecg_flare.digitize.ink.segmenters")
 
 
 def test_a_page_is_read_by_it(recipe: Callable[[str], Recipe]) -> None:

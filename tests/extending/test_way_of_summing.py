@@ -11,9 +11,8 @@ from extending_recipes import Recipe
 from flare_loader import Party
 
 from ecg_flare.extensions import load_extensions
+from ecg_flare.federated import summation as summations
 from ecg_flare.flare.job.extensions import LoadExtensions
-
-summations = pytest.importorskip("ecg_flare.federated.summation")
 
 HEADING = "A way of summing"
 

@@ -199,21 +199,22 @@ def _read_layout(data: bytes, _: Path) -> None:
 # --- runs and ledgers ---------------------------------------------------------------------------------------------
 
 _TERMS: Final = {
-    "weights": {"site-1": 1.0, "site-2": 2.0},
+    "sites": {
+        "weights": {"site-1": 1.0, "site-2": 1.0, "site-3": 1.0},
+        "min_sites": 3,
+        "hidden": None,
+    },
     "rounds": 2,
-    "min_sites": 2,
-    "plan": "tiny",
-    "clipping_norm": 0.5,
-    "noise_multiplier": 1.0,
-    "delta": 1e-5,
-    "epsilon_budget": 8.0,
-    "unit": "patient",
-    "sampling_rate": 0.5,
-    "patients": 20,
-    "trained": ["*"],
+    "model": {"plan": "tiny", "trained": ["*"]},
+    "clipping": {
+        "norm": 0.5,
+        "adaptive": {"quantile": 0.5, "rate": 0.2, "count_noise": 5.0, "least": 0.1, "most": 10.0},
+    },
     "projection": {"size": 100, "seed": 3},
-    "adaptive_clipping": {"quantile": 0.5, "rate": 0.2, "count_noise": 5.0, "least": 0.1, "most": 10.0},
+    "privacy": {"noise_multiplier": 1.0, "epsilon_budget": 8.0, "delta": 1e-5},
+    "sampling": {"rate": 0.5, "patients": 20, "patients_per_site": 10, "shared_patients": False},
     "summation": "masked",
+    "nonce": "",
 }
 
 

@@ -164,6 +164,10 @@ class Fields:
             self.refuse(name, value, kind)
         return found
 
+    def contradict(self, reason: object) -> NoReturn:
+        """Say why the fields do not go together."""
+        raise self._error(f"{self._where}: {reason}")
+
     def refuse(self, name: str, value: object, kind: str) -> NoReturn:
         """Say that the field is not what it must be."""
         raise self._error(f"{self._where}: {name} must be {kind}. Found {short(value)}.")

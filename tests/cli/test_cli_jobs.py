@@ -183,7 +183,7 @@ def test_weights_can_be_hidden_in_a_masked_job_alone(run_cli: RunCli, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--setting", "beta=1"], "--setting is an argument of --aggregator"),
+        (["--setting", "beta=1"], "are arguments of an aggregator, and none is named"),
         (["--aggregator", "FedYogi", "--setting", "beta1=much"], "--setting takes NAME=NUMBER"),
         (["--aggregator", "hospital.rules"], "aggregator must be one of FedAvg"),
         (["--aggregator", "FedYogi", "--setting", "beta=1"], "FedYogi does not take the optimizer's {'beta': 1.0}"),

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import Result
 
+from ecg_flare.federated.parts import Roster
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.export import load_model, save_model
 from ecg_flare.nnunet.plan import initial_vector, parameter_layout, plan_preset
 from ecg_flare.storage import write_arrays
@@ -22,7 +25,7 @@ def model_run(tmp_path: Path) -> Path:
     folder = tmp_path / "run" / "server" / "simulate_job" / "ecg_flare"
     for name, seed in (("state.npz", 1), ("best.npz", 2)):
         write_arrays(folder / name, {"model": initial_vector(plan, seed)})
-    terms = {"weights": {"site-1": 1.0}, "rounds": 1, "min_sites": 1, "plan": "tiny"}
+    terms = asdict(JobTerms(Roster({"site-1": 1.0}, min_sites=1)))
     (folder / "run.json").write_text(json.dumps({"job": "fedavg", "plan_hash": plan.hash, "terms": terms}))
     (folder / "metrics.jsonl").write_text('{"round": 0, "dice": 0.5}\n{"round": 1, "dice": 0.25}\n')
     return tmp_path / "run"

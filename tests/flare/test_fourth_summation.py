@@ -141,7 +141,7 @@ def run_job(name: str, context: Callable[..., Any], folder: Path, edit: Callable
     edit(config)
     training = config["executors"][0]["executor"]["path"]
     job = MemoryJob(context, spec.terms, folder / "state")
-    job._ids["mechanism"] = ""
+    job._mechanism = ""
     job.sites = {  # type: ignore[assignment]
         site: MemorySite(config, site, job.sites[site].root, "job-1", replaced={training: Training()}) for site in SITES
     }

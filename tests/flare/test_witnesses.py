@@ -228,7 +228,7 @@ def test_a_job_waits_while_another_has_the_ledger(
 
     monkeypatch.setattr(server_ledger.time, "sleep", sleep)
     ledger = opened(aborted=False)
-    ledger.mechanism.close()
+    ledger.open.close()
     assert len(waited) == 3
     assert sum("this job waits" in line for line in told) == 1
 

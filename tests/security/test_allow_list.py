@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,23 +19,31 @@ from flare_loader import Party, kits_that_allow_the_package
 from nvflare.fuel.utils.class_loader import load_class
 
 import ecg_flare
-from ecg_flare.cli.jobs import _pages
 from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
-from ecg_flare.flare.job.bundled import BUNDLED, PUBLIC_PAGES
-from ecg_flare.flare.job.folders import Aggregator, JobSpec, Pages, job_files
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.export import equal_roster, pages_of
+from ecg_flare.flare.job.folders import PUBLIC_PAGES, JobSpec, Pages, job_files
 
 SITES = ["site-1", "site-2", "site-3"]
+PLAIN = BUNDLED["fedavg"]
+AGGREGATORS = [
+    *("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"),
+    *("Median", "TrimmedMean", "Krum", "MultiKrum", "GeometricMedian"),
+]
 LISTED = {"client": SITE_CLASSES, "server": SERVER_CLASSES}
 PTBXL = Pages("ecg_flare.nnunet.sources.PtbxlPages", {"root": "/db", "sites": {}, "profiles": {}})
 
 
 def variants() -> Iterator[JobSpec]:
     """Every kind of job that can be written without own code."""
-    sources = [_pages(data, SITES, {}) for data in ("own", "synthetic", "ptbxl:/db", "pages:/pages/{site}")]
+    sources = [
+        pages_of(data, SITES, BUNDLED["fedavg"]) for data in ("own", "synthetic", "ptbxl:/db", "pages:/pages/{site}")
+    ]
     for spec, pages, public in product(BUNDLED.values(), sources, (PUBLIC_PAGES, PTBXL)):
         yield replace(spec, pages=pages, public_pages=public, custom=False)
-    for aggregator in get_args(Aggregator):
-        yield replace(BUNDLED["fedavg"], aggregator=aggregator, optimizer={}, pages=sources[0], mlflow="", custom=False)
+    everybody = replace(PLAIN, terms=replace(PLAIN.terms, sites=equal_roster("abcde", "plain", 5)))
+    for aggregator in AGGREGATORS:
+        yield replace(everybody, aggregator=aggregator, optimizer={}, pages=sources[0], mlflow="", custom=False)
 
 
 def config_of(spec: JobSpec, side: str) -> dict[str, Any]:
@@ -110,7 +118,7 @@ def test_what_lies_below_a_listed_class_is_no_module_that_can_be_loaded(
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_each_job_is_built_at_each_party(party: Party, name: str) -> None:
-    config = config_of(replace(BUNDLED[name], pages=_pages("own", SITES, {}), custom=False), party.side)
+    config = config_of(replace(BUNDLED[name], pages=pages_of("own", SITES, PLAIN), custom=False), party.side)
     built = party.load(config).components
     assert {part["id"]: part["path"] for part in config["components"]}.items() <= {
         key: f"{type(one).__module__}.{type(one).__qualname__}" for key, one in built.items()
@@ -123,7 +131,7 @@ TRICKS = {
     "the command line": {"path": "ecg_flare.cli.main"},
     "another module's name for a listed class": {"path": "ecg_flare.flare.job.folders.JobTerms"},
     "a re-export": {"path": "ecg_flare.nnunet.sources.PageFolder"},
-    "a method": {"path": f"{LISTED_ENTRY}.in_round"},
+    "a method": {"path": f"{LISTED_ENTRY}.at_norm"},
     "a listed class's own class": {"path": f"{LISTED_ENTRY}.__class__"},
     "by class_path": {"class_path": "ecg_flare.cli.main"},
     "by name": {"name": "JobTerms"},
@@ -132,7 +140,7 @@ TRICKS = {
     "upper case": {"path": LISTED_ENTRY.upper()},
     "a space": {"path": f" {LISTED_ENTRY}"},
     "a line's end": {"path": f"{LISTED_ENTRY}\n"},
-    "another alphabet": {"path": LISTED_ENTRY.replace("R", "\u0420")},
+    "another alphabet": {"path": LISTED_ENTRY.replace("J", "\u0408")},
     "longer": {"path": f"{LISTED_ENTRY}s"},
     "a builtin": {"path": "eval"},
     "of another package": {"path": "subprocess.Popen"},
@@ -179,7 +187,7 @@ def test_no_spelling_gets_past_the_loader(party: Party, built: list[str], trick:
     error = attempt(party, json.loads(json.dumps(TRICKS[trick])), place)
     assert error is not None
     # a path below a listed class is called by nobody, since it cannot be loaded: see above
-    assert set(built) <= {f"{LISTED_ENTRY}.in_round", f"{LISTED_ENTRY}.__class__"}
+    assert set(built) <= {f"{LISTED_ENTRY}.at_norm", f"{LISTED_ENTRY}.__class__"}
     if not built:
         assert "allow_list" in str(error) or "dotted Python path" in str(error) or "name is not allowed" in str(error)
 

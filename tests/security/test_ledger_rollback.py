@@ -16,7 +16,7 @@ from kit_job import BUDGET, PINS, SIGMA, SITES, KitJob, certificate, private
 
 from ecg_flare.cli import main
 from ecg_flare.errors import BudgetError, LedgerError
-from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.mechanism import ChargedRound
 from ecg_flare.privacy import chain
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.chain import Head, read_head, witness_path
@@ -158,14 +158,14 @@ def run(tmp_path: Path) -> Callable[..., KitJob]:
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The server's ledger as it was after the first release, with its head and its countersignatures: last night's."""
-    kept, honest = tmp_path / "old", GaussianMechanism.release
+    kept, honest = tmp_path / "old", ChargedRound.release
 
-    def released(self: GaussianMechanism, *arguments: Any) -> None:
+    def released(self: ChargedRound, *arguments: Any) -> None:
         honest(self, *arguments)
         if not kept.exists():
-            shutil.copytree(self.ledger_path.parent, kept)
+            shutil.copytree(self.ledger._chain.path.parent, kept)
 
-    monkeypatch.setattr(GaussianMechanism, "release", released)
+    monkeypatch.setattr(ChargedRound, "release", released)
     return kept
 
 

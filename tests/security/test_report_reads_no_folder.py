@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.parts import Roster
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.page_folder import PageFolder
 from ecg_flare.nnunet.plan import initial_vector, plan_preset
 from ecg_flare.report import public_pages
@@ -26,7 +29,7 @@ PTBXL = "ecg_flare.nnunet.sources.PtbxlPages"
 def run_with(folder: Path, public: Any) -> Path:
     plan = plan_preset("tiny")
     folder.mkdir(exist_ok=True)
-    terms = {"weights": {"a": 1.0}, "rounds": 1, "min_sites": 1, "plan": "tiny"}
+    terms = asdict(JobTerms(Roster({"a": 1.0}, min_sites=1)))
     (folder / "run.json").write_text(
         json.dumps({"job": "x", "plan_hash": plan.hash, "public_pages": public, "terms": terms})
     )

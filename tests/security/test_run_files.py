@@ -19,8 +19,9 @@ from ecg_flare.report.watch import look, watch_lines
 
 X = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 TERMS = [
-    *("clipping_norm", "noise_multiplier", "epsilon_budget", "delta", "rounds", "min_sites", "sampling_rate"),
-    *("patients", "adaptive_clipping", "projection", "weights"),
+    *("rounds", "projection.size", "projection.seed", "sites.weights", "sites.min_sites", "sites.hidden.max_weight"),
+    *("clipping.norm", "clipping.adaptive", "privacy.noise_multiplier", "privacy.epsilon_budget", "privacy.delta"),
+    *("sampling.rate", "sampling.patients", "sampling.patients_per_site"),
 ]
 FIGURES = [
     *("dice", "sites_dice", "update_norm", "bytes_down", "bytes_up", "epsilon_rdp", "epsilon_prv", "round"),
@@ -31,8 +32,9 @@ FORBIDDEN = {"script", "img", "iframe", "object", "a", "link", "base", "form"}
 
 def run_files() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """run.json and the lines of metrics.jsonl, with markup wherever a text can stand."""
-    terms = {"weights": {X: 1.0, "b": 1.0}, "rounds": 2, "min_sites": 2, "plan": X, "unit": X, "summation": X}
-    terms |= {"noise_multiplier": 1.0, "clipping_norm": 1.0, "epsilon_budget": 8.0, "delta": 1e-5, "trained": ["*"]}
+    terms: dict[str, Any] = {"sites": {"weights": {X: 1.0, "b": 1.0}, "min_sites": 2}, "rounds": 2}
+    terms |= {"model": {"plan": X, "trained": ["*"]}, "clipping": {"norm": 1.0}, "summation": "plain"}
+    terms |= {"privacy": {"noise_multiplier": 1.0, "epsilon_budget": 8.0, "delta": 1e-5}}
     texts = ("job", "version", "plan_hash", "terms_digest", "aggregator", "start", "started")
     run = {**dict.fromkeys(texts, X), "optimizer": {X: X}, "public_pages": {"path": X, "args": {}}, "terms": terms}
     first = {"round": 1, "dice": 0.6, "lost": "", "answered": [X, "b"], "missing": [X]}
@@ -85,11 +87,20 @@ def tags_unchecked(html: str) -> list[str]:
 @pytest.mark.parametrize("value", [X, [], {"a": None}, -1, 1e308, True, {}])
 def test_a_term_that_is_no_figure_is_named_with_its_value(tmp_path: Path, key: str, value: Any) -> None:
     run, rounds = run_files()
-    run["terms"][key] = value
+    *parts, name = key.split(".")
+    inner = run["terms"]
+    for part in parts:
+        inner = inner.setdefault(part, {})
+    inner[name] = value
 
-    with pytest.raises(
-        ConfigError, match=rf"run\.json has no terms that can be read(, {key})?: (.*{key}|size|expected)"
-    ):
+    with pytest.raises(ConfigError, match=r"run\.json has no terms that can be read"):
+        report(written(tmp_path, run, rounds))
+
+
+def test_a_way_of_summing_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    run, rounds = run_files()
+    run["terms"]["summation"] = "by_hand"
+    with pytest.raises(ConfigError, match=r"summation is 'by_hand', expected one of 'plain', 'masked', 'encrypted'"):
         report(written(tmp_path, run, rounds))
 
 

@@ -97,7 +97,7 @@ def read_terms(fields: Fields) -> JobTerms:
             nonce=fields.text("nonce", ""),
         )
     except ConfigError as error:
-        fields.refuse("terms", "terms that contradict each other", f"those of a job ({error})")
+        fields.contradict(error)
 
 
 def _roster(fields: Fields) -> Roster:

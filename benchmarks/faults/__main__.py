@@ -14,7 +14,7 @@ from benchmarks.markdown import row
 from ecg_flare.errors import EcgFlareError
 
 _HEAD = (
-    "| fault | phase | job | lost | without the site | charged | released | rounds done | s | wrong |\n" + "|---" * 10
+    "| fault | phase | job | failed | without the site | charged | released | rounds done | s | wrong |\n" + "|---" * 10
 )
 
 
@@ -73,7 +73,7 @@ def _row(fault: str, phases: list[str], folder: Path, output: Path | None) -> No
 
 
 def _line(cell: Cell) -> str:
-    values = (cell.fault, cell.phase, cell.outcome, cell.lost, cell.missing, cell.charged, cell.released)
+    values = (cell.fault, cell.phase, cell.outcome, cell.failed, cell.missing, cell.charged, cell.released)
     rest = (cell.rounds_done, f"{cell.seconds:.0f}", "; ".join(cell.wrong) or "–")
     return row(*values, *rest)
 

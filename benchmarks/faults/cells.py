@@ -40,7 +40,7 @@ class Cell:
 
     Attributes:
         outcome: FLARE's status of the job; after an arrow, that of the same job submitted again.
-        lost: rounds with too few answers; missing: rounds that went on without the faulty site.
+        failed: rounds with too few answers; missing: rounds that went on without the faulty site.
         charged, released: rounds that the ledger charged and released, of `ROUNDS` that were to run.
         wrong: what must not happen and did; empty where all held.
     """
@@ -48,7 +48,7 @@ class Cell:
     fault: str
     phase: str
     outcome: str
-    lost: int
+    failed: int
     missing: int
     charged: int
     released: int
@@ -129,8 +129,8 @@ def _look(
         fault=fault,
         phase=phase,
         outcome=outcome.replace("FINISHED:", ""),
-        lost=sum(bool(line["lost"]) for line in figures),
-        missing=sum(bool(line["missing"]) and not line["lost"] for line in figures),
+        failed=sum(bool(line["failure"]) for line in figures),
+        missing=sum(bool(line["missing"]) and not line["failure"] for line in figures),
         charged=charged,
         released=released,
         rounds_done=_saved_rounds(results),

@@ -225,7 +225,7 @@ def _run() -> Files:
             "round": index,
             "dice": 0.5 + index / 10,
             "sites_dice": 0.4,
-            "lost": "",
+            "failure": "",
             "update_norm": 0.25 * index,
             "answered": ["site-1"] * (index > 0),
             "missing": ["site-2"] * (index > 0),

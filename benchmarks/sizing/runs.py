@@ -118,8 +118,8 @@ def _stand_in(file: Path, path: str, name: str) -> None:
 
 def _last_round(metrics: Path, log: Path) -> dict[str, Any]:
     figures: dict[str, Any] = json.loads(metrics.read_text().splitlines()[-1])
-    if figures["lost"] or not figures["round"]:
-        raise WorkerError(f"the round was lost: {figures['lost'] or 'it never ended'}\n{_complaints(log)}")
+    if figures["failure"] or not figures["round"]:
+        raise WorkerError(f"the round was lost: {figures['failure'] or 'it never ended'}\n{_complaints(log)}")
     return figures
 
 

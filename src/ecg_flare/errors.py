@@ -11,7 +11,7 @@
     ├── UpdateError           an update is not what this round asked for
     ├── PrivacyError          a step would weaken what was promised
     │   ├── BudgetError       the round would pass the privacy budget
-    │   ├── PolicyError       a job goes under a site's own floor
+    │   ├── PolicyError       a job is outside a site's own limits
     │   ├── EncodingError     the integer sum could wrap, or left its bounds
     │   ├── LedgerError       the ledger is corrupt, or does not belong to this cohort
     │   │   └── LedgerInUseError  another job writes to it
@@ -77,9 +77,9 @@ class BudgetError(PrivacyError):
 
 
 class PolicyError(PrivacyError):
-    """A job goes under a site's own floor.
+    """A job is outside a site's own limits.
 
-    The message is `FLOOR=LIMIT: what the job has`, of public values alone, and so may leave the site.
+    The message is `NAME=LIMIT: what the job has`, of public values alone, and so may leave the site.
     """
 
 

@@ -59,7 +59,7 @@ class Job(MemoryJob):
 
 
 def lost(folder: Path) -> list[bool]:
-    return [bool(json.loads(line)["lost"]) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [bool(json.loads(line)["failure"]) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_sum_that_is_not_used_loses_its_round_and_the_same_sites_give_the_next(

@@ -155,8 +155,8 @@ def test_too_few_answers_lose_the_round_and_the_job_goes_on(tmp_path: Path) -> N
     run = simulate_toy(spec, tmp_path, threads=3, fault="nan")
     assert run.code == 0, run.log
     figures = rounds_of(run)
-    assert "site-2" in figures[1]["lost"]
-    assert [bool(one["lost"]) for one in figures] == [False, True, False, False]
+    assert "site-2" in figures[1]["failure"]
+    assert [bool(one["failure"]) for one in figures] == [False, True, False, False]
     assert figures[1]["dice"] == figures[0]["dice"]
 
 
@@ -164,8 +164,8 @@ def test_a_lost_masked_round_opens_nothing_and_the_next_goes_on(tmp_path: Path) 
     spec = toy_spec(summation="masked", min_sites=3, clipping_norm=1.0)
     run = simulate_toy(spec, tmp_path, threads=3, fault="raise")
     assert run.code == 0, run.log
-    assert [bool(one["lost"]) for one in rounds_of(run)] == [False, True, False]
-    assert "nothing was recovered" in rounds_of(run)[1]["lost"]
+    assert [bool(one["failure"]) for one in rounds_of(run)] == [False, True, False]
+    assert "nothing was recovered" in rounds_of(run)[1]["failure"]
 
     def second_round_only(site: str, model: np.ndarray, index: int) -> np.ndarray:
         return toy_update(site, model, 1)

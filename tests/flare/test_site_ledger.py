@@ -163,7 +163,7 @@ def test_the_job_ends_where_the_threshold_needs_the_site_that_refuses(
     assert "nothing was recovered" in job.panic
     assert {site for task, site, _ in job.out if task == "sum_keys"} == {"site-3"}
     assert len(verify(tmp_path / "state" / "ledger.jsonl").rounds) == within  # a lost round costs nothing
-    lost = [bool(json.loads(line)["lost"]) for line in (tmp_path / "state" / "metrics.jsonl").open()][1:]
+    lost = [bool(json.loads(line)["failure"]) for line in (tmp_path / "state" / "metrics.jsonl").open()][1:]
     assert lost == [False] * within + [True, True]
 
 

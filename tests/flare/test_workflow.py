@@ -220,7 +220,7 @@ def test_two_lost_rounds_in_a_row_end_the_job_with_the_model_kept(tmp_path: Path
     workflow.control_flow(Signal(), workflow.fl_ctx)
     assert "missing: site-1, site-2, site-3" in workflow.panic
     rounds = [json.loads(line) for line in (tmp_path / "state" / "metrics.jsonl").read_text().splitlines()]
-    assert [bool(one["lost"]) for one in rounds] == [False, True, True]
+    assert [bool(one["failure"]) for one in rounds] == [False, True, True]
     assert (tmp_path / "state" / "state.npz").exists()
 
 

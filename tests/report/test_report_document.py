@@ -124,7 +124,7 @@ def test_a_run_that_ended_early_says_so(write_run: WriteRun, report_line: Callab
 def test_a_lost_round_is_told_and_not_taken_for_a_step(
     write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
 ) -> None:
-    lost = report_line(2, lost="1 of 3 sites answered", answered=[], update_norm=0.0)
+    lost = report_line(2, failure="1 of 3 sites answered", answered=[], update_norm=0.0)
     run = read_run(write_run([report_line(0), report_line(1), lost, report_line(3)]))
     page = write_report(run, tmp_path / "r.html", pages=0).read_text()
     assert "Round 2 failed, and the model stayed: 1 of 3 sites answered" in page

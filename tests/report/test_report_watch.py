@@ -38,7 +38,7 @@ def test_a_running_job_shows_rounds_sites_epsilon_bytes_and_phases(
 
 
 def test_a_lost_round_says_why(write_run: WriteRun, report_line: ReportLine) -> None:
-    lines = [report_line(0), report_line(1, lost="too few answered", answered=[], missing=["site-1"])]
+    lines = [report_line(0), report_line(1, failure="too few answered", answered=[], missing=["site-1"])]
     text = "\n".join(watch_lines(look(write_run(lines))))
     assert "failed" in text
     assert "too few answered" in text
@@ -52,7 +52,7 @@ def test_json_has_the_figures_by_name(write_run: WriteRun) -> None:
     assert told["rounds"][1] == {
         "round": 1,
         "dice": 0.7,
-        "lost": "",
+        "failure": "",
         "answered": ["site-1", "site-2", "site-10"],
         "missing": [],
         "epsilon": 1.0,

@@ -25,7 +25,7 @@ TERMS = [
 ]
 FIGURES = [
     *("dice", "sites_dice", "update_norm", "bytes_down", "bytes_up", "epsilon_rdp", "epsilon_prv", "round"),
-    *("seconds_by_step", "site_metrics", "answered", "missing", "lost"),
+    *("seconds_by_step", "site_metrics", "answered", "missing", "failure"),
 ]
 FORBIDDEN = {"script", "img", "iframe", "object", "a", "link", "base", "form"}
 
@@ -37,10 +37,14 @@ def run_files() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     terms |= {"privacy": {"noise_multiplier": 1.0, "epsilon_budget": 8.0, "delta": 1e-5}}
     texts = ("job", "version", "plan_hash", "terms_digest", "aggregator", "start", "started")
     run = {**dict.fromkeys(texts, X), "optimizer": {X: X}, "public_pages": {"path": X, "args": {}}, "terms": terms}
-    first = {"round": 1, "dice": 0.6, "lost": "", "answered": [X, "b"], "missing": [X]}
+    first = {"round": 1, "dice": 0.6, "failure": "", "answered": [X, "b"], "missing": [X]}
     first |= {"seconds_by_step": {X: 1.0, "train": 2.0}, "epsilon_rdp": 1.0, "epsilon_prv": 0.9}
     first |= {"site_metrics": {X: {"loss": 1.0, "clipped": 1.0, "update_norm": 2.0, X: 1.0}}}
-    return run, [{"round": 0, "dice": 0.5}, first, {"round": 2, "dice": 0.6, "lost": X, "answered": [], "missing": [X]}]
+    return run, [
+        {"round": 0, "dice": 0.5},
+        first,
+        {"round": 2, "dice": 0.6, "failure": X, "answered": [], "missing": [X]},
+    ]
 
 
 def written(folder: Path, run: Any, rounds: list[Any]) -> Path:
@@ -107,7 +111,7 @@ def test_a_way_of_summing_that_nobody_knows_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", FIGURES)
 @pytest.mark.parametrize("value", [X, math.nan, math.inf, -math.inf, 1e308, -5, {"a": X}, [1]])
 def test_a_figure_that_is_none_is_named_with_its_line(tmp_path: Path, key: str, value: Any) -> None:
-    if key == "lost" and value == X:
+    if key == "failure" and value == X:
         return  # a text
     run, rounds = run_files()
     rounds[1][key] = value
@@ -130,12 +134,12 @@ def test_a_sites_figure_is_named_with_its_site(tmp_path: Path, value: float) -> 
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("metrics.jsonl", b'{"round": 0, "dice": 0.5}\n{"lost": "\xff"}\n', "Line 2 of .*not JSON in UTF-8"),
+        ("metrics.jsonl", b'{"round": 0, "dice": 0.5}\n{"failure": "\xff"}\n', "Line 2 of .*not JSON in UTF-8"),
         ("metrics.jsonl", b'{"round": 0, "dice": 0.5, "dice": 0.9}\n', "'dice' stands twice"),
         ("metrics.jsonl", b"[" * 100_000 + b"\n", "nested too deeply"),
         ("metrics.jsonl", b'{"round": ' + b"9" * 5000 + b', "dice": 0.5}\n', "5000 digits"),
         ("metrics.jsonl", b'{"round": 0, "dice": 1e999}\n', "1e999 is no finite number"),
-        ("metrics.jsonl", b'{"round": 0, "dice": 0.5, "lost": "\\ud800"}\n', "surrogates not allowed"),
+        ("metrics.jsonl", b'{"round": 0, "dice": 0.5, "failure": "\\ud800"}\n', "surrogates not allowed"),
         ("run.json", b'{"terms": {"rounds": NaN}}', "NaN is no finite number"),
         ("run.json", b"\xff\xfe", "not JSON in UTF-8"),
         ("run.json", b"[]", "expected an object"),
@@ -174,7 +178,7 @@ def test_figures_that_hardly_differ_are_drawn(tmp_path: Path, figures: tuple[flo
 
     run, rounds = run_files()
     rounds[1]["update_norm"], rounds[2]["update_norm"] = abs(figures[0]), abs(figures[1])
-    rounds[2]["lost"] = ""
+    rounds[2]["failure"] = ""
     html = report(written(tmp_path, run, rounds))
     assert "nan" not in html.split("<svg", 1)[1].lower().replace("finance", "")
 

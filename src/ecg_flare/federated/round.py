@@ -5,7 +5,7 @@
 `OpenRound` starts one, its `add` takes what a site sent, and `close` gives the next model. Plain, updates are averaged.
 Clipped, none is longer than C. In fixed point they are summed as integers, which is what masks and ciphertexts carry
 (masks cancel in the sum, so there is nothing else to say about them here). Private, Gaussian noise is added once to
-that integer sum, the denominator is public, and a round closes without its noise in no way.
+that integer sum, the denominator is public, and a round cannot close without its noise.
 
 `run_round` is a whole round in memory, sites included. The FLARE workflow opens and closes the same round.
 """

@@ -86,7 +86,7 @@ class RunningSum:
         noised: bool = False,
         weight: float | None = None,
     ) -> None:
-        """Add what several sites encoded, summed already: what a secure sum opens, with its noise where `noised`.
+        """Add what several sites encoded, summed already: a recovered sum, with its noise where `noised`.
 
         `weight` is the sites' total weight where single weights are hidden; the roster's weights then bound them.
 

@@ -2,7 +2,7 @@
 
 A few kilobytes can promise gigabytes. What a picture takes is its pixels as the decoder holds them, by mode, and what
 the decoder holds beside them, by format; MAX_DECODED_BYTES bounds the sum, so that reading a page stays below 1.5 GB
-with all that follows (`digitize.reader` converts in strips). Bytes a pixel were measured:
+with all that follows (`digitize.files.reader` converts in strips). Bytes a pixel were measured:
 `python -m benchmarks.picture_memory`.
 
 Formats that nobody promised to read are not opened at all: each decoder less is one less to attack, and Pillow would

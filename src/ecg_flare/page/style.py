@@ -117,7 +117,7 @@ class PageStyle:
     `columns`: a later column shows a later stretch ("consecutive") or all begin at time 0 ("simultaneous").
     `rhythm_leads` replaces the leads of the layout's rhythm rows, from the top; empty keeps them.
     `anisotropy` multiplies the horizontal scale: scanners and resizing give x and y different px_per_mm.
-    At 50 mm/s, or on narrow paper, the layout's times are shortened until it fits: see render.py.
+    At 50 mm/s, or on narrow paper, the layout's times are shortened until it fits: see arrange.py.
     Raises LayoutError naming the value that is out of range.
     """
 

@@ -95,7 +95,7 @@ class AdaptiveClipping:
         Raises PrivacyError for a share outside [0, 1].
         """
         if not 0 <= share <= 1:
-            raise PrivacyError(f"adaptive clipping: a share of {share} was told, expected it from 0 to 1")
+            raise PrivacyError(f"adaptive clipping: a share of {share} was reported, expected it from 0 to 1")
         return min(max(clipping_norm * math.exp(-self.rate * (share - self.quantile)), self.least), self.most)
 
     def norm_after(self, start: float, shares: Iterable[float]) -> float:

@@ -87,7 +87,7 @@ class ChainTail:
 
     @cached_property
     def _lines(self) -> tuple[Line, ...]:
-        lines = follow_lines(self.base, self.texts, "the ledger of this order")
+        lines = follow_lines(self.base, self.texts, "the ledger of this request")
         if self.base == EMPTY and lines and lines[0].digest != self.ledger:
             raise LedgerError(f"the ledger is named {self.ledger[:12]}, but its first line is {lines[0].digest[:12]}")
         return lines

@@ -13,7 +13,7 @@ charged again. The hash of a sum is taken with the noise in it: the hash of the 
 the data confirm the guess.
 
 Each charge names the unit of its job, and costs every unit that the ledger promises something (`Mechanism.events_for`).
-A ledger of unit patient tells two figures: what a patient lost in all jobs, and what a site lost in those of unit site.
+A ledger of unit patient gives two figures: what a patient lost in all jobs, and what a site lost in those of unit site.
 The second is never above the first, so whoever bounds what patients lose bounds both.
 
 Budgets are held by Rényi accounting, a line at a time. PRV is computed of all lines together, when somebody asks.
@@ -47,7 +47,7 @@ class LedgerReport:
     """A ledger that was read and recomputed.
 
     cohort: with the roster in force at its end; rosters: line -> the roster from there on.
-    spent: of the cohort's unit; spent_by_unit: of every unit that the ledger tells something about.
+    spent: of the cohort's unit; spent_by_unit: of every unit that the ledger covers.
     anchored: whether a head vouched for its end; signed: how many lines bear a signature, checked or not.
     """
 
@@ -114,7 +114,7 @@ class Ledger:
         return tuple(self._history.rounds.values())
 
     def spent(self, unit: Unit | None = None) -> Spent:
-        """Epsilon so far by both accountants, of the cohort's unit or of another that the ledger tells about."""
+        """Epsilon so far by both accountants, of the cohort's unit or of another that the ledger covers."""
         return spent(self._history.events(unit or self.cohort.unit), self.cohort.delta)
 
     def check_budget(self, mechanism: Mechanism, rounds: int = 1) -> Spent:

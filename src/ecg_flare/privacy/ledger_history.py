@@ -27,7 +27,7 @@ _LARGEST_EPSILON = 1e300
 
 @dataclass(frozen=True)
 class Round:
-    """One charged round as the ledger tells it; what its release says is None where nothing was released.
+    """One charged round as the ledger records it; what its release says is None where nothing was released.
 
     spent: epsilon of the cohort's unit, including this round; PRV where it was told with the charge.
     share: the noised share of updates within C, where C is adaptive.

@@ -21,7 +21,7 @@ def write_report(run: Run, path: Path, *, pages: int = 3, ptbxl: Path | None = N
     notes = []
     if run.final.index < run.terms.rounds:
         notes.append(f"The run has come to round {run.final.index} of {run.terms.rounds}.")
-    notes += [f"Round {each.index} failed, and the model stayed: {each.lost}" for each in run.rounds if each.lost]
+    notes += [f"Round {each.index} failed, and the model stayed: {each.failure}" for each in run.rounds if each.failure]
     if run.cut_short:
         notes.append("The last line of metrics.jsonl was half written and is left out.")
     ledger = check_ledger(run)

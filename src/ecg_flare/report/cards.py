@@ -122,9 +122,9 @@ def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
     if any(told):
         series.append(Series("longest update of a site", [max(norms, default=None) for norms in told], 2))
         series.append(Series("shortest", [min(norms, default=None) for norms in told], 3))
-        under += " Sites told the length of their updates before clipping."
+        under += " Sites reported the length of their updates before clipping."
     elif run.terms.private:
-        under += " Sites tell nothing about single updates under differential privacy."
+        under += " Sites report nothing about single updates under differential privacy."
     if run.terms.clipping_norm is not None and any(told):
         references.append(Reference(f"clipping norm {run.terms.clipping_norm:g}", run.terms.clipping_norm))
     chart = line_chart(numbers, series, y_label="L2 norm", references=references, span=Span(0.0))

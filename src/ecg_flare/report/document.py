@@ -138,7 +138,7 @@ def _table(run: Run) -> str:
             f"{each.dice:.4f}",
             significant(each.update_norm) if trained else "–",
             *epsilons,
-            "failed" if each.lost else str(len(each.answered)) if trained else "–",
+            "failed" if each.failure else str(len(each.answered)) if trained else "–",
             f"{each.seconds:.1f}",
             bytes_text(each.bytes_down + each.bytes_up) if trained else "–",
         ]

@@ -22,12 +22,12 @@ _MIN_DIVISOR: Final = 1e-12
 
 @dataclass(frozen=True)
 class Round:
-    """The figures of one round; round 0 is the start. Fields as in `flare.telemetry.RoundFigures`."""
+    """The figures of one round; round 0 is the start. Fields as in `flare.server.telemetry.RoundFigures`."""
 
     index: int
     dice: float
     sites_dice: float | None = None
-    lost: str = ""
+    failure: str = ""
     update_norm: float = 0.0
     answered: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Round:
     @property
     def trained(self) -> bool:
         """Whether the model took a step in it: it is neither the start nor lost."""
-        return self.index > 0 and not self.lost
+        return self.index > 0 and not self.failure
 
     @property
     def clipped_fraction(self) -> float | None:
@@ -61,7 +61,7 @@ def read_round(fields: Fields) -> Round:
         index=fields.whole("round", 0, MAX_ROUNDS),
         dice=fields.number("dice", -1, 1),
         sites_dice=fields.number("sites_dice", -1, 1, None),
-        lost=fields.text("lost", ""),
+        failure=fields.text("failure", ""),
         update_norm=fields.number("update_norm", 0, MAX_FIGURE, 0.0),
         answered=fields.texts("answered", ()),
         missing=fields.texts("missing", ()),

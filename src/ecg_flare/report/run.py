@@ -118,7 +118,7 @@ def _read_rounds(path: Path) -> tuple[tuple[Round, ...], bool]:
                 break
             raise
         each = read_round(Fields(values, where, ConfigError))
-        rounds[each.index] = each  # a job that went on after a crash may have told a round twice
+        rounds[each.index] = each  # a job that went on after a crash may have written a round twice
     if not rounds:
         raise ConfigError(f"{path} is empty: the run ended before its first evaluation.")
     return tuple(rounds[index] for index in sorted(rounds)), cut_short

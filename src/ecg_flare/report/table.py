@@ -29,7 +29,7 @@ def summary(run: Run) -> dict[str, Any]:
                 "round": each.index,
                 "dice": each.dice,
                 "sites_dice": each.sites_dice,
-                "lost": each.lost,
+                "failure": each.failure,
                 "epsilon_rdp": each.epsilon_rdp,
                 "epsilon_prv": each.epsilon_prv,
                 "answered": list(each.answered),
@@ -43,7 +43,7 @@ def summary(run: Run) -> dict[str, Any]:
 
 def _cells(each: Round, run: Run) -> list[str]:
     epsilon = "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)
-    sites = "failed" if each.lost else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
+    sites = "failed" if each.failure else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
     return [
         str(each.index),
         f"{each.dice:.4f}",

@@ -79,7 +79,7 @@ def watch_json(watched: Watched) -> dict[str, Any]:
         {
             "round": each.index,
             "dice": each.dice,
-            "lost": each.lost,
+            "failure": each.failure,
             "answered": list(each.answered),
             "missing": list(each.missing),
             "epsilon": each.epsilon_rdp,
@@ -140,9 +140,9 @@ def _rounds(run: Run) -> list[str]:
 
 
 def _row(each: Round, run: Run) -> list[str]:
-    sites = "failed" if each.lost else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
-    said = each.lost or ", ".join(f"{name} {seconds:.1f}" for name, seconds in each.seconds_by_step.items())
-    if each.missing and not each.lost:
+    sites = "failed" if each.failure else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
+    said = each.failure or ", ".join(f"{name} {seconds:.1f}" for name, seconds in each.seconds_by_step.items())
+    if each.missing and not each.failure:
         said += f"; without {', '.join(each.missing)}"
     return [
         str(each.index),

@@ -66,7 +66,7 @@ def test_a_lost_sum_is_recovered_again_a_few_times() -> None:
     memory = VolatileModelMemory()
     for _ in range(MAX_RECOVERIES):
         record_recovery(memory, MODEL, over("abc"), "none")
-    with pytest.raises(PolicyError, match="most recoveries of a sum=3"):
+    with pytest.raises(PolicyError, match="max_recoveries=3"):
         record_recovery(memory, MODEL, over("abc"), "none")
 
 

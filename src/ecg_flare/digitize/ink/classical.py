@@ -27,7 +27,7 @@ STRONG: Final = 0.45
 def classical_segmenter(image: UInt8[np.ndarray, "h w 3"]) -> Probabilities:
     """Segment a page at NORMALIZED_PX_PER_MM without learning; returns class probabilities in the order of `Label`.
 
-    Pulses stay with the trace that they stand beside: the assignment stage cuts them off by their shape.
+    Pulses stay with the trace that they stand beside: `trace.page_span` cuts them off by their shape.
     """
     px_per_mm = NORMALIZED_PX_PER_MM
     dark = ink_darkness(image, px_per_mm)

@@ -132,7 +132,7 @@ def audit_deployed(
 
     `directions` are `canary_directions` of the same seed and canaries, where they are known already.
 
-    Raises PrivacyError where the job did not end in order: a round that was lost, no ledger, or a ledger whose
+    Raises PrivacyError where the job did not end in order: a round that failed, no ledger, or a ledger whose
     releases are not the models that came out. An audit that could not be made is never a passed one.
     """
     design = design or Design()

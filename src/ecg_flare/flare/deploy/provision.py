@@ -92,7 +92,7 @@ class RightsBuilder(Builder):
 class SitePolicyBuilder(Builder):
     """Writes each site's limits, with the fingerprints of all sites' certificates, and its one privacy scope.
 
-    It also keeps the site's logs and files at home: see `_keep_logs` and `flare.site_guard`. The server gets the
+    It also keeps the site's logs and files at home: see `_keep_logs` and `flare.site.guard`. The server gets the
     fingerprints too: its masked sums then form while sites are down.
 
     Args:

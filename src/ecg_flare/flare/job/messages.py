@@ -27,12 +27,11 @@ _VECTOR: Final = "update"
 ENCODED_UPDATE: Final = "ECG_FLARE_ENCODED_UPDATE"
 """DXO data kind of an update in fixed point; a plain float32 update is `DataKind.WEIGHT_DIFF`."""
 COUNTS: Final = "ECG_FLARE_COUNTS"
-"""DXO data kind of a validation reply: true positives, false positives and false negatives by class."""
+"""DXO data kind of a validation result: true positives, false positives and false negatives by class."""
 
-"""DXO data kind of a round's sum at the server: float64 in the clear, int64 in fixed point."""
 
 MAX_METRIC: Final = 1e12
-"""Largest figure that a site may tell: what the server writes down must be readable for those who report on it."""
+"""Largest figure that a site may report: what the server writes down must be readable for those who draw reports."""
 
 _MAX_METRICS: Final = 32
 _MAX_METRIC_NAME: Final = 100
@@ -114,7 +113,7 @@ class TrainResult:
     Attributes:
         vector: local minus global model, shape (d,).
         round_index, attempt, layout_digest: repeated from the request.
-        metrics: what the site tells about its training; empty under differential privacy.
+        metrics: what the site reports about its training; empty under differential privacy.
         weight: where weights are hidden, this site's, for the filter that masks; no message carries it in the clear.
         clipping_norm: repeated from the request.
     """
@@ -146,7 +145,7 @@ class TrainResult:
 
     @classmethod
     def from_shareable(cls, shareable: Shareable) -> "TrainResult":
-        """Read a reply; raises UpdateError where a field is missing, of the wrong type, or the code is not OK."""
+        """Read a result; raises UpdateError where a field is missing, of the wrong type, or the code is not OK."""
         check_answered(shareable, "an update", UpdateError)
         dxo = read_dxo(shareable)
         kinds = {DataKind.WEIGHT_DIFF: (np.float32,), ENCODED_UPDATE: (np.int32, np.int64)}
@@ -200,7 +199,7 @@ class Counts:
         """Read the counts; raises UpdateError where one is missing or negative."""
         dxo = read_dxo(shareable)
         if dxo.data_kind != COUNTS or not isinstance(dxo.data, dict) or set(dxo.data) != {"tp", "fp", "fn"}:
-            raise UpdateError(f"A validation reply must be {COUNTS} with tp, fp and fn. Found {_summary(dxo)}.")
+            raise UpdateError(f"A validation result must be {COUNTS} with tp, fp and fn. Found {_summary(dxo)}.")
         if any(not isinstance(v, int) or v < 0 for v in dxo.data.values()):
             raise UpdateError(f"Validation counts must be integers of at least 0. Found {short(dxo.data)}.")
         return cls(**dxo.data, round_index=_meta(dxo, "round", int), attempt=_meta(dxo, "attempt", str))

@@ -1,6 +1,6 @@
 """The figures of a round: one readable log line, one JSON line, and FLARE's analytics for TensorBoard or MLflow.
 
-All of them are the server's own, or computed from the released model; what single sites told (never under
+All of them are the server's own, or computed from the released model; what single sites reported (never under
 differential privacy) stands under their names.
 """
 
@@ -24,7 +24,7 @@ class RoundFigures:
     Attributes:
         dice: trace Dice of the global model on the server's public pages, 0 to 1.
         sites_dice: the same over the sites' held-out patients, where the job asks for it.
-        lost: why the round had too few answers; empty where it did not.
+        failure: why the round had too few answers; empty where it did not.
         clipping_norm: C of the round, where it is adaptive.
         update_norm: L2 norm of the step that the global model took.
         answered, missing: the roster's sites by whether their update is in the sum.
@@ -37,7 +37,7 @@ class RoundFigures:
     round: int
     dice: float
     sites_dice: float | None = None
-    lost: str = ""
+    failure: str = ""
     clipping_norm: float | None = None
     update_norm: float = 0.0
     answered: tuple[str, ...] = ()
@@ -58,8 +58,8 @@ class RoundFigures:
         parts = [f"round {self.round}/{rounds}", f"Dice {self.dice:.4f}"]
         if self.sites_dice is not None:
             parts.append(f"at the sites {self.sites_dice:.4f}")
-        if self.lost:
-            return "  ".join([parts[0], f"LOST: {self.lost}"])
+        if self.failure:
+            return "  ".join([parts[0], f"FAILED: {self.failure}"])
         if self.round:
             parts += [f"step {self.update_norm:.3g}", f"sites {len(self.answered)}"]
         if self.clipping_norm is not None:

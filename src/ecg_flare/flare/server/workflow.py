@@ -62,10 +62,10 @@ class FederatedRounds(PerSiteController):
         mechanism: id of the `GaussianMechanism`; empty where the job adds no noise.
         step_timeout_s: a step of a round closes after this, whoever has answered.
         grace_s: once enough sites have answered, how long to wait for the others.
-        max_failed_rounds: a round with too few answers is lost and told, and the model stays; more than so many in a
+        max_failed_rounds: a round with too few answers fails, and the model stays; more than so many in a
             row end the job.
         validate_every: after each so many rounds the sites count, on their held-out patients, what the global model
-            finds, and the counts are summed; 0 asks for none. Only where sites may tell about their training.
+            finds, and the counts are summed; 0 asks for none. Only where sites may report about their training.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class FederatedRounds(PerSiteController):
         state = replace(state, rounds_done=index + 1)
         parts.store.save(state, fl_ctx, best=False)
         figures = RoundFigures(
-            round=index + 1, dice=state.dice, lost=str(error), missing=parts.terms.roster, spent=_spent(parts.ledger)
+            round=index + 1, dice=state.dice, failure=str(error), missing=parts.terms.roster, spent=_spent(parts.ledger)
         )
         self._report(figures, parts, fl_ctx)
         return state
@@ -280,7 +280,7 @@ class FederatedRounds(PerSiteController):
             shares=state.shares if result.share is None else (*state.shares, result.share),
             **_ledger_head(parts.ledger),
         )
-        # Before it is measured: what is paid for and was opened must never be run, and paid for, again.
+        # Before it is measured: what is paid for and was recovered must never be run, and paid for, again.
         parts.store.save(after, fl_ctx, best=False)
         if parts.ledger is not None:
             parts.ledger.copy()

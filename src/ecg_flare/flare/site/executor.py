@@ -3,7 +3,7 @@
 Training runs in a child process (`nnunet.worker`), because a FLARE job dies with a site's job process: the child's
 death costs this site one round instead. Nothing has to be carried from one task to the next: a round depends only on
 the global model, the site's prepared pages (cached on disk by content) and the seed, so an executor that FLARE throws
-away between tasks and one that it keeps give the same update; without a seed of the job, each a secret one's.
+away between tasks and one that it keeps give the same update. Without a seed of the job each attempt has a secret one.
 """
 
 import logging

@@ -62,7 +62,7 @@ def ledger_path(fl_ctx: FLContext) -> Path:
 
 
 def _left(fl_ctx: FLContext, terms: JobTerms, round_index: int) -> Mechanism:
-    """The round as this site's own ledger tells it.
+    """The round as this site's own ledger records it.
 
     The site is alone in its ledger: the weight that the noise was measured against bounds its own, and what an
     adaptive C follows is in the server's.

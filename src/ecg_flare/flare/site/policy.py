@@ -29,7 +29,7 @@ from ecg_flare.privacy.secure_sum.recovered_sums import OncePerModel
 
 POLICY_FILE: Final = "ecg_flare.json"
 SERVER_ENTRIES: Final = ("ledger", "cohort", "unit", "epsilon_budget")
-"""Entries that the server reads (`flare.server_policy`). FLARE's simulator gives all parties one and the same file."""
+"""Entries that the server reads (`flare.server.policy`). FLARE's simulator gives all parties one and the same file."""
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -40,7 +40,7 @@ class SitePolicy:
     Attributes:
         summations: ways of summing that the site takes part in; without 'plain' no server sees its update.
         min_cohort: fewest sites in the roster of a sum that hides updates.
-        min_threshold: fewest sites whose hidden sum may be recovered.
+        min_threshold: fewest sites whose sum may be recovered, where it hides updates.
         max_clipping_norm: largest clipping norm that the site gives its updates to; a job without one is refused, and
             where it is adaptive the bound counts that it never passes.
         min_noise_multiplier: smallest sigma of a job that the site takes part in; above 0 it refuses jobs without
@@ -49,17 +49,17 @@ class SitePolicy:
             counts what patients lose in jobs of both units, else what the site loses; that stays once there is a
             ledger.
         max_epsilon: what may leave the site in all rounds of all jobs together, by its own ledger
-            (`flare.site_ledger`); with a limit it takes part in no job without noise.
+            (`flare.site.ledger`); with a limit it takes part in no job without noise.
         delta: at which the site's ledger counts epsilon; it stays once there is a ledger.
         weights: site -> the public weight that the cohort agreed on; None takes the job's word.
         hidden_weights: whether the site takes part where each weighs by its number of pages and no site sees the
             others' weights; never together with `weights`.
         start_model: SHA-256 of the model, in hex, that the first round of a masked job at this site may start from;
             '' takes any.
-        once_per_model: of which hidden sums a model is used for one job alone, as sums of two jobs over different
-            sites could be subtracted: 'unnoised' (a sum without noise is the only one from its model), 'all' (true), or
+        once_per_model: of which secure aggregations a model is used for one job alone, as sums of two jobs over
+            different sites could be subtracted: 'unnoised' (a sum without noise is the only one from its model), 'all' (true), or
             'none' (false). Within one job a model is used for one set of sites in any case.
-        secret_seeds: refuse a hidden sum whose job gives the training a public seed.
+        secret_seeds: refuse a secure aggregation whose job gives the training a public seed.
         pinned: site -> SHA-256 of its certificate, in hex.
         page_folders: absolute folders in which a job may name pages, and profiles of pages, by path.
         results_folders: absolute folders in which a job may name the server's results, and its first model, by path.

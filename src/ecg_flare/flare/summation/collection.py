@@ -164,6 +164,6 @@ def require_enough(answered: tuple[str, ...], terms: JobTerms, request: TrainReq
 
 
 def aborted(request: TrainRequest, reason: object, *, recovered: bool) -> RoundError:
-    """The error of a round of a hidden sum that ends without a mean: no sum was recovered, or one that is not used."""
+    """The error of a secure aggregation that ends without a mean: no sum was recovered, or one that is not used."""
     outcome = "its sum is not used" if recovered else "nothing was recovered"
     return RoundError(f"round {request.round_index + 1} is aborted, {outcome}: {reason}")

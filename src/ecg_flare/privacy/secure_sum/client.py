@@ -106,7 +106,7 @@ class SecureSumClient:
             return advert
 
     def answer_keys(self, roster: KeyRoster) -> SealedShares:
-        """Step 1: check everybody's keys, share the seed and the mask key, and seal one sealed a peer."""
+        """Step 1: check everybody's keys, share the seed and the mask key, and seal their shares for each peer."""
         with self._answering(Step.SHARES):
             state = self._under_way()
             terms = state.terms

@@ -157,7 +157,7 @@ def require_safe(terms: SumContext) -> None:
 
 
 def require_threshold(sites: int, threshold: int) -> None:
-    """Refuse, with `ConfigError`, a hidden sum over too few sites or with too low a threshold.
+    """Refuse, with `ConfigError`, a secure aggregation over too few sites or with too low a threshold.
 
     This is the least-sites rule of every sum that hides updates.
     """

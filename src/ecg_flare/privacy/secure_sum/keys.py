@@ -1,4 +1,4 @@
-"""Keys of one round: X25519 pairs, what is derived from them, and the sealed shares that carry shares.
+"""Keys of one round: X25519 pairs, what is derived from them, and the sealing of shares for a peer.
 
 X25519 (RFC 7748), HKDF-SHA256 (RFC 5869), ChaCha20-Poly1305 (RFC 8439). Each derived key is bound to its purpose, to
 the round's ctx and to the indices it is between, so that no key ever serves twice.
@@ -19,7 +19,7 @@ from ecg_flare.errors import SecureSumError
 
 KEY_BYTES = 32
 _TAG = b"ecg_flare secure sum 1: "
-# A sealed key is used for one sealed only, so the nonce carries nothing.
+# A key seals one message only, so the nonce carries nothing.
 _NONCE = bytes(12)
 
 

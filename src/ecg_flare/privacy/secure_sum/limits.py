@@ -44,12 +44,12 @@ class SiteLimits:
     def __post_init__(self) -> None:
         if min(self.min_cohort, self.min_threshold) < MIN_SITES:
             raise ConfigError(
-                f"least cohort {self.min_cohort} and least threshold {self.min_threshold} were set, expected both "
+                f"min_cohort {self.min_cohort} and min_threshold {self.min_threshold} were set, expected both "
                 f"at least {MIN_SITES}: two sites see each other's updates; raise them"
             )
         if not MIN_THRESHOLD_FRACTION <= self.min_threshold_fraction < 1:
             raise ConfigError(
-                f"least threshold fraction {self.min_threshold_fraction} is out of [2/3, 1): below 2/3 a lying "
+                f"min_threshold_fraction {self.min_threshold_fraction} is out of [2/3, 1): below 2/3 a lying "
                 "server can recover two sums; raise it"
             )
         if self.pinned is None and not self.allow_test_mode:
@@ -80,7 +80,7 @@ def check_site_limits(terms: SumContext, limits: SiteLimits) -> None:
 
 
 def check_cohort(terms: SumContext, limits: SiteLimits) -> None:
-    """Refuse a roster smaller than the site's least cohort."""
+    """Refuse a roster smaller than the site's minimum cohort."""
     if terms.sites < limits.min_cohort:
         raise SecureSumError(
             f"the round has {terms.sites} sites, this site takes part from {limits.min_cohort}: enlarge the cohort"
@@ -88,7 +88,7 @@ def check_cohort(terms: SumContext, limits: SiteLimits) -> None:
 
 
 def check_threshold(terms: SumContext, limits: SiteLimits) -> None:
-    """Refuse a threshold under the site's least one."""
+    """Refuse a threshold under the site's minimum."""
     least = max(limits.min_threshold, min_threshold(terms.sites, limits.min_threshold_fraction))
     if terms.threshold < least:
         raise SecureSumError(

@@ -109,7 +109,7 @@ class KeyRoster:
 
 @dataclass(frozen=True)
 class SealedShares:
-    """Site to server: H(b_u) and a sealed sealed of shares for each peer, as (recipient, sealed)."""
+    """Site to server: H(b_u) and the sealed shares for each peer, as (recipient, sealed)."""
 
     context: bytes
     sender: int

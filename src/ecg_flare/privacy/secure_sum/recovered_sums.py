@@ -199,7 +199,7 @@ def check_recoveries(recoveries: Recoveries, asked: HiddenSum) -> None:
     """Refuse a sum that was recovered as often as one may be; raises `PolicyError`."""
     if recoveries.get(asked, 0) >= MAX_RECOVERIES:
         raise PolicyError(
-            f"most recoveries of a sum={MAX_RECOVERIES}: the sum over {asked.names} from this model was recovered so "
+            f"max_recoveries={MAX_RECOVERIES}: the sum over {asked.names} from this model was recovered so "
             "often and lost each time; mend the server, and start from another model"
         )
 

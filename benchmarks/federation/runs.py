@@ -26,7 +26,7 @@ from ecg_flare.nnunet.case import Case, PageSource
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.predictor import Segmenter
+from ecg_flare.nnunet.predictor import NetworkSegmenter
 from ecg_flare.nnunet.settings import Schedule
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
@@ -143,7 +143,7 @@ class Bench:
 
     def measure(self, model: Vector, done: int) -> Point:
         """Trace Dice on pages of patients that no site trains on; pages count alike, whosever they are."""
-        segmenter = Segmenter(self._plan, model)
+        segmenter = NetworkSegmenter(self._plan, model)
         sites = {site: evaluate_pages(segmenter, cases) for site, cases in self._measured_cases.items()}
         pages = [dice for evaluation in sites.values() for dice in evaluation.dice_by_page.values()]
         return Point(done, float(np.nanmean(pages)), {site: one.mean_dice for site, one in sites.items()})

@@ -23,7 +23,7 @@ from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.predictor import Segmenter
+from ecg_flare.nnunet.predictor import NetworkSegmenter
 from ecg_flare.nnunet.sources import SyntheticPages
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
@@ -127,7 +127,7 @@ class Federation:
 
     def dice(self, model: Vector) -> float:
         """Mean trace Dice on the public pages."""
-        return evaluate_pages(Segmenter(self._plan, model), self._public.cases()).mean_dice
+        return evaluate_pages(NetworkSegmenter(self._plan, model), self._public.cases()).mean_dice
 
     def _accumulator(self, rule: RobustRule | None) -> Accumulator:
         weights = dict.fromkeys(self._size.names, 1.0)

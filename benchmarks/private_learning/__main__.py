@@ -46,7 +46,7 @@ from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.predictor import Segmenter
+from ecg_flare.nnunet.predictor import NetworkSegmenter
 
 _PLAN = "tiny"
 _START = "start"
@@ -139,7 +139,7 @@ def _whole_pages(runs: Sequence[Run], file: RunFile, cases: Mapping[str, list[Ca
     """
     by_name: dict[str, list[list[float]]] = {}
     for run in runs:
-        segmenter = Segmenter(plan_preset(_PLAN), np.load(file.model_path(run.order)))
+        segmenter = NetworkSegmenter(plan_preset(_PLAN), np.load(file.model_path(run.order)))
         dice = [evaluate_pages(segmenter, some).mean_dice for some in cases.values()]
         by_name.setdefault(run.name, []).append([*dice, fmean(dice)])
     lines = [row("", *cases, "all", "seeds"), row(*["---"] * (len(cases) + 3))]

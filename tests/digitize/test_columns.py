@@ -2,13 +2,13 @@
 
 import pytest
 
-from ecg_flare.digitize.leads.columns import LabelPlace, uneven_borders
+from ecg_flare.digitize.leads.columns import LabelPosition, uneven_borders
 
 COLUMN_PX = 500.0  # 50 mm of 10 pixels
 
 
-def labels(lefts: dict[int, float]) -> list[LabelPlace]:
-    return [LabelPlace(column, left) for column, left in lefts.items()]
+def labels(lefts: dict[int, float]) -> list[LabelPosition]:
+    return [LabelPosition(column, left) for column, left in lefts.items()]
 
 
 def test_a_page_cut_at_its_right_ends_within_its_last_column() -> None:
@@ -37,8 +37,8 @@ def test_labels_that_say_nothing_leave_the_columns_equal(lefts: dict[int, float]
 
 
 def test_equal_columns_stay_and_a_cut_one_is_seen() -> None:
-    def at_pitch(pitch: float, offset: float) -> list[LabelPlace]:
-        return [LabelPlace(column, offset + column * pitch) for column in (1, 2, 3) for _ in range(3)]
+    def at_pitch(pitch: float, offset: float) -> list[LabelPosition]:
+        return [LabelPosition(column, offset + column * pitch) for column in (1, 2, 3) for _ in range(3)]
 
     assert uneven_borders(at_pitch(500.0, 10.0), 4, 0.0, 2000.0, 500.0, 8.0) is None
     cut_right = uneven_borders(at_pitch(500.0, 10.0), 4, 0.0, 1850.0, 500.0, 8.0)

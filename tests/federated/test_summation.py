@@ -10,7 +10,7 @@ import pytest
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated import summation
-from ecg_flare.federated.summation import SUMMATIONS, SiteParts, Step, Summation, find, names, register, ways
+from ecg_flare.federated.summation import SUMMATIONS, SiteParts, Summation, SumStep, find, names, register, ways
 from ecg_flare.flare.deploy.allowed import SITE_CLASSES
 
 OWN = Summation("tally", "tally", "hospital.sum.Tally", "The server saw all.", 4)
@@ -90,7 +90,7 @@ def test_noise_goes_on_ciphertexts_before_they_are_decrypted_and_on_other_sums_a
         ({"site": SiteParts(result_filter="hospital/sum.py")}, "'hospital/sum.py'"),
         ({"hides_updates": True}, "expected a result_filter"),
         ({"hides_weights": True}, "hides weights"),
-        ({"site": SiteParts(steps=(Step("count", "count", "a number"),))}, "expected an executor"),
+        ({"site": SiteParts(steps=(SumStep("count", "count", "a number"),))}, "expected an executor"),
         ({"site": SiteParts(executor="hospital.sum.Count")}, "expected an executor for its steps, or neither"),
         ({"site": SiteParts(component="hospital.sum.Memory")}, "a component and its id"),
     ],
@@ -110,6 +110,6 @@ def test_a_name_and_a_task_belong_to_one_way() -> None:
     with pytest.raises(ConfigError, match="'masked' already"):
         register(replace(OWN, name="masked"))
     for task in ("sum_keys", "train"):
-        steps = SiteParts(executor="hospital.sum.Keys", steps=(Step(task, "keys", "keys"),))
+        steps = SiteParts(executor="hospital.sum.Keys", steps=(SumStep(task, "keys", "keys"),))
         with pytest.raises(ConfigError, match=rf"\['{task}'\], which are taken"):
             register(replace(OWN, name="other", site=steps))

@@ -31,7 +31,7 @@ from ecg_flare.flare.site.policy import SitePolicy
 from ecg_flare.storage import read_arrays
 
 DESCRIPTOR = """
-from ecg_flare.federated.summation import SiteParts, Step, Summation, register
+from ecg_flare.federated.summation import SiteParts, SumStep, Summation, register
 
 SUMMATION = register(Summation(
     name="roll_call",
@@ -43,7 +43,7 @@ SUMMATION = register(Summation(
         component_id="diary",
         component="hospital_roll_call.site.Diary",
         executor="hospital_roll_call.site.Yes",
-        steps=(Step("roll_call", "roll call", "a yes", before_training=True),),
+        steps=(SumStep("roll_call", "roll call", "a yes", before_training=True),),
         result_filter="hospital_roll_call.site.WriteDown",
     ),
 ))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import SiteDataError
-from ecg_flare.nnunet.evaluate import Evaluation, evaluate_pages, trace_dice
+from ecg_flare.nnunet.evaluate import DiceEvaluation, evaluate_pages, trace_dice
 
 
 @settings(deadline=None, max_examples=25)
@@ -47,8 +47,8 @@ def test_pages_are_averaged_one_by_one() -> None:
 
 
 def test_pages_without_a_trace_do_not_count() -> None:
-    assert Evaluation({"a": 0.5, "b": float("nan")}).mean_dice == 0.5
-    assert np.isnan(Evaluation({"b": float("nan")}).mean_dice)
+    assert DiceEvaluation({"a": 0.5, "b": float("nan")}).mean_dice == 0.5
+    assert np.isnan(DiceEvaluation({"b": float("nan")}).mean_dice)
 
 
 def test_no_pages_are_an_error() -> None:

@@ -16,7 +16,7 @@ from nnunet_scribbles import scribbled_page
 from ecg_flare.errors import ConfigError, PlanMismatchError, StorageError, UpdateError
 from ecg_flare.nnunet.export import export_model_folder, load_model, save_model
 from ecg_flare.nnunet.plan import Plan, plan_preset
-from ecg_flare.nnunet.predictor import Segmenter
+from ecg_flare.nnunet.predictor import NetworkSegmenter
 
 
 def test_a_saved_model_comes_back(tmp_path: Path, tiny: Plan, start: np.ndarray) -> None:
@@ -77,8 +77,8 @@ def test_a_vector_of_another_plan_is_not_written(tmp_path: Path, start: np.ndarr
 def test_an_exported_folder_segments_as_before(tmp_path: Path, tiny: Plan, start: np.ndarray) -> None:
     folder = export_model_folder(start, tiny, tmp_path / "out" / "model")
     image, _ = scribbled_page(np.random.default_rng(0), 100, 150)
-    again = Segmenter.from_model_folder(folder)
-    np.testing.assert_array_equal(again(image), Segmenter(tiny, start)(image))
+    again = NetworkSegmenter.from_model_folder(folder)
+    np.testing.assert_array_equal(again(image), NetworkSegmenter(tiny, start)(image))
     assert [p.name for p in folder.parent.iterdir()] == ["model"]
     assert (folder / "fold_0" / "checkpoint_final.pth").stat().st_size < 3 * start.nbytes
 
@@ -90,7 +90,9 @@ def test_an_export_replaces_the_last(tmp_path: Path, tiny: Plan, start: np.ndarr
     assert sorted(p.name for p in folder.iterdir()) == ["dataset.json", "fold_0", "plans.json"]
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     image, _ = scribbled_page(np.random.default_rng(0), 64, 64)
-    np.testing.assert_array_equal(Segmenter.from_model_folder(folder)(image), Segmenter(tiny, start * 2)(image))
+    np.testing.assert_array_equal(
+        NetworkSegmenter.from_model_folder(folder)(image), NetworkSegmenter(tiny, start * 2)(image)
+    )
 
 
 def test_an_export_that_fails_keeps_the_last(
@@ -111,13 +113,13 @@ def test_an_export_that_fails_keeps_the_last(
 
 def test_a_folder_that_is_no_model_is_named(tmp_path: Path, tiny: Plan, start: np.ndarray) -> None:
     with pytest.raises(ConfigError, match=r"plans\.json is missing"):
-        Segmenter.from_model_folder(tmp_path)
+        NetworkSegmenter.from_model_folder(tmp_path)
     folder = export_model_folder(start, tiny, tmp_path / "model")
     plans = json.loads((folder / "plans.json").read_text())
     plans["configurations"] = {"3d_fullres": {}}
     (folder / "plans.json").write_text(json.dumps(plans))
     with pytest.raises(ConfigError, match="2d"):
-        Segmenter.from_model_folder(folder)
+        NetworkSegmenter.from_model_folder(folder)
 
 
 def test_a_checkpoint_is_never_unpickled(tmp_path: Path, tiny: Plan, start: np.ndarray) -> None:
@@ -129,10 +131,10 @@ def test_a_checkpoint_is_never_unpickled(tmp_path: Path, tiny: Plan, start: np.n
     checkpoint = folder / "fold_0" / "checkpoint_final.pth"
     torch.save({"network_weights": Payload()}, checkpoint)
     with pytest.raises(ConfigError, match="for safety"):
-        Segmenter.from_model_folder(folder)
+        NetworkSegmenter.from_model_folder(folder)
     checkpoint.write_bytes(pickle.dumps(Payload()))
     with pytest.raises(ConfigError, match="checkpoint_final"):
-        Segmenter.from_model_folder(folder)
+        NetworkSegmenter.from_model_folder(folder)
     assert not (tmp_path / "ran").exists()
 
 
@@ -153,7 +155,7 @@ def test_stock_nnunet_predicts_with_an_exported_folder(tmp_path: Path, tiny: Pla
         command + options, cwd=tmp_path, check=True, capture_output=True, env={**os.environ, "nnUNet_n_proc_DA": "1"}
     )
     theirs = cv2.imread(str(tmp_path / "out" / "page.png"), cv2.IMREAD_UNCHANGED)
-    ours = Segmenter(tiny, vector)(case.image).argmax(0)
+    ours = NetworkSegmenter(tiny, vector)(case.image).argmax(0)
     assert theirs.shape == case.mask.shape
     assert np.mean(theirs == ours) > 0.97
     traces = theirs == 1, ours == 1

@@ -16,13 +16,13 @@ from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import bundled_names, load_bundled
 from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, unflatten_into
-from ecg_flare.nnunet.predictor import Segmenter, _bands
+from ecg_flare.nnunet.predictor import NetworkSegmenter, _bands
 from ecg_flare.nnunet.sources import SyntheticPages
 
 
 @pytest.fixture(scope="module")
-def segmenter(tiny: Plan, trained: np.ndarray) -> Segmenter:
-    return Segmenter(tiny, trained)
+def segmenter(tiny: Plan, trained: np.ndarray) -> NetworkSegmenter:
+    return NetworkSegmenter(tiny, trained)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * np.sum(a & b) / (np.sum(a) + np.sum(b))
 
 
-def test_probabilities_are_those_of_the_page(segmenter: Segmenter, page: tuple[np.ndarray, np.ndarray]) -> None:
+def test_probabilities_are_those_of_the_page(segmenter: NetworkSegmenter, page: tuple[np.ndarray, np.ndarray]) -> None:
     image, mask = page
     probabilities = segmenter(image)
     assert probabilities.shape == (4, 317, 601)
@@ -61,25 +61,25 @@ def test_a_page_passes_as_nnunets_sliding_window_has_it() -> None:
             torch.from_numpy(page.image.transpose(2, 0, 1)[:, None].astype(np.float32) / 255)
         )
     theirs = logits.argmax(0)[0].numpy()
-    ours = Segmenter(model.plan, model.vector)(page.image).argmax(0)
+    ours = NetworkSegmenter(model.plan, model.vector)(page.image).argmax(0)
     assert np.mean(theirs == ours) > 0.99
     assert dice(theirs == 1, ours == 1) > 0.95
     assert dice(ours == 1, page.mask == 1) > dice(theirs == 1, page.mask == 1) - 0.01
 
 
 def test_a_large_page_runs_in_bands(
-    segmenter: Segmenter, page: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    segmenter: NetworkSegmenter, page: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = segmenter(page[0])
     sizes: list[int] = []
-    run = Segmenter._probabilities
+    run = NetworkSegmenter._probabilities
 
-    def counted(self: Segmenter, image: np.ndarray) -> np.ndarray:
+    def counted(self: NetworkSegmenter, image: np.ndarray) -> np.ndarray:
         sizes.append(image.shape[0] * image.shape[1])
         return run(self, image)
 
     monkeypatch.setattr(predictor_module, "MAX_WHOLE_PAGE_PX", 140_000)
-    monkeypatch.setattr(Segmenter, "_probabilities", counted)
+    monkeypatch.setattr(NetworkSegmenter, "_probabilities", counted)
     banded = segmenter(page[0])
     assert len(sizes) > 1
     assert max(sizes) <= 140_000
@@ -99,18 +99,18 @@ def test_bands_cover_each_row_once(height: int, rows: int, multiple: int) -> Non
 @pytest.mark.parametrize(
     "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((0, 9, 3), np.uint8)]
 )
-def test_what_is_no_page_is_refused(segmenter: Segmenter, image: np.ndarray) -> None:
+def test_what_is_no_page_is_refused(segmenter: NetworkSegmenter, image: np.ndarray) -> None:
     with pytest.raises(PageError, match="RGB uint8"):
         segmenter(image)
 
 
-def test_a_page_of_any_size_passes(segmenter: Segmenter) -> None:
+def test_a_page_of_any_size_passes(segmenter: NetworkSegmenter) -> None:
     for shape in ((1, 1, 3), (7, 300, 3), (16, 8, 3)):
         assert segmenter(np.full(shape, 255, np.uint8)).shape == (4, *shape[:2])
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
-def test_pages_of_many_sizes_do_not_pile_up_memory(segmenter: Segmenter) -> None:
+def test_pages_of_many_sizes_do_not_pile_up_memory(segmenter: NetworkSegmenter) -> None:
     def resident_mb() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
@@ -125,11 +125,11 @@ def test_pages_of_many_sizes_do_not_pile_up_memory(segmenter: Segmenter) -> None
 def test_the_bundled_models_read_a_page() -> None:
     assert {"start", "segmenter"} <= set(bundled_names())
     pages = list(SyntheticPages({"x": "university"}, pages_per_site=2, pages_per_patient=1, seed=5).cases("x"))
-    start, reader = (evaluate_pages(Segmenter.bundled(name), pages).mean_dice for name in ("start", "segmenter"))
+    start, reader = (evaluate_pages(NetworkSegmenter.bundled(name), pages).mean_dice for name in ("start", "segmenter"))
     assert 0.4 < start < reader
     assert reader > 0.8
 
 
 def test_an_unknown_bundled_model_names_the_known() -> None:
     with pytest.raises(ConfigError, match=r"'best'.*start"):
-        Segmenter.bundled("best")
+        NetworkSegmenter.bundled("best")

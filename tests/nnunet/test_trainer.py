@@ -14,7 +14,7 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.plan import Plan, flatten, network, unflatten_into
-from ecg_flare.nnunet.predictor import Segmenter
+from ecg_flare.nnunet.predictor import NetworkSegmenter
 from ecg_flare.nnunet.trainer import ClassCounts, LocalTrainer, TrainOptions
 
 
@@ -155,7 +155,7 @@ def test_validation_counts_whole_pages_of_other_patients(
     trainer: LocalTrainer, prepared: PreparedDataset, tiny: Plan, trained: np.ndarray
 ) -> None:
     counts = trainer.validate(trained)
-    segmenter = Segmenter(tiny, trained)
+    segmenter = NetworkSegmenter(tiny, trained)
     truth, predicted = zip(*((c.mask, segmenter(c.image).argmax(0)) for c in prepared.cases("val")), strict=True)
     t, p = (np.concatenate([mask.ravel() for mask in masks]) for masks in (truth, predicted))
     for label in range(4):

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from ecg_flare.errors import ConfigError, EncodingError, PolicyError, PrivacyError, SecureSumError
 from ecg_flare.privacy import encrypted_sum, homomorphic
-from ecg_flare.privacy.encrypted_sum import CohortMember, EncryptedSum, EncryptedSumSite, Round
+from ecg_flare.privacy.encrypted_sum import CohortMember, EncryptedRound, EncryptedSum, EncryptedSumSite
 from ecg_flare.privacy.homomorphic import (
     RING_DEGREE,
     SCALE,
@@ -36,7 +36,7 @@ tenseal = pytest.importorskip("tenseal", reason="needs the extra 'he'")
 
 SITES = ("a", "b", "c", "d")
 DIMENSION = VALUES + 100  # two ciphertexts, the second one short
-NOW = Round("job", 4, bytes(range(32)))
+NOW = EncryptedRound("job", 4, bytes(range(32)))
 MODEL = bytes([7]) * 32
 
 
@@ -69,13 +69,13 @@ class Cohort:
         self.updates = {name: rng.integers(-bound, bound + 1, DIMENSION) for name in SITES}
         self.updates["a"][:3] = bound, -bound, 0
 
-    def encrypt(self, about: Round = NOW) -> dict[str, list[bytes]]:
+    def encrypt(self, about: EncryptedRound = NOW) -> dict[str, list[bytes]]:
         return {
             name: site.encrypt(about, self.updates[name], self.fixed, trained_from=MODEL)
             for name, site in self.sites.items()
         }
 
-    def consents(self, contributors: Sequence[str] = SITES, about: Round = NOW) -> dict[str, bytes]:
+    def consents(self, contributors: Sequence[str] = SITES, about: EncryptedRound = NOW) -> dict[str, bytes]:
         return {name: self.sites[name].consent(about, contributors, self.fixed) for name in contributors}
 
     def expected(self, contributors: Sequence[str] = SITES) -> Int64[np.ndarray, " d"]:
@@ -193,7 +193,7 @@ def test_fewer_updates_than_named_are_refused(cohort: Cohort) -> None:
 
 
 def test_updates_of_another_round_are_refused(cohort: Cohort) -> None:
-    uploads = cohort.encrypt(Round("job", 3, NOW.digest))
+    uploads = cohort.encrypt(EncryptedRound("job", 3, NOW.digest))
     later = cohort.encrypt()
     refused(cohort, total_of(uploads["a"], later["b"], later["c"], later["d"]), match="not the sum of")
 
@@ -244,16 +244,16 @@ def test_second_list_gets_no_consent(cohort: Cohort) -> None:
 def test_another_attempt_decrypts_the_same_list_alone(cohort: Cohort, fixed: FixedPoint) -> None:
     """The server lost the first sum, or says so."""
     for digest in (NOW.digest, bytes(32)):
-        about = Round("job", 4, digest)
+        about = EncryptedRound("job", 4, digest)
         uploads = cohort.encrypt(about)
         total, consents = total_of(*uploads.values()), cohort.consents(about=about)
         assert np.array_equal(
             cohort.sites["a"].decrypt(EncryptedSum(about, SITES, consents, total), fixed), cohort.expected()
         )
-    cohort.encrypt(Round("job", 5, bytes([1]) * 32))
+    cohort.encrypt(EncryptedRound("job", 5, bytes([1]) * 32))
     for site in ("a", "b", "c"):
         with pytest.raises(PolicyError, match="one sum a model: the sum over a, b, c, d"):
-            cohort.sites[site].consent(Round("job", 5, bytes([1]) * 32), ("a", "b", "c"), fixed)
+            cohort.sites[site].consent(EncryptedRound("job", 5, bytes([1]) * 32), ("a", "b", "c"), fixed)
 
 
 def two_versions_of_one_attempt(cohort: Cohort) -> np.ndarray:
@@ -318,12 +318,12 @@ def test_an_attempt_is_encrypted_once_and_another_from_the_same_model_alone(
         rounds, models = FileRoundMemory(tmp_path / "memory.json"), FileModelMemory(tmp_path / "models")
         return EncryptedSumSite(CohortMember("a", SITES, 3), SecretContext(context), rounds, models)
 
-    def encrypt(about: Round, model: bytes = MODEL) -> None:
+    def encrypt(about: EncryptedRound, model: bytes = MODEL) -> None:
         restarted().encrypt(about, update, fixed, trained_from=model)
 
-    later = Round("job", 4, bytes(32))
+    later = EncryptedRound("job", 4, bytes(32))
     encrypt(NOW)
-    for refused, model in ((NOW, MODEL), (later, bytes(32)), (Round("job", 3, bytes(32)), MODEL)):
+    for refused, model in ((NOW, MODEL), (later, bytes(32)), (EncryptedRound("job", 3, bytes(32)), MODEL)):
         with pytest.raises(SecureSumError, match="left this site"):
             encrypt(refused, model)
     with pytest.raises(SecureSumError, match="in turn and once"):
@@ -334,7 +334,7 @@ def test_an_attempt_is_encrypted_once_and_another_from_the_same_model_alone(
         encrypt(NOW)  # whose other uploads the server still has
     with pytest.raises(PolicyError, match="one sum a model"):
         restarted().consent(later, SITES[:3], fixed)
-    encrypt(Round("job", 5, NOW.digest))
+    encrypt(EncryptedRound("job", 5, NOW.digest))
 
 
 # ── bytes and contexts that are not what they should be ─────────────────────────────────────────────────────────────
@@ -360,7 +360,7 @@ def test_sum_under_another_key_is_refused(cohort: Cohort, fixed: FixedPoint) -> 
 
 def test_upload_shows_nothing_of_the_update(cohort: Cohort) -> None:
     uploads = cohort.encrypt()
-    again = cohort.encrypt(Round("job", 5, NOW.digest))
+    again = cohort.encrypt(EncryptedRound("job", 5, NOW.digest))
     assert uploads["a"] != again["a"]
     values = np.frombuffer(b"".join(uploads["a"]), dtype=np.uint8).astype(float)
     update = cohort.updates["a"].astype(float)

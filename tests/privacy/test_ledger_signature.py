@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from ecg_flare.errors import ConfigError, LedgerError
-from ecg_flare.privacy.chain import Verifier
+from ecg_flare.privacy.chain import LineVerifier
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.ledger import Ledger, verify
 from ecg_flare.privacy.ledger_signature import ledger_signer, ledger_verifier
@@ -64,7 +64,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory, kit: Path) -> Path:
     return write(tmp_path_factory.mktemp("signed") / "ledger.jsonl", kit)
 
 
-def wrong_line(path: Path, text: bytes, verifier: Verifier | None = None) -> int:
+def wrong_line(path: Path, text: bytes, verifier: LineVerifier | None = None) -> int:
     """Number of the line at which `verify` gives up; 0 where it accepts the text."""
     before = path.read_bytes()
     try:

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from ecg_flare.errors import ConfigError
 from ecg_flare.privacy.accountant import noise_multiplier_for
 from ecg_flare.privacy.planning import (
-    Plan,
+    NoisePlan,
     Population,
     noise_to_signal,
     noise_words,
@@ -26,7 +26,7 @@ def delta_of(sigma: float, rounds: int, epsilon: float) -> float:
     return float(norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * norm.cdf(-mu / 2 - epsilon / mu))
 
 
-def sites(**changes: object) -> Plan:
+def sites(**changes: object) -> NoisePlan:
     values: dict[str, object] = {
         "unit": "site", "units": 10, "rounds": 100, "epsilon": 4.0, "delta": 1e-5, "parameters": 50_000
     }  # fmt: skip

@@ -138,9 +138,9 @@ def _segmenter(name: str) -> "Segmenter | str":
     if name in (AUTO, *segmenter_names()) or not path.exists():
         return name
     from ecg_flare.nnunet.export import load_model
-    from ecg_flare.nnunet.predictor import Segmenter
+    from ecg_flare.nnunet.predictor import NetworkSegmenter
 
     if path.is_dir():
-        return Segmenter.from_model_folder(path)
+        return NetworkSegmenter.from_model_folder(path)
     model = load_model(path)
-    return Segmenter(model.plan, model.vector)
+    return NetworkSegmenter(model.plan, model.vector)

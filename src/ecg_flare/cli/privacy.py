@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ecg_flare.privacy.accountant import Spent
     from ecg_flare.privacy.audit import AuditResult
     from ecg_flare.privacy.ledger import LedgerReport
-    from ecg_flare.privacy.planning import Plan
+    from ecg_flare.privacy.planning import NoisePlan
 
 LEDGER = click.Path(exists=True, dir_okay=False, path_type=Path)
 PAGE = click.Path(dir_okay=False, path_type=Path)
@@ -320,7 +320,7 @@ def _second_opinion(told: LedgerReport) -> Spent:
     return other
 
 
-def _plan_json(planned: Plan) -> dict[str, Any]:
+def _plan_json(planned: NoisePlan) -> dict[str, Any]:
     cost = planned.spent
     return {
         "unit": planned.unit,

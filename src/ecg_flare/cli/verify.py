@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ecg_flare.privacy.chain import Head
     from ecg_flare.privacy.countersignature import Vouched
-    from ecg_flare.privacy.ledger import LedgerReport, Round
+    from ecg_flare.privacy.ledger import LedgerReport, LedgerRound
 
 
 def read_pinned(path: Path) -> dict[str, bytes]:
@@ -73,9 +73,9 @@ def _vouched_lines(told: "LedgerReport", vouched: "Vouched", root: Path | None) 
         yield "Some site vouches for every round that was released."
 
 
-def _unvouched(told: "LedgerReport", vouched: "Vouched") -> "list[Round]":
+def _unvouched(told: "LedgerReport", vouched: "Vouched") -> "list[LedgerRound]":
     return [one for one in told.rounds if one.release_line is not None and not vouched.sites(one.release_line)]
 
 
-def _named(one: "Round") -> dict[str, Any]:
+def _named(one: "LedgerRound") -> dict[str, Any]:
     return {"job": one.mechanism.job, "round": one.mechanism.round, "line": one.release_line}

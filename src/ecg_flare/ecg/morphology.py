@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-Vector = tuple[float, float, float]
+DipoleVector = tuple[float, float, float]
 
 
 class Part(Enum):
@@ -39,7 +39,7 @@ class Wave:
     part: Part
     centre_s: float
     width_s: float
-    dipole_mv: Vector
+    dipole_mv: DipoleVector
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ _MAIN: Final = Wave(Part.QRS, -0.003, 0.0110, (1.02, 0.80, 0.26))
 _BASAL: Final = Wave(Part.QRS, 0.015, 0.0105, (-0.02, -0.10, 0.62))
 
 
-def _t_wave(dipole_mv: Vector, centre_s: float = 0.270, width_s: float = 0.034) -> tuple[Wave, ...]:
+def _t_wave(dipole_mv: DipoleVector, centre_s: float = 0.270, width_s: float = 0.034) -> tuple[Wave, ...]:
     # T rises more slowly than it falls: a broad shoulder ahead of the peak.
     shoulder = (0.45 * dipole_mv[0], 0.45 * dipole_mv[1], 0.45 * dipole_mv[2])
     return (
@@ -113,7 +113,7 @@ def _t_wave(dipole_mv: Vector, centre_s: float = 0.270, width_s: float = 0.034) 
     )
 
 
-def _st_segment(dipole_mv: Vector, first_s: float = 0.050, last_s: float = 0.200) -> tuple[Wave, ...]:
+def _st_segment(dipole_mv: DipoleVector, first_s: float = 0.050, last_s: float = 0.200) -> tuple[Wave, ...]:
     # Gaussians 1.2 standard deviations apart add up to a plateau, of 2.09 times their height.
     width_s = 0.027
     centres = np.arange(first_s, last_s, 1.2 * width_s)
@@ -148,7 +148,7 @@ def right_bundle_branch_block() -> Beat:
     return Beat((*_P, *qrs, *_t_wave((0.31, 0.18, 0.09), 0.295, 0.038)))
 
 
-def ventricular_ectopic(direction_mv: Vector) -> Beat:
+def ventricular_ectopic(direction_mv: DipoleVector) -> Beat:
     """A beat born in the ventricle: no P, about 150 ms wide, ST and T opposite to the QRS.
 
     `direction_mv` is the dipole at the height of the QRS.

@@ -18,7 +18,7 @@ from jaxtyping import Float64
 from ecg_flare.ecg import morphology
 from ecg_flare.ecg.artefacts import Artefacts, artefact_leads
 from ecg_flare.ecg.leads import limb_leads
-from ecg_flare.ecg.morphology import Beat, Part, Territory, Vector
+from ecg_flare.ecg.morphology import Beat, DipoleVector, Part, Territory
 from ecg_flare.ecg.record import Recording
 from ecg_flare.ecg.rhythm import BeatTime, Rhythm, beat_times, flutter_period_s
 from ecg_flare.errors import RecordError
@@ -40,7 +40,7 @@ DOWER: Final = np.array(
 """Leads I, II, V1 to V6 from the dipole's x (left), y (feet) and z (back)."""
 
 _GAUSSIAN_REACH: Final = 6.0
-_ECTOPIC_FOCI: Final[tuple[Vector, ...]] = (
+_ECTOPIC_FOCI: Final[tuple[DipoleVector, ...]] = (
     (0.55, 1.30, 0.70),  # right ventricular outflow tract: LBBB-like, downward axis
     (1.15, -0.60, 0.85),  # right ventricular apex: LBBB-like, upward axis
     (-1.10, -0.70, -0.85),  # left posterior wall: RBBB-like, upward axis

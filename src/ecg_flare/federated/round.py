@@ -34,7 +34,7 @@ SiteUpdate = Float32[np.ndarray, "..."]
 LocalTraining = Callable[[Vector, int], SiteUpdate]
 """(global model, round index) -> the site's update."""
 
-Noise = Callable[[Int64[np.ndarray, " summed"]], Int64[np.ndarray, " summed"]]
+AddNoise = Callable[[Int64[np.ndarray, " summed"]], Int64[np.ndarray, " summed"]]
 """The exact sum -> the sum with the round's noise, which is paid for before it is drawn."""
 
 
@@ -121,7 +121,7 @@ class OpenRound:
         self._updates.add_total(sites, total, noised=noised, weight=weight)
         self._noised = self._noised or noised
 
-    def close(self, noise: Noise | None = None, *, dropped: Mapping[str, str] | None = None) -> RoundResult:
+    def close(self, noise: AddNoise | None = None, *, dropped: Mapping[str, str] | None = None) -> RoundResult:
         """Put the noise on the sum and move the model by its mean.
 
         Raises RoundError where fewer than min_sites answered: nothing was drawn, and the model stays. Raises
@@ -144,7 +144,7 @@ class OpenRound:
         state, model = self._optimizer.step(self._state, self.model, mean)
         return RoundResult(model, state, mean, summed, self.answered, terms.share(summed), dict(dropped or {}))
 
-    def _summed(self, noise: Noise | None) -> tuple[Shaped[np.ndarray, " summed"], Float64[np.ndarray, " d"]]:
+    def _summed(self, noise: AddNoise | None) -> tuple[Shaped[np.ndarray, " summed"], Float64[np.ndarray, " d"]]:
         if isinstance(self._updates, SingleUpdates):
             mean = self._updates.mean()
             return mean, mean
@@ -177,7 +177,7 @@ def run_round(
     sites: Mapping[str, LocalTraining],
     *,
     round_index: int = 0,
-    noise: Noise | None = None,
+    noise: AddNoise | None = None,
 ) -> RoundResult:
     """Run an open round in memory, sites included, and close it.
 
@@ -201,7 +201,7 @@ def run_round(
     return opened.close(noise, dropped=dropped)
 
 
-def gaussian_noise(terms: JobTerms, dimension: int, *, stream: Stream | None = None) -> Noise:
+def gaussian_noise(terms: JobTerms, dimension: int, *, stream: Stream | None = None) -> AddNoise:
     """The noise of private terms for updates of length `dimension`; `stream` is its source in tests.
 
     Raises ConfigError for terms that promise nothing.

@@ -29,7 +29,7 @@ _CLASS_PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Step:
+class SumStep:
     """A FLARE task of a round beside training.
 
     Attributes:
@@ -60,7 +60,7 @@ class SiteParts:
     component_id: str = ""
     component: str = ""
     executor: str = ""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[SumStep, ...] = ()
     result_filter: str = ""
 
     @property

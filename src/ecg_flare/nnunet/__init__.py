@@ -7,7 +7,7 @@ from ecg_flare.lazy import face
 _NAMES = {
     "case": ("Case", "PageSource"),
     "dataset": ("PreparedDataset", "open_dataset", "prepare"),
-    "evaluate": ("Evaluation", "evaluate_pages"),
+    "evaluate": ("DiceEvaluation", "evaluate_pages"),
     "export": ("StoredModel", "export_model_folder", "load_bundled", "load_model", "save_model"),
     "page_folder": ("PageFolder",),
     "plan": ("Plan", "initial_vector", "plan_preset", "preset_names"),
@@ -20,7 +20,7 @@ _NAMES = {
 if TYPE_CHECKING:
     from ecg_flare.nnunet.case import Case, PageSource
     from ecg_flare.nnunet.dataset import PreparedDataset, open_dataset, prepare
-    from ecg_flare.nnunet.evaluate import Evaluation, evaluate_pages
+    from ecg_flare.nnunet.evaluate import DiceEvaluation, evaluate_pages
     from ecg_flare.nnunet.export import StoredModel, export_model_folder, load_bundled, load_model, save_model
     from ecg_flare.nnunet.page_folder import PageFolder
     from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset, preset_names
@@ -33,7 +33,7 @@ else:
 
 __all__ = [
     "Case",
-    "Evaluation",
+    "DiceEvaluation",
     "LocalTrainer",
     "PageFolder",
     "PageSource",

@@ -69,10 +69,10 @@ def build(name: str, folder: Path, cache: Path) -> Path:
 def dice_by_profile(plan: Plan, trained: Pretrained) -> dict[str, float]:
     """Mean trace Dice on pages of each profile, from seeds that no training uses."""
     from ecg_flare.nnunet.evaluate import evaluate_pages
-    from ecg_flare.nnunet.predictor import Segmenter
+    from ecg_flare.nnunet.predictor import NetworkSegmenter
     from ecg_flare.page.site_profile import profile_names
 
-    segmenter = Segmenter(plan, trained.vector)
+    segmenter = NetworkSegmenter(plan, trained.vector)
     dice = {}
     for profile in profile_names():
         pages = SyntheticPages({"held-out": profile}, _EVALUATION_PAGES, pages_per_patient=1, seed=_EVALUATION_SEED)

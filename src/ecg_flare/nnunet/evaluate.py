@@ -14,7 +14,7 @@ from ecg_flare.page.raster import Label
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class DiceEvaluation:
     """Trace Dice of each page, by its name; NaN for a page without a trace."""
 
     dice_by_page: Mapping[str, float]
@@ -39,9 +39,9 @@ def trace_dice(predicted: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h 
 
 def evaluate_pages(
     segmenter: Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "classes h w"]], cases: Iterable[Case]
-) -> Evaluation:
+) -> DiceEvaluation:
     """Run a segmenter over pages and compare with their masks; raises SiteDataError where there is no page."""
     dice = {case.name: trace_dice(segmenter(case.image).argmax(0).astype(np.uint8), case.mask) for case in cases}
     if not dice:
         raise SiteDataError("there are no pages to evaluate on: the source gave none")
-    return Evaluation(dice)
+    return DiceEvaluation(dice)

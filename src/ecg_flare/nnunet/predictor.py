@@ -31,7 +31,7 @@ MAX_WHOLE_PAGE_PX: Final = 2_000_000
 _BAND_OVERLAP_PX: Final = 64
 
 
-class Segmenter:
+class NetworkSegmenter:
     """A trained network as a function of a page image.
 
     Calling it with an RGB image (h, w, 3), uint8, at `NORMALIZED_PX_PER_MM`, gives float32 (classes, h, w): the class
@@ -45,13 +45,13 @@ class Segmenter:
         self._network = module.eval().to(device)
 
     @classmethod
-    def bundled(cls, name: str, *, device: str = "cpu") -> Segmenter:
+    def bundled(cls, name: str, *, device: str = "cpu") -> NetworkSegmenter:
         """The model of that name that comes with the package: `segmenter` reads pages, `start` begins a federation."""
         model = load_bundled(name)
         return cls(model.plan, model.vector, device=device)
 
     @classmethod
-    def from_model_folder(cls, folder: Path, *, fold: str = "0", device: str = "cpu") -> Segmenter:
+    def from_model_folder(cls, folder: Path, *, fold: str = "0", device: str = "cpu") -> NetworkSegmenter:
         """A model folder as stock nnU-Net writes it: plans.json, dataset.json, fold_0/checkpoint_final.pth.
 
         The checkpoint is read without unpickling objects (`weights_only`).
@@ -89,9 +89,9 @@ class Segmenter:
         return probabilities
 
 
-def bundled_segmenter() -> Segmenter:
+def bundled_segmenter() -> NetworkSegmenter:
     """The segmenter that comes with the package; the entry point by which digitize/ finds it."""
-    return Segmenter.bundled("segmenter")
+    return NetworkSegmenter.bundled("segmenter")
 
 
 def page_logits(module: nn.Module, image: UInt8[np.ndarray, "h w 3"], multiple: int) -> torch.Tensor:

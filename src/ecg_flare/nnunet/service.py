@@ -138,11 +138,11 @@ class Service:
 
     def _evaluate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         from ecg_flare.nnunet.evaluate import evaluate_pages
-        from ecg_flare.nnunet.predictor import Segmenter
+        from ecg_flare.nnunet.predictor import NetworkSegmenter
 
         pages = EvaluateCommand.from_params(params).pages
         dataset = prepare(pages.source, pages.site, pages.plan, pages.cache, TO_EVALUATE, log=self._log)
-        segmenter = Segmenter(pages.plan, _model(arrays), device=self._device)
+        segmenter = NetworkSegmenter(pages.plan, _model(arrays), device=self._device)
         evaluation = evaluate_pages(segmenter, dataset.cases())
         return {"dice": evaluation.mean_dice, "pages": dict(evaluation.dice_by_page)}, {}
 

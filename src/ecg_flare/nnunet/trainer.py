@@ -83,7 +83,7 @@ class TrainOptions(TrainingSettings):
 
 
 @dataclass(frozen=True, eq=False)
-class TrainResult:
+class LocalUpdate:
     """What one round of local training gave: local minus global model, the mean loss, and its time."""
 
     update: Float32[np.ndarray, " d"]
@@ -148,7 +148,7 @@ class LocalTrainer:
         *,
         pages: Sequence[str] | None = None,
         on_step: Callable[[int, float], None] = lambda step, loss: None,
-    ) -> TrainResult:
+    ) -> LocalUpdate:
         """Train one round from the global model, on the named pages alone where `pages` names some.
 
         `on_step` hears of each step (counted from 0) and its loss. Raises UpdateError where the result is not finite.
@@ -175,7 +175,7 @@ class LocalTrainer:
                 f"local training diverged: {np.count_nonzero(~np.isfinite(update))} of {update.size} parameters are "
                 f"not finite after {options.steps} steps at learning rate {options.learning_rate}; lower it"
             )
-        return TrainResult(update, float(np.mean(losses)), time.monotonic() - started)
+        return LocalUpdate(update, float(np.mean(losses)), time.monotonic() - started)
 
     def _thaw(self, patterns: Sequence[str]) -> None:
         """Train the tensors whose names match, and leave the others: a tensor without a gradient is not moved."""

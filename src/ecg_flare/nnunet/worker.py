@@ -47,7 +47,7 @@ _MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(256 << 20), "MALLOC_TRIM_THRESHO
 
 
 @dataclass(frozen=True, eq=False)
-class Reply:
+class WorkerReply:
     """What a command gave: JSON values and arrays by name."""
 
     params: Mapping[str, Any]
@@ -83,7 +83,7 @@ class Worker:
         *,
         should_abort: Callable[[], bool] = lambda: False,
         timeout_s: float | None = None,
-    ) -> Reply:
+    ) -> WorkerReply:
         """Run one command in the child and wait for its reply.
 
         Args:
@@ -110,7 +110,7 @@ class Worker:
                 raise
         if frame.kind == "error":
             raise _error(frame)
-        return Reply(frame.params, frame.arrays)
+        return WorkerReply(frame.params, frame.arrays)
 
     @property
     def pid(self) -> int | None:

@@ -32,11 +32,11 @@ from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, LedgerError, LedgerInUseError, StorageError
 from ecg_flare.storage import sync_folder, write_atomically
 
-Entry = Mapping[str, Any]
-Signer = Callable[[bytes], bytes]
+ChainEntry = Mapping[str, Any]
+LineSigner = Callable[[bytes], bytes]
 """Message -> signature."""
 
-Verifier = Callable[[bytes, bytes], bool]
+LineVerifier = Callable[[bytes, bytes], bool]
 """Message, signature -> whether the signature is genuine."""
 
 _GENESIS = "0" * 64
@@ -49,7 +49,7 @@ class Line:
     """One line as read: its number (from 1), what it says, the SHA-256 of its bytes, and whether it is signed."""
 
     number: int
-    entry: Entry
+    entry: ChainEntry
     digest: str
     signed: bool = False
 
@@ -94,7 +94,7 @@ class Chain:
         return Head(len(self.lines), self.lines[-1].digest) if self.lines else EMPTY
 
 
-def read_chain(path: Path, verifier: Verifier | None = None) -> Chain:
+def read_chain(path: Path, verifier: LineVerifier | None = None) -> Chain:
     """Read a file and check every line: form, number, chain, hash and, with a verifier, signature.
 
     Raises LedgerError naming the first line that is wrong.
@@ -107,7 +107,9 @@ def read_chain(path: Path, verifier: Verifier | None = None) -> Chain:
     return Chain(follow_lines(EMPTY, whole, str(path), verifier), torn)
 
 
-def follow_lines(head: Head, texts: Iterable[bytes], name: str, verifier: Verifier | None = None) -> tuple[Line, ...]:
+def follow_lines(
+    head: Head, texts: Iterable[bytes], name: str, verifier: LineVerifier | None = None
+) -> tuple[Line, ...]:
     """The lines that `texts` add to the chain that ends at `head`: no line before it need be at hand.
 
     `name` stands for the file in errors. Raises LedgerError naming the first line that is wrong.
@@ -191,7 +193,7 @@ class ChainWriter:
     opened or written.
     """
 
-    def __init__(self, path: Path, signer: Signer | None = None) -> None:
+    def __init__(self, path: Path, signer: LineSigner | None = None) -> None:
         self.path = path
         self._signer = signer
         self._fd = _open_locked(path)
@@ -224,7 +226,7 @@ class ChainWriter:
         """Number of lines and SHA-256 of the last."""
         return Chain(tuple(self.lines), b"").head
 
-    def append(self, entry: Entry) -> Line:
+    def append(self, entry: ChainEntry) -> Line:
         """Put one entry on disk; it is there, whatever happens next, when this returns.
 
         Raises StorageError, with the file as it was, where the line cannot be written (a full disk). Where only the
@@ -289,7 +291,7 @@ def _open_locked(path: Path) -> int:
     return fd
 
 
-def _compose(number: int, entry: Entry, previous: str, signer: Signer | None) -> bytes:
+def _compose(number: int, entry: ChainEntry, previous: str, signer: LineSigner | None) -> bytes:
     body: dict[str, Any] = {"entry": entry, "line": number, "prev": previous}
     body["hash"] = _sha256(_canonical(body))
     if signer is not None:
@@ -297,7 +299,7 @@ def _compose(number: int, entry: Entry, previous: str, signer: Signer | None) ->
     return _canonical(body)
 
 
-def _parse(name: str, number: int, text: bytes, previous: str, verifier: Verifier | None) -> Line:
+def _parse(name: str, number: int, text: bytes, previous: str, verifier: LineVerifier | None) -> Line:
     def wrong(what: str) -> LedgerError:
         return LedgerError(f"{name}, line {number}: {what}; the ledger was changed, restore it from a copy")
 
@@ -317,7 +319,7 @@ def _parse(name: str, number: int, text: bytes, previous: str, verifier: Verifie
     return Line(number, body["entry"], _sha256(text), "signature" in body)
 
 
-def _signed(body: Mapping[str, Any], verifier: Verifier) -> bool:
+def _signed(body: Mapping[str, Any], verifier: LineVerifier) -> bool:
     try:
         signature = bytes.fromhex(body.get("signature", ""))
     except (TypeError, ValueError):

@@ -11,7 +11,7 @@ from ecg_flare.errors import ConfigError, LedgerError
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN, AdaptiveClipping
 from ecg_flare.privacy.events import GaussianEvent, Unit, round_events
 
-Sampling = Literal["all", "poisson"]
+SamplingKind = Literal["all", "poisson"]
 """Who of the units takes part in a round: all of them, or each by a secret draw of its own."""
 
 Adjacency = Literal["add-remove", "zero-out"]
@@ -113,7 +113,7 @@ class Mechanism:
     weights: Mapping[str, float]
     denominator: float
     sampling_rate: float = 1.0
-    sampling: Sampling = "all"
+    sampling: SamplingKind = "all"
     patients: int | None = None
     shared_patients: bool = False
     adaptation: Adaptation | None = None
@@ -128,7 +128,7 @@ class Mechanism:
         if not self.weights or not all(math.isfinite(weight) and weight > 0 for weight in self.weights.values()):
             raise ConfigError(f"weights are {dict(self.weights)}, expected a positive number for each site")
         _ = self.events  # checks sigma and the rate
-        if self.sampling not in get_args(Sampling) or (self.sampling == "all" and self.sampling_rate != 1):
+        if self.sampling not in get_args(SamplingKind) or (self.sampling == "all" and self.sampling_rate != 1):
             raise ConfigError(f"sampling is {self.sampling!r} at rate {self.sampling_rate}, expected 'poisson' below 1")
         if self.adaptation is not None:
             self.adaptation.rule.check(self.clipping_norm, self.noise_multiplier)

@@ -46,7 +46,7 @@ _TAG_WORD: Final = np.dtype("<u4")
 
 
 @dataclass(frozen=True)
-class Round:
+class EncryptedRound:
     """What a sum is about: the digest of the job's terms, the round's index, and the SHA-256 of all that is public."""
 
     job: str
@@ -79,7 +79,7 @@ class EncryptedSum:
         ciphertexts: of the sum, noise included.
     """
 
-    about: Round
+    about: EncryptedRound
     contributors: Sequence[str]
     consents: Mapping[str, bytes]
     ciphertexts: Sequence[bytes]
@@ -114,7 +114,7 @@ class EncryptedSumSite:
         self._key = hmac.digest(context.secret(), b"ecg_flare homomorphic sum 1", "sha256")
 
     def encrypt(
-        self, about: Round, vector: Int64[np.ndarray, " d"], fixed: FixedPoint, *, trained_from: bytes
+        self, about: EncryptedRound, vector: Int64[np.ndarray, " d"], fixed: FixedPoint, *, trained_from: bytes
     ) -> list[bytes]:
         """The update's ciphertexts; `trained_from` is the SHA-256 of the model that it was trained from.
 
@@ -135,7 +135,7 @@ class EncryptedSumSite:
         recovered_sums.note_update(self._models, trained_from)
         return self._context.encrypt(vector, self._tags(about, self._site, block_count(len(vector))))
 
-    def consent(self, about: Round, contributors: Sequence[str], fixed: FixedPoint) -> bytes:
+    def consent(self, about: EncryptedRound, contributors: Sequence[str], fixed: FixedPoint) -> bytes:
         """This site's consent to one list of contributors.
 
         Raises SecureSumError for a list whose sum it must not decrypt, and PolicyError where a sum over other sites may
@@ -177,7 +177,9 @@ class EncryptedSumSite:
                 f"asked for the sum of {len(names)} sites, {self._site} decrypts sums of {self._threshold} at least"
             )
 
-    def _check_consents(self, about: Round, contributors: Sequence[str], consents: Mapping[str, bytes]) -> None:
+    def _check_consents(
+        self, about: EncryptedRound, contributors: Sequence[str], consents: Mapping[str, bytes]
+    ) -> None:
         valid = [
             name
             for name in contributors
@@ -189,14 +191,14 @@ class EncryptedSumSite:
                 f"{self._threshold} sites, {self._site} among them"
             )
 
-    def _check_tags(self, about: Round, contributors: Sequence[str], tags: Tags) -> None:
+    def _check_tags(self, about: EncryptedRound, contributors: Sequence[str], tags: Tags) -> None:
         expected = sum(self._tags(about, name, len(tags)) for name in contributors)
         if not np.array_equal(tags, expected):
             raise SecureSumError(
                 f"the ciphertexts of round {about.index} are not the sum of {list(contributors)}: nothing is returned"
             )
 
-    def _advance(self, about: Round, before: Step, after: Step) -> Progress:
+    def _advance(self, about: EncryptedRound, before: Step, after: Step) -> Progress:
         def follow(last: Progress | None) -> Progress:
             if last is None or (last.round, last.attempt, last.step) != (about.index, about.attempt, before):
                 raise SecureSumError(
@@ -207,11 +209,11 @@ class EncryptedSumSite:
 
         return self._memory.update(about.job, follow)
 
-    def _consent(self, about: Round, contributors: Sequence[str], site: str) -> bytes:
+    def _consent(self, about: EncryptedRound, contributors: Sequence[str], site: str) -> bytes:
         text = json.dumps(["consent", about.job, about.index, about.digest.hex(), list(contributors), site])
         return hmac.digest(self._key, text.encode(), "sha256")
 
-    def _tags(self, about: Round, site: str, blocks: int) -> Tags:
+    def _tags(self, about: EncryptedRound, site: str, blocks: int) -> Tags:
         """The site's tags of a round, below 2^TAG_BITS each."""
         text = json.dumps(["tags", about.job, about.index, about.digest.hex(), site])
         seed = hmac.digest(self._key, text.encode(), "sha256")
@@ -220,7 +222,7 @@ class EncryptedSumSite:
         return tags
 
 
-def check_new_attempt(last: Progress | None, about: Round, model: str) -> None:
+def check_new_attempt(last: Progress | None, about: EncryptedRound, model: str) -> None:
     """Refuse a round before the last one, an attempt that was encrypted before, and another model in the last round.
 
     A second upload of one attempt could be decrypted in the place of the first, beside the same uploads of the others:

@@ -34,12 +34,12 @@ from typing import Any
 
 from ecg_flare.errors import BudgetError, LedgerError
 from ecg_flare.privacy.accountant import Spent, epsilon_prv, spent
-from ecg_flare.privacy.chain import ChainWriter, Head, Signer, Verifier, check_head, heads_beside, read_chain
+from ecg_flare.privacy.chain import ChainWriter, Head, LineSigner, LineVerifier, check_head, heads_beside, read_chain
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.events import GaussianEvent, Unit, merge
-from ecg_flare.privacy.ledger_history import History, Round, read_history, same_prv
+from ecg_flare.privacy.ledger_history import History, LedgerRound, read_history, same_prv
 
-__all__ = ["Ledger", "LedgerReport", "Round", "read_cohort", "verify"]
+__all__ = ["Ledger", "LedgerReport", "LedgerRound", "read_cohort", "verify"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class LedgerReport:
     """
 
     cohort: Cohort
-    rounds: tuple[Round, ...]
+    rounds: tuple[LedgerRound, ...]
     spent: Spent
     head: Head
     anchored: bool
@@ -75,7 +75,7 @@ class Ledger:
     Raises LedgerError where the file is wrong, in use or another cohort's, StorageError where it cannot be written.
     """
 
-    def __init__(self, path: Path, cohort: Cohort, *, signer: Signer | None = None) -> None:
+    def __init__(self, path: Path, cohort: Cohort, *, signer: LineSigner | None = None) -> None:
         self._chain = ChainWriter(path, signer)
         try:
             self._history = self._start(cohort)
@@ -109,7 +109,7 @@ class Ledger:
         return self._chain.head
 
     @property
-    def rounds(self) -> tuple[Round, ...]:
+    def rounds(self) -> tuple[LedgerRound, ...]:
         """The rounds that were charged, in order."""
         return tuple(self._history.rounds.values())
 
@@ -136,7 +136,7 @@ class Ledger:
         """Epsilon by Rényi accounting after this round, for a limit that is not the cohort's budget."""
         return self._history.spent_after(mechanism).epsilon_rdp
 
-    def charge(self, mechanism: Mechanism) -> Round:
+    def charge(self, mechanism: Mechanism) -> LedgerRound:
         """Pay for a round; only after this returned may its noise be drawn.
 
         Raises BudgetError where the round would pass the budget, LedgerError where it is not this cohort's, and
@@ -144,13 +144,18 @@ class Ledger:
         """
         self._history.check_charge(mechanism)
         after = self.check_budget(mechanism)
-        charged = Round(self.head.lines + 1, mechanism, after)
+        charged = LedgerRound(self.head.lines + 1, mechanism, after)
         fields = {**asdict(mechanism), "sensitivity": mechanism.sensitivity, "spent": asdict(after)}
         self._record("charge", fields, lambda: self._history.take_charge(charged))
         return charged
 
     def release(
-        self, charged: Round, *, model_sha256: str, noised_sum_sha256: str | None = None, share: float | None = None
+        self,
+        charged: LedgerRound,
+        *,
+        model_sha256: str,
+        noised_sum_sha256: str | None = None,
+        share: float | None = None,
     ) -> None:
         """Record what is about to leave on the strength of a charge; call it before the model is published.
 
@@ -193,7 +198,7 @@ class Ledger:
         self._chain.append({**fields, "kind": kind, "time": now})
 
 
-def verify(path: Path, *, verifier: Verifier | None = None, expected_head: Head | None = None) -> LedgerReport:
+def verify(path: Path, *, verifier: LineVerifier | None = None, expected_head: Head | None = None) -> LedgerReport:
     """Read a ledger as a third party: check every line, recompute every epsilon.
 
     `verifier` demands a genuine signature on each line; `expected_head` is one that somebody remembered. Heads in the

@@ -16,7 +16,7 @@ from typing import Any
 from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError, LedgerError, PrivacyError
 from ecg_flare.privacy.accountant import Composition, Spent
-from ecg_flare.privacy.chain import Entry, Line
+from ecg_flare.privacy.chain import ChainEntry, Line
 from ecg_flare.privacy.cohort import Adaptation, Cohort, Mechanism, check_belongs
 from ecg_flare.privacy.events import GaussianEvent, Unit, merge
 
@@ -26,7 +26,7 @@ _LARGEST_EPSILON = 1e300
 
 
 @dataclass(frozen=True)
-class Round:
+class LedgerRound:
     """One charged round as the ledger records it; what its release says is None where nothing was released.
 
     spent: epsilon of the cohort's unit, including this round; PRV where it was told with the charge.
@@ -58,7 +58,7 @@ class History:
     def __init__(self, cohort: Cohort, line: int = 1) -> None:
         self.cohort = cohort
         self.rosters: dict[int, tuple[str, ...]] = {line: cohort.roster}
-        self.rounds: dict[int, Round] = {}
+        self.rounds: dict[int, LedgerRound] = {}
         self._composed = Composition()
         self._sharing: set[tuple[Unit, bool]] = set()
 
@@ -87,21 +87,21 @@ class History:
                 "say so"
             )
 
-    def take_charge(self, charged: Round) -> None:
+    def take_charge(self, charged: LedgerRound) -> None:
         """Count a round that is charged."""
         self.rounds[charged.line] = charged
         self._composed.add(charged.mechanism.events_for(self.cohort.unit))
         self._sharing.add((charged.mechanism.unit, charged.mechanism.shared_patients))
 
-    def released(self, number: int, fields: Entry) -> Round:
+    def released(self, number: int, fields: ChainEntry) -> LedgerRound:
         """The round that a release in line `number` is of; raises LedgerError where its charge is unknown or used."""
         return _released(number, fields, self.rounds)
 
-    def take_release(self, released: Round) -> None:
+    def take_release(self, released: LedgerRound) -> None:
         """Count what was released."""
         self.rounds[released.line] = released
 
-    def take_roster(self, number: int, fields: Entry) -> None:
+    def take_roster(self, number: int, fields: ChainEntry) -> None:
         """Change the roster; raises LedgerError where it was another before, ConfigError for an impossible one."""
         before, after = tuple(fields["from"]), tuple(fields["to"])
         if set(fields) != {"from", "to"} or before != self.cohort.roster or set(before) == set(after):
@@ -126,7 +126,7 @@ class History:
             case _:
                 raise LedgerError(f"an entry {kind!r} cannot stand here")
 
-    def last_told_prv(self) -> Round | None:
+    def last_told_prv(self) -> LedgerRound | None:
         """The last round whose charge told a PRV figure that is no closed form, as earlier versions did."""
         told = (one for one in reversed(self.rounds.values()) if one.spent.epsilon_prv is not None)
         return next(told, None) if self._composed.sampled else None
@@ -142,7 +142,7 @@ class History:
             raise LedgerError(f"claims a sensitivity of {sensitivity}, but its terms give {mechanism.sensitivity}")
         true = self.spent_after(mechanism)
         before = next(reversed(self.rounds.values())).spent if self.rounds else None
-        self.take_charge(Round(number, mechanism, claimed))
+        self.take_charge(LedgerRound(number, mechanism, claimed))
         if not _same_figures(claimed, true, sampled=self._composed.sampled, before=before):
             raise LedgerError(f"claims {claimed}, but recomputing gives {true}")
         if true.epsilon_rdp > (self.cohort.epsilon_budget or math.inf) * (1 + _RDP_TOLERANCE):
@@ -177,7 +177,7 @@ def read_history(path: Path, lines: Sequence[Line]) -> History:
     return history
 
 
-def _check_follows(mechanism: Mechanism, rounds: Mapping[int, Round]) -> None:
+def _check_follows(mechanism: Mechanism, rounds: Mapping[int, LedgerRound]) -> None:
     """Refuse an adaptive C that is not what an earlier release of the same rule leads to; raises LedgerError."""
     adaptation = mechanism.adaptation
     if adaptation is None:
@@ -194,7 +194,7 @@ def _check_follows(mechanism: Mechanism, rounds: Mapping[int, Round]) -> None:
     adaptation.check(mechanism.clipping_norm, (followed.mechanism.clipping_norm, followed.share))
 
 
-def _released(number: int, fields: Entry, rounds: Mapping[int, Round]) -> Round:
+def _released(number: int, fields: ChainEntry, rounds: Mapping[int, LedgerRound]) -> LedgerRound:
     charged = rounds.get(fields["charge"])
     if charged is None or charged.released:
         raise LedgerError(f"the release names the charge of line {fields['charge']}, which is unknown or was used")

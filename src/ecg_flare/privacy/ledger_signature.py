@@ -14,16 +14,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ecg_flare.errors import ConfigError, LedgerError
-from ecg_flare.privacy.chain import Signer, Verifier
+from ecg_flare.privacy.chain import LineSigner, LineVerifier
 from ecg_flare.privacy.secure_sum.signing import PADDING, CertificateSigner
 
 
-def ledger_signer(key: Path, certificate: Path) -> Signer:
+def ledger_signer(key: Path, certificate: Path) -> LineSigner:
     """Signs with the key of a startup kit; raises ConfigError where the files are no RSA key and its certificate."""
     return CertificateSigner.from_files(key, certificate).sign
 
 
-def ledger_verifier(certificate: Path, root_ca: Path | None = None) -> Verifier:
+def ledger_verifier(certificate: Path, root_ca: Path | None = None) -> LineVerifier:
     """Believes the key of one certificate, which the root CA must have issued where that is given.
 
     Raises ConfigError for a file that is no such certificate, LedgerError where the CA did not issue it.

@@ -29,7 +29,7 @@ class CostAfter:
 
 
 @dataclass(frozen=True)
-class Plan:
+class NoisePlan:
     """What a promise takes.
 
     noise_multiplier: the smallest sigma whose Rényi epsilon, the guarantee, stays within the promise.
@@ -91,14 +91,14 @@ class Population:
             )
 
 
-def plan(population: Population, *, rounds: int, epsilon: float, delta: float, parameters: int) -> Plan:
+def plan(population: Population, *, rounds: int, epsilon: float, delta: float, parameters: int) -> NoisePlan:
     """Plan rounds over a population for a network of d = `parameters`; raises ConfigError for an impossible value."""
     unit, units, sampling_rate = population.unit, population.count, population.sampling_rate
     if min(rounds, parameters) < 1:
         raise ConfigError(f"rounds {rounds} and parameters {parameters}: expected each to be 1 or more")
     sigma = noise_multiplier_for(epsilon, delta, sampling_rate=sampling_rate, rounds=rounds)
     stops = sorted({math.ceil(share * rounds) for share in _STOPS})
-    return Plan(
+    return NoisePlan(
         unit=unit,
         units=units,
         sampling_rate=sampling_rate,
@@ -112,7 +112,7 @@ def plan(population: Population, *, rounds: int, epsilon: float, delta: float, p
     )
 
 
-def cost_curves(plan: Plan) -> dict[float, tuple[CostAfter, ...]]:
+def cost_curves(plan: NoisePlan) -> dict[float, tuple[CostAfter, ...]]:
     """Noise multiplier -> epsilon by rounds, at half the plan's noise, its own and twice it; by Rényi alone."""
     stops = sorted({math.ceil(share * plan.rounds / _POINTS) for share in range(1, _POINTS + 1)})
     return {

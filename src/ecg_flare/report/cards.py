@@ -18,7 +18,7 @@ from ecg_flare.report.charts import (
     stacked_bars,
 )
 from ecg_flare.report.figures import natural_key, seconds_text
-from ecg_flare.report.run import Round, Run
+from ecg_flare.report.run import RoundRecord, Run
 
 _MEGABYTE = 1e6
 _ROUNDS_IN_A_CARD = 40
@@ -50,7 +50,7 @@ def cards(run: Run) -> Iterator[str]:
         yield from _trained_cards(run, trained)
 
 
-def _trained_cards(run: Run, trained: Sequence[Round]) -> Iterator[str]:
+def _trained_cards(run: Run, trained: Sequence[RoundRecord]) -> Iterator[str]:
     numbers = [each.index for each in trained]
     yield _norm_card(run, trained, numbers)
     if any(_told(each, "loss") for each in trained):
@@ -84,7 +84,7 @@ class _Step:
     slot: int
 
 
-def _time_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
+def _time_card(run: Run, trained: Sequence[RoundRecord], numbers: Sequence[int]) -> str:
     steps = _steps(run.terms.summation, {step for each in trained for step in each.seconds_by_step})
     seconds = {step.key: [each.seconds_by_step.get(step.key, 0.0) for each in trained] for step in steps}
     parts = {step.part: step.slot for step in steps}
@@ -114,7 +114,7 @@ def _steps(summation: str, found: set[str]) -> list[_Step]:
     return [step for step in known if step.key in found] + [_Step(key, key, key, _UNKNOWN_SLOT) for key in unknown]
 
 
-def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
+def _norm_card(run: Run, trained: Sequence[RoundRecord], numbers: Sequence[int]) -> str:
     series = [Series("step of the global model", [each.update_norm if each.trained else None for each in trained], 1)]
     told = [list(_told(each, "update_norm").values()) for each in trained]
     references = []
@@ -131,7 +131,7 @@ def _norm_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
     return card("Update norms", (line_legend(series) if len(series) > 1 else "") + chart, under)
 
 
-def _loss_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
+def _loss_card(run: Run, trained: Sequence[RoundRecord], numbers: Sequence[int]) -> str:
     sites = site_names(run.terms)
     if len(sites) <= _MAX_LINES:
         losses = {site: [each.site_metrics.get(site, {}).get("loss") for each in trained] for site in sites}
@@ -147,7 +147,7 @@ def _loss_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> st
     return card("Training loss at the sites", line_legend(series) + chart, "nnU-Net's: Dice and cross-entropy.")
 
 
-def _told(each: Round, metric: str) -> dict[str, float]:
+def _told(each: RoundRecord, metric: str) -> dict[str, float]:
     return {site: metrics[metric] for site, metrics in each.site_metrics.items() if metric in metrics}
 
 
@@ -163,7 +163,7 @@ def _epsilon_card(run: Run) -> str:
     return card("Privacy spent", line_legend(series) + chart, f"Epsilon so far at delta {delta}, as in the ledger.")
 
 
-def _sites_card(run: Run, trained: Sequence[Round], numbers: Sequence[int]) -> str:
+def _sites_card(run: Run, trained: Sequence[RoundRecord], numbers: Sequence[int]) -> str:
     names = {*site_names(run.terms), *(site for each in trained for site in (*each.answered, *each.missing))}
     rows = [(name, [name in each.answered for each in trained]) for name in sorted(names, key=natural_key)]
     under = "Filled: the site's update is in the sum. Crossed: it is missing."

@@ -41,10 +41,10 @@ def page_views(run: Run, count: int, ptbxl: Path | None = None) -> tuple[PageVie
     """
     from ecg_flare.nnunet.evaluate import trace_dice
     from ecg_flare.nnunet.plan import verified_plan
-    from ecg_flare.nnunet.predictor import Segmenter
+    from ecg_flare.nnunet.predictor import NetworkSegmenter
 
     plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")))
-    models = {name: Segmenter(plan, vector) for name, vector in _models(run).items()}
+    models = {name: NetworkSegmenter(plan, vector) for name, vector in _models(run).items()}
     views = []
     for case in islice(public_cases(run.facts, ptbxl), count):
         for name, segmenter in models.items():

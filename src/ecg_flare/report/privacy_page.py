@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from ecg_flare.privacy.ledger import LedgerReport
-from ecg_flare.privacy.planning import CostAfter, Plan
+from ecg_flare.privacy.planning import CostAfter, NoisePlan
 from ecg_flare.report.cards import card
 from ecg_flare.report.charts import Reference, Series, Span, line_chart, line_legend
 from ecg_flare.report.document import page
@@ -43,7 +43,7 @@ def ledger_page(told: LedgerReport) -> str:
     return page(cohort.name, [_head(f"Ledger of {cohort.name}", lines), _cards(chart), _rounds(told)])
 
 
-def plan_page(plan: Plan, curves: Mapping[float, Sequence[CostAfter]]) -> str:
+def plan_page(plan: NoisePlan, curves: Mapping[float, Sequence[CostAfter]]) -> str:
     """What a privacy promise costs; `curves` are those of `privacy.planning.cost_curves`."""
     delta = scientific(plan.delta)
     lines = [

@@ -21,7 +21,7 @@ _MIN_DIVISOR: Final = 1e-12
 
 
 @dataclass(frozen=True)
-class Round:
+class RoundRecord:
     """The figures of one round; round 0 is the start. Fields as in `flare.server.telemetry.RoundFigures`."""
 
     index: int
@@ -55,9 +55,9 @@ class Round:
         return sum(told) / len(told) if told else None
 
 
-def read_round(fields: Fields) -> Round:
+def read_round(fields: Fields) -> RoundRecord:
     """The figures of a line of metrics.jsonl; raises the fields' error naming what is of another kind or absurd."""
-    return Round(
+    return RoundRecord(
         index=fields.whole("round", 0, MAX_ROUNDS),
         dice=fields.number("dice", -1, 1),
         sites_dice=fields.number("sites_dice", -1, 1, None),

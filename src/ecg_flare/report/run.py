@@ -8,9 +8,9 @@ from typing import Any, Final
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.report.records import Round, read_round, read_terms
+from ecg_flare.report.records import RoundRecord, read_round, read_terms
 
-__all__ = ["METRICS", "Round", "Run", "find_run", "read_run"]
+__all__ = ["METRICS", "RoundRecord", "Run", "find_run", "read_run"]
 
 METRICS: Final = "metrics.jsonl"
 _SEARCH_DEPTH: Final = 5
@@ -25,7 +25,7 @@ class Run:
 
     folder: Path
     terms: JobTerms
-    rounds: tuple[Round, ...]
+    rounds: tuple[RoundRecord, ...]
     facts: Mapping[str, Any]
     cut_short: bool = False
 
@@ -35,17 +35,17 @@ class Run:
         return str(self.facts.get("job", self.folder.name))
 
     @property
-    def final(self) -> Round:
+    def final(self) -> RoundRecord:
         """The last round."""
         return self.rounds[-1]
 
     @property
-    def best(self) -> Round:
+    def best(self) -> RoundRecord:
         """The round of the highest Dice, the earliest of equals."""
         return max(self.rounds, key=lambda each: (each.dice, -each.index))
 
     @property
-    def start(self) -> Round | None:
+    def start(self) -> RoundRecord | None:
         """Round 0, where it was measured."""
         return self.rounds[0] if self.rounds[0].index == 0 else None
 
@@ -102,10 +102,10 @@ def _read_bytes(path: Path) -> bytes:
         raise ConfigError(f"{path} cannot be read: {error}. The server writes it while a job runs.") from error
 
 
-def _read_rounds(path: Path) -> tuple[tuple[Round, ...], bool]:
+def _read_rounds(path: Path) -> tuple[tuple[RoundRecord, ...], bool]:
     data = _read_bytes(path)
     lines = [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
-    rounds: dict[int, Round] = {}
+    rounds: dict[int, RoundRecord] = {}
     cut_short = False
     for number, line in lines:
         where = f"Line {number} of {path} is no round's figures"

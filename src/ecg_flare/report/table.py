@@ -4,7 +4,7 @@ from typing import Any
 
 from ecg_flare.report.agreed import site_names
 from ecg_flare.report.figures import significant
-from ecg_flare.report.run import Round, Run
+from ecg_flare.report.run import RoundRecord, Run
 
 
 def rounds_table(run: Run) -> str:
@@ -41,7 +41,7 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _cells(each: Round, run: Run) -> list[str]:
+def _cells(each: RoundRecord, run: Run) -> list[str]:
     epsilon = "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)
     sites = "failed" if each.failure else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
     return [

@@ -12,7 +12,7 @@ from ecg_flare.documents import Fields, parse_json
 from ecg_flare.errors import ConfigError
 from ecg_flare.report.agreed import site_names
 from ecg_flare.report.figures import bytes_text, seconds_text, significant
-from ecg_flare.report.run import METRICS, Round, Run, find_run, read_run
+from ecg_flare.report.run import METRICS, RoundRecord, Run, find_run, read_run
 
 ENDED: Final = "ended.json"
 _RUN: Final = "run.json"
@@ -139,7 +139,7 @@ def _rounds(run: Run) -> list[str]:
     return lines
 
 
-def _row(each: Round, run: Run) -> list[str]:
+def _row(each: RoundRecord, run: Run) -> list[str]:
     sites = "failed" if each.failure else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
     said = each.failure or ", ".join(f"{name} {seconds:.1f}" for name, seconds in each.seconds_by_step.items())
     if each.missing and not each.failure:

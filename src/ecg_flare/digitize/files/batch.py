@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from ecg_flare.digitize.files.html import Entry, build_html, failed_entry, read_entry
+from ecg_flare.digitize.files.html import PageEntry, build_html, failed_entry, read_entry
 from ecg_flare.digitize.files.output import write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.files.page_list import PageFile
@@ -61,7 +61,7 @@ def run_batch(
     _check_writable(out)
     read = digitizer or _digitizer(options or ReadingOptions())
     outcomes: list[PageOutcome] = []
-    entries: list[Entry] = []
+    entries: list[PageEntry] = []
     for page in tqdm(pages, desc="pages", unit="page", disable=None if progress else True):
         outcome, entry = _read_one(page, out, read, html)
         outcomes.append(outcome)
@@ -88,7 +88,7 @@ def _check_writable(out: Path) -> None:
         raise StorageError(f"{out} cannot be tidied: {error.strerror}") from error
 
 
-def _read_one(page: PageFile, out: Path, read: Digitizer, html: bool) -> tuple[PageOutcome, Entry | None]:
+def _read_one(page: PageFile, out: Path, read: Digitizer, html: bool) -> tuple[PageOutcome, PageEntry | None]:
     begun = time.perf_counter()
     try:
         source = read_page(page)

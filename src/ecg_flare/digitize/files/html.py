@@ -66,7 +66,7 @@ details td,details th{padding:2px 14px 2px 0}
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class PageEntry:
     """A page of the batch, ready for the report: `order` is its confidence, or less than 0 where it failed."""
 
     title: str
@@ -75,7 +75,7 @@ class Entry:
     article: str
 
 
-def read_entry(title: str, name: str, result: Digitization, overlay: UInt8[np.ndarray, "h w 3"]) -> Entry:
+def read_entry(title: str, name: str, result: Digitization, overlay: UInt8[np.ndarray, "h w 3"]) -> PageEntry:
     """The report's part on a page that was read; made at once, so that a batch need not hold its pages."""
     anchor = escape(name, quote=True)
     shown = escape(title, quote=True)
@@ -92,10 +92,10 @@ def read_entry(title: str, name: str, result: Digitization, overlay: UInt8[np.nd
         _first_of(result.warnings),
         f"{sum(result.seconds.values()):.1f} s",
     )
-    return Entry(title, result.confidence, _row(anchor, title, _badge(result.confidence), cells), article)
+    return PageEntry(title, result.confidence, _row(anchor, title, _badge(result.confidence), cells), article)
 
 
-def failed_entry(title: str, name: str, reason: str) -> Entry:
+def failed_entry(title: str, name: str, reason: str) -> PageEntry:
     """The report's part on a page that could not be read."""
     anchor = escape(name, quote=True)
     badge = '<span class="badge bad">not read</span>'
@@ -103,10 +103,10 @@ def failed_entry(title: str, name: str, reason: str) -> Entry:
         f'<article id="{anchor}"><div class="top"><h2>{escape(title)}</h2>{badge}</div>'
         f'<div class="check worst"><b>Nothing was written for this page.</b>{escape(reason)}</div></article>'
     )
-    return Entry(title, -1.0, _row(anchor, title, badge, ("", escape(reason), "")), article)
+    return PageEntry(title, -1.0, _row(anchor, title, badge, ("", escape(reason), "")), article)
 
 
-def build_html(entries: Iterable[Entry]) -> str:
+def build_html(entries: Iterable[PageEntry]) -> str:
     """The whole report, worst page first."""
     ordered = sorted(entries, key=lambda entry: (entry.order, entry.title))
     failed = sum(entry.order < 0 for entry in ordered)

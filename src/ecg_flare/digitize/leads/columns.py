@@ -19,7 +19,7 @@ FIRST_CUT_MM: Final = 5.0
 
 
 @dataclass(frozen=True)
-class LabelPlace:
+class LabelPosition:
     """A label that agrees with the layout: the column it begins, and its left end in pixels."""
 
     column: int
@@ -27,7 +27,7 @@ class LabelPlace:
 
 
 def uneven_borders(
-    places: Sequence[LabelPlace], n_columns: int, left_px: float, right_px: float, column_px: float, px_per_mm: float
+    places: Sequence[LabelPosition], n_columns: int, left_px: float, right_px: float, column_px: float, px_per_mm: float
 ) -> tuple[float, ...] | None:
     """Return the columns' borders (n_columns + 1 of them) if the labels say that they are not equal, else None.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from ecg_flare.digitize.leads.columns import LabelPlace, uneven_borders
+from ecg_flare.digitize.leads.columns import LabelPosition, uneven_borders
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.time_steps import nearest_time_step
@@ -84,11 +84,11 @@ def _follow_labels(page: LabelledRows, layout: Layout, spans: tuple[LeadSpan, ..
     return tuple(moved)
 
 
-def _agreeing_labels(page: LabelledRows, short: Sequence[LeadSpan], lefts: Sequence[float]) -> list[LabelPlace]:
+def _agreeing_labels(page: LabelledRows, short: Sequence[LeadSpan], lefts: Sequence[float]) -> list[LabelPosition]:
     """Return where the labels stand that name the lead expected at their place."""
     places = []
     for span in short:
         word = page.word_at(span)
         if word is not None and word.best == span.lead:
-            places.append(LabelPlace(lefts.index(round(span.left_px, 2)), word.left))
+            places.append(LabelPosition(lefts.index(round(span.left_px, 2)), word.left))
     return places

@@ -31,17 +31,17 @@ def site_signer(workspace: Workspace, job: str, site: str) -> Signer:
     return test_signer(job, site)
 
 
-def server_signature(workspace: Workspace) -> ledger_chain.Signer | None:
+def server_signature(workspace: Workspace) -> ledger_chain.LineSigner | None:
     """How the server signs its ledger: with its kit's RSA key; None where there is no kit."""
     return _kit_signature(workspace, "server")
 
 
-def site_signature(workspace: Workspace) -> ledger_chain.Signer | None:
+def site_signature(workspace: Workspace) -> ledger_chain.LineSigner | None:
     """How a site signs its own ledger: with its kit's RSA key; None where there is no kit."""
     return _kit_signature(workspace, "client")
 
 
-def _kit_signature(workspace: Workspace, role: str) -> ledger_chain.Signer | None:
+def _kit_signature(workspace: Workspace, role: str) -> ledger_chain.LineSigner | None:
     startup = Path(workspace.get_startup_kit_dir())
     key, certificate = startup / f"{role}.key", startup / f"{role}.crt"
     return ledger_signer(key, certificate) if key.exists() and certificate.exists() else None

@@ -22,10 +22,10 @@ from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import model_sha256
 from ecg_flare.flare.server.policy import ServerPolicy
 from ecg_flare.privacy.accountant import Spent
-from ecg_flare.privacy.chain import Head, Signer
+from ecg_flare.privacy.chain import Head, LineSigner
 from ecg_flare.privacy.cohort import Mechanism
 from ecg_flare.privacy.gaussian import add_noise
-from ecg_flare.privacy.ledger import Ledger, Round, verify
+from ecg_flare.privacy.ledger import Ledger, LedgerRound, verify
 from ecg_flare.privacy.ledger_copy import copy_ledger
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -45,7 +45,7 @@ class GaussianMechanism(FLComponent):
         root: Path,
         *,
         policy: ServerPolicy = _DEFAULTS,
-        signer: Signer | None = None,
+        signer: LineSigner | None = None,
     ) -> "CohortLedger":
         """Open the ledger of the server whose workspace is `root`, for updates of length `dimension`.
 
@@ -142,7 +142,7 @@ class ChargedRound:
     """A round that is paid for, with its noise."""
 
     ledger: Ledger
-    entry: Round
+    entry: LedgerRound
     noise: Int64[np.ndarray, " d"]
 
     def release(self, model: Float32[np.ndarray, " model"], result: RoundResult) -> None:

@@ -57,8 +57,8 @@ class SitePolicy:
         start_model: SHA-256 of the model, in hex, that the first round of a masked job at this site may start from;
             '' takes any.
         once_per_model: of which secure aggregations a model is used for one job alone, as sums of two jobs over
-            different sites could be subtracted: 'unnoised' (a sum without noise is the only one from its model), 'all' (true), or
-            'none' (false). Within one job a model is used for one set of sites in any case.
+            different sites could be subtracted: 'unnoised' (a sum without noise is the only one from its model),
+            'all' (true), or 'none' (false). Within one job a model is used for one set of sites in any case.
         secret_seeds: refuse a secure aggregation whose job gives the training a public seed.
         pinned: site -> SHA-256 of its certificate, in hex.
         page_folders: absolute folders in which a job may name pages, and profiles of pages, by path.

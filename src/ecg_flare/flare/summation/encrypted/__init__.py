@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ecg_flare.federated.summation import SiteParts, Step, Summation
+from ecg_flare.federated.summation import SiteParts, Summation, SumStep
 
 SUMMATION: Final = Summation(
     name="encrypted",
@@ -15,8 +15,8 @@ SUMMATION: Final = Summation(
         component="ecg_flare.flare.summation.encrypted.site.EncryptedSite",
         executor="ecg_flare.flare.summation.encrypted.site.EncryptedSumExecutor",
         steps=(
-            Step("he_agree", "agree", "its consent to who is in the sum"),
-            Step("he_decrypt", "decrypt", "the decrypted sum"),
+            SumStep("he_agree", "agree", "its consent to who is in the sum"),
+            SumStep("he_decrypt", "decrypt", "the decrypted sum"),
         ),
         result_filter="ecg_flare.flare.summation.encrypted.site.EncryptUpdate",
     ),

@@ -15,7 +15,7 @@ from ecg_flare.documents import short
 from ecg_flare.errors import SecureSumError
 from ecg_flare.flare.job.messages import TrainRequest, check_answered, field_of, read_dxo, to_wire
 from ecg_flare.flare.summation.encrypted import SUMMATION
-from ecg_flare.privacy.encrypted_sum import EncryptedSum, Round
+from ecg_flare.privacy.encrypted_sum import EncryptedRound, EncryptedSum
 
 AGREE, DECRYPT = SUMMATION.site.tasks
 
@@ -43,7 +43,7 @@ class SumRequest:
     def in_job(self, job: str) -> EncryptedSum:
         """The sum in question, of the job whose terms have this digest."""
         return EncryptedSum(
-            Round(job, self.round_index, self.digest), self.contributors, self.consents, self.ciphertexts
+            EncryptedRound(job, self.round_index, self.digest), self.contributors, self.consents, self.ciphertexts
         )
 
     def to_shareable(self) -> Shareable:
@@ -74,7 +74,7 @@ class SumRequest:
         return request
 
 
-def round_of(job: str, request: TrainRequest) -> Round:
+def round_of(job: str, request: TrainRequest) -> EncryptedRound:
     """What a sum of the job with these terms' digest is about: every public word of the request enters the digest."""
     public = [
         request.attempt,
@@ -85,7 +85,7 @@ def round_of(job: str, request: TrainRequest) -> Round:
         repr((request.clipping_norm, request.shares)),
     ]
     text = json.dumps(["ecg_flare homomorphic sum 1", job, request.round_index, *public])
-    return Round(job, request.round_index, hashlib.sha256(text.encode()).digest())
+    return EncryptedRound(job, request.round_index, hashlib.sha256(text.encode()).digest())
 
 
 def pack_ciphertexts(ciphertexts: Sequence[bytes]) -> Shareable:

@@ -36,7 +36,7 @@ from ecg_flare.flare.summation.encrypted.messages import (
     pack_total,
     round_of,
 )
-from ecg_flare.privacy.encrypted_sum import CohortMember, EncryptedSumSite, Round
+from ecg_flare.privacy.encrypted_sum import CohortMember, EncryptedRound, EncryptedSumSite
 from ecg_flare.privacy.homomorphic import SecretContext
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -49,7 +49,7 @@ class EncryptedSite(FLComponent):
     def __init__(self) -> None:
         super().__init__()
         self._rules: EncryptedSumSite | None = None
-        self._about: Round | None = None
+        self._about: EncryptedRound | None = None
         self._trained_from = b""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ecg_flare.federated.summation import SiteParts, Step, Summation
+from ecg_flare.federated.summation import SiteParts, Summation, SumStep
 
 SUMMATION: Final = Summation(
     name="masked",
@@ -15,11 +15,11 @@ SUMMATION: Final = Summation(
         component="ecg_flare.flare.summation.masked.site.SecureSumSite",
         executor="ecg_flare.flare.summation.masked.site.SecureSumExecutor",
         steps=(
-            Step("sum_identify", "identify", "its certificate", before_training=True),
-            Step("sum_keys", "keys", "its public keys of the round, signed", before_training=True),
-            Step("sum_shares", "shares", "shares of its round secrets, sealed for each peer", before_training=True),
-            Step("sum_consent", "consent", "its signed consent to who is in the sum"),
-            Step("sum_unmask", "unmask", "shares that take the masks off the sum"),
+            SumStep("sum_identify", "identify", "its certificate", before_training=True),
+            SumStep("sum_keys", "keys", "its public keys of the round, signed", before_training=True),
+            SumStep("sum_shares", "shares", "shares of its round secrets, sealed for each peer", before_training=True),
+            SumStep("sum_consent", "consent", "its signed consent to who is in the sum"),
+            SumStep("sum_unmask", "unmask", "shares that take the masks off the sum"),
         ),
         result_filter="ecg_flare.flare.summation.masked.site.MaskUpdate",
     ),

@@ -19,7 +19,7 @@ from ecg_flare.federated.optimizers import FedAvg
 from ecg_flare.federated.robust import RobustRule
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.single_updates import SingleUpdates
-from ecg_flare.nnunet.dataset import PreparedDataset, prepare
+from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import plan_preset
@@ -96,7 +96,7 @@ class Federation:
             pages_per_patient=1,
         )
         public = SyntheticPages({PUBLIC: PUBLIC}, size.public_pages, pages_per_patient=1, seed=_PUBLIC_SEED)
-        self._public = prepare(public, PUBLIC, self._plan, cache, min_patients=1, preprocess=False, log=log)
+        self._public = prepare(public, PUBLIC, self._plan, cache, TO_EVALUATE, log=log)
         self._datasets = {(site, False): self._prepared(site, False, cache, log) for site in size.names}
         self._datasets |= {(site, True): self._prepared(site, True, cache, log) for site in size.poisoned_names}
         self._trainers: dict[tuple[str, bool], LocalTrainer] = {}
@@ -168,4 +168,4 @@ class Federation:
 
     def _prepared(self, site: str, swapped: bool, cache: Path, log: Callable[[str], None]) -> PreparedDataset:
         source = SwappedLabels(self._pages) if swapped else self._pages
-        return prepare(source, site, self._plan, cache, validation_fraction=0, min_patients=1, log=log)
+        return prepare(source, site, self._plan, cache, ALL_FOR_TRAINING, log=log)

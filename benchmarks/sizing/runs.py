@@ -13,7 +13,9 @@ from typing import Any
 
 from benchmarks.sizing.memory import watch
 from ecg_flare.errors import WorkerError
+from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.export import equal_roster
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.privacy.secure_sum.context import min_threshold
@@ -95,9 +97,8 @@ def measure(plan: str, sites: int, *, threads: int, pages: Path | None) -> Round
 
 def _spec(plan: str, sites: int, pages: Path | None) -> JobSpec:
     dp = BUNDLED["fedadam_site_dp"]
-    weights = {f"site-{index + 1}": 1.0 for index in range(sites)}
-    least = min_threshold(sites)
-    terms = replace(dp.terms, weights=weights, rounds=1, min_sites=least, plan=plan, summation="masked")
+    roster = equal_roster([f"site-{index + 1}" for index in range(sites)], "masked", min_threshold(sites))
+    terms = replace(dp.terms, sites=roster, rounds=1, model=TrainedModel(plan), summation="masked")
     spec = replace(dp, name="sizing", terms=terms, training=Training(steps=1))
     if pages is None:
         nobody = Pages("measured_site.NoPages")

@@ -112,7 +112,7 @@ def _add_component(job: Path, path: str, args: dict[str, object]) -> None:
 def _clip_at(job: Path, norm: float) -> None:
     for file in (job / "app" / "config").glob("config_fed_*.json"):
         config = json.loads(file.read_text())
-        next(part for part in config["components"] if part["id"] == "terms")["args"]["clipping_norm"] = norm
+        next(part for part in config["components"] if part["id"] == "terms")["args"]["clipping"]["norm"] = norm
         file.write_text(json.dumps(config))
 
 

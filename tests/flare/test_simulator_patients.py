@@ -73,7 +73,7 @@ def test_two_rounds_give_the_integers_of_the_rounds_in_memory(
         )
         model, state = result.model, result.state
         norms.append(config.clipping_norm)
-        config = config.after(result.share)
+        config = config.after([] if result.share is None else [result.share])
         sums.append(hashlib.sha256(result.summed.astype("<i8").data).hexdigest())
 
     report = verify(run.results / "ledger.jsonl")

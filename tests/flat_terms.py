@@ -1,7 +1,7 @@
 """Terms of a job by flat names, for tests that change one value at a time."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -71,11 +71,6 @@ def flat_of(terms: JobTerms) -> dict[str, Any]:
 def varied(terms: JobTerms, **flat: Any) -> JobTerms:
     """The terms with some of their values changed; None leaves a part out."""
     return flat_terms(**{**flat_of(terms), **flat})
-
-
-def varied_spec(spec: Any, **flat: Any) -> Any:
-    """A job with some values of its terms changed."""
-    return replace(spec, terms=varied(spec.terms, **flat))
 
 
 def round_in_memory(

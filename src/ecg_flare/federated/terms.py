@@ -25,7 +25,7 @@ from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import Summation, summation
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
-from ecg_flare.privacy.events import GaussianEvent, Unit, round_events
+from ecg_flare.privacy.events import GaussianEvent, Unit, round_events, sum_sensitivity
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
 _NONCE: Final = re.compile("[0-9a-f]{32}")
@@ -261,8 +261,7 @@ class JobTerms:
         """By how much the weighted sum may change when one unit comes or goes: a vector times its weight."""
         if self.vector_norm is None:
             return None
-        weights = self.weights.values()
-        return self.vector_norm * (math.fsum(weights) if self.shared_patients else max(weights))
+        return sum_sensitivity(self.vector_norm, self.weights.values(), shared=self.shared_patients)
 
     @property
     def public_denominator(self) -> float | None:

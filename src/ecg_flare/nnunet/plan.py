@@ -20,6 +20,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, UpdateError
+from ecg_flare.federated.parts import TrainedModel
+from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.update import ParameterLayout, layout_digest
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
 
@@ -247,6 +249,12 @@ def parameter_layout(plan: Plan) -> ParameterLayout:
     """
     stored = _stored_layouts().get(plan.hash)
     return stored if stored is not None else network_layout(network(plan))
+
+
+@cache
+def trained_subset(model: TrainedModel) -> TrainableSubset:
+    """The trained tensors of a preset's network; raises ConfigError for an unknown plan or a pattern of no tensor."""
+    return TrainableSubset.matching(parameter_layout(plan_preset(model.plan)), model.trained)
 
 
 def network_layout(module: nn.Module) -> ParameterLayout:

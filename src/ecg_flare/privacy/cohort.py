@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 from ecg_flare.errors import ConfigError, LedgerError
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN, AdaptiveClipping
-from ecg_flare.privacy.events import GaussianEvent, Unit, round_events
+from ecg_flare.privacy.events import GaussianEvent, Unit, round_events, sum_sensitivity
 
 SamplingKind = Literal["all", "poisson"]
 """Who of the units takes part in a round: all of them, or each by a secret draw of its own."""
@@ -139,16 +139,17 @@ class Mechanism:
 
         Where C is adaptive a patient's bit stands behind the update, and both together are a little longer than C.
         """
-        weights = self.weights.values()
         stretch = 1.0 if self.adaptation is None else self.adaptation.rule.stretch(self.noise_multiplier)
-        shared = self.shared_patients and self.unit == "patient"
-        return self.clipping_norm * stretch * (math.fsum(weights) if shared else max(weights))
+        return sum_sensitivity(self.clipping_norm * stretch, self.weights.values(), shared=self._shared)
 
     @property
     def events(self) -> tuple[GaussianEvent, ...]:
         """What the round does to one unit of its own job."""
-        shared = self.shared_patients and self.unit == "patient"
-        return round_events(self.noise_multiplier, self.sampling_rate, self.weights.values(), shared=shared)
+        return round_events(self.noise_multiplier, self.sampling_rate, self.weights.values(), shared=self._shared)
+
+    @property
+    def _shared(self) -> bool:
+        return self.shared_patients and self.unit == "patient"
 
     def events_for(self, unit: Unit) -> tuple[GaussianEvent, ...]:
         """What the round does to one `unit`, which need not be that of its job.

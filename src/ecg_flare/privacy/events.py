@@ -60,6 +60,17 @@ def round_events(
     return merge(GaussianEvent(noise_multiplier * math.sqrt(total / weight), sampling_rate) for weight in weights)
 
 
+def sum_sensitivity(vector_norm: float, weights: Collection[float], *, shared: bool) -> float:
+    """By how much one unit can change a weighted sum of vectors no longer than `vector_norm`.
+
+    A vector times the largest weight, or times all of them together where a unit may be at several sites (`shared`).
+
+    >>> sum_sensitivity(2.0, (1.0, 0.5), shared=False), sum_sensitivity(2.0, (1.0, 0.5), shared=True)
+    (2.0, 3.0)
+    """
+    return vector_norm * (math.fsum(weights) if shared else max(weights))
+
+
 def merge(events: Iterable[GaussianEvent]) -> tuple[GaussianEvent, ...]:
     """The same releases, with equal ones counted together; composition does not depend on their order."""
     counts: dict[GaussianEvent, int] = {}

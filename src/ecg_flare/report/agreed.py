@@ -1,6 +1,5 @@
 """What a job agreed on, in the words of a report."""
 
-from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.report.figures import natural_key, scientific
 
@@ -14,9 +13,9 @@ def trained_parameters(terms: JobTerms) -> int | None:
     """d where only some tensors are trained; None where all are."""
     if terms.trains_everything:
         return None
-    from ecg_flare.nnunet.plan import parameter_layout, plan_preset
+    from ecg_flare.nnunet.plan import trained_subset
 
-    return TrainableSubset.matching(parameter_layout(plan_preset(terms.model.plan)), terms.model.trained).dimension
+    return trained_subset(terms.model).dimension
 
 
 def clipping_text(terms: JobTerms) -> str:

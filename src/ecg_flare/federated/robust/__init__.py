@@ -23,4 +23,4 @@ ROBUST_RULES: Final[Mapping[str, type[RobustRule]]] = MappingProxyType(
         "geometric_median": GeometricMedian,
     }
 )
-"""Name -> rule: all that a configuration can name."""
+"""Name -> rule: those of the package."""

@@ -99,10 +99,8 @@ def equal_roster(
     sites: Sequence[str], way: str, min_sites: int | None = None, *, max_weight: int | None = None
 ) -> Roster:
     """The roster of sites that weigh alike, or by hidden weights; `min_sites` is by default what `way` asks for."""
-    count = len(sites)
-    least = summation(way).default_threshold(count)
     hidden = None if max_weight is None else HiddenWeights(max_weight)
-    return Roster(dict.fromkeys(sites, 1.0), min_sites or least, hidden)
+    return Roster(dict.fromkeys(sites, 1.0), min_sites or summation(way).default_threshold(len(sites)), hidden)
 
 
 def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:

@@ -2,18 +2,16 @@
 
 import math
 import secrets
-from functools import cache
 from uuid import UUID
 
 import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
-from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.nnunet.plan import parameter_layout, plan_preset
+from ecg_flare.nnunet.plan import trained_subset
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN
 
 
@@ -46,12 +44,7 @@ def _check_hidden_weights(terms: JobTerms, max_weight: int, dimension: int) -> N
 
 def subset(terms: JobTerms) -> TrainableSubset:
     """The tensors that are trained: an update is their values, in order, and nothing else."""
-    return _subset(terms.model)
-
-
-@cache
-def _subset(model: TrainedModel) -> TrainableSubset:
-    return TrainableSubset.matching(parameter_layout(plan_preset(model.plan)), model.trained)
+    return trained_subset(terms.model)
 
 
 def update_size(terms: JobTerms, model_size: int) -> int:

@@ -24,9 +24,10 @@ from ecg_flare import __version__
 from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
 from ecg_flare.extensions import load_environment
 from ecg_flare.federated.terms import JobTerms
+from ecg_flare.flare.job.components import component, job_terms
 from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.flare.job.terms import check_job, put, update_size
+from ecg_flare.flare.job.terms import put, update_size
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.ledger import JobPlace, ServerLedger, ServerLog, open_server_ledger
@@ -128,8 +129,8 @@ class FederatedRounds(PerSiteController):
 
     def _parts(self, abort_signal: Signal, fl_ctx: FLContext) -> _Parts:
         load_owners_extensions(fl_ctx.get_engine().get_workspace())
-        terms = check_job(self._component("terms", JobTerms))
-        mechanism = self._component(self._mechanism, GaussianMechanism) if self._mechanism else None
+        terms = job_terms(fl_ctx)
+        mechanism = component(fl_ctx, self._mechanism, GaussianMechanism) if self._mechanism else None
         if terms.private != (mechanism is not None):
             raise ConfigError(
                 f"noise_multiplier={terms.noise_multiplier} and mechanism={self._mechanism!r}: name both or neither."
@@ -138,16 +139,16 @@ class FederatedRounds(PerSiteController):
             raise ConfigError(
                 f"validate_every={self._validate_every}, but this job hides what single sites know: set it to 0"
             )
-        aggregator = self._component("aggregator", UpdateAggregator)
+        aggregator = component(fl_ctx, "aggregator", UpdateAggregator)
         aggregator.check(terms)
-        store = self._component("persistor", ModelStore)
+        store = component(fl_ctx, "persistor", ModelStore)
         store.check_writable(fl_ctx)
         return _Parts(
             terms=terms,
             plan=plan_preset(terms.model.plan),
             aggregator=aggregator,
             store=store,
-            evaluator=self._component("evaluator", PublicEvaluator),
+            evaluator=component(fl_ctx, "evaluator", PublicEvaluator),
             collection=self._collection(terms, fl_ctx),
             ledger=None if mechanism is None else self._open_ledger(mechanism, terms, abort_signal, fl_ctx),
         )
@@ -155,7 +156,7 @@ class FederatedRounds(PerSiteController):
     def _open_ledger(
         self, mechanism: GaussianMechanism, terms: JobTerms, abort_signal: Signal, fl_ctx: FLContext
     ) -> ServerLedger:
-        results = self._component("persistor", ModelStore).folder(fl_ctx)
+        results = component(fl_ctx, "persistor", ModelStore).folder(fl_ctx)
         self._ledger = open_server_ledger(
             mechanism,
             terms,
@@ -167,19 +168,13 @@ class FederatedRounds(PerSiteController):
         )
         return self._ledger
 
-    def _component(self, component_id: str, kind: type) -> Any:
-        component = self._engine.get_component(component_id)
-        if not isinstance(component, kind):
-            raise ConfigError(f"{component_id} must be a {kind.__name__}. Found {type(component).__name__}.")
-        return component
-
     def _collection(self, terms: JobTerms, fl_ctx: FLContext) -> Collection:
         setup = CollectionSetup(
             workspace=fl_ctx.get_engine().get_workspace(),
             terms=terms,
             log=partial(self.log_info, fl_ctx, fire_event=False),
             warn=partial(self.log_warning, fl_ctx, fire_event=False),
-            results=self._component("persistor", ModelStore).folder(fl_ctx),
+            results=component(fl_ctx, "persistor", ModelStore).folder(fl_ctx),
         )
         return collection_of(setup)
 

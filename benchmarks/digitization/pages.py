@@ -53,7 +53,7 @@ def make_page(row: str, seed: int, index: int, data: Path) -> BenchmarkPage:
 
 
 def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPage:
-    entries = _held_out(ptbxl)
+    entries = held_out(ptbxl)
     rng = np.random.default_rng([seed, _STREAMS[row], index])
     recording = load_record(ptbxl, entries[int(rng.integers(len(entries)))])
     profile = rows()[row].draw_kind(rng)
@@ -76,7 +76,8 @@ def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPag
 
 
 @cache
-def _held_out(ptbxl: Path) -> tuple[PtbxlEntry, ...]:
+def held_out(ptbxl: Path) -> tuple[PtbxlEntry, ...]:
+    """Return the PTB-XL records of the fold that trains nothing."""
     return in_folds(read_database(ptbxl), {HELD_OUT_FOLD})
 
 

@@ -19,7 +19,6 @@ TOLERANCE: Final = 0.03
 STRIPS: Final = frozenset({"1x1", "3x1"})
 """Layouts of strips whose leads are for labels to say: they are right when the leads are."""
 _ALIKE: Final = 0.9
-_MIRRORED: Final = -0.8
 
 
 @dataclass(frozen=True)
@@ -89,16 +88,13 @@ def mistaken_leads(read: Recording, truth: Recording) -> dict[str, str]:
     """
     own = {score.lead: score.pcc for score in evaluate_recording(read, truth).leads}
     on_grid = read.arranged(truth.lead_names).resampled(truth.fs_hz)
+    prints = {lead: truth.lead(lead) for lead in own}
     mistaken = {}
     for lead in (lead for lead in own if lead in shown_leads(read)):
-        if own[lead] < _MIRRORED:
-            mistaken[lead] = f"-{lead}"
-            continue
-        others = {
-            other: _likeness(on_grid.lead(lead), truth.lead(other), truth.fs_hz) for other in own if other != lead
-        }
-        best = max(others, key=others.__getitem__, default=lead)
-        if others and others[best] > _ALIKE and 1 - others[best] ** 2 < (1 - max(own[lead], 0.0) ** 2) / 2:
+        others = {other: signal for other, signal in prints.items() if other != lead} | {f"-{lead}": -prints[lead]}
+        alike = {other: _likeness(on_grid.lead(lead), signal, truth.fs_hz) for other, signal in others.items()}
+        best = max(alike, key=alike.__getitem__)
+        if alike[best] > _ALIKE and 1 - alike[best] ** 2 < (1 - max(own[lead], 0.0) ** 2) / 2:
             mistaken[lead] = best
     return mistaken
 

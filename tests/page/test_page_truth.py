@@ -69,6 +69,13 @@ def test_unknown_fields_are_refused(waves: Recording) -> None:
         PageTruth.from_json(json.dumps({**fields, "colour": "red"}))
 
 
+def test_a_truth_without_the_chest_gain_is_of_a_page_of_one_gain(waves: Recording) -> None:
+    style = PageStyle(dpi=60.0, gain_mm_per_mv=5.0)
+    fields = json.loads(render_page(waves, style, np.random.default_rng(0)).truth.to_json())
+    del fields["chest_gain_mm_per_mv"]
+    assert PageTruth.from_json(json.dumps(fields)).chest_gain_mm_per_mv == 5.0
+
+
 def test_times_belong_to_the_points() -> None:
     trace = LeadTrace("I", 0, np.zeros((5, 2)), 2.5, 3.5, False)
     np.testing.assert_allclose(trace.times_s(), [2.5, 2.7, 2.9, 3.1, 3.3])

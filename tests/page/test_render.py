@@ -79,6 +79,20 @@ def test_a_page_of_limb_leads_alone(waves: Recording, bare: PageStyle, tmp_path:
     assert np.count_nonzero(np.diff(middle) == 1) == 6  # one stroke of ink a lead, and nothing else
 
 
+def test_a_watch_prints_one_lead_in_rows_that_follow_on(bare: PageStyle, tmp_path: Path) -> None:
+    file = tmp_path / "watch.yaml"
+    rows = "".join(f"- [{{lead: I, start_s: {start_s}, duration_s: 10}}]\n" for start_s in (0, 10, 20))
+    file.write_text(f"rows:\n{rows}")
+    signal = np.full((12, 9000), np.nan, np.float32)
+    signal[0] = np.arange(9000) / 9000  # 30 s at 300 Hz
+    page = render_page(Recording(signal, 300.0), replace(bare, layout=str(file)), np.random.default_rng(0))
+    assert [(trace.lead, trace.row, trace.start_s, trace.end_s) for trace in page.truth.traces] == [
+        ("I", 0, 0.0, 10.0), ("I", 1, 10.0, 20.0), ("I", 2, 20.0, 30.0)
+    ]  # fmt: skip
+    printed = as_printed(Recording(signal, 300.0), page.truth)
+    np.testing.assert_array_equal(printed.lead("I"), signal[0])
+
+
 @pytest.mark.parametrize(("duration_s", "room"), [(10, True), (80, True), (90, False)])
 def test_a_row_too_long_for_the_paper_is_refused(waves: Recording, tmp_path: Path, duration_s: int, room: bool) -> None:
     file = tmp_path / "long.yaml"

@@ -41,8 +41,8 @@ def draw_paper(style: PageStyle, shape: tuple[int, int], boxes: Sequence[Rectang
         y_axis = _axis(style.paper_mm[1], grid.inset_mm, grid.phase_y_mm, style.px_per_mm[1], shape[0])
         _draw_grid(image, style, x_axis, y_axis)
     for box in boxes:
-        x_axis = _framed_axis(box.left_mm, box.right_mm, style.px_per_mm[0], shape[1])
-        y_axis = _framed_axis(box.top_mm, box.bottom_mm, style.px_per_mm[1], shape[0])
+        x_axis = _framed_axis((box.left_mm, box.right_mm), grid.coarse_mm / 2, style.px_per_mm[0], shape[1])
+        y_axis = _framed_axis((box.top_mm, box.bottom_mm), grid.coarse_mm / 2, style.px_per_mm[1], shape[0])
         _draw_grid(image, style, x_axis, y_axis)
     return image
 
@@ -65,9 +65,10 @@ def _axis(length_mm: float, inset_mm: float, phase_mm: float, px_per_mm: float, 
     return _Axis(round(origin_mm * px_per_mm), stop_px, origin_mm, px_per_mm)
 
 
-def _framed_axis(start_mm: float, end_mm: float, px_per_mm: float, length_px: int) -> _Axis:
-    start_px, stop_px = (min(max(round(place * px_per_mm), 0), length_px) for place in (start_mm, end_mm))
-    return _Axis(start_px, min(stop_px + 1, length_px), start_mm, px_per_mm, end_mm)
+def _framed_axis(span_mm: tuple[float, float], half_line_mm: float, px_per_mm: float, length_px: int) -> _Axis:
+    start_mm, end_mm = span_mm
+    start_px, stop_px = round((start_mm - half_line_mm) * px_per_mm), round((end_mm + half_line_mm) * px_per_mm) + 1
+    return _Axis(max(start_px, 0), max(min(stop_px, length_px), 0), start_mm, px_per_mm, end_mm)
 
 
 def _draw_grid(image: UInt8[np.ndarray, "h w 3"], style: PageStyle, x_axis: _Axis, y_axis: _Axis) -> None:
@@ -90,7 +91,7 @@ def _draw_grid(image: UInt8[np.ndarray, "h w 3"], style: PageStyle, x_axis: _Axi
 
 
 def _with_frame(lines: Float32[np.ndarray, " n"], axis: _Axis, width_mm: float) -> Float32[np.ndarray, " n"]:
-    # The first line of the grid is the frame's near edge already.
+    # The first line of the grid is the frame's near edge already; the far edge may lie anywhere in a square.
     if axis.end_mm is None:
         return lines
     end = replace(axis, origin_mm=axis.end_mm)

@@ -87,3 +87,16 @@ def test_a_name_of_spaced_letters_is_one_word(spacing_mm: float) -> None:
 def test_letters_of_a_line_of_text_are_no_spaced_names() -> None:
     words = words_of(*(Text("V", 10.0 + 4.0 * k, 20.0, 3.2) for k in range(6)))
     assert all(word.n_letters == 1 for word in words)
+
+
+@pytest.mark.parametrize(
+    ("printed", "lead"), [("v1", "V1"), ("v6", "V6"), ("C3", "V3"), ("AVR", "aVR"), ("AVF", "aVF")]
+)
+@pytest.mark.parametrize("font", ["sans", "serif", "mono"])
+def test_other_spellings_of_a_name_are_read(printed: str, lead: str, font: str) -> None:
+    sheet, _ = draw_texts([Text(printed, 2.0, 8.0, 3.2)], font, (8.0, 8.0), (100, 200))  # type: ignore[arg-type]
+    rows, columns = np.nonzero(sheet > 100)
+    word = sheet[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32) / 255
+    fits = fit_names(word, word.shape[1] / word.shape[0])
+    assert LEADS[int(fits.argmax())] == lead
+    assert fits.max() > 0.85

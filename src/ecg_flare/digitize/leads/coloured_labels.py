@@ -20,8 +20,11 @@ from ecg_flare.digitize.rectify.light import grid_darkness, ink_darkness
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.units import PxPerMm
 
-ENOUGH_NAMES: Final = 7
-"""Different names read in the trace's own colour: more than half, so that no other colour has to be looked for."""
+ENOUGH_NAMES: Final = 4
+"""Different names read in the trace's own colour from which on no other colour is looked for (no I, II, III)."""
+
+FIRST_COLUMN: Final = 0.25
+"""Of the page's width: a single stroke beyond it is no "I"."""
 
 LETTERS_PX_PER_MM: Final = 6.0
 """Resolution that letters are read at: a label of 3 mm has 18 pixels."""
@@ -64,7 +67,8 @@ def _coloured_words(image: UInt8[np.ndarray, "h w 3"], rows: Sequence[RowTrace],
     trace = cv2.resize(along(rows, (height, width)).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     lettering = np.where((colour > COLOURED) & ~trace, colour, np.float32(0)).astype(np.float32)
     factor = (size[0] / width, size[1] / height)
-    return tuple(word.enlarged(1 / factor[0], 1 / factor[1]) for word in words_in(lettering, scale.scaled(*factor)))
+    words = words_in(lettering, scale.scaled(*factor), single_letters_to_px=FIRST_COLUMN * size[0])
+    return tuple(word.enlarged(1 / factor[0], 1 / factor[1]) for word in words)
 
 
 def _off_grid(dark: Float32[np.ndarray, "h w"], px_per_mm: float) -> Float32[np.ndarray, "h w"]:

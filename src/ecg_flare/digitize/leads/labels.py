@@ -87,11 +87,17 @@ def read_words(
     return words_in(np.where(printed, ink, np.float32(0)), scale)
 
 
-def words_in(lettering: Float32[np.ndarray, "h w"], scale: PxPerMm) -> tuple[Word, ...]:
-    """Return the words of a picture that holds nothing but print (0 to 1), those with spaced letters among them."""
+def words_in(
+    lettering: Float32[np.ndarray, "h w"], scale: PxPerMm, single_letters_to_px: float = np.inf
+) -> tuple[Word, ...]:
+    """Return the words of a picture that holds nothing but print (0 to 1), those with spaced letters among them.
+
+    Single letters further to the right than `single_letters_to_px` are left out.
+    """
     letters = _letters(lettering > 0, scale)
-    groups = _grouped(letters, scale, LETTER_GAP)
-    words = [_word(lettering, group, scale) for group in [*groups, *_spaced(letters, groups, scale)]]
+    tight = _grouped(letters, scale, LETTER_GAP)
+    groups = [*tight, *_spaced(letters, tight, scale)]
+    words = [_word(lettering, group, scale) for group in groups if len(group) > 1 or group[0, 0] < single_letters_to_px]
     return tuple(word for word in words if word is not None)
 
 
@@ -233,7 +239,7 @@ def _shape(letters: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, " pixels"
 def _templates() -> Mapping[int, _Templates]:
     """Return the twelve names in every typeface, by their width at TEMPLATE_HEIGHT."""
     drawn: list[tuple[int, UInt8[np.ndarray, "h w"]]] = []
-    for index, name in enumerate(LEADS):
+    for index, name in ((index, name) for index, lead in enumerate(LEADS) for name in _spellings(lead)):
         for font in ("sans", "serif", "mono"):
             drawn.append((index, draw_texts([Text(name, 4.0, 20.0, 16.0)], font, (4.0, 4.0), (120, 400))[0]))
         for face, thickness in _HERSHEY:
@@ -248,6 +254,13 @@ def _templates() -> Mapping[int, _Templates]:
         width: _Templates(np.array([lead for lead, _ in group]), np.stack([shape for _, shape in group]))
         for width, group in by_width.items()
     }
+
+
+def _spellings(lead: str) -> tuple[str, ...]:
+    """Return how machines print a lead's name: aVR also as AVR, V1 also as v1 and C1 (as in parts of Europe)."""
+    if lead.startswith("aV"):
+        return (lead, lead.upper())
+    return (lead, lead.lower(), f"C{lead[1]}") if lead.startswith("V") else (lead,)
 
 
 def _template(sheet: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

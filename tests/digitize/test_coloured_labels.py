@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 
+from ecg_flare.digitize import digitize
+from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.leads.coloured_labels import ENOUGH_NAMES, read_labels
 from ecg_flare.digitize.leads.labels import MIN_FIT, Word
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.grid import draw_paper
 from ecg_flare.page.lettering import Text, draw_texts
 from ecg_flare.page.raster import Label
-from ecg_flare.page.style import GridColour, GridStyle, PageStyle
+from ecg_flare.page.render import render_page
+from ecg_flare.page.style import GridColour, GridStyle, PageStyle, PrintStyle
 
 DPI = 150.0
 SCALE = PxPerMm(DPI / 25.4, DPI / 25.4)
@@ -71,3 +75,12 @@ def test_labels_in_the_traces_colour_that_are_enough_end_the_search() -> None:
     words = read_labels(paper_with_labels((200, 20, 20)), sheet, probabilities, (), SCALE)
     assert names_at_their_places(words) == set()
     assert {word.best for word in words} == set(names)
+
+
+def test_a_viewers_page_with_spaced_red_labels_is_confident() -> None:
+    text = PrintStyle(label_colour="red", label_spacing_mm=1.0, header=False)
+    style = PageStyle(layout="6x2", dpi=110.0, grid=GridStyle(colour="red"), text=text)
+    rng = np.random.default_rng(5)
+    result = digitize(render_page(synthesize(rng), style, rng).image, segmenter="classical")
+    assert result.layout == "6x2"
+    assert result.layout_confidence > CONFIDENT

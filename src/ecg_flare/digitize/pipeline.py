@@ -23,9 +23,10 @@ from ecg_flare.digitize.conclusion import conclude
 from ecg_flare.digitize.ink.extraction import find_ink
 from ecg_flare.digitize.ink.segmenters import Segmenter, segment
 from ecg_flare.digitize.leads.borders import part_leads
+from ecg_flare.digitize.leads.coloured_labels import read_labels
 from ecg_flare.digitize.leads.find import find_leads
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
-from ecg_flare.digitize.leads.labels import read_words, readable_names
+from ecg_flare.digitize.leads.labels import readable_names
 from ecg_flare.digitize.leads.separators import settle_on_separators
 from ecg_flare.digitize.leads.vectorize import vectorize
 from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
@@ -94,7 +95,7 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
     with clock.stage("measure"):
         calibration = weigh_speed(measured.calibration, measure_heart_rate(lines.raster.y_mm, RASTER_MM))
     with clock.stage("leads"):
-        words = read_words(ink.every, probabilities, lines.rows, scale)
+        words = read_labels(working.image, ink.every, probabilities, lines.rows, scale)
         names = readable_names(words)
         try:
             assignment = find_leads(LabelledRows(lines.raster, words, calibration.speed_mm_per_s), options.layout)

@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ecg_flare.digitize.ink.segmenters import Segmenter
+
+
+_SOME_LEFT_OUT: Final = 3
 
 
 def _layouts() -> tuple[str, ...]:
@@ -104,12 +107,17 @@ def digitize(
 @click.argument("pred", type=click.Path(path_type=Path))
 @click.argument("truth", type=click.Path(path_type=Path))
 @json_option
-def evaluate(pred: Path, truth: Path, as_json: bool) -> None:
+@click.pass_context
+def evaluate(ctx: click.Context, pred: Path, truth: Path, as_json: bool) -> None:
     """Score readings against the true recordings.
 
     PRED and TRUTH are folders of WFDB records with the same names, or one record each. The scores are the
     signal-to-noise ratios of PhysioNet 2024 and Kaggle 2025, correlation, error and coverage, by lead and by page. A
-    true record that was not read counts as 0 dB.
+    true record that was not read counts as 0 dB, and so does, for its share, what a page does not print of it: the row
+    "read" has the ratios over what was read. Compare with the printed part, which `render` writes beside a page, for
+    the figures of the challenges.
+
+    A file that cannot be read is listed with its reason, and the others are scored. Exit code 3: there was one.
 
     \b
     Example:
@@ -119,6 +127,7 @@ def evaluate(pred: Path, truth: Path, as_json: bool) -> None:
 
     evaluation = score(pred, truth)
     click.echo(evaluation.to_json() if as_json else evaluation.table())
+    ctx.exit(_SOME_LEFT_OUT if evaluation.failed else 0)
 
 
 def _measured(text: str, option: str) -> "float | Literal['auto']":

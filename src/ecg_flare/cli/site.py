@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ecg_flare.cli.screen import Commands, json_option, progress, say_json, tell
+from ecg_flare.cli.screen import Commands, SiteName, json_option, progress, say_json, tell
 from ecg_flare.errors import ConfigError, EcgFlareError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def site() -> None:
 @click.option("--job", type=_FOLDER, help="The job's folder, for its plan and unit.")
 @click.option("--plan", metavar="NAME", help="The plan, if no job is given.  [default: tiny]")
 @click.option("--plan-hash", metavar="HEX", help="The hash of the plan, as the coordinator reports it.")
-@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("--site", "name", type=SiteName(), help="The site's name.  [default: the kit's]")
 @click.option("--dpi", type=click.FloatRange(min=0, min_open=True), help="Resolution of pages that have a mask only.")
 @click.option(
     "--patient-pattern", metavar="REGEX", help="Pattern for a page's name; its first group is the patient's id."
@@ -101,7 +101,7 @@ def prepare(
 @site.command()
 @click.option("--workspace", type=_FOLDER, metavar="KIT", required=True, help="The site's unpacked startup kit.")
 @click.option("--job", type=_FOLDER, required=True, help="The job's folder.")
-@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("--site", "name", type=SiteName(), help="The site's name.  [default: the kit's]")
 @click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Training steps to try.")
 @json_option
 @click.pass_context
@@ -135,7 +135,7 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
 
 @site.command()
 @click.option("--workspace", type=_FOLDER, metavar="KIT", required=True, help="The site's unpacked startup kit.")
-@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("--site", "name", type=SiteName(), help="The site's name.  [default: the kit's]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Sign it with the kit's key.")
 @json_option
 @click.pass_context

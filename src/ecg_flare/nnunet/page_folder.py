@@ -245,9 +245,17 @@ def _read_mask(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarra
     if mask.max(initial=0) > max(Label):
         raise SiteDataError(
             f"mask {found} has the value {mask.max()}; the labels are {min(Label)} to {max(Label)}",
-            "write 0 for paper, 1 for trace, 2 for the calibration pulse, 3 for print",
+            "its palette's colours are read, and not the classes: save it in grey, without a palette, with 0 for paper"
+            ", 1 for trace, 2 for the calibration pulse, 3 for print"
+            if _has_palette(found)
+            else "write 0 for paper, 1 for trace, 2 for the calibration pulse, 3 for print",
         )
     return mask
+
+
+def _has_palette(path: Path) -> bool:
+    head = _read_bytes(path)[:26]
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and head[25:26] == b"\x03"  # the colour type of IHDR
 
 
 def _resize(

@@ -15,9 +15,9 @@ from benchmarks.fuzz.mutation import change_bytes
 from benchmarks.fuzz.runs import Parser
 from ecg_flare.errors import PageError
 from ecg_flare.page.mask_files import read_mask
-from ecg_flare.page.page_list import PageFile
 from ecg_flare.page.pdf_files import answer_pdf
-from ecg_flare.page.reader import count_pages, read_page
+from ecg_flare.page.pixels import read_pixels
+from ecg_flare.page.reader import LONGEST_PX, count_pages
 
 _SIZE: Final = (24, 16)
 _MODES: Final = {
@@ -74,7 +74,7 @@ def _read(data: bytes, folder: Path) -> None:
     path.write_bytes(data)
     count_pages(path)
     refused = []
-    for read in (lambda: read_page(PageFile(path, 1, "page")), lambda: read_mask(path)):
+    for read in (lambda: read_pixels(path, 1, longest_px=LONGEST_PX), lambda: read_mask(path)):
         try:
             read()
         except PageError as error:

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
@@ -17,7 +16,8 @@ from ecg_flare.ecg.metrics import evaluate_recording, snr_db_kaggle2025
 from ecg_flare.ecg.ptbxl import PtbxlEntry, in_folds, load_record, read_database
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.page.degrade import apply
-from ecg_flare.page.image_files import read_image
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import read_page
 from ecg_flare.page.render import render_page
 from ecg_flare.page.truth import PageTruth
 
@@ -126,5 +126,5 @@ def _ludb_page(index: int, folder: Path) -> BenchmarkPage:
     perfect = np.stack([read_by_columns(x, lead * LUDB_PX_PER_MV) / LUDB_PX_PER_MV for lead in whole.signal_mv])
     perfect[~np.isfinite(truth.signal_mv)] = np.nan
     ceiling = snr_db_kaggle2025(perfect, truth.signal_mv, truth.fs_hz)
-    image = read_image(folder / "png" / f"{name}.png", cv2.IMREAD_COLOR_RGB)
+    image = read_page(PageFile(folder / "png" / f"{name}.png", 1, name)).image
     return BenchmarkPage(image, truth, "3x4+1R", 25.0, 10.0, 10.0, ceiling, LUDB, peer_db)

@@ -65,10 +65,11 @@ def digitize(
 ) -> None:
     """Read ECG pages into 12-lead recordings.
 
-    PAGES are images (PNG, JPEG, TIFF, BMP), PDFs, folders or globs. Each page gives NAME.hea and .dat (WFDB), NAME.csv,
-    NAME.overlay.png and NAME.json, which says what was measured, what was assumed, and with what confidence.
+    PAGES are images (PNG, JPEG, TIFF, BMP, WebP, GIF, JPEG 2000), PDFs, folders or globs. What a folder holds beside
+    pages is counted and named. Each page gives NAME.hea and .dat (WFDB), NAME.csv, NAME.overlay.png and NAME.json,
+    which says what was measured, what was assumed, and with what confidence.
 
-    Exit codes: 0 every page was read, 3 some were not, 2 wrong use.
+    Exit codes: 0 every page was read, 3 some were not, or a picture was left out, 2 wrong use.
 
     \b
     Examples:

@@ -12,6 +12,7 @@ from ecg_flare.errors import ConfigError, EcgFlareError
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.page_folder import PageFolder
+    from ecg_flare.page.page_list import PageFile
     from ecg_flare.site.inspection import Finding, Inspection
     from ecg_flare.site.preparation import JobNeeds, Preparation
 
@@ -297,8 +298,8 @@ def _folder(preparation: "Preparation") -> dict[str, str]:
     return {"folder": str(preparation.folder)}
 
 
-def _watched(paths: Sequence[Path]) -> Iterator[Path]:
-    return progress(paths, "reading pages", len(paths))
+def _watched(pages: "Sequence[PageFile]") -> "Iterator[PageFile]":
+    return progress(pages, "reading pages", len(pages))
 
 
 def _finding_lines(findings: "Sequence[Finding]") -> Iterator[str]:
@@ -308,4 +309,7 @@ def _finding_lines(findings: "Sequence[Finding]") -> Iterator[str]:
         if finding.remedy:
             yield f"    -> {finding.remedy}"
     if len(findings) > _MAX_SHOWN:
-        yield f"  ... and {len(findings) - _MAX_SHOWN} more; --json has all of them"
+        rest = findings[_MAX_SHOWN:]
+        yield f"  ... and {len(rest)} more; --json has all of them"
+        if stopping := dict.fromkeys(finding.page or "the folder" for finding in rest if finding.stops):
+            yield f"  x {', '.join(stopping)}"

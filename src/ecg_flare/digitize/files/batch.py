@@ -16,13 +16,13 @@ from tqdm import tqdm
 from ecg_flare.digitize.files.html import PageEntry, build_html, failed_entry, read_entry
 from ecg_flare.digitize.files.output import write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
-from ecg_flare.digitize.files.page_list import PageFile
-from ecg_flare.digitize.files.reader import list_pages, read_page
 from ecg_flare.digitize.files.summary import BatchSummary, PageOutcome
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.errors import EcgFlareError, StorageError
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import list_pages, read_page
 from ecg_flare.storage import write_atomically
 
 REPORT_NAME: Final = "report.html"
@@ -57,21 +57,21 @@ def run_batch(
         ConfigError: no pages, or an unknown segmenter; both before the first page is read.
         StorageError: the folder cannot be written.
     """
-    pages = list_pages(inputs)
+    listed = list_pages(inputs)
     _check_writable(out)
     read = digitizer or _digitizer(options or ReadingOptions())
     outcomes: list[PageOutcome] = []
     entries: list[PageEntry] = []
-    for page in tqdm(pages, desc="pages", unit="page", disable=None if progress else True):
+    for page in tqdm(listed.pages, desc="pages", unit="page", disable=None if progress else True):
         outcome, entry = _read_one(page, out, read, html)
         outcomes.append(outcome)
         if entry is not None:
             entries.append(entry)
     if not html:
-        return BatchSummary(tuple(outcomes))
+        return BatchSummary(tuple(outcomes), left_out=listed.left_out)
     report = out / REPORT_NAME
     write_atomically(report, lambda file: file.write(build_html(entries).encode()))
-    return BatchSummary(tuple(outcomes), report)
+    return BatchSummary(tuple(outcomes), report, listed.left_out)
 
 
 def _digitizer(options: ReadingOptions) -> Digitizer:

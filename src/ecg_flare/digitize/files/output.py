@@ -16,11 +16,11 @@ from jaxtyping import UInt8
 
 from ecg_flare import __version__
 from ecg_flare.digitize.confidence import lead_confidence
-from ecg_flare.digitize.files.page_list import PageFile
 from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import StorageError
+from ecg_flare.page.page_list import PageFile
 from ecg_flare.storage import write_atomically, write_json
 
 OVERLAY_ENDING: Final = ".overlay.png"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_flare.digitize.confidence import CONFIDENT
+from ecg_flare.page.page_list import LeftOut, left_out_lines
 
 ALL_READ, SOME_FAILED, USAGE = 0, 3, 2
 """Exit codes; the command gives USAGE where run_batch raises ConfigError, LayoutError or StorageError."""
@@ -35,6 +36,7 @@ class BatchSummary:
 
     pages: tuple[PageOutcome, ...]
     html_path: Path | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def n_failed(self) -> int:
@@ -48,8 +50,8 @@ class BatchSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 when every page was read, 3 when some were not."""
-        return SOME_FAILED if self.n_failed else ALL_READ
+        """0 when every page was read, 3 when some were not, or a picture was left out."""
+        return SOME_FAILED if self.n_failed or any(left.is_picture for left in self.left_out) else ALL_READ
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON holds it, with each page's whole report."""
@@ -59,6 +61,7 @@ class BatchSummary:
             "unsure": self.n_unsure,
             "exit_code": self.exit_code,
             "html": None if self.html_path is None else str(self.html_path),
+            "left_out": [{"source": str(left.path), "why": left.why} for left in self.left_out],
             "results": [
                 {
                     "source": page.source,
@@ -78,6 +81,7 @@ class BatchSummary:
         unsure = f"{self.n_unsure} of them with less than {CONFIDENT:.0%} confidence"
         lines = [f"{read} of {len(self.pages)} pages read, {unsure}."]
         lines += [f"  not read: {page.source} (page {page.page}): {page.error}" for page in self.pages if page.error]
+        lines += [f"  left out: {line}" for line in left_out_lines(self.left_out)]
         if self.html_path is not None:
             lines.append(f"Report: {self.html_path}")
         return "\n".join(lines)

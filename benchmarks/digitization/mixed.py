@@ -120,6 +120,8 @@ style:
 _BOXES: Final = """
 style:
   layout: {choice: {12x1: 4, 12x1-cabrera: 4, 6x1-limb: 1, 6x1-chest: 1, 6x2: 1, 3x4+1R: 1}}
+  paper: {choice: {a4: 3, letter: 3, a4-portrait: 1}}
+  gain_mm_per_mv: {choice: {10: 0.75, 5: 0.25}}
   grid:
     kind: {choice: {fine+coarse: 0.85, coarse: 0.15}}
     boxes: true

@@ -83,7 +83,7 @@ def test_patients_are_noted(run_cli: RunCli, records: Path, tmp_path: Path) -> N
     ("arguments", "code", "said"),
     [
         (("--profile", "nowhere"), 1, "Unknown site profile 'nowhere'"),
-        (("--pulse", "top"), 1, "pulse must be one of left, right, none"),
+        (("--pulse", "top"), 1, "pulse must be one of left, right, columns, none"),
         (("--layout", "4x4"), 2, "'4x4' is not one of 12x1"),
         (("--profile", "plain", "--dpi", "100"), 2, "leave out dpi"),
     ],

@@ -84,7 +84,7 @@ def synthesize(
 @click.option("--speed", "speed_mm_per_s", type=float, help="mm/s [default: 25]")
 @click.option("--gain", "gain_mm_per_mv", type=float, help="mm/mV [default: 10]")
 @click.option("--paper", help="a4, letter, a4-portrait, letter-portrait, chart [default: a4]")
-@click.option("--pulse", help="Calibration pulse: left, right, none [default: left]")
+@click.option("--pulse", help="Calibration pulse: left, right, columns, none [default: left]")
 @click.option("--grid", help="Grid colour: red, pink, orange, blue, green, grey, brown, or none [default: red]")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True)
 @json_option

@@ -17,7 +17,7 @@ _SIDE_MM: Final = 4.0
 _EDGE_MM: Final = 5.0
 _LINE_SPACING: Final = 1.35
 _TIME_STEPS: Final = 8
-_BOX_GAP_MM: Final = 1.0
+_BOX_GAP_MM: Final = 2.0
 _BOX_SIDE_MM: Final = 1.5
 _ABOVE_ZERO: Final = 0.55
 """Part of a row above 0 mV: QRS complexes reach higher above it than below."""

@@ -4,7 +4,7 @@
 |---|---|---|
 | calibration pulses | up or down (measure/scaled_page.py) | always |
 | leads' names that read one way up only, a layout that fits | up | where the first segmenter has read the page |
-| letters of any kind (print_direction.py) | the axis of lines, mostly which end is up | where names and layout do not say |
+| letters of any kind (print_direction.py) | the axis of lines, mostly which end is up | where names and layout do not |
 | the page read another way up | whether names, layout or pulses speak for that way | where letters do not say either |
 
 A page is turned by a witness alone, never by a confidence that is a little greater, and every turn is told. The first

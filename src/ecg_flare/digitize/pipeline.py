@@ -21,6 +21,7 @@ from ecg_flare.digitize.clock import Clock
 from ecg_flare.digitize.conclusion import conclude
 from ecg_flare.digitize.confidence import LIMBS_AGREE_DB, MIN_LABELS, SURE_LAYOUT
 from ecg_flare.digitize.ink.extraction import find_ink
+from ecg_flare.digitize.ink.ruling import is_ruled
 from ecg_flare.digitize.ink.segmenters import Segmenter, segment
 from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.borders import part_leads
@@ -110,6 +111,8 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
         probabilities = segment(segmenter, measured.network_image)
     with clock.stage("ink"):
         ink = find_ink(working.image, probabilities)
+        if is_ruled(ink.trace, scale):
+            raise PageError("No ECG trace was found on this page: what stands out on it are the lines of a grid.")
     with clock.stage("trace"):
         lines = trace_page(ink.trace, working.pulses, scale)
     with clock.stage("measure"):

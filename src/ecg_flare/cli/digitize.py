@@ -47,6 +47,9 @@ def _layouts() -> tuple[str, ...]:
 @click.option("--gain", default="auto", show_default=True, help="auto, or mm/mV.")
 @click.option("--px-per-mm", type=float, help="Resolution of pages without a grid. [default: measured]")
 @click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
+@click.option(
+    "--force", is_flag=True, help="Write recordings of any confidence; without it none below 0.25 (25 %) is written."
+)
 @click.option("--html", is_flag=True, help="Also write report.html: overlays beside waveforms, the worst page first.")
 @json_option
 @click.pass_context
@@ -60,6 +63,7 @@ def digitize(
     gain: str,
     px_per_mm: float | None,
     fs_hz: float,
+    force: bool,
     html: bool,
     as_json: bool,
 ) -> None:
@@ -69,7 +73,10 @@ def digitize(
     pages is counted and named. Each page gives NAME.hea and .dat (WFDB), NAME.csv, NAME.overlay.png and NAME.json,
     which says what was measured, what was assumed, and with what confidence.
 
-    Exit codes: 0 every page was read, 3 some were not, or a picture was left out, 2 wrong use.
+    A reading below 0.25 confidence is withheld: NAME.overlay.png and NAME.json are there to be looked at, no recording
+    is written, and one of an earlier run is removed. --force writes it.
+
+    Exit codes: 0 every page was read, 3 some were not or were withheld, or a picture was left out, 2 wrong use.
 
     \b
     Examples:
@@ -92,6 +99,7 @@ def digitize(
             px_per_mm=px_per_mm,
             fs_hz=fs_hz,
             segmenter=_segmenter(segmenter),
+            force=force,
         )
         summary = run_batch(pages, output, options, html=html)
     except (ConfigError, LayoutError, StorageError) as error:

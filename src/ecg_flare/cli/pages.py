@@ -88,9 +88,7 @@ def synthesize(
 @click.option("--grid", help="Grid colour: red, pink, orange, blue, green, grey, brown, or none [default: red]")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True)
 @json_option
-@click.pass_context
 def render(
-    ctx: click.Context,
     records: tuple[Path, ...],
     output: Path,
     profile: str | None,

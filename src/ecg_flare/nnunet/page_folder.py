@@ -170,7 +170,8 @@ class PageFolder:
             raise SiteDataError(str(error), "export it again") from error
         truth_file = page.path.with_name(f"{page.name}.json")
         if truth_file.exists():
-            image, mask, px_per_mm, notes = *_with_truth(page, picture, truth_file), ()
+            image, mask, px_per_mm = _with_truth(page, picture, truth_file)
+            notes: tuple[str, ...] = ()
         else:
             image, mask, px_per_mm, notes = self._with_mask(page, picture)
         name = _safe_name(page.name)

@@ -34,7 +34,7 @@ def decode_deep(path: Path, number: int, decoded: Image.Image) -> UInt16[np.ndar
     Raises PageError where it is damaged, or would take too much memory.
     """
     channels = decoded.getbands().index("A") if "A" in decoded.getbands() else len(decoded.getbands())
-    if max(decoded.getchannel(index).getextrema()[1] for index in range(channels)) >= _HALF:
+    if max(int(np.asarray(decoded.getchannel(index)).max()) for index in range(channels)) >= _HALF:
         return None
     if decoded.width * decoded.height * _BYTES > MAX_DECODED_BYTES:
         raise PageError(

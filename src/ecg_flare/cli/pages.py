@@ -147,7 +147,7 @@ def render(
     else:
         click.echo(f"{len(images)} pages in {output}")
         _tell_left_out(left_out, signals)
-    ctx.exit(_SOME_LEFT_OUT if left_out else 0)
+    click.get_current_context().exit(_SOME_LEFT_OUT if left_out else 0)
 
 
 def _tell_left_out(records: Mapping[str, str], signals: Mapping[str, Sequence[str]]) -> None:

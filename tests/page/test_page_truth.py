@@ -47,6 +47,7 @@ def test_any_number_survives_json(polyline: np.ndarray, scale: float, start_s: f
         "3x4",
         25.0,
         10.0,
+        5.0,
         (trace,),
         (polyline,),
         (),

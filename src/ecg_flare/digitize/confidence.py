@@ -49,6 +49,9 @@ LONE_PULSE: Final = 0.85
 GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH = 0.6, 0.7
 """A gain, or a speed, that was given and that the pulses contradict: all are 1 mV high, not all are 0.2 s wide."""
 
+DOUBTED_BY_AMPLITUDES: Final = 0.7
+"""The share that is left of one gain for all leads where the chest leads are so small that they may have half of it."""
+
 DOUBTED_BY_HEART: Final = 0.6
 """The share that is left of a measured speed at which the heart would beat as few hearts do."""
 

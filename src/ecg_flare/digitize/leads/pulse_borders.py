@@ -16,7 +16,7 @@ from ecg_flare.digitize.leads.time_steps import nearest_time_step
 from ecg_flare.page.layout import Layout, Segment
 
 SAME_LENGTH_S: Final = 0.12  # by which columns of one duration differ on paper
-MISSING_S, TOO_MUCH_S = 0.06, 0.015  # of ink at a column's ends, against a length that the layout can have
+MISSING_S, TOO_MUCH_S = 0.06, 0.01  # of ink in all columns, or a column, against a length that a layout can have
 SAMPLE_S: Final = 0.002  # the last sample is drawn one step before a column's end
 
 
@@ -27,38 +27,44 @@ def place_between_pulses(page: LabelledRows, layout: Layout) -> tuple[LeadSpan, 
     A row of one lead, such as a rhythm strip, begins with the first column and is as long as all columns together.
     """
     columns = page.rows.span.columns_px
-    short = next((row for row in layout.rows if len(row) > 1), ())
-    if len(columns) < 2 or any(len(row) not in (1, len(columns)) for row in layout.rows) or not short:
+    lengths = {len(row) for row in layout.rows}
+    if len(columns) < 2 or not lengths <= {1, len(columns)} or lengths == {1}:
         return None
-    lengths_s = _lengths_s(page, columns, short)
-    begins = np.concatenate([[0.0], np.cumsum(lengths_s)])
+    columns, seconds = _mended(page, columns, layout.duration_s)
+    begins = np.concatenate([[0.0], np.cumsum(seconds)])
+    whole = (columns[0][0], columns[0][0] + float(begins[-1]) * page.px_per_s)
     spans = []
     for number, row in enumerate(layout.rows):
         if len(row) == 1:
-            left = columns[0][0]
-            right = left + begins[-1] * page.px_per_s
-            spans.append(_span(row[0], number, (left, right), (0.0, float(begins[-1]))))
+            spans.append(_span(row[0], number, whole, (0.0, float(begins[-1]))))
             continue
-        for segment, (left, _), start, end in zip(row, columns, begins[:-1], begins[1:], strict=True):
-            right = left + (end - start) * page.px_per_s
-            spans.append(_span(segment, number, (left, right), (float(start), float(end))))
+        for segment, x_px, start, end in zip(row, columns, begins[:-1], begins[1:], strict=True):
+            spans.append(_span(segment, number, x_px, (float(start), float(end))))
     return tuple(spans)
 
 
-def _lengths_s(page: LabelledRows, columns: Sequence[tuple[float, float]], short: Sequence[Segment]) -> list[float]:
-    """Return how long each column is, mended to a length that the layout can have where nearly so.
+def _mended(
+    page: LabelledRows, columns: Sequence[tuple[float, float]], whole_s: float
+) -> tuple[list[tuple[float, float]], list[float]]:
+    """Return the columns and their seconds, mended to lengths that the layout can have where they nearly have them.
 
-    Columns of one duration are as long as their median: one of them may lose its end to a pulse that touches it.
+    Only the ink of an end may be missing, so both ends of a column share the difference. Columns of one duration are
+    as long as their median: one of them may lose its end to a pulse that touches it.
     """
-    found = np.array([(right - left) / page.px_per_s for left, right in columns])
-    if len({segment.duration_s for segment in short}) == 1 and np.ptp(found) < SAME_LENGTH_S:
+    found = np.array([(right - left) / page.px_per_s for left, right in columns]) + SAMPLE_S
+    if np.ptp(found) < SAME_LENGTH_S:
         found[:] = np.median(found)
-    lengths = []
-    for length, segment in zip(found, short, strict=True):
-        nominal = nearest_time_step(length, segment.duration_s)
-        near = nominal > 0 and -TOO_MUCH_S <= nominal - length - SAMPLE_S <= MISSING_S
-        lengths.append(float(nominal if near else length))
-    return lengths
+    total = float(found.sum())
+    missing = nearest_time_step(total, whole_s) - total
+    if -TOO_MUCH_S * len(found) <= missing <= MISSING_S:
+        found += missing / len(found)
+    mended = []
+    for (left, right), seconds in zip(columns, found, strict=True):
+        length = seconds * page.px_per_s
+        more = length - SAMPLE_S * page.px_per_s - (right - left)
+        begin = left - more / 2 if abs(more) < MISSING_S * page.px_per_s else left
+        mended.append((float(begin), float(begin + length)))
+    return mended, [float(seconds) for seconds in found]
 
 
 def _span(segment: Segment, row: int, x_px: tuple[float, float], time_s: tuple[float, float]) -> LeadSpan:

@@ -14,14 +14,16 @@ from ecg_flare.digitize.confidence import ASSUMED, GIVEN_AGAINST_HEIGHT, GIVEN_A
 from ecg_flare.digitize.measure.calibration import (
     USUAL_GAIN_MM_PER_MV,
     USUAL_SPEED_MM_PER_S,
+    ChestGain,
     Source,
     assumed_speed_note,
 )
-from ecg_flare.digitize.measure.pulse import PULSE_S, standard_gain
+from ecg_flare.digitize.measure.pulse import PULSE_S, standard_gain, usual_gain
 from ecg_flare.digitize.measure.scale_reading import ScaleReading
 
 _SPEEDS_MM_PER_S: Final = (25.0, 50.0)
 _WIDTH_TOLERANCE: Final = 0.07
+MIN_STEPPED: Final = 2
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,17 @@ def read_gain(scale: ScaleReading, known: float | None) -> PaperReading:
     if scale.method == "pulse":
         note = f"gain assumed to be {USUAL_GAIN_MM_PER_MV:g} mm/mV; millivolts come from the pulses and do not need it"
     return PaperReading(USUAL_GAIN_MM_PER_MV, "assumed", ASSUMED, (note,))
+
+
+def read_chest_gain(scale: ScaleReading, known: float | None) -> ChestGain | None:
+    """Return the chest leads' gain that is given, or that most pulses go down to by a step; None without either."""
+    if known is not None:
+        return ChestGain(known, "given")
+    steps = [pulse.step_height_px for pulse in scale.pulses if pulse.step_height_px is not None]
+    if len(steps) < max(MIN_STEPPED, len(scale.pulses) / 2) or scale.method == "pulse":
+        return None
+    gain = usual_gain(float(np.median(steps)) / scale.px_per_mm.y)
+    return None if gain is None else ChestGain(gain, "measured")
 
 
 def read_speed(scale: ScaleReading, known: float | None) -> PaperReading:

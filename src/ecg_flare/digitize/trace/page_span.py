@@ -60,10 +60,12 @@ def find_span(
 
     `ink` is the traces' ink, which says to a fraction of a pixel where a line begins. A millisecond of a QRS is 0.1 mV.
     """
+    inked = (float(np.median([row.first for row in rows])), float(np.median([row.last for row in rows])))
+    places = pulse_places(pulses, inked, px_per_mm_x)
+    rows = _rows_with(places.inner, rows)
     first = np.array([row.first for row in rows], float)
     last = np.array([row.last for row in rows], float)
     left, right = float(np.median(first)), float(np.median(last))
-    places = pulse_places(pulses, (left, right), px_per_mm_x)
     outer = _outer_pulses(pulses, places)
     left_pulses = _beside(outer, left, (left + right) / 2, px_per_mm_x)
     right_pulses = _beside(outer, right, (left + right) / 2, px_per_mm_x)
@@ -110,6 +112,13 @@ def _gap(column: PulseColumn, ends: _LineEnds) -> tuple[float, float]:
     before = np.array([_end_before(row.y, column.left_px, unit) for row in ends.rows])
     after = np.array([_begin_after(row.y, column.right_px, unit) for row in ends.rows])
     return ends.end(before), ends.begin(after)
+
+
+def _rows_with(columns: Sequence[PulseColumn], rows: Sequence[RowTrace]) -> Sequence[RowTrace]:
+    """Return the rows that have pulses within them; all, where none has. A rhythm strip ends elsewhere."""
+    levels = np.array([row.level_px for row in rows])
+    numbers = {int(np.abs(levels - pulse.foot_px).argmin()) for column in columns for pulse in column.pulses}
+    return [rows[number] for number in sorted(numbers)] or rows
 
 
 def _outer_pulses(pulses: Sequence[Pulse], places: PulsePlaces) -> list[Pulse]:

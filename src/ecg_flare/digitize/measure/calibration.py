@@ -32,6 +32,8 @@ class Calibration:
         confidence: 0 to 1 for all of this together; assumed values lower it.
         speed_mm_per_s, gain_mm_per_mv: of the paper; with where each comes from.
         chest: the chest leads' own gain; None where nothing but the page's gain is known of them.
+        other_speed_mm_per_s: the speed that the same pulses stand for if they are of the other usual width, where that
+            is to be ruled out by the heart.
         warnings: what a reader of the result should know, one sentence each.
     """
 
@@ -44,6 +46,7 @@ class Calibration:
     gain_source: Source
     warnings: tuple[str, ...]
     chest: ChestGain | None = None
+    other_speed_mm_per_s: float | None = None
 
     @property
     def chest_gain_mm_per_mv(self) -> float:

@@ -22,6 +22,9 @@ PULSE_S: Final = 0.2
 HEIGHT_SPREAD: Final = 0.06
 """By which share the heights of pulses of one gain differ."""
 
+SHORT_PULSE_S: Final = 0.1
+"""Width of a pulse by the others. At 50 mm/s it is as wide as one of PULSE_S at 25 mm/s."""
+
 _HEIGHT_TOLERANCE: Final = 0.08
 
 

@@ -41,6 +41,14 @@ def test_ink_that_is_missing_at_a_column_is_shared_by_its_ends() -> None:
     assert spans[0].right_px == pytest.approx(1349.0)
 
 
+def test_an_end_that_a_pulse_touches_takes_the_whole_difference() -> None:
+    touched = page([(100.0, 1347.5), (1440.0, 2687.5)], 6)
+    span = replace(touched.rows.span, touched=frozenset({1, 2}))  # the first column's end, the second one's begin
+    spans = place_layout(replace(touched, rows=replace(touched.rows, span=span)), load_layout("6x2"))
+    assert (spans[0].left_px, spans[0].right_px) == pytest.approx((100.0, 1350.0))
+    assert (spans[1].left_px, spans[1].right_px) == pytest.approx((1438.0, 2688.0))
+
+
 def test_a_length_that_no_layout_has_is_kept() -> None:
     """3.02 s a column: no ink is cut off for a length of 3 s."""
     spans = place_layout(page([(100.0, 854.5), (940.0, 1694.5)], 6), load_layout("6x2"))

@@ -59,7 +59,7 @@ DOUBTED_BY_HEART: Final = 0.6
 """The share that is left of a measured speed at which the heart would beat as few hearts do."""
 
 SUPPORTED_BY_HEART: Final = 1.15
-"""What an assumed speed, or one by short pulses, gains where the heart beats as most do: 0.7 becomes 0.8, which is CONFIDENT."""
+"""What a speed, assumed or by short pulses, gains where the heart beats as most do: 0.7 becomes 0.8, CONFIDENT."""
 
 
 def grid_confidence(margin: float, squares: float) -> float:

@@ -46,7 +46,8 @@ def log_amplitudes(recording: Recording) -> Float64[np.ndarray, " 12"] | None:
         if not len(windows):
             return None
         found.append(max(float(np.median(np.ptp(windows, axis=1))), LEAST_MV))
-    return np.log(np.array(found))
+    log_mv: Float64[np.ndarray, " 12"] = np.log(np.array(found))
+    return log_mv
 
 
 def split_log_odds(log_mv: Float64[np.ndarray, " 12"]) -> float:

@@ -16,7 +16,7 @@ from ecg_flare.digitize.leads.time_steps import nearest_time_step
 from ecg_flare.page.layout import Layout, Segment
 
 SAME_LENGTH_S: Final = 0.12  # by which columns of one duration differ on paper
-MISSING_S, TOO_MUCH_S = 0.06, 0.01  # of ink in all columns, or a column, against a length that a layout can have
+MISSING_S, TOO_MUCH_S = 0.06, 0.015  # of ink in all columns, or a column, against a length that a layout can have
 SAMPLE_S: Final = 0.002  # the last sample is drawn one step before a column's end
 
 
@@ -30,15 +30,15 @@ def place_between_pulses(page: LabelledRows, layout: Layout) -> tuple[LeadSpan, 
     lengths = {len(row) for row in layout.rows}
     if len(columns) < 2 or not lengths <= {1, len(columns)} or lengths == {1}:
         return None
-    columns, seconds = _mended(page, columns, layout.duration_s)
+    mended, seconds = _mended(page, columns, layout.duration_s)
     begins = np.concatenate([[0.0], np.cumsum(seconds)])
-    whole = (columns[0][0], columns[0][0] + float(begins[-1]) * page.px_per_s)
+    whole = (mended[0][0], mended[0][0] + float(begins[-1]) * page.px_per_s)
     spans = []
     for number, row in enumerate(layout.rows):
         if len(row) == 1:
             spans.append(_span(row[0], number, whole, (0.0, float(begins[-1]))))
             continue
-        for segment, x_px, start, end in zip(row, columns, begins[:-1], begins[1:], strict=True):
+        for segment, x_px, start, end in zip(row, mended, begins[:-1], begins[1:], strict=True):
             spans.append(_span(segment, number, x_px, (float(start), float(end))))
     return tuple(spans)
 
@@ -48,7 +48,8 @@ def _mended(
 ) -> tuple[list[tuple[float, float]], list[float]]:
     """Return the columns and their seconds, mended to lengths that the layout can have where they nearly have them.
 
-    Only the ink of an end may be missing, so both ends of a column share the difference. Columns of one duration are
+    Only the ink of an end may be missing, so both ends of a column share the difference; an end that a pulse touches
+    takes all of it. Columns of one duration are
     as long as their median: one of them may lose its end to a pulse that touches it.
     """
     found = np.array([(right - left) / page.px_per_s for left, right in columns]) + SAMPLE_S
@@ -59,10 +60,13 @@ def _mended(
     if -TOO_MUCH_S * len(found) <= missing <= MISSING_S:
         found += missing / len(found)
     mended = []
-    for (left, right), seconds in zip(columns, found, strict=True):
+    touched = page.rows.span.touched
+    for number, ((left, right), seconds) in enumerate(zip(columns, found, strict=True)):
         length = seconds * page.px_per_s
         more = length - SAMPLE_S * page.px_per_s - (right - left)
-        begin = left - more / 2 if abs(more) < MISSING_S * page.px_per_s else left
+        at_left, at_right = (2 * number + side in touched for side in (0, 1))
+        share = 0.5 if at_left == at_right else float(at_left)
+        begin = left - share * more if abs(more) < MISSING_S * page.px_per_s else left
         mended.append((float(begin), float(begin + length)))
     return mended, [float(seconds) for seconds in found]
 

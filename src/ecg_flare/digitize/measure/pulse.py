@@ -67,9 +67,11 @@ class Pulse:
 
     def enlarged(self, factor: float) -> Pulse:
         """The same pulse on a picture that is `factor` times as large."""
-        edges = (self.left_px, self.right_px, self.bar_px, self.foot_px)
+        left, right, bar, foot = (
+            factor * (edge + 0.5) - 0.5 for edge in (self.left_px, self.right_px, self.bar_px, self.foot_px)
+        )
         step = None if self.step_px is None else factor * (self.step_px + 0.5) - 0.5
-        return Pulse(*(factor * (edge + 0.5) - 0.5 for edge in edges), step_px=step)
+        return Pulse(left, right, bar, foot, step)
 
     def rotated_180(self, width: int, height: int) -> Pulse:
         """The same pulse on a picture turned by half a circle."""

@@ -28,13 +28,16 @@ PULSE_REACH_MM: Final = 25.0  # from the end of the rows to the pulse
 class PageSpan:
     """The stretch of x, in pixels, that holds the recording; the same for every row.
 
-    `gaps` are the stretches within it where pulses stand between two columns: nothing is recorded there.
+    `gaps` are the stretches within it where pulses stand between two columns: nothing is recorded there. `touched` are
+    those ends of columns, all numbered from left to right, where a pulse touches the line: they are known to a
+    millimetre alone.
     """
 
     left_px: float
     right_px: float
     pulse: Literal["left", "right", "both", "none"]
     gaps: tuple[tuple[float, float], ...] = ()
+    touched: frozenset[int] = frozenset()
 
     @property
     def columns_px(self) -> tuple[tuple[float, float], ...]:
@@ -80,8 +83,17 @@ def find_span(
         "both" if at_left and at_right else "left" if at_left else "right" if at_right else "none"
     )
     ends = _LineEnds(rows, ink, px_per_mm_x, pen_width_px([row.bottom - row.top for row in rows]))
-    gaps = [_gap(column, ends) for column in places.inner]
-    return PageSpan(ends.begin(first), ends.end(last), side, tuple(gaps))
+    touched = {0} if at_left and _touches(first, fall + LEAD_OUT_MM * px_per_mm_x) else set()
+    touched |= {2 * len(places.inner) + 1} if at_right and _touches(last, rise - LEAD_OUT_MM * px_per_mm_x) else set()
+    gaps = []
+    for number, column in enumerate(places.inner):
+        gap, sides = _gap(column, ends)
+        gaps.append(gap)
+        touched |= {2 * number + 1 + side for side, touches in enumerate(sides) if touches}
+    begin = ends.begin(first)
+    if gaps and 0 in touched:
+        begin = fall + LEAD_OUT_MM * px_per_mm_x
+    return PageSpan(begin, ends.end(last), side, tuple(gaps), frozenset(touched))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +118,19 @@ class _LineEnds:
         return _agreed(width - 1 - np.array(mirrored), self.px_per_mm_x)
 
 
-def _gap(column: PulseColumn, ends: _LineEnds) -> tuple[float, float]:
-    """Return where the recording ends before a column of pulses within the rows, and where it goes on after it."""
+def _gap(column: PulseColumn, ends: _LineEnds) -> tuple[tuple[float, float], tuple[bool, bool]]:
+    """Return where the recording ends before a column of pulses and goes on after it; and whether they touch."""
     unit = ends.px_per_mm_x
     before = np.array([_end_before(row.y, column.left_px, unit) for row in ends.rows])
     after = np.array([_begin_after(row.y, column.right_px, unit) for row in ends.rows])
-    return ends.end(before), ends.begin(after)
+    end, begin = column.left_px - LEAD_OUT_MM * unit, column.right_px + LEAD_OUT_MM * unit
+    touches = _touches(before, end), _touches(after, begin)
+    return (end if touches[0] else ends.end(before), begin if touches[1] else ends.begin(after)), touches
+
+
+def _touches(found: Float64[np.ndarray, " rows"], guess: float) -> bool:
+    """Whether most rows have no gap to the pulse, so that where they end is a guess."""
+    return bool(np.mean(np.isclose(found, guess)) > 0.5)
 
 
 def _rows_with(columns: Sequence[PulseColumn], rows: Sequence[RowTrace]) -> Sequence[RowTrace]:

@@ -42,5 +42,6 @@ def _agree(first: Digitization, second: Digitization) -> bool:
     scales = (
         (first.calibration.speed_mm_per_s, second.calibration.speed_mm_per_s),
         (first.calibration.gain_mm_per_mv, second.calibration.gain_mm_per_mv),
+        (first.calibration.chest_gain_mm_per_mv, second.calibration.chest_gain_mm_per_mv),
     )
     return first.layout == second.layout and all(abs(a / b - 1.0) < SAME_SCALE for a, b in scales)

@@ -49,14 +49,20 @@ ASSUMED: Final = 0.7
 LONE_PULSE: Final = 0.85
 """A gain from a single pulse: still CONFIDENT, with a warning."""
 
+SHORT_PULSES: Final = 0.7
+"""A speed from pulses 2.5 mm wide: 0.1 s at 25 mm/s, if the heart does not say 0.2 s at 12.5 mm/s."""
+
 GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH = 0.6, 0.7
 """A gain, or a speed, that was given and that the pulses contradict: all are 1 mV high, not all are 0.2 s wide."""
+
+DOUBTED_BY_AMPLITUDES: Final = 0.7
+"""The share that is left of one gain for all leads where the chest leads are so small that they may have half of it."""
 
 DOUBTED_BY_HEART: Final = 0.6
 """The share that is left of a measured speed at which the heart would beat as few hearts do."""
 
 SUPPORTED_BY_HEART: Final = 1.15
-"""What an assumed speed gains where the heart beats as most do: 0.7 becomes 0.8, which is CONFIDENT."""
+"""What a speed, assumed or by short pulses, gains where the heart beats as most do: 0.7 becomes 0.8, CONFIDENT."""
 
 
 def grid_confidence(margin: float, squares: float) -> float:

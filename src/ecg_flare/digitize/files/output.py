@@ -93,6 +93,8 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
             "speed_source": calibration.speed_source,
             "gain_mm_per_mv": calibration.gain_mm_per_mv,
             "gain_source": calibration.gain_source,
+            "chest_gain_mm_per_mv": calibration.chest_gain_mm_per_mv,
+            "chest_gain_source": calibration.chest_gain_source,
         },
         "geometry": {
             "rotation_deg": round(result.page.rotation_deg, 3),

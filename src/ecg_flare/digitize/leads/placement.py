@@ -9,6 +9,7 @@ from typing import Final
 from ecg_flare.digitize.leads.columns import LabelPosition, uneven_borders
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.pulse_borders import place_between_pulses
 from ecg_flare.digitize.leads.time_steps import nearest_time_step
 from ecg_flare.page.layout import Layout, Segment
 
@@ -19,6 +20,9 @@ SAMPLE_S: Final = 0.002  # recorders sample at 500 Hz, most of them
 
 def place_layout(page: LabelledRows, layout: Layout) -> tuple[LeadSpan, ...]:
     """Return the places of a layout's leads on a page that has as many rows."""
+    between_pulses = place_between_pulses(page, layout)
+    if between_pulses is not None:
+        return between_pulses
     return _follow_labels(page, layout, _place(page, layout))
 
 

@@ -125,3 +125,20 @@ def test_a_machine_s_two_pages_are_limb_leads_and_chest_leads(data_root: Path, p
     image = read_page(PageFile(path, page, "page")).image
     found = digitize(image, ReadingOptions(segmenter=classical_segmenter, speed=25.0, gain=10.0))
     assert (found.layout, found.layout_confidence >= CONFIDENT) == (layout, True)
+
+
+@pytest.mark.realdata
+def test_a_strip_whose_label_is_cut_takes_no_printed_lead_s_place(data_root: Path) -> None:
+    path = data_root.parent / "faults" / "05_strip_of_II_replaces_V6" / "rotatedFullScan.png"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not there")
+    found = digitize(read_page(PageFile(path, 1, "page")).image, ReadingOptions(segmenter=classical_segmenter))
+    assert found.layout == "3x4+2R"
+    strips = [lead.span for lead in found.leads if lead.span.is_rhythm]
+    assert [span.lead for span in strips] == ["V1", "II"]
+    assert strips[1].guessed
+    assert any("is a guess" in text or "are guesses" in text for text in found.warnings)
+    v6 = next(lead.span for lead in found.leads if lead.span.lead == "V6")
+    known = np.flatnonzero(np.isfinite(found.recording.lead("V6"))) / found.recording.fs_hz
+    assert known.min() > v6.start_s - 0.1
+    assert known.max() < v6.end_s + 0.1

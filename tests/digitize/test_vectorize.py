@@ -58,3 +58,14 @@ def test_the_longer_stretch_of_a_lead_is_kept() -> None:
     flat = np.stack([np.arange(1000.0), np.full(1000, 50.0)], axis=1)
     signal = vectorize([flat, sine_line()], spans, scale_of, 500.0)
     assert np.nanmax(signal[1][:600]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_strip_whose_name_is_a_guess_takes_no_other_stretch_s_place() -> None:
+    short = LeadSpan("V6", 0, 0.0, 400.0, 0.0, 2.0, False)
+    strip = LeadSpan("V6", 1, 0.0, 1000.0, 0.0, 5.0, True, guessed=True)
+    flat = np.stack([np.arange(1000.0), np.full(1000, 300.0)], axis=1)
+    signal = vectorize([sine_line(), flat], [short, strip], 80.0, 500.0)[LEADS.index("V6")]
+    assert np.ptp(signal[:990]) > 1.9
+    assert np.isnan(signal[1010:]).all()
+    alone = vectorize([flat, sine_line()], [strip], 80.0, 500.0)[LEADS.index("V6")]
+    assert np.isfinite(alone[:2490]).all()

@@ -38,10 +38,10 @@ def _layouts() -> tuple[str, ...]:
 )
 @click.option(
     "--layout",
-    type=OneOf("LAYOUT", _layouts),
+    type=OneOf("LAYOUT", _layouts, or_yaml=True),
     default="auto",
     show_default=True,
-    help="auto, or a layout (see `ecg-flare profiles`).",
+    help="auto, a layout (see `ecg-flare profiles`), or a layout of your own (.yaml).",
 )
 @click.option("--speed", default="auto", show_default=True, help="auto, or mm/s.")
 @click.option("--gain", default="auto", show_default=True, help="auto, or mm/mV.")

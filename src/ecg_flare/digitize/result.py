@@ -47,6 +47,9 @@ class Digitization:
 
     @property
     def coverage(self) -> Mapping[str, float]:
-        """For each lead that the page prints, the share of its time span whose ink was found: of its longest."""
-        longest_last = sorted(self.leads, key=lambda lead: lead.span.duration_s)
+        """For each lead that the page prints, the share of its time span whose ink was found: of its longest.
+
+        A stretch whose name is a guess counts only where the lead stands nowhere else.
+        """
+        longest_last = sorted(self.leads, key=lambda lead: (not lead.span.guessed, lead.span.duration_s))
         return MappingProxyType({lead.span.lead: lead.coverage for lead in longest_last})

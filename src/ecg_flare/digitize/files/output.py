@@ -127,6 +127,7 @@ def _lead_report(lead: LeadReading, page_confidence: float) -> dict[str, Any]:
         "left_px": round(span.left_px, 2),
         "right_px": round(span.right_px, 2),
         "is_rhythm": span.is_rhythm,
+        "guessed": span.guessed,
         "coverage": round(lead.coverage, 4),
         "gaps": lead.gaps,
         "shared": round(lead.shared, 4),

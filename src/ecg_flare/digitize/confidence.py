@@ -209,6 +209,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "limb_leads": 0.43,
         "shared_ink": 0.027,
         "unread_ink": 0.36,
+        "letters": 0.05,
         "odd_beats": 0.045,
         "lost": 1.0,
     }

@@ -17,9 +17,6 @@ from ecg_flare.digitize.signal_confidence import SignalConfidence
 
 Found = TypeVar("Found", CutTip, UnreadStroke, OddBeat)
 
-TALL_MM: Final = 4.0
-"""Lower strokes of ink without a line are letters: they count, and are not told."""
-
 TOLD_SHARE: Final = 0.005
 """Of the signal's energy: strokes and odd beats of a lead with less are not told."""
 
@@ -32,6 +29,7 @@ _CAUSES: Final[Mapping[Source, str]] = {
     "limb_leads": "limb leads that contradict each other",
     "shared_ink": "rows that run into each other",
     "unread_ink": "ink that no line runs through",
+    "letters": "letters that touch the lines",
     "odd_beats": "beats that are unlike the others of their lead",
     "lost": "lines that are lost",
 }
@@ -48,7 +46,7 @@ def signal_doubts(evidence: SignalEvidence, signal: SignalConfidence, calibratio
     for lead, cuts in _by_lead(evidence.cut).items():
         heights = max((cut.height_mv for cut in cuts), key=abs)
         yield f"peaks of {lead} are cut flat, at {heights:.2f} mV ({_times(cuts)})"
-    strokes = [stroke for stroke in evidence.unread if stroke.height_mm >= TALL_MM]
+    strokes = [stroke for stroke in evidence.unread if stroke.is_tall]
     for lead, found in _by_lead(strokes).items():
         if sum(stroke.energy for stroke in found) >= TOLD_SHARE * evidence.energy:
             height = max(stroke.height_mm for stroke in found)

@@ -85,7 +85,7 @@ def odd_beats(recording: Recording) -> tuple[OddBeat, ...]:
 def _differences(
     lead_mv: Float64[np.ndarray, " samples"], beats: Sequence[int], fs_hz: float
 ) -> tuple[Float64[np.ndarray, " beats"], float]:
-    """Return how much each beat differs from the lead's typical one (NaN where it was not read), and that one's power."""
+    """Return how much each beat differs from the lead's typical one (NaN where not read), and that one's power."""
     before, after, slack = (round(seconds * fs_hz) for seconds in (BEFORE_S, AFTER_S, SLACK_S))
     differs = np.full(len(beats), np.nan)
     inside = [

@@ -26,7 +26,7 @@ from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.ecg.record import Recording
 
-Source = Literal["pixels", "columns", "limb_leads", "shared_ink", "unread_ink", "odd_beats", "lost"]
+Source = Literal["pixels", "columns", "limb_leads", "shared_ink", "unread_ink", "letters", "odd_beats", "lost"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 LEAST_ENERGY: Final = 1e-9
@@ -39,8 +39,8 @@ class SignalEvidence:
 
     `energy` is that of the recording, in mV^2 times seconds of all its leads. `noise` is each source's share of it:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
-    breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats` what would be lost there; `lost` the
-    share of the leads' time without ink. Beats count as odd only in leads whose ink is in doubt: hearts have extra
+    breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats` what would be lost there, `letters`
+    the unread ink that is no higher than print; `lost` the share of the leads' time without ink. Beats count as odd only in leads whose ink is in doubt: hearts have extra
     beats. `boxes` names the leads that begin or end with a calibration pulse.
     """
 
@@ -74,7 +74,8 @@ def signal_evidence(
         "columns": float(column_error(recording, scale.x * calibration.speed_mm_per_s).sum()) / energy,
         "limb_leads": limb_power * seconds / energy,
         "shared_ink": float(shared.sum()) / energy,
-        "unread_ink": sum(stroke.energy for stroke in unread) / energy,
+        "unread_ink": sum(stroke.energy for stroke in unread if stroke.is_tall) / energy,
+        "letters": sum(stroke.energy for stroke in unread if not stroke.is_tall) / energy,
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "lost": _lost(recording, spans),
     }

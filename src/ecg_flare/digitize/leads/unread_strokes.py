@@ -14,6 +14,9 @@ from ecg_flare.digitize.trace.page import PageLines
 BEYOND: Final = 0.7
 """Of the distance of rows: so far above the first and below the last one ink may be a row's."""
 
+LETTER_MM: Final = 4.0
+"""Labels are seldom printed higher."""
+
 LONE_ROW_MM: Final = 20.0
 """Instead of the distance of rows, where there is one."""
 
@@ -29,6 +32,11 @@ class UnreadStroke:
     time_s: float
     height_mm: float
     energy: float
+
+    @property
+    def is_tall(self) -> bool:
+        """Whether it is higher than the letters of a label."""
+        return self.height_mm > LETTER_MM
 
 
 def unread_strokes(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv: float) -> tuple[UnreadStroke, ...]:

@@ -46,7 +46,7 @@ def test_no_evidence_alone_makes_a_layout_confident_and_two_do() -> None:
     assert layout_confidence(LayoutEvidence(12, 12, 20.0), 0.0) >= CONFIDENT
 
 
-SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0, 0)
+SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,7 @@ SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0, 0)
         (replace(SOUND, inked=0.95), 0.8),
         (replace(SOUND, inked=0.5), 0.4),
         (replace(SOUND, n_broken=3), 0.7),
-        (replace(SOUND, n_overlapping=12), 0.4),
-        (replace(SOUND, checks_passed=False, n_broken=12, n_overlapping=12), 0.14),
+        (replace(SOUND, checks_passed=False, n_broken=12), 0.28),
     ],
 )
 def test_each_doubt_takes_its_share_of_a_page(evidence: PageEvidence, expected: float) -> None:

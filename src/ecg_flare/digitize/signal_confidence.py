@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
@@ -26,10 +27,13 @@ from ecg_flare.digitize.confidence import (
 )
 from ecg_flare.digitize.leads.signal_evidence import SignalEvidence, Source
 
-PAPER: frozenset[Source] = frozenset({"pixels", "columns", "shared_ink"})
+PAPER: Final[frozenset[Source]] = frozenset({"pixels", "columns", "shared_ink"})
 """Noise that is on the page itself: no other segmenter reads it better."""
 
-A_CAUSE_DB = 3.0
+FAULTY_LEADS: Final = 3
+"""Leads with a spike at an end, or a flat peak: one may be a heart's, so many are a bar's, a pulse's or a label's."""
+
+A_CAUSE_DB: Final = 3.0
 """A source is named as a cause if it alone is no further than this above the noise of all."""
 
 
@@ -52,8 +56,12 @@ class SignalConfidence:
     @property
     def value(self) -> float:
         """How sure it is that the signal has GOOD_DB, LEAST to MOST; FAULTY at most where it is faulty."""
-        sure = probability_of_good(self.expected_db)
-        return min(sure, FAULTY) if self.faulty else sure
+        return min(self.sure_but_for_faults, FAULTY) if self.faulty else self.sure_but_for_faults
+
+    @property
+    def sure_but_for_faults(self) -> float:
+        """How sure that is by the decibels alone."""
+        return probability_of_good(self.expected_db)
 
     @property
     def causes(self) -> tuple[Source, ...]:
@@ -72,7 +80,12 @@ class SignalConfidence:
 def signal_confidence(evidence: SignalEvidence) -> SignalConfidence:
     """Return how sure the signal is by what the reading says of its noise."""
     shares = {source: NOISE_WEIGHTS[source] * share for source, share in evidence.noise.items()}
-    return SignalConfidence(MappingProxyType(shares), faulty=bool(evidence.boxes))
+    return SignalConfidence(MappingProxyType(shares), faulty=_is_faulty(evidence))
+
+
+def _is_faulty(evidence: SignalEvidence) -> bool:
+    cut = {tip.lead for tip in evidence.cut}
+    return bool(evidence.boxes) or max(len(evidence.spiked), len(cut)) >= FAULTY_LEADS
 
 
 def probability_of_good(expected_db: float) -> float:

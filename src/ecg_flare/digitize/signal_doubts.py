@@ -31,16 +31,19 @@ _CAUSES: Final[Mapping[Source, str]] = {
     "unread_ink": "ink that no line runs through",
     "letters": "letters that touch the lines",
     "odd_beats": "beats that are unlike the others of their lead",
+    "spikes": "spikes at the leads' ends",
     "lost": "lines that are lost",
 }
 
 
 def signal_doubts(evidence: SignalEvidence, signal: SignalConfidence, calibration: Calibration) -> Iterator[str]:
     """Yield a sentence for everything that makes a signal doubtful; none for a sound one."""
-    if signal.value < CONFIDENT:
+    if signal.sure_but_for_faults < CONFIDENT:
         yield _low(signal, calibration)
     if evidence.boxes:
         yield f"{_listed(evidence.boxes)} begin or end with a box of 1 mV: a calibration pulse was read as signal"
+    if evidence.spiked:
+        yield f"a spike at the start or end of {_listed(evidence.spiked)} is like nothing else there"
     yield from (_contradiction(group) for group in evidence.limb if group.is_concentrated)
     yield from (_lag(lag) for lag in evidence.lags)
     for lead, cuts in _by_lead(evidence.cut).items():

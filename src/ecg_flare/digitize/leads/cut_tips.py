@@ -17,11 +17,11 @@ from ecg_flare.ecg.record import Recording
 LEAST_HEIGHT_MV: Final = 0.4
 """From the lead's median: smaller waves are round, and may be flat."""
 
-FLAT_S: Final = 0.012
+FLAT_S: Final = 0.02
 """A plateau is at least so long, between slopes."""
 
-FLAT_MV: Final = 0.02
-"""And so level: a fifth of a millimetre at 10 mm/mV."""
+FLAT_MV: Final = 0.015
+"""And so level: of 100 recordings of PTB-XL none has such a peak (tests)."""
 
 STEEP_MV_PER_S: Final = 15.0
 """On either side the line is at least so steep, within SLOPE_S: as in a QRS complex, and in no T wave."""

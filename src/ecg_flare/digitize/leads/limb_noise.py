@@ -23,7 +23,10 @@ CONCENTRATED_DB: Final = 12.0
 """By which the noise of a window stands out of that of the median window."""
 
 WINDOW_DB: Final = 12.0
-"""A window is at fault only if its noise leaves the leads' RMS less than this."""
+"""A window is at fault only if its noise leaves the leads' RMS less than this,"""
+
+WINDOW_MV: Final = 0.1
+"""and if it is more than this: a millimetre of paper at 10 mm/mV."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class LimbNoise:
     def is_concentrated(self) -> bool:
         """Whether the leads contradict each other at one time, and hardly at others."""
         stands_out = self.worst_mv > self.typical_mv * 10 ** (CONCENTRATED_DB / 20)
-        return stands_out and self.worst_mv > self.rms_mv * 10 ** (-WINDOW_DB / 20)
+        return stands_out and self.worst_mv > max(WINDOW_MV, self.rms_mv * 10 ** (-WINDOW_DB / 20))
 
 
 def limb_noise(recording: Recording) -> tuple[LimbNoise, ...]:

@@ -76,7 +76,7 @@ def odd_beats(recording: Recording) -> tuple[OddBeat, ...]:
     for row, number in np.argwhere(share > UNLIKE):
         others = np.delete(share[:, number], row)
         others = others[np.isfinite(others)]
-        if share[row, number] > ALONE * (float(np.median(others)) if len(others) else 0.0):
+        if len(others) and share[row, number] > ALONE * float(np.median(others)):
             name, time_s = recording.lead_names[row], beats[number] / recording.fs_hz
             found.append(OddBeat(name, time_s, float(energy[row, number]) / recording.fs_hz))
     return tuple(found)

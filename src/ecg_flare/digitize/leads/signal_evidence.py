@@ -13,6 +13,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.digitize.leads.border_spikes import EDGE_S, border_spikes, spiked_leads
 from ecg_flare.digitize.leads.cut_tips import CutTip, cut_tips
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.limb_noise import LimbNoise, limb_noise
@@ -26,7 +27,9 @@ from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.ecg.record import Recording
 
-Source = Literal["pixels", "columns", "limb_leads", "shared_ink", "unread_ink", "letters", "odd_beats", "lost"]
+Source = Literal[
+    "pixels", "columns", "limb_leads", "shared_ink", "unread_ink", "letters", "odd_beats", "spikes", "lost"
+]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 LEAST_ENERGY: Final = 1e-9
@@ -39,9 +42,11 @@ class SignalEvidence:
 
     `energy` is that of the recording, in mV^2 times seconds of all its leads. `noise` is each source's share of it:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
-    breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats` what would be lost there, `letters`
-    the unread ink that is no higher than print; `lost` the share of the leads' time without ink. Beats count as odd only in leads whose ink is in doubt: hearts have extra
-    beats. `boxes` names the leads that begin or end with a calibration pulse.
+    breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
+    errors, `letters` the unread ink that is no higher than print; `lost` the share of the leads' time without ink.
+
+    Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
+    or end with a calibration pulse, `spiked` those with a spike at an end.
     """
 
     noise: Mapping[Source, float]
@@ -52,6 +57,7 @@ class SignalEvidence:
     cut: tuple[CutTip, ...] = ()
     unread: tuple[UnreadStroke, ...] = ()
     boxes: tuple[str, ...] = ()
+    spiked: tuple[str, ...] = ()
 
 
 def signal_evidence(
@@ -69,6 +75,7 @@ def signal_evidence(
     touched = {recording.lead_names[row] for row in np.flatnonzero(shared)} | {one.lead for one in (*unread, *cut)}
     odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched)
     limb_power = _mean_power(limb)
+    spikes = border_spikes(recording, spans)
     noise: dict[Source, float] = {
         "pixels": seconds / px_per_mv**2 / energy,
         "columns": float(column_error(recording, scale.x * calibration.speed_mm_per_s).sum()) / energy,
@@ -77,6 +84,7 @@ def signal_evidence(
         "unread_ink": sum(stroke.energy for stroke in unread if stroke.is_tall) / energy,
         "letters": sum(stroke.energy for stroke in unread if not stroke.is_tall) / energy,
         "odd_beats": sum(beat.energy for beat in odd) / energy,
+        "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
         "lost": _lost(recording, spans),
     }
     return SignalEvidence(
@@ -88,6 +96,7 @@ def signal_evidence(
         cut=cut,
         unread=unread,
         boxes=pulse_boxes(recording, spans),
+        spiked=spiked_leads(spikes),
     )
 
 

@@ -17,6 +17,9 @@ BEYOND: Final = 0.7
 LETTER_MM: Final = 4.0
 """Labels are seldom printed higher."""
 
+BORDER_MM: Final = 1.0
+"""Ink so near to a lead's ends is a bar that parts the columns, or a pulse."""
+
 LONE_ROW_MM: Final = 20.0
 """Instead of the distance of rows, where there is one."""
 
@@ -55,6 +58,8 @@ def unread_strokes(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv: 
         if not here or not near or not piece.is_upright:
             continue
         span = here[0]
+        if min(middle_x - span.left_px, span.right_px - middle_x) < BORDER_MM * scale.x + piece.width_px / 2:
+            continue
         seconds_per_px = span.duration_s / (span.right_px - span.left_px)
         height_mm = piece.height_px / scale.y
         seconds = max(piece.width_px, lines.pen_px) * seconds_per_px

@@ -65,7 +65,7 @@ def fit(readings: Sequence[NoisyReading]) -> Model:
     logs = minimize(cost, start, method="Nelder-Mead", options=options).x
     expected = _expected_db(logs, noise)
     at_half, spread = _curve(expected, snr_db >= GOOD_DB)
-    weights = {source: float(np.exp(log)) for source, log in zip(SOURCES, logs[:-1], strict=True)}
+    weights: dict[str, float] = {source: float(np.exp(log)) for source, log in zip(SOURCES, logs[:-1], strict=True)}
     return Model(weights, float(np.exp(logs[-1])), at_half, spread)
 
 

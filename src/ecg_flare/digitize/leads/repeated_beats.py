@@ -97,8 +97,9 @@ def _differences(
     if len(whole) < FEW_BEATS:
         return differs, 0.0
     width = before + after
-    windows = np.lib.stride_tricks.sliding_window_view(np.stack([part for _, part in whole]), width, axis=1)
-    windows = windows - np.median(windows, axis=2, keepdims=True)
+    parts = np.stack([part for _, part in whole])
+    parts = parts - np.median(parts, axis=1, keepdims=True)
+    windows = np.lib.stride_tricks.sliding_window_view(parts, width, axis=1)
     typical = np.median(windows[:, slack], axis=0)
     for _ in range(2):
         distance = ((windows - typical) ** 2).sum(axis=2)

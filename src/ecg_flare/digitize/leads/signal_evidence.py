@@ -72,8 +72,9 @@ def signal_evidence(
     limb, cut = limb_noise(recording), cut_tips(recording)
     unread = unread_strokes(lines, spans, calibration.gain_mm_per_mv)
     shared = shared_energy(recording, lines.rows, spans)
-    touched = {recording.lead_names[row] for row in np.flatnonzero(shared)} | {one.lead for one in (*unread, *cut)}
-    odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched)
+    touched = {recording.lead_names[row] for row in np.flatnonzero(shared)}
+    touched |= {stroke.lead for stroke in unread} | {tip.lead for tip in cut}
+    odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched) if touched else ()
     limb_power = _mean_power(limb)
     spikes = border_spikes(recording, spans)
     noise: dict[Source, float] = {
@@ -102,7 +103,8 @@ def signal_evidence(
 
 def _centred(signal: Float64[np.ndarray, "leads n"]) -> Float64[np.ndarray, "leads n"]:
     medians = [np.median(lead[known]) if (known := np.isfinite(lead)).any() else 0.0 for lead in signal]
-    return signal - np.array(medians)[:, None]
+    centred: Float64[np.ndarray, "leads n"] = signal - np.array(medians)[:, None]
+    return centred
 
 
 def _mean_power(limb: Sequence[LimbNoise]) -> float:

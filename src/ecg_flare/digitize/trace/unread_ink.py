@@ -8,7 +8,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.units import PxPerMm
@@ -40,8 +40,11 @@ class InkPiece:
 
 def unread_ink(ink: Float32[np.ndarray, "h w"], rows: Sequence[RowTrace], scale: PxPerMm) -> tuple[InkPiece, ...]:
     """Return the pieces of a page's trace ink, 0 to 1, that are SHORTEST_MM high or more and that no line explains."""
-    rest = (ink > MIN_INK) & ~_explained(rows, *ink.shape)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(rest.astype(np.uint8), connectivity=8)
+    y, x = np.nonzero(ink > MIN_INK)
+    read = _is_read(y, x, rows)
+    rest = np.zeros(ink.shape, np.uint8)
+    rest[y[~read], x[~read]] = 1
+    count, _, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
     return tuple(
         InkPiece(*(float(value) for value in stats[number, : cv2.CC_STAT_HEIGHT + 1]))
         for number in range(1, count)
@@ -49,12 +52,11 @@ def unread_ink(ink: Float32[np.ndarray, "h w"], rows: Sequence[RowTrace], scale:
     )
 
 
-def _explained(rows: Sequence[RowTrace], height: int, width: int) -> Bool[np.ndarray, "h w"]:
+def _is_read(
+    y: Int64[np.ndarray, " pixels"], x: Int64[np.ndarray, " pixels"], rows: Sequence[RowTrace]
+) -> Bool[np.ndarray, " pixels"]:
     """Return which pixels lie in the ink that a line runs through, or at its rim."""
-    steps = np.zeros((height + 1, width), np.int8)
+    read = np.zeros(len(y), bool)
     for row in rows:
-        columns = np.flatnonzero(np.isfinite(row.top))
-        steps[np.clip(np.floor(row.top[columns] - RIM_PX), 0, height).astype(int), columns] += 1
-        steps[np.clip(np.ceil(row.bottom[columns] + RIM_PX) + 1, 0, height).astype(int), columns] -= 1
-    inside: Bool[np.ndarray, "h w"] = np.cumsum(steps[:-1], axis=0, dtype=np.int8) > 0
-    return inside
+        read |= (y >= row.top[x] - RIM_PX) & (y <= row.bottom[x] + RIM_PX)
+    return read

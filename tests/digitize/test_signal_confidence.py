@@ -60,4 +60,6 @@ def test_pulses_and_flat_peaks_in_many_leads_are_faults_whatever_the_decibels() 
 def test_only_noise_that_is_not_the_paper_s_own_may_be_read_better() -> None:
     assert not shares(columns=0.2, shared_ink=0.2).may_be_read_better
     assert shares(limb_leads=0.2).may_be_read_better
+    assert shares(unread_ink=0.2).may_be_read_better
+    assert not shares(unread_ink=0.2, shared_ink=0.001).may_be_read_better
     assert shares(columns=0.2, shared_ink=0.01).causes == ("columns",)

@@ -30,6 +30,9 @@ from ecg_flare.digitize.leads.signal_evidence import SignalEvidence, Source
 PAPER: Final[frozenset[Source]] = frozenset({"pixels", "columns", "shared_ink"})
 """Noise that is on the page itself: no other segmenter reads it better."""
 
+OF_TOUCHING_ROWS: Final[frozenset[Source]] = frozenset({"unread_ink", "odd_beats"})
+"""Noise that is the page's own where rows share ink: it is the rest of their peaks."""
+
 FAULTY_LEADS: Final = 3
 """Leads with a spike at an end, or a flat peak: one may be a heart's, so many are a bar's, a pulse's or a label's."""
 
@@ -73,7 +76,8 @@ class SignalConfidence:
     @property
     def may_be_read_better(self) -> bool:
         """Whether noise that is not the paper's own leaves the signal in doubt."""
-        mended = sum(share for source, share in self.shares.items() if source not in PAPER)
+        own = PAPER | OF_TOUCHING_ROWS if self.shares["shared_ink"] > 0 else PAPER
+        mended = sum(share for source, share in self.shares.items() if source not in own)
         return self.faulty or probability_of_good(_decibels(mended)) < CONFIDENT
 
 

@@ -73,7 +73,7 @@ def test_whatever_else_agrees_a_column_or_a_name_without_a_witness_keeps_a_layou
     assert layout_confidence(replace(WITNESSED, **against), 5.0) < CONFIDENT  # type: ignore[arg-type]
 
 
-SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0, 0)
+SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,7 @@ SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0, 0)
         (replace(SOUND, inked=0.95), 0.8),
         (replace(SOUND, inked=0.5), 0.4),
         (replace(SOUND, n_broken=3), 0.7),
-        (replace(SOUND, n_overlapping=12), 0.4),
-        (replace(SOUND, checks_passed=False, n_broken=12, n_overlapping=12), 0.14),
+        (replace(SOUND, checks_passed=False, n_broken=12), 0.28),
     ],
 )
 def test_each_doubt_takes_its_share_of_a_page(evidence: PageEvidence, expected: float) -> None:

@@ -1,12 +1,15 @@
 """How sure a reading is: every number that makes a confidence, and why it is what it is.
 
-A page is as sure as the less sure of its scale and its layout. Each doubt that is left takes a share of that. Numbers
-were chosen on rendered pages of other seeds than those of the published figures (docs/digitization.md).
+A page is as sure as the least sure of its scale, its layout and its signal. Each doubt that is left takes a share of
+the first two. Numbers were chosen on rendered pages of other seeds than those of the published figures
+(docs/digitization.md).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -227,7 +230,7 @@ INKED: Final = 0.9
 """Rows with a trace on less of their length are doubted by what is missing."""
 
 BROKEN: Final = 0.5
-"""The share that a page loses where every lead has the doubt: broken, or run into another row."""
+"""The share that a page loses where every lead is broken."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +238,7 @@ class PageEvidence:
     """What a page's confidence is made of.
 
     `checks_passed` is None where nothing could be checked, `inked` the share of the rows' length that shows a trace;
-    of `n_leads` stretches, `n_broken` have gaps and `n_overlapping` share ink with another row.
+    of `n_leads` stretches, `n_broken` have gaps.
     """
 
     calibration: float
@@ -244,11 +247,10 @@ class PageEvidence:
     inked: float
     n_leads: int
     n_broken: int
-    n_overlapping: int
 
 
 def page_confidence(evidence: PageEvidence) -> float:
-    """Return how sure the reading of a whole page is, 0 to 1."""
+    """Return how sure a page's layout, speed, gain and lines are, 0 to 1: its confidence, but for the signal's own."""
     confidence = min(evidence.calibration, evidence.layout)
     if evidence.checks_passed is False:
         confidence *= CONTRADICTION
@@ -256,8 +258,6 @@ def page_confidence(evidence: PageEvidence) -> float:
         confidence *= evidence.inked
     if evidence.n_broken:
         confidence *= 1.0 - BROKEN * evidence.n_broken / evidence.n_leads
-    if evidence.n_overlapping:
-        confidence *= 1.0 - BROKEN * evidence.n_overlapping / evidence.n_leads
     return float(confidence)
 
 
@@ -268,6 +268,51 @@ def lead_confidence(page: float, coverage: float, gaps: int, shared: float) -> f
     """
     doubt = (BROKEN if gaps else 1.0) * (BROKEN if shared > OVERLAPPING else 1.0)
     return page * coverage * doubt
+
+
+# --- signal -------------------------------------------------------------------------------------------------------
+
+GOOD_DB: Final = 15.0
+"""What a signal is promised to have: the SNR of Kaggle 2025, pooled over the page."""
+
+NOISE_WEIGHTS: Final = MappingProxyType(
+    {
+        "pixels": 0.005,
+        "columns": 2.2,
+        "limb_leads": 2.0,
+        "shared_ink": 0.03,
+        "unread_ink": 0.8,
+        "letters": 0.01,
+        "odd_beats": 0.01,
+        "spikes": 1.0,
+        "lost": 1.0,
+    }
+)
+"""Of each source's noise (leads/signal_evidence.py), the part that the truth has: fitted on 2026-11-29 on 54 pages of
+`mixed`, clean-200 and scan of seeds 777 to 779, and rounded (`python -m benchmarks.signal_confidence`)."""
+
+NOISE_FLOOR: Final = 0.0005
+"""Of the signal's energy: noise that nothing on the page shows."""
+
+EXPECTED_DB_AT_HALF: Final = 14.7
+"""Half of the pages of so many expected decibels have GOOD_DB."""
+
+EXPECTED_DB_SPREAD: Final = 0.8
+"""Decibels by which the odds change e-fold."""
+
+FAULTY: Final = 0.7
+"""A signal that holds something that is none, a pulse or a bar: below CONFIDENT."""
+
+SOUND_RATIO: Final = math.sqrt(3.0) * 10 ** (-GOOD_DB / 20)
+"""Of the sum of three limb leads to their RMS, if noise leaves each GOOD_DB: 0.31 (leads/limb_noise.py)."""
+
+PAPER_PX: Final = 1.0
+"""Noise of a well-read lead, in pixels, that is no contradiction however small the leads are: 95 % have less."""
+
+
+def allowed_ratio(rms_px: float) -> float:
+    """Return how much of three limb leads of so many pixels RMS may be left of their sum, of noise alone."""
+    return max(SOUND_RATIO, min(1.0, math.sqrt(3.0) * PAPER_PX / max(rms_px, 1e-9)))
 
 
 # --- two readings of one page -------------------------------------------------------------------------------------

@@ -21,11 +21,11 @@ class ReadingOptions:
     """How pages are read.
 
     `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` (one number, or x and y) are measured unless they are
-    given; so is `chest_gain`, that of V1 to V6 where it is another. `layout` is one of the package by its name, or one's
-    own by the path of its YAML file. `fs_hz` is how many samples a second the recording has. `segmenter` is the name of
-    an installed one, a callable from an image at 4 px/mm to probabilities, or several callables: they are tried in turn
-    until a reading leaves no doubt, and the best reading is kept. `force` lets `run_batch` write recordings of any
-    confidence.
+    given; so is `chest_gain`, that of V1 to V6 where it is another. `layout` is one of the package by its name, or
+    one's own by the path of its YAML file. `fs_hz` is how many samples a second the recording has. `segmenter` is the
+    name of an installed one, a callable from an image at 4 px/mm to probabilities, or several callables: they are tried
+    in turn until a reading leaves no doubt, and the best reading is kept. `force` lets `run_batch` write recordings of
+    any confidence.
 
     Raises LayoutError or ConfigError for a value that is wrong for every page; a segmenter's name is looked up when
     it is loaded.

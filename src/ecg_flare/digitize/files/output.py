@@ -112,6 +112,11 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
         },
         "leads": [_lead_report(lead, result.confidence) for lead in result.leads],
         "checks": {**asdict(result.checks), "passed": result.checks.passed},
+        "signal": {
+            "confidence": round(result.signal.value, 3),
+            "expected_db": round(result.signal.expected_db, 1),
+            "noise": {source: round(share, 5) for source, share in result.signal.shares.items()},
+        },
         "seconds": {stage: round(seconds, 4) for stage, seconds in result.seconds.items()},
     }
 

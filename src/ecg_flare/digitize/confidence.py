@@ -282,7 +282,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "limb_leads": 2.0,
         "shared_ink": 0.03,
         "unread_ink": 0.8,
-        "letters": 0.01,
+        "foreign_ink": 0.01,
         "odd_beats": 0.01,
         "spikes": 1.0,
         "lost": 1.0,

@@ -33,6 +33,7 @@ _CAUSES: Final[Mapping[Source, str]] = {
     "odd_beats": "beats that are unlike the others of their lead",
     "spikes": "spikes at the leads' ends",
     "lost": "lines that are lost",
+    "bent_paper": "curved paper",
 }
 
 

@@ -55,8 +55,10 @@ def column_times(rows: RowRaster, spans: Sequence[LeadSpan], speed_mm_per_s: flo
     if not strips:
         return _by_beats_alone(alike)
     on = [activity(list(rows.y_mm[strips, b : b + length]), width) for b in begin[: len(beats)]]
-    together = _fit_first_column(beats, on) and with_first > WITH_STRIP
-    return TimesReading("simultaneous" if together else "consecutive")
+    here, at_first = _fits_of_strip(beats, on)
+    if at_first > here + STRIP_LEAD and with_first > WITH_STRIP:
+        return TimesReading("simultaneous")
+    return TimesReading("consecutive", here > at_first + STRIP_LEAD or with_first < APART)
 
 
 def _by_beats_alone(alike: Sequence[float]) -> TimesReading:
@@ -66,8 +68,7 @@ def _by_beats_alone(alike: Sequence[float]) -> TimesReading:
     return TimesReading("consecutive", min(alike) < APART)
 
 
-def _fit_first_column(beats: Sequence[Signal], on_strip: Sequence[Signal]) -> bool:
-    """Whether all columns fit the strip's first column clearly better than the part of it under themselves."""
+def _fits_of_strip(beats: Sequence[Signal], on_strip: Sequence[Signal]) -> tuple[float, float]:
+    """Return how well the later columns fit the part of the strip under themselves, and the strip's first column."""
     here = float(np.median([correlation(beat, own) for beat, own in zip(beats[1:], on_strip[1:], strict=True)]))
-    at_first = float(np.median([correlation(beat, on_strip[0]) for beat in beats[1:]]))
-    return at_first > here + STRIP_LEAD
+    return here, float(np.median([correlation(beat, on_strip[0]) for beat in beats[1:]]))

@@ -36,6 +36,7 @@ WORD_WIDTH_MM: Final = 20.0
 MAX_LETTERS: Final = 5
 MIN_FIT: Final = 0.70
 CLEAR_FIT: Final = 0.85  # whatever the next name has: V5 and V6 are alike
+LEGIBLE_FIT: Final = 0.80  # text that stands on its head reaches 0.78
 MIN_MARGIN: Final = 0.06
 ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
 INK_THRESHOLD: Final = 0.45
@@ -140,7 +141,7 @@ def readable_names(words: Sequence[Word]) -> frozenset[str]:
 
 def _is_legible(word: Word) -> bool:
     """Whether a word is one of the names: text that stands on its head is a little like several."""
-    return word.fits.max() > CLEAR_FIT or bool(word.fits.max() > MIN_FIT and word.margin > MIN_MARGIN)
+    return word.fits.max() > CLEAR_FIT or bool(word.fits.max() > LEGIBLE_FIT and word.margin > MIN_MARGIN)
 
 
 def _inked(ink: Float32[np.ndarray, "h w"], probability: Float32[np.ndarray, "h2 w2"]) -> Bool[np.ndarray, "h w"]:

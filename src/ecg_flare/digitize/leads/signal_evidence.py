@@ -13,6 +13,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.digitize.leads.bent_paper import bend_energy
 from ecg_flare.digitize.leads.border_spikes import EDGE_S, border_spikes, spiked_leads
 from ecg_flare.digitize.leads.cut_tips import CutTip, cut_tips
 from ecg_flare.digitize.leads.lead_span import LeadSpan
@@ -28,7 +29,16 @@ from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.ecg.record import Recording
 
 Source = Literal[
-    "pixels", "columns", "limb_leads", "shared_ink", "unread_ink", "foreign_ink", "odd_beats", "spikes", "lost"
+    "pixels",
+    "columns",
+    "limb_leads",
+    "shared_ink",
+    "unread_ink",
+    "foreign_ink",
+    "odd_beats",
+    "spikes",
+    "lost",
+    "bent_paper",
 ]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
@@ -43,7 +53,8 @@ class SignalEvidence:
     `energy` is that of the recording, in mV^2 times seconds of all its leads. `noise` is each source's share of it:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
     breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
-    errors, `foreign_ink` the unread ink that is no peak's; `lost` the share of the leads' time without ink.
+    errors, `foreign_ink` the unread ink that is no peak's; `lost` the share of the leads' time without ink;
+    `bent_paper` what lines lose that stand aside by all of the paper's bend.
 
     Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
     or end with a calibration pulse, `spiked` those with a spike at an end.
@@ -61,9 +72,12 @@ class SignalEvidence:
 
 
 def signal_evidence(
-    recording: Recording, lines: PageLines, spans: Sequence[LeadSpan], calibration: Calibration
+    recording: Recording, lines: PageLines, spans: Sequence[LeadSpan], calibration: Calibration, bend_mm: float
 ) -> SignalEvidence:
-    """Return what the reading says of its own noise; `spans` are in the pixels of `lines`."""
+    """Return what the reading says of its own noise.
+
+    `spans` are in the pixels of `lines`; `bend_mm` is by how much curved paper still leaves its plane.
+    """
     signal = recording.signal_mv.astype(np.float64)
     energy = max(float(np.nansum(_centred(signal) ** 2)) / recording.fs_hz, LEAST_ENERGY)
     seconds = float(np.isfinite(signal).sum()) / recording.fs_hz
@@ -88,6 +102,8 @@ def signal_evidence(
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
         "lost": _lost(recording, spans),
+        "bent_paper": bend_energy(recording, bend_mm / calibration.speed_mm_per_s, bend_mm / calibration.gain_mm_per_mv)
+        / energy,
     }
     return SignalEvidence(
         noise=MappingProxyType(noise),

@@ -28,13 +28,17 @@ _GRID_MARGIN_PERIODS: Final = 12.0
 
 @dataclass(frozen=True, eq=False)
 class StraightPage:
-    """A flat page that may stand on its head; period_px is the strongest of its grid along x and y."""
+    """A flat page that may stand on its head; period_px is the strongest of its grid along x and y.
+
+    `bend_px` is by how much the grid still moves off the plane within 12 of its periods.
+    """
 
     image: UInt8[np.ndarray, "h w 3"]
     homography: Float64[np.ndarray, "3 3"]
     turn_deg: float
     period_px: tuple[float, float] | None
     warnings: tuple[str, ...]
+    bend_px: float = 0.0
 
 
 def straight_by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, sheet: Sheet | None) -> StraightPage:
@@ -51,7 +55,8 @@ def straight_by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, she
     flat, homography = cover_surroundings(image, sheet), np.eye(3)
     if not _is_straight(straight, turn, (height, width)):
         flat, homography = warp(flat, straight, _grid_box(lattice, periods) if abs(turn) > _TURNED_DEG else None)
-    return StraightPage(flat, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings))
+    bend_px = lattice.bend_periods * float(periods.max())
+    return StraightPage(flat, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings), bend_px)
 
 
 def _jacobian(homography: Float64[np.ndarray, "3 3"], at: Float64[np.ndarray, " 2"]) -> Float64[np.ndarray, "2 2"]:

@@ -23,6 +23,7 @@ from ecg_flare.digitize.conclusion import conclude
 from ecg_flare.digitize.ink.extraction import find_ink
 from ecg_flare.digitize.ink.segmenters import Segmenter, segment
 from ecg_flare.digitize.leads.borders import part_leads
+from ecg_flare.digitize.leads.bridges import bridge_bars
 from ecg_flare.digitize.leads.find import find_leads
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import read_words, readable_names
@@ -100,10 +101,11 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
             assignment = find_leads(LabelledRows(lines.raster, words, calibration.speed_mm_per_s), options.layout)
         except PageError as error:
             raise UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
-        spans = settle_on_separators(assignment.spans, ink.every, lines.levels_px, scale)
-        polylines = part_leads(ink.trace, lines.rows, lines.polylines, spans, scale, lines.pen_px)
+        settled = settle_on_separators(assignment.spans, ink.every, lines.levels_px, scale)
+        polylines = part_leads(ink.trace, lines.rows, lines.polylines, settled.spans, scale, lines.pen_px)
+        polylines = bridge_bars(ink.trace, lines.rows, polylines, settled.bars, scale, lines.pen_px)
     with clock.stage("recording"):
-        signal = vectorize(polylines, spans, scale.y * calibration.gain_mm_per_mv, options.fs_hz)
-        assignment = replace(assignment, spans=spans)
+        signal = vectorize(polylines, settled.spans, scale.y * calibration.gain_mm_per_mv, options.fs_hz)
+        assignment = replace(assignment, spans=settled.spans)
         result = conclude(measured, calibration, lines, polylines, assignment, Recording(signal, options.fs_hz))
     return Trial(result, names)

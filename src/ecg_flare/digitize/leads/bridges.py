@@ -53,10 +53,10 @@ def bridge_bars(
 
 @dataclass(frozen=True, eq=False)
 class _Hidden:
-    """A row around a bar: columns and lines of the page from `corner` on, of which the bar touches `first` up to `after`, not included.
+    """A row around a bar: columns and lines of the page from `corner` on.
 
-    `row` is the line's ink there, y from the top of `seen`, the ink without the bar. `erased` are the lines of pixels
-    that the bar was taken off.
+    The bar touches the columns `first` up to `after`, not included. `row` is the line's ink there, y from the top of
+    `seen`, the ink without the bar. `erased` are the lines of pixels that the bar was taken off.
     """
 
     bar: Bar
@@ -147,7 +147,7 @@ class _Hidden:
 def _erase(
     part: Float32[np.ndarray, "h w"], edges: tuple[float, float], rim: int
 ) -> tuple[int, int, Bool[np.ndarray, " h"]]:
-    """Take a bar's ink off; return the columns that it touches, from and up to, and the lines of pixels that it stands in.
+    """Take a bar's ink off; return the columns that it touches, from and up to, and the lines that it stands in.
 
     Lines that show the bar alone say how dark each column of it is. Under its pale rim the line is seen all the same. A
     line that is seen at both ends of the bar runs on under it.

@@ -63,7 +63,7 @@ def _between(spans: Sequence[LeadSpan], levels: Sequence[float]) -> Iterator[Pla
 
 def _at_end(spans: Sequence[LeadSpan], levels: Sequence[float], first: bool) -> Iterator[Place]:
     """Yield the ends of the rows at one side of the page, where most of them have it."""
-    edges = {}
+    edges: dict[int, float] = {}
     for span in spans:
         x = span.left_px if first else span.right_px
         edges[span.row] = x if span.row not in edges else min(edges[span.row], x) if first else max(edges[span.row], x)

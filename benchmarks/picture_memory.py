@@ -14,10 +14,10 @@ from PIL import Image
 
 from benchmarks.fuzz.runs import peak_bytes
 from benchmarks.markdown import row
-from ecg_flare.digitize.files.page_list import PageFile
-from ecg_flare.digitize.files.reader import LONGEST_PX, read_page
 from ecg_flare.errors import PageError
-from ecg_flare.page.image_files import MAX_DECODED_BYTES, MAX_PIXELS, decoding_bytes
+from ecg_flare.page.image_files import MAX_DECODED_BYTES, MAX_PIXELS, MAX_SIDE_PX, decoding_bytes
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import LONGEST_PX, read_page
 
 ONE_STRIP = {"compression": "tiff_adobe_deflate", "strip_size": 2_000_000_000}
 PROGRESSIVE = {"progressive": True, "subsampling": 0}
@@ -26,7 +26,12 @@ CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     *(("JPEG", mode, PROGRESSIVE) for mode in ("L", "RGB", "CMYK")),
     *(("TIFF", mode, ONE_STRIP) for mode in ("1", "P", "L", "I;16", "F", "RGB", "RGBA", "CMYK")),
     *(("BMP", mode, {}) for mode in ("1", "L", "RGB")),
+    ("GIF", "L", {}),
+    ("WEBP", "RGB", {"quality": 1}),
+    ("WEBP", "RGBA", {"lossless": True, "quality": 0, "method": 0}),
+    *(("JPEG2000", mode, {}) for mode in ("L", "I;16", "RGB", "RGBA")),
 )
+_LONGEST_SIDE = {"WEBP": 16_383}  # of the format
 _TURNED = 6  # of EXIF: on its side
 
 
@@ -53,16 +58,21 @@ def main(only: str | None) -> None:
 
 def largest_side(kind: str, mode: str) -> int:
     """Side of the largest square picture that is read."""
-    side = math.isqrt(MAX_PIXELS)
+    side = min(math.isqrt(MAX_PIXELS), _LONGEST_SIDE.get(kind, MAX_SIDE_PX))
     while True:
         shrink = -(-side // LONGEST_PX)
         # JPEG is decoded at 1/1, 1/2, 1/4 or 1/8
         scale = max(each for each in (1, 2, 4, 8) if each <= side // max(1, side // shrink)) if kind == "JPEG" else 1
         decoded = -(-side // scale)
-        taken = decoding_bytes(kind, mode, (side, side), (decoded, decoded), shrinks=shrink > 1)
+        taken = decoding_bytes(kind, _opened(kind, mode), (side, side), (decoded, decoded), shrinks=shrink > 1)
         if taken <= MAX_DECODED_BYTES:
             return side
         side -= 1
+
+
+def _opened(kind: str, mode: str) -> str:
+    """The mode by which the header of a file is judged: that of a WebP is not known before it is opened."""
+    return "RGBA" if kind == "WEBP" else mode
 
 
 def _child(index: int, side: int) -> dict[str, Any]:
@@ -79,7 +89,7 @@ def _write(index: int, side: int, path: str) -> None:
     kind, mode, options = CASES[index]
     exif = Image.Exif()
     exif[0x0112] = _TURNED
-    turned = {} if kind == "BMP" else {"exif": exif}
+    turned = {} if kind in ("BMP", "GIF", "JPEG2000") else {"exif": exif}
     Image.new(mode, (side, side)).save(path, kind, **options, **turned)
 
 

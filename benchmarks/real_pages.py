@@ -26,10 +26,10 @@ from benchmarks.real_data import data_root
 from benchmarks.sheets import Picture, Tile, write_sheet
 from ecg_flare.digitize import Digitization, digitize
 from ecg_flare.digitize.files.overlay import draw_overlay
-from ecg_flare.digitize.files.reader import list_pages, read_page
 from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.segmenters import AUTO
 from ecg_flare.errors import PageError
+from ecg_flare.page.reader import list_pages, read_page
 
 TILE_PX: Final = (620, 400)
 COLUMNS: Final = 3
@@ -51,7 +51,7 @@ def read_all(folder: Path, *, over_pages: bool) -> list[Found]:
     """Read every page of the folder."""
     segmenters = load_segmenters(AUTO)
     found = []
-    for page in tqdm(list_pages([folder]), unit="page", disable=None):
+    for page in tqdm(list_pages([folder]).pages, unit="page", disable=None):
         image = read_page(page).image
         begun = time.process_time()
         try:

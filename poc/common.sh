@@ -33,6 +33,7 @@ parse_common() {
   done
   mkdir -p "$WORKSPACE/home"
   WORKSPACE="$(cd "$WORKSPACE" && pwd)"
+  [[ "$WORKSPACE" != *[[:space:]\'\"\\#]* ]] || fail "the workspace is '$WORKSPACE', expected a path without spaces, quotes, \\ and #: FLARE splits its processes' command lines there; give another one (--workspace)"
   export HOME="$WORKSPACE/home" NVFLARE_POC_WORKSPACE="$WORKSPACE/poc"
   export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
   # The programs of the Python that these scripts run with, whether its environment is activated or not.

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
@@ -17,7 +16,8 @@ from ecg_flare.ecg.metrics import evaluate_recording, snr_db_kaggle2025
 from ecg_flare.ecg.ptbxl import PtbxlEntry, in_folds, load_record, read_database
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.page.degrade import apply
-from ecg_flare.page.image_files import read_image
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import read_page
 from ecg_flare.page.render import render_page
 from ecg_flare.page.truth import PageTruth
 
@@ -41,7 +41,9 @@ class BenchmarkPage:
     layout: str
     speed_mm_per_s: float
     gain_mm_per_mv: float
+    chest_gain_mm_per_mv: float
     ceiling_db: float
+    kind: str
     peer_db: float | None = None
 
 
@@ -51,22 +53,31 @@ def make_page(row: str, seed: int, index: int, data: Path) -> BenchmarkPage:
 
 
 def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPage:
-    profile = rows()[row].profile
-    assert profile is not None
-    entries = _held_out(ptbxl)
+    entries = held_out(ptbxl)
     rng = np.random.default_rng([seed, _STREAMS[row], index])
     recording = load_record(ptbxl, entries[int(rng.integers(len(entries)))])
+    profile = rows()[row].draw_kind(rng)
     page = render_page(recording, profile.draw_style(rng), rng)
     truth = printed(recording, page.truth)
     ceiling = snr_db_kaggle2025(column_means(page.truth, truth), truth.signal_mv, truth.fs_hz)
     for degradation in profile.draw_degradations(rng):
         page = apply(page, degradation)
     known = page.truth
-    return BenchmarkPage(page.image, truth, known.layout, known.speed_mm_per_s, known.gain_mm_per_mv, ceiling)
+    return BenchmarkPage(
+        image=page.image,
+        truth=truth,
+        layout=known.layout,
+        speed_mm_per_s=known.speed_mm_per_s,
+        gain_mm_per_mv=known.gain_mm_per_mv,
+        chest_gain_mm_per_mv=known.chest_gain_mm_per_mv,
+        ceiling_db=ceiling,
+        kind=profile.name,
+    )
 
 
 @cache
-def _held_out(ptbxl: Path) -> tuple[PtbxlEntry, ...]:
+def held_out(ptbxl: Path) -> tuple[PtbxlEntry, ...]:
+    """Return the PTB-XL records of the fold that trains nothing."""
     return in_folds(read_database(ptbxl), {HELD_OUT_FOLD})
 
 
@@ -90,7 +101,7 @@ def column_means(truth: PageTruth, recording: Recording) -> Float64[np.ndarray, 
         first = round(trace.start_s * recording.fs_hz)
         row = LEADS.index(trace.lead)
         signal[row] = np.nan
-        signal[row, first : first + len(back)] = upwards * back / (truth.px_per_mm_y * truth.gain_mm_per_mv)
+        signal[row, first : first + len(back)] = upwards * back / (truth.px_per_mm_y * truth.gain_of(trace.lead))
     return signal
 
 
@@ -115,5 +126,5 @@ def _ludb_page(index: int, folder: Path) -> BenchmarkPage:
     perfect = np.stack([read_by_columns(x, lead * LUDB_PX_PER_MV) / LUDB_PX_PER_MV for lead in whole.signal_mv])
     perfect[~np.isfinite(truth.signal_mv)] = np.nan
     ceiling = snr_db_kaggle2025(perfect, truth.signal_mv, truth.fs_hz)
-    image = read_image(folder / "png" / f"{name}.png", cv2.IMREAD_COLOR_RGB)
-    return BenchmarkPage(image, truth, "3x4+1R", 25.0, 10.0, ceiling, peer_db)
+    image = read_page(PageFile(folder / "png" / f"{name}.png", 1, name)).image
+    return BenchmarkPage(image, truth, "3x4+1R", 25.0, 10.0, 10.0, ceiling, LUDB, peer_db)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from benchmarks.digitization.judging import Print, Verdict, as_read, judge, mistaken_leads, shown_leads
 from benchmarks.digitization.pages import BenchmarkPage, make_page
 from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.ink.candidates import load_segmenters
@@ -19,24 +23,8 @@ from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.errors import EcgFlareError, StorageError
 
-TOLERANCE: Final = 0.03  # of speed and gain
-
-
-@dataclass(frozen=True)
-class Print:
-    """How a page is printed: truly, or as it was read."""
-
-    layout: str
-    speed_mm_per_s: float
-    gain_mm_per_mv: float
-
-    def same(self, other: Print) -> bool:
-        """Whether layout, speed and gain agree."""
-        return (
-            self.layout == other.layout
-            and abs(self.speed_mm_per_s / other.speed_mm_per_s - 1) < TOLERANCE
-            and abs(self.gain_mm_per_mv / other.gain_mm_per_mv - 1) < TOLERANCE
-        )
+SIGNAL_DB: Final = 15.0
+"""A page's signal is right from here on, whatever a perfect trace of it reaches."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +39,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of one page. A page that was refused has an `error`, no `found`, and scores 0 dB."""
+    """What came of one page. A page that was refused has an `error`, no `found` and no `verdict`, and scores 0 dB.
+
+    `kind` is the page's kind within its row; `mistaken` are leads that hold the signal of another.
+    """
 
     task: Task
+    kind: str
     snr_db: float
     pcc: float
     ceiling_db: float
@@ -61,6 +53,8 @@ class Reading:
     confidence: float
     true: Print
     found: Print | None
+    verdict: Verdict | None
+    mistaken: Mapping[str, str]
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
     error: str | None = None
@@ -72,8 +66,22 @@ class Reading:
 
     @property
     def right(self) -> bool:
-        """Whether layout, speed and gain are those of the page."""
-        return self.found is not None and self.found.same(self.true)
+        """Whether layout, speed, gains and lead names are those of the page."""
+        return self.verdict is not None and self.verdict.right
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """What of a page that was read is wrong, in words; the signal below SIGNAL_DB among it."""
+        if self.verdict is None:
+            return ()
+        found = {
+            "layout": self.verdict.layout,
+            "speed": self.verdict.speed,
+            "gain": self.verdict.gain,
+            "lead names": self.verdict.leads,
+            f"{SIGNAL_DB:g} dB": self.snr_db >= SIGNAL_DB,
+        }
+        return tuple(name for name, right in found.items() if not right)
 
     @property
     def confident(self) -> bool:
@@ -84,26 +92,48 @@ class Reading:
 def read(task: Task, data: Path) -> Reading:
     """Make one page and read it with nothing given. Seconds are of this process's CPU."""
     page = make_page(task.row, task.seed, task.index, data)
-    true = Print(page.layout, page.speed_mm_per_s, page.gain_mm_per_mv)
     segmenters = _segmenters(task.segmenter)
     begun = time.process_time()
     try:
         result = digitize(page.image, segmenter=segmenters)
     except EcgFlareError as error:
         spent = {"all": time.process_time() - begun}
-        reason = f"{type(error).__name__}: {error}"
-        return Reading(task, 0.0, 0.0, page.ceiling_db, page.peer_db, 0.0, true, None, (), spent, reason)
+        return _refused(task, page, error, spent)
     seconds = {**result.seconds, "all": time.process_time() - begun}
-    return _scored(task, page, true, result, seconds)
+    return _scored(task, page, result, seconds)
 
 
-def _scored(
-    task: Task, page: BenchmarkPage, true: Print, result: Digitization, seconds: Mapping[str, float]
-) -> Reading:
-    score = evaluate_recording(result.recording, page.truth)
-    found = Print(result.layout, result.calibration.speed_mm_per_s, result.calibration.gain_mm_per_mv)
+def _true(page: BenchmarkPage) -> Print:
+    gains = page.gain_mm_per_mv, page.chest_gain_mm_per_mv
+    return Print(page.layout, page.speed_mm_per_s, *gains, shown_leads(page.truth))
+
+
+def _refused(task: Task, page: BenchmarkPage, error: EcgFlareError, seconds: Mapping[str, float]) -> Reading:
     return Reading(
         task=task,
+        kind=page.kind,
+        snr_db=0.0,
+        pcc=0.0,
+        ceiling_db=page.ceiling_db,
+        peer_db=page.peer_db,
+        confidence=0.0,
+        true=_true(page),
+        found=None,
+        verdict=None,
+        mistaken={},
+        warnings=(),
+        seconds=seconds,
+        error=f"{type(error).__name__}: {error}",
+    )
+
+
+def _scored(task: Task, page: BenchmarkPage, result: Digitization, seconds: Mapping[str, float]) -> Reading:
+    score = evaluate_recording(result.recording, page.truth)
+    found, true = as_read(result), _true(page)
+    mistaken = mistaken_leads(result.recording, page.truth)
+    return Reading(
+        task=task,
+        kind=page.kind,
         snr_db=score.snr_db_kaggle2025,
         pcc=score.pcc,
         ceiling_db=page.ceiling_db,
@@ -111,6 +141,8 @@ def _scored(
         confidence=result.confidence,
         true=true,
         found=found,
+        verdict=judge(found, true, mistaken),
+        mistaken=mistaken,
         warnings=result.warnings,
         seconds=seconds,
     )
@@ -119,6 +151,23 @@ def _scored(
 @cache
 def _segmenters(name: str) -> tuple[Segmenter, ...]:
     return load_segmenters(name)
+
+
+def _read_in_processes(tasks: Sequence[Task], data: Path, jobs: int) -> Iterator[Reading]:
+    # The libraries of a process read their number of threads when they are loaded.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=fresh, initializer=_one_thread) as pool:
+        for done in as_completed([pool.submit(read, task, data) for task in tasks]):
+            yield done.result()
+
+
+def _one_thread() -> None:
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 class ReadingFile:
@@ -132,13 +181,19 @@ class ReadingFile:
                 reading = _parsed(line, path)
                 self._known[reading.task] = reading
 
-    def readings(self, tasks: Iterable[Task], data: Path) -> Iterator[Reading]:
-        """Yield the reading of each task, those that the file lacks read now."""
-        for task in tasks:
-            if task not in self._known:
-                self._known[task] = read(task, data)
-                self._append(self._known[task])
-            yield self._known[task]
+    def complete(self, tasks: Sequence[Task], data: Path, jobs: int = 1) -> Iterator[Reading]:
+        """Read the tasks that the file lacks in `jobs` processes of one thread each; yields each as it is done."""
+        missing = [task for task in tasks if task not in self._known]
+        for reading in (read(task, data) for task in missing) if jobs == 1 else _read_in_processes(missing, data, jobs):
+            self._known[reading.task] = reading
+            self._append(reading)
+            yield reading
+
+    def __getitem__(self, task: Task) -> Reading:
+        return self._known[task]
+
+    def __contains__(self, task: Task) -> bool:
+        return task in self._known
 
     def _append(self, reading: Reading) -> None:
         if self._path is not None:
@@ -149,13 +204,14 @@ class ReadingFile:
 def _parsed(line: str, path: Path) -> Reading:
     try:
         raw = json.loads(line)
-        found = Print(**raw["found"]) if raw["found"] is not None else None
+        found, verdict = raw["found"], raw["verdict"]
         return Reading(
             **{
                 **raw,
                 "task": Task(**raw["task"]),
-                "true": Print(**raw["true"]),
-                "found": found,
+                "true": _print(raw["true"]),
+                "found": None if found is None else _print(found),
+                "verdict": None if verdict is None else Verdict(**verdict),
                 "warnings": tuple(raw["warnings"]),
             }
         )
@@ -163,3 +219,7 @@ def _parsed(line: str, path: Path) -> Reading:
         raise StorageError(
             f"{path} has a line that is no reading ({error}): remove it, or name another file"
         ) from error
+
+
+def _print(raw: Mapping[str, Any]) -> Print:
+    return Print(**{**raw, "leads": tuple(raw["leads"])})

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+import numpy as np
+
+from benchmarks.digitization.mixed import LAYOUTS, Kind, mixed_kinds
 from ecg_flare.page.site_profile import SiteProfile, load_profile, parse_profile
 
 LUDB: Final = "ludb"
 MIXED: Final = "mixed"
 
-_LAYOUTS: Final = (
-    "{3x4: 2, 3x4+1R: 4, 3x4+2R: 1, 3x4+3R: 1.5, 3x4-cabrera: 0.5, 3x4-cabrera+1R: 0.5, 6x2: 1.5, 6x2+1R: 1, 12x1: 2}"
-)
 _STYLE: Final = """
 style:
   layout: {{choice: {layouts}}}
@@ -58,51 +58,6 @@ degradations:
   - {kind: noise, luma: {uniform: [2, 6]}, chroma: {uniform: [1, 4]}}
   - {kind: jpeg, quality: {uniform: [60, 90]}}
 """
-_MIXED: Final = """
-style:
-  layout: {{choice: {layouts}}}
-  paper: {{choice: {{a4: 3, letter: 3, chart: 1, a4-portrait: 0.5}}}}
-  paper_rgb: [{{uniform: [242, 255]}}, {{uniform: [240, 255]}}, {{uniform: [228, 255]}}]
-  dpi: {{uniform: [90, 200]}}
-  anisotropy: {{uniform: [0.95, 1.05]}}
-  speed_mm_per_s: {{choice: {{25: 0.6, 50: 0.4}}}}
-  gain_mm_per_mv: {{choice: {{10: 0.5, 5: 0.25, 20: 0.25}}}}
-  columns: {{choice: {{consecutive: 0.85, simultaneous: 0.15}}}}
-  rhythm_leads: [{{choice: {{II: 0.6, V1: 0.3, V5: 0.1}}}}]
-  pulse: {{choice: {{left: 0.4, right: 0.3, none: 0.3}}}}
-  shift_x_mm: {{uniform: [-4, 4]}}
-  shift_y_mm: {{uniform: [-4, 4]}}
-  grid:
-    kind: {{choice: {{fine+coarse: 0.7, coarse: 0.1, dotted: 0.12, none: 0.08}}}}
-    colour: {{choice: {{red: 3, pink: 2, orange: 1, blue: 1, green: 1, grey: 2, brown: 1, black: 1}}}}
-    strength: {{uniform: [0.2, 1.0]}}
-    phase_x_mm: {{uniform: [0, 5]}}
-    phase_y_mm: {{uniform: [0, 5]}}
-  ink:
-    width_mm: {{uniform: [0.2, 0.5]}}
-    grey: {{uniform: [0, 120]}}
-    blue: {{choice: {{0: 0.8, 0.6: 0.2}}}}
-  text:
-    font: {{choice: {{sans: 1, serif: 1, serif-bold: 1, mono: 1}}}}
-    labels: {{choice: {{above: 1, below: 1, beside: 1}}}}
-    header: {{chance: 0.6}}
-    separator: {{choice: {{none: 3, ticks: 1, line: 1, dashes: 1}}}}
-degradations:
-  - {{kind: pen, probability: 0.15}}
-  - {{kind: stain, probability: 0.1}}
-  - {{kind: fold, probability: 0.15}}
-  - {{kind: photocopy, probability: 0.2, paper_grey: {{uniform: [180, 250]}}, grain: {{uniform: [0, 12]}}}}
-  - {{kind: crop, probability: 0.25}}
-  - {{kind: curl, probability: 0.15}}
-  - {{kind: rotation, probability: 0.4, angle_deg: {{uniform: [-5, 5]}}, lid_grey: {{uniform: [10, 250]}}}}
-  - {{kind: perspective, probability: 0.25}}
-  - {{kind: light, probability: 0.4}}
-  - {{kind: shadow, probability: 0.25}}
-  - {{kind: defocus, probability: 0.6, sigma_mm: {{uniform: [0.03, 0.14]}}}}
-  - {{kind: rescan, probability: 0.15, scale: {{uniform: [0.6, 1.1]}}, aspect: {{uniform: [0.94, 1.06]}}}}
-  - {{kind: noise, probability: 0.8, luma: {{uniform: [0, 7]}}, chroma: {{uniform: [0, 4]}}}}
-  - {{kind: jpeg, probability: 0.6, quality: {{uniform: [40, 95]}}}}
-"""
 
 
 @dataclass(frozen=True)
@@ -117,28 +72,31 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: how its pages are made (None: the LUDB pages), and its target."""
+    """A row of the table: the kinds of its pages (none: the LUDB pages), and its target."""
 
-    profile: SiteProfile | None
+    kinds: tuple[Kind, ...]
     target: Target
+
+    def draw_kind(self, rng: np.random.Generator) -> SiteProfile:
+        """Draw the kind of one page; nothing is drawn where there is but one."""
+        chosen = 0 if len(self.kinds) == 1 else int(rng.choice(len(self.kinds), p=[kind.share for kind in self.kinds]))
+        return self.kinds[chosen].profile
 
 
 @cache
 def rows() -> Mapping[str, Row]:
     """The rows by name. `mixed` is the row of the confident wrong pages."""
 
-    def made(name: str, text: str) -> SiteProfile:
-        return parse_profile(text, f"benchmark row {name}", name)
-
-    def printed(name: str, dpi: str, degradations: str) -> SiteProfile:
-        return made(name, _STYLE.format(layouts=_LAYOUTS, dpi=dpi) + degradations)
+    def printed(name: str, dpi: str, degradations: str) -> tuple[Kind, ...]:
+        text = _STYLE.format(layouts=LAYOUTS, dpi=dpi) + degradations
+        return (Kind(parse_profile(text, f"benchmark row {name}", name)),)
 
     return {
         "clean-200": Row(printed("clean-200", "200", ""), Target(24, 18, 0.995, 2)),
         "clean-300": Row(printed("clean-300", "300", ""), Target(28, 20, 0.998, 4)),
         "scan": Row(printed("scan", "200", _SCAN), Target(21, 15, 0.99, 2)),
         "photo": Row(printed("photo", "{uniform: [150, 220]}", _PHOTO), Target(17, 10, 0.97, 5)),
-        LUDB: Row(None, Target(22, 17, 0.99, 2)),
-        "broad": Row(load_profile("broad"), Target()),
-        MIXED: Row(made(MIXED, _MIXED.format(layouts=_LAYOUTS)), Target()),
+        LUDB: Row((), Target(22, 17, 0.99, 2)),
+        "broad": Row((Kind(load_profile("broad")),), Target()),
+        MIXED: Row(mixed_kinds(), Target()),
     }

@@ -1,4 +1,4 @@
-"""Readings summed up: a row of the table for each kind of page and segmenter, and the count of confident wrong ones."""
+"""Readings summed up: a row of the table for each row of pages and segmenter."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from benchmarks.digitization.readings import Reading
 from benchmarks.digitization.rows import Target, rows
 
 WORST: Final = 5
-CERTAINTY: Final = 0.95
 
 
 @dataclass(frozen=True)
 class RowResult:
-    """One row, measured. `wrong_unwarned` counts pages of a wrong layout, speed or gain with full confidence."""
+    """One row, measured.
+
+    `wrong_unwarned` counts confident pages whose layout, speed, gain or lead names
+    are wrong."""
 
     row: str
     segmenter: str
@@ -87,7 +89,7 @@ def table(results: Sequence[RowResult]) -> str:
         "CPU s a page",
         "perfect trace dB",
         "ECGMiner dB, median / p5",
-        "layout, speed, gain right",
+        "layout, speed, gain, leads right",
         "wrong of confident",
     )
     body = [
@@ -121,28 +123,3 @@ def table(results: Sequence[RowResult]) -> str:
 
 def _beside(value: float, target: float | None, digits: int) -> str:
     return f"{value:.{digits}f}" + (f" ({target:g})" if target is not None else "")
-
-
-def upper_bound(errors: int, trials: int) -> float:
-    """Return the exact one-sided 95 % upper bound of a rate (Clopper and Pearson 1934); near 3 / trials for none."""
-    from scipy.stats import beta
-
-    return 1.0 if errors == trials else float(beta.ppf(CERTAINTY, errors + 1, trials - errors))
-
-
-def confidence_report(readings: Sequence[Reading]) -> str:
-    """What was read at which confidence, and every page that is wrong and carries no doubt."""
-    confident = [reading for reading in readings if reading.confident]
-    wrong = [reading for reading in confident if not reading.right]
-    unread = sum(reading.error is not None for reading in readings)
-    right = sum(reading.right for reading in readings)
-    lines = [
-        f"{len(readings)} pages: {right} of the right layout, speed and gain, {unread} refused.",
-        f"{len(confident)} confident, {len(wrong)} of them wrong. With 95 % certainty fewer than "
-        f"{upper_bound(len(wrong), len(readings)):.1%} of all pages are confident and wrong, and fewer than "
-        f"{upper_bound(len(wrong), len(confident)):.1%} of the confident ones.",
-    ]
-    lines += [
-        f"{reading.name}: {reading.true} read as {reading.found} at {reading.confidence:.2f}" for reading in wrong
-    ]
-    return "\n".join(lines)

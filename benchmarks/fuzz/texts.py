@@ -40,6 +40,7 @@ from ecg_flare.nnunet.plan import parameter_count, plan_preset
 from ecg_flare.page.degrade import apply
 from ecg_flare.page.files import add_patients, save_page
 from ecg_flare.page.layout import parse_layout
+from ecg_flare.page.page_list import PageFile
 from ecg_flare.page.render import render_page
 from ecg_flare.page.site_profile import parse_profile
 from ecg_flare.page.style import PageStyle
@@ -128,7 +129,7 @@ def _read_record(files: Files, folder: Path) -> None:
 def _read_page(files: Files, folder: Path) -> None:
     _put(files, folder)
     source = PageFolder(str(folder))
-    source.case(folder / "p.png", None)
+    source.case(PageFile(folder / "p.png", 1, "p"), None)
 
 
 @cache
@@ -144,7 +145,7 @@ def _masked_page() -> Files:
 
 def _read_masked_page(files: Files, folder: Path) -> None:
     _put(files, folder)
-    PageFolder(str(folder), px_per_mm=4.0).case(folder / "p.png", None)
+    PageFolder(str(folder), px_per_mm=4.0).case(PageFile(folder / "p.png", 1, "p"), None)
 
 
 _PATIENTS: Final = b'page,patient_id\np,anna\nq.png,"bert, b."\nr,carl\n'

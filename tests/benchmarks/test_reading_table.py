@@ -1,6 +1,8 @@
 """The digitization benchmark counts what is wrong and sure of itself, and says how much that proves."""
 
+import json
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -8,24 +10,41 @@ import pytest
 # before the installed distribution that ships a package of the same name
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.digitization.readings import Print, Reading, Task
-from benchmarks.digitization.table import confidence_report, summarize, upper_bound, worst
+from benchmarks.digitization.certainty import calibration_curve, confidence_report, upper_bound
+from benchmarks.digitization.judging import Print, judge
+from benchmarks.digitization.readings import Reading, ReadingFile, Task
+from benchmarks.digitization.table import summarize, worst
 
-TRUE = Print("3x4", 25.0, 10.0)
+from ecg_flare.ecg.leads import LEADS
+
+TRUE = Print("3x4", 25.0, 10.0, 10.0, LEADS)
 
 
 def reading(index: int, snr_db: float, confidence: float, found: Print | None = TRUE) -> Reading:
-    error = "PageError: no grid" if found is None else None
-    task = Task("clean-200", "bundled", 1, index)
-    return Reading(task, snr_db, 0.9, 30.0, None, confidence, TRUE, found, (), {"all": 2.0}, error)
+    return Reading(
+        task=Task("clean-200", "bundled", 1, index),
+        kind="usual" if index % 2 == 0 else "bars",
+        snr_db=snr_db,
+        pcc=0.9,
+        ceiling_db=30.0 if index else 14.0,
+        peer_db=None,
+        confidence=confidence,
+        true=TRUE,
+        found=found,
+        verdict=None if found is None else judge(found, TRUE, {}),
+        mistaken={},
+        warnings=(),
+        seconds={"all": 2.0},
+        error="PageError: no grid" if found is None else None,
+    )
 
 
 READINGS = (
     reading(0, 24.0, 0.99),
-    reading(1, 3.0, 0.80, Print("6x2", 25.0, 10.0)),
-    reading(2, 5.0, 0.60, Print("3x4", 50.0, 10.0)),
+    reading(1, 3.0, 0.80, replace(TRUE, layout="6x2")),
+    reading(2, 5.0, 0.60, replace(TRUE, speed_mm_per_s=50.0)),
     reading(3, 0.0, 0.0, None),
-    reading(4, 20.0, 0.75, Print("3x4", 25.0, 10.2)),
+    reading(4, 20.0, 0.75, replace(TRUE, gain_mm_per_mv=10.2, chest_gain_mm_per_mv=10.2)),
 )
 
 
@@ -42,10 +61,35 @@ def test_the_bound_of_nothing_but_errors_is_one() -> None:
 def test_what_is_wrong_and_sure_is_named() -> None:
     report = confidence_report(READINGS)
 
-    assert "5 pages: 2 of the right layout, speed and gain, 1 refused." in report
-    assert "3 confident, 1 of them wrong." in report
+    assert "5 pages: 2 of the right layout, speed, gain and lead names, 1 refused." in report
+    assert "3 confident (60.0%), 1 of them wrong." in report
+    assert "wrong of the confident: layout 1, speed 0, gain 0, lead names 0, 15 dB 1 (of which 0" in report
+    assert "| bars | 2 | 0.0% | 0.0% | 1 | 1 |" in report
+    assert "| usual | 3 | 66.7% | 66.7% | 2 | 0 |" in report
     assert report.count("clean-200/") == 1
-    assert "clean-200/1" in report
+    assert "clean-200/1 (bars): layout, 15 dB: " in report
+
+
+def test_a_signal_below_15_db_is_an_error_whatever_a_perfect_trace_reaches() -> None:
+    low = reading(0, 13.0, 0.9)
+    assert (low.right, low.wrong) == (True, ("15 dB",))
+    assert "1 of them wrong" in confidence_report([low])
+    assert "15 dB 1 (of which 1 where a perfect trace stays below, too)" in confidence_report([low])
+
+
+@pytest.mark.parametrize("one", [reading(0, 0.0, 0.0, None), reading(0, 3.0, 0.7, replace(TRUE, layout="6x2"))])
+def test_a_page_that_was_refused_or_withheld_is_not_wrong(one: Reading) -> None:
+    assert "0 confident (0.0%), 0 of them wrong" in confidence_report([one])
+
+
+def test_the_curve_has_the_share_of_right_pages_at_each_confidence() -> None:
+    lines = calibration_curve(READINGS)
+
+    assert "| 0.5 to 0.75 | 2 | 50.0% | 50.0% |" in lines
+    assert "| 0.75 to 0.85 | 1 | 0.0% | 0.0% |" in lines
+    assert "| 0.85 to 0.95 | 0 | - | - |" in lines
+    assert "| 0.95 to 1 | 1 | 100.0% | 100.0% |" in lines
+    assert lines[-1] == "above 0.95: 1 pages, 100.0% of them reach 15 dB"
 
 
 def test_a_row_counts_refused_pages_as_nothing_read() -> None:
@@ -54,3 +98,13 @@ def test_a_row_counts_refused_pages_as_nothing_read() -> None:
     assert (row.pages, row.read, row.right, row.confident, row.wrong_unwarned) == (5, 4, 2, 3, 1)
     assert row.snr_db == 5.0
     assert [one.task.index for one in worst(READINGS)] == [3, 1, 2, 4, 0]
+
+
+def test_a_file_keeps_every_reading(tmp_path: Path) -> None:
+    path = tmp_path / "readings.jsonl"
+    path.write_text("".join(json.dumps(asdict(one)) + "\n" for one in READINGS))
+    file = ReadingFile(path)
+    tasks = [one.task for one in READINGS]
+
+    assert list(file.complete(tasks, tmp_path, jobs=2)) == []  # nothing is left to read
+    assert [file[task] for task in tasks] == list(READINGS)

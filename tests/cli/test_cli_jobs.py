@@ -163,7 +163,7 @@ def test_results_can_outlive_the_job(run_cli: RunCli, tmp_path: Path) -> None:
         (("--sites", "a,b", "--data", "ptbxl"), 2),
         (("--sites", "a,b", "--data", "cloud:x"), 2),
         (("--sites", "a,b", "--no-code"), 2),
-        (("--sites", "a,b", "--min-sites", 3, "--data", "synthetic", "--no-code"), 1),
+        (("--sites", "a,b", "--min-sites", 3, "--data", "synthetic", "--no-code"), 2),
         (("--sites", "a,b", "--custom", "/nowhere"), 1),
     ],
 )
@@ -204,3 +204,27 @@ def test_an_aggregator_of_the_package_takes_its_settings(tmp_path: Path) -> None
     [part] = [part for part in config["components"] if part["id"] == "aggregator"]
     assert part["path"] == "ecg_flare.flare.server.aggregators.FedYogi"
     assert part["args"] == {"learning_rate": 0.01, "beta1": 0.5}
+
+
+@pytest.mark.parametrize(
+    "sites", ["Uni Köln,b,c", "st.mary,b,c", "server,b,c", "a/b,c,d", "../x,b,c", "a;b;c", "A,a,b"]
+)
+def test_sites_that_flare_refuses_later_are_refused_at_once(run_cli: RunCli, tmp_path: Path, sites: str) -> None:
+    told = run_cli("jobs", "export", "fedavg", "--sites", sites, "--data", "own", "--no-code", "-o", tmp_path / "out")
+    assert told.exit_code == 2
+    assert repr(sites.split(",")[0]) in told.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_sites_for_a_masked_sum_are_named(run_cli: RunCli, tmp_path: Path) -> None:
+    options = ("--sites", "a,b", "--data", "own", "--no-code", "-o", tmp_path / "out")
+    told = run_cli("jobs", "export", "fedadam_secure", *options)
+    assert told.exit_code == 2
+    assert "there are 2 sites (a, b), expected 3 or more: a masked sum" in told.stderr
+
+
+def test_a_delta_that_promises_nothing_is_not_exported(run_cli: RunCli, tmp_path: Path) -> None:
+    options = ("--sites", "a,b,c", "--data", "own", "--no-code", "--delta", 0.05, "-o", tmp_path / "out")
+    told = run_cli("jobs", "export", "fedadam_dp", *options)
+    assert told.exit_code == 2
+    assert "delta is 0.05 for 48 patients, expected it below 1 / 48" in told.stderr

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from ecg_flare.ecg.record import read_wfdb
+from ecg_flare.ecg.record import Recording, read_wfdb
+from ecg_flare.errors import StorageError
+from ecg_flare.page import files
 from ecg_flare.page.files import load_page
+from ecg_flare.page.page import Page
 
 RunCli = Callable[..., Result]
 
@@ -80,7 +83,7 @@ def test_patients_are_noted(run_cli: RunCli, records: Path, tmp_path: Path) -> N
     ("arguments", "code", "said"),
     [
         (("--profile", "nowhere"), 1, "Unknown site profile 'nowhere'"),
-        (("--pulse", "top"), 1, "pulse must be one of left, right, none"),
+        (("--pulse", "top"), 1, "pulse must be one of left, right, columns, none"),
         (("--layout", "4x4"), 2, "'4x4' is not one of 12x1"),
         (("--profile", "plain", "--dpi", "100"), 2, "leave out dpi"),
     ],
@@ -96,19 +99,70 @@ def test_a_folder_without_records_and_equal_names_are_refused(run_cli: RunCli, r
     (tmp_path / "empty").mkdir()
     assert "No WFDB records" in run_cli("render", tmp_path / "empty", "-o", tmp_path / "p").stderr
     header = records / "synthetic-0000.hea"
-    assert "Two records are named" in run_cli("render", header, header, "-o", tmp_path / "p", "--dpi", 60).stderr
+    twice = run_cli("render", header, header, "-o", tmp_path / "p", "--dpi", 60)
+    assert (twice.exit_code, "Another record is named 'synthetic-0000'" in twice.stderr) == (3, True)
 
 
 def test_a_missing_record_is_named(run_cli: RunCli, tmp_path: Path) -> None:
     told = run_cli("render", tmp_path / "gone.hea", "-o", tmp_path / "p")
-    assert told.exit_code == 1
+    assert told.exit_code == 3
     assert "gone.hea" in told.stderr
+
+
+def test_a_bad_record_takes_no_other_with_it(run_cli: RunCli, records: Path, tmp_path: Path) -> None:
+    header = (records / "synthetic-0000.hea").read_text()
+    (records / "a_bad.hea").write_text(header.replace("synthetic-0000.dat", "gone.dat"))
+    (records / "b.c.hea").write_text("b.c 12 500 5000\n")
+    (records / "long_empty.hea").write_text("")
+    told = run_cli("render", records, "-o", tmp_path / "pages", "--dpi", 60, "--json")
+    assert told.exit_code == 3
+    found = json.loads(told.stdout)
+    assert [Path(path).name for path in found["pages"]] == ["synthetic-0000.png", "synthetic-0001.png"]
+    assert {Path(path).name for path in found["left_out"]} == {"a_bad.hea", "b.c.hea", "long_empty.hea"}
+    assert "expected 'NAME SIGNALS FS SAMPLES'" in found["left_out"][str(records / "b.c.hea")]
+    rows = (tmp_path / "pages" / "patients.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["page", "synthetic-0000", "synthetic-0001"]
+
+
+def test_patients_are_noted_where_the_disk_ends(
+    run_cli: RunCli, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = files.save_page
+
+    def full(page: Page, recording: Recording, folder: Path, name: str) -> Path:
+        if name == "synthetic-0001":
+            raise StorageError("No space left on device.")
+        return real(page, recording, folder, name)
+
+    monkeypatch.setattr(files, "save_page", full)
+    told = run_cli("render", records, "-o", tmp_path / "pages", "--dpi", 60)
+    assert (told.exit_code, "No space left" in told.stderr) == (1, True)
+    rows = (tmp_path / "pages" / "patients.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["page", "synthetic-0000"]
+
+
+def test_an_inverted_lead_is_printed_and_other_signals_are_named(
+    run_cli: RunCli, records: Path, tmp_path: Path
+) -> None:
+    header = records / "synthetic-0000.hea"
+    upright = read_wfdb(header)
+    text = header.read_text()
+    header.write_text(text.replace(" aVR\n", " -aVR\n").replace(" V6\n", " RESP\n").replace(" V1\n", " Lead V1 \n"))
+    turned = read_wfdb(header)
+    assert np.array_equal(turned.lead("aVR"), -upright.lead("aVR"))
+    assert np.array_equal(turned.lead("V1"), upright.lead("V1"))
+    assert turned.left_out == ("RESP",)
+    told = run_cli("render", header, "-o", tmp_path / "pages", "--dpi", 60, "--json")
+    assert json.loads(told.stdout)["signals_left_out"] == {"synthetic-0000": ["RESP"]}
+    printed = read_wfdb(tmp_path / "pages" / "synthetic-0000.hea").lead("aVR")
+    assert np.array_equal(printed[np.isfinite(printed)], turned.lead("aVR")[np.isfinite(printed)])
+    assert np.isfinite(printed).any()
 
 
 @pytest.mark.realdata
 def test_ptbxl_records_become_pages(run_cli: RunCli, data_root: Path, tmp_path: Path) -> None:
     told = run_cli("render", data_root / "ptbxl", "--ptbxl", "--limit", 1, "-o", tmp_path, "--dpi", 60, "--json")
-    assert [Path(path).name for path in json.loads(told.stdout)] == ["ptbxl-00001.png"]
+    assert [Path(path).name for path in json.loads(told.stdout)["pages"]] == ["ptbxl-00001.png"]
 
 
 def test_profiles_and_layouts_are_listed(run_cli: RunCli) -> None:

@@ -200,3 +200,33 @@ def test_a_ledger_is_priced_by_opacus_too(run_cli: RunCli, tmp_path: Path, monke
     refused = run_cli("privacy", "verify", path, "--opacus")
     assert refused.exit_code == 1
     assert "by opacus: one of the two is wrong" in refused.stderr
+
+
+@pytest.mark.parametrize(("rounds", "delta"), [(20, "0.5"), (100, "0.5"), (100, "1e-3")])
+def test_a_plan_at_a_delta_that_promises_nothing_is_refused(run_cli: RunCli, rounds: int, delta: str) -> None:
+    told = run_cli(
+        *("privacy", "plan", "--patients", 19000, "--rounds", rounds, "--rate", 0.05, "--epsilon", 4, "--delta", delta)
+    )
+    assert told.exit_code == 1
+    assert f"delta is {float(delta):g} for 19000 patients, expected it below 1 / 19000" in told.stderr
+    assert "take 1e-05" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data.replace(b"\n", b"\r\n"), "line 1: ends in CR LF"),
+        (lambda data: b"\xef\xbb\xbf" + data, "begins with a byte order mark"),
+    ],
+)
+def test_a_ledger_that_an_editor_rewrote_fails_and_says_by_what(
+    run_cli: RunCli, tmp_path: Path, change: Callable[[bytes], bytes], said: str
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path, Cohort("cohort", "site", ("a", "b", "c"), delta=1e-5, epsilon_budget=20.0)):
+        pass
+    path.write_bytes(change(path.read_bytes()))
+    told = run_cli("privacy", "verify", path)
+    assert told.exit_code == 1
+    assert said in told.stderr
+    assert "restore it from a copy" in told.stderr

@@ -1,6 +1,7 @@
 """A batch writes all files of each page, goes on past bad ones, and shows the worst first."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -87,3 +88,47 @@ def test_the_record_reads_back(folder: Path, tmp_path: Path, clean_reading: Digi
     assert back.lead_names == LEADS
     assert back.fs_hz == 500.0
     np.testing.assert_allclose(back.signal_mv, clean_reading.recording.signal_mv, atol=0.002)  # NaN stays NaN
+
+
+def test_a_reading_of_little_confidence_leaves_no_recording(
+    folder: Path, tmp_path: Path, clean_reading: Digitization
+) -> None:
+    out = tmp_path / "out"
+    run([folder / "good.png"], out, clean_reading)
+    assert (out / "good.hea").exists()
+    poor = replace(clean_reading, confidence=0.24, warnings=("the line is broken",))
+
+    summary = run([folder / "good.png"], out, poor, html=True)
+
+    assert sorted(path.name for path in out.iterdir()) == ["good.json", "good.overlay.png", "report.html"]
+    assert (summary.exit_code, summary.n_withheld, summary.n_failed, summary.n_unsure) == (3, 1, 0, 0)
+    report = json.loads((out / "good.json").read_text())
+    assert report["recording"]["status"] == "withheld"
+    assert "0.24, below 0.25" in report["recording"]["reason"]
+    assert "0 of 1 pages read" in summary.to_text()
+    assert "withheld: " in summary.to_text()
+    told = summary.to_json()
+    assert (told["withheld"], told["results"][0]["withheld"]) == (1, report["recording"]["reason"])
+    page = (out / "report.html").read_text()
+    assert "1 withheld" in page
+    assert "No recording was written for this page." in page
+
+
+def test_force_writes_what_would_be_withheld(folder: Path, tmp_path: Path, clean_reading: Digitization) -> None:
+    poor = replace(clean_reading, confidence=0.03, warnings=("the line is broken",))
+
+    summary = run_batch(
+        [folder / "good.png"], tmp_path, ReadingOptions(force=True), progress=False, digitizer=lambda _: poor
+    )
+
+    assert (summary.exit_code, summary.n_withheld, summary.n_unsure) == (0, 0, 1)
+    assert read_wfdb(tmp_path / "good").lead_names == LEADS
+    assert json.loads((tmp_path / "good.json").read_text())["recording"]["status"] == "written"
+
+
+def test_a_reading_of_just_enough_confidence_is_written(
+    folder: Path, tmp_path: Path, clean_reading: Digitization
+) -> None:
+    just = replace(clean_reading, confidence=0.25, warnings=("the line is broken",))
+    assert run([folder / "good.png"], tmp_path, just).exit_code == 0
+    assert (tmp_path / "good.hea").exists()

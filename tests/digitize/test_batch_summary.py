@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ecg_flare.digitize.files.summary import ALL_READ, SOME_FAILED, BatchSummary, PageOutcome
+from ecg_flare.page.page_list import LeftOut
 
 
 def outcome(name: str, confidence: float | None) -> PageOutcome:
@@ -25,6 +26,15 @@ def test_pages_are_counted_by_what_became_of_them() -> None:
     assert (told["pages"], told["failed"], told["unsure"], told["exit_code"]) == (3, 1, 1, 3)
     assert told["results"][0]["seconds"] == pytest.approx(1.235)
     assert told["results"][2]["report"] is None
+
+
+def test_what_was_left_out_is_told() -> None:
+    hidden, photo = LeftOut(Path("in/.x"), "is hidden"), LeftOut(Path("in/a.heic"), "is HEIC", is_picture=True)
+    summary = BatchSummary((outcome("a", 0.9),), left_out=(hidden, photo))
+    assert summary.to_text().splitlines()[1:] == ["  left out: .x is hidden", "  left out: a.heic is HEIC"]
+    assert summary.to_json()["left_out"][1] == {"source": "in/a.heic", "why": "is HEIC"}
+    assert summary.exit_code == SOME_FAILED
+    assert BatchSummary((outcome("a", 0.9),), left_out=(hidden,)).exit_code == ALL_READ
 
 
 def test_a_batch_of_pages_that_were_read_is_no_failure() -> None:

@@ -10,8 +10,8 @@ import pytest
 from ecg_flare.digitize.confidence import OVERLAPPING
 from ecg_flare.digitize.files.html import build_html, failed_entry, read_entry
 from ecg_flare.digitize.files.output import make_report
-from ecg_flare.digitize.files.page_list import PageFile
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.page.page_list import PageFile
 
 
 def with_first_lead(result: Digitization, **changes: float) -> Digitization:

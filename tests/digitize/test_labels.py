@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.leads.labels import Word, fit_names, read_words, readable_names
+from ecg_flare.digitize.leads.labels import MIN_FIT, Word, fit_names, read_words, readable_names
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.ecg.leads import LEADS
@@ -69,3 +69,34 @@ def test_a_letter_that_was_taken_for_trace_is_read_but_a_row_is_not() -> None:
 def test_names_of_strokes_alone_say_nothing_of_the_way_up() -> None:
     words = words_of(*(Text(name, 10.0 + 20.0 * k, 20.0, 3.2) for k, name in enumerate(("I", "II", "V6", "aVF"))))
     assert readable_names(words) == {"V6", "aVF"}
+
+
+@pytest.mark.parametrize("spacing_mm", [0.8, 1.6, 2.6])
+def test_a_name_of_spaced_letters_is_one_word(spacing_mm: float) -> None:
+    letters, x_mm = [], 10.0
+    for letter in "aVF":
+        letters.append(Text(letter, x_mm, 20.0, 3.2))
+        sheet, _ = draw_texts([Text(letter, 5.0, 20.0, 3.2)], "sans", (8.0, 8.0), (240, 240))
+        x_mm += np.ptp(np.flatnonzero(sheet.any(axis=0))) / 8 + spacing_mm
+    best = max(words_of(*letters), key=lambda word: (word.n_letters, word.fits.max()))
+    assert (best.best, best.n_letters) == ("aVF", 3)
+    assert best.fits.max() > MIN_FIT
+    assert best.left / 8 == pytest.approx(10.0, abs=0.5)
+
+
+def test_letters_of_a_line_of_text_are_no_spaced_names() -> None:
+    words = words_of(*(Text("V", 10.0 + 4.0 * k, 20.0, 3.2) for k in range(6)))
+    assert all(word.n_letters == 1 for word in words)
+
+
+@pytest.mark.parametrize(
+    ("printed", "lead"), [("v1", "V1"), ("v6", "V6"), ("C3", "V3"), ("AVR", "aVR"), ("AVF", "aVF")]
+)
+@pytest.mark.parametrize("font", ["sans", "serif", "mono"])
+def test_other_spellings_of_a_name_are_read(printed: str, lead: str, font: str) -> None:
+    sheet, _ = draw_texts([Text(printed, 2.0, 8.0, 3.2)], font, (8.0, 8.0), (100, 200))  # type: ignore[arg-type]
+    rows, columns = np.nonzero(sheet > 100)
+    word = sheet[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32) / 255
+    fits = fit_names(word, word.shape[1] / word.shape[0])
+    assert LEADS[int(fits.argmax())] == lead
+    assert fits.max() > 0.85

@@ -1,89 +1,111 @@
 """Which way up a page is kept: trials whose sense is known, of pictures that nothing is read from."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from ecg_flare.digitize import Digitization
 from ecg_flare.digitize.clock import Clock
+from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.measure.scaled_page import ScaledPage
 from ecg_flare.digitize.orientation import Trial, UprightPageError, read_upright
 from ecg_flare.errors import PageError
 from ecg_flare.page.render import Page
 
-Read = Callable[[ScaledPage, Clock], Trial]
+
+@dataclass
+class Told:
+    """A reader that knows beforehand what it reads each way up, by `turned_deg`; it counts how often it was asked."""
+
+    readings: dict[int, Trial | PageError]
+    looks: list[int] = field(default_factory=list)
+    finished: list[int] = field(default_factory=list)
+
+    def look(self, scaled: ScaledPage) -> Trial:
+        self.looks.append(scaled.page.turned_deg)
+        found = self.readings[scaled.page.turned_deg]
+        if isinstance(found, PageError):
+            raise found
+        return replace(found, result=replace(found.result, page=scaled.page))
+
+    def finish(self, scaled: ScaledPage, trial: Trial | None) -> Trial:
+        self.finished.append(scaled.page.turned_deg)
+        if trial is None:
+            raise PageError("the others refuse it, too")
+        return trial
 
 
 @pytest.fixture
-def unsure(clean_reading: Digitization) -> Digitization:
+def unsure(clean_reading: Digitization) -> Trial:
     """A reading that says nothing of up and down."""
-    page = replace(clean_reading.page, upright_confidence=0.5)
-    return replace(clean_reading, page=page, layout_confidence=0.4, confidence=0.4)
+    return Trial(replace(clean_reading, layout_confidence=0.4, confidence=0.4, warnings=()), frozenset(), False)
 
 
-def test_two_names_more_win_and_else_a_clearly_greater_confidence(unsure: Digitization) -> None:
-    names = frozenset({"V1", "V2"})
-    assert Trial(unsure, names).beats(Trial(replace(unsure, confidence=0.99), frozenset()))
-    assert not Trial(unsure, frozenset()).beats(Trial(unsure, names))
-    assert Trial(replace(unsure, confidence=0.55), frozenset()).beats(Trial(unsure, frozenset({"V1"})))
-    assert not Trial(replace(unsure, confidence=0.45), frozenset()).beats(Trial(unsure, frozenset()))
-
-
-def test_a_page_is_upright_by_its_layout_its_pulses_or_its_names(unsure: Digitization) -> None:
-    assert not Trial(unsure, frozenset({"V1"})).is_upright
-    assert Trial(unsure, frozenset({"V1", "V2"})).is_upright
-    assert Trial(replace(unsure, layout_confidence=0.5), frozenset()).is_upright
-    assert Trial(replace(unsure, page=replace(unsure.page, upright_confidence=1.0)), frozenset()).is_upright
-
-
+@pytest.fixture
 def picture(clean_page: Page) -> np.ndarray:
-    """A page without pulses to stand up by."""
-    return np.ascontiguousarray(clean_page.image[: clean_page.image.shape[0] // 2, 200:])
+    """A page without pulses or print to stand up by."""
+    height = clean_page.image.shape[0]
+    part = clean_page.image[height // 2 : 7 * height // 8, 200:]
+    for box in clean_page.truth.print_boxes:
+        left, top = np.floor(box.min(axis=0)).astype(int) - [200, height // 2]
+        right, bottom = np.ceil(box.max(axis=0)).astype(int) + 1 - [200, height // 2]
+        part = part.copy()
+        part[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 255
+    return np.ascontiguousarray(part)
 
 
-def test_an_upright_page_is_read_once_and_an_unsure_one_all_ways_up(clean_page: Page, unsure: Digitization) -> None:
-    asked: list[tuple[int, ...]] = []
-
-    def read(scaled: ScaledPage, clock: Clock) -> Trial:
-        asked.append(scaled.page.image.shape)
-        return Trial(replace(unsure, seconds=clock.seconds), names)
-
-    names = frozenset({"V1", "V2"})
-    found = read_upright(picture(clean_page), read)
-    assert len(asked) == 1
-    assert list(found.seconds) == ["rectify", "measure"]
-    asked.clear()
-    names = frozenset()
-    read_upright(picture(clean_page), read)
-    assert len(asked) == 6
+def test_two_names_or_a_layout_settle_the_way_up(unsure: Trial, picture: np.ndarray) -> None:
+    for trial in (replace(unsure, names=frozenset({"V1", "V2"})), replace(unsure, fits=True)):
+        reader = Told({0: trial})
+        assert read_upright(picture, reader, Clock()).warnings == ()
+        assert (reader.looks, reader.finished) == ([0], [0])
 
 
-def test_what_is_refused_as_it_lies_is_refused(clean_page: Page, unsure: Digitization) -> None:
-    height, width = picture(clean_page).shape[:2]
+def test_a_greater_confidence_alone_turns_no_page(unsure: Trial, picture: np.ndarray) -> None:
+    surer = replace(unsure, result=replace(unsure.result, confidence=0.9))
+    reader = Told({0: unsure, 90: surer, 180: surer, 270: surer})
+    found = read_upright(picture, reader, Clock())
+    assert (found.page.turned_deg, found.confidence) == (0, 0.4)
+    assert found.warnings == ("nothing on this page says which way is up: it was read as it was handed in",)
+    assert sorted(reader.looks) == [0, 90, 180, 270]
+    assert reader.finished == [0]
 
-    def refuse(scaled: ScaledPage, clock: Clock) -> Trial:
-        if scaled.page.image.shape[0] < scaled.page.image.shape[1]:
-            raise PageError("no trace")
-        return Trial(unsure, names)
 
-    assert height < width
-    names = frozenset()
+def test_what_nothing_decides_is_not_confident(unsure: Trial, picture: np.ndarray) -> None:
+    sure = replace(unsure, result=replace(unsure.result, confidence=0.99))
+    found = read_upright(picture, Told(dict.fromkeys((0, 90, 180, 270), sure)), Clock())
+    assert found.confidence < CONFIDENT
+
+
+@pytest.mark.parametrize("turned_deg", [90, 180, 270])
+def test_a_witness_turns_a_page_and_the_turn_is_told(unsure: Trial, picture: np.ndarray, turned_deg: int) -> None:
+    for witness, words in (({"names": frozenset({"V1", "aVF"})}, "V1, aVF"), ({"fits": True}, "layout")):
+        readings = dict.fromkeys((0, 90, 180, 270), unsure) | {turned_deg: replace(unsure, **witness)}
+        reader = Told(readings)
+        found = read_upright(picture, reader, Clock())
+        assert found.page.turned_deg == turned_deg
+        assert f"turned by {turned_deg} degrees clockwise" in found.warnings[0]
+        assert words in found.warnings[0]
+        assert reader.finished == [turned_deg]
+        height, width = picture.shape[:2]
+        corner = {90: (height - 1, 0), 180: (width - 1, height - 1), 270: (0, width - 1)}[turned_deg]
+        x, y, w = found.page.homography @ np.array([0.0, 0.0, 1.0])
+        assert (x / w, y / w) == pytest.approx(corner, abs=3.0)
+
+
+def test_what_is_refused_as_it_lies_is_refused_unless_another_way_up_is_settled(
+    unsure: Trial, picture: np.ndarray
+) -> None:
+    readings = dict.fromkeys((0, 90, 180, 270), unsure) | {0: PageError("no trace")}
     with pytest.raises(PageError, match="no trace"):
-        read_upright(picture(clean_page), refuse)
-    names = frozenset({"V1", "V2"})
-    on_its_side = read_upright(picture(clean_page), refuse)
-    assert abs(on_its_side.page.rotation_deg - unsure.page.rotation_deg) == pytest.approx(90.0)
+        read_upright(picture, Told(readings), Clock())
+    on_its_side = read_upright(picture, Told(readings | {270: replace(unsure, fits=True)}), Clock())
+    assert on_its_side.page.turned_deg == 270
 
 
-def test_a_refusal_with_names_ends_the_search(clean_page: Page) -> None:
-    asked: list[Clock] = []
-
-    def refuse(scaled: ScaledPage, clock: Clock) -> Trial:
-        asked.append(clock)
-        raise UprightPageError("no layout")
-
+def test_a_refusal_with_names_ends_the_search(picture: np.ndarray) -> None:
+    reader = Told({0: UprightPageError("no layout")})
     with pytest.raises(UprightPageError):
-        read_upright(picture(clean_page), refuse)
-    assert len(asked) == 1
+        read_upright(picture, reader, Clock())
+    assert reader.looks == [0]

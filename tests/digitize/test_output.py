@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.files.output import csv_text, make_report
-from ecg_flare.digitize.files.page_list import PageFile
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording
+from ecg_flare.page.page_list import PageFile
 
 
 def test_the_report_says_how_everything_was_found(clean_reading: Digitization) -> None:

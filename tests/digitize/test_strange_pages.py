@@ -13,9 +13,9 @@ from strange_pages import blank, cat, locked_pdf, printed, strip, text, without_
 from ecg_flare.digitize import ReadingOptions, digitize
 from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.files.batch import run_batch
-from ecg_flare.digitize.files.page_list import PageFile
-from ecg_flare.digitize.files.reader import read_page
 from ecg_flare.digitize.files.summary import PageOutcome
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import read_page
 from ecg_flare.page.style import PageStyle
 
 REFUSED = {

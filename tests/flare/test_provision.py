@@ -161,3 +161,11 @@ def test_a_file_without_a_certificate_is_named(tmp_path: Path) -> None:
     (tmp_path / "client.crt").write_text("nothing")
     with pytest.raises(ConfigError, match=r"client\.crt holds no certificate"):
         certificate_fingerprint(tmp_path / "client.crt")
+
+
+@pytest.mark.parametrize(("old", "name"), [("site-1", "server"), ("site-1", "Site-2"), ("site-3", "a" * 65)])
+def test_a_site_that_no_job_can_name_gets_no_kit(tmp_path: Path, old: str, name: str) -> None:
+    project = yaml.safe_load((POC / "project.yml").read_text().replace(old, name))
+    with pytest.raises(ConfigError, match="the site"):
+        provision(tmp_path, project)
+    assert not list(tmp_path.rglob("client.key"))

@@ -47,6 +47,7 @@ def test_any_number_survives_json(polyline: np.ndarray, scale: float, start_s: f
         "3x4",
         25.0,
         10.0,
+        5.0,
         (trace,),
         (polyline,),
         (),
@@ -66,6 +67,13 @@ def test_unknown_fields_are_refused(waves: Recording) -> None:
     fields = json.loads(render_page(waves, PageStyle(dpi=60.0), np.random.default_rng(0)).truth.to_json())
     with pytest.raises(PageError, match="colour"):
         PageTruth.from_json(json.dumps({**fields, "colour": "red"}))
+
+
+def test_a_truth_without_the_chest_gain_is_of_a_page_of_one_gain(waves: Recording) -> None:
+    style = PageStyle(dpi=60.0, gain_mm_per_mv=5.0)
+    fields = json.loads(render_page(waves, style, np.random.default_rng(0)).truth.to_json())
+    del fields["chest_gain_mm_per_mv"]
+    assert PageTruth.from_json(json.dumps(fields)).chest_gain_mm_per_mv == 5.0
 
 
 def test_times_belong_to_the_points() -> None:

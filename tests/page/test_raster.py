@@ -14,7 +14,7 @@ from ecg_flare.page.truth import LeadTrace, PageTruth, outline
 def truth_of(polyline: np.ndarray, px_per_mm: float = 4.0, **more: tuple[np.ndarray, ...]) -> PageTruth:
     trace = LeadTrace("I", 0, polyline, 0.0, 1.0, False)
     return PageTruth(
-        60, 200, px_per_mm, px_per_mm, "3x4", 25.0, 10.0, (trace,), more.get("pulses", ()), more.get("boxes", ()),
+        60, 200, px_per_mm, px_per_mm, "3x4", 25.0, 10.0, 10.0, (trace,), more.get("pulses", ()), more.get("boxes", ()),
         outline((60, 200)),
         ((px_per_mm, 0, -0.5), (0, px_per_mm, -0.5), (0, 0, 1)),
     )  # fmt: skip

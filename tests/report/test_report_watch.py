@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from click.testing import CliRunner
 
 from ecg_flare.cli import main
 from ecg_flare.errors import ConfigError
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.folders import write_job
+from ecg_flare.report.run import find_run
 from ecg_flare.report.watch import look, watch_json, watch_lines
 
 WriteRun = Callable[..., Path]
@@ -114,3 +118,48 @@ def test_a_look_once_does_not_wait(write_run: WriteRun) -> None:
     done = CliRunner().invoke(main, ["watch", str(write_run()), "--once", "--json"])
     assert done.exit_code == 0
     assert json.loads(done.stdout)["state"] == "running"
+
+
+def test_a_jobs_configuration_is_no_run(tmp_path: Path) -> None:
+    job = tmp_path / "fedavg"
+    write_job(replace(BUNDLED["fedavg"], custom=False), tmp_path)
+    with pytest.raises(ConfigError, match="fedavg is a job's configuration and not a run"):
+        look(job)
+    told = CliRunner().invoke(main, ["report", str(job), "--no-pages"])
+    assert (told.exit_code, "a job's configuration and not a run" in told.stderr) == (1, True)
+
+
+def test_a_servers_folder_of_a_job_that_starts_is_waited_for(tmp_path: Path) -> None:
+    write_job(replace(BUNDLED["fedavg"], custom=False), tmp_path)
+    job = tmp_path / "fedavg"
+    (job / "app").rename(job / "app_server")
+    watched = look(job)
+    assert watched.state == "waiting"
+    assert watch_lines(watched)[0].startswith(f"waiting for metrics.jsonl in {job}")
+
+
+def test_a_job_that_ended_before_its_first_figures_says_why(tmp_path: Path) -> None:
+    end_in = tmp_path / "server" / "simulate_job" / "ecg_flare"
+    end_in.mkdir(parents=True)
+    end(tmp_path, "too few sites answered")
+    watched = look(tmp_path)
+    assert (watched.state, watched.outcome, watched.finished) == ("ended", "too few sites answered", False)
+    assert watch_lines(watched) == ["ended before the first figures: too few sites answered"]
+    told = CliRunner().invoke(main, ["watch", str(tmp_path)])
+    assert told.exit_code == 3
+    with pytest.raises(ConfigError, match="ended before its first evaluation: too few sites answered"):
+        find_run(tmp_path)
+
+
+def test_the_report_of_an_aborted_run_says_so_and_after_which_round(
+    write_run: WriteRun, report_line: ReportLine
+) -> None:
+    workspace = write_run([report_line(0), report_line(1)])
+    why = "The job was aborted after round 1, whose model is kept."
+    end(workspace, why)
+    told = CliRunner().invoke(main, ["report", str(workspace), "--no-pages"])
+    assert f"ended:  after round 1 of 3: {why}" in told.stdout
+    page = (workspace / "server" / "simulate_job" / "ecg_flare" / "report.html").read_text()
+    assert f"The job ended after round 1 of 3: {why}" in page
+    as_json = CliRunner().invoke(main, ["report", str(workspace), "--no-pages", "--json"])
+    assert json.loads(as_json.stdout)["outcome"] == why

@@ -130,12 +130,14 @@ def test_names_that_would_become_one_stop(folder: Path) -> None:
 
 
 def test_what_is_no_page_is_told(folder: Path) -> None:
-    (folder / "scan.pdf").touch()
+    (folder / "notes.docx").touch()
+    (folder / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     (folder / "patients.csv").write_text("page,patient_id\nanna_1,a\nanna_2,a\nbela_1,b\ngone_1,c\n")
     found = look(folder)
     assert found.ready
     assert [each.what for each in found.findings] == [
-        "files that are no pages: 1 .pdf",
+        "left out: it is HEIC, which is not read: convert it to PNG or JPEG",
+        "left out: notes.docx is no page (PNG, JPEG, TIFF, BMP, WebP, GIF, JPEG 2000 or PDF)",
         "patients.csv names 1 pages that are not there, 'gone_1' first",
     ]
 

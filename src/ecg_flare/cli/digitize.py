@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ecg_flare.digitize.ink.segmenters import Segmenter
+
+
+_SOME_LEFT_OUT: Final = 3
 
 
 def _layouts() -> tuple[str, ...]:
@@ -44,6 +47,9 @@ def _layouts() -> tuple[str, ...]:
 @click.option("--gain", default="auto", show_default=True, help="auto, or mm/mV.")
 @click.option("--px-per-mm", type=float, help="Resolution of pages without a grid. [default: measured]")
 @click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
+@click.option(
+    "--force", is_flag=True, help="Write recordings of any confidence; without it none below 0.25 (25 %) is written."
+)
 @click.option("--html", is_flag=True, help="Also write report.html: overlays beside waveforms, the worst page first.")
 @json_option
 @click.pass_context
@@ -57,15 +63,20 @@ def digitize(
     gain: str,
     px_per_mm: float | None,
     fs_hz: float,
+    force: bool,
     html: bool,
     as_json: bool,
 ) -> None:
     """Read ECG pages into 12-lead recordings.
 
-    PAGES are images (PNG, JPEG, TIFF, BMP), PDFs, folders or globs. Each page gives NAME.hea and .dat (WFDB), NAME.csv,
-    NAME.overlay.png and NAME.json, which says what was measured, what was assumed, and with what confidence.
+    PAGES are images (PNG, JPEG, TIFF, BMP, WebP, GIF, JPEG 2000), PDFs, folders or globs. What a folder holds beside
+    pages is counted and named. Each page gives NAME.hea and .dat (WFDB), NAME.csv, NAME.overlay.png and NAME.json,
+    which says what was measured, what was assumed, and with what confidence.
 
-    Exit codes: 0 every page was read, 3 some were not, 2 wrong use.
+    A reading below 0.25 confidence is withheld: NAME.overlay.png and NAME.json are there to be looked at, no recording
+    is written, and one of an earlier run is removed. --force writes it.
+
+    Exit codes: 0 every page was read, 3 some were not or were withheld, or a picture was left out, 2 wrong use.
 
     \b
     Examples:
@@ -88,6 +99,7 @@ def digitize(
             px_per_mm=px_per_mm,
             fs_hz=fs_hz,
             segmenter=_segmenter(segmenter),
+            force=force,
         )
         summary = run_batch(pages, output, options, html=html)
     except (ConfigError, LayoutError, StorageError) as error:
@@ -104,12 +116,17 @@ def digitize(
 @click.argument("pred", type=click.Path(path_type=Path))
 @click.argument("truth", type=click.Path(path_type=Path))
 @json_option
-def evaluate(pred: Path, truth: Path, as_json: bool) -> None:
+@click.pass_context
+def evaluate(ctx: click.Context, pred: Path, truth: Path, as_json: bool) -> None:
     """Score readings against the true recordings.
 
     PRED and TRUTH are folders of WFDB records with the same names, or one record each. The scores are the
     signal-to-noise ratios of PhysioNet 2024 and Kaggle 2025, correlation, error and coverage, by lead and by page. A
-    true record that was not read counts as 0 dB.
+    true record that was not read counts as 0 dB, and so does, for its share, what a page does not print of it: the row
+    "read" has the ratios over what was read. Compare with the printed part, which `render` writes beside a page, for
+    the figures of the challenges.
+
+    A file that cannot be read is listed with its reason, and the others are scored. Exit code 3: there was one.
 
     \b
     Example:
@@ -119,6 +136,7 @@ def evaluate(pred: Path, truth: Path, as_json: bool) -> None:
 
     evaluation = score(pred, truth)
     click.echo(evaluation.to_json() if as_json else evaluation.table())
+    ctx.exit(_SOME_LEFT_OUT if evaluation.failed else 0)
 
 
 def _measured(text: str, option: str) -> "float | Literal['auto']":

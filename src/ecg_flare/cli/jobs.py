@@ -198,10 +198,9 @@ def export(
             mlflow=mlflow,
             code=not no_code,
         )
-        changes.check(spec)
+        exported = job_for(spec, changes)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    exported = job_for(spec, changes)
     click.echo(write_job(exported, output, custom))
     if exported.terms.privacy is not None:
         tell(_cost(exported.terms, exported.terms.privacy))

@@ -1,17 +1,22 @@
 """Recordings and pages: synthesize, render, profiles."""
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
-from ecg_flare.cli.screen import OneOf, json_option, progress, say_json
+from ecg_flare.cli.screen import OneOf, json_option, progress, say_json, tell
 
 if TYPE_CHECKING:
     from ecg_flare.ecg.record import Recording
     from ecg_flare.page.page import Page
+
+_SOME_LEFT_OUT: Final = 3
+_Source: TypeAlias = "tuple[str, str, Callable[[], Recording]]"
+"""Where a record is, its name, and how it is read."""
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -79,7 +84,7 @@ def synthesize(
 @click.option("--speed", "speed_mm_per_s", type=float, help="mm/s [default: 25]")
 @click.option("--gain", "gain_mm_per_mv", type=float, help="mm/mV [default: 10]")
 @click.option("--paper", help="a4, letter, a4-portrait, letter-portrait, chart [default: a4]")
-@click.option("--pulse", help="Calibration pulse: left, right, none [default: left]")
+@click.option("--pulse", help="Calibration pulse: left, right, columns, none [default: left]")
 @click.option("--grid", help="Grid colour: red, pink, orange, blue, green, grey, brown, or none [default: red]")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True)
 @json_option
@@ -100,33 +105,56 @@ def render(
     pixel) and the printed part of the recording. patients.csv names the patient of each page. A site can train on such
     a folder.
 
+    A record that cannot be printed is listed with its reason, and the others are printed. Exit codes: 0 all were
+    printed, 3 some were not, 2 wrong use.
+
     \b
     Examples:
       ecg-flare render records -o pages --layout 6x2 --dpi 300
       ecg-flare render records -o photos --profile clinic_photo
       ecg-flare render path/to/ptbxl --ptbxl --limit 50 -o pages --profile district
     """
+    from ecg_flare.errors import InputError, RecordError
     from ecg_flare.page.files import add_patients, save_page
 
     given = {key: value for key, value in style.items() if value is not None}
     if profile and given:
         raise click.UsageError("--profile sets the style itself: leave out " + ", ".join(sorted(given)) + ".")
     printer = _printer(profile, given, seed)
-    recordings = _ptbxl_recordings(records, limit) if ptbxl else _wfdb_recordings(records, limit)
-    patients: dict[str, str] = {}
-    images = []
-    for name, recording in progress(recordings, "pages"):
-        if name in patients:
-            raise click.UsageError(f"Two records are named {name!r}: render them into folders of their own.")
-        images.append(save_page(printer(name, recording), recording, output, name))
-        patients[name] = recording.patient_id or name
-    if not images:
+    sources = _ptbxl_sources(records, limit) if ptbxl else _wfdb_sources(records, limit)
+    if not sources:
         raise click.UsageError(f"No WFDB records (.hea) in {', '.join(map(str, records))}.")
-    add_patients(output, patients)
+    patients: dict[str, str] = {}
+    images, left_out, signals = [], {}, {}
+    try:
+        for where, name, read in progress(sources, "pages", len(sources)):
+            try:
+                if name in patients:
+                    raise RecordError(f"Another record is named {name!r}, too: render it into a folder of its own.")
+                recording = read()
+                images.append(save_page(printer(name, recording), recording, output, name))
+            except InputError as error:
+                left_out[where] = str(error)
+                continue
+            patients[name] = recording.patient_id or name
+            if recording.left_out:
+                signals[name] = recording.left_out
+    finally:  # a page without its patient is of no use to training
+        if patients:
+            add_patients(output, patients)
     if as_json:
-        say_json([str(path) for path in images])
+        say_json({"pages": [str(path) for path in images], "left_out": left_out, "signals_left_out": signals})
     else:
         click.echo(f"{len(images)} pages in {output}")
+        _tell_left_out(left_out, signals)
+    click.get_current_context().exit(_SOME_LEFT_OUT if left_out else 0)
+
+
+def _tell_left_out(records: Mapping[str, str], signals: Mapping[str, Sequence[str]]) -> None:
+    for where, why in records.items():
+        tell(f"left out: {where}: {why}")
+    for name, unknown in signals.items():
+        tell(f"{name}: not printed, as none of the twelve leads: {', '.join(unknown)}")
 
 
 @click.command()
@@ -188,19 +216,22 @@ def _printer(profile: str | None, style: dict[str, Any], seed: int) -> "Callable
     return page_of
 
 
-def _wfdb_recordings(paths: tuple[Path, ...], limit: int | None) -> Iterator[tuple[str, "Recording"]]:
+def _wfdb_sources(paths: tuple[Path, ...], limit: int | None) -> list[_Source]:
     from ecg_flare.ecg.record import read_wfdb
 
     headers = [header for path in paths for header in (sorted(path.rglob("*.hea")) if path.is_dir() else [path])]
-    for header in headers[:limit]:
-        recording = read_wfdb(header)
-        yield recording.name, recording
+    return [
+        (str(header), header.name.removesuffix(".hea"), functools.partial(read_wfdb, header))
+        for header in headers[:limit]
+    ]
 
 
-def _ptbxl_recordings(roots: tuple[Path, ...], limit: int | None) -> Iterator[tuple[str, "Recording"]]:
+def _ptbxl_sources(roots: tuple[Path, ...], limit: int | None) -> list[_Source]:
     from ecg_flare.ecg.ptbxl import load_record, read_database
 
     if len(roots) != 1:
         raise click.UsageError(f"--ptbxl takes one folder. Found {len(roots)}.")
-    for entry in read_database(roots[0])[:limit]:
-        yield f"ptbxl-{entry.ecg_id:05d}", load_record(roots[0], entry)
+    return [
+        (entry.path, f"ptbxl-{entry.ecg_id:05d}", functools.partial(load_record, roots[0], entry))
+        for entry in read_database(roots[0])[:limit]
+    ]

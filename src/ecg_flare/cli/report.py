@@ -48,6 +48,8 @@ def report(run: Path, output: Path | None, pages: int, ptbxl: Path | None, no_pa
         return
     click.echo(rounds_table(found))
     click.echo()
+    if found.outcome not in ("", "finished"):
+        click.echo(f"ended:  after round {found.final.index} of {found.terms.rounds}: {found.outcome}")
     for what in ("model", "ledger", "report"):
         if told[what]:
             click.echo(f"{what + ':':8}{told[what]}")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ecg_flare.errors import EcgFlareError
+from ecg_flare.errors import ConfigError, EcgFlareError
 
 _Item = TypeVar("_Item")
 
@@ -49,6 +49,20 @@ class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return self.name
+
+
+class SiteName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
+    """A site's name that FLARE takes."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from ecg_flare.federated.site_names import check_site_name
+
+        try:
+            return check_site_name(str(value))
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

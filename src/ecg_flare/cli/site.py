@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ecg_flare.cli.screen import Commands, json_option, progress, say_json, tell
+from ecg_flare.cli.screen import Commands, SiteName, json_option, progress, say_json, tell
 from ecg_flare.errors import ConfigError, EcgFlareError
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.page_folder import PageFolder
+    from ecg_flare.page.page_list import PageFile
     from ecg_flare.site.inspection import Finding, Inspection
     from ecg_flare.site.preparation import JobNeeds, Preparation
 
@@ -45,7 +46,7 @@ def site() -> None:
 @click.option("--job", type=_FOLDER, help="The job's folder, for its plan and unit.")
 @click.option("--plan", metavar="NAME", help="The plan, if no job is given.  [default: tiny]")
 @click.option("--plan-hash", metavar="HEX", help="The hash of the plan, as the coordinator reports it.")
-@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("--site", "name", type=SiteName(), help="The site's name.  [default: the kit's]")
 @click.option("--dpi", type=click.FloatRange(min=0, min_open=True), help="Resolution of pages that have a mask only.")
 @click.option(
     "--patient-pattern", metavar="REGEX", help="Pattern for a page's name; its first group is the patient's id."
@@ -101,7 +102,7 @@ def prepare(
 @site.command()
 @click.option("--workspace", type=_FOLDER, metavar="KIT", required=True, help="The site's unpacked startup kit.")
 @click.option("--job", type=_FOLDER, required=True, help="The job's folder.")
-@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("--site", "name", type=SiteName(), help="The site's name.  [default: the kit's]")
 @click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Training steps to try.")
 @json_option
 @click.pass_context
@@ -135,7 +136,7 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
 
 @site.command()
 @click.option("--workspace", type=_FOLDER, metavar="KIT", required=True, help="The site's unpacked startup kit.")
-@click.option("--site", "name", metavar="NAME", help="The site's name.  [default: the kit's]")
+@click.option("--site", "name", type=SiteName(), help="The site's name.  [default: the kit's]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Sign it with the kit's key.")
 @json_option
 @click.pass_context
@@ -297,8 +298,8 @@ def _folder(preparation: "Preparation") -> dict[str, str]:
     return {"folder": str(preparation.folder)}
 
 
-def _watched(paths: Sequence[Path]) -> Iterator[Path]:
-    return progress(paths, "reading pages", len(paths))
+def _watched(pages: "Sequence[PageFile]") -> "Iterator[PageFile]":
+    return progress(pages, "reading pages", len(pages))
 
 
 def _finding_lines(findings: "Sequence[Finding]") -> Iterator[str]:
@@ -308,4 +309,7 @@ def _finding_lines(findings: "Sequence[Finding]") -> Iterator[str]:
         if finding.remedy:
             yield f"    -> {finding.remedy}"
     if len(findings) > _MAX_SHOWN:
-        yield f"  ... and {len(findings) - _MAX_SHOWN} more; --json has all of them"
+        rest = findings[_MAX_SHOWN:]
+        yield f"  ... and {len(rest)} more; --json has all of them"
+        if stopping := dict.fromkeys(finding.page or "the folder" for finding in rest if finding.stops):
+            yield f"  x {', '.join(stopping)}"

@@ -10,11 +10,6 @@ _NAMES = {
     "files.summary": ("BatchSummary",),
     "files.output": ("write_result",),
     "files.overlay": ("draw_overlay",),
-    "files.reader": (
-        "PageImage",
-        "count_pages",
-        "read_page",
-    ),
     "ink.candidates": ("load_segmenters",),
     "ink.classical": ("classical_segmenter",),
     "ink.segmenters": (
@@ -35,7 +30,6 @@ if TYPE_CHECKING:
     from ecg_flare.digitize.files.batch import run_batch
     from ecg_flare.digitize.files.output import write_result
     from ecg_flare.digitize.files.overlay import draw_overlay
-    from ecg_flare.digitize.files.reader import PageImage, count_pages, read_page
     from ecg_flare.digitize.files.summary import BatchSummary
     from ecg_flare.digitize.ink.candidates import load_segmenters
     from ecg_flare.digitize.ink.classical import classical_segmenter
@@ -55,16 +49,13 @@ __all__ = [
     "Calibration",
     "Digitization",
     "LeadReading",
-    "PageImage",
     "PxPerMm",
     "ReadingOptions",
     "Segmenter",
     "classical_segmenter",
-    "count_pages",
     "digitize",
     "draw_overlay",
     "load_segmenters",
-    "read_page",
     "register_segmenter",
     "run_batch",
     "segmenter_names",

@@ -17,6 +17,9 @@ LEAST, MOST = 0.05, 0.99
 CONFIDENT: Final = 0.75
 """A result below this confidence always carries a warning."""
 
+WRITTEN: Final = 0.25
+"""Below this no recording is written, unless it is asked for: such a reading is for a person to look at."""
+
 HALF: Final = 0.5
 """A result below this is shown in red in a report."""
 
@@ -202,8 +205,8 @@ def lead_confidence(page: float, coverage: float, gaps: int, shared: float) -> f
 CLEARLY_SURER: Final = 0.05
 """Of two segmenters' readings one is surer by more than this: a label that is read or not makes as much."""
 
-CLEARLY_UPRIGHT: Final = 0.1
-"""By how much surer a page must be the other way up to be turned: half of what one kind of evidence adds."""
+UNKNOWN_WAY_UP: Final = 0.7
+"""The most where nothing on the page says which way is up: below CONFIDENT, so that a person looks."""
 
 CONTRADICTED: Final = 0.7
 """Of two sure readings that contradict each other: just below CONFIDENT, so that a person looks."""

@@ -23,7 +23,7 @@ class ReadingOptions:
     `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` (one number, or x and y) are measured unless they are
     given. `fs_hz` is how many samples a second the recording has. `segmenter` is the name of an installed one, a
     callable from an image at 4 px/mm to probabilities, or several callables: they are tried in turn until a reading
-    leaves no doubt, and the best reading is kept.
+    leaves no doubt, and the best reading is kept. `force` lets `run_batch` write recordings of any confidence.
 
     Raises LayoutError or ConfigError for a value that is wrong for every page; a segmenter's name is looked up when
     it is loaded.
@@ -35,6 +35,7 @@ class ReadingOptions:
     px_per_mm: PxPerMm | float | tuple[float, float] | None = None
     fs_hz: float = 500.0
     segmenter: str | Segmenter | Sequence[Segmenter] = AUTO
+    force: bool = False
 
     def __post_init__(self) -> None:
         if not FS_RANGE_HZ[0] <= self.fs_hz <= FS_RANGE_HZ[1]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,13 +19,17 @@ from jaxtyping import UInt8
 from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.clock import Clock
 from ecg_flare.digitize.conclusion import conclude
+from ecg_flare.digitize.confidence import LIMBS_AGREE_DB, MIN_LABELS, SURE_LAYOUT
 from ecg_flare.digitize.ink.extraction import find_ink
+from ecg_flare.digitize.ink.ruling import is_ruled
 from ecg_flare.digitize.ink.segmenters import Segmenter, segment
+from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.borders import part_leads
 from ecg_flare.digitize.leads.bridges import bridge_bars
+from ecg_flare.digitize.leads.coloured_labels import read_labels
 from ecg_flare.digitize.leads.find import find_leads
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
-from ecg_flare.digitize.leads.labels import read_words, readable_names
+from ecg_flare.digitize.leads.labels import readable_names
 from ecg_flare.digitize.leads.separators import settle_on_separators
 from ecg_flare.digitize.leads.vectorize import vectorize
 from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
@@ -57,30 +60,50 @@ def digitize(
     options = options or ReadingOptions()
     if segmenter is not None:
         options = replace(options, segmenter=segmenter)
-    return read_upright(image, partial(_read_page, options=options, segmenters=options.segmenters()))
+    clock = Clock()
+    found = read_upright(image, _Reader(options, options.segmenters(), clock), clock)
+    return replace(found, seconds=clock.seconds)
 
 
-def _read_page(scaled: ScaledPage, clock: Clock, *, options: ReadingOptions, segmenters: Sequence[Segmenter]) -> Trial:
-    """Read a page one way up with one segmenter after another, until there is no doubt; return the best reading."""
-    with clock.stage("measure"):
-        measured = measure_page(scaled, options)
-    best: Trial | None = None
-    refusal: PageError | None = None
-    for segmenter in segmenters:
-        try:
-            trial = _read_measured(measured, segmenter, options, clock)
-        except PageError as error:
-            refusal = error if refusal is None or isinstance(error, UprightPageError) else refusal
-            continue
-        if best is not None:
-            trial = Trial(better_of(best.result, trial.result), best.names | trial.names)
-        best = trial
-        if beyond_doubt(best.result):
-            break
-    if best is None:
-        assert refusal is not None
-        raise refusal
-    return replace(best, result=replace(best.result, seconds=clock.seconds))
+class _Reader:
+    """Reads a page one way up with one segmenter after another; all of them on one clock."""
+
+    def __init__(self, options: ReadingOptions, segmenters: Sequence[Segmenter], clock: Clock) -> None:
+        self._options = options
+        self._first, *self._others = segmenters
+        self._clock = clock
+        self._last: tuple[ScaledPage, MeasuredPage] | None = None
+
+    def look(self, scaled: ScaledPage) -> Trial:
+        """Read a page with the first segmenter."""
+        return _read_measured(self._measured(scaled), self._first, self._options, self._clock)
+
+    def finish(self, scaled: ScaledPage, trial: Trial | None) -> Trial:
+        """Read it with the others until there is no doubt; return the best reading."""
+        best, refusal = trial, PageError("No segmenter but the first is installed, and it refused this page.")
+        for segmenter in self._others:
+            if best is not None and beyond_doubt(best.result):
+                break
+            try:
+                found = _read_measured(self._measured(scaled), segmenter, self._options, self._clock)
+            except PageError as error:
+                refusal = error
+                continue
+            best = found if best is None else _better_trial(best, found)
+        if best is None:
+            raise refusal
+        return best
+
+    def _measured(self, scaled: ScaledPage) -> MeasuredPage:
+        if self._last is None or self._last[0] is not scaled:
+            with self._clock.stage("measure"):
+                self._last = scaled, measure_page(scaled, self._options)
+        return self._last[1]
+
+
+def _better_trial(first: Trial, second: Trial) -> Trial:
+    result = better_of(first.result, second.result)
+    return Trial(result, first.names | second.names, first.fits or second.fits)
 
 
 def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: ReadingOptions, clock: Clock) -> Trial:
@@ -90,12 +113,14 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
         probabilities = segment(segmenter, measured.network_image)
     with clock.stage("ink"):
         ink = find_ink(working.image, probabilities)
+        if is_ruled(ink.trace, scale):
+            raise PageError("No ECG trace was found on this page: what stands out on it are the lines of a grid.")
     with clock.stage("trace"):
         lines = trace_page(ink.trace, working.pulses, scale)
     with clock.stage("measure"):
         calibration = weigh_speed(measured.calibration, measure_heart_rate(lines.raster.y_mm, RASTER_MM))
     with clock.stage("leads"):
-        words = read_words(ink.every, probabilities, lines.rows, scale)
+        words = read_labels(working.image, ink.every, probabilities, lines.rows, scale)
         names = readable_names(words)
         try:
             assignment = find_leads(LabelledRows(lines.raster, words, calibration.speed_mm_per_s), options.layout)
@@ -108,4 +133,12 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
         signal = vectorize(polylines, settled.spans, scale.y * calibration.gain_mm_per_mv, options.fs_hz)
         assignment = replace(assignment, spans=settled.spans)
         result = conclude(measured, calibration, lines, polylines, assignment, Recording(signal, options.fs_hz))
-    return Trial(result, names)
+    return Trial(result, names, _fits(assignment, given=options.layout != "auto"))
+
+
+def _fits(assignment: Assignment, *, given: bool) -> bool:
+    """Whether the page itself makes the layout sure: a layout that was given is as sure upside down."""
+    evidence = assignment.evidence
+    limbs_agree = evidence.limb_db is not None and evidence.limb_db >= LIMBS_AGREE_DB
+    witness = limbs_agree or evidence.labels_agreeing >= MIN_LABELS
+    return assignment.confidence >= SURE_LAYOUT and (witness or not given)

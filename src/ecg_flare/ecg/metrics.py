@@ -43,7 +43,8 @@ class LeadScore:
     """One lead's scores. SNR in dB, correlation and RMSE after the Kaggle 2025 alignment, whose moves are given too.
 
     An SNR is inf for a perfect lead and NaN where the truth has no power; `pcc` is NaN where a signal is constant,
-    `pcc` and `rmse_mv` where nothing is covered.
+    `pcc` and `rmse_mv` where nothing is covered. The two `read_` ratios are the same ones against the truth where
+    the prediction has samples, NaN where it has none: they tell how well what was read was read, and not how much.
     """
 
     lead: str
@@ -54,6 +55,8 @@ class LeadScore:
     coverage: float
     shift_s: float
     offset_mv: float
+    read_snr_db_kaggle2025: float = float("nan")
+    read_snr_db_physionet2024: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class RecordingScore:
     """A recording's scores: one row a lead that the truth has, and the whole.
 
     `snr_db_kaggle2025`, `pcc`, `rmse_mv` and `coverage` are taken over the samples of all leads together,
-    `snr_db_physionet2024` is the mean of the leads.
+    `snr_db_physionet2024` is the mean of the leads. The two `read_` ratios are those over what was read (`LeadScore`).
     """
 
     name: str
@@ -71,6 +74,8 @@ class RecordingScore:
     pcc: float
     rmse_mv: float
     coverage: float
+    read_snr_db_kaggle2025: float = float("nan")
+    read_snr_db_physionet2024: float = float("nan")
 
 
 def evaluate_recording(pred: Recording, truth: Recording) -> RecordingScore:
@@ -87,6 +92,9 @@ def evaluate_recording(pred: Recording, truth: Recording) -> RecordingScore:
     lead_names = [name for name, present in zip(truth.lead_names, recorded, strict=True) if present]
     moved = align(pred_mv, truth_mv, truth.fs_hz, KAGGLE_MAX_SHIFT_S)
     physionet = snr_db_physionet2024(pred_mv, truth_mv, truth.fs_hz)
+    read_mv = np.where(np.isfinite(pred_mv), truth_mv, np.nan)
+    moved_to_read = align(pred_mv, read_mv, truth.fs_hz, KAGGLE_MAX_SHIFT_S).signal_mv
+    read_physionet = snr_db_physionet2024(pred_mv, read_mv, truth.fs_hz)
     leads = tuple(
         LeadScore(
             lead=name,
@@ -97,6 +105,8 @@ def evaluate_recording(pred: Recording, truth: Recording) -> RecordingScore:
             coverage=coverage(pred_mv[row], truth_mv[row]),
             shift_s=float(moved.shift_s[row]),
             offset_mv=float(moved.offset_mv[row]),
+            read_snr_db_kaggle2025=_pooled_snr_db(moved_to_read[[row]], read_mv[[row]]),
+            read_snr_db_physionet2024=float(read_physionet[row]),
         )
         for row, name in enumerate(lead_names)
     )
@@ -108,6 +118,8 @@ def evaluate_recording(pred: Recording, truth: Recording) -> RecordingScore:
         pcc=pcc(moved.signal_mv, truth_mv),
         rmse_mv=rmse_mv(moved.signal_mv, truth_mv),
         coverage=coverage(pred_mv, truth_mv),
+        read_snr_db_kaggle2025=_pooled_snr_db(moved_to_read, read_mv),
+        read_snr_db_physionet2024=_mean_db(read_physionet),
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
+from ecg_flare.ecg.header_faults import header_fault
 from ecg_flare.ecg.leads import LEADS, normalize_lead_name
 from ecg_flare.errors import RecordError, StorageError
 
@@ -38,7 +39,8 @@ class Recording:
     """Signals of the standard leads, in mV, sampled together.
 
     `signal_mv` has one row a lead, float32 (any other float is converted), NaN where nothing was recorded or printed.
-    `lead_names` are distinct standard names, in any order. Raises RecordError if a field is out of shape.
+    `lead_names` are distinct standard names, in any order. `left_out` names the signals of its file that are none of
+    the twelve leads. Raises RecordError if a field is out of shape.
     """
 
     signal_mv: Float32[np.ndarray, "leads samples"]
@@ -46,6 +48,7 @@ class Recording:
     lead_names: tuple[str, ...] = LEADS
     name: str = ""
     patient_id: str = ""
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_signal(self.signal_mv, self.lead_names)
@@ -159,9 +162,10 @@ def write_wfdb(recording: Recording, folder: Path, name: str) -> Path:
 def read_wfdb(path: Path) -> Recording:
     """Read a WFDB record, `path` with or without `.hea`, as the twelve leads in standard order.
 
-    Names are normalized (see leads.py), units brought to mV; a lead that the record has not is NaN throughout, other
-    channels (breath, vector leads) are left out. Raises RecordError, naming the file, if it is missing, cannot be
-    parsed, points outside its folder, is cut short, fails its checksum, or has none of the twelve leads.
+    Names are normalized (see leads.py), units brought to mV; a lead that the record has not is NaN throughout. A lead
+    that it holds inverted ("-aVR", as Cabrera pages print it) is turned back. Other channels (breath, vector leads) are
+    named in `left_out`. Raises RecordError, naming the file, if it is missing, cannot be parsed, points outside its
+    folder, is cut short, fails its checksum, or has none of the twelve leads.
     """
     stem = path.with_suffix("") if path.suffix == ".hea" else path
     header_path = stem.with_name(f"{stem.name}.hea")
@@ -173,11 +177,12 @@ def read_wfdb(path: Path) -> Recording:
         record = _read_adu(stem)
         physical = record.dac()
     _verify_checksums(record, header_path)
-    rows = _rows_by_lead(record, header_path)
+    rows, left_out = _rows_by_lead(record, header_path)
     signal_mv = np.full((len(LEADS), len(record.d_signal)), np.nan, dtype=np.float32)
     for lead_name, (channel, mv_per_unit) in rows.items():
         signal_mv[LEADS.index(lead_name)] = physical[:, channel] * mv_per_unit
-    return Recording(signal_mv, record.fs, LEADS, name=stem.name, patient_id=_patient_id(record.comments))
+    patient_id = _patient_id(record.comments)
+    return Recording(signal_mv, record.fs, LEADS, name=stem.name, patient_id=patient_id, left_out=left_out)
 
 
 @contextmanager
@@ -193,6 +198,8 @@ def _parsing(header_path: Path) -> Iterator[None]:
             f"WFDB record {header_path} names a signal file that is missing: {error.filename}."
         ) from error
     except damaged as error:
+        if fault := header_fault(header_path):
+            raise RecordError(f"The WFDB header {header_path} cannot be parsed: {fault}.") from error
         raise RecordError(f"WFDB record {header_path} is corrupt or cut short ({error}); fetch it again.") from error
 
 
@@ -222,21 +229,27 @@ def _verify_checksums(record: Any, header_path: Path) -> None:
             )
 
 
-def _rows_by_lead(record: Any, header_path: Path) -> dict[str, tuple[int, float]]:
+def _rows_by_lead(record: Any, header_path: Path) -> tuple[dict[str, tuple[int, float]], tuple[str, ...]]:
+    """Lead -> its channel and mV per unit, negative where the channel holds it inverted; and the other names."""
     rows: dict[str, tuple[int, float]] = {}
+    left_out: list[str] = []
     for channel, (raw_name, unit) in enumerate(zip(record.sig_name, record.units, strict=True)):
-        lead_name = normalize_lead_name(raw_name or "")
+        upright = (raw_name or "").strip().removeprefix("-")
+        lead_name = normalize_lead_name(upright)
         if lead_name is None:
+            left_out.append(raw_name or f"signal {channel + 1}, which has no name")
             continue
         if lead_name in rows:
             raise RecordError(f"{header_path} has lead {lead_name} twice (as {raw_name!r}); keep one of them.")
         mv_per_unit = _MV_PER_UNIT.get((unit or "mV").lower())
         if mv_per_unit is None:
             raise RecordError(f"Lead {raw_name!r} of {header_path} is in {unit!r}; expected one of mV, uV, nV, V.")
-        rows[lead_name] = (channel, mv_per_unit)
+        rows[lead_name] = (channel, -mv_per_unit if upright != (raw_name or "").strip() else mv_per_unit)
+    if left_out and (fault := header_fault(header_path)):  # wfdb took fields for a name
+        raise RecordError(f"The WFDB header {header_path} cannot be parsed: {fault}.")
     if not rows:
         raise RecordError(f"{header_path} has none of the twelve leads; its signals are {record.sig_name}.")
-    return rows
+    return rows, tuple(left_out)
 
 
 def _patient_id(comments: Sequence[str] | None) -> str:

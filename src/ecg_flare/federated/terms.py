@@ -25,6 +25,7 @@ from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import Summation, summation
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
+from ecg_flare.privacy.delta import check_delta
 from ecg_flare.privacy.events import GaussianEvent, Unit, round_events, sum_sensitivity
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -80,6 +81,8 @@ class JobTerms:
             self._check_sampling(self.sampling)
         if self.adaptive is not None:
             self._check_adaptive(self.adaptive)
+        if self.privacy is not None:
+            check_delta(self.privacy.delta, self.unit, self.units)
 
     def _check_summation(self, way: Summation) -> None:
         way.check_threshold(len(self.sites.weights), self.min_sites)
@@ -137,6 +140,11 @@ class JobTerms:
     def unit(self) -> Unit:
         """Whose presence is hidden."""
         return "site" if self.sampling is None else "patient"
+
+    @property
+    def units(self) -> int:
+        """How many there are of whom a promise hides: the public number of patients, or of sites."""
+        return len(self.weights) if self.sampling is None else self.sampling.patients
 
     @property
     def clipping_norm(self) -> float | None:

@@ -29,7 +29,9 @@ from ecg_flare.errors import PageError, SiteDataError, StorageError
 from ecg_flare.nnunet.case import Case, PageSource, json_digestible
 from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.plan import CONFIGURATION, FILE_ENDING, Plan
-from ecg_flare.page.image_files import read_image
+from ecg_flare.page.mask_files import read_mask
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import read_page
 
 if TYPE_CHECKING:
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
@@ -101,8 +103,8 @@ class PreparedDataset:
         for page in self.pages:
             if split in (None, page.split):
                 try:
-                    image = read_image(_image_file(self.raw, page.name), cv2.IMREAD_COLOR_RGB)
-                    mask = read_image(_label_file(self.raw, page.name), cv2.IMREAD_GRAYSCALE)
+                    image = read_page(PageFile(_image_file(self.raw, page.name), 1, page.name)).image
+                    mask = read_mask(_label_file(self.raw, page.name)).labels
                 except PageError as error:
                     raise StorageError(
                         f"the prepared page {page.name!r} in {self.folder} is gone: prepare again ({error})"

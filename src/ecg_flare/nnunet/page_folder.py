@@ -1,10 +1,16 @@
 """Pages that lie in a folder: images with masks drawn by somebody, or with the truth that rendering wrote.
 
-A page is NAME.png (or .jpg, .jpeg, .tif, .tiff, .bmp) with one of
+A page is NAME.png, or a file of any other kind that `page.reader` reads, with one of
 
 * NAME.json: where everything is printed, as `ecg-flare render` writes it (`page.truth.PageTruth`); the scale is in it;
 * NAME.mask.png, or masks/NAME.png: a label mask of the image's size with the values of `page.raster.Label`, the trace
   about 0.75 mm wide; the scale is the argument `px_per_mm`.
+
+Page 2 of a file of several pages (TIFF, PDF) is NAME-p2, with NAME-p2.mask.png; pages of such a file that have no mask
+are left out, and named. A PDF is drawn at 250 dpi; its mask may have any size of the same shape.
+
+A mask belongs to the page as viewers show it, turned by its EXIF orientation. One that has the size of the stored
+pixels is turned with them.
 
 Whose page it is stands in `patients.csv` (columns `page`, `patient_id`), or in the page's name (`patient_pattern`).
 """
@@ -13,8 +19,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,23 +33,39 @@ from jaxtyping import UInt8
 from ecg_flare.documents import short
 from ecg_flare.errors import ConfigError, PageError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, site_entry
-from ecg_flare.page.image_files import decode_image
+from ecg_flare.page.formats import NAMES, PAGE_SUFFIXES
+from ecg_flare.page.mask_files import read_mask, resize_mask
+from ecg_flare.page.mask_fit import fit_mask
 from ecg_flare.page.page import Page
-from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
+from ecg_flare.page.page_list import LeftOut, PageFile, PageList, left_out_lines, look_at
+from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
+from ecg_flare.page.reader import PageImage, count_pages, read_page
 from ecg_flare.page.resample import resample_page
 from ecg_flare.page.truth import PageTruth
 
 PATIENTS_FILE: Final = "patients.csv"
 
-IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_MASK_ENDING: Final = ".mask.png"
-_MASK_FOLDER: Final = "masks"
+MASK_ENDING: Final = ".mask.png"
+MASK_FOLDER: Final = "masks"
 _MAX_PX_PER_MM: Final = 1000
 # At the network's resolution: two and a half square metres.
 _MAX_NORMALIZED_PIXELS: Final = 40_000_000
-_PNG_END: Final = b"IEND\xaeB`\x82"
-# A thin line covers less than half of each pixel that it crosses once a page is shrunk.
-_COVERED: Final = 0.4
+_HOW_TO_DRAW: Final = (
+    "draw it on the page as viewers show it, at its size: 0 for paper, 1 for trace, 2 for the calibration pulse, 3 for "
+    "print"
+)
+
+_LOG = logging.getLogger(__name__)
+_Normalized = tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"], float, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadPage:
+    """A page that was read: as the network learns from it, its file's resolution, and what is to be known of it."""
+
+    case: Case
+    px_per_mm: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,34 +123,72 @@ class PageFolder:
     def cases(self, site: str) -> Iterator[Case]:
         """The pages in the order of their names."""
         table = self.patient_table(site)
-        for path in self.images(site):
-            yield self.case(path, table)
+        listed = self.pages(site)
+        for left in listed.left_out:
+            if left.is_picture:
+                _LOG.warning("%s %s", left.path, left.why)
+        for page in listed.pages:
+            yield self.case(page, table)
 
-    def images(self, site: str) -> list[Path]:
-        """The files of the page images, by name; raises SiteDataError where there are none."""
+    def pages(self, site: str) -> PageList:
+        """The pages of the folder's files, by name, and what was left out; raises SiteDataError where there are none.
+
+        Of a file of several pages, those without a mask and without a truth are left out where another one has it.
+        """
         root = self._root(site)
-        found = sorted(path for path in root.iterdir() if is_page_image(path))
-        if not found:
-            raise SiteDataError(f"{root} holds no page images ({', '.join(IMAGE_ENDINGS)})")
-        return found
+        files, left_out = [], []
+        for path in sorted(root.iterdir()):
+            left = look_at(path)
+            if left is None:
+                files.append(path)
+            elif not path.name.lower().endswith(MASK_ENDING) and not (path.is_dir() and path.name == MASK_FOLDER):
+                left_out.append(left)
+        if not files:
+            found = "; ".join(left_out_lines(left_out))
+            raise SiteDataError(f"{root} holds no page images ({NAMES}){found and ': '}{found}")
+        pages: list[PageFile] = []
+        for path in files:
+            inside, unmasked = _pages_of(path)
+            pages += inside
+            left_out += unmasked
+        return PageList(tuple(pages), tuple(left_out))
 
     def patient_table(self, site: str) -> dict[str, str] | None:
         """Page name -> patient's id, from the folder's `patients.csv`; None where it has none."""
         return _read_patients(self._root(site) / PATIENTS_FILE)
 
-    def case(self, path: Path, table: Mapping[str, str] | None) -> Case:
+    def case(self, page: PageFile, table: Mapping[str, str] | None) -> Case:
         """One page at the network's resolution; raises SiteDataError where it cannot be read."""
-        image, mask = self._normalized(path)
-        return Case(_safe_name(path.stem), self.patient(path, table), image, mask)
+        return self.read(page, table).case
 
-    def patient(self, path: Path, table: Mapping[str, str] | None) -> str:
-        """Whose page it is, by the table or by its name; raises SiteDataError where neither says."""
+    def read(self, page: PageFile, table: Mapping[str, str] | None) -> ReadPage:
+        """One page at the network's resolution, and what is to be known of it; raises SiteDataError as `case` does."""
+        patient = self.patient(page, table)
+        try:
+            picture = read_page(page)
+        except PageError as error:
+            raise SiteDataError(str(error), "export it again") from error
+        truth_file = page.path.with_name(f"{page.name}.json")
+        if truth_file.exists():
+            image, mask, px_per_mm = _with_truth(page, picture, truth_file)
+            notes: tuple[str, ...] = ()
+        else:
+            image, mask, px_per_mm, notes = self._with_mask(page, picture)
+        name = _safe_name(page.name)
+        return ReadPage(Case(name, patient, image, mask), px_per_mm, (*picture.warnings, *notes))
+
+    def patient(self, page: PageFile, table: Mapping[str, str] | None) -> str:
+        """Whose page it is, by the table (of the page, or of its file) or by its name.
+
+        Raises SiteDataError where neither says.
+        """
+        path = page.path
         if table is not None:
-            if path.stem not in table:
+            if page.name not in table and path.stem not in table:
                 raise SiteDataError(
-                    f"{path.parent / PATIENTS_FILE} has no row for page {path.stem!r}", "add one with its patient's id"
+                    f"{path.parent / PATIENTS_FILE} has no row for page {page.name!r}", "add one with its patient's id"
                 )
-            return table[path.stem]
+            return table.get(page.name, table.get(path.stem, ""))
         match = re.search(self.patient_pattern, path.stem)
         if match is None or not match.group(1):
             raise SiteDataError(
@@ -152,30 +213,54 @@ class PageFolder:
             raise SiteDataError(f"the page folder of site {site!r} cannot be read: {error.strerror}") from error
         raise SiteDataError(f"the page folder of site {site!r} does not exist: {root}")
 
-    def _normalized(self, path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-        image = _read_image(path, cv2.IMREAD_COLOR_RGB)
-        truth_file = path.with_suffix(".json")
-        if truth_file.exists():
-            truth = _read_truth(truth_file, image)
-            _check_normalized(path, image, truth.px_per_mm_x, truth.px_per_mm_y)
-            page = resample_page(Page(image, truth))
-            return page.image, page.mask
-        mask = _read_mask(path, image)
-        if self.px_per_mm is None:
+    def _with_mask(self, page: PageFile, picture: PageImage) -> _Normalized:
+        mask, notes = _fitting_mask(page, picture)
+        px_per_mm = picture.px_per_mm or self.px_per_mm
+        if px_per_mm is None:
             raise SiteDataError(
-                f"the resolution of {path} is unknown", f"give px_per_mm, or a {truth_file.name} beside it"
+                f"the resolution of {page.path} is unknown", f"give px_per_mm, or a {page.name}.json beside it"
             )
-        _check_normalized(path, image, self.px_per_mm, self.px_per_mm)
-        return _resize(image, mask, NORMALIZED_PX_PER_MM / self.px_per_mm)
+        _check_normalized(page.path, picture.shape, px_per_mm, px_per_mm)
+        scale = NORMALIZED_PX_PER_MM / px_per_mm
+        height, width = picture.shape
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        interpolation = cv2.INTER_AREA if size[0] < picture.image.shape[1] else cv2.INTER_CUBIC
+        image = np.asarray(cv2.resize(picture.image, size, interpolation=interpolation), np.uint8)
+        return image, resize_mask(mask, size), px_per_mm, notes
 
 
 def _is_path(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value and value.isprintable()
 
 
-def is_page_image(path: Path) -> bool:
-    """Whether the file's name is that of a page image: one of the endings, and no mask."""
-    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.lower().endswith(_MASK_ENDING)
+def _pages_of(path: Path) -> tuple[tuple[PageFile, ...], list[LeftOut]]:
+    """The pages of a file that have a mask or a truth, and the others; all of them where none has one."""
+    count = count_pages(path)
+    pages = tuple(PageFile(path, n, path.stem if count == 1 else f"{path.stem}-p{n}") for n in range(1, count + 1))
+    drawn = tuple(page for page in pages if _is_drawn(page))
+    if not drawn:  # reading the first one says what is missing
+        return pages[:1], _unmasked(pages[1:], count)
+    return drawn, _unmasked([page for page in pages if page not in drawn], count)
+
+
+def _unmasked(pages: Sequence[PageFile], count: int) -> list[LeftOut]:
+    return [
+        LeftOut(page.path, f"has no mask for page {page.number} of {count}: {page.name}{MASK_ENDING}", is_picture=True)
+        for page in pages
+    ]
+
+
+def _is_drawn(page: PageFile) -> bool:
+    return page.path.with_name(f"{page.name}.json").exists() or any(path.exists() for path in _mask_files(page))
+
+
+def _mask_files(page: PageFile) -> tuple[Path, ...]:
+    """Where a page's mask may be; that of a file's first page may be named as the file."""
+    stems = [page.name, *([page.path.stem] if page.number == 1 and page.name != page.path.stem else [])]
+    folder = page.path.parent
+    return tuple(
+        path for stem in stems for path in (folder / f"{stem}{MASK_ENDING}", folder / MASK_FOLDER / f"{stem}.png")
+    )
 
 
 def _safe_name(stem: str) -> str:
@@ -194,34 +279,37 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(_read_bytes(path)).hexdigest()
 
 
-def _read_image(path: Path, mode: int) -> UInt8[np.ndarray, "h w *c"]:
-    data = _read_bytes(path)
-    # OpenCV shows what it could decode of a PNG that was cut short, the rest black
-    if not data or (path.suffix.lower() == ".png" and _PNG_END not in data[-64:]):
-        raise SiteDataError(f"{path} is no whole image ({len(data)} bytes)", "export it again")
-    try:
-        return decode_image(data, mode, path)
-    except PageError as error:
-        raise SiteDataError(str(error), "export it again") from error
+def _with_truth(
+    page: PageFile, picture: PageImage, truth_file: Path
+) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"], float]:
+    truth = _read_truth(truth_file, picture)
+    _check_normalized(page.path, picture.shape, truth.px_per_mm_x, truth.px_per_mm_y)
+    if picture.image.shape[:2] != picture.shape:
+        raise SiteDataError(
+            f"{page.path} has {picture.shape[1]} x {picture.shape[0]} pixels and a truth, and is shrunk to be read",
+            "render it with at most 8000 pixels a side",
+        )
+    resampled = resample_page(Page(picture.image, truth))
+    return resampled.image, resampled.mask, truth.px_per_mm_x
 
 
-def _read_truth(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> PageTruth:
+def _read_truth(path: Path, picture: PageImage) -> PageTruth:
     try:
         truth = PageTruth.from_json(_read_bytes(path).decode())
     except (PageError, UnicodeDecodeError) as error:
         raise SiteDataError(f"{path} is not the truth of a page: {error}", "render the page again") from error
-    if (truth.height_px, truth.width_px) != image.shape[:2]:
+    if (truth.height_px, truth.width_px) != picture.shape:
         raise SiteDataError(
             f"{path} describes a page of {truth.height_px} x {truth.width_px} pixels, its image has "
-            f"{image.shape[0]} x {image.shape[1]}",
+            f"{picture.shape[0]} x {picture.shape[1]}",
             "put each image beside its own truth",
         )
     return truth
 
 
-def _check_normalized(path: Path, image: UInt8[np.ndarray, "h w 3"], px_per_mm_x: float, px_per_mm_y: float) -> None:
+def _check_normalized(path: Path, shape: tuple[int, int], px_per_mm_x: float, px_per_mm_y: float) -> None:
     """Refuse a page that would be larger than any paper, before it is resampled to that."""
-    height_mm, width_mm = image.shape[0] / px_per_mm_y, image.shape[1] / px_per_mm_x
+    height_mm, width_mm = shape[0] / px_per_mm_y, shape[1] / px_per_mm_x
     if width_mm * height_mm * NORMALIZED_PX_PER_MM**2 > _MAX_NORMALIZED_PIXELS:
         raise SiteDataError(
             f"{path} would be {width_mm:.0f} x {height_mm:.0f} mm large at {px_per_mm_x:.3g} px/mm",
@@ -229,38 +317,20 @@ def _check_normalized(path: Path, image: UInt8[np.ndarray, "h w 3"], px_per_mm_x
         )
 
 
-def _read_mask(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    choices = (path.with_suffix(_MASK_ENDING), path.parent / _MASK_FOLDER / f"{path.stem}.png")
+def _fitting_mask(page: PageFile, picture: PageImage) -> tuple[UInt8[np.ndarray, "h w"], tuple[str, ...]]:
+    """The mask of a page, upright as the page is, and what was done to it."""
+    choices = _mask_files(page)
     found = next((choice for choice in choices if choice.exists()), None)
     if found is None:
         raise SiteDataError(
-            f"page {path} has neither a mask nor a truth",
-            f"put {choices[0].name} or {_MASK_FOLDER}/{path.stem}.png there",
+            f"page {page.title} has neither a mask nor a truth",
+            f"put {choices[0].name} or {MASK_FOLDER}/{choices[1].name} there",
         )
-    mask = _read_image(found, cv2.IMREAD_GRAYSCALE)
-    if mask.shape != image.shape[:2]:
-        raise SiteDataError(
-            f"mask {found} has shape {mask.shape}, its page {image.shape[:2]}", "export both at the same size"
-        )
-    if mask.max(initial=0) > max(Label):
-        raise SiteDataError(
-            f"mask {found} has the value {mask.max()}; the labels are {min(Label)} to {max(Label)}",
-            "write 0 for paper, 1 for trace, 2 for the calibration pulse, 3 for print",
-        )
-    return mask
-
-
-def _resize(
-    image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"], scale: float
-) -> tuple[UInt8[np.ndarray, "h2 w2 3"], UInt8[np.ndarray, "h2 w2"]]:
-    """Image and mask at another resolution; a class is where it covers enough of a pixel, traces over pulses."""
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    resized = np.zeros((size[1], size[0]), np.uint8)
-    for label in (Label.PRINT, Label.PULSE, Label.TRACE):
-        share = cv2.resize((mask == label).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        resized[share >= _COVERED] = label
-    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8), resized
+    try:
+        mask = read_mask(found)
+        return fit_mask(mask, picture, found)
+    except PageError as error:
+        raise SiteDataError(str(error), _HOW_TO_DRAW) from error
 
 
 def _read_patients(path: Path) -> dict[str, str] | None:
@@ -284,4 +354,4 @@ def _read_patients(path: Path) -> dict[str, str] | None:
 
 
 def _has_image_ending(name: str) -> bool:
-    return Path(name).suffix.lower() in IMAGE_ENDINGS
+    return Path(name).suffix.lower() in PAGE_SUFFIXES

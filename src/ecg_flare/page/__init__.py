@@ -8,6 +8,7 @@ In the order in which a page comes about:
     stroke.py, grid.py, lettering.py    ink, one kind a file
     render.py               recording + style -> Page
     page.py, truth.py       the page: image and truth; polylines to JSON
+    reader.py, page_list.py     page files of every kind read, for reading and for training
     raster.py, resample.py  the label mask; pages at another resolution
     degrade/                one thing that happens to pages a file
     distribution.py, site_profile.py, profiles/    what one hospital's pages look like
@@ -42,6 +43,11 @@ _NAMES = {
         "NORMALIZED_PX_PER_MM",
         "rasterize",
     ),
+    "reader": (
+        "PageImage",
+        "count_pages",
+        "read_page",
+    ),
     "render": ("render_page",),
     "resample": ("resample_page",),
     "site_profile": (
@@ -68,6 +74,7 @@ if TYPE_CHECKING:
     from ecg_flare.page.layout import Layout, Segment, layout_names, load_layout, parse_layout
     from ecg_flare.page.page import Page
     from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label, rasterize
+    from ecg_flare.page.reader import PageImage, count_pages, read_page
     from ecg_flare.page.render import render_page
     from ecg_flare.page.resample import resample_page
     from ecg_flare.page.site_profile import SiteProfile, load_profile, profile_names, profile_page
@@ -86,12 +93,14 @@ __all__ = [
     "Layout",
     "LeadTrace",
     "Page",
+    "PageImage",
     "PageStyle",
     "PageTruth",
     "PrintStyle",
     "Segment",
     "SiteProfile",
     "apply",
+    "count_pages",
     "draw_degradation",
     "layout_names",
     "load_layout",
@@ -101,6 +110,7 @@ __all__ = [
     "profile_names",
     "profile_page",
     "rasterize",
+    "read_page",
     "register_degradation",
     "render_page",
     "resample_page",

@@ -8,49 +8,35 @@ from ecg_flare.errors import LayoutError
 from ecg_flare.page.heading import Heading
 from ecg_flare.page.layout import Layout, Segment, load_layout
 from ecg_flare.page.lettering import Text
+from ecg_flare.page.placed import PlacedSegment, PointsMm, Rectangle
+from ecg_flare.page.pulse import before_lead_mm, draw_pulses, pulse_room_mm
+from ecg_flare.page.separator import draw_separators
 from ecg_flare.page.style import PageStyle
-
-PULSE_S: Final = 0.2
-PULSE_MV: Final = 1.0
 
 _SIDE_MM: Final = 4.0
 _EDGE_MM: Final = 5.0
-_PULSE_LEAD_MM: Final = 1.0
-_PULSE_GAP_MM: Final = 2.0
 _LINE_SPACING: Final = 1.35
 _TIME_STEPS: Final = 8
-_SEPARATOR_MM: Final = 0.3
-
-
-@dataclass(frozen=True)
-class PlacedSegment:
-    """A segment and where it is printed: its left end, its row and the height of 0 mV."""
-
-    segment: Segment
-    row: int
-    x_mm: float
-    baseline_mm: float
-
-
-@dataclass(frozen=True)
-class Rectangle:
-    """An upright rectangle of ink."""
-
-    left_mm: float
-    top_mm: float
-    right_mm: float
-    bottom_mm: float
+_BOX_GAP_MM: Final = 2.0
+_BOX_SIDE_MM: Final = 1.5
+_ABOVE_ZERO: Final = 0.55
+"""Part of a row above 0 mV: QRS complexes reach higher above it than below."""
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Everything that is printed but the grid; `layout` is the name of the layout, and pulses are polylines."""
+    """Everything that is printed but the grid; `layout` is the name of the layout, and pulses are polylines.
+
+    `boxes` are the frames of the grid, one a row; () where the grid covers the page.
+    """
 
     layout: str
     segments: tuple[PlacedSegment, ...]
-    pulses: tuple[tuple[tuple[float, float], ...], ...]
+    pulses: tuple[PointsMm, ...]
+    labels: tuple[Text, ...]
     texts: tuple[Text, ...]
     separators: tuple[Rectangle, ...]
+    boxes: tuple[Rectangle, ...]
 
 
 def arrange(style: PageStyle, heading: Heading) -> Arrangement:
@@ -63,22 +49,23 @@ def arrange(style: PageStyle, heading: Heading) -> Arrangement:
     Raises LayoutError for a row that is too long for the paper all the same.
     """
     layout = _with_style(load_layout(style.layout), style)
-    pulse_mm = _pulse_mm(style)
+    pulses_mm = pulse_room_mm(style, layout)
     factor = _time_factor(layout, style)
     traces_mm = layout.duration_s * factor * style.speed_mm_per_s
-    left_mm = (style.paper_mm[0] - traces_mm - pulse_mm) / 2 + style.shift_x_mm
-    traces_left_mm = left_mm + (pulse_mm if style.pulse == "left" else 0.0)
+    left_mm = (style.paper_mm[0] - traces_mm - pulses_mm) / 2 + style.shift_x_mm
+    traces_left_mm = left_mm + (pulses_mm if style.pulse == "left" else 0.0)
     baselines_mm, spacing_mm = _baselines(style, len(layout.rows))
 
-    segments = _place(layout, factor, style.speed_mm_per_s, traces_left_mm, baselines_mm)
-    pulse_left_mm = left_mm if style.pulse == "left" else traces_left_mm + traces_mm + _PULSE_GAP_MM
-    pulses = tuple(_pulse(style, pulse_left_mm, baseline) for baseline in baselines_mm) if pulse_mm else ()
+    segments = _place(layout, factor, style, traces_left_mm, baselines_mm)
+    across_mm = (left_mm, left_mm + traces_mm + pulses_mm)
     return Arrangement(
-        layout.name,
-        segments,
-        pulses,
-        (*_labels(style, segments, spacing_mm), *_heading_texts(style, heading)),
-        _separators(style, segments, traces_left_mm, spacing_mm),
+        layout=layout.name,
+        segments=segments,
+        pulses=draw_pulses(style, segments, left_mm, traces_left_mm + traces_mm),
+        labels=_labels(style, segments, spacing_mm),
+        texts=_heading_texts(style, heading),
+        separators=draw_separators(style, segments, spacing_mm),
+        boxes=_boxes(across_mm, baselines_mm, spacing_mm) if style.grid.boxes else (),
     )
 
 
@@ -89,7 +76,7 @@ def check_room(style: PageStyle) -> None:
 
 def _with_style(layout: Layout, style: PageStyle) -> Layout:
     leads = dict(zip(layout.rhythm_rows, style.rhythm_leads, strict=False))
-    rows = []
+    rows: list[tuple[Segment, ...]] = []
     for index, row in enumerate(layout.rows):
         if index in leads:
             row = tuple(replace(segment, lead=leads[index], inverted=False) for segment in row)
@@ -99,12 +86,8 @@ def _with_style(layout: Layout, style: PageStyle) -> Layout:
     return replace(layout, rows=tuple(rows))
 
 
-def _pulse_mm(style: PageStyle) -> float:
-    return 0.0 if style.pulse == "none" else PULSE_S * style.speed_mm_per_s + 2 * _PULSE_LEAD_MM + _PULSE_GAP_MM
-
-
 def _time_factor(layout: Layout, style: PageStyle) -> float:
-    room_mm = style.paper_mm[0] - 2 * _SIDE_MM - _pulse_mm(style)
+    room_mm = style.paper_mm[0] - 2 * _SIDE_MM - pulse_room_mm(style, layout)
     fits = room_mm / (layout.duration_s * style.speed_mm_per_s)
     steps = min(_TIME_STEPS, math.floor(_TIME_STEPS * fits + 1e-9))
     if steps < 1:
@@ -120,38 +103,35 @@ def _baselines(style: PageStyle, n_rows: int) -> tuple[tuple[float, ...], float]
     top_mm = _EDGE_MM + (4 * line_mm if style.text.header else 0.0)
     bottom_mm = style.paper_mm[1] - _EDGE_MM - (line_mm if style.text.footer else 0.0)
     spacing_mm = (bottom_mm - top_mm) / n_rows
-    # A little under the middle of the row: QRS complexes reach higher above 0 mV than below it.
-    return tuple(top_mm + (row + 0.55) * spacing_mm + style.shift_y_mm for row in range(n_rows)), spacing_mm
+    return tuple(top_mm + (row + _ABOVE_ZERO) * spacing_mm + style.shift_y_mm for row in range(n_rows)), spacing_mm
+
+
+def _boxes(across_mm: tuple[float, float], baselines_mm: tuple[float, ...], spacing_mm: float) -> tuple[Rectangle, ...]:
+    height_mm = max(math.floor(spacing_mm - _BOX_GAP_MM), 1)  # whole small squares
+    tops_mm = (baseline_mm - _ABOVE_ZERO * height_mm for baseline_mm in baselines_mm)
+    left_mm, right_mm = across_mm
+    return tuple(Rectangle(left_mm - _BOX_SIDE_MM, top, right_mm + _BOX_SIDE_MM, top + height_mm) for top in tops_mm)
 
 
 def _place(
-    layout: Layout, factor: float, speed_mm_per_s: float, left_mm: float, baselines_mm: tuple[float, ...]
+    layout: Layout, factor: float, style: PageStyle, left_mm: float, baselines_mm: tuple[float, ...]
 ) -> tuple[PlacedSegment, ...]:
     placed = []
     for row, (segments, baseline_mm) in enumerate(zip(layout.rows, baselines_mm, strict=True)):
         x_mm = left_mm
-        for segment in segments:
+        for index, segment in enumerate(segments):
             shorter = replace(segment, start_s=segment.start_s * factor, duration_s=segment.duration_s * factor)
-            placed.append(PlacedSegment(shorter, row, x_mm, baseline_mm))
-            x_mm += shorter.duration_s * speed_mm_per_s
+            to_border_mm, to_lead_mm = before_lead_mm(style, index)
+            border_mm = x_mm + to_border_mm
+            x_mm = border_mm + to_lead_mm
+            placed.append(PlacedSegment(shorter, row, x_mm, baseline_mm, border_mm))
+            x_mm += shorter.duration_s * style.speed_mm_per_s
     return tuple(placed)
 
 
-def _pulse(style: PageStyle, left_mm: float, baseline_mm: float) -> tuple[tuple[float, float], ...]:
-    rise_mm = left_mm + _PULSE_LEAD_MM
-    fall_mm = rise_mm + PULSE_S * style.speed_mm_per_s
-    top_mm = baseline_mm - PULSE_MV * style.gain_mm_per_mv
-    return (
-        (left_mm, baseline_mm),
-        (rise_mm, baseline_mm),
-        (rise_mm, top_mm),
-        (fall_mm, top_mm),
-        (fall_mm, baseline_mm),
-        (fall_mm + _PULSE_LEAD_MM, baseline_mm),
-    )
-
-
 def _labels(style: PageStyle, segments: tuple[PlacedSegment, ...], spacing_mm: float) -> tuple[Text, ...]:
+    if style.text.labels == "none":
+        return ()
     size_mm = style.text.label_mm
     far_mm = min(0.3 * spacing_mm, 9.0)
     offset_mm = {"above": -far_mm, "below": far_mm + 0.5 * size_mm, "beside": -1.5}[style.text.labels]
@@ -161,6 +141,7 @@ def _labels(style: PageStyle, segments: tuple[PlacedSegment, ...], spacing_mm: f
             placed.x_mm + 1.0,
             placed.baseline_mm + offset_mm,
             size_mm,
+            spacing_mm=style.text.label_spacing_mm,
         )
         for placed in segments
     )
@@ -185,25 +166,3 @@ def _heading_texts(style: PageStyle, heading: Heading) -> tuple[Text, ...]:
             for field, part in zip(heading.footer, places, strict=True)
         ]
     return tuple(texts)
-
-
-def _separators(
-    style: PageStyle, segments: tuple[PlacedSegment, ...], traces_left_mm: float, spacing_mm: float
-) -> tuple[Rectangle, ...]:
-    dashes_mm: tuple[tuple[float, float], ...] = {
-        "none": (),
-        "ticks": ((-6.5, -3.0), (2.0, 5.5)),
-        "line": ((-5.0, 5.0),),
-        "dashes": tuple((start, start + 0.8) for start in _steps(-0.5 * spacing_mm, 0.5 * spacing_mm, 1.6)),
-    }[style.text.separator]
-    half_mm = _SEPARATOR_MM / 2
-    return tuple(
-        Rectangle(placed.x_mm - half_mm, placed.baseline_mm + top, placed.x_mm + half_mm, placed.baseline_mm + bottom)
-        for placed in segments
-        if placed.x_mm > traces_left_mm
-        for top, bottom in dashes_mm
-    )
-
-
-def _steps(start: float, stop: float, step: float) -> list[float]:
-    return [start + index * step for index in range(int((stop - start) / step))]

@@ -22,8 +22,9 @@ from jaxtyping import UInt8
 
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import PageError, StorageError
-from ecg_flare.page.image_files import read_image
 from ecg_flare.page.page import Page
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import read_page
 from ecg_flare.page.truth import PageTruth
 from ecg_flare.storage import write_atomically
 
@@ -68,7 +69,7 @@ def load_page(image_path: Path) -> Page:
         truth = PageTruth.from_json(truth_path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise PageError(f"Cannot read the page {image_path} and its truth {truth_path.name}: {error}.") from error
-    image = read_image(image_path, cv2.IMREAD_COLOR_RGB)
+    image = read_page(PageFile(image_path, 1, image_path.stem)).image
     if image.shape[:2] != (truth.height_px, truth.width_px):
         raise PageError(
             f"{image_path} has {image.shape[0]} x {image.shape[1]} pixels, its truth describes "

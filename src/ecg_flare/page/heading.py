@@ -35,6 +35,7 @@ _FILTERS: Final = (
     "F 50~ 0.5-35 Hz",
     "60~ 0.05-150 Hz",
 )
+_SPLIT_GAINS: Final = ("{limb:g}/{chest:g} mm/mV", "Limb: {limb:g} mm/mV  Chest: {chest:g} mm/mV")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,9 @@ def draw_heading(style: PageStyle, rng: np.random.Generator) -> Heading:
         str(rng.choice(_FILTERS)),
         f"v{rng.integers(1, 9)}.{rng.integers(0, 20)}  CID: {rng.integers(1, 99)}",
     )
+    if style.chest_gain != style.gain_mm_per_mv:
+        form = str(rng.choice(_SPLIT_GAINS))
+        footer = (footer[0], form.format(limb=style.gain_mm_per_mv, chest=style.chest_gain), *footer[2:])
     return Heading(patient, measured, (*map(str, chosen), "Unconfirmed"), footer)
 
 

@@ -3,13 +3,13 @@
 A layout is rows from top to bottom, each a list of segments from left to right. A segment is a lead, its length in
 seconds and, if it does not begin where the one before it ended, its start; `rhythm: true` marks a rhythm strip, and
 `inverted: true` a lead that is printed upside down. A layout may show fewer than twelve leads; a page has no trace of
-the others.
+the others. A lead may go on in a later row, as watches print theirs: its stretches must not overlap in time.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ _YAML_ENDINGS: Final = (".yaml", ".yml")
 _MAX_ROWS: Final = 48
 _MAX_SEGMENTS: Final = 48
 """Of one row."""
+_SAME_TIME_S: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,10 @@ def parse_layout(text: str, source: str, name: str) -> Layout:
     if len(data["rows"]) > _MAX_ROWS:
         raise LayoutError(f"{source}: a layout has at most {_MAX_ROWS} rows; found {len(data['rows'])}.")
     rows = tuple(_parse_row(row, f"{source}, row {index}") for index, row in enumerate(data["rows"], 1))
-    counts = Counter(segment.lead for row in rows for segment in row if not segment.rhythm)
-    if twice := [lead for lead, count in counts.items() if count > 1]:
+    if twice := _repeated(rows):
         raise LayoutError(
-            f"{source}: lead {', '.join(twice)} stands in it twice; only a rhythm strip (rhythm: true) repeats a lead."
+            f"{source}: lead {', '.join(twice)} stands in it twice at the same time; only a rhythm strip "
+            "(rhythm: true) repeats a lead, others go on at a later start_s."
         )
     return Layout(name, rows)
 
@@ -118,6 +119,16 @@ def parse_layout(text: str, source: str, name: str) -> Layout:
 def _packaged(name: str) -> Layout:
     text = resources.files(__package__).joinpath("layouts", f"{name}.yaml").read_text(encoding="utf-8")
     return parse_layout(text, f"layouts/{name}.yaml", name)
+
+
+def _repeated(rows: tuple[tuple[Segment, ...], ...]) -> list[str]:
+    """The leads of which two stretches overlap in time, rhythm strips aside."""
+    shown = (segment for row in rows for segment in row if not segment.rhythm)
+    stretches = sorted((LEADS.index(each.lead), each.start_s, each.duration_s) for each in shown)
+    overlapping = {
+        one[0] for one, later in pairwise(stretches) if one[0] == later[0] and later[1] < one[1] + one[2] - _SAME_TIME_S
+    }
+    return [LEADS[index] for index in sorted(overlapping)]
 
 
 @lru_cache(maxsize=64)

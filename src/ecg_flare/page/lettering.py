@@ -27,13 +27,17 @@ _FILES: Final[dict[FontName, str]] = {
 
 @dataclass(frozen=True)
 class Text:
-    """A line of print; (x_mm, y_mm) is the left, middle or right end of its base line, from the page's top left."""
+    """A line of print; (x_mm, y_mm) is the left, middle or right end of its base line, from the page's top left.
+
+    With `spacing_mm` the line stands letter by letter, that far apart, from its left end on.
+    """
 
     text: str
     x_mm: float
     y_mm: float
     size_mm: float
     align: Literal["left", "middle", "right"] = "left"
+    spacing_mm: float = 0.0
 
 
 def draw_texts(
@@ -48,8 +52,11 @@ def draw_texts(
         anchor = {"left": "ls", "middle": "ms", "right": "rs"}[line.align]
         position = (line.x_mm * px_per_mm[0] - 0.5, line.y_mm * px_per_mm[1] - 0.5)
         typeface = _typeface(font, round(size_px, 1))
-        draw.text(position, line.text, fill=255, font=typeface, anchor=anchor)
-        left, top, right, bottom = draw.textbbox(position, line.text, font=typeface, anchor=anchor)
+        if line.spacing_mm:
+            left, top, right, bottom = _spaced(draw, line.text, position, typeface, line.spacing_mm * px_per_mm[0])
+        else:
+            draw.text(position, line.text, fill=255, font=typeface, anchor=anchor)
+            left, top, right, bottom = draw.textbbox(position, line.text, font=typeface, anchor=anchor)
         if right > left and bottom > top:
             boxes.append(rectangle(left - 0.5, top - 0.5, right - 0.5, bottom - 0.5))
     return np.asarray(sheet), tuple(boxes)
@@ -58,6 +65,24 @@ def draw_texts(
 def rectangle(left: float, top: float, right: float, bottom: float) -> Float64[np.ndarray, "4 2"]:
     """Corners of an upright rectangle, clockwise from the top left."""
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
+
+
+def _spaced(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    position: tuple[float, float],
+    typeface: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    spacing_px: float,
+) -> tuple[float, float, float, float]:
+    """Draw letter by letter; returns the box around all of them."""
+    x, y = position
+    boxes = []
+    for letter in text:
+        draw.text((x, y), letter, fill=255, font=typeface, anchor="ls")
+        boxes.append(draw.textbbox((x, y), letter, font=typeface, anchor="ls"))
+        x += draw.textlength(letter, font=typeface) + spacing_px
+    low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
+    return float(low[0]), float(low[1]), float(high[2]), float(high[3])
 
 
 @lru_cache(maxsize=64)

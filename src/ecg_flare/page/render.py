@@ -2,7 +2,8 @@
 
     recording -> layout -> arrange (millimetres) -> traces, pulses, print (pixels) -> ink over paper and grid
 
-Time is printed from left to right at `speed_mm_per_s`, 0 mV at the row's base line and 1 mV `gain_mm_per_mv` higher.
+Time is printed from left to right at `speed_mm_per_s`, 0 mV at the row's base line and 1 mV as much higher as
+the lead's gain says.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,13 +12,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
 from ecg_flare.ecg.record import Recording
-from ecg_flare.page.arrange import PlacedSegment, Rectangle, arrange
+from ecg_flare.page.arrange import Arrangement, arrange
 from ecg_flare.page.grid import band_coverage, draw_paper
 from ecg_flare.page.heading import draw_heading
 from ecg_flare.page.lettering import draw_texts, rectangle
 from ecg_flare.page.page import Page
+from ecg_flare.page.placed import PlacedSegment, Rectangle
 from ecg_flare.page.stroke import distance_to_strokes, stroke_coverage, stroke_reach
-from ecg_flare.page.style import PageStyle
+from ecg_flare.page.style import LABEL_RGB, Colour, PageStyle
 from ecg_flare.page.truth import LeadTrace, PageTruth, outline, to_matrix
 
 __all__ = ["LeadTrace", "Page", "PageTruth", "render_page"]
@@ -36,10 +38,9 @@ def render_page(recording: Recording, style: PageStyle, rng: np.random.Generator
     traces = tuple(trace for placed in arrangement.segments for trace in _traces(recording, placed, style))
     pulses = tuple(_to_px(np.array(pulse), style) for pulse in arrangement.pulses)
     separators = tuple(_box(separator, style) for separator in arrangement.separators)
-    lettering, text_boxes = draw_texts(arrangement.texts, style.text.font, style.px_per_mm, shape)
 
-    image = draw_paper(style, shape)
-    _print(image, lettering, separators, style)
+    image = draw_paper(style, shape, arrangement.boxes)
+    text_boxes = _print(image, arrangement, separators, style)
     _ink(image, [trace.polyline for trace in traces] + list(pulses), style)
     truth = PageTruth(
         height_px=shape[0],
@@ -49,6 +50,7 @@ def render_page(recording: Recording, style: PageStyle, rng: np.random.Generator
         layout=arrangement.layout,
         speed_mm_per_s=float(style.speed_mm_per_s),
         gain_mm_per_mv=float(style.gain_mm_per_mv),
+        chest_gain_mm_per_mv=float(style.chest_gain),
         traces=traces,
         pulses=pulses,
         print_boxes=(*text_boxes, *separators),
@@ -70,7 +72,7 @@ def _traces(recording: Recording, placed: PlacedSegment, style: PageStyle) -> It
         signal_mv = -signal_mv
     for start, stop in _unbroken(np.isfinite(signal_mv)):
         x_mm = placed.x_mm + np.arange(start, stop) / fs_hz * style.speed_mm_per_s
-        y_mm = placed.baseline_mm - signal_mv[start:stop] * style.gain_mm_per_mv
+        y_mm = placed.baseline_mm - signal_mv[start:stop] * style.gain_of(segment.lead)
         yield LeadTrace(
             lead=segment.lead,
             row=placed.row,
@@ -103,11 +105,25 @@ def _box(area: Rectangle, style: PageStyle) -> Float64[np.ndarray, "4 2"]:
 
 def _print(
     image: UInt8[np.ndarray, "h w 3"],
-    lettering: UInt8[np.ndarray, "h w"],
+    arrangement: Arrangement,
     separators: Sequence[Float64[np.ndarray, "4 2"]],
     style: PageStyle,
-) -> None:
-    coverage = lettering.astype(np.float32) / 255
+) -> tuple[Float64[np.ndarray, "4 2"], ...]:
+    """Print texts and separators; returns the boxes of the texts."""
+    coloured = style.text.label_colour != "ink"
+    inked_texts = arrangement.texts if coloured else (*arrangement.labels, *arrangement.texts)
+    lettering, boxes = draw_texts(inked_texts, style.text.font, style.px_per_mm, image.shape[:2])
+    _lay(image, _with_separators(lettering.astype(np.float32) / 255, separators), style.ink.rgb, style.ink.density)
+    if not coloured:
+        return boxes
+    lettering, label_boxes = draw_texts(arrangement.labels, style.text.font, style.px_per_mm, image.shape[:2])
+    _lay(image, lettering.astype(np.float32) / 255, LABEL_RGB[style.text.label_colour], 1.0)
+    return (*label_boxes, *boxes)
+
+
+def _with_separators(
+    coverage: Float32[np.ndarray, "h w"], separators: Sequence[Float64[np.ndarray, "4 2"]]
+) -> Float32[np.ndarray, "h w"]:
     for box in separators:
         (left, top), (right, bottom) = box[0], box[2]
         rows = slice(max(0, int(top) - 1), max(0, int(bottom) + 3))
@@ -116,18 +132,18 @@ def _print(
         vertical = band_coverage(region.shape[0], top - rows.start, bottom - rows.start)
         horizontal = band_coverage(region.shape[1], left - columns.start, right - columns.start)
         np.maximum(region, np.outer(vertical, horizontal), out=region)
-    _lay(image, coverage, style)
+    return coverage
 
 
 def _ink(image: UInt8[np.ndarray, "h w 3"], polylines: Sequence[Float64[np.ndarray, "_ 2"]], style: PageStyle) -> None:
     px_per_mm = float(np.sqrt(np.prod(style.px_per_mm)))
     width_px = style.ink.width_mm * px_per_mm
     distance = distance_to_strokes(polylines, image.shape[:2], stroke_reach(width_px))
-    _lay(image, stroke_coverage(distance, width_px), style)
+    _lay(image, stroke_coverage(distance, width_px), style.ink.rgb, style.ink.density)
 
 
-def _lay(image: UInt8[np.ndarray, "h w 3"], coverage: Float32[np.ndarray, "h w"], style: PageStyle) -> None:
+def _lay(image: UInt8[np.ndarray, "h w 3"], coverage: Float32[np.ndarray, "h w"], rgb: Colour, density: float) -> None:
     inked = np.nonzero(coverage)
-    opacity = (style.ink.density * coverage[inked])[:, None]
+    opacity = (density * coverage[inked])[:, None]
     under = image[inked].astype(np.float32)
-    image[inked] = np.rint(under + opacity * (np.array(style.ink.rgb, np.float32) - under))
+    image[inked] = np.rint(under + opacity * (np.array(rgb, np.float32) - under))

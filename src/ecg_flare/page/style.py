@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import CHEST_LEADS, LEADS
 from ecg_flare.errors import LayoutError
 from ecg_flare.page.layout import load_layout
 
@@ -13,11 +13,13 @@ Colour = tuple[float, float, float]
 PaperName = Literal["a4", "letter", "a4-portrait", "letter-portrait", "chart"]
 GridKind = Literal["fine+coarse", "coarse", "dotted", "none"]
 GridColour = Literal["red", "pink", "orange", "blue", "green", "grey", "brown", "black"]
-PulseSide = Literal["left", "right", "none"]
+PulsePlace = Literal["left", "right", "columns", "none"]
+PulseShape = Literal["stepped", "plain"]
 Columns = Literal["consecutive", "simultaneous"]
 FontName = Literal["sans", "serif", "serif-bold", "mono"]
-LabelPlace = Literal["above", "below", "beside"]
-Separator = Literal["none", "ticks", "dashes", "line"]
+LabelPlace = Literal["above", "below", "beside", "none"]
+LabelColour = Literal["ink", "black", "blue", "red", "green", "grey", "purple"]
+Separator = Literal["none", "ticks", "dashes", "line", "bars"]
 
 PAPER_MM: Final[dict[PaperName, tuple[float, float]]] = {
     "a4": (297.0, 210.0),
@@ -40,12 +42,24 @@ GRID_RGB: Final[dict[GridColour, tuple[Colour, Colour]]] = {
 }
 """Colours of the coarse (5 mm) and the fine (1 mm) lines."""
 
+LABEL_RGB: Final[dict[LabelColour, Colour]] = {
+    "black": (0, 0, 0),
+    "blue": (24, 72, 196),
+    "red": (196, 28, 36),
+    "green": (16, 122, 60),
+    "grey": (128, 128, 128),
+    "purple": (120, 40, 140),
+}
+"""Colours of labels; those of "ink" have the traces' colour."""
+
 
 @dataclass(frozen=True)
 class GridStyle:
     """Millimetre grid: lines every 5 mm and, if `kind` says so, every 1 mm or as dots at their crossings.
 
     `strength` fades all lines (0 to 1). `inset_mm` leaves a blank border; `phase_mm` shifts the lines (x, y).
+    `squares` is how many small squares a big one has along each side. With `boxes` each row has a framed grid of its
+    own on bare paper; inset and phase then mean nothing.
     """
 
     kind: GridKind = "fine+coarse"
@@ -56,6 +70,8 @@ class GridStyle:
     inset_mm: float = 0.0
     phase_x_mm: float = 0.0
     phase_y_mm: float = 0.0
+    squares: int = 5
+    boxes: bool = False
 
     def __post_init__(self) -> None:
         _check_choice("grid kind", self.kind, get_args(GridKind))
@@ -66,6 +82,10 @@ class GridStyle:
         check_range("grid inset_mm", self.inset_mm, 0, 50)
         check_range("grid phase_x_mm", self.phase_x_mm, 0, 5)
         check_range("grid phase_y_mm", self.phase_y_mm, 0, 5)
+        check_range("grid squares", self.squares, 2, 10)
+        if self.squares != int(self.squares):
+            raise LayoutError(f"grid squares must be a whole number, found {self.squares}.")
+        _check_choice("grid boxes", self.boxes, (True, False))
 
 
 @dataclass(frozen=True)
@@ -92,22 +112,32 @@ class InkStyle:
 
 @dataclass(frozen=True)
 class PrintStyle:
-    """Everything printed but grid and traces: lead labels, header, footer, separators between columns."""
+    """Everything printed but grid and traces: lead labels, header, footer, separators between columns.
+
+    `label_spacing_mm` is put between the letters of a label. `separator_mm` is the width of the separators, of which
+    "line" and "bars" cross the traces: 10 and 6.3 mm long, about 0 mV.
+    """
 
     font: FontName = "sans"
     labels: LabelPlace = "above"
     label_mm: float = 3.2
+    label_colour: LabelColour = "ink"
+    label_spacing_mm: float = 0.0
     text_mm: float = 2.8
     header: bool = True
     footer: bool = True
     separator: Separator = "none"
+    separator_mm: float = 0.3
 
     def __post_init__(self) -> None:
         _check_choice("print font", self.font, get_args(FontName))
         _check_choice("print labels", self.labels, get_args(LabelPlace))
         check_range("print label_mm", self.label_mm, 1, 12)
+        _check_choice("print label_colour", self.label_colour, get_args(LabelColour))
+        check_range("print label_spacing_mm", self.label_spacing_mm, 0, 5)
         check_range("print text_mm", self.text_mm, 1, 12)
         _check_choice("print separator", self.separator, get_args(Separator))
+        check_range("print separator_mm", self.separator_mm, 0.1, 2)
 
 
 @dataclass(frozen=True)
@@ -116,6 +146,9 @@ class PageStyle:
 
     `columns`: a later column shows a later stretch ("consecutive") or all begin at time 0 ("simultaneous").
     `rhythm_leads` replaces the leads of the layout's rhythm rows, from the top; empty keeps them.
+    `chest_gain_mm_per_mv` is the gain of V1 to V6 where it is another; a "stepped" pulse shows both, a "plain" one
+    that of the row's first lead. `pulse` stands at one side of the rows, or before each lead ("columns");
+    `pulse_gap_mm` is from pulse to trace, where 0 lets them touch.
     `anisotropy` multiplies the horizontal scale: scanners and resizing give x and y different px_per_mm.
     At 50 mm/s, or on narrow paper, the layout's times are shortened until it fits: see arrange.py.
     Raises LayoutError naming the value that is out of range.
@@ -128,9 +161,12 @@ class PageStyle:
     anisotropy: float = 1.0
     speed_mm_per_s: float = 25.0
     gain_mm_per_mv: float = 10.0
+    chest_gain_mm_per_mv: float | None = None
     columns: Columns = "consecutive"
     rhythm_leads: tuple[str, ...] = ()
-    pulse: PulseSide = "left"
+    pulse: PulsePlace = "left"
+    pulse_shape: PulseShape = "stepped"
+    pulse_gap_mm: float = 2.0
     shift_x_mm: float = 0.0
     shift_y_mm: float = 0.0
     grid: GridStyle = field(default_factory=GridStyle)
@@ -143,8 +179,12 @@ class PageStyle:
         check_range("anisotropy", self.anisotropy, 0.5, 2)
         check_range("speed_mm_per_s", self.speed_mm_per_s, 5, 100)
         check_range("gain_mm_per_mv", self.gain_mm_per_mv, 1, 40)
+        if self.chest_gain_mm_per_mv is not None:
+            check_range("chest_gain_mm_per_mv", self.chest_gain_mm_per_mv, 1, 40)
         _check_choice("columns", self.columns, get_args(Columns))
-        _check_choice("pulse", self.pulse, get_args(PulseSide))
+        _check_choice("pulse", self.pulse, get_args(PulsePlace))
+        _check_choice("pulse_shape", self.pulse_shape, get_args(PulseShape))
+        check_range("pulse_gap_mm", self.pulse_gap_mm, 0, 10)
         check_range("shift_x_mm", self.shift_x_mm, -20, 20)
         check_range("shift_y_mm", self.shift_y_mm, -20, 20)
         for channel in self.paper_rgb:
@@ -158,6 +198,15 @@ class PageStyle:
             )
 
     @property
+    def chest_gain(self) -> float:
+        """Gain of V1 to V6, in mm/mV."""
+        return self.gain_mm_per_mv if self.chest_gain_mm_per_mv is None else self.chest_gain_mm_per_mv
+
+    def gain_of(self, lead: str) -> float:
+        """Gain of a lead, in mm/mV."""
+        return self.chest_gain if lead in CHEST_LEADS else self.gain_mm_per_mv
+
+    @property
     def px_per_mm(self) -> tuple[float, float]:
         """Scale in x and y."""
         px_per_mm_y = self.dpi / 25.4
@@ -169,9 +218,10 @@ class PageStyle:
         return PAPER_MM[self.paper]
 
 
-def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise LayoutError(f"{name} must be one of {', '.join(allowed)}; found {value!r}.")
+def _check_choice(name: str, value: object, allowed: tuple[str | bool, ...]) -> None:
+    # 1 equals True, and is none.
+    if not any(value is each or (isinstance(value, str) and value == each) for each in allowed):
+        raise LayoutError(f"{name} must be one of {', '.join(map(str, allowed))}; found {value!r}.")
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.documents import Fields, parse_object
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import CHEST_LEADS, LEADS
 from ecg_flare.errors import PageError
 
 Points = Float64[np.ndarray, "_ 2"]
@@ -63,7 +63,8 @@ class PageTruth:
 
     `px_per_mm_x`, `px_per_mm_y`: scale along the page's own axes; after a perspective, curl or fold only the scale at
     the middle of the page, while `homography` still maps millimetres from the page's top left corner (x, y, 1) to
-    pixels (exactly, but for the bend of a curl or fold). `pulses`: calibration pulses, `print_boxes`: text, labels and
+    pixels (exactly, but for the bend of a curl or fold). `chest_gain_mm_per_mv`: the gain of V1 to V6, which is
+    `gain_mm_per_mv` on most pages. `pulses`: calibration pulses, `print_boxes`: text, labels and
     separators as quadrilaterals (4, 2). `paper`: outline of the paper as far as it is seen; what the others hold
     outside of it was cut off and is not on the image. `height_px`, `width_px`: size of the image.
     """
@@ -75,11 +76,16 @@ class PageTruth:
     layout: str
     speed_mm_per_s: float
     gain_mm_per_mv: float
+    chest_gain_mm_per_mv: float
     traces: tuple[LeadTrace, ...]
     pulses: tuple[Points, ...]
     print_boxes: tuple[Points, ...]
     paper: Points
     homography: Matrix
+
+    def gain_of(self, lead: str) -> float:
+        """Gain at which a lead is printed, in mm/mV."""
+        return self.chest_gain_mm_per_mv if lead in CHEST_LEADS else self.gain_mm_per_mv
 
     def moved(self, move: Callable[[Points], Points], shape: tuple[int, int]) -> "PageTruth":
         """Return the truth with every point moved, for an image of the new `shape` (height, width).
@@ -109,12 +115,16 @@ class PageTruth:
 
     @classmethod
     def from_json(cls, text: str) -> "PageTruth":
-        """Read what `to_json` wrote; raises PageError if it is something else."""
+        """Read what `to_json` wrote; raises PageError if it is something else.
+
+        A truth without the chest leads' gain, as earlier versions wrote them, is of a page of one gain.
+        """
         where = "Not the truth of a page"
         fields = Fields(parse_object(text, where, PageError), where, PageError).only(_names(cls))
         homography = _points(fields.each("homography", 3), 3, (3, 3), "homography")
         if not abs(np.linalg.det(homography)) > _MIN_DETERMINANT or homography[2, 2] == 0:
             raise PageError(f"{where}: its homography {homography.tolist()} maps the page to a line.")
+        gain = fields.number("gain_mm_per_mv", *_SCALE)
         traces = [_trace(Fields(each, f"{where}, traces", PageError)) for each in fields.each("traces", _MAX_TRACES)]
         return cls(
             height_px=fields.whole("height_px", 1, _MAX_SIDE_PX),
@@ -123,7 +133,8 @@ class PageTruth:
             px_per_mm_y=fields.number("px_per_mm_y", *_PX_PER_MM),
             layout=fields.text("layout"),
             speed_mm_per_s=fields.number("speed_mm_per_s", *_SCALE),
-            gain_mm_per_mv=fields.number("gain_mm_per_mv", *_SCALE),
+            gain_mm_per_mv=gain,
+            chest_gain_mm_per_mv=fields.number("chest_gain_mm_per_mv", *_SCALE, default=gain),
             traces=tuple(traces),
             pulses=tuple(_points(each, 2, _MANY, "pulses") for each in fields.each("pulses", _MAX_TRACES)),
             print_boxes=tuple(

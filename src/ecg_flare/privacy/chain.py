@@ -309,7 +309,7 @@ def _parse(name: str, number: int, text: bytes, previous: str, verifier: LineVer
     except (ValueError, RecursionError):  # the line may be from a peer
         canonical = False
     if not canonical or not body.keys() - {"signature"} == {"entry", "hash", "line", "prev"}:
-        raise wrong("is not a line of a ledger")
+        raise wrong(_rewritten(text) or "is not a line of a ledger")
     if body["line"] != number or body["prev"] != previous:
         raise wrong("does not follow the line before it")
     if body["hash"] != _sha256(_canonical({key: body[key] for key in ("entry", "line", "prev")})):
@@ -317,6 +317,20 @@ def _parse(name: str, number: int, text: bytes, previous: str, verifier: LineVer
     if verifier is not None and not _signed(body, verifier):
         raise wrong("its signature is missing or not genuine")
     return Line(number, body["entry"], _sha256(text), "signature" in body)
+
+
+def _rewritten(text: bytes) -> str:
+    """What a program did to the line, and how to take it back: its bytes are then checked as ever; '' for neither."""
+    if text.endswith(b"\r"):
+        return (
+            "ends in CR LF, as an editor or git (core.autocrlf) writes; `sed -i 's/\\r$//' FILE` takes that back, and "
+            "'*.jsonl -text' in .gitattributes keeps git from it"
+        )
+    if text.startswith(b"\xef\xbb\xbf"):
+        return (
+            "begins with a byte order mark, which an editor writes; `sed -i '1s/^\\xEF\\xBB\\xBF//' FILE` takes it back"
+        )
+    return ""
 
 
 def _signed(body: Mapping[str, Any], verifier: LineVerifier) -> bool:

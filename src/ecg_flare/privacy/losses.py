@@ -114,7 +114,7 @@ def _epsilon(chances: Float64[np.ndarray, " n"], losses: Float64[np.ndarray, " n
     weighted = np.flip(np.flip(chances * np.exp(-losses)).cumsum())
     place = int(np.searchsorted(np.exp(losses) * weighted - above, -target))
     if place == 0:
-        return float(losses[0])
+        return max(0.0, float(losses[0]))
     if place == losses.size:
         return math.inf
-    return math.log((above[place] - target) / weighted[place])
+    return max(0.0, math.log((above[place] - target) / weighted[place]))  # the losses' rounding may undercut 0

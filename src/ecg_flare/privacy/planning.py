@@ -9,6 +9,7 @@ from typing import Literal
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.privacy.accountant import Spent, epsilon_prv, epsilon_rdp, noise_multiplier_for, spent
+from ecg_flare.privacy.delta import check_delta
 from ecg_flare.privacy.events import GaussianEvent, Unit
 
 Outlook = Literal["learns", "slowed", "start only", "destroyed"]
@@ -16,7 +17,8 @@ Outlook = Literal["learns", "slowed", "start only", "destroyed"]
 
 _STOPS = (0.1, 0.25, 0.5, 1.0)  # shares of the rounds after which epsilon is told
 _TIGHT_TOLERANCE = 1e-3
-_MAX_STEPS = 20
+_MAX_STEPS = 40
+_LEAST_SHARE = 0.5  # of the guarantee's noise: below it the grid of losses takes minutes
 _POINTS = 20  # of a curve
 
 
@@ -96,6 +98,7 @@ def plan(population: Population, *, rounds: int, epsilon: float, delta: float, p
     unit, units, sampling_rate = population.unit, population.count, population.sampling_rate
     if min(rounds, parameters) < 1:
         raise ConfigError(f"rounds {rounds} and parameters {parameters}: expected each to be 1 or more")
+    check_delta(delta, unit, units)
     sigma = noise_multiplier_for(epsilon, delta, sampling_rate=sampling_rate, rounds=rounds)
     stops = sorted({math.ceil(share * rounds) for share in _STOPS})
     return NoisePlan(
@@ -141,7 +144,7 @@ def noise_to_signal(noise_multiplier: float, *, parameters: int, units: int, sam
 def tight_noise_multiplier(epsilon: float, delta: float, *, sampling_rate: float = 1.0, rounds: int) -> float | None:
     """Smallest noise multiplier, to one part in 1,000 of epsilon, whose tight epsilon is within `epsilon`.
 
-    None where there is no tight value (see `epsilon_prv`).
+    None where there is no tight value (see `epsilon_prv`), or where half the guarantee's noise is more than is needed.
 
     >>> round(tight_noise_multiplier(4.0, 1e-5, rounds=100), 1)
     10.8
@@ -152,7 +155,7 @@ def tight_noise_multiplier(epsilon: float, delta: float, *, sampling_rate: float
     def cost(sigma: float) -> float | None:
         return epsilon_prv([GaussianEvent(sigma, sampling_rate, rounds)], delta)
 
-    return _secant(
+    return _smallest(
         cost, epsilon, start=noise_multiplier_for(epsilon, delta, sampling_rate=sampling_rate, rounds=rounds)
     )
 
@@ -189,17 +192,36 @@ def noise_words(ratio: float) -> str:
     return f"{length}: {said[outlook(ratio)]}"
 
 
-def _secant(cost: Callable[[float], float | None], target: float, *, start: float) -> float | None:
-    """Solve cost(sigma) = target from below on a log-log scale, where the cost is nearly a straight line."""
-    before, sigma = start * 1.1, start
-    at_before, at = cost(before), cost(sigma)
+def _smallest(cost: Callable[[float], float | None], target: float, *, start: float) -> float | None:
+    """The smallest sigma whose cost is within `target`, as `start` is; None below `_LEAST_SHARE` of `start`.
+
+    The cost falls with sigma. On a log-log scale it is nearly a straight line, but where it ends: below some sigma a
+    release over few draws costs nothing at all at this delta. So the secant's steps are held within the bracket.
+    """
+    least, low, high = _LEAST_SHARE * start, 0.0, start  # where to end, too little noise, and enough
+    before, at_before = start * 1.1, cost(start * 1.1)
+    sigma, at = start, cost(start)
     for _ in range(_MAX_STEPS):
-        if not at or not at_before:
+        if at is None or at_before is None:
             return None
         if target * (1 - _TIGHT_TOLERANCE) <= at <= target:
             return sigma
-        slope = math.log(at / at_before) / math.log(sigma / before)
-        aim = math.log(target * (1 - _TIGHT_TOLERANCE / 2) / at)
-        before, at_before, sigma = sigma, at, sigma * math.exp(aim / slope)
+        if at <= target and sigma <= least:
+            return None
+        low, high = (max(low, sigma), high) if at > target else (low, min(high, sigma))
+        aim = _extrapolated((before, at_before), (sigma, at), target)
+        if aim is None or not max(low, least) <= aim < high:
+            aim = math.sqrt(low * high) if low else least
+        before, at_before, sigma = sigma, at, aim
         at = cost(sigma)
-    return None
+    return high
+
+
+def _extrapolated(first: tuple[float, float], second: tuple[float, float], target: float) -> float | None:
+    """Where the line through two points (sigma, cost) has the target, both scales logarithmic; None without a slope."""
+    (before, at_before), (sigma, at) = first, second
+    if not at > 0 or not at_before > 0 or at == at_before or sigma == before:
+        return None
+    slope = math.log(at / at_before) / math.log(sigma / before)
+    step = math.log(target * (1 - _TIGHT_TOLERANCE / 2) / at) / slope
+    return sigma * math.exp(step) if abs(step) < 10 else None

@@ -42,7 +42,8 @@ def spent_by_opacus(events: Sequence[GaussianEvent], delta: float) -> Spent:
     with warnings.catch_warnings(), np.errstate(divide="ignore"):
         warnings.simplefilter("ignore")  # a rate of 1 makes it take log(0), which it means
         try:
-            tight = float(accountant.get_epsilon(delta)) if events else 0.0
+            # Opacus solves delta(epsilon) = delta over all reals: where delta is met at 0, it finds less than nothing.
+            tight = max(0.0, float(accountant.get_epsilon(delta))) if events else 0.0
         except (RuntimeError, ValueError):
             return Spent(delta, guarantee, None)
     return Spent(delta, guarantee, tight)

@@ -6,7 +6,7 @@ from ecg_flare.errors import EcgFlareError
 from ecg_flare.report.document import render
 from ecg_flare.report.ledger import check_ledger
 from ecg_flare.report.pages import PageView, model_size, page_views
-from ecg_flare.report.run import Run
+from ecg_flare.report.run import FINISHED, Run
 from ecg_flare.storage import write_atomically
 
 
@@ -19,7 +19,9 @@ def write_report(run: Run, path: Path, *, pages: int = 3, ptbxl: Path | None = N
     be written.
     """
     notes = []
-    if run.final.index < run.terms.rounds:
+    if run.outcome not in ("", FINISHED):
+        notes.append(f"The job ended after round {run.final.index} of {run.terms.rounds}: {run.outcome}")
+    elif run.final.index < run.terms.rounds:
         notes.append(f"The run has come to round {run.final.index} of {run.terms.rounds}.")
     notes += [f"Round {each.index} failed, and the model stayed: {each.failure}" for each in run.rounds if each.failure]
     if run.cut_short:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_flare.documents import Fields, parse_object
+from ecg_flare.documents import Fields, parse_json, parse_object
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.report.records import RoundRecord, read_round, read_terms
@@ -13,6 +13,8 @@ from ecg_flare.report.records import RoundRecord, read_round, read_terms
 __all__ = ["METRICS", "RoundRecord", "Run", "find_run", "read_run"]
 
 METRICS: Final = "metrics.jsonl"
+ENDED: Final = "ended.json"
+FINISHED: Final = "finished"
 _SEARCH_DEPTH: Final = 5
 
 
@@ -20,7 +22,8 @@ _SEARCH_DEPTH: Final = 5
 class Run:
     """A run: what was agreed, what happened, and where its files lie.
 
-    `facts` is run.json as it stands; `cut_short` says that the last line of metrics.jsonl was half written.
+    `facts` is run.json as it stands. `cut_short` says that the last line of metrics.jsonl was half written. `outcome`
+    is how the job ended: 'finished', or why it ended before; '' while it runs, or where its server was killed.
     """
 
     folder: Path
@@ -28,6 +31,7 @@ class Run:
     rounds: tuple[RoundRecord, ...]
     facts: Mapping[str, Any]
     cut_short: bool = False
+    outcome: str = ""
 
     @property
     def job(self) -> str:
@@ -63,6 +67,13 @@ def find_run(path: Path) -> Path:
     if not path.is_dir():
         raise ConfigError(f"{path} is no folder: give the folder of a run (what stood after `-w`).")
     found = sorted(file.parent for file in _files_below(path, _SEARCH_DEPTH) if file.name == METRICS)
+    if not found and is_job_folder(path):
+        raise ConfigError(
+            f"{path} is a job's configuration and not a run: give the folder of its run (what stood after `-w`, or at "
+            "a server the job's folder)."
+        )
+    if not found and (outcome := ended_before(path)):
+        raise ConfigError(f"the run in {path} ended before its first evaluation: {outcome}")
     if not found:
         raise ConfigError(
             f"{path} holds no {METRICS}: give the folder of a run that has evaluated its start (what stood after `-w`)."
@@ -83,7 +94,36 @@ def read_run(path: Path) -> Run:
     facts = parse_object(_read_bytes(path), f"{path} cannot be read", ConfigError)
     terms = read_terms(Fields(facts.get("terms"), f"{path} has no terms that can be read", ConfigError))
     rounds, cut_short = _read_rounds(folder / METRICS)
-    return Run(folder, terms, rounds, facts, cut_short)
+    return Run(folder, terms, rounds, facts, cut_short, read_outcome(folder / ENDED))
+
+
+def read_outcome(path: Path) -> str:
+    """How the job ended, by its ended.json; '' where there is none. Raises ConfigError where it cannot be read."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    where = f"{path} cannot be read"
+    outcome: str = Fields(parse_json(data, where, ConfigError), where, ConfigError).text("outcome")
+    return outcome
+
+
+def ended_before(path: Path) -> str:
+    """How a job at or below `path` ended that wrote no figures; '' where there is none, or several."""
+    found = [file for file in _files_below(path, _SEARCH_DEPTH) if file.name == ENDED]
+    return read_outcome(found[0]) if len(found) == 1 else ""
+
+
+def is_job_folder(path: Path) -> bool:
+    """Whether `path` is the folder of a job's configuration, as `ecg-flare jobs export` writes it, and not a run's."""
+    configs = ("config_fed_server.json", "config_fed_client.json")
+    # FLARE names the app that it deploys app_server or app_SITE
+    apps = [each for each in path.iterdir() if each.is_dir() and not each.name.startswith("app_")]
+    return (path / "meta.json").is_file() and any(
+        all((app / "config" / name).is_file() for name in configs) for app in apps
+    )
 
 
 def _files_below(folder: Path, depth: int) -> Iterator[Path]:

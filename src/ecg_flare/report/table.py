@@ -22,6 +22,7 @@ def summary(run: Run) -> dict[str, Any]:
         "folder": str(run.folder),
         "model": _path(run, "model"),
         "ledger": _path(run, "ledger.jsonl"),
+        "outcome": run.outcome,
         "rounds_planned": run.terms.rounds,
         "best_round": run.best.index,
         "rounds": [

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ecg_flare.documents import Fields, parse_json
 from ecg_flare.errors import ConfigError
 from ecg_flare.report.agreed import site_names
 from ecg_flare.report.figures import bytes_text, seconds_text, significant
-from ecg_flare.report.run import METRICS, RoundRecord, Run, find_run, read_run
+from ecg_flare.report.run import (
+    FINISHED,
+    METRICS,
+    RoundRecord,
+    Run,
+    ended_before,
+    find_run,
+    is_job_folder,
+    read_run,
+)
 
-ENDED: Final = "ended.json"
 _RUN: Final = "run.json"
 _BAR: Final = 24
 
@@ -29,18 +36,20 @@ class Watched:
         state: 'waiting' for its first figures, 'running', or 'ended'.
         outcome: how it ended ('finished', or why not); '' before.
         quiet_s: seconds since the server last wrote.
-        run: its rounds; None while waiting.
+        run: its rounds; None while waiting, or where it ended before it had figures.
+        folder: in which figures are waited for.
     """
 
     state: State
     outcome: str = ""
     quiet_s: float = 0.0
     run: Run | None = None
+    folder: Path | None = None
 
     @property
     def finished(self) -> bool:
         """Whether it ended as it should."""
-        return self.outcome == "finished"
+        return self.outcome == FINISHED
 
 
 def look(path: Path) -> Watched:
@@ -50,22 +59,31 @@ def look(path: Path) -> Watched:
     try:
         folder = find_run(path)
     except ConfigError:
-        if len(list(path.glob(f"**/{METRICS}"))) > 1:
+        if len(list(path.glob(f"**/{METRICS}"))) > 1 or is_job_folder(path):
             raise
-        return Watched("waiting")
+        return _without_figures(path)
     if not (folder / METRICS).read_bytes().strip():
-        return Watched("waiting")
+        return _without_figures(path)
     run = read_run(folder)
     quiet_s = max(0.0, time.time() - max((folder / name).stat().st_mtime for name in (METRICS, _RUN)))
-    outcome = _outcome(folder / ENDED)
-    return Watched("ended" if outcome else "running", outcome, quiet_s, run)
+    return Watched("ended" if run.outcome else "running", run.outcome, quiet_s, run)
+
+
+def _without_figures(path: Path) -> Watched:
+    outcome = ended_before(path)
+    return Watched("ended" if outcome else "waiting", outcome, folder=path)
 
 
 def watch_lines(watched: Watched) -> list[str]:
     """The run for people: a head, a line a round, and what it waits for."""
     run = watched.run
     if run is None:
-        return ["waiting for the server's first figures: it measures the start before the first round"]
+        if watched.state == "ended":
+            return [f"ended before the first figures: {watched.outcome}"]
+        return [
+            f"waiting for {METRICS} in {watched.folder}, the server's first figures: it measures the start before the "
+            "first round"
+        ]
     return [*_head(run), "", *_rounds(run), "", _foot(watched, run)]
 
 
@@ -96,18 +114,6 @@ def watch_json(watched: Watched) -> dict[str, Any]:
         "epsilon_budget": run.terms.epsilon_budget,
         "rounds": rounds,
     }
-
-
-def _outcome(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
-    where = f"{path} cannot be read"
-    outcome: str = Fields(parse_json(data, where, ConfigError), where, ConfigError).text("outcome")
-    return outcome
 
 
 def _head(run: Run) -> list[str]:

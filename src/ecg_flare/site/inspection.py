@@ -9,16 +9,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from ecg_flare.errors import PageError, SiteDataError
 from ecg_flare.nnunet.case import Case
-from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder, is_page_image
+from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder, ReadPage
 from ecg_flare.page.image_files import open_image
+from ecg_flare.page.page_list import LeftOut, PageFile, left_out_lines
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
 
 _MM_PER_INCH: Final = 25.4
@@ -31,6 +31,10 @@ _MAX_OF_ONE_PATIENT: Final = 0.5
 _ENOUGH_TO_TELL: Final = 10
 # Measured on rendered pages (docs/site.md): image, mask and nnU-Net's compressed arrays, with a third to spare.
 _CACHE_BYTES_PER_PX: Final = 12
+# Truths and records that are written beside pages.
+_BESIDE_PAGES: Final = (".json", ".csv", ".hea", ".dat")
+# Grey values by which a trace differs from its page at the least.
+_LEAST_CONTRAST: Final = 5.0
 _SAY_WHOSE: Final = (
     f"give {PATIENTS_FILE} (columns page, patient_id) a row for it, or --patient-pattern; "
     "if each page is of another patient, say --each-page-a-patient"
@@ -52,7 +56,7 @@ class PageFacts:
     """A page that can be read.
 
     Attributes:
-        name: of the image's file.
+        name: of the image's file, with the page in it.
         patient_id: whose page it is.
         digest: of the page as the network sees it.
         px_per_mm: of the image.
@@ -72,9 +76,9 @@ class Inspection:
     """What was found in a folder.
 
     Attributes:
-        files: how many page images there are.
+        files: how many pages there are.
         pages: those that can be read.
-        findings: what is wrong, what stops training first.
+        findings: what is wrong or was left out, what stops training first.
     """
 
     files: int
@@ -99,86 +103,88 @@ class Inspection:
 
 
 def inspect_pages(
-    source: PageFolder, site: str, watch: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: paths
+    source: PageFolder, site: str, watch: Callable[[Sequence[PageFile]], Iterable[PageFile]] = lambda pages: pages
 ) -> Inspection:
     """Read every page of the site's folder and say what is wrong.
 
-    `watch` may show how far it is: it gives the paths that it is given. Raises SiteDataError where the folder or its
+    `watch` may show how far it is: it gives the pages that it is given. Raises SiteDataError where the folder or its
     table of patients cannot be read at all.
     """
-    paths, table = source.images(site), source.patient_table(site)
+    listed, table = source.pages(site), source.patient_table(site)
     pages: list[PageFacts] = []
     findings: list[Finding] = []
-    for path in watch(paths):
-        if not _is_distinguished(source, path, table):
-            findings.append(Finding(path.name, "nothing says whose page it is", _SAY_WHOSE, stops=True))
+    for page in watch(listed.pages):
+        if not _is_distinguished(source, page, table):
+            findings.append(Finding(page.title, "nothing says whose page it is", _SAY_WHOSE, stops=True))
             continue
         try:
-            case = source.case(path, table)
+            read = source.read(page, table)
         except SiteDataError as error:
-            findings.append(Finding(path.name, error.what, error.remedy, stops=True))
+            findings.append(Finding(page.title, error.what, error.remedy, stops=True))
             continue
-        facts = _facts(path, case)
+        facts = _facts(page, read)
         pages.append(facts)
-        findings += _page_findings(path, case, facts)
+        findings += _page_findings(page, read, facts)
     findings += [
-        *_names(paths),
-        *_patients(pages, whole=len(pages) == len(paths)),
+        *_names(listed.pages),
+        *_patients(pages, whole=len(pages) == len(listed.pages)),
         *_duplicates(pages),
-        *_unknown(paths[0].parent, paths, table),
+        *_left_out(listed.left_out),
+        *_absent(listed.pages, table),
     ]
-    return Inspection(len(paths), tuple(pages), tuple(sorted(findings, key=lambda finding: not finding.stops)))
+    return Inspection(len(listed.pages), tuple(pages), tuple(sorted(findings, key=lambda finding: not finding.stops)))
 
 
-def _is_distinguished(source: PageFolder, path: Path, table: Mapping[str, str] | None) -> bool:
+def _is_distinguished(source: PageFolder, page: PageFile, table: Mapping[str, str] | None) -> bool:
     try:
-        source.patient(path, table)
+        source.patient(page, table)
     except SiteDataError:
         return False
     return True
 
 
-def _facts(path: Path, case: Case) -> PageFacts:
-    with open_image(path, path) as image:  # the head alone; that the whole can be read is known
-        px_per_mm = NORMALIZED_PX_PER_MM * image.width / case.image.shape[1]
+def _facts(page: PageFile, read: ReadPage) -> PageFacts:
+    case = read.case
     height_mm, width_mm = (side / NORMALIZED_PX_PER_MM for side in case.mask.shape)
     digest = hashlib.sha256(np.ascontiguousarray(case.image).data).hexdigest()
-    return PageFacts(path.name, case.patient_id, digest, px_per_mm, width_mm, height_mm)
+    return PageFacts(page.title, case.patient_id, digest, read.px_per_mm, width_mm, height_mm)
 
 
-def _page_findings(path: Path, case: Case, facts: PageFacts) -> Iterator[Finding]:
+def _page_findings(page: PageFile, read: ReadPage, facts: PageFacts) -> Iterator[Finding]:
+    for note in read.notes:
+        yield Finding(page.title, note, "", stops=False)
     long_side = max(facts.width_mm, facts.height_mm)
     if not _LONG_SIDE_MM[0] <= long_side <= _LONG_SIDE_MM[1]:
         yield Finding(
-            path.name,
+            page.title,
             f"at {_resolution(facts.px_per_mm)} the page would be {long_side:.0f} mm long",
             "check the resolution that you gave (--dpi)",
             stops=True,
         )
-    stated = _stated_dpi(path)
+    stated = _stated_dpi(page)
     if stated and abs(stated / (facts.px_per_mm * _MM_PER_INCH) - 1) > _SAME_RESOLUTION:
         yield Finding(
-            path.name,
+            page.title,
             f"the file says {stated:.0f} dpi, it is read at {_resolution(facts.px_per_mm)}",
             "check which is right; pages of other resolutions belong into a folder of their own",
             stops=False,
         )
     if facts.px_per_mm < NORMALIZED_PX_PER_MM * (1 - _SAME_RESOLUTION):
         yield Finding(
-            path.name,
+            page.title,
             f"{_resolution(facts.px_per_mm)} is coarser than what the network sees "
             f"({_resolution(NORMALIZED_PX_PER_MM)})",
             "scan at 200 dpi or more",
             stops=False,
         )
-    yield from _trace_findings(path, case.mask)
+    yield from _trace_findings(page, read.case)
 
 
-def _trace_findings(path: Path, mask: UInt8[np.ndarray, "h w"]) -> Iterator[Finding]:
-    trace = mask == Label.TRACE
+def _trace_findings(page: PageFile, case: Case) -> Iterator[Finding]:
+    trace = case.mask == Label.TRACE
     if not trace.any():
         yield Finding(
-            path.name,
+            page.title,
             "no trace is left in its mask at the network's resolution",
             f"draw the traces (value 1) 0.75 mm wide: {TRACE_WIDTH_PX} pixels at {_resolution(NORMALIZED_PX_PER_MM)}",
             stops=True,
@@ -188,9 +194,17 @@ def _trace_findings(path: Path, mask: UInt8[np.ndarray, "h w"]) -> Iterator[Find
     least, most = _TRACE_WIDTHS_PX
     if not least <= width_px <= most:
         yield Finding(
-            path.name,
+            page.title,
             f"its traces are drawn {width_px / NORMALIZED_PX_PER_MM:.2g} mm thick",
             "draw them about 0.75 mm thick, whatever the pen was",
+            stops=False,
+        )
+    grey = cv2.cvtColor(case.image, cv2.COLOR_RGB2GRAY)
+    if abs(float(grey[trace].mean()) - float(grey[~trace].mean() if not trace.all() else 0)) < _LEAST_CONTRAST:
+        yield Finding(
+            page.title,
+            "under the trace of its mask the page is as bright as elsewhere",
+            "check that the mask is that of this page, and lies on its lines",
             stops=False,
         )
 
@@ -203,20 +217,20 @@ def _thickness_px(trace: np.ndarray) -> float:
     return float(np.median(ends - starts))
 
 
-def _stated_dpi(path: Path) -> float | None:
+def _stated_dpi(page: PageFile) -> float | None:
     """The resolution in the image's head, where it is one that somebody meant."""
     try:
-        with open_image(path, path) as image:
+        with open_image(page.path, page.path, page=page.number) as image:
             stated = float(image.info["dpi"][0])
     except (PageError, KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
         return None
     return stated if stated > 1 and round(stated) not in _DEFAULT_DPI else None
 
 
-def _names(paths: Sequence[Path]) -> Iterator[Finding]:
+def _names(pages: Sequence[PageFile]) -> Iterator[Finding]:
     by_name: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        by_name[re.sub(r"[^a-z0-9._-]", "-", path.stem.lower())].append(path.name)
+    for page in pages:
+        by_name[re.sub(r"[^a-z0-9._-]", "-", page.name.lower())].append(page.title)
     for names in by_name.values():
         if len(names) > 1:
             yield Finding(
@@ -265,28 +279,26 @@ def _duplicates(pages: Sequence[PageFacts]) -> Iterator[Finding]:
             yield Finding(same[0].name, f"the same picture as {others}", "keep one", stops=False)
 
 
-def _unknown(folder: Path, paths: Sequence[Path], table: Mapping[str, str] | None) -> Iterator[Finding]:
-    strange = Counter(
-        path.suffix.lower()
-        for path in folder.iterdir()
-        if path.is_file()
-        and not is_page_image(path)
-        and not path.name.lower().endswith((".mask.png", ".json", ".csv", ".hea", ".dat"))
-        and not path.name.startswith(".")
-    )
-    if strange:
-        listed = ", ".join(f"{count} {ending or 'without ending'}" for ending, count in sorted(strange.items()))
-        yield Finding("", f"files that are no pages: {listed}", "export pages as PNG, JPEG, TIFF or BMP", stops=False)
-    if table is not None:
-        stems = {path.stem for path in paths}
-        absent = sorted(page for page in table if page not in stems)
-        if absent:
-            yield Finding(
-                "",
-                f"{PATIENTS_FILE} names {len(absent)} pages that are not there, {absent[0]!r} first",
-                "copy them, or strike their rows",
-                stops=False,
-            )
+def _left_out(left_out: Sequence[LeftOut]) -> Iterator[Finding]:
+    """A finding for each picture that is no page of the folder, and one for each kind of other files."""
+    for left in left_out:
+        if left.is_picture:
+            yield Finding(left.path.name, f"left out: it {left.why}", "", stops=False)
+    others = [left for left in left_out if not left.is_picture and left.path.suffix.lower() not in _BESIDE_PAGES]
+    for line in left_out_lines(others):
+        yield Finding("", f"left out: {line}", "", stops=False)
+
+
+def _absent(pages: Sequence[PageFile], table: Mapping[str, str] | None) -> Iterator[Finding]:
+    stems = {page.name for page in pages} | {page.path.stem for page in pages}
+    absent = sorted(page for page in table or () if page not in stems)
+    if absent:
+        yield Finding(
+            "",
+            f"{PATIENTS_FILE} names {len(absent)} pages that are not there, {absent[0]!r} first",
+            "copy them, or strike their rows",
+            stops=False,
+        )
 
 
 def _resolution(px_per_mm: float) -> str:

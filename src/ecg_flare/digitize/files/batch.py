@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,13 +16,13 @@ from tqdm import tqdm
 from ecg_flare.digitize.files.html import PageEntry, build_html, failed_entry, read_entry
 from ecg_flare.digitize.files.output import write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
-from ecg_flare.digitize.files.page_list import PageFile
-from ecg_flare.digitize.files.reader import list_pages, read_page
 from ecg_flare.digitize.files.summary import BatchSummary, PageOutcome
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.errors import EcgFlareError, StorageError
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import list_pages, read_page
 from ecg_flare.storage import write_atomically
 
 REPORT_NAME: Final = "report.html"
@@ -48,7 +48,7 @@ def run_batch(
     Args:
         inputs: files, folders and globs.
         out: folder of the results; it is made if need be.
-        options: how pages are read; a segmenter is loaded once.
+        options: how pages are read, and whether recordings below WRITTEN are written, too; a segmenter is loaded once.
         html: write REPORT_NAME, too.
         progress: show a bar on a terminal; a log line a page is written in any case.
         digitizer: reads a page instead of `digitize` with these options.
@@ -57,21 +57,32 @@ def run_batch(
         ConfigError: no pages, or an unknown segmenter; both before the first page is read.
         StorageError: the folder cannot be written.
     """
-    pages = list_pages(inputs)
+    listed = list_pages(inputs)
     _check_writable(out)
-    read = digitizer or _digitizer(options or ReadingOptions())
+    options = options or ReadingOptions()
+    reading = _Reading(digitizer or _digitizer(options), out, html=html, force=options.force)
     outcomes: list[PageOutcome] = []
     entries: list[PageEntry] = []
-    for page in tqdm(pages, desc="pages", unit="page", disable=None if progress else True):
-        outcome, entry = _read_one(page, out, read, html)
+    for page in tqdm(listed.pages, desc="pages", unit="page", disable=None if progress else True):
+        outcome, entry = _read_one(page, reading)
         outcomes.append(outcome)
         if entry is not None:
             entries.append(entry)
     if not html:
-        return BatchSummary(tuple(outcomes))
+        return BatchSummary(tuple(outcomes), left_out=listed.left_out)
     report = out / REPORT_NAME
     write_atomically(report, lambda file: file.write(build_html(entries).encode()))
-    return BatchSummary(tuple(outcomes), report)
+    return BatchSummary(tuple(outcomes), report, listed.left_out)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How each page of a batch is read, and what is written of it."""
+
+    read: Digitizer
+    out: Path
+    html: bool
+    force: bool
 
 
 def _digitizer(options: ReadingOptions) -> Digitizer:
@@ -88,23 +99,26 @@ def _check_writable(out: Path) -> None:
         raise StorageError(f"{out} cannot be tidied: {error.strerror}") from error
 
 
-def _read_one(page: PageFile, out: Path, read: Digitizer, html: bool) -> tuple[PageOutcome, PageEntry | None]:
+def _read_one(page: PageFile, reading: _Reading) -> tuple[PageOutcome, PageEntry | None]:
     begun = time.perf_counter()
     try:
         source = read_page(page)
-        result = read(source.image)
+        result = reading.read(source.image)
         result = _with_notes(result, source.warnings)
         overlay = draw_overlay(result)
-        report = dict(write_result(result, overlay, out, page))
-        entry = read_entry(page.title, page.name, result, overlay) if html else None
+        report = dict(write_result(result, overlay, reading.out, page, force=reading.force))
+        withheld = report["recording"]["reason"]
+        entry = read_entry(page.title, page.name, result, overlay, withheld) if reading.html else None
     except _PAGE_FAILURES as error:
         expected = isinstance(error, EcgFlareError)
         reason = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
         _LOG.warning("%s was not read: %s", page.title, reason, exc_info=not expected)
         outcome = PageOutcome(str(page.path), page.number, page.name, time.perf_counter() - begun, error=reason)
-        return outcome, failed_entry(page.title, page.name, reason) if html else None
+        return outcome, failed_entry(page.title, page.name, reason) if reading.html else None
     seconds = time.perf_counter() - begun
     _LOG.info("%s: %s, %.0f %% sure, %.1f s", page.title, result.layout, 100 * result.confidence, seconds)
+    if withheld is not None:
+        _LOG.warning("%s was withheld: %s", page.title, withheld)
     return PageOutcome(str(page.path), page.number, page.name, seconds, report=report), entry
 
 

@@ -21,6 +21,7 @@ from ecg_flare.digitize.result import Digitization
 
 _PICTURE_PX: Final = 1500
 _JPEG_QUALITY: Final = 82
+_WITHHELD_BADGE: Final = '<span class="badge bad">withheld</span>'
 
 _STYLE: Final = """
 :root{--ink:#1c2430;--soft:#525c6a;--line:#dfe4ea;--good:#0a7a4b;--fair:#8a5a00;--bad:#b3261e;--paper:#fff}
@@ -73,15 +74,22 @@ class PageEntry:
     order: float
     row: str
     article: str
+    withheld: bool = False
 
 
-def read_entry(title: str, name: str, result: Digitization, overlay: UInt8[np.ndarray, "h w 3"]) -> PageEntry:
-    """The report's part on a page that was read; made at once, so that a batch need not hold its pages."""
+def read_entry(
+    title: str, name: str, result: Digitization, overlay: UInt8[np.ndarray, "h w 3"], withheld: str | None = None
+) -> PageEntry:
+    """The report's part on a page that was read; made at once, so that a batch need not hold its pages.
+
+    `withheld` says why no recording was written of it, where none was.
+    """
     anchor = escape(name, quote=True)
     shown = escape(title, quote=True)
+    badge = _badge(result.confidence) + (_WITHHELD_BADGE if withheld else "")
     article = (
-        f'<article id="{anchor}"><div class="top"><h2>{shown}</h2>{_badge(result.confidence)}</div>'
-        f'{_warnings(result)}{_facts(result)}<div class="pair">'
+        f'<article id="{anchor}"><div class="top"><h2>{shown}</h2>{badge}</div>'
+        f'{_withheld(withheld)}{_warnings(result)}{_facts(result)}<div class="pair">'
         "<figure><figcaption>The page, with the lines that were read, their leads, and the grid as measured (red)"
         f'</figcaption><img alt="{shown}: the page with the traces read" src="{_data_url(overlay)}"></figure>'
         "<figure><figcaption>The recording, drawn at 25 mm/s and 10 mm/mV</figcaption>"
@@ -92,7 +100,7 @@ def read_entry(title: str, name: str, result: Digitization, overlay: UInt8[np.nd
         _first_of(result.warnings),
         f"{sum(result.seconds.values()):.1f} s",
     )
-    return PageEntry(title, result.confidence, _row(anchor, title, _badge(result.confidence), cells), article)
+    return PageEntry(title, result.confidence, _row(anchor, title, badge, cells), article, withheld is not None)
 
 
 def failed_entry(title: str, name: str, reason: str) -> PageEntry:
@@ -110,8 +118,10 @@ def build_html(entries: Iterable[PageEntry]) -> str:
     """The whole report, worst page first."""
     ordered = sorted(entries, key=lambda entry: (entry.order, entry.title))
     failed = sum(entry.order < 0 for entry in ordered)
-    unsure = sum(0 <= entry.order < CONFIDENT for entry in ordered)
-    summary = f"{len(ordered) - failed} of {len(ordered)} pages read, {unsure} of them to be checked; worst first."
+    withheld = sum(entry.withheld for entry in ordered)
+    unsure = sum(0 <= entry.order < CONFIDENT and not entry.withheld for entry in ordered)
+    summary = f"{len(ordered) - failed - withheld} of {len(ordered)} pages read, {unsure} of them to be checked"
+    summary += f"; {withheld} withheld; worst first." if withheld else "; worst first."
     rows = "".join(entry.row for entry in ordered)
     articles = "".join(entry.article for entry in ordered)
     return (
@@ -133,6 +143,12 @@ def _row(anchor: str, title: str, badge: str, cells: tuple[str, str, str]) -> st
         f'<tr><td><a href="#{anchor}">{escape(title)}</a></td><td>{badge}</td><td class="layout">{layout}</td>'
         f'<td>{warnings}</td><td class="time">{seconds}</td></tr>'
     )
+
+
+def _withheld(reason: str | None) -> str:
+    if reason is None:
+        return ""
+    return f'<div class="check worst"><b>No recording was written for this page.</b>{_sentence(reason)}.</div>'
 
 
 def _first_of(warnings: tuple[str, ...]) -> str:

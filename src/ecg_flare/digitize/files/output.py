@@ -1,11 +1,13 @@
 """What a page's reading leaves on disk: NAME.hea, NAME.dat, NAME.csv, NAME.overlay.png, NAME.json.
 
 Every file is written beside its place and renamed into it, and NAME.json comes last: where it stands, the rest does.
+A reading below WRITTEN leaves NAME.overlay.png and NAME.json alone, for a person to look at, and no recording: one of
+an earlier run is removed.
 """
 
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -15,36 +17,62 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare import __version__
-from ecg_flare.digitize.confidence import lead_confidence
-from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.confidence import WRITTEN, lead_confidence
 from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import StorageError
+from ecg_flare.page.page_list import PageFile
 from ecg_flare.storage import write_atomically, write_json
 
 OVERLAY_ENDING: Final = ".overlay.png"
+RECORDING_ENDINGS: Final = (".hea", ".dat", ".csv")
+"""Of the files that hold a recording; the header goes first, as readers look for it."""
+
+WITHHELD: Final = "withheld"
+"""Status of a recording that was not written, as its confidence is too low."""
+
 _CSV_DIGITS: Final = 4  # a tenth of a microvolt: far below a pixel
 
 
 def write_result(
-    result: Digitization, overlay: UInt8[np.ndarray, "h w 3"], folder: Path, page: PageFile
+    result: Digitization, overlay: UInt8[np.ndarray, "h w 3"], folder: Path, page: PageFile, *, force: bool = False
 ) -> Mapping[str, Any]:
     """Write all files of a page's reading, and return its report.
 
+    Below a confidence of WRITTEN the recording is withheld, unless `force` asks for it: NAME.hea, NAME.dat and NAME.csv
+    are not written, and those of an earlier run are removed, as they would be overwritten.
+
     Raises StorageError where the folder cannot be written, RecordError where WFDB cannot hold the recording.
     """
-    report = make_report(result, page)
-    _write_record(result.recording, folder, page.name)
-    _write_bytes(folder / f"{page.name}.csv", csv_text(result.recording).encode())
+    report = make_report(result, page, force=force)
+    if report["recording"]["status"] == WITHHELD:
+        _remove(folder / f"{page.name}{ending}" for ending in RECORDING_ENDINGS)
+    else:
+        _write_record(result.recording, folder, page.name)
+        _write_bytes(folder / f"{page.name}.csv", csv_text(result.recording).encode())
     _write_bytes(folder / f"{page.name}{OVERLAY_ENDING}", encode_png(overlay))
     write_json(folder / f"{page.name}.json", report)
     return report
 
 
-def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
-    """What was found on a page, how, and how surely, as JSON holds it. Lengths in pixels are of the upright page."""
+def withheld_reason(confidence: float) -> str | None:
+    """Return why no recording is written of a reading of this confidence, or None where one is."""
+    if confidence >= WRITTEN:
+        return None
+    return (
+        f"the confidence is {confidence:.2f}, below {WRITTEN:g}: no recording was written; look at the overlay, then "
+        "say what is known of the page (--layout, --speed, --gain), or write it all the same with --force"
+    )
+
+
+def make_report(result: Digitization, page: PageFile, *, force: bool = False) -> Mapping[str, Any]:
+    """What was found on a page, how, and how surely, as JSON holds it. Lengths in pixels are of the upright page.
+
+    `force`: the recording is written whatever its confidence.
+    """
     calibration = result.calibration
+    withheld = None if force else withheld_reason(result.confidence)
     return {
         "ecg_flare": __version__,
         "source": {"file": str(page.path), "page": page.number},
@@ -68,11 +96,14 @@ def make_report(result: Digitization, page: PageFile) -> Mapping[str, Any]:
         },
         "geometry": {
             "rotation_deg": round(result.page.rotation_deg, 3),
+            "turned_deg": result.page.turned_deg,
             "width_px": int(result.page.image.shape[1]),
             "height_px": int(result.page.image.shape[0]),
             "homography": result.page.homography.tolist(),
         },
         "recording": {
+            "status": "written" if withheld is None else WITHHELD,
+            "reason": withheld,
             "fs_hz": result.recording.fs_hz,
             "n_samples": result.recording.n_samples,
             "duration_s": result.recording.duration_s,
@@ -134,3 +165,11 @@ def _write_record(recording: Recording, folder: Path, name: str) -> None:
 
 def _write_bytes(path: Path, data: bytes) -> None:
     write_atomically(path, lambda file: file.write(data))
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{path}, of an earlier reading, cannot be removed: {error.strerror}") from error

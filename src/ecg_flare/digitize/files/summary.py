@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_flare.digitize.confidence import CONFIDENT
+from ecg_flare.page.page_list import LeftOut, left_out_lines
 
 ALL_READ, SOME_FAILED, USAGE = 0, 3, 2
 """Exit codes; the command gives USAGE where run_batch raises ConfigError, LayoutError or StorageError."""
@@ -28,6 +29,12 @@ class PageOutcome:
         """Confidence of the reading; None where there is none."""
         return None if self.report is None else float(self.report["confidence"])
 
+    @property
+    def withheld(self) -> str | None:
+        """Why the page's recording was not written; None where it was, or where there is no reading."""
+        reason = None if self.report is None else self.report.get("recording", {}).get("reason")
+        return None if reason is None else str(reason)
+
 
 @dataclass(frozen=True)
 class BatchSummary:
@@ -35,6 +42,7 @@ class BatchSummary:
 
     pages: tuple[PageOutcome, ...]
     html_path: Path | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def n_failed(self) -> int:
@@ -42,23 +50,33 @@ class BatchSummary:
         return sum(page.error is not None for page in self.pages)
 
     @property
+    def n_withheld(self) -> int:
+        """Pages whose recording was not written, as the confidence is below WRITTEN."""
+        return sum(page.withheld is not None for page in self.pages)
+
+    @property
     def n_unsure(self) -> int:
-        """Pages that were read with less confidence than CONFIDENT."""
-        return sum(page.confidence is not None and page.confidence < CONFIDENT for page in self.pages)
+        """Pages whose recording was written with less confidence than CONFIDENT."""
+        return sum(
+            page.confidence is not None and page.confidence < CONFIDENT and page.withheld is None for page in self.pages
+        )
 
     @property
     def exit_code(self) -> int:
-        """0 when every page was read, 3 when some were not."""
-        return SOME_FAILED if self.n_failed else ALL_READ
+        """0 when a recording was written of every page, 3 when some were not read, withheld, or a picture left out."""
+        left_out = any(left.is_picture for left in self.left_out)
+        return SOME_FAILED if self.n_failed or self.n_withheld or left_out else ALL_READ
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON holds it, with each page's whole report."""
         return {
             "pages": len(self.pages),
             "failed": self.n_failed,
+            "withheld": self.n_withheld,
             "unsure": self.n_unsure,
             "exit_code": self.exit_code,
             "html": None if self.html_path is None else str(self.html_path),
+            "left_out": [{"source": str(left.path), "why": left.why} for left in self.left_out],
             "results": [
                 {
                     "source": page.source,
@@ -66,6 +84,7 @@ class BatchSummary:
                     "name": page.name,
                     "seconds": round(page.seconds, 3),
                     "error": page.error,
+                    "withheld": page.withheld,
                     "report": page.report,
                 }
                 for page in self.pages
@@ -74,10 +93,15 @@ class BatchSummary:
 
     def to_text(self) -> str:
         """A few lines for a person."""
-        read = len(self.pages) - self.n_failed
+        read = len(self.pages) - self.n_failed - self.n_withheld
         unsure = f"{self.n_unsure} of them with less than {CONFIDENT:.0%} confidence"
-        lines = [f"{read} of {len(self.pages)} pages read, {unsure}."]
+        withheld = f"; {self.n_withheld} withheld" if self.n_withheld else ""
+        lines = [f"{read} of {len(self.pages)} pages read, {unsure}{withheld}."]
         lines += [f"  not read: {page.source} (page {page.page}): {page.error}" for page in self.pages if page.error]
+        lines += [f"  left out: {line}" for line in left_out_lines(self.left_out)]
+        lines += [
+            f"  withheld: {page.source} (page {page.page}): {page.withheld}" for page in self.pages if page.withheld
+        ]
         if self.html_path is not None:
             lines.append(f"Report: {self.html_path}")
         return "\n".join(lines)

@@ -7,7 +7,7 @@ added up over the page, so that a smudged letter does no harm.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -25,6 +25,10 @@ from ecg_flare.page.raster import Label
 TEMPLATE_HEIGHT: Final = 24
 FRAME: Final = 5
 LETTER_GAP: Final = 0.5  # of their height: letters of one word stand nearer than this
+SPACED_GAP: Final = 1.4  # the same of a word whose letters are spaced, as viewers print them
+SPACED_LETTERS: Final = 3  # no name has more
+EVEN_GAPS: Final = 0.25  # of their height, by which the gaps of a spaced word differ
+USUAL_GAP: Final = 0.15  # of their height, between letters that are set as usual
 LINE_TOLERANCE: Final = 0.2  # of their height: letters of one word end at one line
 LETTER_HEIGHT_MM: Final = (1.2, 7.5)
 LETTER_WIDTH_MM: Final = 12.0  # three letters that touch
@@ -53,6 +57,10 @@ class Word:
     n_letters: int
     fits: Float32[np.ndarray, " 12"]
 
+    def enlarged(self, x: float, y: float) -> Word:
+        """The same word on a picture that is so many times as large."""
+        return replace(self, left=self.left * x, right=self.right * x, top=self.top * y, bottom=self.bottom * y)
+
     @property
     def best(self) -> str:
         return LEADS[int(self.fits.argmax())]
@@ -75,19 +83,51 @@ def read_words(
     A thin letter is a thread as a trace is: what the segmenter took for trace and no row runs through may be one, too.
     """
     certain = _inked(ink, probabilities[Label.PRINT])
-    printed = certain | (_inked(ink, probabilities[Label.TRACE]) & ~_along(rows, ink.shape))
-    letters = _letters(printed, scale)
-    words = []
-    for group in _grouped(letters, scale):
-        left, top = int(group[:, 0].min()), int(group[:, 1].min())
-        right, bottom = int(group[:, 2].max()), int(group[:, 3].max())
-        width_mm, height_mm = (right - left) / scale.x, (bottom - top) / scale.y
-        if width_mm > WORD_WIDTH_MM or height_mm > LETTER_HEIGHT_MM[1]:
-            continue
-        box = np.s_[top:bottom, left:right]
-        fits = fit_names(np.where(printed[box], ink[box], np.float32(0)), width_mm / height_mm)
-        words.append(Word(float(left), float(top), float(right), float(bottom), len(group), fits))
-    return tuple(words)
+    printed = certain | (_inked(ink, probabilities[Label.TRACE]) & ~along(rows, ink.shape))
+    return words_in(np.where(printed, ink, np.float32(0)), scale)
+
+
+def words_in(
+    lettering: Float32[np.ndarray, "h w"], scale: PxPerMm, single_letters_to_px: float = np.inf
+) -> tuple[Word, ...]:
+    """Return the words of a picture that holds nothing but print (0 to 1), those with spaced letters among them.
+
+    Single letters further to the right than `single_letters_to_px` are left out.
+    """
+    letters = _letters(lettering > 0, scale)
+    tight = _grouped(letters, scale, LETTER_GAP)
+    groups = [*tight, *_spaced(letters, tight, scale)]
+    words = [_word(lettering, group, scale) for group in groups if len(group) > 1 or group[0, 0] < single_letters_to_px]
+    return tuple(word for word in words if word is not None)
+
+
+def _word(lettering: Float32[np.ndarray, "h w"], group: Int64[np.ndarray, "k 4"], scale: PxPerMm) -> Word | None:
+    """Return the word that letters make; None for one that is larger than a label."""
+    left, top = int(group[:, 0].min()), int(group[:, 1].min())
+    right, bottom = int(group[:, 2].max()), int(group[:, 3].max())
+    aspect = scale.y / scale.x
+    if (right - left) / scale.x > WORD_WIDTH_MM or (bottom - top) / scale.y > LETTER_HEIGHT_MM[1]:
+        return None
+    fits = fit_names(lettering[top:bottom, left:right], aspect * (right - left) / (bottom - top))
+    if 1 < len(group) <= SPACED_LETTERS:
+        closed = _closed_up(lettering, group, scale)
+        if closed is not None:
+            fits = np.maximum(fits, fit_names(closed, aspect * closed.shape[1] / closed.shape[0]))
+    return Word(float(left), float(top), float(right), float(bottom), len(group), fits)
+
+
+def _closed_up(
+    lettering: Float32[np.ndarray, "h w"], group: Int64[np.ndarray, "k 4"], scale: PxPerMm
+) -> Float32[np.ndarray, "h2 w2"] | None:
+    """Return the word with its letters set as near as usual; None where they are."""
+    top, bottom = int(group[:, 1].min()), int(group[:, 3].max())
+    usual = round(USUAL_GAP * (bottom - top) / scale.y * scale.x)
+    if (group[1:, 0] - group[:-1, 2]).max() <= 2 * usual:
+        return None
+    space = np.zeros((bottom - top, usual), np.float32)
+    parts = [part for left, _, right, _ in group for part in (lettering[top:bottom, left:right], space)]
+    closed: Float32[np.ndarray, "h2 w2"] = np.concatenate(parts[:-1], axis=1)
+    return closed
 
 
 def readable_names(words: Sequence[Word]) -> frozenset[str]:
@@ -104,15 +144,15 @@ def _inked(ink: Float32[np.ndarray, "h w"], probability: Float32[np.ndarray, "h2
     return inked
 
 
-def _along(rows: Sequence[RowTrace], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+def along(rows: Sequence[RowTrace], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """Return the pixels that rows run through, and a pixel above and below."""
     steps = np.zeros((shape[0] + 1, shape[1]), np.int8)
     for row in rows:
         at = np.flatnonzero(np.isfinite(row.y))
         steps[np.clip(np.floor(row.top[at]) - 1, 0, shape[0]).astype(int), at] += 1
         steps[np.clip(np.ceil(row.bottom[at]) + 2, 0, shape[0]).astype(int), at] -= 1
-    along: Bool[np.ndarray, "h w"] = np.cumsum(steps[:-1], axis=0, dtype=np.int8) > 0
-    return along
+    covered: Bool[np.ndarray, "h w"] = np.cumsum(steps[:-1], axis=0, dtype=np.int8) > 0
+    return covered
 
 
 def _letters(printed: Bool[np.ndarray, "h w"], scale: PxPerMm) -> Int64[np.ndarray, "n 4"]:
@@ -129,8 +169,8 @@ def _letters(printed: Bool[np.ndarray, "h w"], scale: PxPerMm) -> Int64[np.ndarr
     return result
 
 
-def _grouped(letters: Int64[np.ndarray, "n 4"], scale: PxPerMm) -> list[Int64[np.ndarray, "k 4"]]:
-    """Put letters that stand on one line, nearer than LETTER_GAP of their height, into words."""
+def _grouped(letters: Int64[np.ndarray, "n 4"], scale: PxPerMm, gap: float) -> list[Int64[np.ndarray, "k 4"]]:
+    """Put letters that stand on one line, nearer than `gap` of their height, into words."""
     groups: list[list[Int64[np.ndarray, " 4"]]] = []
     for letter in letters:
         for group in reversed(groups):
@@ -138,12 +178,27 @@ def _grouped(letters: Int64[np.ndarray, "n 4"], scale: PxPerMm) -> list[Int64[np
             height = max(before[3] - before[1], letter[3] - letter[1])
             gap_mm = (letter[0] - before[2]) / scale.x
             level = abs(letter[3] - before[3]) < LINE_TOLERANCE * height
-            if level and gap_mm < LETTER_GAP * height / scale.y:
+            if level and gap_mm < gap * height / scale.y:
                 group.append(letter)
                 break
         else:
             groups.append([letter])
     return [np.stack(group) for group in groups if len(group) <= MAX_LETTERS]
+
+
+def _spaced(
+    letters: Int64[np.ndarray, "n 4"], groups: Sequence[Int64[np.ndarray, "k 4"]], scale: PxPerMm
+) -> list[Int64[np.ndarray, "k 4"]]:
+    """Return words of letters that stand apart, evenly, and further from all other print."""
+    known = {group.tobytes() for group in groups}
+    found = []
+    for group in _grouped(letters, scale, SPACED_GAP):
+        height_mm = (group[:, 3].max() - group[:, 1].min()) / scale.y
+        gaps_mm = (group[1:, 0] - group[:-1, 2]) / scale.x
+        even = len(gaps_mm) > 0 and float(np.ptp(gaps_mm)) < EVEN_GAPS * height_mm
+        if even and len(group) <= SPACED_LETTERS and group.tobytes() not in known:
+            found.append(group)
+    return found
 
 
 def fit_names(word: Float32[np.ndarray, "h w"], aspect: float) -> Float32[np.ndarray, " 12"]:
@@ -184,7 +239,7 @@ def _shape(letters: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, " pixels"
 def _templates() -> Mapping[int, _Templates]:
     """Return the twelve names in every typeface, by their width at TEMPLATE_HEIGHT."""
     drawn: list[tuple[int, UInt8[np.ndarray, "h w"]]] = []
-    for index, name in enumerate(LEADS):
+    for index, name in ((index, name) for index, lead in enumerate(LEADS) for name in _spellings(lead)):
         for font in ("sans", "serif", "mono"):
             drawn.append((index, draw_texts([Text(name, 4.0, 20.0, 16.0)], font, (4.0, 4.0), (120, 400))[0]))
         for face, thickness in _HERSHEY:
@@ -199,6 +254,13 @@ def _templates() -> Mapping[int, _Templates]:
         width: _Templates(np.array([lead for lead, _ in group]), np.stack([shape for _, shape in group]))
         for width, group in by_width.items()
     }
+
+
+def _spellings(lead: str) -> tuple[str, ...]:
+    """Return how machines print a lead's name: aVR also as AVR, V1 also as v1 and C1 (as in parts of Europe)."""
+    if lead.startswith("aV"):
+        return (lead, lead.upper())
+    return (lead, lead.lower(), f"C{lead[1]}") if lead.startswith("V") else (lead,)
 
 
 def _template(sheet: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

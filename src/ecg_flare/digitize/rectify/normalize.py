@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from ecg_flare.digitize.rectify.dark import invert_dark
 from ecg_flare.digitize.rectify.lattice import find_lattice
 from ecg_flare.digitize.rectify.light import flatten_light, grid_darkness
 from ecg_flare.digitize.rectify.sheet import find_sheet
@@ -21,6 +22,8 @@ from ecg_flare.errors import PageError
 
 MIN_SIDE_PX, MIN_LENGTH_PX = 150, 300
 """Smallest picture worth reading: 300 pixels for 25 cm are about 1.2 pixels a millimetre."""
+
+DARK_PAGE: Final = "the page is light on dark: it was inverted"
 
 _DARKEST_PAGE: Final = 40.0
 
@@ -36,6 +39,7 @@ class NormalizedPage:
         period_px: the strongest period of its grid along x and y; None where no grid was found.
         warnings: what a reader of the result should know.
         upright_confidence: 0.5 when nothing on the page says which way is up, 1 when its pulses do.
+        turned_deg: 0, 90, 180 or 270: how far the picture was turned, clockwise, to stand the page up.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -44,10 +48,11 @@ class NormalizedPage:
     period_px: tuple[float, float] | None
     warnings: tuple[str, ...]
     upright_confidence: float = 0.5
+    turned_deg: int = 0
 
 
 def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
-    """Turn a picture of a page straight, flat and evenly lit.
+    """Turn a picture of a page straight, flat and evenly lit; light on dark becomes dark on light.
 
     Args:
         image: RGB, any size from 300 x 150 pixels.
@@ -55,10 +60,13 @@ def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
     Raises:
         PageError: the picture is too small, or blank.
     """
-    _check(image)
+    _check_size(image)
+    image, inverted = invert_dark(image)
+    _check_ink(image)
     sheet = find_sheet(image)
     lit, uneven = flatten_light(image)
-    warnings = ["the light was uneven and has been flattened"] if uneven else []
+    warnings = [DARK_PAGE] if inverted else []
+    warnings += ["the light was uneven and has been flattened"] if uneven else []
     lattice = find_lattice(lit)
     straight = straight_by_outline(lit, sheet) if lattice is None else straight_by_lattice(lit, lattice, sheet)
     return NormalizedPage(
@@ -70,7 +78,7 @@ def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
     )
 
 
-def _check(image: UInt8[np.ndarray, "h w 3"]) -> None:
+def _check_size(image: UInt8[np.ndarray, "h w 3"]) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise PageError(f"page image is {image.dtype} of shape {image.shape}; expected uint8 RGB (height, width, 3)")
     height, width = image.shape[:2]
@@ -79,6 +87,10 @@ def _check(image: UInt8[np.ndarray, "h w 3"]) -> None:
             f"page image is {width} x {height} pixels; at least {MIN_LENGTH_PX} x {MIN_SIDE_PX} are needed to tell "
             "traces from grid: scan the page at 100 dpi or more"
         )
+
+
+def _check_ink(image: UInt8[np.ndarray, "h w 3"]) -> None:
+    height, width = image.shape[:2]
     if float(np.quantile(image[::7, ::7], 0.99)) < _DARKEST_PAGE:
         raise PageError("page image is blank: it is black all over; check the scan")
     dark = grid_darkness(image[:: max(1, height // 1000), :: max(1, width // 1000)])
@@ -95,4 +107,22 @@ def rotate_180(page: NormalizedPage) -> NormalizedPage:
         image=np.ascontiguousarray(page.image[::-1, ::-1]),
         homography=half @ page.homography,
         rotation_deg=page.rotation_deg + (180.0 if page.rotation_deg <= 0.0 else -180.0),
+        turned_deg=(page.turned_deg + 180) % 360,
+    )
+
+
+def turn_sideways(page: NormalizedPage, quarter_turns: int) -> NormalizedPage:
+    """Turn a page that lies on its side: by 1 quarter against the clock, or by 3, as `numpy.rot90` counts."""
+    height, width = page.image.shape[:2]
+    turn = {
+        1: np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, width - 1.0], [0.0, 0.0, 1.0]]),
+        3: np.array([[0.0, -1.0, height - 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
+    }[quarter_turns]
+    return replace(
+        page,
+        image=np.ascontiguousarray(np.rot90(page.image, quarter_turns)),
+        homography=turn @ page.homography,
+        rotation_deg=page.rotation_deg + (90.0 if quarter_turns == 3 else -90.0),
+        period_px=None if page.period_px is None else (page.period_px[1], page.period_px[0]),
+        turned_deg=(page.turned_deg - 90 * quarter_turns) % 360,
     )

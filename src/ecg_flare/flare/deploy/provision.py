@@ -26,6 +26,7 @@ from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.site_names import check_site_names
 from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES, is_class_path
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy
 from ecg_flare.privacy.secure_sum.signing import fingerprint
@@ -53,6 +54,9 @@ class AllowListBuilder(Builder):
                 raise ConfigError(f"{name} is {paths!r}, expected a list of class paths such as {SITE_CLASSES[0]!r}")
         self._at_sites = (*SITE_CLASSES, *at_sites)
         self._at_server = (*SERVER_CLASSES, *at_server)
+
+    def initialize(self, project: Project, ctx: ProvisionContext) -> None:
+        _check_names(project)
 
     def build(self, project: Project, ctx: ProvisionContext) -> None:
         server = project.get_server()
@@ -112,6 +116,9 @@ class SitePolicyBuilder(Builder):
         self._policy = entries
         self._scope = scope
 
+    def initialize(self, project: Project, ctx: ProvisionContext) -> None:
+        _check_names(project)
+
     def build(self, project: Project, ctx: ProvisionContext) -> None:
         sites = project.get_clients()
         pinned = {site.name: certificate_fingerprint(_certificate(ctx, site)) for site in sites}
@@ -122,6 +129,11 @@ class SitePolicyBuilder(Builder):
             _keep_logs(site, _local(ctx, site) / ProvFileName.RESOURCES_JSON_DEFAULT)
             _keep_files(_local(ctx, site) / ProvFileName.RESOURCES_JSON_DEFAULT)
         _write(_local(ctx, project.get_server()) / POLICY_FILE, {**self._server, "pinned": pinned})
+
+
+def _check_names(project: Project) -> None:
+    """Before any kit is written: a certificate that bears a name which no job can use is of no use."""
+    check_site_names([site.name for site in project.get_clients()])
 
 
 def _keep_logs(site: Participant, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster
+from ecg_flare.federated.site_names import check_site_names
 from ecg_flare.federated.summation import summation
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.folders import OWN_PAGES, JobSpec, Pages
@@ -50,8 +51,7 @@ class Changes:
     code: bool = True
 
     def __post_init__(self) -> None:
-        if not self.sites or len(set(self.sites)) != len(self.sites):
-            raise ConfigError(f"sites are {list(self.sites)}, expected distinct names")
+        check_site_names(self.sites)
         if self.settings and self.aggregator is None:
             raise ConfigError(f"settings {dict(self.settings)} are arguments of an aggregator, and none is named")
 
@@ -100,7 +100,13 @@ def equal_roster(
 ) -> Roster:
     """The roster of sites that weigh alike, or by hidden weights; `min_sites` is by default what `way` asks for."""
     hidden = None if max_weight is None else HiddenWeights(max_weight)
-    return Roster(dict.fromkeys(sites, 1.0), min_sites or summation(way).default_threshold(len(sites)), hidden)
+    fewest = min_sites or summation(way).default_threshold(len(sites))
+    if min_sites is None and fewest > len(sites):
+        raise ConfigError(
+            f"there are {len(sites)} sites ({', '.join(sites)}), expected {fewest} or more: a {way} sum of fewer could "
+            "show one site's update; name more sites, or take a job whose sum is plain"
+        )
+    return Roster(dict.fromkeys(sites, 1.0), fewest, hidden)
 
 
 def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:

@@ -4,12 +4,13 @@ The simulator has no startup kit; there a job is its user's own, and names what 
 """
 
 import os
+import shlex
 from pathlib import Path
 from typing import Final, Literal
 
 from nvflare.apis.workspace import Workspace
 
-from ecg_flare.errors import PolicyError
+from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.flare.site.policy import POLICY_FILE, read_policy
 
 _KIT_FILES: Final = ("rootCA.pem", "client.crt", "server.crt")
@@ -43,3 +44,20 @@ def check_tracking_uri(uri: str, workspace: Workspace) -> None:
 
 def _real(path: str) -> Path:
     return Path(os.path.realpath(Path(path).expanduser()))
+
+
+def check_workspace(path: str | Path) -> None:
+    """Refuse a workspace with a character that ends FLARE's processes: a space above all; raises ConfigError.
+
+    FLARE 2.9 writes the command of each site's process as one text, unquoted, and splits it by the rules of a shell
+    (`shlex.split(command, True)`, in its simulator and its process launcher). The site then never answers.
+    """
+    try:
+        whole = shlex.split(str(path), comments=True) == [str(path)]
+    except ValueError:  # a quote without its other one
+        whole = False
+    if not whole:
+        raise ConfigError(
+            f"the workspace is {str(path)!r}, expected a path without spaces, quotes, \\ and #: FLARE splits its "
+            "processes' command lines there; move it, or give another one by -w"
+        )

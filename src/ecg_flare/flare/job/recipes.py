@@ -31,6 +31,7 @@ from ecg_flare.flare.deploy.provision import ALLOW_LIST
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.export import Changes, job_for
 from ecg_flare.flare.job.folders import JobSpec, aggregator_path, write_job
+from ecg_flare.flare.job.paths import check_workspace
 from ecg_flare.flare.job.terms import check_job, fresh_nonce
 
 
@@ -101,6 +102,7 @@ class SpecJob(FedJob):
 
         Raises ConfigError where clients are asked for that are not the job's sites.
         """
+        check_workspace(workspace)
         roster = list(self._spec.terms.roster)
         asked = sorted(clients) if clients else [f"site-{index}" for index in range(1, (n_clients or 0) + 1)]
         if asked != roster:

@@ -27,6 +27,7 @@ from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.components import component, job_terms
 from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import TrainRequest
+from ecg_flare.flare.job.paths import check_workspace
 from ecg_flare.flare.job.terms import put, update_size
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.evaluator import PublicEvaluator
@@ -128,7 +129,9 @@ class FederatedRounds(PerSiteController):
             self.log_warning(fl_ctx, f"{error}", fire_event=False)
 
     def _parts(self, abort_signal: Signal, fl_ctx: FLContext) -> _Parts:
-        load_owners_extensions(fl_ctx.get_engine().get_workspace())
+        workspace = fl_ctx.get_engine().get_workspace()
+        check_workspace(workspace.get_root_dir())  # before the sites' processes are waited for
+        load_owners_extensions(workspace)
         terms = job_terms(fl_ctx)
         mechanism = component(fl_ctx, self._mechanism, GaussianMechanism) if self._mechanism else None
         if terms.private != (mechanism is not None):

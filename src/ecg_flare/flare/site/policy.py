@@ -23,6 +23,7 @@ from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.extensions import checked_names
 from ecg_flare.federated.summation import names
 from ecg_flare.federated.terms import JobTerms
+from ecg_flare.privacy.delta import promises
 from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum.context import MIN_SITES
 from ecg_flare.privacy.secure_sum.recovered_sums import OncePerModel
@@ -171,6 +172,11 @@ class SitePolicy:
             raise PolicyError("hidden_weights=False: the job hides the sites' weights")
         if self.limits_epsilon and not terms.private:
             raise PolicyError(f"max_epsilon={self.max_epsilon}: the job adds no noise")
+        if self.limits_epsilon and not promises(self.delta, terms.units):
+            raise PolicyError(
+                f"delta={self.delta}: the job has {terms.units} {terms.unit}s, of whom a delta of 1 / {terms.units} or "
+                "more hides none"
+            )
         if self.weights is not None and dict(self.weights) != dict(terms.weights):
             raise PolicyError(f"weights={dict(self.weights)}: the job's are {dict(terms.weights)}")
 

@@ -22,6 +22,7 @@ from ecg_flare.page.degrade.blur import Defocus, Motion
 from ecg_flare.page.degrade.crop import Crop
 from ecg_flare.page.degrade.curl import Curl
 from ecg_flare.page.degrade.fold import Fold
+from ecg_flare.page.degrade.invert import Invert
 from ecg_flare.page.degrade.jpeg import Jpeg
 from ecg_flare.page.degrade.light import Light, Shadow
 from ecg_flare.page.degrade.noise import Noise
@@ -38,7 +39,7 @@ __all__ = ["KINDS", "Degradation", "DegradationSpec", "apply", "draw_degradation
 
 _PAPER = (Pen, Stain, Fold, Photocopy)
 _CAMERA = (Crop, Curl, Rotation, Perspective, Light, Shadow)
-_DEVICE = (Defocus, Motion, Rescan, Noise, Jpeg)
+_DEVICE = (Defocus, Motion, Rescan, Invert, Noise, Jpeg)
 
 
 KINDS: Final = Registry[type[Degradation]](

@@ -1,93 +1,65 @@
-"""Page files: PNG, JPEG, TIFF, BMP and PDF become RGB images, one a page.
+"""Pictures become RGB of 8 bits, upright, in strips: a strip is all that is ever held twice.
 
-What decoding costs is checked in the header before a pixel is decoded (`page.image_files`), and what follows is done
-in strips, so that neither a decompression bomb nor a poster-sized scan fills the memory. What is wrong with a file is
-said in a PageError of one sentence.
+More than 8 bits are brought to 8 by the full scale of the picture, transparency is laid over white.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, UInt8, UInt16
 from PIL import Image
 
-from ecg_flare.digitize.files.page_list import PDF_SUFFIX, PageFile, find_files, name_pages
-from ecg_flare.errors import PageError
-from ecg_flare.page.image_files import count_images, load_image, open_image, upright
-from ecg_flare.page.pdf_files import count_pdf_pages, draw_pdf_page
-
-PDF_DPI: Final = 250.0
-LONGEST_PX: Final = 8000
-"""Longer pages are shrunk: letter paper at 600 dpi has 6600 pixels."""
+from ecg_flare.page.deep_colour import decode_deep, is_deep_colour
+from ecg_flare.page.image_files import holds_more_frames, load_image, open_image, turned, upright
 
 _REDUCED: Final = ("L", "RGB", "RGBA", "CMYK")
 """Modes that Pillow shrinks as they are; others become RGB first."""
 
 _STRIP_PIXELS: Final = 1 << 21
+_SIDEWAYS: Final = (5, 6, 7, 8)
 
 _Pixels = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True, eq=False)
-class PageImage:
-    """A page's pixels, RGB, upright as its file says, and what was done to them on the way."""
+class Pixels:
+    """A decoded picture.
+
+    Attributes:
+        image: RGB, upright.
+        shape: height and width before it was shrunk, upright.
+        orientation: EXIF orientation by which it was turned, 1 to 8.
+        more_frames: whether the file holds frames beside the first.
+    """
 
     image: UInt8[np.ndarray, "h w 3"]
-    warnings: tuple[str, ...] = ()
+    shape: tuple[int, int]
+    orientation: int = 1
+    more_frames: bool = False
 
 
-def read_page(page: PageFile) -> PageImage:
-    """Read one page of a file.
+def read_pixels(path: Path, number: int, *, longest_px: int) -> Pixels:
+    """Page `number` (from 1) of a file of pictures, shrunk by a whole number where a side is longer than `longest_px`.
 
-    16-bit is brought to 8, grey to RGB, transparency is laid over white, and EXIF orientation is obeyed. PDF pages are
-    drawn at 250 dpi. Pages longer than LONGEST_PX are shrunk, with a warning.
-
-    Raises:
-        PageError: the file is missing, may not be read, is damaged, encrypted, empty, too large, or no image.
+    Raises PageError where the file is missing, may not be read, is damaged, empty, too large, or no picture.
     """
-    if page.path.is_dir():
-        raise PageError(f"{page.path} is a folder, not a page")
-    if _is_pdf(page.path):
-        return PageImage(draw_pdf_page(page.path, page.number, dpi=PDF_DPI, longest_px=LONGEST_PX))
-    return _read_raster(page)
-
-
-def count_pages(path: Path) -> int:
-    """Number of pages in a file; 1 when it cannot be told, so that reading it says why."""
-    try:
-        return max(1, count_pdf_pages(path) if _is_pdf(path) else count_images(path))
-    except PageError:
-        return 1
-
-
-def list_pages(inputs: Sequence[str | Path]) -> tuple[PageFile, ...]:
-    """All pages of files, folders and globs, in order, each with a name of its own (page_list.py)."""
-    return name_pages([(path, count_pages(path)) for path in find_files(inputs)])
-
-
-def _is_pdf(path: Path) -> bool:
-    return path.suffix.lower() == PDF_SUFFIX
-
-
-# --- raster files -------------------------------------------------------------------------------------------------
-
-
-def _read_raster(page: PageFile) -> PageImage:
-    with open_image(page.path, page.path, page=page.number) as picture:
+    with open_image(path, path, page=number) as picture:
+        more_frames = holds_more_frames(picture, path)
         width, height = picture.size
-        load_image(picture, page.path, longest_px=LONGEST_PX)
-    left = -(-max(picture.size) // LONGEST_PX)
+        deep_colour = is_deep_colour(picture)
+        orientation = load_image(picture, path, longest_px=longest_px)
+        # Pillow's TIFF has the size that it will have once it is turned.
+        if orientation in _SIDEWAYS and picture.format != "TIFF":
+            width, height = height, width
+    left = -(-max(picture.size) // longest_px)
+    if deep_colour and (deep := decode_deep(path, number, picture)) is not None:
+        return Pixels(_deep_rgb(deep, orientation, left), (height, width), orientation, more_frames)
     if left > 1 and picture.mode in _REDUCED:
         picture, left = picture.reduce(left), 1
-    pixels = _rgb(upright(picture, page.path), left)
-    if max(width, height) <= LONGEST_PX:
-        return PageImage(pixels)
-    note = f"the picture of {width} x {height} pixels was shrunk to {pixels.shape[1]} x {pixels.shape[0]}"
-    return PageImage(pixels, (note,))
+    return Pixels(_rgb(upright(picture, path), left), (height, width), orientation, more_frames)
 
 
 def _rgb(picture: Image.Image, shrink: int) -> _Pixels:
@@ -125,6 +97,20 @@ def _strip_rgb(strip: Image.Image) -> _Pixels:
     return np.asarray(strip.convert("RGB"))
 
 
+def _deep_rgb(deep: UInt16[np.ndarray, "h w c"], orientation: int, shrink: int) -> _Pixels:
+    full = _power_of_two(float(deep[:, :, :3].max()))
+    opaque = _power_of_two(float(deep[:, :, 3].max())) if deep.shape[2] == 4 else 0.0
+    eight = np.empty((*deep.shape[:2], 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // deep.shape[1])
+    for top in range(0, len(deep), rows):
+        strip = deep[top : top + rows].astype(np.float32)
+        colour = strip[:, :, :3] * (255.0 / full)
+        if opaque:
+            colour = 255.0 + (colour - 255.0) * (strip[:, :, 3:] / opaque)
+        eight[top : top + rows] = colour.round()
+    return _rgb(turned(Image.fromarray(eight), orientation), shrink)
+
+
 def _is_deep(picture: Image.Image) -> bool:
     return picture.mode in ("I", "F") or picture.mode.startswith("I;16")
 
@@ -135,6 +121,10 @@ def _full_scale(picture: Image.Image) -> float:
     rows = max(1, _STRIP_PIXELS // width)
     strips = (picture.crop((0, top, width, min(top + rows, height))) for top in range(0, height, rows))
     brightest = max(float(_finite(strip).max()) for strip in strips)
+    return _power_of_two(brightest)
+
+
+def _power_of_two(brightest: float) -> float:
     return 1.0 if brightest <= 1.0 else float(2 ** int(np.ceil(np.log2(brightest + 1.0))) - 1)
 
 

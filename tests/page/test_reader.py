@@ -10,10 +10,10 @@ import pypdfium2 as pdfium
 import pytest
 from PIL import Image
 
-from ecg_flare.digitize.files import reader
-from ecg_flare.digitize.files.page_list import PageFile
-from ecg_flare.digitize.files.reader import LONGEST_PX, list_pages, read_page
 from ecg_flare.errors import PageError
+from ecg_flare.page import reader
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import LONGEST_PX, list_pages, read_page
 
 
 def gradient(width: int = 40, height: int = 30) -> np.ndarray:
@@ -86,7 +86,7 @@ def test_every_page_of_a_tiff(tmp_path: Path) -> None:
     first, second = Image.fromarray(gradient()), Image.fromarray(gradient()[::-1])
     first.save(path, save_all=True, append_images=[second])
 
-    pages = list_pages([path])
+    pages = list_pages([path]).pages
 
     assert [(page.number, page.name) for page in pages] == [(1, "scan-p1"), (2, "scan-p2")]
     np.testing.assert_array_equal(read_page(pages[1]).image, gradient()[::-1])
@@ -99,7 +99,7 @@ def test_every_page_of_a_pdf(tmp_path: Path) -> None:
         document.new_page(72 * 3, 72 * 3)
         document.save(path)
 
-    pages = list_pages([path])
+    pages = list_pages([path]).pages
 
     assert [page.name for page in pages] == ["record-p1", "record-p2"]
     assert [read_page(page).image.shape for page in pages] == [(500, 1000, 3), (750, 750, 3)]  # 250 dpi

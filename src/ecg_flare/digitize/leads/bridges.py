@@ -28,6 +28,7 @@ TRACE_OF_BAR: Final = 0.04  # ink of a rim above which a line is looked for anew
 DARK: Final = 0.5  # ink of a bar's blurred rim that hides a line; a paler one is taken off
 RIM_MM: Final = 0.3  # how far beyond its edges a bar is blurred
 THROUGH_PX: Final = 2  # beyond either end of a bar: a line seen at both runs under it
+END_PX: Final = 2  # beyond its ends a bar is blurred
 OWN_SHARE: Final = 0.3  # of a stretch of covered lines that show the bar alone
 
 
@@ -86,7 +87,7 @@ class _Hidden:
     def sides(self, pen: float) -> list[tuple[Float64[np.ndarray, "n 2"], bool]]:
         """Return the line to the left of the bar's middle, and that to its right (True), as far as a lead is there."""
         kind = self.bar.place.kind
-        left, right = (self._fitted(self._followed(to_right), pen) for to_right in (True, False))
+        left, right = (self._fitted(self._followed(to_right, pen), pen) for to_right in (True, False))
         if kind == "through":
             line = np.concatenate([left, right])
             both = np.stack([self._samples(), np.interp(self._samples(), line[:, 0], line[:, 1])], axis=1)
@@ -110,7 +111,7 @@ class _Hidden:
         result: Float64[np.ndarray, "n 2"] = points[np.isfinite(points[:, 1])]
         return result
 
-    def _followed(self, to_right: bool) -> RowTrace:
+    def _followed(self, to_right: bool, pen: float) -> RowTrace:
         """Return the line up to the bar from one side, and on to the bar's middle where it is seen under it."""
         runs = find_runs(self.seen)
         columns = np.arange(len(self.row.y))
@@ -122,22 +123,26 @@ class _Hidden:
             middle = self.bar.centre_px - self.corner[0]
             under = [c for c in range(self.first, self.after) if (c <= middle) == to_right]
             for column in under if to_right else under[::-1]:
-                run = self._next_run(runs, column, last)
+                run = self._next_run(runs, column, last, own=abs(column - middle) > pen / 2 + BESIDE_PX)
                 if run is None:
                     continue
                 last = (float(runs.top[run]), float(runs.bottom[run]))
                 y[column], (top[column], bottom[column]) = runs.centre[run], last
         return replace(self.row, y=y, top=top, bottom=bottom)
 
-    def _next_run(self, runs: Runs, column: int, last: tuple[float, float]) -> int | None:
-        """Return the run that a line goes on in: one that it touches, or one that comes out of the bar it went into."""
+    def _next_run(self, runs: Runs, column: int, last: tuple[float, float], own: bool) -> int | None:
+        """Return the run that a line goes on in: one that it touches, or one that comes out of the bar it went into.
+
+        The latter where the column is the lead's `own`: half a pen from the border the neighbour's line may be seen.
+        """
         here, common = runs.common(column, *last)
         if not len(here):
             return None
         nearest = int(here[common.argmax()])
-        if common.max() > -BESIDE_PX or (self._at_bar(*last) and self._at_bar(runs.top[nearest], runs.bottom[nearest])):
+        if common.max() > -BESIDE_PX:
             return nearest
-        return None
+        through = self._at_bar(*last) and self._at_bar(runs.top[nearest], runs.bottom[nearest])
+        return nearest if own and through else None
 
     def _at_bar(self, top: float, bottom: float) -> bool:
         """Whether an extent touches the bar's ink that was taken off."""
@@ -168,7 +173,7 @@ def _erase(
     for top, bottom in _stretches(covered):
         if alone[top:bottom].mean() < OWN_SHARE:
             continue
-        around = slice(max(0, top - 1), min(len(part), bottom + 1))
+        around = slice(max(0, top - END_PX), min(len(part), bottom + END_PX))
         erased[around] = True
         through = _inked_beyond(part, around)
         for column in range(low, high):

@@ -16,14 +16,17 @@ from jaxtyping import Float32
 from ecg_flare.digitize.leads.bars import Bar, Place, find_bars
 from ecg_flare.digitize.leads.borders import inner_borders
 from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.thin_separators import thin_separator_offset
 from ecg_flare.digitize.units import PxPerMm
 
 SAME_END_PX: Final = 1.0
+THIN_MM: Final = 0.4
+"""A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """The spans with their borders in the middle of the bars, and the bars themselves."""
+    """The spans with their borders in the middle of the bars, and those bars that hide more than a trace does."""
 
     spans: tuple[LeadSpan, ...]
     bars: tuple[Bar, ...]
@@ -42,17 +45,23 @@ def settle_on_separators(
     """
     if not spans:
         return Settled(tuple(spans), ())
-    between = find_bars(list(_between(spans, levels)), ink, scale)
-    begin = find_bars(list(_at_end(spans, levels, True)), ink, scale)
-    end = find_bars(list(_at_end(spans, levels, False)), ink, scale)
+    between = _wide(find_bars(list(_between(spans, levels)), ink, scale), scale)
+    begin = _wide(find_bars(list(_at_end(spans, levels, True)), ink, scale), scale)
+    end = _wide(find_bars(list(_at_end(spans, levels, False)), ink, scale), scale)
     offsets = _offsets(between)
-    usual = float(np.median(list(offsets.values()))) if offsets else 0.0
+    usual = float(np.median(list(offsets.values()))) if offsets else thin_separator_offset(spans, ink, levels, scale)
     at_ends = {**_offsets(begin), **_offsets(end)}
     moved = {
         x: x + {**at_ends, **offsets}.get(round(x, 2), usual) for span in spans for x in (span.left_px, span.right_px)
     }
     settled = tuple(replace(span, left_px=moved[span.left_px], right_px=moved[span.right_px]) for span in spans)
     return Settled(settled, (*between, *begin, *end))
+
+
+def _wide(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:
+    """Return all bars, if most are wider than thin ones."""
+    widths = [bar.right_px - bar.left_px for bar in bars]
+    return bars if widths and float(np.median(widths)) > THIN_MM * scale.x else ()
 
 
 def _between(spans: Sequence[LeadSpan], levels: Sequence[float]) -> Iterator[Place]:

@@ -23,11 +23,13 @@ from ecg_flare.digitize.units import PxPerMm
 WINDOW_MM: Final = 4.0  # of a line beside a bar that is fitted anew; the nearer half of the fit is kept
 MARGIN_MM: Final = 2.0  # above and below a line
 COVERED: Final = 0.6  # mean ink across a bar in a line of pixels that shows it
+LIKE: Final = 0.3  # by which the ink across a bar differs from line to line
 PALE: Final = 0.12  # ink beside a bar that is none
 TRACE_OF_BAR: Final = 0.04  # ink of a rim above which a line is looked for anew
 DARK: Final = 0.5  # ink of a bar's blurred rim that hides a line; a paler one is taken off
 RIM_MM: Final = 0.3  # how far beyond its edges a bar is blurred
 THROUGH_PX: Final = 2  # beyond either end of a bar: a line seen at both runs under it
+PEAK_MM: Final = 2.0  # of ink as wide as a bar beyond its last line that is seen alone: no bar
 END_PX: Final = 2  # beyond its ends a bar is blurred
 OWN_SHARE: Final = 0.3  # of a stretch of covered lines that show the bar alone
 
@@ -81,7 +83,8 @@ class _Hidden:
         part = ink[top : round(float(np.nanmax(row.bottom[columns])) + margin) + 1, columns].copy()
         y, high, low = (values[columns] - top for values in (row.y, row.top, row.bottom))
         own = replace(row, y=y, top=high, bottom=low, shared=row.shared[columns])
-        first, after, erased = _erase(part, (bar.left_px - begin, bar.right_px - begin), round(RIM_MM * scale.x))
+        edges = (bar.left_px - begin, bar.right_px - begin)
+        first, after, erased = _erase(part, edges, round(RIM_MM * scale.x), round(PEAK_MM * scale.y))
         return cls(bar, own, (begin, top), first, after, part, erased)
 
     def sides(self, pen: float) -> list[tuple[Float64[np.ndarray, "n 2"], bool]]:
@@ -123,11 +126,14 @@ class _Hidden:
             middle = self.bar.centre_px - self.corner[0]
             under = [c for c in range(self.first, self.after) if (c <= middle) == to_right]
             for column in under if to_right else under[::-1]:
-                run = self._next_run(runs, column, last, own=abs(column - middle) > pen / 2 + BESIDE_PX)
+                own = abs(column - middle) > pen / 2
+                run = self._next_run(runs, column, last, own)
                 if run is None:
                     continue
-                last = (float(runs.top[run]), float(runs.bottom[run]))
-                y[column], (top[column], bottom[column]) = runs.centre[run], last
+                last = self._through(runs, column, run) if own else (float(runs.top[run]), float(runs.bottom[run]))
+                joined = last != (runs.top[run], runs.bottom[run])
+                y[column] = sum(last) / 2 if joined else runs.centre[run]
+                top[column], bottom[column] = last
         return replace(self.row, y=y, top=top, bottom=bottom)
 
     def _next_run(self, runs: Runs, column: int, last: tuple[float, float], own: bool) -> int | None:
@@ -144,18 +150,28 @@ class _Hidden:
         through = self._at_bar(*last) and self._at_bar(runs.top[nearest], runs.bottom[nearest])
         return nearest if own and through else None
 
+    def _through(self, runs: Runs, column: int, run: int) -> tuple[float, float]:
+        """Return the extent of a run, and of those at the bar's other ends if it goes into the bar: one stroke."""
+        extent = (float(runs.top[run]), float(runs.bottom[run]))
+        if not self._at_bar(*extent):
+            return extent
+        here = range(runs.start[column], runs.start[column + 1])
+        at_bar = [run, *(k for k in here if self._at_bar(float(runs.top[k]), float(runs.bottom[k])))]
+        return float(runs.top[at_bar].min()), float(runs.bottom[at_bar].max())
+
     def _at_bar(self, top: float, bottom: float) -> bool:
         """Whether an extent touches the bar's ink that was taken off."""
         return bool(self.erased[max(0, int(top - THROUGH_PX)) : int(bottom + THROUGH_PX) + 1].any())
 
 
 def _erase(
-    part: Float32[np.ndarray, "h w"], edges: tuple[float, float], rim: int
+    part: Float32[np.ndarray, "h w"], edges: tuple[float, float], rim: int, peak: int
 ) -> tuple[int, int, Bool[np.ndarray, " h"]]:
     """Take a bar's ink off; return the columns that it touches, from and up to, and the lines that it stands in.
 
     Lines that show the bar alone say how dark each column of it is. Under its pale rim the line is seen all the same. A
-    line that is seen at both ends of the bar runs on under it.
+    line that is seen at both ends of the bar runs on under it. Much ink as wide as the bar, `peak` pixels beyond the
+    last line that shows it alone, is a peak that stands out of it.
     """
     first, after = max(0, int(np.floor(edges[0] + 0.5))), min(part.shape[1], int(np.ceil(edges[1] + 0.5)))
     erased = np.zeros(len(part), bool)
@@ -169,11 +185,12 @@ def _erase(
     if not alone.any():
         return first, after, erased
     shade = np.median(part[alone], axis=0)
+    alone &= np.abs(part - shade)[:, low:high].max(axis=1) < LIKE
     touched = np.flatnonzero(shade[low:high] > TRACE_OF_BAR) + low
     for top, bottom in _stretches(covered):
         if alone[top:bottom].mean() < OWN_SHARE:
             continue
-        around = slice(max(0, top - END_PX), min(len(part), bottom + END_PX))
+        around = _bar_alone(alone, top, bottom, peak)
         erased[around] = True
         through = _inked_beyond(part, around)
         for column in range(low, high):
@@ -182,6 +199,14 @@ def _erase(
             elif not through[column]:
                 part[around, column] = 0.0
     return (int(touched[0]), int(touched[-1]) + 1, erased) if len(touched) else (first, after, erased)
+
+
+def _bar_alone(alone: Bool[np.ndarray, " h"], top: int, bottom: int, peak: int) -> slice:
+    """Return the lines of a stretch that are the bar's, with its blurred ends, without a peak that stands out of it."""
+    own = np.flatnonzero(alone[top:bottom]) + top
+    first = own[0] if own[0] - top > peak else max(0, top - END_PX)
+    after = own[-1] + 1 if bottom - own[-1] - 1 > peak else min(len(alone), bottom + END_PX)
+    return slice(int(first), int(after))
 
 
 def _inked_beyond(part: Float32[np.ndarray, "h w"], lines: slice) -> Bool[np.ndarray, " w"]:

@@ -13,7 +13,7 @@ from ecg_flare.nnunet.export import save_model
 from ecg_flare.nnunet.plan import initial_vector, plan_preset
 from ecg_flare.page.files import save_page
 from ecg_flare.page.render import render_page
-from ecg_flare.page.style import PageStyle
+from ecg_flare.page.style import PageStyle, PrintStyle
 
 RunCli = Callable[..., Result]
 
@@ -55,6 +55,59 @@ def test_a_batch_goes_on_past_a_bad_page_and_ends_with_3(
     assert told.exit_code == 3
     assert "1 of 2 pages read" in told.stdout
     assert "blank.png" in told.stdout
+
+
+OWN_LAYOUT = """rows:
+  - [{lead: V1, duration_s: 4}, {lead: V4, duration_s: 4}]
+  - [{lead: V2, duration_s: 4}, {lead: V5, duration_s: 4}]
+  - [{lead: V3, duration_s: 4}, {lead: V6, duration_s: 4}]
+  - [{lead: aVF, duration_s: 6, rhythm: true}]
+"""
+
+
+def test_a_layout_of_one_s_own_is_read_as_it_says(run_cli: RunCli, tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    own.write_text(OWN_LAYOUT, encoding="utf-8")
+    rng = np.random.default_rng(5)
+    recording = synthesize(rng)
+    page = render_page(recording, PageStyle(layout=str(own), dpi=120, text=PrintStyle(labels="none")), rng)
+    (tmp_path / "pages").mkdir()
+    save_page(page, recording, tmp_path / "pages", "page")
+    image = tmp_path / "pages" / "page.png"
+    told = run_cli("digitize", image, "-o", tmp_path / "read", "--segmenter", "classical", "--layout", own)
+    assert told.exit_code == 0, told.output
+    report = json.loads((tmp_path / "read" / "page.json").read_text())
+    assert report["layout"]["name"] == "mine"
+    assert report["confidence"] >= 0.75, report["warnings"]
+    found = {(lead["lead"], lead["row"]): lead for lead in report["leads"]}
+    assert set(found) == {("V1", 0), ("V4", 0), ("V2", 1), ("V5", 1), ("V3", 2), ("V6", 2), ("aVF", 3)}
+    for trace in page.truth.traces:
+        lead = found[trace.lead, trace.row]
+        assert (lead["start_s"], lead["end_s"]) == pytest.approx((trace.start_s, trace.end_s), abs=0.02)
+        assert not lead["guessed"]
+
+
+def test_a_layout_of_another_number_of_rows_names_both(run_cli: RunCli, pages: Path, tmp_path: Path) -> None:
+    arguments = ("-o", tmp_path / "read", "--segmenter", "classical", "--layout", "1x1")
+    told = run_cli("digitize", pages / "page.png", *arguments)
+    assert told.exit_code == 3
+    assert "Layout 1x1 has 1 row, but 4 were found on this page" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "cannot be read"), ("rows: []", "expected one key, 'rows'"), (OWN_LAYOUT.replace("V4", "V9"), "'V9'")],
+)
+def test_a_layout_file_that_is_wrong_is_named(
+    run_cli: RunCli, pages: Path, tmp_path: Path, text: str | None, said: str
+) -> None:
+    own = tmp_path / "mine.yaml"
+    if text is not None:
+        own.write_text(text, encoding="utf-8")
+    told = run_cli("digitize", pages / "page.png", "-o", tmp_path / "read", "--layout", own)
+    assert told.exit_code == 2
+    assert "mine.yaml" in told.stderr
+    assert said in told.stderr
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_weights_can_be_hidden_in_a_masked_job_alone(run_cli: RunCli, tmp_path: 
     assert run_cli("jobs", "export", "fedadam_secure", *options).exit_code == 0
     assert _client_component(tmp_path / "fedadam_secure", "terms")["args"]["sites"]["hidden"]["max_weight"] == 100
     refused = run_cli("jobs", "export", "fedadam_dp", *options)
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "promises privacy" in refused.stderr
 
 

@@ -6,7 +6,7 @@ from jaxtyping import UInt8
 
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.render import Page, render_page
-from ecg_flare.page.style import GridStyle, PageStyle, PulseSide
+from ecg_flare.page.style import GridStyle, PageStyle, PulsePlace
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -63,7 +63,7 @@ def strip() -> Picture:
     return np.ascontiguousarray(page.image[round(middle - reach) : round(middle + reach)])
 
 
-def without_grid(pulse: PulseSide) -> Page:
+def without_grid(pulse: PulsePlace) -> Page:
     """A page on plain paper, with calibration pulses or without."""
     return printed(PageStyle(dpi=120, pulse=pulse, grid=GridStyle(kind="none")))
 

@@ -1,8 +1,13 @@
 """Layouts, labels, physiology and columns on pages whose leads are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ecg_flare.digitize.files.page_list import PageFile
+from ecg_flare.digitize.files.reader import read_page
 
+from ecg_flare.digitize import ReadingOptions
 from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.ink.classical import classical_segmenter
 from ecg_flare.digitize.leads.assign import assign
@@ -14,11 +19,14 @@ from ecg_flare.digitize.trace.raster import RASTER_MM, RowRaster
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.synthetic import synthesize
-from ecg_flare.page.render import render_page
-from ecg_flare.page.style import PageStyle
+from ecg_flare.page.layout import load_layout
+from ecg_flare.page.render import Page, render_page
+from ecg_flare.page.style import PageStyle, PrintStyle
+
+ONE_COLUMN = ["6x1-limb", "6x1-cabrera", "6x1-chest", "12x1-cabrera"]
 
 
-@pytest.mark.parametrize("layout", ["3x4+1R", "3x4-cabrera+1R", "6x2", "12x1"])
+@pytest.mark.parametrize("layout", ["3x4+1R", "3x4-cabrera+1R", "6x2", "12x1", *ONE_COLUMN])
 def test_layouts_are_told_apart(layout: str) -> None:
     rng = np.random.default_rng(11)
     page = render_page(synthesize(rng), PageStyle(layout=layout, dpi=120), rng)
@@ -26,7 +34,10 @@ def test_layouts_are_told_apart(layout: str) -> None:
     assert found.layout == layout
     assert found.confidence >= CONFIDENT
     spans = [lead.span for lead in found.leads]
-    assert {span.lead for span in spans} == set(LEADS)
+    printed = set(load_layout(layout).leads)
+    assert {span.lead for span in spans} == printed
+    unprinted = [lead for lead in LEADS if lead not in printed]
+    assert all(np.isnan(found.recording.lead(lead)).all() for lead in unprinted)
     for trace in page.truth.traces:
         span = next(s for s in spans if s.lead == trace.lead and s.is_rhythm == trace.is_rhythm)
         assert span.row == trace.row
@@ -69,3 +80,65 @@ def test_columns_that_begin_together_are_told() -> None:
     starts = {lead.span.lead: lead.span.start_s for lead in found.leads if not lead.span.is_rhythm}
     assert found.columns == "simultaneous"
     assert set(starts.values()) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("layout", "sure"), [("6x1-limb", True), ("6x1-cabrera", True), ("6x2", True), ("6x1-chest", False), ("3x1", False)]
+)
+def test_without_labels_the_leads_themselves_say_the_layout(layout: str, sure: bool) -> None:
+    """Limb leads obey their identities in one order alone; six chest leads or three strips could be any."""
+    rng = np.random.default_rng(12)
+    page = render_page(synthesize(rng), PageStyle(layout=layout, dpi=120, text=PrintStyle(labels="none")), rng)
+    found = digitize(page.image, segmenter=classical_segmenter)
+    assert found.layout == layout
+    assert (found.layout_confidence >= CONFIDENT) == sure
+    assert found.confidence < CONFIDENT or sure
+
+
+def strips_page(labels: str) -> Page:
+    rng = np.random.default_rng(13)
+    style = PageStyle(layout="3x1", rhythm_leads=("V1", "II", "V4"), dpi=120, text=PrintStyle(labels=labels))  # type: ignore[arg-type]
+    return render_page(synthesize(rng), style, rng)
+
+
+def test_strips_bear_the_names_of_their_labels() -> None:
+    found = digitize(strips_page("above").image, segmenter=classical_segmenter)
+    assert (found.layout, [lead.span.lead for lead in found.leads]) == ("3x1", ["V1", "II", "V4"])
+    assert found.confidence >= CONFIDENT
+    assert not any(lead.span.guessed for lead in found.leads)
+
+
+def test_strips_without_labels_are_guesses_and_the_page_says_so() -> None:
+    found = digitize(strips_page("none").image, segmenter=classical_segmenter)
+    assert found.layout == "3x1"
+    assert all(lead.span.guessed for lead in found.leads)
+    assert found.confidence < CONFIDENT
+    assert any("are guesses" in warning for warning in found.warnings)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("page", "layout"), [(1, "6x1-limb"), (2, "6x1-chest")])
+def test_a_machine_s_two_pages_are_limb_leads_and_chest_leads(data_root: Path, page: int, layout: str) -> None:
+    path = data_root.parent / "faults" / "01_limb_leads_only_read_as_6x2" / "schiller_limb_p1_chest_p2.pdf"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not there")
+    image = read_page(PageFile(path, page, "page")).image
+    found = digitize(image, ReadingOptions(segmenter=classical_segmenter, speed=25.0, gain=10.0))
+    assert (found.layout, found.layout_confidence >= CONFIDENT) == (layout, True)
+
+
+@pytest.mark.realdata
+def test_a_strip_whose_label_is_cut_takes_no_printed_lead_s_place(data_root: Path) -> None:
+    path = data_root.parent / "faults" / "05_strip_of_II_replaces_V6" / "rotatedFullScan.png"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not there")
+    found = digitize(read_page(PageFile(path, 1, "page")).image, ReadingOptions(segmenter=classical_segmenter))
+    assert found.layout == "3x4+2R"
+    strips = [lead.span for lead in found.leads if lead.span.is_rhythm]
+    assert [span.lead for span in strips] == ["V1", "II"]
+    assert strips[1].guessed
+    assert any("is a guess" in text or "are guesses" in text for text in found.warnings)
+    v6 = next(lead.span for lead in found.leads if lead.span.lead == "V6")
+    known = np.flatnonzero(np.isfinite(found.recording.lead("V6"))) / found.recording.fs_hz
+    assert known.min() > v6.start_s - 0.1
+    assert known.max() < v6.end_s + 0.1

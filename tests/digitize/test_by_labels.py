@@ -46,3 +46,40 @@ def test_what_has_no_name_is_refused() -> None:
         find_leads(page, "auto")
     with pytest.raises(PageError, match="Layout 12x1 has 12 rows, but 2"):
         find_leads(page, "12x1")
+
+
+def going_on(rows: int, samples: int, *, together: bool) -> np.ndarray:
+    """Rows of one lead, cut from a strip of irregular beats, or every row with its beats at the same places."""
+    rng = np.random.default_rng(9)
+    x = np.arange(rows * samples)
+    places = np.cumsum(rng.uniform(180, 280, size=rows * samples // 180))
+    strip = np.sum(
+        [8 * np.exp(-(((x - p) / 3.0) ** 2)) + 2 * np.exp(-(((x - p - 60) / 15.0) ** 2)) for p in places], axis=0
+    )
+    cut = strip.reshape(rows, samples)
+    return np.stack([cut[0]] * rows) if together else cut
+
+
+@pytest.mark.parametrize("labelled", [(0,), (0, 1, 2)])
+def test_rows_of_one_lead_go_on_in_time(labelled: tuple[int, ...]) -> None:
+    """Three rows of 10 s, as a watch prints them; the first label says the lead."""
+    words = tuple(word("II", 20.0, row) for row in labelled)
+    found = find_leads(LabelledRows(raster(going_on(3, 2500, together=False)), words, 25.0), "auto")
+    assert [(span.lead, span.row, span.start_s, span.end_s) for span in found.spans] == [
+        ("II", row, 10.0 * row, 10.0 * (row + 1)) for row in range(3)
+    ]
+    assert found.confidence == pytest.approx(0.4)
+    assert "one lead that goes on from row to row, II by its label" in found.warnings[0]
+
+
+def test_one_lead_without_a_label_is_refused_and_never_twelve() -> None:
+    for rows in (3, 4, 6, 12):
+        page = LabelledRows(raster(going_on(rows, 2000, together=False)), (), 25.0)
+        with pytest.raises(PageError, match=f"Found {rows} rows that do not beat at the same times"):
+            find_leads(page, "auto")
+
+
+def test_rows_that_beat_together_are_no_lead_that_goes_on() -> None:
+    words = (word("II", 20.0, 0),)
+    found = assign_by_labels(LabelledRows(raster(going_on(2, 2000, together=True)), words, 25.0))
+    assert [(span.lead, span.row) for span in found.spans] == [("II", 0)]

@@ -40,6 +40,18 @@ def test_a_clean_page_leaves_no_doubt_and_a_broken_line_does(reading: Digitizati
     assert not beyond_doubt(replace(reading, confidence=CONFIDENT - 0.01))
 
 
+def test_a_page_that_only_has_too_few_pixels_is_not_read_again_and_one_with_bad_lines_is(reading: Digitization) -> None:
+    def doubtful(source: str) -> Digitization:
+        signal = replace(reading.signal, shares={**reading.signal.shares, source: 0.2})
+        return replace(reading, signal=signal, confidence=min(reading.confidence, signal.value))
+
+    assert doubtful("columns").confidence < CONFIDENT
+    assert beyond_doubt(doubtful("columns"))
+    assert beyond_doubt(doubtful("shared_ink"))
+    assert not beyond_doubt(doubtful("limb_leads"))
+    assert not beyond_doubt(replace(doubtful("columns"), confidence_but_for_signal=CONFIDENT - 0.01))
+
+
 def test_the_surer_reading_is_kept_and_of_equals_the_whole_one(reading: Digitization) -> None:
     doubtful = replace(reading, confidence=0.8)
     broken = replace(with_gaps(reading, 2), confidence=reading.confidence + 0.01)

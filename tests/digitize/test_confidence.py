@@ -33,7 +33,12 @@ from ecg_flare.digitize.confidence import (
         (LayoutEvidence(12, 2, None), 0.0, 0.05),
         (LayoutEvidence(0, 0, 3.0), 0.0, 0.05),
         (LayoutEvidence(12, 12, 3.0), 0.0, 0.65),
-        (LayoutEvidence(12, 12, 20.0, 3.0), 5.0, 0.75),
+        (LayoutEvidence(12, 12, 20.0, 3.0), 5.0, 0.59),
+        (LayoutEvidence(6, 6, None, places=6), 0.0, 0.65),
+        (LayoutEvidence(6, 6, None, places=6, columns_agree=True), 0.0, 0.85),
+        (LayoutEvidence(1, 1, None, places=1), 0.0, 0.65),
+        (LayoutEvidence(0, 0, None, places=6, columns_agree=True), 5.0, 0.6),
+        (LayoutEvidence(0, 0, 20.0, columns_agree=True), 0.0, 0.7),
     ],
 )
 def test_a_layout_is_as_sure_as_its_evidence(evidence: LayoutEvidence, margin: float, expected: float) -> None:
@@ -46,7 +51,29 @@ def test_no_evidence_alone_makes_a_layout_confident_and_two_do() -> None:
     assert layout_confidence(LayoutEvidence(12, 12, 20.0), 0.0) >= CONFIDENT
 
 
-SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0, 0)
+WITNESSED = LayoutEvidence(12, 12, 20.0, 20.0, columns_agree=True)
+
+
+@pytest.mark.parametrize(
+    "against",
+    [
+        {"columns_agree": False},
+        {"imitated": True},
+        {"unwitnessed": 1},
+        {"together": 0.3},
+        {"crowded": True},
+        {"guessed": ("II",)},
+        {"strip_db": 3.0},
+    ],
+)
+def test_whatever_else_agrees_a_column_or_a_name_without_a_witness_keeps_a_layout_in_doubt(
+    against: dict[str, object],
+) -> None:
+    assert layout_confidence(WITNESSED, 5.0) == pytest.approx(0.99)
+    assert layout_confidence(replace(WITNESSED, **against), 5.0) < CONFIDENT  # type: ignore[arg-type]
+
+
+SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +86,7 @@ SOUND = PageEvidence(0.9, 0.8, True, 1.0, 12, 0, 0)
         (replace(SOUND, inked=0.95), 0.8),
         (replace(SOUND, inked=0.5), 0.4),
         (replace(SOUND, n_broken=3), 0.7),
-        (replace(SOUND, n_overlapping=12), 0.4),
-        (replace(SOUND, checks_passed=False, n_broken=12, n_overlapping=12), 0.14),
+        (replace(SOUND, checks_passed=False, n_broken=12), 0.28),
     ],
 )
 def test_each_doubt_takes_its_share_of_a_page(evidence: PageEvidence, expected: float) -> None:

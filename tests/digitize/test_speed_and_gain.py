@@ -1,11 +1,13 @@
 """Speed and gain off the pulses, given or assumed, with pulses by hand at 4 px/mm."""
 
+from dataclasses import replace
+
 import pytest
 
-from ecg_flare.digitize.measure.calibration import Method
+from ecg_flare.digitize.measure.calibration import ChestGain, Method
 from ecg_flare.digitize.measure.pulse import Pulse
 from ecg_flare.digitize.measure.scale_reading import ScaleReading
-from ecg_flare.digitize.measure.speed_and_gain import read_gain, read_speed
+from ecg_flare.digitize.measure.speed_and_gain import read_chest_gain, read_gain, read_speed
 from ecg_flare.digitize.units import PxPerMm
 
 
@@ -21,13 +23,34 @@ def scale(n_pulses: int, height_mm: float = 10.0, width_mm: float = 5.0, method:
         (5.3, 25.0, "measured"),  # within 7 %
         (5.4, 25.0, "assumed"),
         (10.0, 50.0, "measured"),
-        (2.5, 25.0, "assumed"),  # 0.1 s at 25 mm/s
+        (3.0, 25.0, "assumed"),
     ],
 )
 def test_pulses_of_a_fifth_of_a_second_tell_the_speed(width_mm: float, speed: float, source: str) -> None:
     found = read_speed(scale(2, width_mm=width_mm), None)
 
     assert (found.value, found.source, found.confidence) == (speed, source, 1.0 if source == "measured" else 0.7)
+
+
+def test_pulses_of_a_tenth_of_a_second_tell_the_speed_if_the_heart_rules_the_other_out() -> None:
+    found = read_speed(scale(2, width_mm=2.5), None)
+
+    assert (found.value, found.source, found.confidence, found.other) == (25.0, "measured", 0.7, 12.5)
+    assert "0.1 s at 25 mm/s, not for 0.2 s at 12.5 mm/s" in found.warnings[0]
+
+
+def stepped(n_pulses: int, n_stepped: int, second_mm: float) -> ScaleReading:
+    plain = scale(1).pulses[0]
+    with_step = replace(plain, step_px=plain.foot_px - 4 * second_mm)
+    return replace(scale(1), pulses=(with_step,) * n_stepped + (plain,) * (n_pulses - n_stepped))
+
+
+def test_stepped_pulses_tell_the_chest_leads_gain() -> None:
+    assert read_chest_gain(stepped(6, 6, 5.0), None) == ChestGain(5.0, "measured")
+    assert read_chest_gain(stepped(6, 3, 5.2), None) == ChestGain(5.0, "measured")
+    assert read_chest_gain(stepped(6, 6, 5.0), 10.0) == ChestGain(10.0, "given")
+    for unclear in (stepped(6, 2, 5.0), stepped(6, 6, 7.0), stepped(1, 1, 5.0), scale(6)):
+        assert read_chest_gain(unclear, None) is None
 
 
 def test_one_pulse_tells_a_gain_less_surely_and_no_speed() -> None:

@@ -29,6 +29,17 @@ def test_a_measured_speed_that_the_heart_contradicts_is_doubted_aloud() -> None:
     assert any("35 times a minute" in warning for warning in found.warnings)
 
 
+def test_short_pulses_need_the_heart_to_rule_their_other_speed_out() -> None:
+    """2.5 mm are 0.1 s at 25 mm/s, or 0.2 s at 12.5: there a heart of 70 a minute would beat 35 times."""
+    short = replace(MEASURED, confidence=0.7, other_speed_mm_per_s=12.5)
+    assert weigh_speed(short, measure_heart_rate(beating(70, 25.0), STEP_MM)).confidence > CONFIDENT
+    assert weigh_speed(short, measure_heart_rate(beating(70, 12.5), STEP_MM)) == short
+    doubted = weigh_speed(short, measure_heart_rate(beating(100, 12.5), STEP_MM))
+    assert doubted.confidence < 0.7
+    assert "at 12.5 mm/s, 100 times" in doubted.warnings[-1]
+    assert weigh_speed(short, None) == short
+
+
 @pytest.mark.parametrize("rate", [50, 70, 140])
 def test_a_measured_speed_that_suits_the_heart_is_left_alone(rate: float) -> None:
     assert weigh_speed(MEASURED, measure_heart_rate(beating(rate, 25.0), STEP_MM)) == MEASURED

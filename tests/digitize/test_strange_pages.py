@@ -29,7 +29,7 @@ REFUSED = {
     "no_bytes.pdf": "is empty",
 }
 DOUBTED = {
-    "strip.png": "labels alone|labels that were read agree",
+    "strip.png": "labels alone|gain assumed",
     "left_half.png": "uncertain|labels alone",
     "right_half.png": "uncertain|labels alone",
     "top_half.png": "labels alone",

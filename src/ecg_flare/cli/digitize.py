@@ -38,13 +38,14 @@ def _layouts() -> tuple[str, ...]:
 )
 @click.option(
     "--layout",
-    type=OneOf("LAYOUT", _layouts),
+    type=OneOf("LAYOUT", _layouts, or_yaml=True),
     default="auto",
     show_default=True,
-    help="auto, or a layout (see `ecg-flare profiles`).",
+    help="auto, a layout (see `ecg-flare profiles`), or a layout of your own (.yaml).",
 )
 @click.option("--speed", default="auto", show_default=True, help="auto, or mm/s.")
 @click.option("--gain", default="auto", show_default=True, help="auto, or mm/mV.")
+@click.option("--chest-gain", default="auto", show_default=True, help="auto, or mm/mV of V1 to V6 where it differs.")
 @click.option("--px-per-mm", type=float, help="Resolution of pages without a grid. [default: measured]")
 @click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
 @click.option(
@@ -61,6 +62,7 @@ def digitize(
     layout: str,
     speed: str,
     gain: str,
+    chest_gain: str,
     px_per_mm: float | None,
     fs_hz: float,
     force: bool,
@@ -96,6 +98,7 @@ def digitize(
             layout=layout,
             speed=_measured(speed, "--speed"),
             gain=_measured(gain, "--gain"),
+            chest_gain=_measured(chest_gain, "--chest-gain"),
             px_per_mm=px_per_mm,
             fs_hz=fs_hz,
             segmenter=_segmenter(segmenter),

@@ -14,9 +14,19 @@ SAME_SCALE: Final = 0.03
 
 
 def beyond_doubt(result: Digitization) -> bool:
-    """Whether no other reading of the page has to be tried: confident, and every line found from end to end."""
+    """Whether no other reading of the page has to be tried: confident, and every line found from end to end.
+
+    A page that is in doubt only by what is on the paper, few pixels or rows that touch, is not read better by another
+    segmenter.
+    """
     whole = all(share >= WHOLE for share in result.coverage.values())
-    return result.confidence >= CONFIDENT and whole and not result.n_gaps
+    sure = result.confidence >= CONFIDENT or _limited_by_paper(result)
+    return sure and whole and not result.n_gaps
+
+
+def _limited_by_paper(result: Digitization) -> bool:
+    limited = result.confidence == result.signal.value and result.confidence_but_for_signal >= CONFIDENT
+    return limited and not result.signal.may_be_read_better
 
 
 def better_of(first: Digitization, second: Digitization) -> Digitization:
@@ -32,15 +42,16 @@ def better_of(first: Digitization, second: Digitization) -> Digitization:
         better = max(first, second, key=lambda result: result.confidence)
     else:
         better = min(first, second, key=lambda result: result.n_gaps)
-    if min(first.confidence, second.confidence) < CONFIDENT or _agree(first, second):
+    if min(first.confidence_but_for_signal, second.confidence_but_for_signal) < CONFIDENT or _agree(first, second):
         return better
     note = f"two readings of this page contradict each other: layouts {first.layout} and {second.layout}"
-    return replace(better, confidence=CONTRADICTED, warnings=(note, *better.warnings))
+    return replace(better, confidence=min(better.confidence, CONTRADICTED), warnings=(note, *better.warnings))
 
 
 def _agree(first: Digitization, second: Digitization) -> bool:
     scales = (
         (first.calibration.speed_mm_per_s, second.calibration.speed_mm_per_s),
         (first.calibration.gain_mm_per_mv, second.calibration.gain_mm_per_mv),
+        (first.calibration.chest_gain_mm_per_mv, second.calibration.chest_gain_mm_per_mv),
     )
     return first.layout == second.layout and all(abs(a / b - 1.0) < SAME_SCALE for a, b in scales)

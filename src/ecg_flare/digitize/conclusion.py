@@ -20,10 +20,13 @@ from ecg_flare.digitize.confidence import (
 from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.checks import check_consistency
 from ecg_flare.digitize.leads.lead_reading import LeadReading, read_lead
+from ecg_flare.digitize.leads.signal_evidence import signal_evidence
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.measure.working_page import to_page
 from ecg_flare.digitize.measured_page import MeasuredPage
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.signal_confidence import signal_confidence
+from ecg_flare.digitize.signal_doubts import signal_doubts
 from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.ecg.record import Recording
 
@@ -41,7 +44,10 @@ def conclude(
     `calibration` is the final one, `polylines` are the rows' lines with neighbouring leads told apart.
     """
     shrink = measured.working.shrink
-    checks = check_consistency(recording, lines.raster, assignment.spans)
+    px_per_mv = measured.working.px_per_mm.y * calibration.gain_mm_per_mv
+    checks = check_consistency(recording, lines.raster, assignment.spans, px_per_mv)
+    noise = signal_evidence(recording, lines, assignment.spans, calibration)
+    signal = signal_confidence(noise)
     leads = tuple(read_lead(span, lines.rows[span.row], polylines[span.row], recording) for span in assignment.spans)
     evidence = PageEvidence(
         calibration=calibration.confidence,
@@ -50,8 +56,8 @@ def conclude(
         inked=lines.raster.inked,
         n_leads=len(leads),
         n_broken=sum(lead.gaps > 0 for lead in leads),
-        n_overlapping=sum(lead.shared > OVERLAPPING for lead in leads),
     )
+    sure = page_confidence(evidence)
     result = Digitization(
         recording=recording,
         page=measured.page,
@@ -62,11 +68,14 @@ def conclude(
         leads=tuple(_on_page(lead, shrink[0]) for lead in leads),
         polylines=tuple(np.stack([to_page(line[:, k], shrink[k]) for k in (0, 1)], axis=1) for line in polylines),
         checks=checks,
-        confidence=page_confidence(evidence),
+        signal=signal,
+        confidence=min(sure, signal.value),
+        confidence_but_for_signal=sure,
         warnings=(),
         seconds=MappingProxyType({}),
     )
-    found = (*_page_doubts(result, evidence.inked, assignment.warnings), *calibration.warnings, *measured.page.warnings)
+    doubts = (*_page_doubts(result, evidence.inked, assignment.warnings), *signal_doubts(noise, signal, calibration))
+    found = (*doubts, *calibration.warnings, *measured.page.warnings)
     if result.confidence < CONFIDENT and not found:
         found = (f"the confidence of this reading is low ({result.confidence:.2f})",)
     return replace(result, warnings=(*_coverage_doubts(result), *dict.fromkeys(found)))

@@ -1,12 +1,15 @@
 """How sure a reading is: every number that makes a confidence, and why it is what it is.
 
-A page is as sure as the less sure of its scale and its layout. Each doubt that is left takes a share of that. Numbers
-were chosen on rendered pages of other seeds than those of the published figures (docs/digitization.md).
+A page is as sure as the least sure of its scale, its layout and its signal. Each doubt that is left takes a share of
+the first two. Numbers were chosen on rendered pages of other seeds than those of the published figures
+(docs/digitization.md).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -49,14 +52,20 @@ ASSUMED: Final = 0.7
 LONE_PULSE: Final = 0.85
 """A gain from a single pulse: still CONFIDENT, with a warning."""
 
+SHORT_PULSES: Final = 0.7
+"""A speed from pulses 2.5 mm wide: 0.1 s at 25 mm/s, if the heart does not say 0.2 s at 12.5 mm/s."""
+
 GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH = 0.6, 0.7
 """A gain, or a speed, that was given and that the pulses contradict: all are 1 mV high, not all are 0.2 s wide."""
+
+DOUBTED_BY_AMPLITUDES: Final = 0.7
+"""The share that is left of one gain for all leads where the chest leads are so small that they may have half of it."""
 
 DOUBTED_BY_HEART: Final = 0.6
 """The share that is left of a measured speed at which the heart would beat as few hearts do."""
 
 SUPPORTED_BY_HEART: Final = 1.15
-"""What an assumed speed gains where the heart beats as most do: 0.7 becomes 0.8, which is CONFIDENT."""
+"""What a speed, assumed or by short pulses, gains where the heart beats as most do: 0.7 becomes 0.8, CONFIDENT."""
 
 
 def grid_confidence(margin: float, squares: float) -> float:
@@ -88,23 +97,32 @@ GIVEN_LAYOUT: Final = 0.9
 LABELS_ALONE: Final = 0.4
 """The most where no layout fits and labels alone name the rows: nothing else vouches for them."""
 
-SOME_LABELS, MANY_LABELS, LIMBS, MARGIN = 0.25, 0.2, 0.3, 0.2
+SOME_LABELS, MANY_LABELS, LIMBS, COLUMNS, MARGIN = 0.25, 0.2, 0.3, 0.2, 0.2
 """What each kind of evidence adds: two kinds that agree make a layout CONFIDENT, no kind alone does."""
 
 MIN_LABELS, AGREEING, MOST_AGREEING, CONTRADICTING = 4, 0.6, 0.8, 0.4
 """Fewer labels say nothing; of those read these shares agree with a layout, agree with it well, or contradict it."""
 
 MANY: Final = 7
-"""Agreeing labels that are many: more than half of the twelve leads."""
+"""Agreeing labels that are many: more than half of the twelve leads, or of a layout that has fewer."""
 
 AGAINST: Final = 0.4
 """What evidence against a layout takes: more than any one kind of evidence for it adds."""
+
+REFUTED: Final = 0.7
+"""The most where the rows' own course speaks against a layout's columns, or a name is a guess: below CONFIDENT."""
 
 LIMBS_AGREE_DB, LIMBS_CONTRADICT_DB = 14.0, 6.0
 """From the first on the limb leads' identities hold; below the second they are broken."""
 
 MIN_STRIP_DB: Final = 6.0
 """A rhythm strip that repeats no short lead better is none, or the rows are not these."""
+
+TOGETHER: Final = 0.35
+"""Rows whose beats are correlated less were not recorded at one time."""
+
+CROWDED: Final = 0.3
+"""Rows nearer to each other than this share of the usual spacing are one row that was found twice."""
 
 CLEAR_MARGIN: Final = 3.0
 """Nats by which the best layout leads the next one: e**3 is 20 to 1."""
@@ -115,32 +133,87 @@ class LayoutEvidence:
     """What speaks for a layout, and against it.
 
     `labels_read` and `labels_agreeing` count the places of the layout with a readable word and those whose word is the
-    name expected; `limb_db` is the consistency of the limb leads under this layout, None where nothing can be checked;
-    `strip_db` says how well the worst rhythm strip repeats a short lead, None where there is none.
+    name expected, of `places`; `limb_db` is the consistency of the limb leads under this layout, None where nothing can
+    be checked; `strip_db` says how well the worst rhythm strip repeats a short lead, None where there is none.
+    `columns_agree` says whether the beats show the layout's borders and no other, None where they say nothing;
+    `imitated` that its chest leads obey the identities of limb leads; `unwitnessed` counts its columns that nothing
+    speaks for; `together` is how well all rows beat at one time, None for one row; `crowded` that
+    two rows stand at nearly one height. `guessed` are the names of strips
+    that nothing on the page says.
     """
 
     labels_read: int
     labels_agreeing: int
     limb_db: float | None
     strip_db: float | None = None
+    places: int = 12
+    columns_agree: bool | None = None
+    imitated: bool = False
+    unwitnessed: int = 0
+    together: float | None = None
+    crowded: bool = False
+    guessed: tuple[str, ...] = ()
+
+    @property
+    def min_labels(self) -> int:
+        """How many labels have to be read to say anything."""
+        return min(MIN_LABELS, self.places)
+
+    @property
+    def agreement(self) -> float:
+        """Share of the labels read that agree."""
+        return self.labels_agreeing / max(self.labels_read, 1)
+
+    @property
+    def many_labels(self) -> bool:
+        """Whether most places have a label, and nearly all of these agree."""
+        many = self.labels_agreeing >= min(MANY, self.places // 2 + 1)
+        return many and self.agreement >= MOST_AGREEING
+
+    @property
+    def labels_against(self) -> bool:
+        """Whether the labels name other leads."""
+        return self.labels_read >= self.min_labels and self.agreement < CONTRADICTING
+
+    @property
+    def limbs_against(self) -> bool:
+        """Whether the limb leads' identities are broken, and no labels say that the leads are these all the same."""
+        return self.limb_db is not None and self.limb_db < LIMBS_CONTRADICT_DB and not self.many_labels
+
+    @property
+    def strips_against(self) -> bool:
+        """Whether a rhythm strip repeats no lead of the page."""
+        return self.strip_db is not None and self.strip_db < MIN_STRIP_DB
+
+    @property
+    def apart(self) -> bool:
+        """Whether the rows were recorded at different times."""
+        return self.together is not None and self.together < TOGETHER
+
+    @property
+    def columns_against(self) -> bool:
+        """Whether the rows' own course speaks against the columns."""
+        return self.columns_agree is False or self.imitated or self.apart or self.crowded
+
+    @property
+    def opposed(self) -> bool:
+        """Whether anything speaks against the layout."""
+        return self.labels_against or self.limbs_against or self.strips_against or self.columns_against
 
 
 def layout_confidence(evidence: LayoutEvidence, margin: float) -> float:
     """Return how sure a layout is: high only if two kinds of evidence agree, or one is clear with none against it.
 
-    `margin` is by how many nats it leads the next layout.
+    `margin` is by how many nats it leads the next layout. Each column needs a witness, and each name one that it was
+    read from or repeats.
     """
-    agreement = evidence.labels_agreeing / max(evidence.labels_read, 1)
-    some_labels = evidence.labels_read >= MIN_LABELS and agreement >= AGREEING
-    many_labels = evidence.labels_agreeing >= MANY and agreement >= MOST_AGREEING
-    labels_against = evidence.labels_read >= MIN_LABELS and agreement < CONTRADICTING
+    some_labels = evidence.labels_read >= evidence.min_labels and evidence.agreement >= AGREEING
     limbs_agree = evidence.limb_db is not None and evidence.limb_db >= LIMBS_AGREE_DB
-    limbs_against = evidence.limb_db is not None and evidence.limb_db < LIMBS_CONTRADICT_DB
-    strips_against = evidence.strip_db is not None and evidence.strip_db < MIN_STRIP_DB
-    confidence = UNOPPOSED + SOME_LABELS * some_labels + MANY_LABELS * many_labels
+    confidence = UNOPPOSED + SOME_LABELS * some_labels + MANY_LABELS * evidence.many_labels
     confidence = confidence + LIMBS * limbs_agree + MARGIN * (margin > CLEAR_MARGIN)
-    confidence -= AGAINST * (labels_against or strips_against or (limbs_against and not many_labels))
-    return float(np.clip(confidence, LEAST, MOST))
+    confidence = min(confidence + COLUMNS * (evidence.columns_agree is True), MOST) - AGAINST * evidence.opposed
+    doubted = evidence.columns_against or evidence.unwitnessed or evidence.guessed
+    return float(np.clip(confidence, LEAST, REFUTED if doubted else MOST))
 
 
 def labels_alone_confidence(named_rows: int, rows: int) -> float:
@@ -157,7 +230,7 @@ INKED: Final = 0.9
 """Rows with a trace on less of their length are doubted by what is missing."""
 
 BROKEN: Final = 0.5
-"""The share that a page loses where every lead has the doubt: broken, or run into another row."""
+"""The share that a page loses where every lead is broken."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +238,7 @@ class PageEvidence:
     """What a page's confidence is made of.
 
     `checks_passed` is None where nothing could be checked, `inked` the share of the rows' length that shows a trace;
-    of `n_leads` stretches, `n_broken` have gaps and `n_overlapping` share ink with another row.
+    of `n_leads` stretches, `n_broken` have gaps.
     """
 
     calibration: float
@@ -174,11 +247,10 @@ class PageEvidence:
     inked: float
     n_leads: int
     n_broken: int
-    n_overlapping: int
 
 
 def page_confidence(evidence: PageEvidence) -> float:
-    """Return how sure the reading of a whole page is, 0 to 1."""
+    """Return how sure a page's layout, speed, gain and lines are, 0 to 1: its confidence, but for the signal's own."""
     confidence = min(evidence.calibration, evidence.layout)
     if evidence.checks_passed is False:
         confidence *= CONTRADICTION
@@ -186,8 +258,6 @@ def page_confidence(evidence: PageEvidence) -> float:
         confidence *= evidence.inked
     if evidence.n_broken:
         confidence *= 1.0 - BROKEN * evidence.n_broken / evidence.n_leads
-    if evidence.n_overlapping:
-        confidence *= 1.0 - BROKEN * evidence.n_overlapping / evidence.n_leads
     return float(confidence)
 
 
@@ -198,6 +268,51 @@ def lead_confidence(page: float, coverage: float, gaps: int, shared: float) -> f
     """
     doubt = (BROKEN if gaps else 1.0) * (BROKEN if shared > OVERLAPPING else 1.0)
     return page * coverage * doubt
+
+
+# --- signal -------------------------------------------------------------------------------------------------------
+
+GOOD_DB: Final = 15.0
+"""What a signal is promised to have: the SNR of Kaggle 2025, pooled over the page."""
+
+NOISE_WEIGHTS: Final = MappingProxyType(
+    {
+        "pixels": 0.005,
+        "columns": 2.2,
+        "limb_leads": 2.0,
+        "shared_ink": 0.03,
+        "unread_ink": 0.8,
+        "letters": 0.01,
+        "odd_beats": 0.01,
+        "spikes": 1.0,
+        "lost": 1.0,
+    }
+)
+"""Of each source's noise (leads/signal_evidence.py), the part that the truth has: fitted on 2026-11-29 on 54 pages of
+`mixed`, clean-200 and scan of seeds 777 to 779, and rounded (`python -m benchmarks.signal_confidence`)."""
+
+NOISE_FLOOR: Final = 0.0005
+"""Of the signal's energy: noise that nothing on the page shows."""
+
+EXPECTED_DB_AT_HALF: Final = 14.7
+"""Half of the pages of so many expected decibels have GOOD_DB."""
+
+EXPECTED_DB_SPREAD: Final = 0.8
+"""Decibels by which the odds change e-fold."""
+
+FAULTY: Final = 0.7
+"""A signal that holds something that is none, a pulse or a bar: below CONFIDENT."""
+
+SOUND_RATIO: Final = math.sqrt(3.0) * 10 ** (-GOOD_DB / 20)
+"""Of the sum of three limb leads to their RMS, if noise leaves each GOOD_DB: 0.31 (leads/limb_noise.py)."""
+
+PAPER_PX: Final = 1.0
+"""Noise of a well-read lead, in pixels, that is no contradiction however small the leads are: 95 % have less."""
+
+
+def allowed_ratio(rms_px: float) -> float:
+    """Return how much of three limb leads of so many pixels RMS may be left of their sum, of noise alone."""
+    return max(SOUND_RATIO, min(1.0, math.sqrt(3.0) * PAPER_PX / max(rms_px, 1e-9)))
 
 
 # --- two readings of one page -------------------------------------------------------------------------------------

@@ -31,7 +31,13 @@ class MeasuredPage:
 
 def measure_page(scaled: ScaledPage, options: ReadingOptions) -> MeasuredPage:
     """Measure a page, as far as its measures are not given. Raises PageError where it has no measure."""
-    calibration = calibrate(scaled, speed=options.speed, gain=options.gain, px_per_mm=options.px_per_mm)
+    calibration = calibrate(
+        scaled,
+        speed=options.speed,
+        gain=options.gain,
+        chest_gain=options.chest_gain,
+        px_per_mm=options.px_per_mm,
+    )
     image = scaled.page.image
     network_image = at_network_scale(image, calibration.px_per_mm)
     return MeasuredPage(scaled.page, calibration, network_image, at_trace_scale(image, calibration.px_per_mm))

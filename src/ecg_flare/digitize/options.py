@@ -11,7 +11,7 @@ from ecg_flare.digitize.ink.segmenters import AUTO, Segmenter
 from ecg_flare.digitize.measure.given import given_measures
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.errors import ConfigError
-from ecg_flare.page.layout import packaged_layout
+from ecg_flare.page.layout import load_layout
 
 FS_RANGE_HZ: Final = (50.0, 5000.0)
 
@@ -21,9 +21,11 @@ class ReadingOptions:
     """How pages are read.
 
     `layout`, `speed` (mm/s), `gain` (mm/mV) and `px_per_mm` (one number, or x and y) are measured unless they are
-    given. `fs_hz` is how many samples a second the recording has. `segmenter` is the name of an installed one, a
-    callable from an image at 4 px/mm to probabilities, or several callables: they are tried in turn until a reading
-    leaves no doubt, and the best reading is kept. `force` lets `run_batch` write recordings of any confidence.
+    given; so is `chest_gain`, that of V1 to V6 where it is another. `layout` is one of the package by its name, or
+    one's own by the path of its YAML file. `fs_hz` is how many samples a second the recording has. `segmenter` is the
+    name of an installed one, a callable from an image at 4 px/mm to probabilities, or several callables: they are tried
+    in turn until a reading leaves no doubt, and the best reading is kept. `force` lets `run_batch` write recordings of
+    any confidence.
 
     Raises LayoutError or ConfigError for a value that is wrong for every page; a segmenter's name is looked up when
     it is loaded.
@@ -36,6 +38,7 @@ class ReadingOptions:
     fs_hz: float = 500.0
     segmenter: str | Segmenter | Sequence[Segmenter] = AUTO
     force: bool = False
+    chest_gain: float | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         if not FS_RANGE_HZ[0] <= self.fs_hz <= FS_RANGE_HZ[1]:
@@ -43,8 +46,8 @@ class ReadingOptions:
                 f"fs_hz is {self.fs_hz}; expected {FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g} samples a second."
             )
         if self.layout != "auto":
-            packaged_layout(self.layout)
-        given_measures(self.speed, self.gain, self.px_per_mm)
+            load_layout(self.layout)
+        given_measures(self.speed, self.gain, self.px_per_mm, self.chest_gain)
         if not isinstance(self.segmenter, str) and not callable(self.segmenter) and not len(self.segmenter):
             raise ConfigError("segmenter is empty; expected a name, a callable or several callables.")
 

@@ -26,10 +26,12 @@ from ecg_flare.digitize.ink.segmenters import Segmenter, segment
 from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.borders import part_leads
 from ecg_flare.digitize.leads.bridges import bridge_bars
+from ecg_flare.digitize.leads.chest_balance import weigh_chest_gain
 from ecg_flare.digitize.leads.coloured_labels import read_labels
 from ecg_flare.digitize.leads.find import find_leads
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import readable_names
+from ecg_flare.digitize.leads.lead_gains import settle_gains
 from ecg_flare.digitize.leads.separators import settle_on_separators
 from ecg_flare.digitize.leads.vectorize import vectorize
 from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
@@ -130,9 +132,12 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
         polylines = part_leads(ink.trace, lines.rows, lines.polylines, settled.spans, scale, lines.pen_px)
         polylines = bridge_bars(ink.trace, lines.rows, polylines, settled.bars, scale, lines.pen_px)
     with clock.stage("recording"):
-        signal = vectorize(polylines, settled.spans, scale.y * calibration.gain_mm_per_mv, options.fs_hz)
+        calibration = settle_gains(calibration, settled.spans, working.pulses, lines.levels_px)
+        signal = vectorize(polylines, settled.spans, lambda lead: scale.y * calibration.gain_of(lead), options.fs_hz)
+        recording = Recording(signal, options.fs_hz)
+        calibration = weigh_chest_gain(calibration, recording)
         assignment = replace(assignment, spans=settled.spans)
-        result = conclude(measured, calibration, lines, polylines, assignment, Recording(signal, options.fs_hz))
+        result = conclude(measured, calibration, lines, polylines, assignment, recording)
     return Trial(result, names, _fits(assignment, given=options.layout != "auto"))
 
 

@@ -14,6 +14,7 @@ from ecg_flare.digitize.leads.column_times import ColumnTimes
 from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
+from ecg_flare.digitize.signal_confidence import SignalConfidence
 from ecg_flare.ecg.record import Recording
 
 
@@ -23,8 +24,9 @@ class Digitization:
 
     `recording` holds twelve leads in mV, NaN where nothing was printed. `page` is the upright page that all pixels
     refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `leads` the stretches of leads
-    along them. `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines. `warnings` are sentences,
-    never empty below CONFIDENT. `seconds` are by stage.
+    along them. `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines, and the `signal`, which has a
+    confidence of its own; `confidence_but_for_signal` leaves that out. `warnings` are sentences, never empty below
+    CONFIDENT. `seconds` are by stage.
     """
 
     recording: Recording
@@ -36,7 +38,9 @@ class Digitization:
     leads: tuple[LeadReading, ...]
     polylines: tuple[Float64[np.ndarray, "k 2"], ...]
     checks: ConsistencyChecks
+    signal: SignalConfidence
     confidence: float
+    confidence_but_for_signal: float
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
 
@@ -47,6 +51,9 @@ class Digitization:
 
     @property
     def coverage(self) -> Mapping[str, float]:
-        """For each lead that the page prints, the share of its time span whose ink was found: of its longest."""
-        longest_last = sorted(self.leads, key=lambda lead: lead.span.duration_s)
+        """For each lead that the page prints, the share of its time span whose ink was found: of its longest.
+
+        A stretch whose name is a guess counts only where the lead stands nowhere else.
+        """
+        longest_last = sorted(self.leads, key=lambda lead: (not lead.span.guessed, lead.span.duration_s))
         return MappingProxyType({lead.span.lead: lead.coverage for lead in longest_last})

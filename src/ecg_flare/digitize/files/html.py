@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from ecg_flare.digitize.confidence import CONFIDENT, HALF, OVERLAPPING
 from ecg_flare.digitize.files.waveform import waveform_svg
 from ecg_flare.digitize.leads.lead_reading import LeadReading
+from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.result import Digitization
 
 _PICTURE_PX: Final = 1500
@@ -173,7 +174,7 @@ def _facts(result: Digitization) -> str:
     facts = {
         "Layout": f"{escape(result.layout)} <i>{result.layout_confidence:.0%} sure</i>",
         "Paper speed": f"{calibration.speed_mm_per_s:g} mm/s {_source(calibration.speed_source)}",
-        "Gain": f"{calibration.gain_mm_per_mv:g} mm/mV {_source(calibration.gain_source)}",
+        "Gain": _gain(calibration),
         "Scale": f"{calibration.px_per_mm.x:.2f} × {calibration.px_per_mm.y:.2f} px/mm <i>by {calibration.method}</i>",
     }
     named = {"I + III − II": checks.einthoven, "aVR + aVL + aVF": checks.goldberger}
@@ -183,6 +184,13 @@ def _facts(result: Digitization) -> str:
     if checks.rhythm_correlation is not None:
         facts["Rhythm strip"] = f"{checks.rhythm_correlation:.2f} <i>correlation with its short lead; 1 is right</i>"
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items()) + "</dl>"
+
+
+def _gain(calibration: Calibration) -> str:
+    gain = f"{calibration.gain_mm_per_mv:g} mm/mV {_source(calibration.gain_source)}"
+    if not calibration.has_two_gains:
+        return gain
+    return f"{gain}, V1-V6 {calibration.chest_gain_mm_per_mv:g} mm/mV {_source(calibration.chest_gain_source)}"
 
 
 def _source(source: str) -> str:

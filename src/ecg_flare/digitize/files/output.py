@@ -93,6 +93,8 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
             "speed_source": calibration.speed_source,
             "gain_mm_per_mv": calibration.gain_mm_per_mv,
             "gain_source": calibration.gain_source,
+            "chest_gain_mm_per_mv": calibration.chest_gain_mm_per_mv,
+            "chest_gain_source": calibration.chest_gain_source,
         },
         "geometry": {
             "rotation_deg": round(result.page.rotation_deg, 3),
@@ -110,6 +112,11 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
         },
         "leads": [_lead_report(lead, result.confidence) for lead in result.leads],
         "checks": {**asdict(result.checks), "passed": result.checks.passed},
+        "signal": {
+            "confidence": round(result.signal.value, 3),
+            "expected_db": round(result.signal.expected_db, 1),
+            "noise": {source: round(share, 5) for source, share in result.signal.shares.items()},
+        },
         "seconds": {stage: round(seconds, 4) for stage, seconds in result.seconds.items()},
     }
 
@@ -125,6 +132,7 @@ def _lead_report(lead: LeadReading, page_confidence: float) -> dict[str, Any]:
         "left_px": round(span.left_px, 2),
         "right_px": round(span.right_px, 2),
         "is_rhythm": span.is_rhythm,
+        "guessed": span.guessed,
         "coverage": round(lead.coverage, 4),
         "gaps": lead.gaps,
         "shared": round(lead.shared, 4),

@@ -155,6 +155,8 @@ def _draw_ticks(
     draw.line([corner, (corner[0], corner[1] - up)], fill=_GRID_COLOUR, width=3)
     seconds = 25 / calibration.speed_mm_per_s
     label = f"25 mm = {seconds:g} s,  10 mm = {10 / calibration.gain_mm_per_mv:g} mV"
+    if calibration.has_two_gains:
+        label += f" (V1-V6 {10 / calibration.chest_gain_mm_per_mv:g} mV)"
     box = draw.textbbox((0, 0), label, font=font)
     place = (corner[0] + 6, corner[1] - (box[3] - box[1]) - 12)
     draw.rectangle([place[0] - 3, place[1], place[0] + box[2] + 3, place[1] + box[3] + 4], fill="white")
@@ -168,7 +170,7 @@ def _with_caption(picture: Image.Image, result: Digitization) -> UInt8[np.ndarra
     calibration = result.calibration
     left = (
         f"{result.layout}    {calibration.speed_mm_per_s:g} mm/s ({calibration.speed_source})    "
-        f"{calibration.gain_mm_per_mv:g} mm/mV ({calibration.gain_source})    "
+        f"{calibration.gain_text}    "
         f"{calibration.px_per_mm.x:.2f} x {calibration.px_per_mm.y:.2f} px/mm ({calibration.method})"
     )
     count = len(result.warnings)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.ecg.leads import LEADS
@@ -21,6 +21,9 @@ from ecg_flare.ecg.record import Recording
 EDGE_S: Final = 0.04  # at either end of a lead
 CONTEXT_S: Final = 0.12  # beside it: more than a QRS complex
 MIN_LEAD_S: Final = 1.2  # a shorter lead may hold one beat alone
+LIKEST: Final = 256
+"""Places that an end is held against in full."""
+
 LEAST_SPIKE_MV: Final = 0.12
 """The ends of well-read leads stay below this."""
 
@@ -77,12 +80,29 @@ def _of_lead(lead: str, signal: Float64[np.ndarray, " n"], fs_hz: float) -> Iter
 def _height_mv(values: Float64[np.ndarray, " n"], edge: int, whole: int) -> float | None:
     """Return the spike at the beginning of `values`; None where it, or all that it is compared with, has gaps."""
     own = values[:whole]
-    others = np.lib.stride_tricks.sliding_window_view(values, whole)[edge:-edge]
-    others = others[np.isfinite(others).all(axis=1)]
-    if not np.isfinite(own).all() or not len(others):
+    places = _likest(values, edge, whole)
+    if not np.isfinite(own).all() or not len(places):
         return None
-    difference = own - others
+    difference = own - np.lib.stride_tricks.sliding_window_view(values, whole)[places]
     difference -= np.median(difference[:, edge:], axis=1, keepdims=True)
     at_edge, beside = np.abs(difference[:, :edge]).max(axis=1), np.abs(difference[:, edge:]).max(axis=1)
     best = int(np.maximum(at_edge, beside).argmin())
     return float(max(0.0, at_edge[best] - beside[best]))
+
+
+def _likest(values: Float64[np.ndarray, " n"], edge: int, whole: int) -> Int64[np.ndarray, " places"]:
+    """Return where the LIKEST stretches begin, without gaps and beyond the end itself, by their distance from it.
+
+    Offsets are left out, as below; the median of every stretch would take too long.
+    """
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
+    gaps, sums, squares = (np.cumsum(np.append(0.0, part)) for part in (~known, filled, filled**2))
+    gaps, sums, squares = (part[whole:] - part[:-whole] for part in (gaps, sums, squares))
+    own = filled[:whole] - filled[:whole].mean()
+    distance = squares - sums**2 / whole - 2.0 * np.correlate(filled, own, mode="valid")
+    distance[gaps > 0] = np.inf
+    distance[:edge] = distance[len(distance) - edge :] = np.inf
+    nearest = np.argsort(distance)[:LIKEST]
+    usable: Int64[np.ndarray, " places"] = nearest[np.isfinite(distance[nearest])]
+    return usable

@@ -23,7 +23,7 @@ from ecg_flare.digitize.units import PxPerMm
 WINDOW_MM: Final = 4.0  # of a line beside a bar that is fitted anew; the nearer half of the fit is kept
 MARGIN_MM: Final = 2.0  # above and below a line
 COVERED: Final = 0.6  # mean ink across a bar in a line of pixels that shows it
-LIKE: Final = 0.3  # by which the ink across a bar differs from line to line
+LIKE: Final = 0.4  # by which a line that shows a bar alone is paler than the bar
 PALE: Final = 0.12  # ink beside a bar that is none
 TRACE_OF_BAR: Final = 0.04  # ink of a rim above which a line is looked for anew
 DARK: Final = 0.5  # ink of a bar's blurred rim that hides a line; a paler one is taken off
@@ -185,7 +185,7 @@ def _erase(
     if not alone.any():
         return first, after, erased
     shade = np.median(part[alone], axis=0)
-    alone &= np.abs(part - shade)[:, low:high].max(axis=1) < LIKE
+    alone &= (shade - part)[:, low:high].max(axis=1) < LIKE
     touched = np.flatnonzero(shade[low:high] > TRACE_OF_BAR) + low
     for top, bottom in _stretches(covered):
         if alone[top:bottom].mean() < OWN_SHARE:

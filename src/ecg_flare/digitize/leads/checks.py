@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from jaxtyping import Float64
 
-from ecg_flare.digitize.beats import MIN_SAMPLES
+from ecg_flare.digitize.beats import MIN_SAMPLES, Signal
+from ecg_flare.digitize.confidence import GOOD_DB, SOUND_RATIO, allowed_ratio
 from ecg_flare.digitize.leads.labelled_rows import signal_of
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.physiology import correlation
@@ -15,11 +18,8 @@ from ecg_flare.digitize.trace.raster import RowRaster
 from ecg_flare.ecg.leads import LEADS, einthoven_residual_mv, goldberger_residual_mv
 from ecg_flare.ecg.record import Recording
 
-LARGEST_RATIO: Final = 0.75
-"""Leads that don't belong together reach 1 and more; noise and separate filters of the limb leads up to 0.65."""
-
-LEAST_CORRELATION: Final = 0.85
-"""A rhythm strip and the short lead of its name are one signal, but for the noise of paper."""
+LEAST_CORRELATION: Final = 1.0 / (1.0 + 10 ** (-GOOD_DB / 10))
+"""Of a rhythm strip and the short lead of its name, two readings of one signal, if each has GOOD_DB: 0.97."""
 
 SAME_TIME_S: Final = 0.05
 
@@ -29,46 +29,56 @@ class ConsistencyChecks:
     """Truth-free checks; None where the page does not print what a check needs at the same time.
 
     `einthoven`: RMS of I + III - II over the RMS of the three leads. `goldberger`: RMS of aVR + aVL + aVF over theirs.
-    `rhythm_correlation`: the least correlation of a rhythm strip with the short lead of its name.
+    `rhythm_correlation`: the least correlation of a rhythm strip with the short lead of its name. `allowed_einthoven`
+    and `allowed_goldberger` are the largest ratios that paper allows.
     """
 
     einthoven: float | None
     goldberger: float | None
     rhythm_correlation: float | None
+    allowed_einthoven: float = SOUND_RATIO
+    allowed_goldberger: float = SOUND_RATIO
 
     @property
     def passed(self) -> bool | None:
         """Whether every check that could be made is in order; None if there was none."""
-        made = [value < LARGEST_RATIO for value in (self.einthoven, self.goldberger) if value is not None]
+        made = [value <= allowed for _, value, allowed in self._ratios()]
         if self.rhythm_correlation is not None:
-            made.append(self.rhythm_correlation > LEAST_CORRELATION)
+            made.append(self.rhythm_correlation >= LEAST_CORRELATION)
         return all(made) if made else None
 
     @property
     def summary(self) -> str:
-        """What each check found, beside what is right."""
-        parts = [
-            f"{name} leaves {value:.0%} of the leads, not 0"
-            for name, value in (("I + III - II", self.einthoven), ("aVR + aVL + aVF", self.goldberger))
-            if value is not None
-        ]
+        """What each check found, beside what paper allows."""
+        parts = [f"{name} leaves {value:.0%} of the leads, not 0 to {most:.0%}" for name, value, most in self._ratios()]
         if self.rhythm_correlation is not None:
             parts.append(f"the rhythm strip's correlation with its short lead is {self.rhythm_correlation:.2f}, not 1")
         return "; ".join(parts)
 
+    def _ratios(self) -> Iterator[tuple[str, float, float]]:
+        if self.einthoven is not None:
+            yield "I + III - II", self.einthoven, self.allowed_einthoven
+        if self.goldberger is not None:
+            yield "aVR + aVL + aVF", self.goldberger, self.allowed_goldberger
 
-def check_consistency(recording: Recording, rows: RowRaster, spans: tuple[LeadSpan, ...]) -> ConsistencyChecks:
-    """Check a recording, and its page's rhythm strips, against what every recording obeys."""
+
+def check_consistency(
+    recording: Recording, rows: RowRaster, spans: tuple[LeadSpan, ...], px_per_mv: float
+) -> ConsistencyChecks:
+    """Check a recording, and its page's rhythm strips, against what every recording obeys.
+
+    `px_per_mv` is that of the page that was read: what a pixel of noise makes of small leads is no contradiction.
+    """
     limb = recording.signal_mv[: LEADS.index("V1")].astype(np.float64)
-    einthoven = _ratio(einthoven_residual_mv(limb), limb[:3])
-    goldberger = _ratio(goldberger_residual_mv(limb), limb[3:])
+    einthoven, most_einthoven = _ratio(einthoven_residual_mv(limb), limb[:3], px_per_mv)
+    goldberger, most_goldberger = _ratio(goldberger_residual_mv(limb), limb[3:], px_per_mv)
     repeats = [
         correlation(rows.y_mm[strip.row], signal_of(rows, short))
         for strip in spans
         for short in spans
         if strip.is_rhythm and not short.is_rhythm and strip.lead == short.lead and _same_time(strip, short)
     ]
-    return ConsistencyChecks(einthoven, goldberger, min(repeats, default=None))
+    return ConsistencyChecks(einthoven, goldberger, min(repeats, default=None), most_einthoven, most_goldberger)
 
 
 def _same_time(strip: LeadSpan, short: LeadSpan) -> bool:
@@ -77,11 +87,12 @@ def _same_time(strip: LeadSpan, short: LeadSpan) -> bool:
     return abs(strip.start_s + (short.left_px - strip.left_px) * per_px - short.start_s) < SAME_TIME_S
 
 
-def _ratio(residual: np.ndarray, leads: np.ndarray) -> float | None:
+def _ratio(residual: Signal, leads: Float64[np.ndarray, "3 n"], px_per_mv: float) -> tuple[float | None, float]:
+    """Return the RMS of what the leads' sum leaves over theirs, None if unknown, and what paper allows of it."""
     known = np.isfinite(residual)
     if known.sum() < MIN_SAMPLES:
-        return None
+        return None, SOUND_RATIO
     parts = leads[:, known]
-    power = float(((parts - np.median(parts, axis=1, keepdims=True)) ** 2).mean())
+    rms = float(np.sqrt(max(((parts - np.median(parts, axis=1, keepdims=True)) ** 2).mean(), 1e-12)))
     left = residual[known] - np.median(residual[known])
-    return float(np.sqrt((left**2).mean() / max(power, 1e-12)))
+    return float(np.sqrt((left**2).mean())) / rms, allowed_ratio(rms * px_per_mv)

@@ -10,16 +10,18 @@ from ecg_flare.page.layout import load_layout
 
 
 def find_leads(page: LabelledRows, layout: str) -> Assignment:
-    """Return which lead stands where; `layout` is "auto" or the layout that was given.
+    """Return which lead stands where; `layout` is "auto" or the layout that was given, by its name or as a YAML file.
 
-    Raises PageError where the given layout has another number of rows, or no row can be named.
+    Rows that do not beat at the same times fit no layout, whatever their number. Raises PageError where the given
+    layout has another number of rows, or no row can be named, LayoutError where its file is wrong.
     """
     assignment = assign(page, layout)
-    if assignment is not None:
-        return assignment
-    if layout != "auto":
+    if layout == "auto" and (assignment is None or assignment.evidence.apart):
+        return assign_by_labels(page)
+    if assignment is None:
+        rows = len(load_layout(layout).rows)
         raise PageError(
-            f"Layout {layout} has {len(load_layout(layout).rows)} rows, but {len(page.rows.level_px)} were found on "
+            f"Layout {layout} has {rows} {'row' if rows == 1 else 'rows'}, but {len(page.rows.level_px)} were found on "
             "this page; give another layout, or leave it to be measured."
         )
-    return assign_by_labels(page)
+    return assignment

@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float64
 class LeadSpan:
     """One lead's place: its row, its stretch of x in pixels and of time in seconds.
 
-    `is_rhythm` marks a rhythm strip, `inverted` a lead that is printed upside down.
+    `is_rhythm` marks a rhythm strip, `inverted` a lead that is printed upside down, `guessed` a strip whose name
+    neither a label says nor a short lead that it clearly repeats.
     """
 
     lead: str
@@ -23,6 +24,7 @@ class LeadSpan:
     end_s: float
     is_rhythm: bool
     inverted: bool = False
+    guessed: bool = False
 
     @property
     def title(self) -> str:

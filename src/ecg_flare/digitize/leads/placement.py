@@ -9,27 +9,32 @@ from typing import Final
 from ecg_flare.digitize.leads.columns import LabelPosition, uneven_borders
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.pulse_borders import place_between_pulses
 from ecg_flare.digitize.leads.time_steps import nearest_time_step
 from ecg_flare.page.layout import Layout, Segment
 
 NOMINAL_TOLERANCE_S: Final = 0.06
 EDGE_MM: Final = 1.5
+SAME_TIME_S: Final = 0.05
 SAMPLE_S: Final = 0.002  # recorders sample at 500 Hz, most of them
 
 
 def place_layout(page: LabelledRows, layout: Layout) -> tuple[LeadSpan, ...]:
     """Return the places of a layout's leads on a page that has as many rows."""
+    between_pulses = place_between_pulses(page, layout)
+    if between_pulses is not None:
+        return between_pulses
     return _follow_labels(page, layout, _place(page, layout))
 
 
 def _place(page: LabelledRows, layout: Layout) -> tuple[LeadSpan, ...]:
-    """Cut every row into the layout's segments, in proportion to their duration."""
+    """Cut every row into the layout's segments, in proportion to their duration; a shorter row ends earlier."""
     left, right = nominal_span(page, layout)
     seconds = (right - left) / page.rows.scale.x / page.speed_mm_per_s
     spans = []
+    length = layout.duration_s
+    factor = seconds / length
     for row, segments in enumerate(layout.rows):
-        length = sum(segment.duration_s for segment in segments)
-        factor = seconds / length
         done = 0.0
         for segment in segments:
             a, b = left + (right - left) * done / length, left + (right - left) * (done + segment.duration_s) / length
@@ -68,6 +73,8 @@ def _follow_labels(page: LabelledRows, layout: Layout, spans: tuple[LeadSpan, ..
     short = [span for span in spans if not span.is_rhythm]
     lefts = sorted({round(span.left_px, 2) for span in short})
     segments = [segment for row in layout.rows for segment in row if not segment.rhythm]
+    if not short or any(abs(span.start_s - (span.left_px - lefts[0]) / page.px_per_s) > SAME_TIME_S for span in short):
+        return spans  # columns that do not follow each other in time keep the times that the layout gives them
     if len({segment.duration_s for segment in segments}) != 1 or len(lefts) * len({s.row for s in short}) != len(short):
         return spans
     places = _agreeing_labels(page, short, lefts)

@@ -6,7 +6,7 @@ so that no peak is invented. Every lead's zero is its own median: paper knows no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -22,23 +22,26 @@ EDGE_S: Final = 0.012  # so near to a stretch's ends its first and last sample h
 def vectorize(
     polylines: Sequence[Float64[np.ndarray, "k 2"]],
     spans: Sequence[LeadSpan],
-    px_per_mv: float,
+    px_per_mv: Callable[[str], float],
     fs_hz: float,
 ) -> Float32[np.ndarray, "12 samples"]:
     """Return the twelve leads in mV, in the order of LEADS, from time 0 to the end of the last span.
 
-    `polylines` are one a row, (x, y) in pixels with NaN where there is no ink. Of a lead that is printed twice the
-    longer stretch is taken. Samples that were not printed, or whose ink is lost, are NaN.
+    `polylines` are one a row, (x, y) in pixels with NaN where there is no ink, and `px_per_mv` tells the scale of each
+    lead. Of a lead that is printed twice the longer stretch is taken; one whose name is a guess only where the lead
+    stands nowhere else. Samples that were not printed, or whose ink is lost, are NaN.
     """
     if not spans:
         return np.full((len(LEADS), 0), np.nan, np.float32)
     n_samples = round(max(span.end_s for span in spans) * fs_hz)
     signal = np.full((len(LEADS), n_samples), np.nan, np.float32)
-    for span in sorted(spans, key=lambda span: span.duration_s):
+    known = {span.lead for span in spans if not span.guessed}
+    kept = [span for span in spans if not (span.guessed and span.lead in known)]
+    for span in sorted(kept, key=lambda span: span.duration_s):
         first, values = _read_span(polylines[span.row], span, fs_hz)
         if not np.isfinite(values).any():
             continue
-        millivolt = -values / px_per_mv
+        millivolt = -values / px_per_mv(span.lead)
         millivolt = millivolt - np.nanmedian(millivolt)
         last = min(n_samples, first + len(values))
         row = signal[LEADS.index(span.lead)]

@@ -13,7 +13,7 @@ from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.measure.given import given_measures
 from ecg_flare.digitize.measure.scale_reading import read_scale, resolution_notes
 from ecg_flare.digitize.measure.scaled_page import ScaledPage
-from ecg_flare.digitize.measure.speed_and_gain import read_gain, read_speed
+from ecg_flare.digitize.measure.speed_and_gain import read_chest_gain, read_gain, read_speed
 from ecg_flare.digitize.units import PxPerMm
 
 
@@ -22,6 +22,7 @@ def calibrate(
     *,
     speed: float | Literal["auto"] = "auto",
     gain: float | Literal["auto"] = "auto",
+    chest_gain: float | Literal["auto"] = "auto",
     px_per_mm: PxPerMm | float | tuple[float, float] | None = None,
 ) -> Calibration:
     """Measure a page's scale, paper speed and gain.
@@ -30,13 +31,14 @@ def calibrate(
         scaled: an upright page with its scale.
         speed: mm/s, or "auto" to read it off the pulses.
         gain: mm/mV, or "auto" to read it off the pulses.
+        chest_gain: mm/mV of V1 to V6 where it is another, or "auto" to read it off stepped pulses.
         px_per_mm: scale where it is known, one number or (x, y); otherwise it is measured.
 
     Raises:
         PageError: there is neither a grid nor a pulse to measure by, and no scale was given.
         ConfigError: a given number is out of its range.
     """
-    given = given_measures(speed, gain, px_per_mm)
+    given = given_measures(speed, gain, px_per_mm, chest_gain)
     scale = read_scale(scaled, given)
     of_gain = read_gain(scale, given.gain_mm_per_mv)
     of_speed = read_speed(scale, given.speed_mm_per_s)
@@ -49,4 +51,6 @@ def calibrate(
         gain_mm_per_mv=of_gain.value,
         gain_source=of_gain.source,
         warnings=(*scale.warnings, *resolution_notes(scale.px_per_mm), *of_speed.warnings, *of_gain.warnings),
+        other_speed_mm_per_s=of_speed.other,
+        chest=read_chest_gain(scale, given.chest_gain_mm_per_mv),
     )

@@ -19,18 +19,21 @@ class GivenMeasures:
 
     Attributes:
         speed_mm_per_s, gain_mm_per_mv: of the paper.
+        chest_gain_mm_per_mv: of V1 to V6, where it may be another.
         px_per_mm: the scale.
     """
 
     speed_mm_per_s: float | None
     gain_mm_per_mv: float | None
     px_per_mm: PxPerMm | None
+    chest_gain_mm_per_mv: float | None = None
 
 
 def given_measures(
     speed: float | Literal["auto"],
     gain: float | Literal["auto"],
     px_per_mm: PxPerMm | float | tuple[float, float] | None,
+    chest_gain: float | Literal["auto"] = "auto",
 ) -> GivenMeasures:
     """Return what is given by these options of `digitize`.
 
@@ -40,6 +43,7 @@ def given_measures(
         speed_mm_per_s=_checked("speed", speed, _SPEED_RANGE, "mm/s"),
         gain_mm_per_mv=_checked("gain", gain, _GAIN_RANGE, "mm/mV"),
         px_per_mm=None if px_per_mm is None else _unit(px_per_mm),
+        chest_gain_mm_per_mv=_checked("chest_gain", chest_gain, _GAIN_RANGE, "mm/mV"),
     )
 
 

@@ -72,7 +72,7 @@ def measure_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, flo
     grid = None if period_px is None else _grid_scale(image, period_px)
     if grid is not None:
         return grid
-    found = [find_pulses(image, max(image.shape[:2]) / length) for length in _LENGTHS_MM]
+    found = [find_pulses(image, max(image.shape[:2]) / length, crowded=False) for length in _LENGTHS_MM]
     best = max(found, key=len)
     return PageScale(None, best if len(best) >= 2 else ())
 
@@ -96,7 +96,7 @@ def _grid_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, float
     margin = 2 * _SURE if rival is None else score - rival[0]
     if rival is not None and margin < _SURE:
         # The pulses' height tells a square from a line: 10 mm are two squares or ten lines.
-        others = find_pulses(image, rival[2].px_per_mm * stretch_y)
+        others = find_pulses(image, rival[2].px_per_mm * stretch_y, crowded=False)
         margin += _pulse_log_odds(pulses, y.px_per_mm * stretch_y)
         margin -= _pulse_log_odds(others, rival[2].px_per_mm * stretch_y)
         if margin < 0.0:

@@ -10,28 +10,31 @@ from typing import Final
 
 import numpy as np
 
-from ecg_flare.digitize.confidence import ASSUMED, GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH, LONE_PULSE
+from ecg_flare.digitize.confidence import ASSUMED, GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH, LONE_PULSE, SHORT_PULSES
 from ecg_flare.digitize.measure.calibration import (
     USUAL_GAIN_MM_PER_MV,
     USUAL_SPEED_MM_PER_S,
+    ChestGain,
     Source,
     assumed_speed_note,
 )
-from ecg_flare.digitize.measure.pulse import PULSE_S, standard_gain
+from ecg_flare.digitize.measure.pulse import PULSE_S, SHORT_PULSE_S, standard_gain, usual_gain
 from ecg_flare.digitize.measure.scale_reading import ScaleReading
 
 _SPEEDS_MM_PER_S: Final = (25.0, 50.0)
 _WIDTH_TOLERANCE: Final = 0.07
+MIN_STEPPED: Final = 2
 
 
 @dataclass(frozen=True)
 class PaperReading:
-    """A speed in mm/s or a gain in mm/mV, and where it comes from."""
+    """A speed in mm/s or a gain in mm/mV, and where it comes from; `other` is what the same pulses may stand for."""
 
     value: float
     source: Source
     confidence: float
     warnings: tuple[str, ...]
+    other: float | None = None
 
 
 def read_gain(scale: ScaleReading, known: float | None) -> PaperReading:
@@ -56,6 +59,17 @@ def read_gain(scale: ScaleReading, known: float | None) -> PaperReading:
     return PaperReading(USUAL_GAIN_MM_PER_MV, "assumed", ASSUMED, (note,))
 
 
+def read_chest_gain(scale: ScaleReading, known: float | None) -> ChestGain | None:
+    """Return the chest leads' gain that is given, or that most pulses go down to by a step; None without either."""
+    if known is not None:
+        return ChestGain(known, "given")
+    steps = [pulse.step_height_px for pulse in scale.pulses if pulse.step_height_px is not None]
+    if len(steps) < max(MIN_STEPPED, len(scale.pulses) / 2) or scale.method == "pulse":
+        return None
+    gain = usual_gain(float(np.median(steps)) / scale.px_per_mm.y)
+    return None if gain is None else ChestGain(gain, "measured")
+
+
 def read_speed(scale: ScaleReading, known: float | None) -> PaperReading:
     measured = _pulse_speed(scale) if scale.method != "pulse" else None
     if known is not None:
@@ -65,16 +79,21 @@ def read_speed(scale: ScaleReading, known: float | None) -> PaperReading:
         return PaperReading(known, "given", 1.0, ())
     if measured is not None:
         return PaperReading(measured, "measured", 1.0, ())
+    short = _pulse_speed(scale, SHORT_PULSE_S) if scale.method != "pulse" else None
+    if short == USUAL_SPEED_MM_PER_S:
+        other = short * SHORT_PULSE_S / PULSE_S
+        note = f"the pulses are {SHORT_PULSE_S * short:g} mm wide: taken for 0.1 s at {short:g} mm/s"
+        return PaperReading(short, "measured", SHORT_PULSES, (f"{note}, not for 0.2 s at {other:g} mm/s",), other)
     note = assumed_speed_note(USUAL_SPEED_MM_PER_S)
     return PaperReading(USUAL_SPEED_MM_PER_S, "assumed", ASSUMED, (note,))
 
 
-def _pulse_speed(scale: ScaleReading) -> float | None:
-    """Speed at which the pulses are 0.2 s wide; None when they are of no known width (some machines print 0.1 s)."""
+def _pulse_speed(scale: ScaleReading, pulse_s: float = PULSE_S) -> float | None:
+    """Speed at which the pulses are so many seconds wide; None when they are of another width at all usual speeds."""
     if len(scale.pulses) < 2 or standard_gain(scale.pulses, scale.px_per_mm.y) is None:
         return None
     width = float(np.median([pulse.width_px for pulse in scale.pulses])) / scale.px_per_mm.x
     for speed in _SPEEDS_MM_PER_S:
-        if abs(width / (PULSE_S * speed) - 1.0) <= _WIDTH_TOLERANCE:
+        if abs(width / (pulse_s * speed) - 1.0) <= _WIDTH_TOLERANCE:
             return speed
     return None

@@ -30,11 +30,14 @@ def weigh_speed(calibration: Calibration, typical: TypicalBeat | None) -> Calibr
 
     A speed that was given is left alone, and so is a scale from pulses alone, whose seconds need no speed.
     """
-    other = OTHER_SPEED.get(calibration.speed_mm_per_s)
+    ruled_out = calibration.other_speed_mm_per_s
+    other = OTHER_SPEED.get(calibration.speed_mm_per_s) if ruled_out is None else ruled_out
     if typical is None or other is None or calibration.speed_source == "given" or calibration.method == "pulse":
         return calibration
     odds = speed_log_odds(typical, calibration.speed_mm_per_s, other)
     if calibration.speed_source == "measured":
+        if ruled_out is not None and odds > SUPPORT_LOG_ODDS:
+            return replace(calibration, confidence=round(calibration.confidence * SUPPORTED_BY_HEART, 3))
         if odds > -DOUBT_LOG_ODDS:
             return calibration
         return replace(

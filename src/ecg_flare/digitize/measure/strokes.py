@@ -63,8 +63,8 @@ def pulse_between(ink: Bool[np.ndarray, "h w"], left: Stroke, right: Stroke, px_
         return None
     reach = max(2, round(0.45 * px_per_mm))
     inside = (left.right + 1, right.left)
-    top = _bar(ink, inside, round((left.top + right.top) / 2), reach)
-    bottom = _bar(ink, inside, round((left.bottom + right.bottom) / 2), reach)
+    top = flat_bar(ink, inside, round((left.top + right.top) / 2), reach)
+    bottom = flat_bar(ink, inside, round((left.bottom + right.bottom) / 2), reach)
     if _continues(ink, left, right, top if top is not None else bottom, px_per_mm):
         return None  # a grid line
     if top is not None and bottom is None:
@@ -79,7 +79,7 @@ def pulse_between(ink: Bool[np.ndarray, "h w"], left: Stroke, right: Stroke, px_
     return None  # a frame, or a mere pair of strokes
 
 
-def _bar(ink: Bool[np.ndarray, "h w"], columns: tuple[int, int], row: int, reach: int) -> float | None:
+def flat_bar(ink: Bool[np.ndarray, "h w"], columns: tuple[int, int], row: int, reach: int) -> float | None:
     """y of a flat line that fills the columns near a row; None when there is none."""
     first, last = columns
     if last - first < 2:
@@ -113,7 +113,7 @@ def _foot(ink: Bool[np.ndarray, "h w"], left: Stroke, right: Stroke, end: float,
     """y of the baseline beside the pulse's open end, on either side; None where it is not seen."""
     reach, span = max(2, round(0.45 * px_per_mm)), max(3, round(0.6 * px_per_mm))
     for first, last in ((left.left - span, left.left), (right.right + 1, right.right + 1 + span)):
-        level = _bar(ink, (max(0, first), min(ink.shape[1], last)), round(end), reach)
+        level = flat_bar(ink, (max(0, first), min(ink.shape[1], last)), round(end), reach)
         if level is not None:
             return level
     return None

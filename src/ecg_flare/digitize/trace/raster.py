@@ -33,8 +33,8 @@ class RowRaster:
 
     @property
     def inked(self) -> float:
-        """Share of all rows' length that shows a trace."""
-        return float(np.isfinite(self.y_mm).mean())
+        """Share of all rows' length that shows a trace, the pulses' columns left out."""
+        return float(np.isfinite(self.y_mm[:, self.span.recorded(self.x_px)]).mean())
 
 
 def sample_rows(

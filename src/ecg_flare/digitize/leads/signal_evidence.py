@@ -1,0 +1,119 @@
+"""What the reading itself says of its noise: every source as a share of the signal's energy, and where it was seen.
+
+None of these needs the truth. signal_confidence.py weighs them, conclusion.py says them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal, get_args
+
+import numpy as np
+from jaxtyping import Float64
+
+from ecg_flare.digitize.leads.border_spikes import EDGE_S, border_spikes, spiked_leads
+from ecg_flare.digitize.leads.cut_tips import CutTip, cut_tips
+from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.limb_noise import LimbNoise, limb_noise
+from ecg_flare.digitize.leads.pulse_boxes import pulse_boxes
+from ecg_flare.digitize.leads.repeated_beats import OddBeat, odd_beats
+from ecg_flare.digitize.leads.resolution import column_error
+from ecg_flare.digitize.leads.row_lags import RowLag, row_lags
+from ecg_flare.digitize.leads.shared_ink import shared_energy
+from ecg_flare.digitize.leads.unread_strokes import UnreadStroke, unread_strokes
+from ecg_flare.digitize.measure.calibration import Calibration
+from ecg_flare.digitize.trace.page import PageLines
+from ecg_flare.ecg.record import Recording
+
+Source = Literal[
+    "pixels", "columns", "limb_leads", "shared_ink", "unread_ink", "letters", "odd_beats", "spikes", "lost"
+]
+SOURCES: Final[tuple[Source, ...]] = get_args(Source)
+
+LEAST_ENERGY: Final = 1e-9
+"""mV^2 s: a recording without a signal."""
+
+
+@dataclass(frozen=True, eq=False)
+class SignalEvidence:
+    """Noise by its source, and the places where it was seen.
+
+    `energy` is that of the recording, in mV^2 times seconds of all its leads. `noise` is each source's share of it:
+    `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
+    breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
+    errors, `letters` the unread ink that is no higher than print; `lost` the share of the leads' time without ink.
+
+    Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
+    or end with a calibration pulse, `spiked` those with a spike at an end.
+    """
+
+    noise: Mapping[Source, float]
+    energy: float
+    limb: tuple[LimbNoise, ...] = ()
+    lags: tuple[RowLag, ...] = ()
+    odd: tuple[OddBeat, ...] = ()
+    cut: tuple[CutTip, ...] = ()
+    unread: tuple[UnreadStroke, ...] = ()
+    boxes: tuple[str, ...] = ()
+    spiked: tuple[str, ...] = ()
+
+
+def signal_evidence(
+    recording: Recording, lines: PageLines, spans: Sequence[LeadSpan], calibration: Calibration
+) -> SignalEvidence:
+    """Return what the reading says of its own noise; `spans` are in the pixels of `lines`."""
+    signal = recording.signal_mv.astype(np.float64)
+    energy = max(float(np.nansum(_centred(signal) ** 2)) / recording.fs_hz, LEAST_ENERGY)
+    seconds = float(np.isfinite(signal).sum()) / recording.fs_hz
+    scale = lines.raster.scale
+    px_per_mv = scale.y * calibration.gain_mm_per_mv
+    limb, cut = limb_noise(recording), cut_tips(recording)
+    unread = unread_strokes(lines, spans, calibration.gain_mm_per_mv)
+    shared = shared_energy(recording, lines.rows, spans)
+    touched = {recording.lead_names[row] for row in np.flatnonzero(shared)}
+    touched |= {stroke.lead for stroke in unread} | {tip.lead for tip in cut}
+    odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched) if touched else ()
+    limb_power = _mean_power(limb)
+    spikes = border_spikes(recording, spans)
+    noise: dict[Source, float] = {
+        "pixels": seconds / px_per_mv**2 / energy,
+        "columns": float(column_error(recording, scale.x * calibration.speed_mm_per_s).sum()) / energy,
+        "limb_leads": limb_power * seconds / energy,
+        "shared_ink": float(shared.sum()) / energy,
+        "unread_ink": sum(stroke.energy for stroke in unread if stroke.is_tall) / energy,
+        "letters": sum(stroke.energy for stroke in unread if not stroke.is_tall) / energy,
+        "odd_beats": sum(beat.energy for beat in odd) / energy,
+        "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
+        "lost": _lost(recording, spans),
+    }
+    return SignalEvidence(
+        noise=MappingProxyType(noise),
+        energy=energy,
+        limb=limb,
+        lags=row_lags(recording),
+        odd=odd,
+        cut=cut,
+        unread=unread,
+        boxes=pulse_boxes(recording, spans),
+        spiked=spiked_leads(spikes),
+    )
+
+
+def _centred(signal: Float64[np.ndarray, "leads n"]) -> Float64[np.ndarray, "leads n"]:
+    medians = [np.median(lead[known]) if (known := np.isfinite(lead)).any() else 0.0 for lead in signal]
+    centred: Float64[np.ndarray, "leads n"] = signal - np.array(medians)[:, None]
+    return centred
+
+
+def _mean_power(limb: Sequence[LimbNoise]) -> float:
+    samples = sum(group.n_samples for group in limb)
+    return sum(group.noise_mv**2 * group.n_samples for group in limb) / samples if samples else 0.0
+
+
+def _lost(recording: Recording, spans: Sequence[LeadSpan]) -> float:
+    longest = {span.lead: span for span in sorted(spans, key=lambda span: span.duration_s)}
+    parts = [recording.lead(span.lead)[span.samples(recording.fs_hz)] for span in longest.values()]
+    printed = sum(len(part) for part in parts)
+    return 1.0 - sum(int(np.isfinite(part).sum()) for part in parts) / max(printed, 1)

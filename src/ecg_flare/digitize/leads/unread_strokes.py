@@ -1,0 +1,68 @@
+"""Steep ink beside a lead that no line runs through: how much of a signal would be lost if it were the lead's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.trace.page import PageLines
+
+BEYOND: Final = 0.7
+"""Of the distance of rows: so far above the first and below the last one ink may be a row's."""
+
+LETTER_MM: Final = 4.0
+"""Labels are seldom printed higher."""
+
+BORDER_MM: Final = 1.0
+"""Ink so near to a lead's ends is a bar that parts the columns, or a pulse."""
+
+LONE_ROW_MM: Final = 20.0
+"""Instead of the distance of rows, where there is one."""
+
+
+@dataclass(frozen=True)
+class UnreadStroke:
+    """An upright piece of ink, `height_mm` of paper high, nearest to `lead`, at `time_s`.
+
+    `energy` is what it takes from the lead if it is a peak's: that of a triangle, in mV^2 times seconds.
+    """
+
+    lead: str
+    time_s: float
+    height_mm: float
+    energy: float
+
+    @property
+    def is_tall(self) -> bool:
+        """Whether it is higher than the letters of a label."""
+        return self.height_mm > LETTER_MM
+
+
+def unread_strokes(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv: float) -> tuple[UnreadStroke, ...]:
+    """Return the upright pieces of ink that no line explains, over the stretch that the rows print.
+
+    `spans` are in the pixels of `lines`.
+    """
+    scale, levels = lines.raster.scale, np.array(lines.levels_px)
+    beyond = BEYOND * (float(np.median(np.diff(levels))) if len(levels) > 1 else LONE_ROW_MM * scale.y)
+    found = []
+    for piece in lines.unread:
+        middle_x, middle_y = piece.left_px + piece.width_px / 2, piece.top_px + piece.height_px / 2
+        row = int(np.abs(levels - middle_y).argmin())
+        here = [span for span in spans if span.row == row and span.left_px <= middle_x < span.right_px]
+        near = piece.top_px + piece.height_px > levels[0] - beyond and piece.top_px < levels[-1] + beyond
+        if not here or not near or not piece.is_upright:
+            continue
+        span = here[0]
+        if min(middle_x - span.left_px, span.right_px - middle_x) < BORDER_MM * scale.x + piece.width_px / 2:
+            continue
+        seconds_per_px = span.duration_s / (span.right_px - span.left_px)
+        height_mm = piece.height_px / scale.y
+        seconds = max(piece.width_px, lines.pen_px) * seconds_per_px
+        time_s = span.start_s + (middle_x - span.left_px) * seconds_per_px
+        found.append(UnreadStroke(span.lead, time_s, height_mm, (height_mm / gain_mm_per_mv) ** 2 / 3 * seconds))
+    return tuple(found)

@@ -1,0 +1,56 @@
+"""Strokes drawn beside a line, and named by the lead that they stand at."""
+
+import numpy as np
+import pytest
+from rasters import raster
+
+from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.unread_strokes import unread_strokes
+from ecg_flare.digitize.trace.page import PageLines
+from ecg_flare.digitize.trace.rows import RowTrace
+from ecg_flare.digitize.trace.unread_ink import InkPiece, unread_ink
+from ecg_flare.digitize.units import PxPerMm
+
+SCALE = PxPerMm(10.0, 10.0)
+SPANS = (LeadSpan("V1", 0, 0.0, 500.0, 0.0, 2.0, False), LeadSpan("V4", 0, 500.0, 1000.0, 2.0, 4.0, False))
+
+
+def row(level: float = 200.0) -> RowTrace:
+    flat = np.full(1000, level)
+    return RowTrace(flat, flat - 2, flat + 2, level, np.zeros(1000, bool))
+
+
+def page(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """A line at y 200, and boxes of ink (left, top, width, height)."""
+    ink = np.zeros((400, 1000), np.float32)
+    ink[198:203] = 1.0
+    for left, top, width, height in boxes:
+        ink[top : top + height, left : left + width] = 1.0
+    return ink
+
+
+def test_the_line_s_own_ink_is_explained_and_a_stroke_above_it_is_not() -> None:
+    assert unread_ink(page(), (row(),), SCALE) == ()
+    # 2 px of rim above the line's ink at 198 belong to it
+    assert unread_ink(page((700, 100, 6, 98)), (row(),), SCALE) == (InkPiece(700.0, 100.0, 6.0, 96.0),)
+
+
+def test_specks_are_left_out() -> None:
+    assert unread_ink(page((700, 100, 5, 14)), (row(),), SCALE) == ()
+
+
+def test_a_stroke_is_named_by_its_lead_time_and_the_energy_of_a_triangle() -> None:
+    lines = PageLines(
+        (row(),), (), 3.0, raster(np.zeros((1, 1000))), unread_ink(page((747, 100, 6, 90)), (row(),), SCALE)
+    )
+    (stroke,) = unread_strokes(lines, SPANS, gain_mm_per_mv=10.0)
+    assert (stroke.lead, stroke.height_mm, stroke.is_tall) == ("V4", 9.0, True)
+    assert stroke.time_s == pytest.approx(3.0)
+    assert stroke.energy == pytest.approx(0.9**2 / 3 * 6 / 250.0)
+
+
+def test_wide_ink_ink_far_from_the_rows_and_a_bar_between_leads_are_no_strokes() -> None:
+    boxes = ((600, 100, 80, 40), (700, 0, 4, 40), (496, 110, 8, 80))
+    lines = PageLines((row(),), (), 3.0, raster(np.zeros((1, 1000))), unread_ink(page(*boxes), (row(),), SCALE))
+    assert len(lines.unread) == 3
+    assert unread_strokes(lines, SPANS, 10.0) == ()

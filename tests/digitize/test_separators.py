@@ -47,9 +47,9 @@ def offsets(ink: NDArray[np.float32], of: list[LeadSpan]) -> set[float]:
     return steps | {round(new.right_px - old.right_px, 2) for new, old in zip(moved, of, strict=True)}
 
 
-@pytest.mark.parametrize("wide", [2.4, 6.0, 12.0])
+@pytest.mark.parametrize("wide", [4.0, 6.0, 12.0])
 @pytest.mark.parametrize("rows", [(0, 1), (0, 1, 2)])
-def test_bars_of_any_width_in_some_rows_settle_the_borders(wide: float, rows: tuple[int, ...]) -> None:
+def test_wide_bars_in_some_rows_settle_the_borders(wide: float, rows: tuple[int, ...]) -> None:
     settled = settle_on_separators(spans(), page({b + OFF: rows for b in BORDERS}, wide), LEVELS, SCALE)
     lefts = sorted({round(span.left_px, 3) for span in settled.spans})
     assert lefts == pytest.approx([OFF, *(border + OFF for border in BORDERS)], abs=0.05)
@@ -118,3 +118,15 @@ def test_what_is_no_bar_moves_nothing(bars: dict[float, tuple[int, ...]], wide: 
 
 def test_a_page_of_one_column_has_no_borders() -> None:
     assert offsets(page({}), spans(inner=())) == {0.0}
+
+
+def test_thin_bars_settle_the_borders_and_are_left_to_them() -> None:
+    settled = settle_on_separators(spans(), page({b + OFF: (0, 1, 2) for b in BORDERS}, 2.4), LEVELS, SCALE)
+    assert settled.spans[1].left_px == pytest.approx(BORDERS[0] + OFF, abs=0.05)
+    assert settled.bars == ()
+
+
+def test_wide_bars_where_the_ink_has_the_borders_already_move_nothing() -> None:
+    settled = settle_on_separators(spans(), page({b + 0.08: (0, 1, 2) for b in BORDERS}, 6.0), LEVELS, SCALE)
+    assert {span.left_px for span in settled.spans} == {0.0, *BORDERS}
+    assert len(settled.bars) == 9

@@ -20,6 +20,8 @@ from ecg_flare.digitize.leads.thin_separators import thin_separator_offset
 from ecg_flare.digitize.units import PxPerMm
 
 SAME_END_PX: Final = 1.0
+AS_FINE_PX: Final = 0.1
+"""Ink places the edges of a wide bar no finer than this, as it is full before a pixel is; nearer borders stay."""
 THIN_MM: Final = 0.4
 """A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
 
@@ -83,9 +85,10 @@ def _at_end(spans: Sequence[LeadSpan], levels: Sequence[float], first: bool) -> 
 
 
 def _offsets(bars: Sequence[Bar]) -> Mapping[float, float]:
-    """Return by how much the bars of each border stand to its right, in pixels."""
+    """Return by how much the bars of each border stand to its right, in pixels; 0 where the ink is as fine."""
     borders = {bar.place.border_px for bar in bars if bar.place.kind != "through"}
-    return {
+    found = {
         border: float(np.median([bar.centre_px - border for bar in bars if bar.place.border_px == border]))
         for border in borders
     }
+    return found if any(abs(offset) > AS_FINE_PX for offset in found.values()) else dict.fromkeys(found, 0.0)

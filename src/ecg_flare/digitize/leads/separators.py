@@ -20,7 +20,7 @@ from ecg_flare.digitize.leads.thin_separators import thin_separator_offset
 from ecg_flare.digitize.units import PxPerMm
 
 SAME_END_PX: Final = 1.0
-AS_FINE_PX: Final = 0.1
+AS_FINE_PX: Final = 0.12
 """Ink places the edges of a wide bar no finer than this, as it is full before a pixel is; nearer borders stay."""
 THIN_MM: Final = 0.4
 """A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
@@ -91,4 +91,5 @@ def _offsets(bars: Sequence[Bar]) -> Mapping[float, float]:
         border: float(np.median([bar.centre_px - border for bar in bars if bar.place.border_px == border]))
         for border in borders
     }
-    return found if any(abs(offset) > AS_FINE_PX for offset in found.values()) else dict.fromkeys(found, 0.0)
+    off = np.median(np.abs(list(found.values()))) if found else 0.0
+    return found if off > AS_FINE_PX else dict.fromkeys(found, 0.0)

@@ -19,7 +19,7 @@ START: Final = {
     "limb_leads": 1.0,
     "shared_ink": 0.03,
     "unread_ink": 0.5,
-    "letters": 0.02,
+    "foreign_ink": 0.02,
     "odd_beats": 0.02,
     "spikes": 0.5,
     "lost": 1.0,

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ecg_flare.digitize.files.page_list import PageFile
-from ecg_flare.digitize.files.reader import read_page
 
 from ecg_flare.digitize import ReadingOptions
 from ecg_flare.digitize.confidence import CONFIDENT
@@ -20,6 +18,8 @@ from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.layout import load_layout
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import read_page
 from ecg_flare.page.render import Page, render_page
 from ecg_flare.page.style import PageStyle, PrintStyle
 

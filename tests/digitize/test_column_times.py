@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rasters import raster
 
-from ecg_flare.digitize.leads.column_times import column_times
+from ecg_flare.digitize.leads.column_times import TimesReading, column_times
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 
 COLUMN = 600  # samples of 0.1 mm: 2.4 s at 25 mm/s
@@ -36,9 +36,37 @@ def page(*, together: bool, strip: bool) -> tuple[np.ndarray, list[LeadSpan]]:
 @pytest.mark.parametrize("together", [False, True])
 def test_columns_whose_beats_stand_at_one_place_show_one_stretch(together: bool, strip: bool) -> None:
     y_mm, spans = page(together=together, strip=strip)
-    assert column_times(raster(y_mm), spans, 25.0) == ("simultaneous" if together else "consecutive")
+    assert column_times(raster(y_mm), spans, 25.0) == TimesReading("simultaneous" if together else "consecutive")
 
 
 def test_one_column_goes_on_in_time() -> None:
     y_mm, spans = page(together=True, strip=False)
-    assert column_times(raster(y_mm), [span for span in spans if span.left_px == 0.0], 25.0) == "consecutive"
+    assert column_times(raster(y_mm), [span for span in spans if span.left_px == 0.0], 25.0) == TimesReading(
+        "consecutive"
+    )
+
+
+def shifted(by: list[int]) -> tuple[np.ndarray, list[LeadSpan]]:
+    """One row; in each further column the beats of the first one stand so many samples later."""
+    columns = [beats([100 + late, 350 + late], COLUMN) for late in (0, *by)]
+    spans = [
+        LeadSpan(name, 0, k * 600.0, (k + 1) * 600.0, k * 2.4, (k + 1) * 2.4, False)
+        for k, name in zip(range(len(columns)), ("I", "aVR", "V1", "V4"), strict=False)
+    ]
+    return np.concatenate(columns)[None], spans
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ([0], TimesReading("simultaneous")),
+        ([3], TimesReading("simultaneous", sure=False)),  # a steady heart may meet its beat so nearly
+        ([120], TimesReading("consecutive")),
+        ([1, 0, 1], TimesReading("simultaneous")),
+        ([0, 60, 120], TimesReading("consecutive")),
+        ([0, 0, 120], TimesReading("simultaneous", sure=False)),
+    ],
+)
+def test_what_chance_may_do_is_not_sure(by: list[int], expected: TimesReading) -> None:
+    y_mm, spans = shifted(by)
+    assert column_times(raster(y_mm), spans, 25.0) == expected

@@ -62,6 +62,7 @@ WITNESSED = LayoutEvidence(12, 12, 20.0, 20.0, columns_agree=True)
         {"unwitnessed": 1},
         {"together": 0.3},
         {"crowded": True},
+        {"times_known": False},
         {"guessed": ("II",)},
         {"strip_db": 3.0},
     ],

@@ -50,7 +50,7 @@ def doubts(evidence: SignalEvidence) -> list[str]:
                 "be cut off there"
             ],
         ),
-        (replace(SOUND, unread=(UnreadStroke("V4", 1.0, 3.0, 0.1),)), []),
+        (replace(SOUND, unread=(UnreadStroke("V4", 1.0, 9.0, 0.0001),)), []),
         (
             replace(SOUND, odd=(OddBeat("V5", 7.8, 0.1),)),
             ["beats of V5 are unlike its others, and those of other leads are not (at 7.8 s)"],

@@ -17,7 +17,8 @@ from ecg_flare.ecg.metrics import snr_db_kaggle2025
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError
 from ecg_flare.page.degrade.invert import Invert
-from ecg_flare.page.image_files import read_image
+from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.reader import read_page
 from ecg_flare.page.render import Page, render_page
 from ecg_flare.page.style import FontName, GridStyle, PageStyle, PrintStyle
 
@@ -126,7 +127,8 @@ def test_dark_paper_with_darker_ink_is_no_negative() -> None:
 
 @pytest.mark.realdata
 def test_a_screen_without_a_grid_is_refused_at_once(data_root: Path) -> None:
-    image = read_image(data_root.parent / "faults" / "13_dark_pages" / "dark_ep_screen.jpeg", cv2.IMREAD_COLOR_RGB)
+    screen = data_root.parent / "faults" / "13_dark_pages" / "dark_ep_screen.jpeg"
+    image = read_page(PageFile(screen, 1, "screen")).image
     with pytest.raises(PageError, match=r"no millimetre grid.*light on dark"):
         digitize(image)
 

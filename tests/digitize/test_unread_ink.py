@@ -1,11 +1,13 @@
 """Strokes drawn beside a line, and named by the lead that they stand at."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rasters import raster
 
 from ecg_flare.digitize.leads.lead_span import LeadSpan
-from ecg_flare.digitize.leads.unread_strokes import unread_strokes
+from ecg_flare.digitize.leads.unread_strokes import may_be_peaks, unread_strokes
 from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.trace.unread_ink import InkPiece, unread_ink
@@ -47,6 +49,17 @@ def test_a_stroke_is_named_by_its_lead_time_and_the_energy_of_a_triangle() -> No
     assert (stroke.lead, stroke.height_mm, stroke.is_tall) == ("V4", 9.0, True)
     assert stroke.time_s == pytest.approx(3.0)
     assert stroke.energy == pytest.approx(0.9**2 / 3 * 6 / 250.0)
+    assert may_be_peaks((stroke,), np.array([1.0, 3.1])) == (stroke,)
+    assert may_be_peaks((stroke,), np.array([1.0, 4.0])) == ()
+    assert may_be_peaks((stroke,), np.array([])) == (stroke,)
+    assert may_be_peaks((replace(stroke, height_mm=4.0),), np.array([3.0])) == ()
+
+
+def test_the_strokes_of_a_beat_that_was_left_out_count_though_its_base_line_is_wide() -> None:
+    ink = page((600, 160, 200, 3), (700, 60, 5, 103))
+    (piece,) = unread_ink(ink, (row(),), SCALE)
+    assert (piece.left_px, piece.width_px) == (700.0, 5.0)
+    assert piece.height_px == pytest.approx(103.0)
 
 
 def test_wide_ink_ink_far_from_the_rows_and_a_bar_between_leads_are_no_strokes() -> None:

@@ -138,8 +138,8 @@ class LayoutEvidence:
     `columns_agree` says whether the beats show the layout's borders and no other, None where they say nothing;
     `imitated` that its chest leads obey the identities of limb leads; `unwitnessed` counts its columns that nothing
     speaks for; `together` is how well all rows beat at one time, None for one row; `crowded` that
-    two rows stand at nearly one height. `guessed` are the names of strips
-    that nothing on the page says.
+    two rows stand at nearly one height. `times_known` is whether the beats say if columns go on in time. `guessed` are
+    the names of strips that nothing on the page says.
     """
 
     labels_read: int
@@ -152,6 +152,7 @@ class LayoutEvidence:
     unwitnessed: int = 0
     together: float | None = None
     crowded: bool = False
+    times_known: bool = True
     guessed: tuple[str, ...] = ()
 
     @property
@@ -212,7 +213,7 @@ def layout_confidence(evidence: LayoutEvidence, margin: float) -> float:
     confidence = UNOPPOSED + SOME_LABELS * some_labels + MANY_LABELS * evidence.many_labels
     confidence = confidence + LIMBS * limbs_agree + MARGIN * (margin > CLEAR_MARGIN)
     confidence = min(confidence + COLUMNS * (evidence.columns_agree is True), MOST) - AGAINST * evidence.opposed
-    doubted = evidence.columns_against or evidence.unwitnessed or evidence.guessed
+    doubted = evidence.columns_against or evidence.unwitnessed or not evidence.times_known or evidence.guessed
     return float(np.clip(confidence, LEAST, REFUTED if doubted else MOST))
 
 
@@ -282,7 +283,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "limb_leads": 2.0,
         "shared_ink": 0.03,
         "unread_ink": 0.8,
-        "letters": 0.01,
+        "foreign_ink": 0.01,
         "odd_beats": 0.01,
         "spikes": 1.0,
         "lost": 1.0,

@@ -29,7 +29,7 @@ _CAUSES: Final[Mapping[Source, str]] = {
     "limb_leads": "limb leads that contradict each other",
     "shared_ink": "rows that run into each other",
     "unread_ink": "ink that no line runs through",
-    "letters": "letters that touch the lines",
+    "foreign_ink": "print and pen beside the lines",
     "odd_beats": "beats that are unlike the others of their lead",
     "spikes": "spikes at the leads' ends",
     "lost": "lines that are lost",
@@ -49,8 +49,7 @@ def signal_doubts(evidence: SignalEvidence, signal: SignalConfidence, calibratio
     for lead, cuts in _by_lead(evidence.cut).items():
         heights = max((cut.height_mv for cut in cuts), key=abs)
         yield f"peaks of {lead} are cut flat, at {heights:.2f} mV ({_times(cuts)})"
-    strokes = [stroke for stroke in evidence.unread if stroke.is_tall]
-    for lead, found in _by_lead(strokes).items():
+    for lead, found in _by_lead(evidence.unread).items():
         if sum(stroke.energy for stroke in found) >= TOLD_SHARE * evidence.energy:
             height = max(stroke.height_mm for stroke in found)
             yield (

@@ -89,7 +89,8 @@ def _try(page: LabelledRows, layout: Layout, beats_of: BeatsOf, *, named: bool) 
     if limb_db is not None:
         nats = np.clip((limb_db - PHYSIOLOGY_PIVOT_DB) / PHYSIOLOGY_SCALE_DB, -PHYSIOLOGY_LIMIT, PHYSIOLOGY_LIMIT)
         score += PHYSIOLOGY_WEIGHT * float(nats)
-    columns = column_times(page.rows, spans, page.speed_mm_per_s)
+    reading = column_times(page.rows, spans, page.speed_mm_per_s)
+    columns = reading.times
     if columns == "simultaneous":
         spans = tuple(replace(span, start_s=0.0, end_s=span.duration_s) for span in spans)
     strip_db = worst_strip_db(page.rows, spans) if columns == "consecutive" else None
@@ -102,6 +103,7 @@ def _try(page: LabelledRows, layout: Layout, beats_of: BeatsOf, *, named: bool) 
         columns_agree=True if own_columns.agree else False if own_columns.disagree else None,
         imitated=own_columns.imitated,
         unwitnessed=own_columns.unwitnessed,
+        times_known=reading.sure,
         guessed=tuple(span.lead for span in spans if span.guessed),
     )
     return score, Assignment(layout.name, spans, 0.0, columns, evidence)

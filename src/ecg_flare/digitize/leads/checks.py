@@ -49,9 +49,13 @@ class ConsistencyChecks:
 
     @property
     def summary(self) -> str:
-        """What each check found, beside what paper allows."""
-        parts = [f"{name} leaves {value:.0%} of the leads, not 0 to {most:.0%}" for name, value, most in self._ratios()]
-        if self.rhythm_correlation is not None:
+        """What the checks that failed found, beside what paper allows."""
+        parts = [
+            f"{name} leaves {value:.0%} of the leads, not 0 to {most:.0%}"
+            for name, value, most in self._ratios()
+            if value > most
+        ]
+        if self.rhythm_correlation is not None and self.rhythm_correlation < LEAST_CORRELATION:
             parts.append(f"the rhythm strip's correlation with its short lead is {self.rhythm_correlation:.2f}, not 1")
         return "; ".join(parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -14,17 +15,30 @@ from ecg_flare.digitize.trace.raster import RASTER_MM, RowRaster
 
 ColumnTimes = Literal["consecutive", "simultaneous"]
 
+
+@dataclass(frozen=True)
+class TimesReading:
+    """Whether columns go on in time; `sure` is whether their beats leave no doubt about it."""
+
+    times: ColumnTimes
+    sure: bool = True
+
+
 SMOOTHING_S: Final = 0.04  # beats are compared to within a QRS complex
-WITH_FIRST: Final = 0.9  # correlation of columns that beat together, where nothing else is known
+WITH_FIRST: Final = 0.7  # correlation of columns that beat together, where nothing else is known
+ALONE_WITH_FIRST: Final = (
+    0.97  # the same of a lone second column: a steady heart meets it by chance, but seldom so well
+)
+APART: Final = 0.5  # columns that are less alike beat at different times
 WITH_STRIP, STRIP_LEAD = 0.6, 0.15  # the same, and by how much they fit the strip's first column better than their own
 
 
-def column_times(rows: RowRaster, spans: Sequence[LeadSpan], speed_mm_per_s: float) -> ColumnTimes:
+def column_times(rows: RowRaster, spans: Sequence[LeadSpan], speed_mm_per_s: float) -> TimesReading:
     """Tell columns that go on in time from columns that all begin at the same time."""
     short = [span for span in spans if not span.is_rhythm]
     lefts = sorted({round(span.left_px, 1) for span in short})
     if len(lefts) < 2:
-        return "consecutive"
+        return TimesReading("consecutive")
     length = min(int((span.right_px - span.left_px) / (RASTER_MM * rows.scale.x)) for span in short)
     width = round(SMOOTHING_S * speed_mm_per_s / RASTER_MM)
     begin = [int(np.searchsorted(rows.x_px, left)) for left in lefts]
@@ -34,14 +48,22 @@ def column_times(rows: RowRaster, spans: Sequence[LeadSpan], speed_mm_per_s: flo
         if b + length <= len(rows.x_px)
     ]
     if len(beats) < 2:
-        return "consecutive"
-    with_first = float(np.median([correlation(beat, beats[0]) for beat in beats[1:]]))
+        return TimesReading("consecutive")
+    alike = [correlation(beat, beats[0]) for beat in beats[1:]]
+    with_first = float(np.median(alike))
     strips = [span.row for span in spans if span.is_rhythm]
     if not strips:
-        return "simultaneous" if with_first > WITH_FIRST else "consecutive"
+        return _by_beats_alone(alike)
     on = [activity(list(rows.y_mm[strips, b : b + length]), width) for b in begin[: len(beats)]]
     together = _fit_first_column(beats, on) and with_first > WITH_STRIP
-    return "simultaneous" if together else "consecutive"
+    return TimesReading("simultaneous" if together else "consecutive")
+
+
+def _by_beats_alone(alike: Sequence[float]) -> TimesReading:
+    """Judge by how alike each later column beats to the first one, where no strip shows the time."""
+    if float(np.median(alike)) > WITH_FIRST:
+        return TimesReading("simultaneous", min(alike) > (ALONE_WITH_FIRST if len(alike) == 1 else WITH_FIRST))
+    return TimesReading("consecutive", min(alike) < APART)
 
 
 def _fit_first_column(beats: Sequence[Signal], on_strip: Sequence[Signal]) -> bool:

@@ -11,6 +11,8 @@ from ecg_flare.digitize.leads.labels import MIN_FIT, Word
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.trace.raster import RowRaster
 
+STROKES_ALONE = 0.1  # by which I, II, III have to fit better than another name
+PULSE_MM = 10.0  # from a label before a pulse to the lead
 BORDER_MM = 0.8  # left out at either end of a lead: the step from lead to lead
 
 
@@ -32,7 +34,7 @@ class LabelledRows:
         rows, scale = self.rows, self.rows.scale
         spacing = np.diff(rows.level_px).min() if len(rows.level_px) > 1 else 30.0 * scale.y
         level = rows.level_px[span.row]
-        from_x = span.left_px - 4.0 * scale.x
+        from_x = self._labels_from(span)
         to_x = span.left_px + min(14.0 * scale.x, 0.4 * (span.right_px - span.left_px))
         near = [
             word
@@ -43,7 +45,19 @@ class LabelledRows:
             and (word.n_letters > 1 or span.left_px < rows.span.left_px + 4.0 * scale.x)
         ]
         # a separator's dash looks like an "I", which stands at the page's left in every layout
-        return max(near, key=lambda word: (word.n_letters > 1, float(word.fits.max())), default=None)
+        return max(near, key=lambda word: (word.n_letters > 1, _legibility(word)), default=None)
+
+    def _labels_from(self, span: LeadSpan) -> float:
+        """Return from which x on a span's label may stand: beside or before the pulse that the span begins after."""
+        page, scale = self.rows.span, self.rows.scale
+        before = [left for left, right in page.gaps if abs(span.left_px - right) < PULSE_MM * scale.x]
+        first = bool(page.gaps) and span.left_px < page.left_px + 4.0 * scale.x
+        return min([span.left_px - (PULSE_MM if first else 4.0) * scale.x, *before])
+
+
+def _legibility(word: Word) -> float:
+    """Return how well a word's name fits, names of strokes alone as less: a pulse is two of them, a beat one."""
+    return float(word.fits.max()) - (STROKES_ALONE if set(word.best) == {"I"} else 0.0)
 
 
 def signal_of(rows: RowRaster, span: LeadSpan) -> Float64[np.ndarray, " n"]:

@@ -47,6 +47,8 @@ def _missing(evidence: LayoutEvidence) -> Iterator[str]:
     if evidence.unwitnessed:
         columns = "a column" if evidence.unwitnessed == 1 else f"{evidence.unwitnessed} columns"
         yield f"nothing on the page shows that {columns} of it begin{'s' if evidence.unwitnessed == 1 else ''} there"
+    if not evidence.times_known:
+        yield "the beats do not say surely whether its columns go on in time or all begin at once"
     if not evidence.many_labels:
         yield _labels(evidence)
     if evidence.limb_db is None:

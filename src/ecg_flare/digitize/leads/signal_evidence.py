@@ -18,17 +18,17 @@ from ecg_flare.digitize.leads.cut_tips import CutTip, cut_tips
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.limb_noise import LimbNoise, limb_noise
 from ecg_flare.digitize.leads.pulse_boxes import pulse_boxes
-from ecg_flare.digitize.leads.repeated_beats import OddBeat, odd_beats
+from ecg_flare.digitize.leads.repeated_beats import OddBeat, beat_samples, odd_beats
 from ecg_flare.digitize.leads.resolution import column_error
 from ecg_flare.digitize.leads.row_lags import RowLag, row_lags
 from ecg_flare.digitize.leads.shared_ink import shared_energy
-from ecg_flare.digitize.leads.unread_strokes import UnreadStroke, unread_strokes
+from ecg_flare.digitize.leads.unread_strokes import UnreadStroke, may_be_peaks, unread_strokes
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.ecg.record import Recording
 
 Source = Literal[
-    "pixels", "columns", "limb_leads", "shared_ink", "unread_ink", "letters", "odd_beats", "spikes", "lost"
+    "pixels", "columns", "limb_leads", "shared_ink", "unread_ink", "foreign_ink", "odd_beats", "spikes", "lost"
 ]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
@@ -43,7 +43,7 @@ class SignalEvidence:
     `energy` is that of the recording, in mV^2 times seconds of all its leads. `noise` is each source's share of it:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
     breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
-    errors, `letters` the unread ink that is no higher than print; `lost` the share of the leads' time without ink.
+    errors, `foreign_ink` the unread ink that is no peak's; `lost` the share of the leads' time without ink.
 
     Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
     or end with a calibration pulse, `spiked` those with a spike at an end.
@@ -70,10 +70,11 @@ def signal_evidence(
     scale = lines.raster.scale
     px_per_mv = scale.y * calibration.gain_mm_per_mv
     limb, cut = limb_noise(recording), cut_tips(recording)
-    unread = unread_strokes(lines, spans, calibration.gain_mm_per_mv)
+    strokes = unread_strokes(lines, spans, calibration.gain_mm_per_mv)
+    unread = may_be_peaks(strokes, np.array(beat_samples(recording)) / recording.fs_hz)
     shared = shared_energy(recording, lines.rows, spans)
     touched = {recording.lead_names[row] for row in np.flatnonzero(shared)}
-    touched |= {stroke.lead for stroke in unread} | {tip.lead for tip in cut}
+    touched |= {stroke.lead for stroke in strokes} | {tip.lead for tip in cut}
     odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched) if touched else ()
     limb_power = _mean_power(limb)
     spikes = border_spikes(recording, spans)
@@ -82,8 +83,8 @@ def signal_evidence(
         "columns": float(column_error(recording, scale.x * calibration.speed_mm_per_s).sum()) / energy,
         "limb_leads": limb_power * seconds / energy,
         "shared_ink": float(shared.sum()) / energy,
-        "unread_ink": sum(stroke.energy for stroke in unread if stroke.is_tall) / energy,
-        "letters": sum(stroke.energy for stroke in unread if not stroke.is_tall) / energy,
+        "unread_ink": sum(stroke.energy for stroke in unread) / energy,
+        "foreign_ink": sum(stroke.energy for stroke in strokes if stroke not in unread) / energy,
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
         "lost": _lost(recording, spans),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from jaxtyping import Float64
 
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.trace.page import PageLines
@@ -19,6 +20,9 @@ LETTER_MM: Final = 4.0
 
 BORDER_MM: Final = 1.0
 """Ink so near to a lead's ends is a bar that parts the columns, or a pulse."""
+
+AT_A_BEAT_S: Final = 0.12
+"""From a beat to its steep strokes: further away no heart makes any."""
 
 LONE_ROW_MM: Final = 20.0
 """Instead of the distance of rows, where there is one."""
@@ -66,3 +70,15 @@ def unread_strokes(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv: 
         time_s = span.start_s + (middle_x - span.left_px) * seconds_per_px
         found.append(UnreadStroke(span.lead, time_s, height_mm, (height_mm / gain_mm_per_mv) ** 2 / 3 * seconds))
     return tuple(found)
+
+
+def may_be_peaks(strokes: Sequence[UnreadStroke], beats_s: Float64[np.ndarray, " beats"]) -> tuple[UnreadStroke, ...]:
+    """Return the strokes that a peak may have lost: higher than letters, and at a beat where beats were found.
+
+    `beats_s` are the times at which the heart beats. The others are print, a pen's line, or a fold.
+    """
+    return tuple(
+        stroke
+        for stroke in strokes
+        if stroke.is_tall and (not len(beats_s) or float(np.abs(beats_s - stroke.time_s).min()) < AT_A_BEAT_S)
+    )

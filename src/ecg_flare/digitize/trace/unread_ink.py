@@ -22,6 +22,9 @@ RIM_PX: Final = 2.0
 SHORTEST_MM: Final = 1.5
 """A lower piece is a speck."""
 
+RUN_MM: Final = 0.8
+"""Of ink in one column: less of it is no steep stroke, but a level line, a beat's base line among them."""
+
 
 @dataclass(frozen=True)
 class InkPiece:
@@ -39,12 +42,17 @@ class InkPiece:
 
 
 def unread_ink(ink: Float32[np.ndarray, "h w"], rows: Sequence[RowTrace], scale: PxPerMm) -> tuple[InkPiece, ...]:
-    """Return the pieces of a page's trace ink, 0 to 1, that are SHORTEST_MM high or more and that no line explains."""
+    """Return the steep pieces of a page's trace ink, 0 to 1, SHORTEST_MM high or more, that no line explains.
+
+    Level ink does not join them: the strokes of a beat that was left out count one by one, its base line does not.
+    """
     y, x = np.nonzero(ink > MIN_INK)
     read = _is_read(y, x, rows)
     rest = np.zeros(ink.shape, np.uint8)
     rest[y[~read], x[~read]] = 1
-    count, _, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    length = 2 * max(1, round(RUN_MM / 2 * scale.y)) + 1  # an even one would move the ink by a pixel
+    steep = cv2.morphologyEx(rest, cv2.MORPH_OPEN, np.ones((length, 1), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(steep, connectivity=8)
     return tuple(
         InkPiece(*(float(value) for value in stats[number, : cv2.CC_STAT_HEIGHT + 1]))
         for number in range(1, count)

@@ -20,7 +20,7 @@ from ecg_flare.digitize.leads.thin_separators import thin_separator_offset
 from ecg_flare.digitize.units import PxPerMm
 
 SAME_END_PX: Final = 1.0
-AS_FINE_PX: Final = 0.12
+AS_FINE_PX: Final = 0.16
 """Ink places the edges of a wide bar no finer than this, as it is full before a pixel is; nearer borders stay."""
 THIN_MM: Final = 0.4
 """A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""

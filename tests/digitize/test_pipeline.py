@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize import ReadingOptions, digitize
-from ecg_flare.digitize.confidence import CONFIDENT, OVERLAPPING
+from ecg_flare.digitize.confidence import CONFIDENT, HALF, OVERLAPPING
 from ecg_flare.digitize.ink.classical import classical_segmenter
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.metrics import evaluate_recording
@@ -80,9 +80,11 @@ def test_rows_that_run_into_each_other_are_named() -> None:
     assert crossed <= named
     warning = next(text for text in found.warnings if "run into each other" in text)
     assert all(lead in warning for lead in named)
-    # labels and limb leads make a layout of 0.85; a contradiction leaves 0.7 of it, twelve doubted leads of twelve half
     assert len(named) == 12
-    assert found.confidence == pytest.approx(0.85 * 0.7 * 0.5)
+    score = evaluate_recording(found.recording, printed(tall, page))
+    assert score.snr_db_kaggle2025 < 10.0
+    assert found.signal.expected_db < 10.0
+    assert found.confidence < HALF
 
 
 @pytest.mark.parametrize("quarter_turns", [1, 2])

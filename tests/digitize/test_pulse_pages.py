@@ -86,7 +86,10 @@ def fault(data_root: Path, name: str) -> np.ndarray:
 
 @pytest.mark.realdata
 def test_a_real_page_with_a_pulse_before_each_lead(data_root: Path) -> None:
-    """2.4 mm wide and 10 mm high at 7.1 px/mm; V1's bar is the frame of the picture."""
+    """2.4 mm wide and 10 mm high at 7.1 px/mm; V1's bar is the frame of the picture.
+
+    The chest leads' beats stand where the limb leads' do, to 2 pixels of 540: both columns show one time.
+    """
     image = fault(data_root, "04_pulse_becomes_signal/pulse_before_each_lead.jpg")
     result = digitize(image, segmenter=classical_segmenter)
     spans = {lead.span.lead: lead.span for lead in result.leads}
@@ -95,7 +98,7 @@ def test_a_real_page_with_a_pulse_before_each_lead(data_root: Path) -> None:
         assert (spans[lead].left_px, spans[lead].right_px) == pytest.approx((82.0, 619.0), abs=4.0)
     for lead in CHEST_LEADS:
         assert (spans[lead].left_px, spans[lead].right_px) == pytest.approx((688.0, 1224.0), abs=4.0)
-        assert spans[lead].start_s == pytest.approx(3.02, abs=0.02)
+        assert spans[lead].start_s == 0.0
     assert min(result.coverage.values()) > 0.99
     assert (result.calibration.speed_mm_per_s, result.calibration.speed_source) == (25.0, "measured")
 

@@ -64,8 +64,8 @@ def test_a_strip_whose_name_is_a_guess_takes_no_other_stretch_s_place() -> None:
     short = LeadSpan("V6", 0, 0.0, 400.0, 0.0, 2.0, False)
     strip = LeadSpan("V6", 1, 0.0, 1000.0, 0.0, 5.0, True, guessed=True)
     flat = np.stack([np.arange(1000.0), np.full(1000, 300.0)], axis=1)
-    signal = vectorize([sine_line(), flat], [short, strip], 80.0, 500.0)[LEADS.index("V6")]
+    signal = vectorize([sine_line(), flat], [short, strip], lambda _: 80.0, 500.0)[LEADS.index("V6")]
     assert np.ptp(signal[:990]) > 1.9
     assert np.isnan(signal[1010:]).all()
-    alone = vectorize([flat, sine_line()], [strip], 80.0, 500.0)[LEADS.index("V6")]
+    alone = vectorize([flat, sine_line()], [strip], lambda _: 80.0, 500.0)[LEADS.index("V6")]
     assert np.isfinite(alone[:2490]).all()

@@ -138,12 +138,12 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
         calibration = weigh_chest_gain(calibration, recording)
         assignment = replace(assignment, spans=settled.spans)
         result = conclude(measured, calibration, lines, polylines, assignment, recording)
-    return Trial(result, names, _fits(assignment, given=options.layout != "auto"))
+    return Trial(result, names, _fits(assignment))
 
 
-def _fits(assignment: Assignment, *, given: bool) -> bool:
-    """Whether the page itself makes the layout sure: a layout that was given is as sure upside down."""
+def _fits(assignment: Assignment) -> bool:
+    """Whether the layout is sure by what makes no sense upside down: labels, or the limb leads' identities."""
     evidence = assignment.evidence
     limbs_agree = evidence.limb_db is not None and evidence.limb_db >= LIMBS_AGREE_DB
     witness = limbs_agree or evidence.labels_agreeing >= MIN_LABELS
-    return assignment.confidence >= SURE_LAYOUT and (witness or not given)
+    return assignment.confidence >= SURE_LAYOUT and witness

@@ -17,14 +17,13 @@ from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.columns_evidence import ALIKE_DB
 from ecg_flare.digitize.leads.label_evidence import name_likelihood
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
-from ecg_flare.digitize.leads.labels import MIN_FIT, Word
+from ecg_flare.digitize.leads.labels import MIN_FIT, MIN_MARGIN, Word
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.row_beats import beat_together, rows_alike_db
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.errors import PageError
 
 LAYOUT_NAME: Final = "by labels"
-MIN_MARGIN: Final = 0.06
 MIN_COVERAGE: Final = 0.75  # of the row's length, with ink
 FIRST_LABEL_MM: Final = 15.0  # a label this near the row's beginning names its first stretch
 LABEL_REACH_MM: Final = 14.0  # from a row's level to its label

@@ -35,6 +35,8 @@ LETTER_WIDTH_MM: Final = 12.0  # three letters that touch
 WORD_WIDTH_MM: Final = 20.0
 MAX_LETTERS: Final = 5
 MIN_FIT: Final = 0.70
+CLEAR_FIT: Final = 0.85  # whatever the next name has: V5 and V6 are alike
+MIN_MARGIN: Final = 0.06
 ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
 INK_THRESHOLD: Final = 0.45
 LIKELY: Final = 0.35
@@ -132,8 +134,13 @@ def _closed_up(
 
 def readable_names(words: Sequence[Word]) -> frozenset[str]:
     """Return the different names that can be read at all, but those of strokes alone, which read upside down too."""
-    clear = (word.best for word in words if word.n_letters > 1 and word.fits.max() > MIN_FIT)
+    clear = (word.best for word in words if word.n_letters > 1 and _is_legible(word))
     return frozenset(name for name in clear if set(name) != {"I"})
+
+
+def _is_legible(word: Word) -> bool:
+    """Whether a word is one of the names: text that stands on its head is a little like several."""
+    return word.fits.max() > CLEAR_FIT or bool(word.fits.max() > MIN_FIT and word.margin > MIN_MARGIN)
 
 
 def _inked(ink: Float32[np.ndarray, "h w"], probability: Float32[np.ndarray, "h2 w2"]) -> Bool[np.ndarray, "h w"]:

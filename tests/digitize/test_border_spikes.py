@@ -44,7 +44,6 @@ def test_the_height_of_a_bar_that_was_taken_for_signal() -> None:
     found = heights(signal)
     assert found.pop(("I", "end")) == pytest.approx(0.35, abs=0.06)
     assert max(found.values()) == pytest.approx(0.0, abs=1e-6)
-    assert spiked_leads(border_spikes(recording(signal), SPANS)) == ("I",)
 
 
 @pytest.mark.parametrize("at_border_s", [2.47, 2.5, 2.53])
@@ -69,5 +68,20 @@ def test_gaps_beside_an_end_and_short_leads_are_left_out() -> None:
     assert border_spikes(recording(beats(REGULAR)), short) == ()
 
 
+def spike(lead: str, at_s: float, height_mv: float) -> BorderSpike:
+    return BorderSpike(lead, "end", at_s, height_mv)
+
+
+def test_spikes_at_two_borders_name_their_leads() -> None:
+    spikes = [spike("I", 2.5, 0.15), spike("II", 2.5, 0.09), spike("aVR", 5.0, 0.12)]
+    assert spiked_leads(spikes) == ("I", "aVR")
+
+
+def test_spikes_at_one_border_may_be_an_odd_beat_unless_many_are_high() -> None:
+    assert spiked_leads([spike("I", 2.5, 0.4), spike("II", 2.5, 0.4)]) == ()
+    assert spiked_leads([spike(lead, 2.5, 0.15) for lead in ("I", "II", "III")]) == ()
+    assert spiked_leads([spike(lead, 2.5, 0.2) for lead in ("I", "II", "III")]) == ("I", "II", "III")
+
+
 def test_small_spikes_name_no_lead() -> None:
-    assert spiked_leads([BorderSpike("V1", "start", 0.1), BorderSpike("V2", "end", 0.3)]) == ("V2",)
+    assert spiked_leads([spike("V1", 5.0, 0.09), spike("V2", 7.5, 0.09)]) == ()

@@ -41,10 +41,43 @@ def page(bars: dict[float, tuple[int, ...]], wide: float = 3.0) -> NDArray[np.fl
 
 
 def offsets(ink: NDArray[np.float32], of: list[LeadSpan]) -> set[float]:
-    moved = settle_on_separators(of, ink, LEVELS, SCALE)
+    moved = settle_on_separators(of, ink, LEVELS, SCALE).spans
     assert [span.start_s for span in moved] == [span.start_s for span in of]
     steps = {round(new.left_px - old.left_px, 2) for new, old in zip(moved, of, strict=True)}
     return steps | {round(new.right_px - old.right_px, 2) for new, old in zip(moved, of, strict=True)}
+
+
+@pytest.mark.parametrize("wide", [4.0, 6.0, 12.0])
+@pytest.mark.parametrize("rows", [(0, 1), (0, 1, 2)])
+def test_wide_bars_in_some_rows_settle_the_borders(wide: float, rows: tuple[int, ...]) -> None:
+    settled = settle_on_separators(spans(), page({b + OFF: rows for b in BORDERS}, wide), LEVELS, SCALE)
+    lefts = sorted({round(span.left_px, 3) for span in settled.spans})
+    assert lefts == pytest.approx([OFF, *(border + OFF for border in BORDERS)], abs=0.05)
+    assert len(settled.bars) == len(BORDERS) * len(rows)
+    for bar in settled.bars:
+        assert bar.right_px - bar.left_px == pytest.approx(wide, abs=0.1)
+        assert bar.place.row in rows
+        assert bar.place.kind == "between"
+
+
+def test_bars_at_the_ends_of_the_rows_settle_the_ends_alone() -> None:
+    ends = [LeadSpan("I", row, 30.0, 770.0, 0.0, 3.7, False) for row in range(len(LEVELS))]
+    settled = settle_on_separators(ends, page({32.5: (0, 1, 2), 768.5: (0, 1, 2)}, 6.0), LEVELS, SCALE)
+    assert [span.left_px for span in settled.spans] == pytest.approx([32.5] * 3, abs=0.05)
+    assert [span.right_px for span in settled.spans] == pytest.approx([768.5] * 3, abs=0.05)
+    assert [bar.place.kind for bar in settled.bars] == ["begin"] * 3 + ["end"] * 3
+
+
+def test_strokes_that_lean_alike_are_no_bars() -> None:
+    """The steepest QRS complexes of all rows fall at one place: 20 mm in 25 ms."""
+    ink = page({})
+    for border in BORDERS:
+        for level in LEVELS:
+            for y in range(round(level) - 50, round(level) + 50):
+                x = border + (y - level) / 32
+                columns = np.arange(ink.shape[1])
+                ink[y] = np.maximum(ink[y], np.clip(2.0 - np.abs(columns - x), 0.0, 1.0))
+    assert settle_on_separators(spans(), ink, LEVELS, SCALE).bars == ()
 
 
 @pytest.mark.parametrize("off", [OFF, -OFF, 0.3])
@@ -71,13 +104,13 @@ def test_a_beat_beside_a_lone_border_is_no_bar() -> None:
     ("bars", "wide"),
     [
         ({}, 3.0),
-        ({border + OFF: (0, 1) for border in BORDERS}, 3.0),
-        ({border + OFF: (0, 1, 2) for border in BORDERS[:2]}, 3.0),
+        ({border + OFF: (1,) for border in BORDERS[:1]}, 3.0),
+        ({border + OFF: (0, 1, 2) for border in BORDERS[:1]}, 3.0),
         ({200.0: (0, 1, 2), 402.0: (0, 1, 2), 604.0: (0, 1, 2)}, 3.0),
-        ({border + OFF: (0, 1, 2) for border in BORDERS}, 9.0),
+        ({border + OFF: (0, 1, 2) for border in BORDERS}, 20.0),
         ({border + 20.0: (0, 1, 2) for border in BORDERS}, 3.0),
     ],
-    ids=["none", "not in every row", "not at every border", "not all off alike", "too wide", "too far"],
+    ids=["none", "in one row", "at one border of three", "not all off alike", "too wide", "too far"],
 )
 def test_what_is_no_bar_moves_nothing(bars: dict[float, tuple[int, ...]], wide: float) -> None:
     assert offsets(page(bars, wide), spans()) == {0.0}
@@ -85,3 +118,15 @@ def test_what_is_no_bar_moves_nothing(bars: dict[float, tuple[int, ...]], wide: 
 
 def test_a_page_of_one_column_has_no_borders() -> None:
     assert offsets(page({}), spans(inner=())) == {0.0}
+
+
+def test_thin_bars_settle_the_borders_and_are_left_to_them() -> None:
+    settled = settle_on_separators(spans(), page({b + OFF: (0, 1, 2) for b in BORDERS}, 2.4), LEVELS, SCALE)
+    assert settled.spans[1].left_px == pytest.approx(BORDERS[0] + OFF, abs=0.05)
+    assert settled.bars == ()
+
+
+def test_wide_bars_where_the_ink_has_the_borders_already_move_nothing() -> None:
+    settled = settle_on_separators(spans(), page({b + 0.08: (0, 1, 2) for b in BORDERS}, 6.0), LEVELS, SCALE)
+    assert {span.left_px for span in settled.spans} == {0.0, *BORDERS}
+    assert len(settled.bars) == 9

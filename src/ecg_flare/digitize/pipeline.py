@@ -25,6 +25,7 @@ from ecg_flare.digitize.ink.ruling import is_ruled
 from ecg_flare.digitize.ink.segmenters import Segmenter, segment
 from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.borders import part_leads
+from ecg_flare.digitize.leads.bridges import bridge_bars
 from ecg_flare.digitize.leads.chest_balance import weigh_chest_gain
 from ecg_flare.digitize.leads.coloured_labels import read_labels
 from ecg_flare.digitize.leads.find import find_leads
@@ -127,14 +128,15 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
             assignment = find_leads(LabelledRows(lines.raster, words, calibration.speed_mm_per_s), options.layout)
         except PageError as error:
             raise UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
-        spans = settle_on_separators(assignment.spans, ink.every, lines.levels_px, scale)
-        polylines = part_leads(ink.trace, lines.rows, lines.polylines, spans, scale, lines.pen_px)
+        settled = settle_on_separators(assignment.spans, ink.every, lines.levels_px, scale)
+        polylines = part_leads(ink.trace, lines.rows, lines.polylines, settled.spans, scale, lines.pen_px)
+        polylines = bridge_bars(ink.trace, lines.rows, polylines, settled.bars, scale, lines.pen_px)
     with clock.stage("recording"):
-        calibration = settle_gains(calibration, spans, working.pulses, lines.levels_px)
-        signal = vectorize(polylines, spans, lambda lead: scale.y * calibration.gain_of(lead), options.fs_hz)
+        calibration = settle_gains(calibration, settled.spans, working.pulses, lines.levels_px)
+        signal = vectorize(polylines, settled.spans, lambda lead: scale.y * calibration.gain_of(lead), options.fs_hz)
         recording = Recording(signal, options.fs_hz)
         calibration = weigh_chest_gain(calibration, recording)
-        assignment = replace(assignment, spans=spans)
+        assignment = replace(assignment, spans=settled.spans)
         result = conclude(measured, calibration, lines, polylines, assignment, recording)
     return Trial(result, names, _fits(assignment))
 

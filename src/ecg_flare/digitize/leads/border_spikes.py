@@ -24,18 +24,25 @@ MIN_LEAD_S: Final = 1.2  # a shorter lead may hold one beat alone
 LIKEST: Final = 256
 """Places that an end is held against in full."""
 
-LEAST_SPIKE_MV: Final = 0.12
-"""The ends of well-read leads stay below this."""
+LEAST_SPIKE_MV: Final = 0.1
+"""A spike, if there are others at another border: of 420 recordings of PTB-XL, 1 % have such."""
+
+SPIKES_TOGETHER_MV, TOGETHER = 0.18, 3
+"""A spike, if so many leads have one at the same border, where an odd beat may stand. Both rules name 1.4 % of them."""
 
 End = Literal["start", "end"]
 
 
 @dataclass(frozen=True)
 class BorderSpike:
-    """By how much, in mV, an end of a lead differs from all the lead does elsewhere, beyond what its context does."""
+    """By how much, in mV, an end of a lead differs from all the lead does elsewhere, beyond what its context does.
+
+    `at_s` is where that end stands in the recording.
+    """
 
     lead: str
     end: End
+    at_s: float
     height_mv: float
 
 
@@ -50,13 +57,20 @@ def border_spikes(recording: Recording, spans: Sequence[LeadSpan]) -> tuple[Bord
         spike
         for lead in LEADS
         if lead in longest
-        for spike in _of_lead(lead, _signal(recording, longest[lead]), recording.fs_hz)
+        for spike in _of_lead(longest[lead], _signal(recording, longest[lead]), recording.fs_hz)
     )
 
 
 def spiked_leads(spikes: Sequence[BorderSpike]) -> tuple[str, ...]:
-    """Return the names of the leads with a spike that no beat explains, each once."""
-    return tuple(dict.fromkeys(spike.lead for spike in spikes if spike.height_mv > LEAST_SPIKE_MV))
+    """Return the names of the leads with a spike that no beat explains, each once.
+
+    An odd beat stands at one border. Bars stand at several.
+    """
+    high = [spike for spike in spikes if spike.height_mv > LEAST_SPIKE_MV]
+    if len({round(spike.at_s, 1) for spike in high}) > 1:
+        return tuple(dict.fromkeys(spike.lead for spike in high))
+    together = tuple(dict.fromkeys(spike.lead for spike in high if spike.height_mv > SPIKES_TOGETHER_MV))
+    return together if len(together) >= TOGETHER else ()
 
 
 def _signal(recording: Recording, span: LeadSpan) -> Float64[np.ndarray, " n"]:
@@ -66,7 +80,7 @@ def _signal(recording: Recording, span: LeadSpan) -> Float64[np.ndarray, " n"]:
     return signal[known[0] : known[-1] + 1] if len(known) else signal[:0]
 
 
-def _of_lead(lead: str, signal: Float64[np.ndarray, " n"], fs_hz: float) -> Iterator[BorderSpike]:
+def _of_lead(span: LeadSpan, signal: Float64[np.ndarray, " n"], fs_hz: float) -> Iterator[BorderSpike]:
     if len(signal) < MIN_LEAD_S * fs_hz:
         return
     edge, whole = round(EDGE_S * fs_hz), round((EDGE_S + CONTEXT_S) * fs_hz)
@@ -74,7 +88,7 @@ def _of_lead(lead: str, signal: Float64[np.ndarray, " n"], fs_hz: float) -> Iter
     for end, values in ends:
         height = _height_mv(values, edge, whole)
         if height is not None:
-            yield BorderSpike(lead, end, height)
+            yield BorderSpike(span.lead, end, span.start_s if end == "start" else span.end_s, height)
 
 
 def _height_mv(values: Float64[np.ndarray, " n"], edge: int, whole: int) -> float | None:

@@ -50,7 +50,7 @@ def part_leads(
         for number, sides in zip(numbers, ends, strict=True):
             for line, at_right in zip(sides, (True, False), strict=True):
                 fitted = refine_row(line, pen) + np.array([near.begin, 0.0])
-                parted[number] = _spliced(parted[number], fitted, border, at_right, WINDOW_MM / 2 * scale.x)
+                parted[number] = spliced(parted[number], fitted, border, at_right, WINDOW_MM / 2 * scale.x)
     return tuple(parted)
 
 
@@ -65,7 +65,7 @@ def inner_borders(spans: Sequence[LeadSpan]) -> dict[float, list[int]]:
     return found
 
 
-def _spliced(
+def spliced(
     polyline: Float64[np.ndarray, "k 2"],
     fitted: Float64[np.ndarray, "n 2"],
     border: float,

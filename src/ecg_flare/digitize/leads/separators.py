@@ -1,30 +1,37 @@
 """Separators: bars printed between the columns of a page, which say to a fraction of a pixel where leads begin.
 
 The ink of a row says where its line begins and ends on the paper. That is not where the recording does if the paper
-was cut there, or if a pulse follows without a gap. A bar stands at the border itself, in every row that has one.
+was cut there, or if a pulse follows without a gap. A bar stands at the border itself, in the rows that have one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float32
 
+from ecg_flare.digitize.leads.bars import Bar, Place, find_bars
 from ecg_flare.digitize.leads.borders import inner_borders
 from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.thin_separators import thin_separator_offset
 from ecg_flare.digitize.units import PxPerMm
 
-REACH_MM: Final = 1.0  # from a border to its bar
-BAND_MM: Final = 7.0  # above and below a row's level
-MIN_BAR_MM: Final = 2.0  # of ink in a column, more than the columns of its row usually have
-WIDEST_BAR_MM: Final = 0.7
-RIM: Final = 0.5  # of a bar's height: a column with less is beside it
-SAME_MM: Final = 0.15  # within which all borders must be off by the same
-MIN_ROWS: Final = 2
+SAME_END_PX: Final = 1.0
+AS_FINE_PX: Final = 0.16
+"""Ink places the edges of a wide bar no finer than this, as it is full before a pixel is; nearer borders stay."""
+THIN_MM: Final = 0.4
+"""A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The spans with their borders in the middle of the bars, and those bars that hide more than a trace does."""
+
+    spans: tuple[LeadSpan, ...]
+    bars: tuple[Bar, ...]
 
 
 def settle_on_separators(
@@ -32,49 +39,57 @@ def settle_on_separators(
     ink: Float32[np.ndarray, "h w"],
     levels: Sequence[float],
     scale: PxPerMm,
-) -> tuple[LeadSpan, ...]:
-    """Return the spans moved along the page by what all its bars stand beside the borders; unmoved without bars.
+) -> Settled:
+    """Return the spans with their borders moved to the bars that stand beside them; unmoved without bars.
 
-    `ink` is all that was drawn, print too, `levels` are the rows' y in pixels.
+    A border without a bar moves by as much as those with one. So do the ends of the rows, unless they have bars of
+    their own. `ink` is all that was drawn, print too, `levels` are the rows' y in pixels.
     """
-    borders = {x: rows for x, rows in inner_borders(spans).items() if len(rows) >= MIN_ROWS}
-    halved = len(borders) == 1
-    found = [
-        _bar_beside(x, _bands([levels[row] for row in rows], scale.y, halved), ink, scale)
-        for x, rows in borders.items()
-    ]
-    offsets = np.array([offset for offset in found if offset is not None])
-    if not borders or len(offsets) < len(borders) or np.ptp(offsets) > SAME_MM * scale.x:
-        return tuple(spans)
-    offset = float(np.median(offsets))
-    return tuple(replace(span, left_px=span.left_px + offset, right_px=span.right_px + offset) for span in spans)
+    if not spans:
+        return Settled(tuple(spans), ())
+    between = _wide(find_bars(list(_between(spans, levels)), ink, scale), scale)
+    begin = _wide(find_bars(list(_at_end(spans, levels, True)), ink, scale), scale)
+    end = _wide(find_bars(list(_at_end(spans, levels, False)), ink, scale), scale)
+    offsets = _offsets(between)
+    usual = float(np.median(list(offsets.values()))) if offsets else thin_separator_offset(spans, ink, levels, scale)
+    at_ends = {**_offsets(begin), **_offsets(end)}
+    moved = {
+        x: x + {**at_ends, **offsets}.get(round(x, 2), usual) for span in spans for x in (span.left_px, span.right_px)
+    }
+    settled = tuple(replace(span, left_px=moved[span.left_px], right_px=moved[span.right_px]) for span in spans)
+    return Settled(settled, (*between, *begin, *end))
 
 
-def _bands(levels: Sequence[float], px_per_mm_y: float, halved: bool) -> list[slice]:
-    """Return the lines around each row's level in which a bar has to show: as one band, or above and below apart.
-
-    A lone border has no other to agree with, and all its rows beat at one time. Few beats go up and down in one place.
-    """
-    band = BAND_MM * px_per_mm_y
-    edges = [(level - band, level, level + band) if halved else (level - band, level + band) for level in levels]
-    return [slice(max(0, round(top)), max(1, round(bottom))) for row in edges for top, bottom in pairwise(row)]
+def _wide(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:
+    """Return all bars, if most are wider than thin ones."""
+    widths = [bar.right_px - bar.left_px for bar in bars]
+    return bars if widths and float(np.median(widths)) > THIN_MM * scale.x else ()
 
 
-def _bar_beside(border: float, bands: Sequence[slice], ink: Float32[np.ndarray, "h w"], scale: PxPerMm) -> float | None:
-    """Return how far to the right of a border its bar stands, in pixels; None where not every band has one."""
-    widest, reach = WIDEST_BAR_MM * scale.x, REACH_MM * scale.x
-    first, after = int(np.floor(border - reach - widest)), int(np.ceil(border + reach + widest)) + 1
-    if first < 0 or after > ink.shape[1]:
-        return None
-    columns = np.stack([ink[band, first:after].sum(axis=0, dtype=np.float64) for band in bands])
-    height = (columns - np.median(columns, axis=1, keepdims=True)).min(axis=0)
-    if height.max() < MIN_BAR_MM * scale.y:
-        return None
-    inside = np.flatnonzero(height > RIM * height.max())
-    across = inside[-1] - inside[0] + 1
-    if across > max(2.0, widest) or across > len(inside):
-        return None
-    near = slice(max(0, inside[0] - 1), inside[-1] + 2)
-    weight = np.maximum(height[near], 0.0)
-    centre = float((np.arange(first, after)[near] * weight).sum() / weight.sum())
-    return centre - border if abs(centre - border) < reach else None
+def _between(spans: Sequence[LeadSpan], levels: Sequence[float]) -> Iterator[Place]:
+    for x, rows in inner_borders(spans).items():
+        for row, level in enumerate(levels):
+            yield Place(x, row, level, "between" if row in rows else "through")
+
+
+def _at_end(spans: Sequence[LeadSpan], levels: Sequence[float], first: bool) -> Iterator[Place]:
+    """Yield the ends of the rows at one side of the page, where most of them have it."""
+    edges: dict[int, float] = {}
+    for span in spans:
+        x = span.left_px if first else span.right_px
+        edges[span.row] = x if span.row not in edges else min(edges[span.row], x) if first else max(edges[span.row], x)
+    usual = float(np.median(list(edges.values())))
+    for row, x in edges.items():
+        if abs(x - usual) < SAME_END_PX:
+            yield Place(round(x, 2), row, levels[row], "begin" if first else "end")
+
+
+def _offsets(bars: Sequence[Bar]) -> Mapping[float, float]:
+    """Return by how much the bars of each border stand to its right, in pixels; 0 where the ink is as fine."""
+    borders = {bar.place.border_px for bar in bars if bar.place.kind != "through"}
+    found = {
+        border: float(np.median([bar.centre_px - border for bar in bars if bar.place.border_px == border]))
+        for border in borders
+    }
+    off = np.median(np.abs(list(found.values()))) if found else 0.0
+    return found if off > AS_FINE_PX else dict.fromkeys(found, 0.0)

@@ -23,7 +23,7 @@ START: Final = {
     "odd_beats": 0.02,
     "spikes": 0.5,
     "lost": 1.0,
-    "bent_paper": 0.05,
+    "bent_paper": 0.015,
 }
 FLOOR: Final = 1e-3
 PULL: Final = 0.02  # towards the start, for each e-fold squared: what no page shows stays where it is

@@ -287,7 +287,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "odd_beats": 0.01,
         "spikes": 1.0,
         "lost": 1.0,
-        "bent_paper": 0.05,
+        "bent_paper": 0.015,
     }
 )
 """Of each source's noise (leads/signal_evidence.py), the part that the truth has: fitted on 2026-11-29 on 54 pages of

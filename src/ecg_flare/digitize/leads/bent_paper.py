@@ -7,14 +7,20 @@ import numpy as np
 from ecg_flare.ecg.record import Recording
 
 
-def bend_energy(recording: Recording, shift_s: float, shift_mv: float) -> float:
-    """Return the energy of the error, in mV^2 times seconds, of a line that is moved so far in time and in height.
+def bend_energy(recording: Recording, bend: float, speed_mm_per_s: float, gain_mm_per_mv: float) -> float:
+    """Return the energy of the error, in mV^2 times seconds, of leads whose ends move aside by the bend.
 
-    To first order a shift in time errs by the line's slope: steep QRS complexes pay for it most.
+    `bend` is by how much the paper moves, along x and y, a millimetre of its length. From the middle of a lead, whose
+    place and height are free, the error grows to both ends. To first order a shift in time errs by the line's slope:
+    steep QRS complexes pay for it most.
     """
     energy = 0.0
     for lead in recording.signal_mv.astype(np.float64):
-        slope = np.diff(lead) * recording.fs_hz
-        errors = (slope * shift_s) ** 2 + shift_mv**2
-        energy += float(np.nansum(errors)) / recording.fs_hz
+        known = np.flatnonzero(np.isfinite(lead))
+        if len(known) < 2:
+            continue
+        from_middle_s = (np.arange(len(lead)) - (known[0] + known[-1]) / 2) / recording.fs_hz
+        in_time = np.gradient(lead) * recording.fs_hz * bend * from_middle_s
+        in_height = bend * from_middle_s * speed_mm_per_s / gain_mm_per_mv
+        energy += float(np.nansum(in_time**2 + np.where(np.isfinite(lead), in_height**2, 0.0))) / recording.fs_hz
     return energy

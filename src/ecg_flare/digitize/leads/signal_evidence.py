@@ -54,7 +54,7 @@ class SignalEvidence:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
     breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
     errors, `foreign_ink` the unread ink that is no peak's; `lost` the share of the leads' time without ink;
-    `bent_paper` what lines lose that stand aside by all of the paper's bend.
+    `bent_paper` what leads lose whose ends stand aside by the paper's bend.
 
     Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
     or end with a calibration pulse, `spiked` those with a spike at an end.
@@ -72,11 +72,11 @@ class SignalEvidence:
 
 
 def signal_evidence(
-    recording: Recording, lines: PageLines, spans: Sequence[LeadSpan], calibration: Calibration, bend_mm: float
+    recording: Recording, lines: PageLines, spans: Sequence[LeadSpan], calibration: Calibration, bend: float
 ) -> SignalEvidence:
     """Return what the reading says of its own noise.
 
-    `spans` are in the pixels of `lines`; `bend_mm` is by how much curved paper still leaves its plane.
+    `spans` are in the pixels of `lines`; `bend` is by how much curved paper leaves its plane, a length of it.
     """
     signal = recording.signal_mv.astype(np.float64)
     energy = max(float(np.nansum(_centred(signal) ** 2)) / recording.fs_hz, LEAST_ENERGY)
@@ -102,8 +102,7 @@ def signal_evidence(
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
         "lost": _lost(recording, spans),
-        "bent_paper": bend_energy(recording, bend_mm / calibration.speed_mm_per_s, bend_mm / calibration.gain_mm_per_mv)
-        / energy,
+        "bent_paper": bend_energy(recording, bend, calibration.speed_mm_per_s, calibration.gain_mm_per_mv) / energy,
     }
     return SignalEvidence(
         noise=MappingProxyType(noise),

@@ -40,7 +40,7 @@ class NormalizedPage:
         warnings: what a reader of the result should know.
         upright_confidence: 0.5 when nothing on the page says which way is up, 1 when its pulses do.
         turned_deg: 0, 90, 180 or 270: how far the picture was turned, clockwise, to stand the page up.
-        bend_px: by how much curved paper still moves off the plane, in pixels within 12 periods of its grid.
+        bend: by how much curved paper still moves off the plane, a length of it (90th percentile over the page).
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -50,7 +50,7 @@ class NormalizedPage:
     warnings: tuple[str, ...]
     upright_confidence: float = 0.5
     turned_deg: int = 0
-    bend_px: float = 0.0
+    bend: float = 0.0
 
 
 def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
@@ -77,7 +77,7 @@ def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
         rotation_deg=straight.turn_deg,
         period_px=straight.period_px,
         warnings=(*warnings, *straight.warnings),
-        bend_px=straight.bend_px,
+        bend=straight.bend,
     )
 
 

@@ -17,7 +17,7 @@ from ecg_flare.digitize.rectify.plane import Gradients, fit_homography
 from ecg_flare.digitize.rectify.tiles import tile_amplitudes
 
 _RECTIFIED_PERIOD_PX: Final = 6.0
-_PHASE_TILE_PERIODS: Final = 12  # a tile of the phase map, in periods
+TILE_PERIODS: Final = 12  # a tile of the phase map, in periods
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ def refine_homography(signal: Float32[np.ndarray, "h w"], to_grid: Float64[np.nd
     low, high = grid_corners.min(axis=0), grid_corners.max(axis=0)
     period = _RECTIFIED_PERIOD_PX
     size = np.ceil((high - low) * period).astype(int)
-    if (size > 6 * max(height, width)).any() or (size < 2 * period * _PHASE_TILE_PERIODS).any():
+    if (size > 6 * max(height, width)).any() or (size < 2 * period * TILE_PERIODS).any():
         return None
     to_rectified = np.array([[period, 0, -low[0] * period], [0, period, -low[1] * period], [0, 0, 1.0]]) @ to_grid
     rectified = cv2.warpPerspective(signal, to_rectified, (int(size[0]), int(size[1])), flags=cv2.INTER_AREA)
@@ -56,7 +56,7 @@ def refine_homography(signal: Float32[np.ndarray, "h w"], to_grid: Float64[np.nd
     refined = refined / refined[2, 2]
     left = np.abs(np.concatenate([across.left, down.left]))
     jitter = max(float(np.median(np.abs(family.left))) for family in (across, down))
-    box = _extent(across.strong & down.strong.T, round(period * _PHASE_TILE_PERIODS))
+    box = _extent(across.strong & down.strong.T, round(period * TILE_PERIODS))
     ends = cv2.perspectiveTransform(np.array([box]), correction / correction[2, 2])[0]
     extent = (float(ends[0, 0]), float(ends[1, 0]), float(ends[0, 1]), float(ends[1, 1]))
     return Refined(refined, jitter, float(np.quantile(left, 0.9)), extent)
@@ -73,7 +73,7 @@ class _Phases:
 
 def _phase_gradients(rectified: Float32[np.ndarray, "h w"], seen: Float32[np.ndarray, "h w"], period: float) -> _Phases:
     """Frequencies of the lines across x, from the phase differences of neighbouring tiles."""
-    side = round(period * _PHASE_TILE_PERIODS)
+    side = round(period * TILE_PERIODS)
     rows, columns = rectified.shape[0] // side, rectified.shape[1] // side
     area = (slice(0, rows * side), slice(0, columns * side))
     amplitude = tile_amplitudes(rectified, period, side)

@@ -15,6 +15,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from ecg_flare.digitize.rectify.lattice import Lattice
 from ecg_flare.digitize.rectify.light import grid_darkness
+from ecg_flare.digitize.rectify.phases import TILE_PERIODS
 from ecg_flare.digitize.rectify.sheet import Sheet
 from ecg_flare.digitize.rectify.warp import corners_of, cover_surroundings, warp
 
@@ -30,7 +31,7 @@ _GRID_MARGIN_PERIODS: Final = 12.0
 class StraightPage:
     """A flat page that may stand on its head; period_px is the strongest of its grid along x and y.
 
-    `bend_px` is by how much the grid still moves off the plane within 12 of its periods.
+    `bend` is by how much the grid still moves off the plane, a length of it.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -38,7 +39,7 @@ class StraightPage:
     turn_deg: float
     period_px: tuple[float, float] | None
     warnings: tuple[str, ...]
-    bend_px: float = 0.0
+    bend: float = 0.0
 
 
 def straight_by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, sheet: Sheet | None) -> StraightPage:
@@ -55,8 +56,8 @@ def straight_by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, she
     flat, homography = cover_surroundings(image, sheet), np.eye(3)
     if not _is_straight(straight, turn, (height, width)):
         flat, homography = warp(flat, straight, _grid_box(lattice, periods) if abs(turn) > _TURNED_DEG else None)
-    bend_px = lattice.bend_periods * float(periods.max())
-    return StraightPage(flat, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings), bend_px)
+    bend = lattice.bend_periods / TILE_PERIODS
+    return StraightPage(flat, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings), bend)
 
 
 def _jacobian(homography: Float64[np.ndarray, "3 3"], at: Float64[np.ndarray, " 2"]) -> Float64[np.ndarray, "2 2"]:

@@ -37,7 +37,7 @@ def with_gaps(reading: Digitization, gaps: int) -> Digitization:
 def test_a_clean_page_leaves_no_doubt_and_a_broken_line_does(reading: Digitization) -> None:
     assert beyond_doubt(reading)
     assert not beyond_doubt(with_gaps(reading, 1))
-    assert not beyond_doubt(replace(reading, confidence=CONFIDENT - 0.01))
+    assert not beyond_doubt(replace(reading, confidence=CONFIDENT - 0.01, confidence_but_for_signal=CONFIDENT - 0.01))
 
 
 def test_a_page_that_only_has_too_few_pixels_is_not_read_again_and_one_with_bad_lines_is(reading: Digitization) -> None:
@@ -50,6 +50,19 @@ def test_a_page_that_only_has_too_few_pixels_is_not_read_again_and_one_with_bad_
     assert beyond_doubt(doubtful("shared_ink"))
     assert not beyond_doubt(doubtful("limb_leads"))
     assert not beyond_doubt(replace(doubtful("columns"), confidence_but_for_signal=CONFIDENT - 0.01))
+
+
+def test_an_assumed_gain_alone_is_no_reason_to_read_again(reading: Digitization) -> None:
+    assumed = replace(
+        reading,
+        calibration=replace(reading.calibration, confidence=0.7),
+        confidence=0.7,
+        confidence_but_for_signal=0.7,
+    )
+    assert beyond_doubt(assumed)
+    assert not beyond_doubt(replace(assumed, layout_confidence=0.7))
+    assert not beyond_doubt(replace(assumed, confidence=0.49, confidence_but_for_signal=0.49))
+    assert not beyond_doubt(with_gaps(assumed, 1))
 
 
 def test_the_surer_reading_is_kept_and_of_equals_the_whole_one(reading: Digitization) -> None:

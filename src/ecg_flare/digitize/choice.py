@@ -16,17 +16,19 @@ SAME_SCALE: Final = 0.03
 def beyond_doubt(result: Digitization) -> bool:
     """Whether no other reading of the page has to be tried: confident, and every line found from end to end.
 
-    A page that is in doubt only by what is on the paper, few pixels or rows that touch, is not read better by another
-    segmenter.
+    A page that is in doubt only by what is on the paper, few pixels or rows that touch, or by a speed or gain that
+    nothing on it says, is not read better by another segmenter.
     """
     whole = all(share >= WHOLE for share in result.coverage.values())
-    sure = result.confidence >= CONFIDENT or _limited_by_paper(result)
+    signal_is_best = result.signal.value >= CONFIDENT or not result.signal.may_be_read_better
+    sure = result.confidence >= CONFIDENT or (signal_is_best and _doubted_by_scale_alone(result))
     return sure and whole and not result.n_gaps
 
 
-def _limited_by_paper(result: Digitization) -> bool:
-    limited = result.confidence == result.signal.value and result.confidence_but_for_signal >= CONFIDENT
-    return limited and not result.signal.may_be_read_better
+def _doubted_by_scale_alone(result: Digitization) -> bool:
+    """Whether layout, lines and checks leave no doubt; scale, speed and gain are measured once for all segmenters."""
+    by_scale = result.confidence_but_for_signal == result.calibration.confidence
+    return result.confidence_but_for_signal >= CONFIDENT or (by_scale and result.layout_confidence >= CONFIDENT)
 
 
 def better_of(first: Digitization, second: Digitization) -> Digitization:

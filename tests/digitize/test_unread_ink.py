@@ -7,10 +7,11 @@ import pytest
 from rasters import raster
 
 from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.unread_stretches import unread_stretches
 from ecg_flare.digitize.leads.unread_strokes import may_be_peaks, unread_strokes
 from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.digitize.trace.rows import RowTrace
-from ecg_flare.digitize.trace.unread_ink import InkPiece, unread_ink
+from ecg_flare.digitize.trace.unread_ink import InkPiece, UnreadInk, unread_ink
 from ecg_flare.digitize.units import PxPerMm
 
 SCALE = PxPerMm(10.0, 10.0)
@@ -32,13 +33,13 @@ def page(*boxes: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def test_the_line_s_own_ink_is_explained_and_a_stroke_above_it_is_not() -> None:
-    assert unread_ink(page(), (row(),), SCALE) == ()
+    assert unread_ink(page(), (row(),), SCALE) == UnreadInk()
     # 2 px of rim above the line's ink at 198 belong to it
-    assert unread_ink(page((700, 100, 6, 98)), (row(),), SCALE) == (InkPiece(700.0, 100.0, 6.0, 96.0),)
+    assert unread_ink(page((700, 100, 6, 98)), (row(),), SCALE).steep == (InkPiece(700.0, 100.0, 6.0, 96.0),)
 
 
 def test_specks_are_left_out() -> None:
-    assert unread_ink(page((700, 100, 5, 14)), (row(),), SCALE) == ()
+    assert unread_ink(page((700, 100, 5, 14)), (row(),), SCALE) == UnreadInk()
 
 
 def test_a_stroke_is_named_by_its_lead_time_and_the_energy_of_a_triangle() -> None:
@@ -57,13 +58,34 @@ def test_a_stroke_is_named_by_its_lead_time_and_the_energy_of_a_triangle() -> No
 
 def test_the_strokes_of_a_beat_that_was_left_out_count_though_its_base_line_is_wide() -> None:
     ink = page((600, 160, 200, 3), (700, 60, 5, 103))
-    (piece,) = unread_ink(ink, (row(),), SCALE)
-    assert (piece.left_px, piece.width_px) == (700.0, 5.0)
-    assert piece.height_px == pytest.approx(103.0)
+    unread = unread_ink(ink, (row(),), SCALE)
+    (stroke,), (base,) = unread.steep, unread.level
+    assert (stroke.left_px, stroke.width_px, stroke.height_px) == (700.0, 5.0, 103.0)
+    assert (base.left_px, base.width_px) == (600.0, 200.0)
 
 
 def test_wide_ink_ink_far_from_the_rows_and_a_bar_between_leads_are_no_strokes() -> None:
     boxes = ((600, 100, 80, 40), (700, 0, 4, 40), (496, 110, 8, 80))
     lines = PageLines((row(),), (), 3.0, raster(np.zeros((1, 1000))), unread_ink(page(*boxes), (row(),), SCALE))
-    assert len(lines.unread) == 3
+    assert len(lines.unread.steep) == 3
     assert unread_strokes(lines, SPANS, 10.0) == ()
+
+
+def test_a_level_line_at_a_row_s_height_that_the_row_left_is_told() -> None:
+    """For 8 mm V4's line runs 10 mm above its own ink: 1 mV for 0.32 s."""
+    y_mm = np.zeros((1, 1000))
+    y_mm[0, 600:680] = 10.0
+    ink = page((600, 210, 80, 4))
+    rows = replace(raster(y_mm), level_px=np.array([200.0]))
+    lines = PageLines((row(),), (), 3.0, rows, unread_ink(ink, (row(),), SCALE))
+    (stretch,) = unread_stretches(lines, SPANS, gain_mm_per_mv=10.0)
+    assert stretch.lead == "V4"
+    assert stretch.time_s == pytest.approx(2.4)
+    assert stretch.energy == pytest.approx(1.1**2 * 0.32, rel=0.05)
+
+
+def test_level_ink_far_from_a_row_and_strokes_of_letters_are_no_lines() -> None:
+    ink = page((600, 330, 200, 4), (100, 210, 15, 4))
+    rows = replace(raster(np.zeros((1, 1000))), level_px=np.array([200.0]))
+    lines = PageLines((row(),), (), 3.0, rows, unread_ink(ink, (row(),), SCALE))
+    assert unread_stretches(lines, SPANS, gain_mm_per_mv=10.0) == ()

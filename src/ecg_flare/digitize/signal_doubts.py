@@ -29,6 +29,7 @@ _CAUSES: Final[Mapping[Source, str]] = {
     "limb_leads": "limb leads that contradict each other",
     "shared_ink": "rows that run into each other",
     "unread_ink": "ink that no line runs through",
+    "unread_lines": "lines that no row follows",
     "foreign_ink": "print and pen beside the lines",
     "odd_beats": "beats that are unlike the others of their lead",
     "spikes": "spikes at the leads' ends",
@@ -57,6 +58,9 @@ def signal_doubts(evidence: SignalEvidence, signal: SignalConfidence, calibratio
                 f"steep ink beside {lead} is no part of its line, up to {height:.0f} mm high ({_times(found)}): a peak "
                 "may be cut off there"
             )
+    for lead, stretches in _by_lead(evidence.unread_lines).items():
+        if sum(stretch.energy for stretch in stretches) >= TOLD_SHARE * evidence.energy:
+            yield f"a line beside {lead} was followed by no row ({_times(stretches)}): its own may be another row's"
     for lead, beats in _by_lead(evidence.odd).items():
         if sum(beat.energy for beat in beats) >= TOLD_SHARE * evidence.energy:
             yield f"beats of {lead} are unlike its others, and those of other leads are not ({_times(beats)})"

@@ -23,6 +23,7 @@ from ecg_flare.digitize.leads.repeated_beats import OddBeat, beat_samples, odd_b
 from ecg_flare.digitize.leads.resolution import column_error
 from ecg_flare.digitize.leads.row_lags import RowLag, row_lags
 from ecg_flare.digitize.leads.shared_ink import shared_energy
+from ecg_flare.digitize.leads.unread_stretches import UnreadStretch, unread_stretches
 from ecg_flare.digitize.leads.unread_strokes import UnreadStroke, may_be_peaks, unread_strokes
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.trace.page import PageLines
@@ -34,6 +35,7 @@ Source = Literal[
     "limb_leads",
     "shared_ink",
     "unread_ink",
+    "unread_lines",
     "foreign_ink",
     "odd_beats",
     "spikes",
@@ -53,8 +55,9 @@ class SignalEvidence:
     `energy` is that of the recording, in mV^2 times seconds of all its leads. `noise` is each source's share of it:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
     breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
-    errors, `foreign_ink` the unread ink that is no peak's; `lost` the share of the leads' time without ink;
-    `bent_paper` what leads lose whose ends stand aside by the paper's bend.
+    errors, `unread_lines` what is lost if level ink beside a lead is its line, `foreign_ink` the unread ink that is no
+    peak's; `lost` the share of the leads' time without ink; `bent_paper` what leads lose whose ends stand aside by the
+    paper's bend.
 
     Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
     or end with a calibration pulse, `spiked` those with a spike at an end.
@@ -67,6 +70,7 @@ class SignalEvidence:
     odd: tuple[OddBeat, ...] = ()
     cut: tuple[CutTip, ...] = ()
     unread: tuple[UnreadStroke, ...] = ()
+    unread_lines: tuple[UnreadStretch, ...] = ()
     boxes: tuple[str, ...] = ()
     spiked: tuple[str, ...] = ()
 
@@ -91,6 +95,7 @@ def signal_evidence(
     touched |= {stroke.lead for stroke in strokes} | {tip.lead for tip in cut}
     odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched) if touched else ()
     limb_power = _mean_power(limb)
+    stretches = unread_stretches(lines, spans, calibration.gain_mm_per_mv)
     spikes = border_spikes(recording, spans)
     noise: dict[Source, float] = {
         "pixels": seconds / px_per_mv**2 / energy,
@@ -98,6 +103,7 @@ def signal_evidence(
         "limb_leads": limb_power * seconds / energy,
         "shared_ink": float(shared.sum()) / energy,
         "unread_ink": sum(stroke.energy for stroke in unread) / energy,
+        "unread_lines": sum(stretch.energy for stretch in stretches) / energy,
         "foreign_ink": sum(stroke.energy for stroke in strokes if stroke not in unread) / energy,
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
@@ -112,6 +118,7 @@ def signal_evidence(
         odd=odd,
         cut=cut,
         unread=unread,
+        unread_lines=stretches,
         boxes=pulse_boxes(recording, spans),
         spiked=spiked_leads(spikes),
     )

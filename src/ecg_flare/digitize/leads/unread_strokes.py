@@ -54,7 +54,7 @@ def unread_strokes(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv: 
     scale, levels = lines.raster.scale, np.array(lines.levels_px)
     beyond = BEYOND * (float(np.median(np.diff(levels))) if len(levels) > 1 else LONE_ROW_MM * scale.y)
     found = []
-    for piece in lines.unread:
+    for piece in lines.unread.steep:
         middle_x, middle_y = piece.left_px + piece.width_px / 2, piece.top_px + piece.height_px / 2
         row = int(np.abs(levels - middle_y).argmin())
         here = [span for span in spans if span.row == row and span.left_px <= middle_x < span.right_px]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -13,7 +13,7 @@ from ecg_flare.digitize.trace.page_span import find_span, without_pulses
 from ecg_flare.digitize.trace.raster import RowRaster, sample_rows
 from ecg_flare.digitize.trace.refine import pen_px, refine_row
 from ecg_flare.digitize.trace.rows import RowTrace, trace_rows
-from ecg_flare.digitize.trace.unread_ink import InkPiece, unread_ink
+from ecg_flare.digitize.trace.unread_ink import UnreadInk, unread_ink
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.errors import PageError
 
@@ -31,7 +31,7 @@ class PageLines:
     polylines: tuple[Float64[np.ndarray, "k 2"], ...]
     pen_px: float
     raster: RowRaster
-    unread: tuple[InkPiece, ...] = ()
+    unread: UnreadInk = field(default_factory=UnreadInk)
 
     @property
     def levels_px(self) -> tuple[float, ...]:

@@ -24,6 +24,7 @@ START: Final = {
     "odd_beats": 0.02,
     "spikes": 0.5,
     "lost": 1.0,
+    "hidden_ends": 1.0,
     "bent_paper": 0.015,
 }
 FLOOR: Final = 1e-3

@@ -46,7 +46,7 @@ def conclude(
     shrink = measured.working.shrink
     px_per_mv = measured.working.px_per_mm.y * calibration.gain_mm_per_mv
     checks = check_consistency(recording, lines.raster, assignment.spans, px_per_mv)
-    noise = signal_evidence(recording, lines, assignment.spans, calibration, measured.page.bend)
+    noise = signal_evidence(recording, lines, assignment, calibration, measured.page.bend)
     signal = signal_confidence(noise)
     leads = tuple(read_lead(span, lines.rows[span.row], polylines[span.row], recording) for span in assignment.spans)
     evidence = PageEvidence(

@@ -288,6 +288,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "odd_beats": 0.01,
         "spikes": 1.0,
         "lost": 1.0,
+        "hidden_ends": 1.0,
         "bent_paper": 0.015,
     }
 )

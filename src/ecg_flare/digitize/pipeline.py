@@ -136,7 +136,7 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
         signal = vectorize(polylines, settled.spans, lambda lead: scale.y * calibration.gain_of(lead), options.fs_hz)
         recording = Recording(signal, options.fs_hz)
         calibration = weigh_chest_gain(calibration, recording)
-        assignment = replace(assignment, spans=settled.spans)
+        assignment = replace(assignment, spans=settled.spans, bars=settled.bars)
         result = conclude(measured, calibration, lines, polylines, assignment, recording)
     return Trial(result, names, _fits(assignment))
 

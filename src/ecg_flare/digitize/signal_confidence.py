@@ -27,7 +27,7 @@ from ecg_flare.digitize.confidence import (
 )
 from ecg_flare.digitize.leads.signal_evidence import SignalEvidence, Source
 
-PAPER: Final[frozenset[Source]] = frozenset({"pixels", "columns", "shared_ink", "bent_paper"})
+PAPER: Final[frozenset[Source]] = frozenset({"pixels", "columns", "shared_ink", "hidden_ends", "bent_paper"})
 """Noise that is on the page itself: no other segmenter reads it better."""
 
 OF_TOUCHING_ROWS: Final[frozenset[Source]] = frozenset({"unread_ink", "odd_beats"})

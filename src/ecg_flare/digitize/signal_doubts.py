@@ -11,11 +11,12 @@ from ecg_flare.digitize.leads.limb_noise import WINDOW_S, LimbNoise
 from ecg_flare.digitize.leads.repeated_beats import OddBeat
 from ecg_flare.digitize.leads.row_lags import RowLag
 from ecg_flare.digitize.leads.signal_evidence import SignalEvidence, Source
+from ecg_flare.digitize.leads.unread_stretches import UnreadStretch
 from ecg_flare.digitize.leads.unread_strokes import UnreadStroke
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.signal_confidence import SignalConfidence
 
-Found = TypeVar("Found", CutTip, UnreadStroke, OddBeat)
+Found = TypeVar("Found", CutTip, UnreadStroke, UnreadStretch, OddBeat)
 
 TOLD_SHARE: Final = 0.005
 """Of the signal's energy: strokes and odd beats of a lead with less are not told."""
@@ -34,6 +35,7 @@ _CAUSES: Final[Mapping[Source, str]] = {
     "odd_beats": "beats that are unlike the others of their lead",
     "spikes": "spikes at the leads' ends",
     "lost": "lines that are lost",
+    "hidden_ends": "bars that hide steep strokes",
     "bent_paper": "curved paper",
 }
 
@@ -94,7 +96,7 @@ def _by_lead(found: Iterable[Found]) -> Mapping[str, list[Found]]:
     return by_lead
 
 
-def _times(found: Sequence[CutTip] | Sequence[UnreadStroke] | Sequence[OddBeat]) -> str:
+def _times(found: Sequence[CutTip] | Sequence[UnreadStroke] | Sequence[UnreadStretch] | Sequence[OddBeat]) -> str:
     times = sorted(one.time_s for one in found)
     if len(times) > MANY:
         return f"{len(times)} times from {times[0]:.1f} to {times[-1]:.1f} s"

@@ -25,6 +25,7 @@ from ecg_flare.digitize.confidence import (
     LayoutEvidence,
     layout_confidence,
 )
+from ecg_flare.digitize.leads.bars import Bar
 from ecg_flare.digitize.leads.column_times import ColumnTimes, column_times
 from ecg_flare.digitize.leads.columns_evidence import BeatsOf, columns_evidence
 from ecg_flare.digitize.leads.label_evidence import label_evidence
@@ -46,7 +47,10 @@ PHYSIOLOGY_LIMIT: Final = 3.0
 
 @dataclass(frozen=True)
 class Assignment:
-    """The layout found, its leads' places, how sure that is (0 to 1), and what speaks for it."""
+    """The layout found, its leads' places, how sure that is (0 to 1), and what speaks for it.
+
+    `bars` are those that hide a part of the leads, in the pixels of the spans.
+    """
 
     layout: str
     spans: tuple[LeadSpan, ...]
@@ -54,6 +58,7 @@ class Assignment:
     columns: ColumnTimes
     evidence: LayoutEvidence
     warnings: tuple[str, ...] = ()
+    bars: tuple[Bar, ...] = ()
 
 
 def assign(page: LabelledRows, layout: str = "auto") -> Assignment | None:

@@ -13,9 +13,11 @@ from typing import Final, Literal, get_args
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.bent_paper import bend_energy
 from ecg_flare.digitize.leads.border_spikes import EDGE_S, border_spikes, spiked_leads
 from ecg_flare.digitize.leads.cut_tips import CutTip, cut_tips
+from ecg_flare.digitize.leads.hidden_ends import hidden_energy
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.limb_noise import LimbNoise, limb_noise
 from ecg_flare.digitize.leads.pulse_boxes import pulse_boxes
@@ -40,6 +42,7 @@ Source = Literal[
     "odd_beats",
     "spikes",
     "lost",
+    "hidden_ends",
     "bent_paper",
 ]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
@@ -56,8 +59,8 @@ class SignalEvidence:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
     breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
     errors, `unread_lines` what is lost if level ink beside a lead is its line, `foreign_ink` the unread ink that is no
-    peak's; `lost` the share of the leads' time without ink; `bent_paper` what leads lose whose ends stand aside by the
-    paper's bend.
+    peak's; `lost` the share of the leads' time without ink; `hidden_ends` what bars may hide; `bent_paper` what leads
+    lose whose ends stand aside by the paper's bend.
 
     Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
     or end with a calibration pulse, `spiked` those with a spike at an end.
@@ -76,12 +79,13 @@ class SignalEvidence:
 
 
 def signal_evidence(
-    recording: Recording, lines: PageLines, spans: Sequence[LeadSpan], calibration: Calibration, bend: float
+    recording: Recording, lines: PageLines, assignment: Assignment, calibration: Calibration, bend: float
 ) -> SignalEvidence:
     """Return what the reading says of its own noise.
 
-    `spans` are in the pixels of `lines`; `bend` is by how much curved paper leaves its plane, a length of it.
+    The assignment is in the pixels of `lines`; `bend` is by how much curved paper leaves its plane, a length of it.
     """
+    spans = assignment.spans
     signal = recording.signal_mv.astype(np.float64)
     energy = max(float(np.nansum(_centred(signal) ** 2)) / recording.fs_hz, LEAST_ENERGY)
     seconds = float(np.isfinite(signal).sum()) / recording.fs_hz
@@ -108,6 +112,7 @@ def signal_evidence(
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
         "lost": _lost(recording, spans),
+        "hidden_ends": hidden_energy(recording, spans, assignment.bars) / energy,
         "bent_paper": bend_energy(recording, bend, calibration.speed_mm_per_s, calibration.gain_mm_per_mv) / energy,
     }
     return SignalEvidence(

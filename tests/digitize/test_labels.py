@@ -100,3 +100,23 @@ def test_other_spellings_of_a_name_are_read(printed: str, lead: str, font: str) 
     fits = fit_names(word, word.shape[1] / word.shape[0])
     assert LEADS[int(fits.argmax())] == lead
     assert fits.max() > 0.85
+
+
+def test_wide_letters_are_no_strokes() -> None:
+    """Small and blurred, "V4" is as dark at its left and right as "II" is."""
+    small = PxPerMm(2.3, 2.3)
+    sheet, _ = draw_texts([Text("V4", 10.0, 20.0, 3.2)], "sans", (small.x, small.y), (120, 240))
+    probabilities = np.zeros((len(Label), 120, 240), np.float32)
+    probabilities[Label.PRINT] = sheet > 0
+    words = read_words(sheet.astype(np.float32) / 255, probabilities, (), small)
+    assert all(word.best not in ("II", "III") or word.fits.max() < MIN_FIT for word in words if word.n_letters > 1)
+
+
+@pytest.mark.parametrize("font", ["sans", "serif", "serif-bold", "mono"])
+@pytest.mark.parametrize("name", ["II", "III"])
+def test_strokes_stay_names(name: str, font: str) -> None:
+    sheet, _ = draw_texts([Text(name, 10.0, 20.0, 3.2)], font, (SCALE.x, SCALE.y), SHAPE)  # type: ignore[arg-type]
+    probabilities = np.zeros((len(Label), *SHAPE), np.float32)
+    probabilities[Label.PRINT] = sheet > 0
+    words = read_words(sheet.astype(np.float32) / 255, probabilities, (), SCALE)
+    assert max(words, key=lambda word: float(word.fits.max())).best == name

@@ -28,6 +28,8 @@ LETTER_GAP: Final = 0.5  # of their height: letters of one word stand nearer tha
 SPACED_GAP: Final = 1.4  # the same of a word whose letters are spaced, as viewers print them
 SPACED_LETTERS: Final = 3  # no name has more
 EVEN_GAPS: Final = 0.25  # of their height, by which the gaps of a spaced word differ
+LEGIBLE_PX: Final = 7  # a word that is lower is as much like "II" as like "V4"
+WIDEST_STROKE: Final = 0.65  # of its height: a bold "I" with serifs has 0.59, a "V" 1
 USUAL_GAP: Final = 0.15  # of their height, between letters that are set as usual
 LINE_TOLERANCE: Final = 0.2  # of their height: letters of one word end at one line
 LETTER_HEIGHT_MM: Final = (1.2, 7.5)
@@ -41,6 +43,7 @@ MIN_MARGIN: Final = 0.06
 ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
 INK_THRESHOLD: Final = 0.45
 LIKELY: Final = 0.35
+_STROKES_ALONE: Final = np.array([set(name) == {"I"} for name in LEADS])
 _HERSHEY: Final = (
     (cv2.FONT_HERSHEY_SIMPLEX, 3),
     (cv2.FONT_HERSHEY_DUPLEX, 5),
@@ -105,18 +108,28 @@ def words_in(
 
 
 def _word(lettering: Float32[np.ndarray, "h w"], group: Int64[np.ndarray, "k 4"], scale: PxPerMm) -> Word | None:
-    """Return the word that letters make; None for one that is larger than a label."""
+    """Return the word that letters make; None for one that is larger than a label, or too small to be read."""
     left, top = int(group[:, 0].min()), int(group[:, 1].min())
     right, bottom = int(group[:, 2].max()), int(group[:, 3].max())
     aspect = scale.y / scale.x
     if (right - left) / scale.x > WORD_WIDTH_MM or (bottom - top) / scale.y > LETTER_HEIGHT_MM[1]:
+        return None
+    if bottom - top < LEGIBLE_PX:
         return None
     fits = fit_names(lettering[top:bottom, left:right], aspect * (right - left) / (bottom - top))
     if 1 < len(group) <= SPACED_LETTERS:
         closed = _closed_up(lettering, group, scale)
         if closed is not None:
             fits = np.maximum(fits, fit_names(closed, aspect * closed.shape[1] / closed.shape[0]))
+    if len(group) > 1 and not _are_strokes(group, scale):
+        fits = np.where(_STROKES_ALONE, np.float32(-1), fits)
     return Word(float(left), float(top), float(right), float(bottom), len(group), fits)
+
+
+def _are_strokes(group: Int64[np.ndarray, "k 4"], scale: PxPerMm) -> bool:
+    """Whether every letter is as narrow as an "I", with serifs or without."""
+    widths, heights = (group[:, 2] - group[:, 0]) / scale.x, (group[:, 3] - group[:, 1]) / scale.y
+    return bool((widths < WIDEST_STROKE * heights).all())
 
 
 def _closed_up(

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from rasters import raster
 
+from ecg_flare.digitize.confidence import CONFIDENT
+from ecg_flare.digitize.leads.assign import assign
 from ecg_flare.digitize.leads.column_times import TimesReading, column_times
+from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.ecg.leads import limb_leads
 
 COLUMN = 600  # samples of 0.1 mm: 2.4 s at 25 mm/s
 
@@ -70,3 +74,14 @@ def shifted(by: list[int]) -> tuple[np.ndarray, list[LeadSpan]]:
 def test_what_chance_may_do_is_not_sure(by: list[int], expected: TimesReading) -> None:
     y_mm, spans = shifted(by)
     assert column_times(raster(y_mm), spans, 25.0) == expected
+
+
+def test_a_layout_that_was_given_does_not_say_whether_its_columns_go_on_in_time() -> None:
+    limb = np.stack(limb_leads(beats([100, 350], COLUMN), 2.0 * beats([103, 353], COLUMN)))
+    chest = np.stack([size * beats([104, 354], COLUMN) for size in (-1.0, -2.5, -0.7, 1.5, 2.5, 1.2)])
+    y_mm = np.hstack([limb, chest])
+    found = assign(LabelledRows(raster(y_mm), (), 25.0), "6x2")
+    assert found is not None
+    assert not found.evidence.times_known
+    assert found.confidence < CONFIDENT
+    assert any("go on in time" in text for text in found.warnings)

@@ -1,6 +1,7 @@
 """Columns and their witnesses: rows of drawn beats, cut where a lead ends and where none does."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,3 +101,13 @@ def test_a_row_that_was_found_twice_is_no_rhythm_strip() -> None:
         found = assign(LabelledRows(at, (), 25.0))
         assert found is not None
         assert found.evidence.crowded == crowded
+
+
+def test_a_chest_lead_may_go_on_over_more_rows_than_there_are_limb_leads(tmp_path: Path) -> None:
+    file = tmp_path / "watch.yaml"
+    file.write_text("rows:\n" + "\n".join(f"  - - {{lead: V5, start_s: {10 * k}, duration_s: 10}}" for k in range(8)))
+    y_mm = np.stack([beats(6.0, 5.0, phase=7 * k) for k in range(8)])
+    page = LabelledRows(raster(y_mm), (), 25.0)
+    spans = place_layout(page, load_layout(str(file)))
+    assert [span.lead for span in spans] == ["V5"] * 8
+    columns_evidence(page, spans, lambda rows: find_beats(page.rows, 25.0, rows))

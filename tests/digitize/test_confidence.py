@@ -114,3 +114,7 @@ def test_assumed_measures_labels_alone_and_contradictions_are_never_confident() 
     assert calibration_confidence(0.99, ASSUMED, 1.0) == 0.693
     assert labels_alone_confidence(3, 4) == pytest.approx(0.3)
     assert max(ASSUMED, CONTRADICTED, labels_alone_confidence(12, 12)) < CONFIDENT
+
+
+def test_a_page_without_a_known_share_of_ink_is_not_sure() -> None:
+    assert page_confidence(replace(SOUND, inked=float("nan"))) == 0.0

@@ -63,3 +63,7 @@ def test_only_noise_that_is_not_the_paper_s_own_may_be_read_better() -> None:
     assert shares(unread_ink=0.2).may_be_read_better
     assert not shares(unread_ink=0.2, shared_ink=0.001).may_be_read_better
     assert shares(columns=0.2, shared_ink=0.01).causes == ("columns",)
+
+
+def test_decibels_that_are_no_number_are_not_sure() -> None:
+    assert probability_of_good(float("nan")) == LEAST

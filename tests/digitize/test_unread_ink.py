@@ -46,7 +46,7 @@ def test_a_stroke_is_named_by_its_lead_time_and_the_energy_of_a_triangle() -> No
     lines = PageLines(
         (row(),), (), 3.0, raster(np.zeros((1, 1000))), unread_ink(page((747, 100, 6, 90)), (row(),), SCALE)
     )
-    (stroke,) = unread_strokes(lines, SPANS, gain_mm_per_mv=10.0)
+    (stroke,) = unread_strokes(lines, SPANS, lambda _: 10.0)
     assert (stroke.lead, stroke.height_mm, stroke.is_tall) == ("V4", 9.0, True)
     assert stroke.time_s == pytest.approx(3.0)
     assert stroke.energy == pytest.approx(0.9**2 / 3 * 6 / 250.0)
@@ -68,7 +68,7 @@ def test_wide_ink_ink_far_from_the_rows_and_a_bar_between_leads_are_no_strokes()
     boxes = ((600, 100, 80, 40), (700, 0, 4, 40), (496, 110, 8, 80))
     lines = PageLines((row(),), (), 3.0, raster(np.zeros((1, 1000))), unread_ink(page(*boxes), (row(),), SCALE))
     assert len(lines.unread.steep) == 3
-    assert unread_strokes(lines, SPANS, 10.0) == ()
+    assert unread_strokes(lines, SPANS, lambda _: 10.0) == ()
 
 
 def test_a_level_line_at_a_row_s_height_that_the_row_left_is_told() -> None:
@@ -78,7 +78,7 @@ def test_a_level_line_at_a_row_s_height_that_the_row_left_is_told() -> None:
     ink = page((600, 210, 80, 4))
     rows = replace(raster(y_mm), level_px=np.array([200.0]))
     lines = PageLines((row(),), (), 3.0, rows, unread_ink(ink, (row(),), SCALE))
-    (stretch,) = unread_stretches(lines, SPANS, gain_mm_per_mv=10.0)
+    (stretch,) = unread_stretches(lines, SPANS, lambda _: 10.0)
     assert stretch.lead == "V4"
     assert stretch.time_s == pytest.approx(2.4)
     assert stretch.energy == pytest.approx(1.1**2 * 0.32, rel=0.05)
@@ -88,4 +88,4 @@ def test_level_ink_far_from_a_row_and_strokes_of_letters_are_no_lines() -> None:
     ink = page((600, 330, 200, 4), (100, 210, 15, 4))
     rows = replace(raster(np.zeros((1, 1000))), level_px=np.array([200.0]))
     lines = PageLines((row(),), (), 3.0, rows, unread_ink(ink, (row(),), SCALE))
-    assert unread_stretches(lines, SPANS, gain_mm_per_mv=10.0) == ()
+    assert unread_stretches(lines, SPANS, lambda _: 10.0) == ()

@@ -255,8 +255,8 @@ def page_confidence(evidence: PageEvidence) -> float:
     confidence = min(evidence.calibration, evidence.layout)
     if evidence.checks_passed is False:
         confidence *= CONTRADICTION
-    if evidence.inked < INKED:
-        confidence *= evidence.inked
+    if not evidence.inked >= INKED:
+        confidence *= float(np.nan_to_num(evidence.inked))
     if evidence.n_broken:
         confidence *= 1.0 - BROKEN * evidence.n_broken / evidence.n_leads
     return float(confidence)

@@ -94,6 +94,8 @@ def _is_faulty(evidence: SignalEvidence) -> bool:
 
 def probability_of_good(expected_db: float) -> float:
     """Return how often a page of so many expected dB has at least 15: a logistic curve within LEAST and MOST."""
+    if not np.isfinite(expected_db):
+        return LEAST
     odds = (expected_db - EXPECTED_DB_AT_HALF) / EXPECTED_DB_SPREAD
     return float(np.clip(1.0 / (1.0 + np.exp(-odds)), LEAST, MOST))
 

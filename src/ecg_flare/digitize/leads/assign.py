@@ -148,4 +148,6 @@ def _judged_given(assignment: Assignment) -> Assignment:
     if assignment.evidence.opposed or judged.confidence < UNOPPOSED:
         return judged
     guesses = guess_doubt(assignment.spans)
+    if not assignment.evidence.times_known:
+        return replace(judged, confidence=REFUTED)
     return replace(judged, confidence=REFUTED if guesses else GIVEN_LAYOUT, warnings=guesses)

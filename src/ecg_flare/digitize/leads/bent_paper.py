@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ecg_flare.ecg.record import Recording
 
 
-def bend_energy(recording: Recording, bend: float, speed_mm_per_s: float, gain_mm_per_mv: float) -> float:
+def bend_energy(recording: Recording, bend: float, speed_mm_per_s: float, gain_of: Callable[[str], float]) -> float:
     """Return the energy of the error, in mV^2 times seconds, of leads whose ends move aside by the bend.
 
-    `bend` is by how much the paper moves, along x and y, a millimetre of its length. From the middle of a lead, whose
-    place and height are free, the error grows to both ends. To first order a shift in time errs by the line's slope:
-    steep QRS complexes pay for it most.
+    `bend` is by how much the paper moves, along x and y, a millimetre of its length; `gain_of` gives a lead's mm/mV.
+    From the middle of a lead, whose place and height are free, the error grows to both ends. To first order a shift in
+    time errs by the line's slope: steep QRS complexes pay for it most.
     """
     energy = 0.0
-    for lead in recording.signal_mv.astype(np.float64):
+    for name, lead in zip(recording.lead_names, recording.signal_mv.astype(np.float64), strict=True):
         known = np.flatnonzero(np.isfinite(lead))
         if len(known) < 2:
             continue
         from_middle_s = (np.arange(len(lead)) - (known[0] + known[-1]) / 2) / recording.fs_hz
         in_time = np.gradient(lead) * recording.fs_hz * bend * from_middle_s
-        in_height = bend * from_middle_s * speed_mm_per_s / gain_mm_per_mv
+        in_height = bend * from_middle_s * speed_mm_per_s / gain_of(name)
         energy += float(np.nansum(in_time**2 + np.where(np.isfinite(lead), in_height**2, 0.0))) / recording.fs_hz
     return energy

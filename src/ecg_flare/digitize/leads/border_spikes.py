@@ -14,7 +14,7 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan, recorded_spans
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording
 
@@ -52,7 +52,7 @@ def border_spikes(recording: Recording, spans: Sequence[LeadSpan]) -> tuple[Bord
     `spans` are the leads' places; of a lead that is printed twice the recording holds the longer one. An end that is
     not printed, or whose lead is too short to compare it with, is left out.
     """
-    longest = {span.lead: span for span in sorted(spans, key=lambda span: span.duration_s)}
+    longest = recorded_spans(spans)
     return tuple(
         spike
         for lead in LEADS

@@ -150,7 +150,9 @@ def _identities(
             for span in spans:
                 signal = signal_of(page.rows, span)
                 like = names.get(span.row)
-                signals[like.lead if like else usual[span.row]] = -signal if like and like.inverted else signal
+                name = like.lead if like else usual.get(span.row)
+                if name is not None:  # more rows than limb leads: a lead that goes on from row to row
+                    signals[name] = -signal if like and like.inverted else signal
             value = limb_consistency_db(signals)
             if value is not None:
                 chest[column] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,3 +45,15 @@ class LeadSpan:
         """Return which places lie in the stretch, its ends among them."""
         inside: Bool[np.ndarray, " k"] = (x_px >= self.left_px) & (x_px <= self.right_px)
         return inside
+
+
+def kept_spans(spans: Sequence[LeadSpan]) -> tuple[LeadSpan, ...]:
+    """Return the stretches without those whose name is a guess and whose lead stands elsewhere, shorter ones first."""
+    known = {span.lead for span in spans if not span.guessed}
+    kept = (span for span in spans if not (span.guessed and span.lead in known))
+    return tuple(sorted(kept, key=lambda span: span.duration_s))
+
+
+def recorded_spans(spans: Sequence[LeadSpan]) -> Mapping[str, LeadSpan]:
+    """Return for each lead the stretch that the recording holds: the longest of those that are kept."""
+    return {span.lead: span for span in kept_spans(spans)}

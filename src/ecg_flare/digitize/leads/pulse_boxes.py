@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan, recorded_spans
 from ecg_flare.ecg.record import Recording
 
 REACH_S: Final = 0.6  # from a lead's end to the far edge of its pulse
@@ -25,17 +25,13 @@ SLANT_MV: Final = 0.15  # by which the base line moves beside a pulse, and diffe
 
 
 def pulse_boxes(recording: Recording, spans: Sequence[LeadSpan]) -> tuple[str, ...]:
-    """Return the leads that begin or end with a flat-topped box of 1 mV, 0.1 to 0.25 s wide, in the order of `spans`.
+    """Return the leads that begin or end with a flat-topped box of 1 mV, 0.1 to 0.25 s wide, shorter stretches first.
 
     Of a lead with several stretches the longest one is looked at, which is the one that the recording holds.
     """
-    longest: dict[str, LeadSpan] = {}
-    for span in spans:
-        if span.lead not in longest or span.duration_s > longest[span.lead].duration_s:
-            longest[span.lead] = span
     reach = round(REACH_S * recording.fs_hz)
     found = []
-    for lead, span in longest.items():
+    for lead, span in recorded_spans(spans).items():
         signal = recording.lead(lead)[span.samples(recording.fs_hz)].astype(np.float64)
         signal = signal[np.isfinite(signal)] * (-1.0 if span.inverted else 1.0)
         at_start = begins_with_box(signal[:reach], recording.fs_hz, cut=True)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan, recorded_spans
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.ecg.record import Recording
 
@@ -26,9 +26,8 @@ def shared_energy(
 
     `spans` are in the columns of `rows`; of a lead that is printed twice the longer stretch counts.
     """
-    longest = {span.lead: span for span in sorted(spans, key=lambda span: span.duration_s)}
     found = np.zeros(len(recording.lead_names))
-    for name, span in longest.items():
+    for name, span in recorded_spans(spans).items():
         number = recording.lead_names.index(name)
         lead = recording.signal_mv[number].astype(np.float64)
         columns = _wider(rows[span.row].shared)

@@ -18,7 +18,7 @@ from ecg_flare.digitize.leads.bent_paper import bend_energy
 from ecg_flare.digitize.leads.border_spikes import EDGE_S, border_spikes, spiked_leads
 from ecg_flare.digitize.leads.cut_tips import CutTip, cut_tips
 from ecg_flare.digitize.leads.hidden_ends import hidden_energy
-from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan, recorded_spans
 from ecg_flare.digitize.leads.limb_noise import LimbNoise, limb_noise
 from ecg_flare.digitize.leads.pulse_boxes import pulse_boxes
 from ecg_flare.digitize.leads.repeated_beats import OddBeat, beat_samples, odd_beats
@@ -90,19 +90,18 @@ def signal_evidence(
     energy = max(float(np.nansum(_centred(signal) ** 2)) / recording.fs_hz, LEAST_ENERGY)
     seconds = float(np.isfinite(signal).sum()) / recording.fs_hz
     scale = lines.raster.scale
-    px_per_mv = scale.y * calibration.gain_mm_per_mv
     limb, cut = limb_noise(recording), cut_tips(recording)
-    strokes = unread_strokes(lines, spans, calibration.gain_mm_per_mv)
+    strokes = unread_strokes(lines, spans, calibration.gain_of)
     unread = may_be_peaks(strokes, np.array(beat_samples(recording)) / recording.fs_hz)
     shared = shared_energy(recording, lines.rows, spans)
     touched = {recording.lead_names[row] for row in np.flatnonzero(shared)}
     touched |= {stroke.lead for stroke in strokes} | {tip.lead for tip in cut}
     odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched) if touched else ()
     limb_power = _mean_power(limb)
-    stretches = unread_stretches(lines, spans, calibration.gain_mm_per_mv)
+    stretches = unread_stretches(lines, spans, calibration.gain_of)
     spikes = border_spikes(recording, spans)
     noise: dict[Source, float] = {
-        "pixels": seconds / px_per_mv**2 / energy,
+        "pixels": _pixel_energy(recording, scale.y, calibration) / energy,
         "columns": float(column_error(recording, scale.x * calibration.speed_mm_per_s).sum()) / energy,
         "limb_leads": limb_power * seconds / energy,
         "shared_ink": float(shared.sum()) / energy,
@@ -112,8 +111,8 @@ def signal_evidence(
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
         "lost": _lost(recording, spans),
-        "hidden_ends": hidden_energy(recording, spans, assignment.bars) / energy,
-        "bent_paper": bend_energy(recording, bend, calibration.speed_mm_per_s, calibration.gain_mm_per_mv) / energy,
+        "hidden_ends": hidden_energy(recording, tuple(recorded_spans(spans).values()), assignment.bars) / energy,
+        "bent_paper": bend_energy(recording, bend, calibration.speed_mm_per_s, calibration.gain_of) / energy,
     }
     return SignalEvidence(
         noise=MappingProxyType(noise),
@@ -129,6 +128,13 @@ def signal_evidence(
     )
 
 
+def _pixel_energy(recording: Recording, px_per_mm: float, calibration: Calibration) -> float:
+    """Return the energy of an error of one pixel in every sample, in mV^2 times seconds."""
+    known = np.isfinite(recording.signal_mv).sum(axis=1) / recording.fs_hz
+    mv_per_px = [1.0 / (px_per_mm * calibration.gain_of(lead)) for lead in recording.lead_names]
+    return float((known * np.square(mv_per_px)).sum())
+
+
 def _centred(signal: Float64[np.ndarray, "leads n"]) -> Float64[np.ndarray, "leads n"]:
     medians = [np.median(lead[known]) if (known := np.isfinite(lead)).any() else 0.0 for lead in signal]
     centred: Float64[np.ndarray, "leads n"] = signal - np.array(medians)[:, None]
@@ -141,7 +147,7 @@ def _mean_power(limb: Sequence[LimbNoise]) -> float:
 
 
 def _lost(recording: Recording, spans: Sequence[LeadSpan]) -> float:
-    longest = {span.lead: span for span in sorted(spans, key=lambda span: span.duration_s)}
-    parts = [recording.lead(span.lead)[span.samples(recording.fs_hz)] for span in longest.values()]
+    recorded = recorded_spans(spans).values()
+    parts = [recording.lead(span.lead)[span.samples(recording.fs_hz)] for span in recorded]
     printed = sum(len(part) for part in parts)
     return 1.0 - sum(int(np.isfinite(part).sum()) for part in parts) / max(printed, 1)

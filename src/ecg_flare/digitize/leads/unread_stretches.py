@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,8 +32,13 @@ class UnreadStretch:
     energy: float
 
 
-def unread_stretches(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv: float) -> tuple[UnreadStretch, ...]:
-    """Return the level pieces of ink at a row's resting height that no line explains; `spans` in pixels of `lines`."""
+def unread_stretches(
+    lines: PageLines, spans: Sequence[LeadSpan], gain_of: Callable[[str], float]
+) -> tuple[UnreadStretch, ...]:
+    """Return the level pieces of ink at a row's resting height that no line explains.
+
+    `spans` are in the pixels of `lines`; `gain_of` gives a lead's mm/mV.
+    """
     scale, levels = lines.raster.scale, lines.raster.level_px
     near = NEAR * (float(np.median(np.diff(levels))) if len(levels) > 1 else LONE_ROW_MM * scale.y)
     found = []
@@ -46,7 +51,7 @@ def unread_stretches(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv
         seconds_per_px = here[0].duration_s / (here[0].right_px - here[0].left_px)
         columns = (lines.raster.x_px >= piece.left_px) & (lines.raster.x_px <= piece.left_px + piece.width_px)
         apart_mm = lines.raster.y_mm[row, columns] - (levels[row] - middle_y) / scale.y
-        apart_mv = np.nan_to_num(apart_mm, nan=near / scale.y) / gain_mm_per_mv
+        apart_mv = np.nan_to_num(apart_mm, nan=near / scale.y) / gain_of(here[0].lead)
         energy = float((apart_mv**2).sum()) * RASTER_MM * scale.x * seconds_per_px
         time_s = here[0].start_s + (piece.left_px - here[0].left_px) * seconds_per_px
         found.append(UnreadStretch(here[0].lead, time_s, energy))

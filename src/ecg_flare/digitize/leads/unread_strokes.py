@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,10 +46,12 @@ class UnreadStroke:
         return self.height_mm > LETTER_MM
 
 
-def unread_strokes(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv: float) -> tuple[UnreadStroke, ...]:
+def unread_strokes(
+    lines: PageLines, spans: Sequence[LeadSpan], gain_of: Callable[[str], float]
+) -> tuple[UnreadStroke, ...]:
     """Return the upright pieces of ink that no line explains, over the stretch that the rows print.
 
-    `spans` are in the pixels of `lines`.
+    `spans` are in the pixels of `lines`; `gain_of` gives a lead's mm/mV.
     """
     scale, levels = lines.raster.scale, np.array(lines.levels_px)
     beyond = BEYOND * (float(np.median(np.diff(levels))) if len(levels) > 1 else LONE_ROW_MM * scale.y)
@@ -68,7 +70,7 @@ def unread_strokes(lines: PageLines, spans: Sequence[LeadSpan], gain_mm_per_mv: 
         height_mm = piece.height_px / scale.y
         seconds = max(piece.width_px, lines.pen_px) * seconds_per_px
         time_s = span.start_s + (middle_x - span.left_px) * seconds_per_px
-        found.append(UnreadStroke(span.lead, time_s, height_mm, (height_mm / gain_mm_per_mv) ** 2 / 3 * seconds))
+        found.append(UnreadStroke(span.lead, time_s, height_mm, (height_mm / gain_of(span.lead)) ** 2 / 3 * seconds))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan, kept_spans
 from ecg_flare.ecg.leads import LEADS
 
 LONGEST_BRIDGE_S: Final = 0.03  # a longer gap in the ink stays NaN: a QRS may have been lost in it
@@ -35,9 +35,7 @@ def vectorize(
         return np.full((len(LEADS), 0), np.nan, np.float32)
     n_samples = round(max(span.end_s for span in spans) * fs_hz)
     signal = np.full((len(LEADS), n_samples), np.nan, np.float32)
-    known = {span.lead for span in spans if not span.guessed}
-    kept = [span for span in spans if not (span.guessed and span.lead in known)]
-    for span in sorted(kept, key=lambda span: span.duration_s):
+    for span in kept_spans(spans):
         first, values = _read_span(polylines[span.row], span, fs_hz)
         if not np.isfinite(values).any():
             continue

@@ -22,7 +22,7 @@ from jaxtyping import UInt8
 
 from ecg_flare.digitize.clock import Clock
 from ecg_flare.digitize.confidence import UNKNOWN_WAY_UP
-from ecg_flare.digitize.measure.scaled_page import ScaledPage, stand_upright
+from ecg_flare.digitize.measure.scaled_page import HUNG, ScaledPage, stand_upright
 from ecg_flare.digitize.print_direction import UNKNOWN, PrintDirection, read_direction
 from ecg_flare.digitize.rectify.normalize import DARK_PAGE, normalize, turn_sideways
 from ecg_flare.digitize.result import Digitization
@@ -192,7 +192,7 @@ def _other_ways(lying: ScaledPage, printed: PrintDirection, clock: Clock) -> Ite
 def _by_print(scaled: ScaledPage) -> ScaledPage:
     """Return a page that its print turned: what hangs there is no calibration pulse, and no note says that it is."""
     page = replace(scaled.page, upright_confidence=0.5)
-    page = replace(page, warnings=tuple(note for note in page.warnings if "calibration pulses" not in note))
+    page = replace(page, warnings=tuple(note for note in page.warnings if note != HUNG))
     standing = tuple(pulse for pulse in scaled.scale.pulses if pulse.upright)
     return ScaledPage(page, replace(scaled.scale, pulses=standing))
 
@@ -201,7 +201,7 @@ def _told(trial: Trial, reason: str, doubt: str) -> Digitization:
     """Return the reading with a warning of its turn, and of a way up that nothing decides."""
     result, notes = trial.result, []
     turned = result.page.turned_deg
-    told = any("calibration pulses hung" in note for note in result.warnings)
+    told = HUNG in result.warnings
     if turned and not told:
         notes.append(f"the page was turned by {turned} degrees clockwise: {reason or _BY_PULSES}")
     elif turned and turned != 180:

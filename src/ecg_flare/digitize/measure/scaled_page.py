@@ -7,9 +7,13 @@ read), and is handed on as it is, with `upright_confidence` 0.5.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ecg_flare.digitize.measure.scale import PageScale, measure_scale
 from ecg_flare.digitize.rectify.normalize import NormalizedPage, rotate_180
+
+HUNG: Final = "the page was upside down: rotated by 180 degrees, since its calibration pulses hung"
+"""The warning of a page that its pulses turned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,5 @@ def stand_upright(page: NormalizedPage) -> ScaledPage:
     if scale.pulses[0].upright:
         return replace(scaled, page=replace(page, upright_confidence=1.0))
     rotated = scaled.rotated_180()
-    note = "the page was upside down: rotated by 180 degrees, since its calibration pulses hung"
-    upright = replace(rotated.page, warnings=(*rotated.page.warnings, note), upright_confidence=1.0)
+    upright = replace(rotated.page, warnings=(*rotated.page.warnings, HUNG), upright_confidence=1.0)
     return replace(rotated, page=upright)

@@ -91,3 +91,21 @@ def test_a_page_without_strips_has_nothing_to_repeat() -> None:
     unlike = worst_strip_db(raster(rows(None)), [*SHORT, replace(STRIP, lead="V1")])
     assert unlike is not None
     assert unlike < 6.0
+
+
+@pytest.mark.parametrize("late_px", [0, 6])
+def test_a_strip_beside_columns_that_pulses_part_is_compared_at_its_times(late_px: int) -> None:
+    """The second column begins 200 px further right than on the strip, or 0.6 mm more after a pulse that touches it."""
+    rng = np.random.default_rng(3)
+    line = np.cumsum(rng.normal(size=1000))
+    row = np.full(1000, np.nan)
+    row[:300], row[500 + late_px : 800 + late_px] = np.cumsum(rng.normal(size=300)), line[300:600]
+    rows = raster(np.stack([row, line]))
+    rows = replace(rows, span=replace(rows.span, gaps=((300.0, 500.0),)))
+    spans = (
+        LeadSpan("I", 0, 0.0, 300.0, 0.0, 1.2, False),
+        LeadSpan("V1", 0, 500.0, 800.0, 1.2, 2.4, False),
+        LeadSpan("II", 1, 0.0, 1000.0, 0.0, 4.0, True),
+    )
+    named = name_strips(LabelledRows(rows, (), 25.0), spans)
+    assert (named[2].lead, named[2].guessed) == ("V1", False)

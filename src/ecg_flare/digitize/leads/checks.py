@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from ecg_flare.digitize.beats import MIN_SAMPLES, Signal
 from ecg_flare.digitize.confidence import GOOD_DB, SOUND_RATIO, allowed_ratio
-from ecg_flare.digitize.leads.labelled_rows import signal_of
+from ecg_flare.digitize.leads.labelled_rows import signal_of, strip_at
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.physiology import correlation
 from ecg_flare.digitize.trace.raster import RowRaster
@@ -77,16 +77,18 @@ def check_consistency(
     einthoven, most_einthoven = _ratio(einthoven_residual_mv(limb), limb[:3], px_per_mv)
     goldberger, most_goldberger = _ratio(goldberger_residual_mv(limb), limb[3:], px_per_mv)
     repeats = [
-        correlation(rows.y_mm[strip.row], signal_of(rows, short))
+        correlation(strip_at(rows, strip, short), signal_of(rows, short))
         for strip in spans
         for short in spans
-        if strip.is_rhythm and not short.is_rhythm and strip.lead == short.lead and _same_time(strip, short)
+        if strip.is_rhythm and not short.is_rhythm and strip.lead == short.lead and _same_time(rows, strip, short)
     ]
     return ConsistencyChecks(einthoven, goldberger, min(repeats, default=None), most_einthoven, most_goldberger)
 
 
-def _same_time(strip: LeadSpan, short: LeadSpan) -> bool:
+def _same_time(rows: RowRaster, strip: LeadSpan, short: LeadSpan) -> bool:
     """Whether what stands at one x was recorded at one time: not where every column begins anew."""
+    if rows.span.gaps:
+        return True  # strip_at moves it there
     per_px = strip.duration_s / (strip.right_px - strip.left_px)
     return abs(strip.start_s + (short.left_px - strip.left_px) * per_px - short.start_s) < SAME_TIME_S
 

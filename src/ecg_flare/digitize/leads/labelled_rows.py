@@ -67,3 +67,16 @@ def signal_of(rows: RowRaster, span: LeadSpan) -> Float64[np.ndarray, " n"]:
     )
     signal = np.where(inside, rows.y_mm[span.row], np.nan)
     return -signal if span.inverted else signal
+
+
+def strip_at(rows: RowRaster, strip: LeadSpan, short: LeadSpan) -> Float64[np.ndarray, " n"]:
+    """Return a rhythm strip's line moved along the page, so that each time stands where the short lead shows it.
+
+    It is moved only where pulses part the columns: they take paper from these, and none from the strip.
+    """
+    line: Float64[np.ndarray, " n"] = rows.y_mm[strip.row]
+    if not rows.span.gaps or strip.duration_s <= 0:
+        return line
+    px_per_s = (strip.right_px - strip.left_px) / strip.duration_s
+    shift_px = short.left_px - strip.left_px - (short.start_s - strip.start_s) * px_per_s
+    return np.interp(rows.x_px - shift_px, rows.x_px, line, left=np.nan, right=np.nan)

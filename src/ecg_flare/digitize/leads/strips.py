@@ -11,11 +11,11 @@ from jaxtyping import Float64
 
 from ecg_flare.digitize.confidence import LIMBS_AGREE_DB, MIN_STRIP_DB
 from ecg_flare.digitize.leads.label_evidence import name_likelihood
-from ecg_flare.digitize.leads.labelled_rows import LabelledRows, signal_of
+from ecg_flare.digitize.leads.labelled_rows import LabelledRows, signal_of, strip_at
 from ecg_flare.digitize.leads.labels import Word
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.physiology import limb_consistency_db, repeat_db
-from ecg_flare.digitize.trace.raster import RowRaster
+from ecg_flare.digitize.trace.raster import RASTER_MM, RowRaster
 from ecg_flare.ecg.leads import LEADS, LIMB_LEADS
 
 REPEAT_DB: Final = 2.0  # by which a strip repeats a lead better are worth one nat of its label
@@ -23,6 +23,7 @@ LOST_STROKE: Final = {"I": {"I": 0.9, "II": 0.08, "III": 0.02}, "II": {"II": 0.9
 """What a label that reads so may be: a stroke is lost at the page's edge or under a trace."""
 CLEAR_REPEAT_DB, CLEAR_LEAD_DB = 10.0, 6.0  # a strip is a lead that it repeats so well, and so much better than others
 MIN_READ: Final = 2
+PULSE_SLACK: Final = round(1.0 / RASTER_MM)
 SAME_INK_DB: Final = 20.0
 MIN_MARGIN, MARGIN_ALONE = 0.03, 0.1  # by which a label fits its name best, beside short leads and where it is all
 
@@ -66,9 +67,16 @@ def _label_says(word: Word) -> Float64[np.ndarray, " 12"]:
 
 def _repeats(rows: RowRaster, strip: LeadSpan, spans: Sequence[LeadSpan]) -> Mapping[str, float]:
     """Return how well a strip repeats each short lead, in dB."""
-    line = rows.y_mm[strip.row]
-    found = {span.lead: repeat_db(line, signal_of(rows, span)) for span in spans if not span.is_rhythm}
+    found = {span.lead: _repeat_db(rows, strip, span) for span in spans if not span.is_rhythm}
     return {lead: value for lead, value in found.items() if value is not None}
+
+
+def _repeat_db(rows: RowRaster, strip: LeadSpan, short: LeadSpan) -> float | None:
+    """Return how well a strip repeats a short lead, in dB; after a pulse that touches it a lead begins within 1 mm."""
+    line, signal = strip_at(rows, strip, short), signal_of(rows, short)
+    steps = range(-PULSE_SLACK, PULSE_SLACK + 1) if rows.span.gaps else (0,)
+    found = [repeat_db(np.roll(line, step), signal) for step in steps]
+    return max((value for value in found if value is not None), default=None)
 
 
 def _clear(repeats: Mapping[str, float], lead: str) -> bool:
@@ -104,7 +112,9 @@ def worst_strip_db(rows: RowRaster, spans: Sequence[LeadSpan]) -> float | None:
     found = []
     for span in spans:
         if span.is_rhythm and span.lead in names:
-            repeats = [(repeat_db(rows.y_mm[span.row], signal_of(rows, other)) or 0.0, other) for other in short]
+            repeats = [
+                (repeat_db(strip_at(rows, span, other), signal_of(rows, other)) or 0.0, other) for other in short
+            ]
             same = {round(other.left_px, 1) for value, other in repeats if value > SAME_INK_DB}
             found.append(0.0 if len(same) > 1 else max(value for value, _ in repeats))
     return min(found, default=None)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 import subprocess
 import sys
 import tempfile
@@ -99,11 +100,12 @@ def _read(path: str) -> None:
         read_page(PageFile(Path(path), 1, "page"))
     except PageError as refusal:
         error = str(refusal)
+    decoder_peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # JPEG 2000 has a process of its own
     told = {
         "error": error,
         "mb": Path(path).stat().st_size / 1e6,
         "seconds": time.perf_counter() - started,
-        "peak_gb": peak_bytes() / 1e9,
+        "peak_gb": max(peak_bytes(), decoder_peak) / 1e9,
     }
     sys.stdout.write(json.dumps(told))
 

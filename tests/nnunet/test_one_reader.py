@@ -262,6 +262,89 @@ def test_a_page_of_a_tiff_without_a_mask_is_counted_and_named(tmp_path: Path, ca
     assert "page 3 of 3" in caplog.text
 
 
+def two_scans(folder: Path) -> None:
+    for patient in ("anna", "bela"):
+        image, mask = drawn_page()
+        Image.fromarray(np.clip(image.astype(int) - len(patient), 0, 255).astype(np.uint8)).save(
+            folder / f"{patient}_1.png"
+        )
+        put_mask(folder, f"{patient}_1", mask)
+
+
+STRAY = {
+    "manual.pdf": ("PDF", {"save_all": True, "append_images": [Image.new("RGB", (40, 30))] * 3}, "manual-p1.mask.png"),
+    "logo.gif": ("GIF", {}, "logo.mask.png"),
+    "logo.webp": ("WEBP", {}, "logo.mask.png"),
+    "logo.JP2": ("JPEG2000", {}, "logo.mask.png"),
+}
+
+
+@pytest.mark.parametrize("name", STRAY)
+def test_a_manual_or_a_logo_beside_scans_is_left_out_and_named(tmp_path: Path, name: str) -> None:
+    kind, options, mask = STRAY[name]
+    two_scans(tmp_path)
+    Image.new("RGB", (40, 30)).save(tmp_path / name, kind, **options)
+
+    found = inspect_pages(source(tmp_path), "site")
+
+    said = [(finding.what, finding.stops) for finding in found.findings if finding.page == name]
+    assert said == [(f"left out: it has no mask: {mask}", False)]
+    assert [page.name for page in found.pages] == ["anna_1.png", "bela_1.png"]
+    assert [case.name for case in source(tmp_path).cases("site")] == ["anna_1", "bela_1"]
+
+
+@pytest.mark.parametrize(("ending", "kind"), [("png", "PNG"), ("jpg", "JPEG"), ("tif", "TIFF"), ("bmp", "BMP")])
+def test_a_scan_without_a_mask_stops(tmp_path: Path, ending: str, kind: str) -> None:
+    two_scans(tmp_path)
+    colour(tmp_path / f"carl_1.{ending}", kind)
+
+    found = inspect_pages(source(tmp_path), "site")
+
+    said = [(finding.what, finding.stops) for finding in found.findings if finding.page == f"carl_1.{ending}"]
+    assert (f"page carl_1.{ending} has neither a mask nor a truth", True) in said
+    assert not found.ready
+
+
+@pytest.mark.parametrize("name", STRAY)
+def test_where_nothing_has_a_mask_every_file_says_so(tmp_path: Path, name: str) -> None:
+    kind, options, _ = STRAY[name]
+    Image.new("RGB", (40, 30)).save(tmp_path / name, kind, **options)
+
+    with pytest.raises(SiteDataError, match="has neither a mask nor a truth"):
+        list(source(tmp_path).cases("site"))
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+@pytest.mark.parametrize("where", ["beside", "masks"])
+def test_the_pdf_that_a_scan_was_exported_from_leaves_the_mask_to_it(tmp_path: Path, pages: int, where: str) -> None:
+    two_scans(tmp_path)
+    if where == "masks":
+        (tmp_path / "masks").mkdir()
+        (tmp_path / "anna_1.mask.png").rename(tmp_path / "masks" / "anna_1.png")
+    first, *others = [Image.fromarray(drawn_page()[0])] * pages
+    first.save(tmp_path / "anna_1.pdf", save_all=True, append_images=others)
+
+    found = inspect_pages(source(tmp_path), "site")
+
+    said = [(finding.what, finding.stops) for finding in found.findings if finding.page == "anna_1.pdf"]
+    assert said == [("left out: it has no mask of its own: what is named anna_1 belongs to anna_1.png", False)]
+    assert [page.name for page in found.pages] == ["anna_1.png", "bela_1.png"]
+
+
+def test_a_pdf_beside_a_scan_of_its_name_keeps_the_pages_that_have_masks(tmp_path: Path) -> None:
+    two_scans(tmp_path)
+    page = Image.fromarray(drawn_page()[0])
+    page.save(tmp_path / "anna_1.pdf", save_all=True, append_images=[page], resolution=250.0)
+    put_mask(tmp_path, "anna_1-p2", drawn_page()[1])
+
+    listed = source(tmp_path).pages("site")
+
+    assert [page.name for page in listed.pages] == ["anna_1-p2", "anna_1", "bela_1"]
+    assert [left.why for left in listed.left_out if left.is_picture] == [
+        "has no mask for page 1 of 2: anna_1-p1.mask.png"
+    ]
+
+
 def test_a_mask_follows_a_page_that_is_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image, mask = drawn_page()
     large = {"fx": 4, "fy": 4, "interpolation": cv2.INTER_NEAREST}

@@ -1,5 +1,6 @@
 """Which pages a batch has, and what their results are called."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,28 @@ def test_pictures_that_are_not_read_are_named_with_what_to_do(tmp_path: Path) ->
         "photo.heic is HEIC, which is not read: convert it to PNG or JPEG",
         "scan.dat is PNG by its content, under another ending: rename it to .png",
     ]
+
+
+@pytest.mark.timeout(20)
+def test_pipes_and_links_to_nothing_are_left_out_and_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "linked.png").symlink_to(tmp_path / "a.png")
+    (tmp_path / "gone.PNG").symlink_to(tmp_path / "nothing")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.pdf")
+
+    for given in (tmp_path, str(tmp_path / "*")):
+        found = find_files([given])
+
+        assert [path.name for path in found.files] == ["a.png", "linked.png"]
+        assert {left.path.name: left.is_picture for left in found.left_out} == {
+            "gone.PNG": True,
+            "gone": False,
+            "pipe": False,
+            "pipe.pdf": True,
+        }
+        assert {left.why for left in found.left_out} == {"is no regular file, or a link to nothing"}
 
 
 def test_a_folder_without_a_page_names_what_it_has(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Page files of every kind become RGB images; bad ones are named and explained."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 from ecg_flare.errors import PageError
 from ecg_flare.page import reader
 from ecg_flare.page.page_list import PageFile
-from ecg_flare.page.reader import LONGEST_PX, list_pages, read_page
+from ecg_flare.page.reader import LONGEST_PX, count_pages, list_pages, read_page
 
 
 def gradient(width: int = 40, height: int = 30) -> np.ndarray:
@@ -152,6 +153,8 @@ _BAD = {
     "cut.jpg": (cut_jpeg, "damaged or cut short"),
     "bomb.png": (lambda path: bomb(path, 60_000), "60000 x 60000 pixels, more than the 420 million"),
     "folder.png": (lambda path: path.mkdir(), "is a folder"),
+    "pipe.png": (os.mkfifo, "is no regular file"),
+    "pipe.pdf": (os.mkfifo, "is no regular file"),
 }
 
 
@@ -160,6 +163,7 @@ def test_bad_files_are_explained(tmp_path: Path, name: str) -> None:
     make, reason = _BAD[name]
     make(tmp_path / name)
 
+    assert count_pages(tmp_path / name) == 1
     with pytest.raises(PageError, match=reason) as raised:
         read(tmp_path / name)
 

@@ -76,7 +76,7 @@ def digitize(
     which says what was measured, what was assumed, and with what confidence.
 
     A reading below 0.25 confidence is withheld: NAME.overlay.png and NAME.json are there to be looked at, no recording
-    is written, and one of an earlier run is removed. --force writes it.
+    is written, and one of an earlier reading is removed. --force writes it.
 
     Exit codes: 0 every page was read, 3 some were not or were withheld, or a picture was left out, 2 wrong use.
 

@@ -7,7 +7,8 @@ A page is NAME.png, or a file of any other kind that `page.reader` reads, with o
   about 0.75 mm wide; the scale is the argument `px_per_mm`.
 
 Page 2 of a file of several pages (TIFF, PDF) is NAME-p2, with NAME-p2.mask.png; pages of such a file that have no mask
-are left out, and named. A PDF is drawn at 250 dpi; its mask may have any size of the same shape.
+are left out, and named, and so is a PDF, GIF, WebP or JPEG 2000 without one (`nnunet.drawn_pages`). A PDF is drawn at
+250 dpi; its mask may have any size of the same shape.
 
 A mask belongs to the page as viewers show it, turned by its EXIF orientation. One that has the size of the stored
 pixels is turned with them.
@@ -21,7 +22,7 @@ import csv
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,20 +34,19 @@ from jaxtyping import UInt8
 from ecg_flare.documents import short
 from ecg_flare.errors import ConfigError, PageError, SiteDataError
 from ecg_flare.nnunet.case import JSON, Case, site_entry
+from ecg_flare.nnunet.drawn_pages import MASK_ENDING, MASK_FOLDER, drawn_pages, mask_files
 from ecg_flare.page.formats import NAMES, PAGE_SUFFIXES
 from ecg_flare.page.mask_files import read_mask, resize_mask
 from ecg_flare.page.mask_fit import fit_mask
 from ecg_flare.page.page import Page
-from ecg_flare.page.page_list import LeftOut, PageFile, PageList, left_out_lines, look_at
+from ecg_flare.page.page_list import PageFile, PageList, left_out_lines, look_at
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
-from ecg_flare.page.reader import PageImage, count_pages, read_page
+from ecg_flare.page.reader import PageImage, read_page
 from ecg_flare.page.resample import resample_page
 from ecg_flare.page.truth import PageTruth
 
 PATIENTS_FILE: Final = "patients.csv"
 
-MASK_ENDING: Final = ".mask.png"
-MASK_FOLDER: Final = "masks"
 _MAX_PX_PER_MM: Final = 1000
 # At the network's resolution: two and a half square metres.
 _MAX_NORMALIZED_PIXELS: Final = 40_000_000
@@ -131,9 +131,9 @@ class PageFolder:
             yield self.case(page, table)
 
     def pages(self, site: str) -> PageList:
-        """The pages of the folder's files, by name, and what was left out; raises SiteDataError where there are none.
+        """The pages of the folder's files, by name, and what was left out (`nnunet.drawn_pages`).
 
-        Of a file of several pages, those without a mask and without a truth are left out where another one has it.
+        Raises SiteDataError where there are none.
         """
         root = self._root(site)
         files, left_out = [], []
@@ -146,12 +146,8 @@ class PageFolder:
         if not files:
             found = "; ".join(left_out_lines(left_out))
             raise SiteDataError(f"{root} holds no page images ({NAMES}){found and ': '}{found}")
-        pages: list[PageFile] = []
-        for path in files:
-            inside, unmasked = _pages_of(path)
-            pages += inside
-            left_out += unmasked
-        return PageList(tuple(pages), tuple(left_out))
+        drawn = drawn_pages(files)
+        return PageList(drawn.pages, (*left_out, *drawn.left_out))
 
     def patient_table(self, site: str) -> dict[str, str] | None:
         """Page name -> patient's id, from the folder's `patients.csv`; None where it has none."""
@@ -233,36 +229,6 @@ def _is_path(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value and value.isprintable()
 
 
-def _pages_of(path: Path) -> tuple[tuple[PageFile, ...], list[LeftOut]]:
-    """The pages of a file that have a mask or a truth, and the others; all of them where none has one."""
-    count = count_pages(path)
-    pages = tuple(PageFile(path, n, path.stem if count == 1 else f"{path.stem}-p{n}") for n in range(1, count + 1))
-    drawn = tuple(page for page in pages if _is_drawn(page))
-    if not drawn:  # reading the first one says what is missing
-        return pages[:1], _unmasked(pages[1:], count)
-    return drawn, _unmasked([page for page in pages if page not in drawn], count)
-
-
-def _unmasked(pages: Sequence[PageFile], count: int) -> list[LeftOut]:
-    return [
-        LeftOut(page.path, f"has no mask for page {page.number} of {count}: {page.name}{MASK_ENDING}", is_picture=True)
-        for page in pages
-    ]
-
-
-def _is_drawn(page: PageFile) -> bool:
-    return page.path.with_name(f"{page.name}.json").exists() or any(path.exists() for path in _mask_files(page))
-
-
-def _mask_files(page: PageFile) -> tuple[Path, ...]:
-    """Where a page's mask may be; that of a file's first page may be named as the file."""
-    stems = [page.name, *([page.path.stem] if page.number == 1 and page.name != page.path.stem else [])]
-    folder = page.path.parent
-    return tuple(
-        path for stem in stems for path in (folder / f"{stem}{MASK_ENDING}", folder / MASK_FOLDER / f"{stem}.png")
-    )
-
-
 def _safe_name(stem: str) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]", "-", stem)
     return name if name[:1].isalnum() else f"page{name}"
@@ -319,7 +285,7 @@ def _check_normalized(path: Path, shape: tuple[int, int], px_per_mm_x: float, px
 
 def _fitting_mask(page: PageFile, picture: PageImage) -> tuple[UInt8[np.ndarray, "h w"], tuple[str, ...]]:
     """The mask of a page, upright as the page is, and what was done to it."""
-    choices = _mask_files(page)
+    choices = mask_files(page)
     found = next((choice for choice in choices if choice.exists()), None)
     if found is None:
         raise SiteDataError(

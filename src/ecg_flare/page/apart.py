@@ -5,6 +5,7 @@ answer) and then the pixels, RGB.
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -20,11 +21,17 @@ MAX_BYTES: Final = 1_200_000_000
 MAX_SECONDS: Final = 120
 """Processor time of one page; a scan takes about one second."""
 
+ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Of the process's environment: linear algebra takes address space for each core as it is loaded, and MAX_BYTES holds
+whatever the number of cores."""
+
 Answer = Callable[[IO[bytes], Sequence[str]], tuple[dict[str, Any], bytes]]
 
 
 def ask_apart(module: str, path: Path, how: Sequence[str]) -> tuple[dict[str, Any], bytes]:
     """What `module`, run by itself with these arguments and the file as its input, answers.
+
+    The working folder may be one of strangers' files: no module is taken from it (`-P`).
 
     Raises PageError where the file is missing, may not be read or is empty, where the answer is an error, and where
     the process took too much.
@@ -33,7 +40,13 @@ def ask_apart(module: str, path: Path, how: Sequence[str]) -> tuple[dict[str, An
         if path.stat().st_size == 0:
             raise PageError(f"{path} is empty: it has no bytes")
         with path.open("rb") as file:
-            done = subprocess.run([sys.executable, "-m", module, *how], stdin=file, capture_output=True, check=False)
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", module, *how],
+                stdin=file,
+                capture_output=True,
+                check=False,
+                env=os.environ | ONE_THREAD,
+            )
     except FileNotFoundError as error:
         raise PageError(f"{path} does not exist") from error
     except PermissionError as error:

@@ -32,7 +32,8 @@ _SIGNATURES: Final = (
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("JPEG", re.compile(rb"\xff\xd8\xff")),
     ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
-    ("BMP", re.compile(rb"BM")),
+    # "BM" begins texts, too; a bitmap goes on with its size and offsets, and the size of one of its known headers
+    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL)),
     ("WEBP", re.compile(rb"RIFF.{4}WEBPVP8", re.DOTALL)),
     ("GIF", re.compile(rb"GIF8[79]a")),
     ("JPEG2000", re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n")),

@@ -108,11 +108,14 @@ def look_at(path: Path) -> LeftOut | None:
     """Why a file that a folder or glob holds is not read as a page; None where it is."""
     if path.is_dir():
         return LeftOut(path, "is a folder, whose files are not looked at: name it, too")
+    if not path.is_file():  # opening a pipe would wait for whoever writes into it
+        is_picture = path.suffix.lower() in PAGE_SUFFIXES
+        return LeftOut(path, "is no regular file, or a link to nothing", is_picture=is_picture)
     if path.name.startswith("."):
         return LeftOut(path, "is hidden")
     if path.name.lower().endswith(OUR_OWN):
         return LeftOut(path, "is an overlay or a mask that ecg-flare writes")
-    if path.suffix.lower() in PAGE_SUFFIXES and path.is_file():
+    if path.suffix.lower() in PAGE_SUFFIXES:
         return None
     try:
         head = read_head(path)

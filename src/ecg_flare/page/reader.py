@@ -57,8 +57,6 @@ def read_page(page: PageFile) -> PageImage:
     Raises:
         PageError: the file is missing, may not be read, is damaged, encrypted, empty, too large, or no image.
     """
-    if page.path.is_dir():
-        raise PageError(f"{page.path} is a folder, not a page")
     kind = _format(page.path)
     if kind == PDF:
         drawn = draw_pdf_page(page.path, page.number, dpi=PDF_DPI, longest_px=LONGEST_PX)
@@ -85,7 +83,14 @@ def list_pages(inputs: Sequence[str | Path]) -> PageList:
 
 
 def _format(path: Path) -> str | None:
-    """By its content; by its ending where the content says nothing of a PDF, so that reading it says what is wrong."""
+    """By its content; by its ending where the content says nothing of a PDF, so that reading it says what is wrong.
+
+    Raises PageError where opening it would wait, or cannot succeed: a folder, a pipe, a device.
+    """
+    if path.is_dir():
+        raise PageError(f"{path} is a folder, not a page")
+    if path.exists() and not path.is_file():
+        raise PageError(f"{path} is no regular file: copy the page into one")
     try:
         kind = format_of(read_head(path))
     except OSError:

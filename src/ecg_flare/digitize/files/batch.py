@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from ecg_flare.digitize.files.earlier import earlier_reading
 from ecg_flare.digitize.files.html import PageEntry, build_html, failed_entry, read_entry
 from ecg_flare.digitize.files.output import write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
@@ -102,6 +103,7 @@ def _check_writable(out: Path) -> None:
 def _read_one(page: PageFile, reading: _Reading) -> tuple[PageOutcome, PageEntry | None]:
     begun = time.perf_counter()
     try:
+        earlier_reading(reading.out, page.name)  # what would be overwritten is said before the page is read
         source = read_page(page)
         result = reading.read(source.image)
         result = _with_notes(result, source.warnings)
@@ -112,6 +114,7 @@ def _read_one(page: PageFile, reading: _Reading) -> tuple[PageOutcome, PageEntry
     except _PAGE_FAILURES as error:
         expected = isinstance(error, EcgFlareError)
         reason = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
+        reason += _forget_earlier(reading.out, page.name)
         _LOG.warning("%s was not read: %s", page.title, reason, exc_info=not expected)
         outcome = PageOutcome(str(page.path), page.number, page.name, time.perf_counter() - begun, error=reason)
         return outcome, failed_entry(page.title, page.name, reason) if reading.html else None
@@ -120,6 +123,22 @@ def _read_one(page: PageFile, reading: _Reading) -> tuple[PageOutcome, PageEntry
     if withheld is not None:
         _LOG.warning("%s was withheld: %s", page.title, withheld)
     return PageOutcome(str(page.path), page.number, page.name, seconds, report=report), entry
+
+
+def _forget_earlier(folder: Path, name: str) -> str:
+    """Remove an earlier reading of a page that was not read now, as nobody could tell it from a reading of this run.
+
+    Returns what to add to the page's error where that fails.
+    """
+    try:
+        earlier = earlier_reading(folder, name)
+    except StorageError:  # of somebody else
+        return ""
+    try:
+        earlier.remove()
+    except StorageError as error:
+        return f"; {error}"
+    return ""
 
 
 def _with_notes(result: Digitization, notes: tuple[str, ...]) -> Digitization:

@@ -1,13 +1,14 @@
 """What a page's reading leaves on disk: NAME.hea, NAME.dat, NAME.csv, NAME.overlay.png, NAME.json.
 
-Every file is written beside its place and renamed into it, and NAME.json comes last: where it stands, the rest does.
-A reading below WRITTEN leaves NAME.overlay.png and NAME.json alone, for a person to look at, and no recording: one of
-an earlier run is removed.
+Every file is written beside its place and renamed into it. NAME.json comes last, and until then it says that the page
+is unfinished: where it says "written", the rest stands. A reading below WRITTEN leaves NAME.overlay.png and NAME.json
+alone, for a person to look at, and no recording: one of an earlier reading is removed. Files that no earlier reading
+wrote are neither overwritten nor removed (`files.earlier`).
 """
 
 import io
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -18,19 +19,13 @@ from jaxtyping import UInt8
 
 from ecg_flare import __version__
 from ecg_flare.digitize.confidence import WRITTEN, lead_confidence
+from ecg_flare.digitize.files.earlier import OVERLAY_ENDING, WITHHELD, EarlierReading, earlier_reading
 from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import StorageError
 from ecg_flare.page.page_list import PageFile
 from ecg_flare.storage import write_atomically, write_json
-
-OVERLAY_ENDING: Final = ".overlay.png"
-RECORDING_ENDINGS: Final = (".hea", ".dat", ".csv")
-"""Of the files that hold a recording; the header goes first, as readers look for it."""
-
-WITHHELD: Final = "withheld"
-"""Status of a recording that was not written, as its confidence is too low."""
 
 _CSV_DIGITS: Final = 4  # a tenth of a microvolt: far below a pixel
 
@@ -41,19 +36,40 @@ def write_result(
     """Write all files of a page's reading, and return its report.
 
     Below a confidence of WRITTEN the recording is withheld, unless `force` asks for it: NAME.hea, NAME.dat and NAME.csv
-    are not written, and those of an earlier run are removed, as they would be overwritten.
+    are not written. Those of an earlier reading are removed, as they would be overwritten; those of others stay, and
+    the report's `reason` names them.
 
-    Raises StorageError where the folder cannot be written, RecordError where WFDB cannot hold the recording.
+    Raises StorageError where the folder cannot be written, or where a file would be overwritten that no earlier reading
+    wrote; RecordError where WFDB cannot hold the recording.
     """
+    earlier = earlier_reading(folder, page.name)
     report = make_report(result, page, force=force)
     if report["recording"]["status"] == WITHHELD:
-        _remove(folder / f"{page.name}{ending}" for ending in RECORDING_ENDINGS)
+        report = _naming_others(report, earlier)
+        files: dict[str, bytes] = {}
     else:
-        _write_record(result.recording, folder, page.name)
-        _write_bytes(folder / f"{page.name}.csv", csv_text(result.recording).encode())
-    _write_bytes(folder / f"{page.name}{OVERLAY_ENDING}", encode_png(overlay))
-    write_json(folder / f"{page.name}.json", report)
+        earlier.check_free()
+        files = _recording_files(result.recording, page.name)
+    picture = encode_png(overlay)
+    if files or earlier.has_recording:
+        earlier.mark_unfinished(report)
+    if not files:
+        earlier.remove_recording()
+    for ending, data in files.items():
+        _write_bytes(folder / f"{page.name}{ending}", data)
+    _write_bytes(folder / f"{page.name}{OVERLAY_ENDING}", picture)
+    write_json(earlier.report_file, report)
     return report
+
+
+def _naming_others(report: Mapping[str, Any], earlier: EarlierReading) -> Mapping[str, Any]:
+    """The report of a recording that is withheld, with the recordings of others that stand where its would."""
+    others = earlier.foreign_files()
+    if not others:
+        return report
+    names = ", ".join(path.name for path in others)
+    reason = f"{report['recording']['reason']}; beside it {names} of another source stay: they are not of this reading"
+    return {**report, "recording": {**report["recording"], "reason": reason}}
 
 
 def withheld_reason(confidence: float) -> str | None:
@@ -162,22 +178,16 @@ def encode_png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return bytes(data)
 
 
-def _write_record(recording: Recording, folder: Path, name: str) -> None:
-    """Write the WFDB record elsewhere first: its library writes the header and the samples in place."""
+def _recording_files(recording: Recording, name: str) -> dict[str, bytes]:
+    """Ending -> content of the files that hold a recording; the header last: it is what readers look for.
+
+    The WFDB library writes the header and the samples in place, so they are written elsewhere first.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         write_wfdb(recording, Path(scratch), name)
-        for ending in (".dat", ".hea"):  # the header last: it is what readers look for
-            data = (Path(scratch) / f"{name}{ending}").read_bytes()
-            _write_bytes(folder / f"{name}{ending}", data)
+        dat, hea = ((Path(scratch) / f"{name}{ending}").read_bytes() for ending in (".dat", ".hea"))
+    return {".csv": csv_text(recording).encode(), ".dat": dat, ".hea": hea}
 
 
 def _write_bytes(path: Path, data: bytes) -> None:
     write_atomically(path, lambda file: file.write(data))
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(f"{path}, of an earlier reading, cannot be removed: {error.strerror}") from error

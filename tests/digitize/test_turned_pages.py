@@ -1,16 +1,17 @@
 """Whole pages handed in turned, dark or empty: read as if they had been upright and light, or refused; all told."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize import Digitization, ReadingOptions, digitize
+from ecg_flare.digitize import Digitization, ReadingOptions, clock, digitize, pipeline
 from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.ink.classical import classical_segmenter
+from ecg_flare.digitize.ink.segmenters import Segmenter
 from ecg_flare.digitize.orientation import Trial
 from ecg_flare.digitize.rectify.dark import invert_dark, is_dark
 from ecg_flare.ecg.metrics import snr_db_kaggle2025
@@ -133,18 +134,26 @@ def test_a_screen_without_a_grid_is_refused_at_once(data_root: Path) -> None:
         digitize(image)
 
 
-def test_the_seconds_hold_all_readings_kept_or_not() -> None:
+def test_the_seconds_hold_all_readings_kept_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only segmenters move: by 1 s the first, by 10 s the second, whose reading is not kept."""
+    moved: list[float] = []
+    monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=lambda: sum(moved)))
+    monkeypatch.setattr(pipeline, "beyond_doubt", lambda result: False)
+
+    def lasting(seconds: float) -> Segmenter:
+        def segment(image: np.ndarray) -> np.ndarray:
+            moved.append(seconds)
+            return classical_segmenter(image)
+
+        return segment
+
     page = drawn(layout="3x4", paper="chart", pulse="none")
-    image = np.ascontiguousarray(np.rot90(page.image))
-    digitize(image, segmenter=classical_segmenter)  # whatever is loaded once
-    begun = time.perf_counter()
-    found = digitize(image, segmenter=[classical_segmenter, classical_segmenter])
-    assert sum(found.seconds.values()) == pytest.approx(time.perf_counter() - begun, rel=0.1)
+    found = digitize(np.ascontiguousarray(np.rot90(page.image)), segmenter=[lasting(1.0), lasting(10.0)])
+    assert moved == [1.0, 1.0, 10.0]  # as handed in, turned, and by the second
+    assert {stage: seconds for stage, seconds in found.seconds.items() if seconds} == {"segment": 12.0}
 
 
 def test_a_second_look_costs_one_segmenter_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ecg_flare.digitize import pipeline
-
     read = pipeline._read_measured
     asked: list[tuple[str, int]] = []
 
@@ -157,6 +166,7 @@ def test_a_second_look_costs_one_segmenter_alone(monkeypatch: pytest.MonkeyPatch
         return classical_segmenter(image)
 
     monkeypatch.setattr(pipeline, "_read_measured", counted)
+    monkeypatch.setattr(pipeline, "beyond_doubt", lambda result: False)
     image = drawn(layout="3x4", paper="chart", pulse="none").image
     digitize(np.ascontiguousarray(np.rot90(image)), segmenter=[classical_segmenter, second])
     assert asked == [("classical_segmenter", 0), ("classical_segmenter", 90), ("second", 90)]

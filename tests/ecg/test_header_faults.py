@@ -57,6 +57,39 @@ def test_the_line_that_cannot_be_parsed_is_named(header: Path, old: str, new: st
     assert said in str(refused.value)
 
 
+def shortened(text: str, *last: str) -> str:
+    """The header without the fields between a signal's gain and its name, which header(5) allows to leave out."""
+    record, *signals = text.splitlines()
+    lines = [" ".join([*line.split()[:3], line.split()[-1]]) for line in signals if line.startswith("rec.dat")]
+    return "\n".join([record, *lines[: len(lines) - len(last)], *last]) + "\n"
+
+
+@pytest.mark.parametrize("name", ["Resp", "Resp 2", "ABP imp"])
+def test_fields_may_be_left_out_before_a_name_that_is_no_lead(header: Path, name: str) -> None:
+    expected = read_wfdb(header)
+    header.write_text(shortened(header.read_text(), f"rec.dat 16 1000/mV {name}"))
+    again = read_wfdb(header)
+    assert again.left_out == (name,)
+    assert np.array_equal(again.signal_mv[:11], expected.signal_mv[:11])
+    assert np.isnan(again.lead("V6")).all()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("rec.dat 16 1000;0/mV V6", "the gain is '1000;0/mV'"),
+        ("rec.dat 16 1000/mV 1x6 0 V6", "the resolution is '1x6'"),
+        ("rec.dat 16 1000/mV nan Lead V6", "the resolution is"),
+    ],
+)
+def test_a_lead_whose_fields_were_taken_for_a_name_is_not_lost_in_silence(header: Path, line: str, said: str) -> None:
+    header.write_text(shortened(header.read_text(), line))
+    with pytest.raises(RecordError) as refused:
+        read_wfdb(header)
+    assert "cannot be parsed" in str(refused.value)
+    assert line in str(refused.value)
+
+
 def test_a_header_in_utf_16_is_said_to_be_that(header: Path) -> None:
     header.write_bytes(header.read_text().encode("utf-16"))
     with pytest.raises(RecordError, match="not text in ASCII but UTF-16"):

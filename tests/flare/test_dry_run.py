@@ -227,6 +227,18 @@ def test_a_job_whose_sides_hold_different_terms_is_refused(tmp_path: Path, kit: 
     assert "different terms" in tried(folder, kit).refused
 
 
+def test_a_site_admits_no_job_whose_delta_promises_nothing(tmp_path: Path, kit: Kit) -> None:
+    folder = job(tmp_path, "fedadam_dp")
+    for name in ("config_fed_server.json", "config_fed_client.json"):
+        path = folder.folder / "app" / "config" / name
+        config = json.loads(path.read_text())
+        next(one for one in config["components"] if one["id"] == "terms")["args"]["privacy"]["delta"] = 0.05
+        path.write_text(json.dumps(config))
+    told = tried(folder, kit)
+    assert told.refused.startswith("delta is 0.05 for 48 patients, expected it below 1 / 48")
+    assert told.traffic == []
+
+
 def test_a_class_that_the_kit_does_not_list_is_refused(tmp_path: Path, kit: Kit) -> None:
     amend(kit.local / "resources.json", class_allow_list=SITE_CLASSES[:-1])
     assert (

@@ -46,6 +46,7 @@ def terms(**changes: Any) -> JobTerms:
         ({"noise_multiplier": 1.0, "epsilon_budget": 8.0}, "clipping is None"),
         ({"clipping_norm": 1.0, "noise_multiplier": 1.0}, "needs an epsilon_budget"),
         ({"clipping_norm": 1.0, "noise_multiplier": 1.0, "delta": 1.0}, "delta is 1.0"),
+        (PATIENTS | {"delta": 0.05}, "delta is 0.05 for 20 patients, expected it below 1 / 20"),
         ({"nonce": "ab" * 15}, "nonce is 'abab"),
         ({"nonce": "x" * 32}, "nonce is 'xx"),
         ({"nonce": None}, "nonce is None"),

@@ -176,3 +176,11 @@ def _scalars(folder: Path) -> dict[str, dict[str, int]]:
         events.Reload()
         found[party.name] = {tag: len(events.Scalars(tag)) for tag in events.Tags()["scalars"]}
     return found
+
+
+def test_a_delta_that_promises_nothing_makes_no_job() -> None:
+    terms = replace(PATIENTS, privacy=Privacy(noise_multiplier=0.8, epsilon_budget=8.0, delta=0.05))
+    with pytest.raises(ConfigError, match=r"delta is 0\.05 for 48 patients, expected it below 1 / 48"):
+        FedECGRecipe(job(terms=terms))
+    with pytest.raises(ConfigError, match=r"delta is 0\.05 for 48 patients, expected it below 1 / 48"):
+        FedECGRecipe.bundled("fedadam_dp", Changes(SITES, pages=OWN_PAGES, delta=0.05))

@@ -32,7 +32,7 @@ from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
-from flat_terms import flat_terms
+from flat_terms import flat_of, flat_terms
 
 SITES = ("site-1", "site-2", "site-3")
 PRIVATE = flat_terms(
@@ -197,6 +197,13 @@ def test_a_refused_job_leaves_what_stands_in_the_folder(run: Callable[..., str],
     before = {name: (tmp_path / "state" / name).read_bytes() for name in ("run.json", "ended.json")}
     assert "terms_digest" in run(replace(PRIVATE, rounds=5))
     assert {name: (tmp_path / "state" / name).read_bytes() for name in before} == before
+
+
+def test_a_server_runs_no_job_whose_delta_promises_nothing(run: Callable[..., str], tmp_path: Path) -> None:
+    terms = flat_terms(**{**flat_of(PRIVATE), "delta": 0.5})
+    assert "delta is 0.5 for 3 sites, expected it below 1 / 3" in run(terms)
+    assert not (tmp_path / "state").exists()  # neither a description nor a round
+    assert not list(tmp_path.rglob("*ledger*.jsonl"))
 
 
 class Silence(Rounds):

@@ -21,7 +21,7 @@ from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PrepareSetti
 from ecg_flare.nnunet.plan import plan_preset
 from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.nnunet.sources import SyntheticPages
-from flat_terms import flat_terms
+from flat_terms import flat_terms, varied
 
 PLAN = plan_preset("tiny")
 PAGES = SitePages(SyntheticPages({"site-1": "plain"}, seed=3), "site-1", PLAN, Path("/kept/here"))
@@ -81,6 +81,12 @@ def test_each_part_that_is_missing_and_each_that_is_unknown_is_named(command: An
 def test_a_wrong_value_is_named(command: Any, wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         type(command).from_params({**command.to_params(), **wrong})
+
+
+def test_no_patients_are_trained_on_at_a_delta_that_promises_nothing() -> None:
+    params = TrainPatientsCommand(TRAIN, varied(CONFIG, delta=0.25)).to_params()
+    with pytest.raises(ConfigError, match=r"delta is 0\.25 for 4 patients, expected it below 1 / 4"):
+        TrainPatientsCommand.from_params(params)
 
 
 def test_another_plan_of_the_name_is_refused() -> None:

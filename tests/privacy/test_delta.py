@@ -1,11 +1,15 @@
 """The delta of a promise, and that no accountant tells an epsilon below 0."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.optimizers import FedAvg
 from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling
+from ecg_flare.federated.promise import check_promise
+from ecg_flare.federated.round import OpenRound
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.accountant import Composition, epsilon_prv, epsilon_rdp, noise_multiplier_for
 from ecg_flare.privacy.delta import check_delta, largest_power
@@ -33,16 +37,24 @@ def test_the_delta_that_is_recommended_is_taken(units: int) -> None:
     check_delta(largest_power(units), "site", units)
 
 
-def test_terms_at_a_delta_that_promises_nothing_are_refused() -> None:
+def test_no_round_opens_at_a_delta_that_promises_nothing() -> None:
     def terms(delta: float, sampling: Sampling | None) -> JobTerms:
         roster = Roster({"a": 1.0, "b": 1.0, "c": 1.0}, min_sites=2)
         return JobTerms(roster, clipping=Clipping(1.0), privacy=Privacy(1.0, 8.0, delta), sampling=sampling)
 
-    assert terms(0.3, None).units == 3
-    with pytest.raises(ConfigError, match=r"delta is 0\.34 for 3 sites"):
-        terms(0.34, None)
-    with pytest.raises(ConfigError, match=r"delta is 0\.001 for 19000 patients"):
-        terms(1e-3, Sampling(0.05, patients=19_000, patients_per_site=8_000))
+    def opened(terms: JobTerms) -> OpenRound:
+        return OpenRound(terms, np.zeros(4, np.float32), FedAvg().init(4), FedAvg())
+
+    patients = Sampling(0.05, patients=19_000, patients_per_site=8_000)
+    for good in (terms(0.3, None), terms(5e-5, patients)):
+        assert check_promise(good) is opened(good).terms is good
+    for bad, named in (
+        (terms(0.34, None), r"delta is 0\.34 for 3 sites"),
+        (terms(1e-3, patients), r"delta is 0\.001 for 19000 patients"),
+    ):
+        for begin in (check_promise, opened):
+            with pytest.raises(ConfigError, match=named):
+                begin(bad)
 
 
 @settings(max_examples=8)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ecg_flare.cli import main
 from ecg_flare.errors import ConfigError
 from ecg_flare.report.agreed import site_names
 from ecg_flare.report.run import find_run, read_run
@@ -88,3 +90,13 @@ def test_run_json_without_terms_is_refused(write_run: WriteRun, text: str) -> No
     (find_run(workspace) / "run.json").write_text(text)
     with pytest.raises(ConfigError, match=r"run\.json"):
         read_run(workspace)
+
+
+def test_an_old_run_whose_delta_promises_nothing_can_still_be_read(write_run: WriteRun) -> None:
+    """Jobs of that kind are refused now; what earlier ones wrote down is read all the same."""
+    patients = {"patients": 19_000, "patients_per_site": 8_000, "sampling_rate": 0.05, "delta": 1e-3}
+    workspace = write_run(terms=patients)
+    assert read_run(workspace).terms.units == 19_000
+    for command in (["report", str(workspace), "--no-pages"], ["watch", str(workspace), "--once"]):
+        told = CliRunner().invoke(main, command)
+        assert (told.exit_code, told.stderr) == (0, "")

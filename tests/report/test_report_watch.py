@@ -1,6 +1,7 @@
 """A run while it runs, from its files."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,12 @@ ReportLine = Callable[..., dict[str, Any]]
 
 def end(workspace: Path, outcome: str) -> None:
     (workspace / "server" / "simulate_job" / "ecg_flare" / "ended.json").write_text(json.dumps({"outcome": outcome}))
+
+
+def write(path: Path, text: str, *, at: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (at, at))
 
 
 def test_a_running_job_shows_rounds_sites_epsilon_bytes_and_phases(
@@ -148,6 +155,23 @@ def test_a_job_that_ended_before_its_first_figures_says_why(tmp_path: Path) -> N
     told = CliRunner().invoke(main, ["watch", str(tmp_path)])
     assert told.exit_code == 3
     with pytest.raises(ConfigError, match="ended before its first evaluation: too few sites answered"):
+        find_run(tmp_path)
+
+
+@pytest.mark.parametrize("told", ["app_server/config/config_fed_server.json", "ecg_flare/run.json"])
+def test_an_older_job_that_was_aborted_does_not_end_the_watch_of_a_new_one(tmp_path: Path, told: str) -> None:
+    older, newer = (tmp_path / job for job in ("5f0c", "9a1e"))
+    config = "app_server/config/config_fed_server.json"
+    write(older / config, "{}", at=1000)
+    write(older / "ecg_flare" / "ended.json", json.dumps({"outcome": "aborted"}), at=2000)
+    write(older / "ecg_flare" / "run.json", "{}", at=2001)  # copied after it: of the same job all the same
+    assert look(tmp_path).outcome == "aborted"
+    write(newer / told, "{}", at=1500)  # begun before the older one ended
+    assert look(tmp_path).outcome == "aborted"
+    write(newer / told, "{}", at=3000)
+    assert (look(tmp_path).state, look(tmp_path).outcome) == ("waiting", "")
+    assert look(older).outcome == "aborted"
+    with pytest.raises(ConfigError, match=r"holds no metrics\.jsonl"):
         find_run(tmp_path)
 
 

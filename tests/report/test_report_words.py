@@ -47,6 +47,14 @@ def test_noise_without_a_recorded_epsilon_is_called_not_private(
     assert "treat the models as not private" in privacy_words(run).promise
 
 
+def test_of_an_old_run_whose_delta_promises_nothing_the_report_says_so(write_run: WriteRun) -> None:
+    patients = {"patients": 19_000, "patients_per_site": 8_000, "sampling_rate": 0.05, "delta": 1e-3}
+    promise = privacy_words(read_run(write_run(terms=patients))).promise
+    assert "hides nobody of 19000 patients" in promise
+    assert "Treat the models as not private" in promise
+    assert "hidden with" not in promise
+
+
 @pytest.mark.parametrize("private", [True, False])
 def test_what_the_server_saw_is_a_limit_in_the_clear_and_a_protection_under_masks(
     write_run: WriteRun, private: bool

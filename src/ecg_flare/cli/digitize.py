@@ -3,19 +3,16 @@
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from ecg_flare.cli.screen import OneOf, json_option, say_json
+from ecg_flare.cli.screen import NOT_ALL, OneOf, json_option, say_json
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from ecg_flare.digitize.ink.segmenters import Segmenter
-
-
-_SOME_LEFT_OUT: Final = 3
 
 
 def _layouts() -> tuple[str, ...]:
@@ -139,7 +136,7 @@ def evaluate(ctx: click.Context, pred: Path, truth: Path, as_json: bool) -> None
 
     evaluation = score(pred, truth)
     click.echo(evaluation.to_json() if as_json else evaluation.table())
-    ctx.exit(_SOME_LEFT_OUT if evaluation.failed else 0)
+    ctx.exit(NOT_ALL if evaluation.failed else 0)
 
 
 def _measured(text: str, option: str) -> "float | Literal['auto']":

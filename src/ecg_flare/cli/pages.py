@@ -4,17 +4,16 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from ecg_flare.cli.screen import OneOf, json_option, progress, say_json, tell
+from ecg_flare.cli.screen import NOT_ALL, OneOf, json_option, progress, say_json, tell
 
 if TYPE_CHECKING:
     from ecg_flare.ecg.record import Recording
     from ecg_flare.page.page import Page
 
-_SOME_LEFT_OUT: Final = 3
 _Source: TypeAlias = "tuple[str, str, Callable[[], Recording]]"
 """Where a record is, its name, and how it is read."""
 
@@ -147,7 +146,7 @@ def render(
     else:
         click.echo(f"{len(images)} pages in {output}")
         _tell_left_out(left_out, signals)
-    click.get_current_context().exit(_SOME_LEFT_OUT if left_out else 0)
+    click.get_current_context().exit(NOT_ALL if left_out else 0)
 
 
 def _tell_left_out(records: Mapping[str, str], signals: Mapping[str, Sequence[str]]) -> None:

@@ -3,11 +3,14 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from ecg_flare.errors import ConfigError, EcgFlareError
+
+NOT_ALL: Final = 3
+"""Exit code of a command that went through without all: pages left out, a site not ready, a run not finished."""
 
 _Item = TypeVar("_Item")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ecg_flare.cli.screen import Commands, SiteName, json_option, progress, say_json, tell
+from ecg_flare.cli.screen import NOT_ALL, Commands, SiteName, json_option, progress, say_json, tell
 from ecg_flare.errors import ConfigError, EcgFlareError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ecg_flare.site.preparation import JobNeeds, Preparation
 
 _USAGE: Final = 2
-_NOT_READY: Final = 3
 _MM_PER_INCH: Final = 25.4
 _MAX_SHOWN: Final = 20
 # The text before an underscore. A name without one names no patient.
@@ -96,7 +95,7 @@ def prepare(
         say_json(done.to_json())
     else:
         click.echo("\n".join(done.lines()))
-    ctx.exit(0 if done.ready else _NOT_READY)
+    ctx.exit(0 if done.ready else NOT_ALL)
 
 
 @site.command()
@@ -131,7 +130,7 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
         say_json(check_json(tried))
     else:
         click.echo("\n".join(check_lines(tried)))
-    ctx.exit(_NOT_READY if tried.refused else 0)
+    ctx.exit(NOT_ALL if tried.refused else 0)
 
 
 @site.command()

@@ -8,9 +8,8 @@ from typing import Final
 
 import click
 
-from ecg_flare.cli.screen import json_option, say_json
+from ecg_flare.cli.screen import NOT_ALL, json_option, say_json
 
-_NOT_FINISHED: Final = 3
 _CLEAR: Final = "\x1b[2J\x1b[H"
 
 
@@ -51,7 +50,7 @@ def watch(ctx: click.Context, run: Path, every: float, once: bool, as_json: bool
         if once:
             return
         if watched.state == "ended":
-            ctx.exit(0 if watched.finished else _NOT_FINISHED)
+            ctx.exit(0 if watched.finished else NOT_ALL)
         time.sleep(every)
 
 

@@ -2,7 +2,8 @@
 
 A header is a record line, `NAME SIGNALS FS SAMPLES`, and a line a signal, `FILE FORMAT GAIN(BASELINE)/UNITS RESOLUTION
 ZERO FIRST CHECKSUM BLOCK NAME` (header(5) of the WFDB manual). wfdb says "invalid syntax" at best, and takes what
-follows a field that it does not understand for the signal's name.
+follows a field that it does not understand for the signal's name. The fields from the resolution on may be left out
+before a name: `r.dat 16 1000/mV Resp` is in order.
 """
 
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ecg_flare.documents import short
+from ecg_flare.ecg.leads import normalize_lead_name
 
 _RECORD: Final = re.compile(r"[-\w]+(/\d+)?\s+\d+(\s|$)", re.ASCII)
 _FILE: Final = re.compile(r"~?[-\w]*\.?\w*", re.ASCII)
@@ -61,7 +63,20 @@ def signal_fault(line: str) -> str | None:
         )
     if len(fields) > 2 and not _GAIN.fullmatch(fields[2]):
         return f"the gain is {short(fields[2])}, expected a number such as 1000(0)/mV: give the gain of the recorder"
-    for name, field in zip(_NUMBERS, fields[3:8], strict=False):
-        if not _WHOLE.fullmatch(field):
+    for name, (place, field) in zip(_NUMBERS, enumerate(fields[3:8], 3), strict=False):
+        if _WHOLE.fullmatch(field):
+            continue
+        if holds_fields(" ".join(fields[place:])):
             return f"the {name} is {short(field)}, expected a whole number: correct the line"
+        return None  # the signal's name: the fields before it are left out
     return None
+
+
+def holds_fields(name: str) -> bool:
+    """Whether a signal's name is fields of a lead's line and, last, the lead's own name.
+
+    >>> holds_fields("nan 0 0 V6"), holds_fields("Lead V6"), holds_fields("Resp 2")
+    (True, False, False)
+    """
+    words = name.split()
+    return len(words) > 1 and normalize_lead_name(name) is None and normalize_lead_name(words[-1]) is not None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from ecg_flare.ecg.header_faults import header_fault
+from ecg_flare.ecg.header_faults import header_fault, holds_fields
 from ecg_flare.ecg.leads import LEADS, normalize_lead_name
 from ecg_flare.errors import RecordError, StorageError
 
@@ -245,7 +245,7 @@ def _rows_by_lead(record: Any, header_path: Path) -> tuple[dict[str, tuple[int, 
         if mv_per_unit is None:
             raise RecordError(f"Lead {raw_name!r} of {header_path} is in {unit!r}; expected one of mV, uV, nV, V.")
         rows[lead_name] = (channel, -mv_per_unit if upright != (raw_name or "").strip() else mv_per_unit)
-    if left_out and (fault := header_fault(header_path)):  # wfdb took fields for a name
+    if any(map(holds_fields, left_out)) and (fault := header_fault(header_path)):
         raise RecordError(f"The WFDB header {header_path} cannot be parsed: {fault}.")
     if not rows:
         raise RecordError(f"{header_path} has none of the twelve leads; its signals are {record.sig_name}.")

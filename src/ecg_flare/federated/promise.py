@@ -5,6 +5,14 @@ from __future__ import annotations
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.cohort import Adaptation, Mechanism
+from ecg_flare.privacy.delta import check_delta
+
+
+def check_promise(terms: JobTerms) -> JobTerms:
+    """These terms, if they promise nothing or hide each unit; raises ConfigError for a delta of 1 / units or more."""
+    if terms.privacy is not None:
+        check_delta(terms.privacy.delta, terms.unit, terms.units)
+    return terms
 
 
 def privacy_text(terms: JobTerms) -> str:

@@ -21,6 +21,7 @@ from jaxtyping import Float32, Float64, Int64, Integer, Shaped
 from ecg_flare.errors import ConfigError, EcgFlareError, PrivacyError, RoundError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import ServerOptimizer, ServerState
+from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.robust.rule import RobustRule
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.single_updates import SingleUpdates
@@ -64,7 +65,8 @@ class OpenRound:
     terms, model: of the round; the model is shared, never written to.
     rule: makes the mean of single updates; None adds them up.
 
-    Raises ConfigError for a rule where updates are hidden or noised, or with too few sites.
+    Raises ConfigError for a rule where updates are hidden or noised, or with too few sites, and for a delta that hides
+    nobody.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class OpenRound:
         optimizer: ServerOptimizer,
         rule: RobustRule | None = None,
     ) -> None:
-        self.terms, self.model = terms, model
+        self.terms, self.model = check_promise(terms), model
         self._state, self._optimizer = state, optimizer
         self._updates: RunningSum | SingleUpdates
         if rule is None:

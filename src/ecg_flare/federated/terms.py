@@ -25,7 +25,6 @@ from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import Summation, summation
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
-from ecg_flare.privacy.delta import check_delta
 from ecg_flare.privacy.events import GaussianEvent, Unit, round_events, sum_sensitivity
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
@@ -50,6 +49,9 @@ class JobTerms:
         summation: name of the way by which the server learns the sum (`federated.summation`).
         nonce: 32 digits of hex, in groups or not, drawn when the job is written, so that no two jobs that are signed
             have the same terms: by their digest sites remember what they answered. Empty in tests alone.
+
+    Whether its delta hides anybody is asked where a job is made, admitted or run (`promise.check_promise`), and not of
+    a run that is only read.
 
     Raises ConfigError naming an impossible value.
     """
@@ -81,8 +83,6 @@ class JobTerms:
             self._check_sampling(self.sampling)
         if self.adaptive is not None:
             self._check_adaptive(self.adaptive)
-        if self.privacy is not None:
-            check_delta(self.privacy.delta, self.unit, self.units)
 
     def _check_summation(self, way: Summation) -> None:
         way.check_threshold(len(self.sites.weights), self.min_sites)

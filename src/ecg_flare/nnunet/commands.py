@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, DEFAULT_SETTINGS, PrepareSettings, SitePages
 from ecg_flare.nnunet.plan import Plan, verified_plan
@@ -156,7 +157,7 @@ class TrainPatientsCommand:
         training = {name: value for name, value in params.items() if name != "terms"}
         if "terms" not in params:
             raise ConfigError(f"the command 'train_patients' lacks terms; it has {', '.join(params)}")
-        return cls(TrainCommand.from_params(training), JobTerms(**params["terms"]))
+        return cls(TrainCommand.from_params(training), check_promise(JobTerms(**params["terms"])))
 
 
 @dataclass(frozen=True)

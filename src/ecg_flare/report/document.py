@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 
+from ecg_flare.federated.run_files import METRICS, RUN
 from ecg_flare.privacy.planning import noise_words
 from ecg_flare.report.agreed import clipping_text, delta_text, site_names, trained_parameters
 from ecg_flare.report.cards import cards
@@ -181,8 +182,8 @@ def _files(run: Run) -> str:
         "state.npz": "the final model and the server optimizer's state",
         "best.npz": "the model of the highest Dice",
         "ledger.jsonl": "a copy of the privacy ledger (ecg-flare privacy verify ledger.jsonl)",
-        "metrics.jsonl": "the figures of this report",
-        "run.json": "the terms",
+        METRICS: "the figures of this report",
+        RUN: "the terms",
     }
     rows = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in about.items() if run.file(name) is not None

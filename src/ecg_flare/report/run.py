@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from ecg_flare.documents import Fields, parse_json, parse_object
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.run_files import ENDED, METRICS, RUN
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.report.records import RoundRecord, read_round, read_terms
 
-__all__ = ["METRICS", "RoundRecord", "Run", "find_run", "read_run"]
+__all__ = ["RoundRecord", "Run", "find_run", "read_run"]
 
-METRICS: Final = "metrics.jsonl"
-ENDED: Final = "ended.json"
 FINISHED: Final = "finished"
 _SEARCH_DEPTH: Final = 5
+_SERVER_CONFIG: Final = "config_fed_server.json"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def read_run(path: Path) -> Run:
     Raises ConfigError where there is none or several, or where a line cannot be read.
     """
     folder = find_run(path)
-    path = folder / "run.json"
+    path = folder / RUN
     facts = parse_object(_read_bytes(path), f"{path} cannot be read", ConfigError)
     terms = read_terms(Fields(facts.get("terms"), f"{path} has no terms that can be read", ConfigError))
     rounds, cut_short = _read_rounds(folder / METRICS)
@@ -111,14 +111,25 @@ def read_outcome(path: Path) -> str:
 
 
 def ended_before(path: Path) -> str:
-    """How a job at or below `path` ended that wrote no figures; '' where there is none, or several."""
-    found = [file for file in _files_below(path, _SEARCH_DEPTH) if file.name == ENDED]
-    return read_outcome(found[0]) if len(found) == 1 else ""
+    """How a job at or below `path` ended that wrote no figures; '' where there is none, several, or a later job."""
+    files = list(_files_below(path, _SEARCH_DEPTH))
+    found = [file for file in files if file.name == ENDED]
+    if len(found) != 1 or any(_begun_after(file, found[0]) for file in files):
+        return ""
+    return read_outcome(found[0])
+
+
+def _begun_after(file: Path, ended: Path) -> bool:
+    """Whether `file` is run.json or the server's configuration of another job, written after that one ended."""
+    if file.name not in (RUN, _SERVER_CONFIG):
+        return False
+    job = file.parent if file.name == RUN else file.parent.parent.parent  # the latter lies in JOB/app_server/config
+    return not ended.is_relative_to(job) and file.stat().st_mtime > ended.stat().st_mtime
 
 
 def is_job_folder(path: Path) -> bool:
     """Whether `path` is the folder of a job's configuration, as `ecg-flare jobs export` writes it, and not a run's."""
-    configs = ("config_fed_server.json", "config_fed_client.json")
+    configs = (_SERVER_CONFIG, "config_fed_client.json")
     # FLARE names the app that it deploys app_server or app_SITE
     apps = [each for each in path.iterdir() if each.is_dir() and not each.name.startswith("app_")]
     return (path / "meta.json").is_file() and any(

@@ -1,7 +1,4 @@
-"""A run while it runs: what its files say now, as lines for a terminal and as JSON values.
-
-The server writes `run.json` when a job starts, a line of `metrics.jsonl` after each round, and `ended.json` last.
-"""
+"""A run while it runs: what its files (`federated.run_files`) say now, as lines for a terminal and as JSON values."""
 
 import time
 from dataclasses import dataclass
@@ -9,11 +6,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.run_files import METRICS, RUN
 from ecg_flare.report.agreed import site_names
 from ecg_flare.report.figures import bytes_text, seconds_text, significant
 from ecg_flare.report.run import (
     FINISHED,
-    METRICS,
     RoundRecord,
     Run,
     ended_before,
@@ -22,7 +19,6 @@ from ecg_flare.report.run import (
     read_run,
 )
 
-_RUN: Final = "run.json"
 _BAR: Final = 24
 
 State = Literal["waiting", "running", "ended"]
@@ -65,7 +61,7 @@ def look(path: Path) -> Watched:
     if not (folder / METRICS).read_bytes().strip():
         return _without_figures(path)
     run = read_run(folder)
-    quiet_s = max(0.0, time.time() - max((folder / name).stat().st_mtime for name in (METRICS, _RUN)))
+    quiet_s = max(0.0, time.time() - max((folder / name).stat().st_mtime for name in (METRICS, RUN)))
     return Watched("ended" if run.outcome else "running", run.outcome, quiet_s, run)
 
 

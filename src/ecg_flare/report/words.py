@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecg_flare.federated.summation import find
+from ecg_flare.privacy.delta import promises
 from ecg_flare.report.agreed import clipping_text, delta_text, site_names
 from ecg_flare.report.figures import bytes_text, seconds_text, significant
 from ecg_flare.report.run import Run
@@ -82,9 +83,14 @@ def _summation_words(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _promise(run: Run) -> str:
-    epsilon, delta = run.final.epsilon_rdp, delta_text(run.terms)
+    terms, epsilon, delta = run.terms, run.final.epsilon_rdp, delta_text(run.terms)
     if epsilon is None:
         return "Noise was added to every sum, but no epsilon was recorded: treat the models as not private."
+    if terms.delta is not None and not promises(terms.delta, terms.units):
+        return (
+            f"Epsilon {significant(epsilon)} at delta {delta} hides nobody of {terms.units} {terms.unit}s: such a "
+            f"delta allows to publish one {terms.unit}'s data whole. Treat the models as not private."
+        )
     strength = "strong"
     if epsilon > _STRONG_EPSILON:
         strength = "moderate" if epsilon <= _MODERATE_EPSILON else "weak, formal only"

@@ -49,8 +49,8 @@ def _mended(
     """Return the columns and their seconds, mended to lengths that the layout can have where they nearly have them.
 
     Only the ink of an end may be missing, so both ends of a column share the difference; an end that a pulse touches
-    takes all of it. Columns of one duration are
-    as long as their median: one of them may lose its end to a pulse that touches it.
+    takes all of it. Columns of one duration are as long as their median: one of them may lose its end to a pulse that
+    touches it.
     """
     found = np.array([(right - left) / page.px_per_s for left, right in columns]) + SAMPLE_S
     if np.ptp(found) < SAME_LENGTH_S:

@@ -15,6 +15,7 @@ from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.extensions import extension_class
+from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.site_names import check_job_name, check_site_names
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.allowed import is_class_path
@@ -112,6 +113,7 @@ class JobSpec:
     def __post_init__(self) -> None:
         check_job_name(self.name)
         check_site_names(self.terms.roster)
+        check_promise(self.terms)
         if self.aggregator not in _AGGREGATORS and not is_class_path(self.aggregator):
             raise ConfigError(
                 f"aggregator must be one of {', '.join(_AGGREGATORS)}, or the class path of one of an extension. "

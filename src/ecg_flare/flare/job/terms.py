@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
+from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
@@ -18,10 +19,10 @@ from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN
 def check_job(terms: JobTerms) -> JobTerms:
     """These terms, once it is sure that a job can run by them.
 
-    Raises ConfigError for a pattern that matches no tensor of the plan, for noise without a budget, for a sketch larger
-    than what it shortens, and for hidden weights that the encoding cannot carry.
+    Raises ConfigError for a pattern that matches no tensor of the plan, for noise without a budget, for a delta that
+    hides nobody, for a sketch larger than what it shortens, and for hidden weights that the encoding cannot carry.
     """
-    dimension = subset(terms).dimension
+    dimension = subset(check_promise(terms)).dimension
     if terms.private and terms.epsilon_budget is None:
         raise ConfigError(f"noise_multiplier={terms.noise_multiplier} needs an epsilon_budget. Found null.")
     if terms.projection is not None and terms.projection.size > dimension:

@@ -18,6 +18,7 @@ from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, StorageError
+from ecg_flare.federated.run_files import ENDED, METRICS, RUN
 from ecg_flare.flare.job.paths import check_path
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.storage import append_line, read_arrays, write_arrays, write_json
@@ -66,9 +67,6 @@ class GlobalState:
     best_dice: float = -1.0
     best_round: int = -1
     shares: tuple[float, ...] = ()
-
-
-_ENDED: Final = "ended.json"
 
 
 class ModelStore(FLComponent):
@@ -122,16 +120,16 @@ class ModelStore(FLComponent):
 
     def log_round(self, figures: Mapping[str, Any], fl_ctx: FLContext) -> None:
         """Append a round's figures to metrics.jsonl."""
-        append_line(self.folder(fl_ctx) / "metrics.jsonl", json.dumps(figures, sort_keys=True))
+        append_line(self.folder(fl_ctx) / METRICS, json.dumps(figures, sort_keys=True))
 
     def describe(self, run: Mapping[str, Any], fl_ctx: FLContext) -> None:
         """Write run.json: what the figures beside it are figures of."""
-        (self.folder(fl_ctx) / _ENDED).unlink(missing_ok=True)  # an earlier submission's
-        write_json(self.folder(fl_ctx) / "run.json", run)
+        (self.folder(fl_ctx) / ENDED).unlink(missing_ok=True)  # an earlier submission's
+        write_json(self.folder(fl_ctx) / RUN, run)
 
     def log_end(self, outcome: str, fl_ctx: FLContext) -> None:
         """Write ended.json, for those who watch: 'finished', or why the job ended before."""
-        write_json(self.folder(fl_ctx) / _ENDED, {"outcome": outcome})
+        write_json(self.folder(fl_ctx) / ENDED, {"outcome": outcome})
 
     def check_writable(self, fl_ctx: FLContext) -> None:
         """Raise StorageError now rather than after the first round where the folder cannot be written."""

@@ -25,7 +25,7 @@ START: Final = {
     "spikes": 0.5,
     "lost": 1.0,
     "hidden_ends": 1.0,
-    "bent_paper": 0.015,
+    "bent_paper": 0.03,
 }
 FLOOR: Final = 1e-3
 PULL: Final = 0.02  # towards the start, for each e-fold squared: what no page shows stays where it is

@@ -23,6 +23,7 @@ _STRAIGHT_DEG: Final = 0.1
 _FLAT_PART: Final = 0.003  # a page's corners are this near (of its length) to a straight page's: it is left alone
 _MAX_TURN_DEG: Final = 46.0
 _MAX_BEND_PERIODS: Final = 0.22
+FLAT_BEND_PERIODS: Final = 0.07  # what noise and ink make of the phases of flat paper
 _TURNED_DEG: Final = 3.0  # a page turned further lies in a frame with wide corners, which are cut off
 _GRID_MARGIN_PERIODS: Final = 12.0
 
@@ -56,7 +57,7 @@ def straight_by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, she
     flat, homography = cover_surroundings(image, sheet), np.eye(3)
     if not _is_straight(straight, turn, (height, width)):
         flat, homography = warp(flat, straight, _grid_box(lattice, periods) if abs(turn) > _TURNED_DEG else None)
-    bend = lattice.bend_periods / TILE_PERIODS
+    bend = float(np.sqrt(max(0.0, lattice.bend_periods**2 - FLAT_BEND_PERIODS**2))) / TILE_PERIODS
     return StraightPage(flat, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings), bend)
 
 

@@ -79,4 +79,5 @@ def strip_at(rows: RowRaster, strip: LeadSpan, short: LeadSpan) -> Float64[np.nd
         return line
     px_per_s = (strip.right_px - strip.left_px) / strip.duration_s
     shift_px = short.left_px - strip.left_px - (short.start_s - strip.start_s) * px_per_s
-    return np.interp(rows.x_px - shift_px, rows.x_px, line, left=np.nan, right=np.nan)
+    moved: Float64[np.ndarray, " n"] = np.interp(rows.x_px - shift_px, rows.x_px, line, left=np.nan, right=np.nan)
+    return moved

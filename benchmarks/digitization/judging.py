@@ -58,7 +58,7 @@ def as_read(result: Digitization) -> Print:
         result.layout,
         calibration.speed_mm_per_s,
         calibration.gain_mm_per_mv,
-        getattr(calibration, "chest_gain_mm_per_mv", None) or calibration.gain_mm_per_mv,
+        calibration.chest_gain_mm_per_mv,
         shown_leads(recording),
     )
 

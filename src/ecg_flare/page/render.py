@@ -9,9 +9,10 @@ the lead's gain says.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from ecg_flare.ecg.record import Recording
+from ecg_flare.ecg.stretches import unbroken
 from ecg_flare.page.arrange import Arrangement, arrange
 from ecg_flare.page.grid import band_coverage, draw_paper
 from ecg_flare.page.heading import draw_heading
@@ -70,7 +71,9 @@ def _traces(recording: Recording, placed: PlacedSegment, style: PageStyle) -> It
     signal_mv = recording.lead(segment.lead)[first:last].astype(np.float64)
     if segment.inverted:
         signal_mv = -signal_mv
-    for start, stop in _unbroken(np.isfinite(signal_mv)):
+    for start, stop in unbroken(np.isfinite(signal_mv)):
+        if stop - start < 2:
+            continue  # one sample alone is no line
         x_mm = placed.x_mm + np.arange(start, stop) / fs_hz * style.speed_mm_per_s
         y_mm = placed.baseline_mm - signal_mv[start:stop] * style.gain_of(segment.lead)
         yield LeadTrace(
@@ -82,14 +85,6 @@ def _traces(recording: Recording, placed: PlacedSegment, style: PageStyle) -> It
             is_rhythm=segment.rhythm,
             inverted=segment.inverted,
         )
-
-
-def _unbroken(finite: Bool[np.ndarray, " samples"]) -> Iterator[tuple[int, int]]:
-    # One sample alone is no line.
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], finite, [False]]).astype(np.int8)))
-    for start, stop in edges.reshape(-1, 2).tolist():
-        if stop - start >= 2:
-            yield start, stop
 
 
 def _to_px(points_mm: Float64[np.ndarray, "points 2"], style: PageStyle) -> Float64[np.ndarray, "points 2"]:

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.rectify.light import grid_darkness
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.ecg.stretches import unbroken
 
 SHORTEST_PX: Final = 1500
 LONGEST_PX: Final = 2600
@@ -101,8 +102,7 @@ def _draw_line(
     canvas: UInt8[np.ndarray, "h w 3"], line: Float64[np.ndarray, "k 2"], colour: _Colour, thickness: int
 ) -> None:
     known = np.isfinite(line).all(axis=1)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], known.astype(np.int8), [0]])))
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
+    for first, last in unbroken(known):
         points = np.round(line[first:last] * (1 << _SUBPIXEL_BITS)).astype(np.int32)
         cv2.polylines(canvas, [points], False, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
 

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Float64
 from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.ecg.stretches import unbroken
 
 SPEED_MM_PER_S: Final = 25.0
 GAIN_MM_PER_MV: Final = 10.0
@@ -112,9 +113,8 @@ def _lead(result: Digitization, row: list[LeadReading], lead: LeadReading, zero_
 def _path(points: Float64[np.ndarray, "n 2"]) -> str:
     """The line as an SVG path, broken where a sample is missing, without points that change nothing to the eye."""
     known = np.isfinite(points).all(axis=1)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], known.astype(np.int8), [0]])))
     pieces = []
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
+    for first, last in unbroken(known):
         kept = cv2.approxPolyDP(points[first:last].astype(np.float32).reshape(-1, 1, 2), _FLATNESS_MM, False)[:, 0]
         pieces.append("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in kept))
     return "".join(pieces)

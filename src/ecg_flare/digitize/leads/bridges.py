@@ -19,6 +19,7 @@ from ecg_flare.digitize.trace.refine import SAMPLES, refine_row
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.trace.runs import Runs, find_runs
 from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.ecg.stretches import unbroken
 
 WINDOW_MM: Final = 4.0  # of a line beside a bar that is fitted anew; the nearer half of the fit is kept
 MARGIN_MM: Final = 2.0  # above and below a line
@@ -187,7 +188,7 @@ def _erase(
     shade = np.median(part[alone], axis=0)
     alone &= (shade - part)[:, low:high].max(axis=1) < LIKE
     touched = np.flatnonzero(shade[low:high] > TRACE_OF_BAR) + low
-    for top, bottom in _stretches(covered):
+    for top, bottom in unbroken(covered):
         if alone[top:bottom].mean() < OWN_SHARE:
             continue
         around = _bar_alone(alone, top, bottom, peak)
@@ -216,8 +217,3 @@ def _inked_beyond(part: Float32[np.ndarray, "h w"], lines: slice) -> Bool[np.nda
         below.min(axis=0, initial=1.0) > COVERED
     )
     return inked & (len(above) == THROUGH_PX) & (len(below) == THROUGH_PX)
-
-
-def _stretches(covered: Bool[np.ndarray, " h"]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], covered, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

@@ -89,8 +89,7 @@ def _same_time(rows: RowRaster, strip: LeadSpan, short: LeadSpan) -> bool:
     """Whether what stands at one x was recorded at one time: not where every column begins anew."""
     if rows.span.gaps:
         return True  # strip_at moves it there
-    per_px = strip.duration_s / (strip.right_px - strip.left_px)
-    return abs(strip.start_s + (short.left_px - strip.left_px) * per_px - short.start_s) < SAME_TIME_S
+    return abs(strip.start_s + (short.left_px - strip.left_px) * strip.seconds_per_px - short.start_s) < SAME_TIME_S
 
 
 def _ratio(residual: Signal, leads: Float64[np.ndarray, "3 n"], px_per_mv: float) -> tuple[float | None, float]:

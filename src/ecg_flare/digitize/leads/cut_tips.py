@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.ecg.record import Recording
+from ecg_flare.ecg.stretches import unbroken
 
 LEAST_HEIGHT_MV: Final = 0.4
 """From the lead's median: smaller waves are round, and may be flat."""
@@ -56,7 +57,7 @@ def _plateaus(lead_mv: Float64[np.ndarray, " samples"], fs_hz: float) -> list[tu
     level = np.zeros(len(lead_mv) - flat, bool)
     level[high] = np.ptp(lead_mv[high[:, None] + np.arange(flat + 1)], axis=1) < FLAT_MV
     found = []
-    for first, after in _stretches(level):
+    for first, after in unbroken(level):
         last = after - 1 + flat
         if first < slope or last + slope >= len(lead_mv):
             continue
@@ -67,9 +68,3 @@ def _plateaus(lead_mv: Float64[np.ndarray, " samples"], fs_hz: float) -> list[tu
         if min(rise, fall) > STEEP_MV_PER_S:
             found.append(((first + last) / 2 / fs_hz, height))
     return found
-
-
-def _stretches(at: np.ndarray) -> list[tuple[int, int]]:
-    """Return the first index of each stretch of True, and that after its last."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], at.astype(np.int8), [0]])))
-    return [(int(first), int(after)) for first, after in zip(edges[::2], edges[1::2], strict=True)]

@@ -25,13 +25,12 @@ def hidden_energy(recording: Recording, spans: Sequence[LeadSpan], bars: Sequenc
 
 def _hidden(span: LeadSpan, bars: Sequence[Bar]) -> Iterator[tuple[float, float]]:
     """Yield the stretches of time of a lead that lie under bars, in seconds of the recording."""
-    seconds_per_px = span.duration_s / (span.right_px - span.left_px)
     for bar in bars:
         left, right = max(bar.left_px, span.left_px), min(bar.right_px, span.right_px)
         if bar.place.row == span.row and left < right:
             yield (
-                span.start_s + (left - span.left_px) * seconds_per_px,
-                span.start_s + (right - span.left_px) * seconds_per_px,
+                span.start_s + (left - span.left_px) * span.seconds_per_px,
+                span.start_s + (right - span.left_px) * span.seconds_per_px,
             )
 
 

@@ -37,6 +37,11 @@ class LeadSpan:
         """Seconds of the recording that the stretch shows."""
         return self.end_s - self.start_s
 
+    @property
+    def seconds_per_px(self) -> float:
+        """Seconds of the recording that a pixel of the page shows."""
+        return self.duration_s / (self.right_px - self.left_px)
+
     def samples(self, fs_hz: float) -> slice:
         """Return which samples of a recording the stretch shows."""
         return slice(round(self.start_s * fs_hz), round(self.end_s * fs_hz))

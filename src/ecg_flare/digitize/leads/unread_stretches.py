@@ -8,15 +8,13 @@ from typing import Final
 
 import numpy as np
 
+from ecg_flare.digitize.leads.beside import row_distance_px, span_beside
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.digitize.trace.raster import RASTER_MM
 
 NEAR: Final = 0.35
 """Of the distance of rows: so near to a row's level its lines rest."""
-
-LONE_ROW_MM: Final = 20.0
-"""Instead of the distance of rows, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +38,16 @@ def unread_stretches(
     `spans` are in the pixels of `lines`; `gain_of` gives a lead's mm/mV.
     """
     scale, levels = lines.raster.scale, lines.raster.level_px
-    near = NEAR * (float(np.median(np.diff(levels))) if len(levels) > 1 else LONE_ROW_MM * scale.y)
+    near = NEAR * row_distance_px(levels, scale.y)
     found = []
     for piece in lines.unread.level:
-        middle_x, middle_y = piece.left_px + piece.width_px / 2, piece.top_px + piece.height_px / 2
-        row = int(np.abs(levels - middle_y).argmin())
-        here = [span for span in spans if span.row == row and span.left_px <= middle_x < span.right_px]
-        if not here or abs(levels[row] - middle_y) > near:
+        span, middle_y = span_beside(piece, levels, spans), piece.middle_px[1]
+        if span is None or abs(levels[span.row] - middle_y) > near:
             continue
-        seconds_per_px = here[0].duration_s / (here[0].right_px - here[0].left_px)
         columns = (lines.raster.x_px >= piece.left_px) & (lines.raster.x_px <= piece.left_px + piece.width_px)
-        apart_mm = lines.raster.y_mm[row, columns] - (levels[row] - middle_y) / scale.y
-        apart_mv = np.nan_to_num(apart_mm, nan=near / scale.y) / gain_of(here[0].lead)
-        energy = float((apart_mv**2).sum()) * RASTER_MM * scale.x * seconds_per_px
-        time_s = here[0].start_s + (piece.left_px - here[0].left_px) * seconds_per_px
-        found.append(UnreadStretch(here[0].lead, time_s, energy))
+        apart_mm = lines.raster.y_mm[span.row, columns] - (levels[span.row] - middle_y) / scale.y
+        apart_mv = np.nan_to_num(apart_mm, nan=near / scale.y) / gain_of(span.lead)
+        energy = float((apart_mv**2).sum()) * RASTER_MM * scale.x * span.seconds_per_px
+        time_s = span.start_s + (piece.left_px - span.left_px) * span.seconds_per_px
+        found.append(UnreadStretch(span.lead, time_s, energy))
     return tuple(found)

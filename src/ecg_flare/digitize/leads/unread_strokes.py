@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
+from ecg_flare.digitize.leads.beside import row_distance_px, span_beside
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.trace.page import PageLines
 
@@ -23,9 +24,6 @@ BORDER_MM: Final = 1.0
 
 AT_A_BEAT_S: Final = 0.12
 """From a beat to its steep strokes: further away no heart makes any."""
-
-LONE_ROW_MM: Final = 20.0
-"""Instead of the distance of rows, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +52,19 @@ def unread_strokes(
     `spans` are in the pixels of `lines`; `gain_of` gives a lead's mm/mV.
     """
     scale, levels = lines.raster.scale, np.array(lines.levels_px)
-    beyond = BEYOND * (float(np.median(np.diff(levels))) if len(levels) > 1 else LONE_ROW_MM * scale.y)
+    beyond = BEYOND * row_distance_px(levels, scale.y)
     found = []
     for piece in lines.unread.steep:
-        middle_x, middle_y = piece.left_px + piece.width_px / 2, piece.top_px + piece.height_px / 2
-        row = int(np.abs(levels - middle_y).argmin())
-        here = [span for span in spans if span.row == row and span.left_px <= middle_x < span.right_px]
+        span = span_beside(piece, levels, spans)
         near = piece.top_px + piece.height_px > levels[0] - beyond and piece.top_px < levels[-1] + beyond
-        if not here or not near or not piece.is_upright:
+        if span is None or not near or not piece.is_upright:
             continue
-        span = here[0]
+        middle_x = piece.middle_px[0]
         if min(middle_x - span.left_px, span.right_px - middle_x) < BORDER_MM * scale.x + piece.width_px / 2:
             continue
-        seconds_per_px = span.duration_s / (span.right_px - span.left_px)
         height_mm = piece.height_px / scale.y
-        seconds = max(piece.width_px, lines.pen_px) * seconds_per_px
-        time_s = span.start_s + (middle_x - span.left_px) * seconds_per_px
+        seconds = max(piece.width_px, lines.pen_px) * span.seconds_per_px
+        time_s = span.start_s + (middle_x - span.left_px) * span.seconds_per_px
         found.append(UnreadStroke(span.lead, time_s, height_mm, (height_mm / gain_of(span.lead)) ** 2 / 3 * seconds))
     return tuple(found)
 

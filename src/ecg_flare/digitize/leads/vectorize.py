@@ -53,7 +53,7 @@ def _read_span(
     """Return the index of the span's first sample, and y in pixels at each of its samples."""
     from scipy.interpolate import PchipInterpolator
 
-    seconds_per_px = span.duration_s / (span.right_px - span.left_px)
+    seconds_per_px = span.seconds_per_px
     first, after = int(np.ceil(span.start_s * fs_hz - 1e-6)), int(np.ceil(span.end_s * fs_hz - 1e-6))
     times = np.arange(first, after) / fs_hz
     points = polyline[span.holds(polyline[:, 0]) & np.isfinite(polyline[:, 1])]

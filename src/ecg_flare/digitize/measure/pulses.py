@@ -82,10 +82,9 @@ def _other_columns(found: Sequence[Pulse], first: Sequence[Pulse], px_per_mm: fl
     if len(first) < 2:
         return ()
     model = max(first, key=lambda pulse: pulse.height_px)
-    usual = Pulse(model.left_px, model.right_px, model.bar_px, model.foot_px)
-    rest = [pulse for pulse in found if pulse not in first and pulse.upright == usual.upright]
-    rest = [pulse for pulse in rest if _same_width(pulse, usual) and _kin(pulse, usual)]
-    beside = [pulse for pulse in rest if abs(pulse.left_px - usual.left_px) <= _COLUMN_MM * px_per_mm]
+    rest = [pulse for pulse in found if pulse not in first and pulse.upright == model.upright]
+    rest = [pulse for pulse in rest if _same_width(pulse, model) and _kin(pulse, model)]
+    beside = [pulse for pulse in rest if abs(pulse.left_px - model.left_px) <= _COLUMN_MM * px_per_mm]
     columns = [tuple(beside)]
     rest = [pulse for pulse in rest if pulse not in beside]
     while rest:

@@ -42,6 +42,11 @@ class InkPiece:
     height_px: float
 
     @property
+    def middle_px(self) -> tuple[float, float]:
+        """Its middle: x, then y."""
+        return self.left_px + self.width_px / 2, self.top_px + self.height_px / 2
+
+    @property
     def is_upright(self) -> bool:
         """Whether it is higher than wide, as a steep stroke is."""
         return self.height_px > self.width_px

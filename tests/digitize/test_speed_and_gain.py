@@ -46,11 +46,21 @@ def stepped(n_pulses: int, n_stepped: int, second_mm: float) -> ScaleReading:
 
 
 def test_stepped_pulses_tell_the_chest_leads_gain() -> None:
-    assert read_chest_gain(stepped(6, 6, 5.0), None) == ChestGain(5.0, "measured")
-    assert read_chest_gain(stepped(6, 3, 5.2), None) == ChestGain(5.0, "measured")
-    assert read_chest_gain(stepped(6, 6, 5.0), 10.0) == ChestGain(10.0, "given")
-    for unclear in (stepped(6, 2, 5.0), stepped(6, 6, 7.0), stepped(1, 1, 5.0), scale(6)):
-        assert read_chest_gain(unclear, None) is None
+    assert read_chest_gain(stepped(6, 6, 5.0), None, 10.0) == ChestGain(5.0, "measured")
+    assert read_chest_gain(stepped(6, 3, 5.2), None, 10.0) == ChestGain(5.0, "measured")
+    assert read_chest_gain(stepped(1, 1, 5.0), None, 10.0) == ChestGain(5.0, "measured")
+    assert read_chest_gain(stepped(6, 6, 5.0), None, 20.0) == ChestGain(10.0, "measured")
+    assert read_chest_gain(stepped(6, 6, 5.0), 10.0, 10.0) == ChestGain(10.0, "given")
+    for unclear in (stepped(6, 2, 5.0), stepped(6, 6, 7.0), stepped(2, 1, 5.0), scale(6)):
+        assert read_chest_gain(unclear, None, 10.0) is None
+
+
+def test_a_step_is_told_though_the_scale_is_some_percent_off() -> None:
+    """Pulses of 10 and 5 mm on a page whose scale is taken 8 % too fine: 10.8 and 5.5 mm as they are measured."""
+    true = stepped(3, 3, 5.05)
+    off = replace(true, px_per_mm=replace(true.px_per_mm, y=true.px_per_mm.y / 1.08))
+
+    assert read_chest_gain(off, None, 10.0) == ChestGain(5.0, "measured")
 
 
 def test_one_pulse_tells_a_gain_less_surely_and_no_speed() -> None:

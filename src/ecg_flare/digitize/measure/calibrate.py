@@ -52,5 +52,5 @@ def calibrate(
         gain_source=of_gain.source,
         warnings=(*scale.warnings, *resolution_notes(scale.px_per_mm), *of_speed.warnings, *of_gain.warnings),
         other_speed_mm_per_s=of_speed.other,
-        chest=read_chest_gain(scale, given.chest_gain_mm_per_mv),
+        chest=read_chest_gain(scale, given.chest_gain_mm_per_mv, of_gain.value),
     )

@@ -18,8 +18,9 @@ from ecg_flare.digitize.measure.calibration import (
     Source,
     assumed_speed_note,
 )
-from ecg_flare.digitize.measure.pulse import PULSE_S, SHORT_PULSE_S, standard_gain, usual_gain
+from ecg_flare.digitize.measure.pulse import PULSE_S, SHORT_PULSE_S, standard_gain
 from ecg_flare.digitize.measure.scale_reading import ScaleReading
+from ecg_flare.digitize.measure.stepped import step_share
 
 _SPEEDS_MM_PER_S: Final = (25.0, 50.0)
 _WIDTH_TOLERANCE: Final = 0.07
@@ -59,15 +60,17 @@ def read_gain(scale: ScaleReading, known: float | None) -> PaperReading:
     return PaperReading(USUAL_GAIN_MM_PER_MV, "assumed", ASSUMED, (note,))
 
 
-def read_chest_gain(scale: ScaleReading, known: float | None) -> ChestGain | None:
-    """Return the chest leads' gain that is given, or that most pulses go down to by a step; None without either."""
+def read_chest_gain(scale: ScaleReading, known: float | None, gain_mm_per_mv: float) -> ChestGain | None:
+    """Return the chest leads' gain that is given, or that most pulses go down to by a step; None without either.
+
+    A step is told by its share of its pulse's height, since a scale that is off by some percent changes both alike.
+    """
     if known is not None:
         return ChestGain(known, "given")
-    steps = [pulse.step_height_px for pulse in scale.pulses if pulse.step_height_px is not None]
-    if len(steps) < max(MIN_STEPPED, len(scale.pulses) / 2) or scale.method == "pulse":
+    shares = [step for step in map(step_share, scale.pulses) if step is not None]
+    if not shares or len(shares) < min(MIN_STEPPED, len(scale.pulses)) or len(shares) < len(scale.pulses) / 2:
         return None
-    gain = usual_gain(float(np.median(steps)) / scale.px_per_mm.y)
-    return None if gain is None else ChestGain(gain, "measured")
+    return ChestGain(gain_mm_per_mv * float(np.median(shares)), "measured")
 
 
 def read_speed(scale: ScaleReading, known: float | None) -> PaperReading:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from ecg_flare.digitize.measure.pulse import HEIGHT_SPREAD, Pulse
-from ecg_flare.digitize.measure.strokes import Stroke, flat_bar
+from ecg_flare.digitize.measure.strokes import Stroke, flat_bar, foot_beside
 
 LEVEL_MM: Final = 0.7  # how far the ends of two strokes that meet may differ
 BAR_REACH_MM: Final = 0.45
@@ -35,6 +35,15 @@ def stepped_pulses(
         *_standing(ink, strokes, widest_px, px_per_mm),
         *(pulse.rotated_180(width, height) for pulse in hanging),
     ]
+
+
+def step_share(pulse: Pulse) -> float | None:
+    """The usual share of a pulse's height that its second bar stands at; None where it has none, or at no usual one."""
+    if pulse.step_height_px is None:
+        return None
+    share = pulse.step_height_px / pulse.height_px
+    nearest = min(STEPS, key=lambda step: abs(share - step))
+    return nearest if abs(share / nearest - 1.0) <= 2 * HEIGHT_SPREAD else None
 
 
 def _standing(
@@ -61,11 +70,7 @@ def _has_bars(ink: Bool[np.ndarray, "h w"], strokes: tuple[Stroke, Stroke, Strok
     if min(first, second) < (1.0 - EQUAL_PARTS) * max(first, second):
         return False
     pulse = _measured(ink, strokes, px_per_mm)
-    if pulse.step_height_px is None:
-        return False
-    part = pulse.step_height_px / pulse.height_px
-    open_foot = _bar_y(ink, left, right, pulse.foot_px, px_per_mm) is None
-    return open_foot and min(abs(part / step - 1.0) for step in STEPS) <= 2 * HEIGHT_SPREAD
+    return step_share(pulse) is not None and _bar_y(ink, left, right, pulse.foot_px, px_per_mm) is None
 
 
 def _measured(ink: Bool[np.ndarray, "h w"], strokes: tuple[Stroke, Stroke, Stroke], px_per_mm: float) -> Pulse:
@@ -73,8 +78,10 @@ def _measured(ink: Bool[np.ndarray, "h w"], strokes: tuple[Stroke, Stroke, Strok
     left, middle, right = strokes
     top, step = (left.top + middle.top) / 2, (middle.bottom + right.top) / 2
     bar, second = _bar_y(ink, left, middle, top, px_per_mm), _bar_y(ink, middle, right, step, px_per_mm)
+    end = (left.bottom + right.bottom) / 2
     pen = 0.0 if bar is None else max(0.0, bar - top)
-    pulse = Pulse(left.x, right.x, top if bar is None else bar, (left.bottom + right.bottom) / 2 - pen)
+    foot = foot_beside(ink, left, right, end, px_per_mm) or end - pen
+    pulse = Pulse(left.x, right.x, top if bar is None else bar, foot)
     return pulse if bar is None or second is None else replace(pulse, step_px=second)
 
 

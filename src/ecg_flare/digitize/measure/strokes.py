@@ -70,11 +70,11 @@ def pulse_between(ink: Bool[np.ndarray, "h w"], left: Stroke, right: Stroke, px_
     if top is not None and bottom is None:
         end = (left.bottom + right.bottom) / 2
         # Where no baseline is seen beside the strokes it ends as far below its middle as the bar begins above its own.
-        foot = _foot(ink, left, right, end, px_per_mm) or end - (top - (left.top + right.top) / 2)
+        foot = foot_beside(ink, left, right, end, px_per_mm) or end - (top - (left.top + right.top) / 2)
         return Pulse(left_px=left.x, right_px=right.x, bar_px=top, foot_px=foot)
     if bottom is not None and top is None:
         end = (left.top + right.top) / 2
-        foot = _foot(ink, left, right, end, px_per_mm) or end + ((left.bottom + right.bottom) / 2 - bottom)
+        foot = foot_beside(ink, left, right, end, px_per_mm) or end + ((left.bottom + right.bottom) / 2 - bottom)
         return Pulse(left_px=left.x, right_px=right.x, bar_px=bottom, foot_px=foot)
     return None  # a frame, or a mere pair of strokes
 
@@ -109,7 +109,9 @@ def _continues(ink: Bool[np.ndarray, "h w"], left: Stroke, right: Stroke, bar: f
     return any(part.size > 0 and float(part.mean()) > 0.6 for part in beyond)
 
 
-def _foot(ink: Bool[np.ndarray, "h w"], left: Stroke, right: Stroke, end: float, px_per_mm: float) -> float | None:
+def foot_beside(
+    ink: Bool[np.ndarray, "h w"], left: Stroke, right: Stroke, end: float, px_per_mm: float
+) -> float | None:
     """y of the baseline beside the pulse's open end, on either side; None where it is not seen."""
     reach, span = max(2, round(0.45 * px_per_mm)), max(3, round(0.6 * px_per_mm))
     for first, last in ((left.left - span, left.left), (right.right + 1, right.right + 1 + span)):

@@ -43,6 +43,19 @@ def test_columns_whose_beats_stand_at_one_place_show_one_stretch(together: bool,
     assert column_times(raster(y_mm), spans, 25.0) == TimesReading("simultaneous" if together else "consecutive")
 
 
+@pytest.mark.parametrize("cut", [1, 40])
+@pytest.mark.parametrize("together", [False, True])
+def test_a_last_column_that_ends_beyond_its_rows_is_still_compared(cut: int, together: bool) -> None:
+    y_mm, spans = page(together=together, strip=False)
+    found = column_times(raster(y_mm[:, :-cut]), spans, 25.0)
+    assert found == TimesReading("simultaneous" if together else "consecutive")
+
+
+def test_a_last_column_outside_the_rows_is_not_sure() -> None:
+    y_mm, spans = page(together=True, strip=False)
+    assert column_times(raster(y_mm[:, : COLUMN + 20]), spans, 25.0) == TimesReading("consecutive", sure=False)
+
+
 def test_one_column_goes_on_in_time() -> None:
     y_mm, spans = page(together=True, strip=False)
     assert column_times(raster(y_mm), [span for span in spans if span.left_px == 0.0], 25.0) == TimesReading(

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from ecg_flare.digitize.beats import Signal, activity
+from ecg_flare.digitize.beats import MIN_SAMPLES, Signal, activity
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.physiology import correlation
 from ecg_flare.digitize.trace.raster import RASTER_MM, RowRaster
@@ -39,22 +39,22 @@ def column_times(rows: RowRaster, spans: Sequence[LeadSpan], speed_mm_per_s: flo
     lefts = sorted({round(span.left_px, 1) for span in short})
     if len(lefts) < 2:
         return TimesReading("consecutive")
-    length = min(int((span.right_px - span.left_px) / (RASTER_MM * rows.scale.x)) for span in short)
     width = round(SMOOTHING_S * speed_mm_per_s / RASTER_MM)
     begin = [int(np.searchsorted(rows.x_px, left)) for left in lefts]
+    length = min(int((span.right_px - span.left_px) / (RASTER_MM * rows.scale.x)) for span in short)
+    length = min(length, len(rows.x_px) - begin[-1])
+    if length < MIN_SAMPLES:
+        return TimesReading("consecutive", sure=False)
     beats = [
         activity([rows.y_mm[span.row, b : b + length] for span in short if round(span.left_px, 1) == left], width)
         for left, b in zip(lefts, begin, strict=True)
-        if b + length <= len(rows.x_px)
     ]
-    if len(beats) < 2:
-        return TimesReading("consecutive")
     alike = [correlation(beat, beats[0]) for beat in beats[1:]]
     with_first = float(np.median(alike))
     strips = [span.row for span in spans if span.is_rhythm]
     if not strips:
         return _by_beats_alone(alike)
-    on = [activity(list(rows.y_mm[strips, b : b + length]), width) for b in begin[: len(beats)]]
+    on = [activity(list(rows.y_mm[strips, b : b + length]), width) for b in begin]
     here, at_first = _fits_of_strip(beats, on)
     if at_first > here + STRIP_LEAD and with_first > WITH_STRIP:
         return TimesReading("simultaneous")

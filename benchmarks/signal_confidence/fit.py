@@ -19,6 +19,7 @@ START: Final = {
     "limb_leads": 1.0,
     "shared_ink": 0.03,
     "unread_ink": 0.5,
+    "swapped_tips": 1.6,
     "unread_lines": 1.0,
     "foreign_ink": 0.02,
     "odd_beats": 0.02,

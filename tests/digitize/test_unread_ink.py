@@ -71,6 +71,23 @@ def test_wide_ink_ink_far_from_the_rows_and_a_bar_between_leads_are_no_strokes()
     assert unread_strokes(lines, SPANS, lambda _: 10.0) == ()
 
 
+def begun_at(first: int) -> RowTrace:
+    """A row without a line before the column."""
+    y = row().y.copy()
+    y[:first] = np.nan
+    return replace(row(), y=y)
+
+
+@pytest.mark.parametrize(("first", "told"), [(506, True), (500, False), (520, False)])
+def test_a_stroke_at_a_lead_s_end_is_its_own_if_the_line_goes_on_from_it(first: int, told: bool) -> None:
+    """A steep beginning of V4; a bar that the line runs under; a pulse's stroke, apart from its lead."""
+    lines = PageLines(
+        (begun_at(first),), (), 3.0, raster(np.zeros((1, 1000))), (unread_ink(page((501, 201, 5, 90)), (), SCALE))
+    )
+    found = unread_strokes(lines, SPANS[1:], lambda _: 10.0)
+    assert [stroke.lead for stroke in found] == ["V4"] * told
+
+
 def test_a_level_line_at_a_row_s_height_that_the_row_left_is_told() -> None:
     """For 8 mm V4's line runs 10 mm above its own ink: 1 mV for 0.32 s."""
     y_mm = np.zeros((1, 1000))

@@ -283,6 +283,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "limb_leads": 2.0,
         "shared_ink": 0.06,
         "unread_ink": 0.8,
+        "swapped_tips": 1.6,
         "unread_lines": 1.0,
         "foreign_ink": 0.01,
         "odd_beats": 0.01,
@@ -294,7 +295,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
 )
 """Of each source's noise (leads/signal_evidence.py), the part that the truth has. Fitted on 2026-11-29 on 54 pages of
 `mixed`, clean-200 and scan of seeds 777 to 779 and rounded (`python -m benchmarks.signal_confidence`); shared_ink,
-unread_lines, hidden_ends and bent_paper were set after 300 pages of seeds 901, 903 and 905."""
+swapped_tips, unread_lines, hidden_ends and bent_paper were set after 450 pages of seeds 901, 903, 905 and 907."""
 
 NOISE_FLOOR: Final = 0.0005
 """Of the signal's energy: noise that nothing on the page shows."""

@@ -30,7 +30,7 @@ from ecg_flare.digitize.leads.signal_evidence import SignalEvidence, Source
 PAPER: Final[frozenset[Source]] = frozenset({"pixels", "columns", "shared_ink", "hidden_ends", "bent_paper"})
 """Noise that is on the page itself: no other segmenter reads it better."""
 
-OF_TOUCHING_ROWS: Final[frozenset[Source]] = frozenset({"unread_ink", "odd_beats"})
+OF_TOUCHING_ROWS: Final[frozenset[Source]] = frozenset({"unread_ink", "swapped_tips", "odd_beats"})
 """Noise that is the page's own where rows share ink: it is the rest of their peaks."""
 
 FAULTY_LEADS: Final = 3

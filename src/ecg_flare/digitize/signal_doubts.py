@@ -30,6 +30,7 @@ _CAUSES: Final[Mapping[Source, str]] = {
     "limb_leads": "limb leads that contradict each other",
     "shared_ink": "rows that run into each other",
     "unread_ink": "ink that no line runs through",
+    "swapped_tips": "peaks that may have been taken for another row's",
     "unread_lines": "lines that no row follows",
     "foreign_ink": "print and pen beside the lines",
     "odd_beats": "beats that are unlike the others of their lead",

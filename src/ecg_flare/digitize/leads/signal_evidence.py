@@ -37,6 +37,7 @@ Source = Literal[
     "limb_leads",
     "shared_ink",
     "unread_ink",
+    "swapped_tips",
     "unread_lines",
     "foreign_ink",
     "odd_beats",
@@ -58,9 +59,9 @@ class SignalEvidence:
     `energy` is that of the recording, in mV^2 times seconds of all its leads. `noise` is each source's share of it:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
     breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
-    errors, `unread_lines` what is lost if level ink beside a lead is its line, `foreign_ink` the unread ink that is no
-    peak's; `lost` the share of the leads' time without ink; `hidden_ends` what bars may hide; `bent_paper` what leads
-    lose whose ends stand aside by the paper's bend.
+    errors, `swapped_tips` the unread ink of leads that share ink, `unread_lines` what is lost if level ink beside a
+    lead is its line, `foreign_ink` the unread ink that is no peak's; `lost` the share of the leads' time without ink;
+    `hidden_ends` what bars may hide; `bent_paper` what leads lose whose ends stand aside by the paper's bend.
 
     Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
     or end with a calibration pulse, `spiked` those with a spike at an end.
@@ -94,8 +95,8 @@ def signal_evidence(
     strokes = unread_strokes(lines, spans, calibration.gain_of)
     unread = may_be_peaks(strokes, np.array(beat_samples(recording)) / recording.fs_hz)
     shared = shared_energy(recording, lines.rows, spans)
-    touched = {recording.lead_names[row] for row in np.flatnonzero(shared)}
-    touched |= {stroke.lead for stroke in strokes} | {tip.lead for tip in cut}
+    sharing = {recording.lead_names[row] for row in np.flatnonzero(shared)}
+    touched = sharing | {stroke.lead for stroke in strokes} | {tip.lead for tip in cut}
     odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched) if touched else ()
     limb_power = _mean_power(limb)
     stretches = unread_stretches(lines, spans, calibration.gain_of)
@@ -106,6 +107,7 @@ def signal_evidence(
         "limb_leads": limb_power * seconds / energy,
         "shared_ink": float(shared.sum()) / energy,
         "unread_ink": sum(stroke.energy for stroke in unread) / energy,
+        "swapped_tips": sum(stroke.energy for stroke in unread if stroke.lead in sharing) / energy,
         "unread_lines": sum(stretch.energy for stretch in stretches) / energy,
         "foreign_ink": sum(stroke.energy for stroke in strokes if stroke not in unread) / energy,
         "odd_beats": sum(beat.energy for beat in odd) / energy,

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-TIME_STEPS: Final = 20
-"""A layout, or a column of one, is shortened by a multiple of 1/20."""
+TIME_STEPS: Final = (20, 8)
+"""A layout, or a column of one, is shortened by a multiple of 1/20 or of 1/8: 10 s to 9.5 or to 8.75."""
 
 
 def nearest_time_step(length: float, whole: float) -> float:
-    """Return the multiple of `whole` / TIME_STEPS that is nearest to a length in the same unit."""
-    step = whole / TIME_STEPS
-    return round(length / step) * step
+    """Return the multiple of `whole` / 20 or `whole` / 8 that is nearest to a length in the same unit."""
+    multiples = (round(length * steps / whole) * whole / steps for steps in TIME_STEPS)
+    return min(multiples, key=lambda multiple: abs(multiple - length))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,8 @@ from jaxtyping import Float64
 from ecg_flare.digitize.leads.beside import row_distance_px, span_beside
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.trace.page import PageLines
+from ecg_flare.digitize.trace.rows import RowTrace
+from ecg_flare.digitize.trace.unread_ink import InkPiece
 
 BEYOND: Final = 0.7
 """Of the distance of rows: so far above the first and below the last one ink may be a row's."""
@@ -20,7 +23,10 @@ LETTER_MM: Final = 4.0
 """Labels are seldom printed higher."""
 
 BORDER_MM: Final = 1.0
-"""Ink so near to a lead's ends is a bar that parts the columns, or a pulse."""
+"""Ink so near to a lead's ends is a bar that parts the columns, or a pulse, unless the lead's line goes on from it."""
+
+JOINED_PX: Final = 2.0
+"""From ink to the line that goes on from it."""
 
 AT_A_BEAT_S: Final = 0.12
 """From a beat to its steep strokes: further away no heart makes any."""
@@ -60,13 +66,25 @@ def unread_strokes(
         if span is None or not near or not piece.is_upright:
             continue
         middle_x = piece.middle_px[0]
-        if min(middle_x - span.left_px, span.right_px - middle_x) < BORDER_MM * scale.x + piece.width_px / 2:
+        at_end = min(middle_x - span.left_px, span.right_px - middle_x) < BORDER_MM * scale.x + piece.width_px / 2
+        if at_end and not _begins_or_ends(lines.rows[span.row], piece):
             continue
         height_mm = piece.height_px / scale.y
         seconds = max(piece.width_px, lines.pen_px) * span.seconds_per_px
         time_s = span.start_s + (middle_x - span.left_px) * span.seconds_per_px
         found.append(UnreadStroke(span.lead, time_s, height_mm, (height_mm / gain_of(span.lead)) ** 2 / 3 * seconds))
     return tuple(found)
+
+
+def _begins_or_ends(row: RowTrace, piece: InkPiece) -> bool:
+    """Whether a row has no line in a piece's columns, and one right beside them at its height."""
+    reach = math.ceil(JOINED_PX)
+    first, last = round(piece.left_px), round(piece.left_px + piece.width_px)
+    if np.isfinite(row.y[first:last]).any():
+        return False
+    beside = np.concatenate([row.y[max(0, first - reach) : first], row.y[last : last + reach]])
+    near = (beside >= piece.top_px - JOINED_PX) & (beside <= piece.top_px + piece.height_px + JOINED_PX)
+    return bool(near.any())
 
 
 def may_be_peaks(strokes: Sequence[UnreadStroke], beats_s: Float64[np.ndarray, " beats"]) -> tuple[UnreadStroke, ...]:

@@ -45,7 +45,10 @@ def unread_stretches(
         if span is None or abs(levels[span.row] - middle_y) > near:
             continue
         columns = (lines.raster.x_px >= piece.left_px) & (lines.raster.x_px <= piece.left_px + piece.width_px)
-        apart_mm = lines.raster.y_mm[span.row, columns] - (levels[span.row] - middle_y) / scale.y
+        read_mm, ink_mm = lines.raster.y_mm[span.row, columns], (levels[span.row] - middle_y) / scale.y
+        if np.isfinite(read_mm).any() and float(np.nanmedian(np.abs(read_mm))) < abs(ink_mm):
+            continue  # the line that was read is nearer to the row's level: this ink is print, or the paper's edge
+        apart_mm = read_mm - ink_mm
         apart_mv = np.nan_to_num(apart_mm, nan=near / scale.y) / gain_of(span.lead)
         energy = float((apart_mv**2).sum()) * RASTER_MM * scale.x * span.seconds_per_px
         time_s = span.start_s + (piece.left_px - span.left_px) * span.seconds_per_px

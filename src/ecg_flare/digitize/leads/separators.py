@@ -21,14 +21,17 @@ from ecg_flare.digitize.units import PxPerMm
 
 SAME_END_PX: Final = 1.0
 AS_FINE_PX: Final = 0.16
-"""Ink places the edges of a wide bar no finer than this, as it is full before a pixel is; nearer borders stay."""
+"""Ink places the edges of a bar no finer than this, as it is full before a pixel is; nearer borders stay."""
 THIN_MM: Final = 0.4
-"""A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
+"""Upright ink up to this width at the ends of rows may be a frame's or a pulse's: no bar."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """The spans with their borders in the middle of the bars, and those bars that hide more than a trace does."""
+    """The spans with their borders in the middle of the bars, and the bars.
+
+    The bars' places have the settled borders.
+    """
 
     spans: tuple[LeadSpan, ...]
     bars: tuple[Bar, ...]
@@ -47,17 +50,28 @@ def settle_on_separators(
     """
     if not spans:
         return Settled(tuple(spans), ())
-    between = _wide(find_bars(list(_between(spans, levels)), ink, scale), scale)
+    between = find_bars(list(_between(spans, levels)), ink, scale)
     begin = _wide(find_bars(list(_at_end(spans, levels, True)), ink, scale), scale)
     end = _wide(find_bars(list(_at_end(spans, levels, False)), ink, scale), scale)
     offsets = _offsets(between)
-    usual = float(np.median(list(offsets.values()))) if offsets else thin_separator_offset(spans, ink, levels, scale)
+    usual = float(np.median(list(offsets.values()))) if offsets else _thin_offset(spans, ink, levels, scale)
     at_ends = {**_offsets(begin), **_offsets(end)}
     moved = {
         x: x + {**at_ends, **offsets}.get(round(x, 2), usual) for span in spans for x in (span.left_px, span.right_px)
     }
     settled = tuple(replace(span, left_px=moved[span.left_px], right_px=moved[span.right_px]) for span in spans)
-    return Settled(settled, (*between, *begin, *end))
+    borders = {round(x, 2): to for x, to in moved.items()}
+    bars = (
+        replace(bar, place=replace(bar.place, border_px=borders[bar.place.border_px])) for bar in (*between, *begin, *end)
+    )
+    return Settled(settled, tuple(bars))
+
+
+def _thin_offset(
+    spans: Sequence[LeadSpan], ink: Float32[np.ndarray, "h w"], levels: Sequence[float], scale: PxPerMm
+) -> float:
+    offset = thin_separator_offset(spans, ink, levels, scale)
+    return offset if abs(offset) > AS_FINE_PX else 0.0
 
 
 def _wide(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:

@@ -34,6 +34,7 @@ THROUGH_PX: Final = 2  # beyond either end of a bar: a line seen at both runs un
 PEAK_MM: Final = 2.0  # of ink as wide as a bar beyond its last line that is seen alone: no bar
 END_PX: Final = 2  # beyond its ends a bar is blurred
 MIN_DASHES: Final = 2
+LEAST_LINES: Final = 8  # that show a bar alone, to tell that it leans
 LOST_MM: Final = 0.5  # of a line beside a bar, which a segmenter takes for print with it
 OWN_SHARE: Final = 0.3  # of a stretch of covered lines that show the bar alone
 
@@ -191,7 +192,7 @@ def _erase(
 ) -> tuple[int, int, Bool[np.ndarray, " h"]]:
     """Take a bar's ink off the traces'; return the columns that it touches, from and up to, and the lines it hides.
 
-    Lines that show the bar alone say how dark each column of it is. Under its pale rim, and beyond its ends, the line
+    Lines that show the bar alone say how dark each column of it is, and how that changes where it leans. Under its pale rim, and beyond its ends, the line
     is seen all the same. A line that is seen at both ends of the bar runs on under it. Much ink as wide as the bar,
     `peak` pixels beyond the last line that shows it alone, is a peak that stands out of it.
 
@@ -212,7 +213,8 @@ def _erase(
     shade = np.median(every[alone], axis=0)
     like = (shade - every)[:, low:high].max(axis=1) < LIKE
     alone &= like
-    touched = np.flatnonzero(shade[low:high] > TRACE_OF_BAR) + low
+    shades = _shade_of_lines(every, alone, shade)
+    touched = np.flatnonzero(shades[alone].max(axis=0, initial=0.0)[low:high] > TRACE_OF_BAR) + low
     trace[:, low:high] = every[:, low:high]
     there = np.clip(every[:, core] / np.maximum(shade[core], COVERED), 0.0, 1.0).min(axis=1)
     for top, bottom in _of_bar(covered, alone, like):
@@ -220,11 +222,24 @@ def _erase(
         hides[around] |= there[around] > DARK
         through = _inked_beyond(trace, around)
         for column in range(low, high):
-            dark = there[around] * shade[column]
+            dark = there[around] * shades[around, column]
             bare = np.clip((every[around, column] - dark) / np.maximum(1.0 - dark, 1.0 - DARK), 0.0, 1.0)
             bare[dark > DARK] = 1.0 if through[column] else 0.0
             trace[around, column] = np.minimum(trace[around, column], bare)
     return (int(touched[0]), int(touched[-1]) + 1, hides) if len(touched) else (first, after, hides)
+
+
+def _shade_of_lines(
+    every: Float32[np.ndarray, "h w"], alone: Bool[np.ndarray, " h"], shade: Float32[np.ndarray, " w"]
+) -> Float64[np.ndarray, "h w"]:
+    """Return how dark a bar is in each line and column; `shade` is what it usually is."""
+    line = np.arange(len(every))
+    shown = np.flatnonzero(alone)
+    if len(shown) < LEAST_LINES:
+        return np.tile(shade.astype(np.float64), (len(every), 1))
+    tilt, level = np.polyfit(shown, every[shown], 1)
+    result: Float64[np.ndarray, "h w"] = np.clip(tilt * line[:, None] + level, 0.0, 1.0)
+    return result
 
 
 def _of_bar(

@@ -120,9 +120,16 @@ def test_a_page_of_one_column_has_no_borders() -> None:
     assert offsets(page({}), spans(inner=())) == {0.0}
 
 
-def test_thin_bars_settle_the_borders() -> None:
+def test_thin_bars_settle_the_borders_and_are_left_to_them() -> None:
     settled = settle_on_separators(spans(), page({b + OFF: (0, 1, 2) for b in BORDERS}, 2.4), LEVELS, SCALE)
     assert settled.spans[1].left_px == pytest.approx(BORDERS[0] + OFF, abs=0.05)
+    assert settled.bars == ()
+
+
+def test_bars_narrower_than_two_pixels_move_no_border_by_a_fraction_of_a_pixel() -> None:
+    coarse = PxPerMm(4.0, 4.0)
+    settled = settle_on_separators(spans(), page({b + 0.1: (0, 1, 2) for b in BORDERS}, 1.2), LEVELS, coarse)
+    assert {span.left_px for span in settled.spans} == {0.0, *BORDERS}
     assert len(settled.bars) == 9
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -112,6 +113,10 @@ class _Hidden:
         held = [(np.interp(self._samples(), line[:, 0], line[:, 1]), begins) for line, begins in sides if len(line)]
         return [(np.stack([self._samples(), y], axis=1), begins) for y, begins in held]
 
+    @cached_property
+    def _runs(self) -> Runs:
+        return find_runs(self.seen)
+
     def _samples(self) -> Float64[np.ndarray, " n"]:
         n = len(self.row.y) * SAMPLES
         return (np.arange(n) + 0.5) / SAMPLES - 0.5 + self.corner[0]
@@ -129,7 +134,7 @@ class _Hidden:
 
     def _followed(self, to_right: bool, pen: float) -> RowTrace:
         """Return the line up to the bar from one side, and on to the border where it is seen under it."""
-        runs = find_runs(self.seen)
+        runs = self._runs
         columns = np.arange(len(self.row.y))
         beside = columns < self.first if to_right else columns >= self.after
         y, top, bottom = (np.where(beside, values, np.nan) for values in (self.row.y, self.row.top, self.row.bottom))

@@ -23,12 +23,15 @@ SAME_END_PX: Final = 1.0
 AS_FINE_PX: Final = 0.16
 """Ink places the edges of a bar no finer than this, as it is full before a pixel is; nearer borders stay."""
 THIN_MM: Final = 0.4
-"""Upright ink up to this width at the ends of rows may be a frame's or a pulse's: no bar."""
+"""A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
+NARROW_PX: Final = 1.5
+"""A bar up to this width fills no pixel column beside another: the ink places it no finer than a wide bar's edges, and
+a line is not told from it."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """The spans with their borders in the middle of the bars, and the bars.
+    """The spans with their borders in the middle of the bars, and those bars that hide more than a trace does.
 
     The bars' places have the settled borders.
     """
@@ -50,11 +53,11 @@ def settle_on_separators(
     """
     if not spans:
         return Settled(tuple(spans), ())
-    between = find_bars(list(_between(spans, levels)), ink, scale)
+    between = _told_from_traces(find_bars(list(_between(spans, levels)), ink, scale), scale)
     begin = _wide(find_bars(list(_at_end(spans, levels, True)), ink, scale), scale)
     end = _wide(find_bars(list(_at_end(spans, levels, False)), ink, scale), scale)
     offsets = _offsets(between)
-    usual = float(np.median(list(offsets.values()))) if offsets else _thin_offset(spans, ink, levels, scale)
+    usual = float(np.median(list(offsets.values()))) if offsets else thin_separator_offset(spans, ink, levels, scale)
     at_ends = {**_offsets(begin), **_offsets(end)}
     moved = {
         x: x + {**at_ends, **offsets}.get(round(x, 2), usual) for span in spans for x in (span.left_px, span.right_px)
@@ -67,17 +70,18 @@ def settle_on_separators(
     return Settled(settled, tuple(bars))
 
 
-def _thin_offset(
-    spans: Sequence[LeadSpan], ink: Float32[np.ndarray, "h w"], levels: Sequence[float], scale: PxPerMm
-) -> float:
-    offset = thin_separator_offset(spans, ink, levels, scale)
-    return offset if abs(offset) > AS_FINE_PX else 0.0
+def _told_from_traces(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:
+    """Return all bars, if most are wider than thin ones, or too narrow to be followed through."""
+    return bars if _usual_width(bars) <= NARROW_PX else _wide(bars, scale)
 
 
 def _wide(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:
     """Return all bars, if most are wider than thin ones."""
-    widths = [bar.right_px - bar.left_px for bar in bars]
-    return bars if widths and float(np.median(widths)) > THIN_MM * scale.x else ()
+    return bars if _usual_width(bars) > THIN_MM * scale.x else ()
+
+
+def _usual_width(bars: tuple[Bar, ...]) -> float:
+    return float(np.median([bar.right_px - bar.left_px for bar in bars])) if bars else 0.0
 
 
 def _between(spans: Sequence[LeadSpan], levels: Sequence[float]) -> Iterator[Place]:

@@ -65,7 +65,8 @@ def settle_on_separators(
     settled = tuple(replace(span, left_px=moved[span.left_px], right_px=moved[span.right_px]) for span in spans)
     borders = {round(x, 2): to for x, to in moved.items()}
     bars = (
-        replace(bar, place=replace(bar.place, border_px=borders[bar.place.border_px])) for bar in (*between, *begin, *end)
+        replace(bar, place=replace(bar.place, border_px=borders[bar.place.border_px]))
+        for bar in (*between, *begin, *end)
     )
     return Settled(settled, tuple(bars))
 

@@ -25,8 +25,7 @@ from ecg_flare.page.style import PageStyle, PrintStyle, Separator
 
 SEED = 44  # no QRS stands at a border of these pages: what a bar hides is level
 WORST_LOSS_DB = 0.3
-COSTS_MORE = pytest.mark.xfail(strict=True, reason="costs 0.5 dB at 100 dpi, 1.4 dB where bars lean left")
-LEANING_LOSS_DB = 0.6  # OpenCV's edges are a tenth of a pixel off
+COSTS_MORE = pytest.mark.xfail(strict=True, reason="clipped ink moves borders by 0.05 px at 100 dpi: costs 0.5 dB")
 BORDER_MM = 0.1
 HALF_BAR_MM = 3.15
 
@@ -69,26 +68,28 @@ def borders_off_mm(found: Digitization, page: Page) -> float:
     return float(np.abs(off).max()) / page.truth.px_per_mm_x
 
 
-def assert_read_as_well(
-    image: NDArray[np.uint8], recording: Recording, page: Page, loss_db: float = WORST_LOSS_DB
-) -> None:
+def assert_read_as_well(image: NDArray[np.uint8], recording: Recording, page: Page) -> None:
     found = read(image)
-    assert score(found, recording, page) > without(page.truth.layout, round(page.truth.px_per_mm_x * 25.4)) - loss_db
+    assert (
+        score(found, recording, page) > without(page.truth.layout, round(page.truth.px_per_mm_x * 25.4)) - WORST_LOSS_DB
+    )
     assert borders_off_mm(found, page) < BORDER_MM
 
 
 @pytest.mark.parametrize(
     ("width_mm", "dpi"),
-    [(0.76, 100), pytest.param(1.5, 100, marks=COSTS_MORE), (0.3, 150), (0.76, 150), (1.5, 150)],
+    [(0.3, 100), (0.76, 100), pytest.param(1.5, 100, marks=COSTS_MORE), (0.3, 150), (0.76, 150), (1.5, 150)],
 )
 def test_bars_across_the_trace(width_mm: float, dpi: int) -> None:
     recording, page = drawn("3x4+1R", dpi, "bars", width_mm)
     assert_read_as_well(page.image, recording, page)
 
 
-@pytest.mark.parametrize("kind", ["ticks", "line", "dashes"])
-def test_other_marks_as_wide(kind: Separator) -> None:
-    recording, page = drawn("3x4+1R", 150, kind, 1.0)
+@pytest.mark.parametrize(
+    ("kind", "dpi"), [("ticks", 150), ("line", 150), ("dashes", 150), pytest.param("dashes", 100, marks=COSTS_MORE)]
+)
+def test_other_marks_as_wide(kind: Separator, dpi: int) -> None:
+    recording, page = drawn("3x4+1R", dpi, kind, 1.0)
     assert_read_as_well(page.image, recording, page)
 
 
@@ -118,13 +119,13 @@ def barred(page: Page, leads: set[str], lean: float = 0.0) -> NDArray[np.uint8]:
     [
         ({"aVR", "V1", "V4", "aVL", "V2", "V5"}, 0.0),
         (set(LEADS), 0.01),
-        pytest.param(set(LEADS), -0.01, marks=COSTS_MORE),
+        (set(LEADS), -0.01),
     ],
     ids=["in two rows of three", "leaning right", "leaning left"],
 )
 def test_bars_in_some_rows_and_bars_that_lean(leads: set[str], lean: float) -> None:
     recording, page = drawn("3x4+1R", 150)
-    assert_read_as_well(barred(page, leads, lean), recording, page, LEANING_LOSS_DB)
+    assert_read_as_well(barred(page, leads, lean), recording, page)
 
 
 @pytest.mark.realdata

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ecg_flare.digitize.ink.extraction import Ink
 from ecg_flare.digitize.leads.bars import Bar, Place
 from ecg_flare.digitize.leads.bridges import bridge_bars
 from ecg_flare.digitize.trace.refine import pen_px, refine_row
@@ -16,7 +17,7 @@ WIDTH, HEIGHT = 600, 240
 SCALE = PxPerMm(8.0, 8.0)
 BORDER, LEVEL = 300.3, 120.0
 BETWEEN = Place(BORDER, 0, LEVEL, "between")
-Ink = NDArray[np.float32]
+Coverage = NDArray[np.float32]
 
 
 def line(jump: float = 0.0) -> NDArray[np.float64]:
@@ -25,11 +26,11 @@ def line(jump: float = 0.0) -> NDArray[np.float64]:
     return np.stack([x, np.where(x < BORDER, LEVEL, LEVEL + jump)], axis=1)
 
 
-def ink_of(stroke: NDArray[np.float64]) -> Ink:
+def ink_of(stroke: NDArray[np.float64]) -> Coverage:
     return stroke_coverage(distance_to_strokes([stroke], (HEIGHT, WIDTH), PEN_PX), PEN_PX).astype(np.float32)
 
 
-def with_bar(ink: Ink, wide: float, parts: list[tuple[int, int]]) -> Ink:
+def with_bar(ink: Coverage, wide: float, parts: list[tuple[int, int]]) -> Coverage:
     barred = ink.copy()
     across = np.clip(wide / 2 + 0.5 - np.abs(np.arange(WIDTH) - BORDER), 0.0, 1.0)
     for top, bottom in parts:
@@ -38,13 +39,13 @@ def with_bar(ink: Ink, wide: float, parts: list[tuple[int, int]]) -> Ink:
     return barred
 
 
-def bridged(ink: Ink, wide: float, place: Place = BETWEEN) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def bridged(ink: Coverage, wide: float, place: Place = BETWEEN) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The row's line fitted as a whole, and without the bar."""
     rows = trace_rows(ink, SCALE)
     pen = pen_px(rows)
     whole = [refine_row(row, pen) for row in rows]
     bar = Bar(place, BORDER - wide / 2, BORDER + wide / 2)
-    return whole[0], bridge_bars(ink, rows, whole, [bar], SCALE, pen)[0]
+    return whole[0], bridge_bars(Ink(ink, ink), rows, whole, [bar], SCALE, pen)[0]
 
 
 @pytest.mark.parametrize("wide", [2.4, 6.0, 12.0])
@@ -84,3 +85,37 @@ def test_a_row_without_a_border_runs_straight_through_under_the_bar() -> None:
     _, after = bridged(with_bar(ink_of(slope), 12.0, [(-40, 40)]), 12.0, Place(BORDER, 0, LEVEL, "through"))
     near = np.abs(after[:, 0] - BORDER) < 20.0
     np.testing.assert_allclose(after[near, 1], LEVEL + 0.2 * (after[near, 0] - BORDER), atol=0.7)
+
+
+def test_a_lead_begins_at_the_border_though_its_bar_stands_beside_it() -> None:
+    ink = with_bar(ink_of(line(24.0)), 6.0, [(-40, 40)])
+    rows = trace_rows(ink, SCALE)
+    pen = pen_px(rows)
+    whole = [refine_row(row, pen) for row in rows]
+    bar = Bar(BETWEEN, BORDER - 2.6, BORDER + 3.4)
+    (after,) = bridge_bars(Ink(ink, ink), rows, whole, [bar], SCALE, pen)
+    first = after[(after[:, 0] > BORDER) & (after[:, 0] < BORDER + 10.0), 1]
+    np.testing.assert_allclose(first, LEVEL + 24.0, atol=0.5)
+
+
+def test_a_line_beside_a_bar_is_seen_where_the_segmenter_took_both_for_print() -> None:
+    every = with_bar(ink_of(line()), 6.0, [(-40, 40)])
+    trace = every.copy()
+    trace[:, round(BORDER) - 4 : round(BORDER) + 1] = 0.0
+    rows = trace_rows(trace, SCALE)
+    pen = pen_px(rows)
+    whole = [refine_row(row, pen) for row in rows]
+    bar = Bar(BETWEEN, BORDER - 3.0, BORDER + 3.0)
+    (after,) = bridge_bars(Ink(trace, every), rows, whole, [bar], SCALE, pen)
+    near = np.abs(after[:, 0] - BORDER) < 20.0
+    np.testing.assert_allclose(after[near, 1], LEVEL, atol=0.5)
+
+
+def test_a_line_under_dashes_is_followed_between_them_alone() -> None:
+    """One dash lies beside the left line's level, at the right one's."""
+    dashes = [(top, top + 6) for top in range(-45, 45, 13)]
+    _, after = bridged(with_bar(ink_of(line(-8.0)), 12.0, dashes), 12.0)
+    left = after[(after[:, 0] > 270.0) & (after[:, 0] <= BORDER), 1]
+    right = after[(after[:, 0] > BORDER) & (after[:, 0] < 330.0), 1]
+    np.testing.assert_allclose(left, LEVEL, atol=1.0)
+    np.testing.assert_allclose(right, LEVEL - 8.0, atol=1.0)

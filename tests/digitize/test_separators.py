@@ -126,6 +126,25 @@ def test_thin_bars_settle_the_borders_and_are_left_to_them() -> None:
     assert settled.bars == ()
 
 
+def test_bars_narrower_than_two_pixels_move_no_border_by_a_fraction_of_a_pixel() -> None:
+    coarse = PxPerMm(4.0, 4.0)
+    settled = settle_on_separators(spans(), page({b + 0.1: (0, 1, 2) for b in BORDERS}, 1.2), LEVELS, coarse)
+    assert {span.left_px for span in settled.spans} == {0.0, *BORDERS}
+    assert len(settled.bars) == 9
+
+
+def test_thin_ink_at_the_ends_of_rows_is_no_bar() -> None:
+    ends = [LeadSpan("I", row, 30.0, 770.0, 0.0, 3.7, False) for row in range(len(LEVELS))]
+    settled = settle_on_separators(ends, page({32.5: (0, 1, 2), 768.5: (0, 1, 2)}, 2.4), LEVELS, SCALE)
+    assert settled.bars == ()
+    assert settled.spans == tuple(ends)
+
+
+def test_the_places_of_bars_have_the_settled_borders() -> None:
+    settled = settle_on_separators(spans(), page({b + OFF: (0, 1, 2) for b in BORDERS}, 6.0), LEVELS, SCALE)
+    assert {bar.place.border_px for bar in settled.bars} <= {span.left_px for span in settled.spans}
+
+
 def test_wide_bars_where_the_ink_has_the_borders_already_move_nothing() -> None:
     settled = settle_on_separators(spans(), page({b + 0.08: (0, 1, 2) for b in BORDERS}, 6.0), LEVELS, SCALE)
     assert {span.left_px for span in settled.spans} == {0.0, *BORDERS}

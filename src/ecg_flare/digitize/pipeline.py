@@ -130,7 +130,7 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
             raise UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
         settled = settle_on_separators(assignment.spans, ink.every, lines.levels_px, scale)
         polylines = part_leads(ink.trace, lines.rows, lines.polylines, settled.spans, scale, lines.pen_px)
-        polylines = bridge_bars(ink.trace, lines.rows, polylines, settled.bars, scale, lines.pen_px)
+        polylines = bridge_bars(ink, lines.rows, polylines, settled.bars, scale, lines.pen_px)
     with clock.stage("recording"):
         calibration = settle_gains(calibration, settled.spans, working.pulses, lines.levels_px)
         signal = vectorize(polylines, settled.spans, lambda lead: scale.y * calibration.gain_of(lead), options.fs_hz)

@@ -21,14 +21,20 @@ from ecg_flare.digitize.units import PxPerMm
 
 SAME_END_PX: Final = 1.0
 AS_FINE_PX: Final = 0.16
-"""Ink places the edges of a wide bar no finer than this, as it is full before a pixel is; nearer borders stay."""
+"""Ink places the edges of a bar no finer than this, as it is full before a pixel is; nearer borders stay."""
 THIN_MM: Final = 0.4
 """A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
+NARROW_PX: Final = 1.5
+"""A bar up to this width fills no pixel column beside another: the ink places it no finer than a wide bar's edges, and
+a line is not told from it."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """The spans with their borders in the middle of the bars, and those bars that hide more than a trace does."""
+    """The spans with their borders in the middle of the bars, and those bars that hide more than a trace does.
+
+    The bars' places have the settled borders.
+    """
 
     spans: tuple[LeadSpan, ...]
     bars: tuple[Bar, ...]
@@ -47,7 +53,7 @@ def settle_on_separators(
     """
     if not spans:
         return Settled(tuple(spans), ())
-    between = _wide(find_bars(list(_between(spans, levels)), ink, scale), scale)
+    between = _told_from_traces(find_bars(list(_between(spans, levels)), ink, scale), scale)
     begin = _wide(find_bars(list(_at_end(spans, levels, True)), ink, scale), scale)
     end = _wide(find_bars(list(_at_end(spans, levels, False)), ink, scale), scale)
     offsets = _offsets(between)
@@ -57,13 +63,26 @@ def settle_on_separators(
         x: x + {**at_ends, **offsets}.get(round(x, 2), usual) for span in spans for x in (span.left_px, span.right_px)
     }
     settled = tuple(replace(span, left_px=moved[span.left_px], right_px=moved[span.right_px]) for span in spans)
-    return Settled(settled, (*between, *begin, *end))
+    borders = {round(x, 2): to for x, to in moved.items()}
+    bars = (
+        replace(bar, place=replace(bar.place, border_px=borders[bar.place.border_px]))
+        for bar in (*between, *begin, *end)
+    )
+    return Settled(settled, tuple(bars))
+
+
+def _told_from_traces(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:
+    """Return all bars, if most are wider than thin ones, or too narrow to be followed through."""
+    return bars if _usual_width(bars) <= NARROW_PX else _wide(bars, scale)
 
 
 def _wide(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:
     """Return all bars, if most are wider than thin ones."""
-    widths = [bar.right_px - bar.left_px for bar in bars]
-    return bars if widths and float(np.median(widths)) > THIN_MM * scale.x else ()
+    return bars if _usual_width(bars) > THIN_MM * scale.x else ()
+
+
+def _usual_width(bars: tuple[Bar, ...]) -> float:
+    return float(np.median([bar.right_px - bar.left_px for bar in bars])) if bars else 0.0
 
 
 def _between(spans: Sequence[LeadSpan], levels: Sequence[float]) -> Iterator[Place]:

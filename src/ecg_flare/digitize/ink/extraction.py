@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
 from ecg_flare.digitize.ink.long_lines import LONGEST_STROKE_MM, upright_runs
+from ecg_flare.digitize.ink.other_inks import without_other_inks
 from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.rectify.light import over_paper
 from ecg_flare.digitize.units import PxPerMm
@@ -58,7 +59,7 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     inside = np.clip((_widened(probabilities, (height, width)) - 0.08) / 0.25, 0.0, 1.0).astype(np.float32)
     if floor < DARK_GRID:
         inside[_lost_strokes(every, inside, probabilities)] = 1.0
-    return Ink(every * inside, every)
+    return Ink(without_other_inks(every * inside, even, _scale(every, probabilities)), every)
 
 
 def _colour_samples(
@@ -97,10 +98,7 @@ def _lost_strokes(
     every: Float32[np.ndarray, "h w"], inside: Float32[np.ndarray, "h w"], probabilities: Probabilities
 ) -> Bool[np.ndarray, "h w"]:
     """Return upright strokes of full ink that go on where the trace was lost: a tall R wave on a line of the grid."""
-    px_per_mm = PxPerMm(
-        NORMALIZED_PX_PER_MM * every.shape[1] / probabilities.shape[2],
-        NORMALIZED_PX_PER_MM * every.shape[0] / probabilities.shape[1],
-    )
+    px_per_mm = _scale(every, probabilities)
     strong = (every > STROKE_INK).astype(np.uint8)
     upright = upright_runs(strong, STROKE_MM[0] * px_per_mm.y)
     frame = upright_runs(strong, LONGEST_STROKE_MM * px_per_mm.y)
@@ -118,3 +116,10 @@ def _lost_strokes(
     kept[0] = False
     rim: Bool[np.ndarray, "h w"] = cv2.dilate(kept[pieces].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return rim
+
+
+def _scale(every: Float32[np.ndarray, "h w"], probabilities: Probabilities) -> PxPerMm:
+    return PxPerMm(
+        NORMALIZED_PX_PER_MM * every.shape[1] / probabilities.shape[2],
+        NORMALIZED_PX_PER_MM * every.shape[0] / probabilities.shape[1],
+    )

@@ -101,6 +101,15 @@ def test_a_level_line_at_a_row_s_height_that_the_row_left_is_told() -> None:
     assert stretch.energy == pytest.approx(1.1**2 * 0.32, rel=0.05)
 
 
+def test_the_paper_s_edge_is_no_lost_line() -> None:
+    """4 mm above a row whose own line rests at its level."""
+    ink = page((0, 158, 1000, 4))
+    rows = replace(raster(np.zeros((1, 1000))), level_px=np.array([200.0]))
+    lines = PageLines((row(),), (), 3.0, rows, unread_ink(ink, (row(),), SCALE))
+    assert len(lines.unread.level) == 1
+    assert unread_stretches(lines, SPANS, lambda _: 10.0) == ()
+
+
 def test_level_ink_far_from_a_row_and_strokes_of_letters_are_no_lines() -> None:
     ink = page((600, 330, 200, 4), (100, 210, 15, 4))
     rows = replace(raster(np.zeros((1, 1000))), level_px=np.array([200.0]))

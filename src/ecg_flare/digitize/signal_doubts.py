@@ -37,6 +37,7 @@ _CAUSES: Final[Mapping[Source, str]] = {
     "spikes": "spikes at the leads' ends",
     "lost": "lines that are lost",
     "hidden_ends": "bars that hide steep strokes",
+    "missing_ends": "ends of leads where steep strokes are lost",
     "bent_paper": "curved paper",
 }
 

@@ -1,4 +1,7 @@
-"""Ends of leads that a bar hides: what may be lost there, told by how steep the line goes under the bar."""
+"""Ends of leads that are not seen: what may be lost there, told by how steep the line goes to where it is lost.
+
+A bar hides an end, or no ink was found there. A lead that was cut within a QRS complex may lose most of it so.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.ecg.record import Recording
 
 SEEN_S: Final = 0.012
-"""Of the line beside a bar, which its slope is taken from."""
+"""Of the line beside a hidden or missing end, which its slope is taken from."""
+
+NO_LEAD_S: Final = 0.1
+"""A longer end without ink is no end of a line."""
 
 
 def hidden_energy(recording: Recording, spans: Sequence[LeadSpan], bars: Sequence[Bar]) -> float:
@@ -21,6 +27,29 @@ def hidden_energy(recording: Recording, spans: Sequence[LeadSpan], bars: Sequenc
     A line that is held where it goes under the bar errs by its slope times the way, at most by the lead's own height.
     """
     return sum(_lost(recording, span, hidden) for span in spans for hidden in _hidden(span, bars))
+
+
+def missing_energy(recording: Recording, spans: Sequence[LeadSpan]) -> float:
+    """Return the energy that the leads' ends without ink may have, in mV^2 times seconds.
+
+    The line goes on as steeply as it does beside them, at most to the lead's own height.
+    """
+    return sum(_missing(recording, span, at_start) for span in spans for at_start in (True, False))
+
+
+def _missing(recording: Recording, span: LeadSpan, at_start: bool) -> float:
+    lead, fs_hz = recording.lead(span.lead)[span.samples(recording.fs_hz)].astype(np.float64), recording.fs_hz
+    outwards = lead if at_start else lead[::-1]
+    known = np.flatnonzero(np.isfinite(outwards))
+    if not len(known) or known[0] == 0 or known[0] > NO_LEAD_S * fs_hz:
+        return 0.0
+    seen = outwards[known[0] : known[0] + round(SEEN_S * fs_hz)]
+    if len(seen) < 2 or not np.isfinite(seen).all():
+        return 0.0
+    duration_s = float(known[0]) / fs_hz
+    slope = float(seen[0] - seen[-1]) / ((len(seen) - 1) / fs_hz)
+    reached = float(seen[0]) + slope * duration_s - float(np.nanmedian(lead))
+    return min(abs(reached), float(np.nanmax(lead) - np.nanmin(lead))) ** 2 * duration_s
 
 
 def _hidden(span: LeadSpan, bars: Sequence[Bar]) -> Iterator[tuple[float, float]]:

@@ -17,7 +17,7 @@ from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.bent_paper import bend_energy
 from ecg_flare.digitize.leads.border_spikes import EDGE_S, border_spikes, spiked_leads
 from ecg_flare.digitize.leads.cut_tips import CutTip, cut_tips
-from ecg_flare.digitize.leads.hidden_ends import hidden_energy
+from ecg_flare.digitize.leads.hidden_ends import hidden_energy, missing_energy
 from ecg_flare.digitize.leads.lead_span import LeadSpan, recorded_spans
 from ecg_flare.digitize.leads.limb_noise import LimbNoise, limb_noise
 from ecg_flare.digitize.leads.pulse_boxes import pulse_boxes
@@ -44,6 +44,7 @@ Source = Literal[
     "spikes",
     "lost",
     "hidden_ends",
+    "missing_ends",
     "bent_paper",
 ]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
@@ -61,7 +62,8 @@ class SignalEvidence:
     breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
     errors, `swapped_tips` the unread ink of leads that share ink, `unread_lines` what is lost if level ink beside a
     lead is its line, `foreign_ink` the unread ink that is no peak's; `lost` the share of the leads' time without ink;
-    `hidden_ends` what bars may hide; `bent_paper` what leads lose whose ends stand aside by the paper's bend.
+    `hidden_ends` what bars may hide, `missing_ends` what ends without ink may have; `bent_paper` what leads lose whose
+    ends stand aside by the paper's bend.
 
     Beats count as odd only in leads whose ink is in doubt: hearts have extra beats. `boxes` names the leads that begin
     or end with a calibration pulse, `spiked` those with a spike at an end.
@@ -100,7 +102,7 @@ def signal_evidence(
     odd = tuple(beat for beat in odd_beats(recording) if beat.lead in touched) if touched else ()
     limb_power = _mean_power(limb)
     stretches = unread_stretches(lines, spans, calibration.gain_of)
-    spikes = border_spikes(recording, spans)
+    spikes, recorded = border_spikes(recording, spans), tuple(recorded_spans(spans).values())
     noise: dict[Source, float] = {
         "pixels": _pixel_energy(recording, scale.y, calibration) / energy,
         "columns": float(column_error(recording, scale.x * calibration.speed_mm_per_s).sum()) / energy,
@@ -113,7 +115,8 @@ def signal_evidence(
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
         "lost": _lost(recording, spans),
-        "hidden_ends": hidden_energy(recording, tuple(recorded_spans(spans).values()), assignment.bars) / energy,
+        "hidden_ends": hidden_energy(recording, recorded, assignment.bars) / energy,
+        "missing_ends": missing_energy(recording, recorded) / energy,
         "bent_paper": bend_energy(recording, bend, calibration.speed_mm_per_s, calibration.gain_of) / energy,
     }
     return SignalEvidence(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.leads.lead_gains import settle_gains
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.measure.calibration import Calibration, ChestGain
@@ -40,6 +41,19 @@ def test_each_row_has_the_gain_of_its_own_pulse() -> None:
         # the commonest height is the chest leads' where a limb lead's pulse was not seen
         settled = settle_gains(replace(CALIBRATION, gain_mm_per_mv=5.0), spans, pulses[1:], levels)
         assert (settled.gain_mm_per_mv, settled.chest_gain_mm_per_mv) == (10.0, 5.0)
+
+
+def test_pulses_beside_chest_leads_alone_leave_the_limb_leads_gain_in_doubt() -> None:
+    """Twelve rows; the limb leads' pulses touch each other and were not read."""
+    levels = tuple(100.0 * (row + 1) for row in range(12))
+    spans = [LeadSpan(lead, row, 200.0, 2000.0, 0.0, 9.0, False) for row, lead in enumerate(LEADS)]
+    pulses = [pulse_at(145.0, level, 5.0) for level in levels[6:]]
+    read = replace(CALIBRATION, gain_mm_per_mv=5.0)
+
+    settled = settle_gains(read, spans, pulses, levels)
+    assert settled.confidence < CONFIDENT
+    assert "none was read beside limb leads" in settled.warnings[-1]
+    assert settle_gains(read, spans[6:], pulses, levels).confidence == read.confidence  # a page of chest leads
 
 
 def test_own_pulses_of_one_height_are_a_witness_of_one_gain() -> None:

@@ -61,6 +61,9 @@ GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH = 0.6, 0.7
 DOUBTED_BY_AMPLITUDES: Final = 0.7
 """The share that is left of one gain for all leads where the chest leads are so small that they may have half of it."""
 
+UNWITNESSED_GAIN: Final = 0.7
+"""The share that is left where pulses stand beside chest leads, and none was read beside limb leads."""
+
 DOUBTED_BY_HEART: Final = 0.6
 """The share that is left of a measured speed at which the heart would beat as few hearts do."""
 
@@ -291,7 +294,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "lost": 1.0,
         "hidden_ends": 1.0,
         "missing_ends": 2.5,
-        "bent_paper": 0.03,
+        "bent_paper": 0.06,
     }
 )
 """Of each source's noise (leads/signal_evidence.py), the part that the truth has. Fitted on 2026-11-29 on 54 pages of

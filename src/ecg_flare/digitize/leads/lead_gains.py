@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from ecg_flare.digitize.confidence import UNWITNESSED_GAIN
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.measure.calibration import Calibration, ChestGain
 from ecg_flare.digitize.measure.pulse import Pulse, usual_gain
@@ -31,7 +32,8 @@ def settle_gains(
 ) -> Calibration:
     """Return the calibration with the gains that the leads' own pulses say; `levels_px` are the rows' resting levels.
 
-    A gain that was given stays, and so does one that stepped pulses said.
+    A gain that was given stays, and so does one that stepped pulses said. Where the chest leads alone have pulses of
+    their own, the limb leads' gain is in doubt.
     """
     measured = calibration.method != "pulse" and calibration.gain_source == "measured"
     if not measured or calibration.chest is not None:
@@ -40,8 +42,21 @@ def settle_gains(
     if chest is None:
         return calibration
     if limb is None:
-        return replace(calibration, chest=ChestGain(chest, "measured"))
+        own = replace(calibration, chest=ChestGain(chest, "measured"))
+        return own if all(span.lead in CHEST_LEADS for span in spans) else _limb_gain_doubted(own)
     return replace(calibration, gain_mm_per_mv=limb, chest=ChestGain(chest, "measured"))
+
+
+def _limb_gain_doubted(calibration: Calibration) -> Calibration:
+    note = (
+        f"the pulses beside chest leads say {calibration.chest_gain_mm_per_mv:g} mm/mV, and none was read beside limb "
+        "leads: these may have another gain"
+    )
+    return replace(
+        calibration,
+        confidence=round(calibration.confidence * UNWITNESSED_GAIN, 3),
+        warnings=(*calibration.warnings, note),
+    )
 
 
 def _common_gain(

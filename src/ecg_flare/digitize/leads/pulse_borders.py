@@ -16,7 +16,7 @@ from ecg_flare.digitize.leads.time_steps import nearest_time_step
 from ecg_flare.page.layout import Layout, Segment
 
 SAME_LENGTH_S: Final = 0.12  # by which columns of one duration differ on paper
-MISSING_S, TOO_MUCH_S = 0.06, 0.015  # of ink in all columns, or a column, against a length that a layout can have
+MISSING_S, TOO_MUCH_S = 0.06, 0.02  # of ink in all columns, or a column, against a length that a layout can have
 SAMPLE_S: Final = 0.002  # the last sample is drawn one step before a column's end
 
 

@@ -50,10 +50,17 @@ def test_an_end_that_a_pulse_touches_takes_the_whole_difference() -> None:
 
 
 def test_a_length_that_no_layout_has_is_kept() -> None:
-    """3.02 s a column: no ink is cut off for a length of 3 s."""
-    spans = place_layout(page([(100.0, 854.5), (940.0, 1694.5)], 6), load_layout("6x2"))
-    assert spans[0].duration_s == pytest.approx(3.02)
-    assert spans[1].start_s == pytest.approx(3.02)
+    """3.03 s a column: no ink is cut off for a length of 3 s."""
+    spans = place_layout(page([(100.0, 857.0), (940.0, 1697.0)], 6), load_layout("6x2"))
+    assert spans[0].duration_s == pytest.approx(3.03)
+    assert spans[1].start_s == pytest.approx(3.03)
+
+
+def test_columns_that_are_a_little_too_long_are_mended() -> None:
+    """2.203 s a column, as ink of the pulses' strokes is taken for theirs: seven eighths of 10 s are 8.75."""
+    columns = [(100.0 + 700.0 * k, 650.25 + 700.0 * k) for k in range(4)]
+    spans = place_layout(page(columns, 3), load_layout("3x4"))
+    assert [span.start_s for span in spans[:4]] == pytest.approx([0.0, 2.1875, 4.375, 6.5625])
 
 
 def test_a_rhythm_strip_is_as_long_as_all_columns_without_their_gaps() -> None:

@@ -17,12 +17,13 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from benchmarks.federation.pages import Pooled, content_digest
+from benchmarks.federation.pages import Pooled
 from ecg_flare.federated.optimizers import ServerOptimizer, optimizer_by_name
 from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.case import Case, PageSource
+from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.plan import Plan

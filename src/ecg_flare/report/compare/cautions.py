@@ -1,0 +1,150 @@
+"""What the reader of a comparison must know before trusting it: a sentence for each thing that does not compare."""
+
+from collections.abc import Iterator
+
+from ecg_flare.report.compare.comparison import Comparison, Entry
+from ecg_flare.report.compare.measured import measured_pages, same_pages
+from ecg_flare.report.compare.results import Result, promises_differ, results
+from ecg_flare.report.figures import scientific, significant
+from ecg_flare.report.names import listed, shown
+from ecg_flare.report.run import FINISHED, Run
+
+_MOST = 300
+
+
+def cautions(comparison: Comparison) -> tuple[str, ...]:
+    """The sentences, those on Dice first."""
+    return (
+        *_same_names(comparison),
+        *_other_pages(comparison),
+        *_zero_reference(comparison),
+        *(one for entry in comparison.entries for one in _unfinished(entry)),
+        *_networks(comparison),
+        *_missing_steps(comparison),
+        *_epsilons(comparison),
+    )
+
+
+def _same_names(comparison: Comparison) -> Iterator[str]:
+    for called in dict.fromkeys(each.called for each in comparison.entries):
+        names = [each.name for each in comparison.entries if each.called == called]
+        if len(names) > 1:
+            yield f"{len(names)} runs are called {called!r}: they stand as {listed(names)}."
+
+
+def _other_pages(comparison: Comparison) -> Iterator[str]:
+    reference = comparison.reference
+    base = measured_pages(reference.run)
+    others = [each for each in comparison.entries if each is not reference]
+    same = {each.name: same_pages(each.run, reference.run) for each in others}
+    for each in others:
+        if same[each.name] is False:
+            yield (
+                f"{each.name} was measured on other public pages ({measured_pages(each.run).text}) than "
+                f"{reference.name} ({base.text}): their Dice cannot be compared, and no ratio is given."
+            )
+    if unknown := [name for name, known in same.items() if known is None]:
+        yield (
+            f"What {listed([*unknown, reference.name])} record of their public pages does not tell whether these are "
+            "the same: their Dice cannot be compared, and no ratio is given."
+        )
+    if described := [each.name for each in others if same[each.name] and not _by_digest(each.run, reference.run)]:
+        yield (
+            f"{listed([*described, reference.name])} are taken to have the same public pages by their description: "
+            "not all of them recorded a digest of the pages themselves."
+        )
+    for each in comparison.entries:
+        if len(digests := measured_pages(each.run).digests) > 1:
+            yield (
+                f"The public pages of {each.name} changed on the way ({listed([one[:12] for one in digests])}): its "
+                "Dice before and after cannot be compared."
+            )
+
+
+def _by_digest(one: Run, other: Run) -> bool:
+    return bool(measured_pages(one).digests and measured_pages(other).digests)
+
+
+def _zero_reference(comparison: Comparison) -> Iterator[str]:
+    dice = comparison.reference.run.final.dice
+    if dice <= 0:
+        yield f"The last Dice of the reference {comparison.reference.name} is {significant(dice)}: no ratio is given."
+
+
+def _unfinished(entry: Entry) -> Iterator[str]:
+    run, name = entry.run, entry.name
+    last = f"round {run.final.index} of {run.terms.rounds}"
+    if run.outcome not in ("", FINISHED):
+        yield f"{name} ended after {last}, whose Dice stands here: {shown(run.outcome, _MOST)}"
+    elif run.final.index < run.terms.rounds and run.outcome == FINISHED:
+        yield f"{name} stopped after {last}, as a job does whose privacy budget is spent; that Dice stands here."
+    elif run.final.index < run.terms.rounds:
+        yield (
+            f"{name} has come to {last}, whose Dice stands here: it still runs, or its server was killed before it "
+            "could say how it ended."
+        )
+    if failed := [each.index for each in run.rounds if each.failure]:
+        yield f"{name} lost {len(failed)} of its rounds ({listed(list(map(str, failed)))}): the model stayed in them."
+    if run.cut_short:
+        yield f"The last line of metrics.jsonl of {name} was half written and is left out."
+    if run.start is not None and run.start.epsilon_rdp:
+        yield (
+            f"The epsilon of {name} counts earlier jobs, too: its ledger had spent "
+            f"{significant(run.start.epsilon_rdp)} before the first round."
+        )
+
+
+def _networks(comparison: Comparison) -> Iterator[str]:
+    reference = comparison.reference
+    start = _fact(reference.run, "start")
+    for each in comparison.entries:
+        if _other_plan(each.run, reference.run):
+            yield (
+                f"{each.name} trains the network of plan {_plan(each.run)}, {reference.name} that of plan "
+                f"{_plan(reference.run)}: their gradient steps, bytes and seconds cannot be compared."
+            )
+        if (mine := _fact(each.run, "start")) != start:
+            yield f"{each.name} began from the model {mine}, {reference.name} from {start}: look at round 0 first."
+
+
+def _other_plan(one: Run, other: Run) -> bool:
+    mine, theirs = one.facts.get("plan_hash"), other.facts.get("plan_hash")
+    return one.terms.model.plan != other.terms.model.plan or bool(mine and theirs and mine != theirs)
+
+
+def _plan(run: Run) -> str:
+    """The plan's name, and so much of its hash as is recorded."""
+    digest = run.facts.get("plan_hash")
+    return shown(run.terms.model.plan) + (f" ({shown(digest)[:12]})" if digest else "")
+
+
+def _fact(run: Run, name: str) -> str:
+    return shown(run.facts.get(name) or "that it does not record")
+
+
+def _missing_steps(comparison: Comparison) -> Iterator[str]:
+    without = [each.name for each in comparison.entries if each.steps is None]
+    if without:
+        yield (
+            f"How many gradient steps a round has is not recorded for {listed(without)}: a dash in the table, and no "
+            "curve by gradient step."
+        )
+
+
+def _epsilons(comparison: Comparison) -> Iterator[str]:
+    rows = results(comparison)
+    if promises_differ(rows):
+        yield (
+            "The epsilons are of different promises and cannot be compared with each other: "
+            f"{listed([_promise(row) for row in rows if row.epsilon])}."
+        )
+    for row in rows:
+        if row.private and row.epsilon is None:
+            yield f"{row.name} added noise, but recorded no epsilon: treat it as not private."
+        elif row.epsilon and not row.epsilon.hides:
+            yield f"The delta of {row.name}, {scientific(row.epsilon.delta)}, hides nobody: its epsilon says nothing."
+
+
+def _promise(row: Result) -> str:
+    assert row.epsilon is not None, "asked for runs with an epsilon alone"
+    return f"{row.name} at delta {scientific(row.epsilon.delta)} for one {row.epsilon.unit}"

@@ -1,0 +1,78 @@
+"""The charts of a comparison: Dice by round, and by gradient step."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from ecg_flare.report.cards import card
+from ecg_flare.report.charts import Axes, Reference, Series, Span, inline, line_drawing, line_legend
+from ecg_flare.report.compare.comparison import Comparison, Entry
+from ecg_flare.report.figure_file import download_link, figure
+
+_DICE: Final = "trace Dice on public pages"
+_LEAST: Final = 0.04
+_HEIGHT: Final = 330
+_ROUND: Final = "round"
+_STEP: Final = "gradient steps of a site in a row"
+
+
+def convergence_cards(comparison: Comparison) -> Iterator[str]:
+    """A card by round and, where a run says how many steps a round has, one by gradient step."""
+    yield _card(
+        comparison,
+        "Dice by round",
+        _ROUND,
+        {each.name: {one.index: one.dice for one in each.run.rounds} for each in comparison.entries},
+        "A round sends the model to the sites and back once: it is what communication costs.",
+    )
+    curves = {each.name: curve for each in comparison.entries if (curve := _by_step(each))}
+    if curves:
+        yield _card(
+            comparison,
+            "Dice by gradient step",
+            _STEP,
+            curves,
+            "Steps that follow one another at a site: it is what training time costs. Sites take them side by side.",
+        )
+
+
+def _by_step(entry: Entry) -> Mapping[int, float]:
+    # Of rounds that share their steps, as a lost one does with that before it, the last stands.
+    steps = entry.steps
+    return {} if steps is None else {steps[one.index].in_a_row: one.dice for one in entry.run.rounds}
+
+
+def _card(
+    comparison: Comparison, title: str, x_label: str, curves: Mapping[str, Mapping[int, float]], under: str
+) -> str:
+    at = sorted({x for curve in curves.values() for x in curve})
+    series = [
+        Series(_key(each, comparison), [curves[each.name].get(x) for x in at], slot, each is comparison.reference)
+        for slot, each in enumerate(comparison.entries, 1)
+        if each.name in curves
+    ]
+    base = comparison.reference.run.final.dice
+    drawing = line_drawing(
+        at,
+        series,
+        axes=Axes(_DICE, x_label, _HEIGHT),
+        references=[Reference(f"reference {base:.3f}", base, at_left=True)],
+        span=Span(ceiling=1.0, least=_LEAST),
+    )
+    file = figure(drawing, series, _about(series, at, under))
+    name = f"{title.lower().replace(' ', '-')}.svg"
+    return card(title, line_legend(series) + inline(drawing) + download_link(name, file), under)
+
+
+def _key(entry: Entry, comparison: Comparison) -> str:
+    if entry is comparison.reference:
+        return f"{entry.name} (reference)"
+    return entry.name if comparison.comparable(entry) else f"{entry.name} (other or unknown pages)"
+
+
+def _about(series: Sequence[Series], at: Sequence[int], under: str) -> str:
+    told = "; ".join(f"{each.name} ends at {_end(each):.4f}" for each in series)
+    return f"{_DICE.capitalize()}, from {at[0]} to {at[-1]}. {told}. {under}"
+
+
+def _end(series: Series) -> float:
+    return next(value for value in reversed(series.values) if value is not None)

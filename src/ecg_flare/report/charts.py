@@ -157,7 +157,8 @@ def presence_matrix(rounds: Sequence[int], rows: Sequence[tuple[str, Sequence[bo
             body.append(_cell(left + column * cell, y, cell - gap, step - 2, here, title))
     bottom = len(rows) * step + 16
     shown = whole_ticks(rounds[0], rounds[-1], max(2, min(10, int(cell * len(rounds) // 30))))
-    body += [_text(left + (rounds.index(mark) + 0.5) * cell, bottom, str(mark), "middle") for mark in shown]
+    places = {number: left + (index + 0.5) * cell for index, number in enumerate(rounds)}  # not every round is there
+    body += [_text(places[mark], bottom, str(mark), "middle") for mark in shown if mark in places]
     body.append(_text(left - 8, bottom, "round", "end", "axis"))
     return _svg(body, bottom + 6, "sites by round", width, f"max-width:{width:.0f}px")
 

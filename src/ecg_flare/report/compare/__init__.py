@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING
 from ecg_flare.lazy import face
 
 _NAMES = {
-    "cautions": ("cautions",),
     "comparison": ("Comparison", "Named", "compare"),
     "page": ("write_comparison",),
-    "results": ("Result", "results"),
 }
 
 if TYPE_CHECKING:
-    from ecg_flare.report.compare.cautions import cautions
     from ecg_flare.report.compare.comparison import Comparison, Named, compare
     from ecg_flare.report.compare.page import write_comparison
-    from ecg_flare.report.compare.results import Result, results
 else:
     __getattr__, __dir__ = face(__name__, _NAMES)
 
-__all__ = ["Comparison", "Named", "Result", "cautions", "compare", "results", "write_comparison"]
+__all__ = ["Comparison", "Named", "compare", "write_comparison"]

@@ -54,10 +54,11 @@ def _other_pages(comparison: Comparison) -> Iterator[str]:
             "not all of them recorded a digest of the pages themselves."
         )
     for each in comparison.entries:
-        if len(digests := measured_pages(each.run).digests) > 1:
+        pages = measured_pages(each.run)
+        if len(pages.digests) > 1:
             yield (
-                f"The public pages of {each.name} changed on the way ({listed([one[:12] for one in digests])}): its "
-                "Dice before and after cannot be compared."
+                f"The public pages of {each.name} changed on the way ({pages.every_text}): its Dice before and after "
+                "cannot be compared."
             )
 
 
@@ -84,7 +85,8 @@ def _unfinished(entry: Entry) -> Iterator[str]:
             "could say how it ended."
         )
     if failed := [each.index for each in run.rounds if each.failure]:
-        yield f"{name} lost {len(failed)} of its rounds ({listed(list(map(str, failed)))}): the model stayed in them."
+        which = shown(listed([str(index) for index in failed]))
+        yield f"{name} lost {len(failed)} of its rounds ({which}): the model stayed in them."
     if run.cut_short:
         yield f"The last line of metrics.jsonl of {name} was half written and is left out."
     if run.start is not None and run.start.epsilon_rdp:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ecg_flare.report.names import listed, shown
 from ecg_flare.report.run import Run
 
+_DIGITS: Final = 13
 _FOLDERS: Final = frozenset({"root"})
 """Arguments of a source that say where pages lie, and not which."""
 
@@ -25,8 +27,13 @@ class MeasuredPages:
 
     @property
     def text(self) -> str:
-        """The last digest, or that there is none."""
-        return self.digests[-1][:12] if self.digests else "no digest"
+        """The last digest, cut short, or that there is none."""
+        return shown(self.digests[-1], _DIGITS) if self.digests else "no digest"
+
+    @property
+    def every_text(self) -> str:
+        """All digests, cut short."""
+        return shown(listed([shown(each, _DIGITS) for each in self.digests]))
 
 
 def measured_pages(run: Run) -> MeasuredPages:

@@ -83,6 +83,17 @@ def test_csv_comes_back_as_it_was(command: Callable[..., Result], runs: Runs, tm
     ]
 
 
+def test_repeats_are_told_by_method_and_by_run(command: Callable[..., Result], runs: Runs, tmp_path: Path) -> None:
+    given = [f"A={runs.write(name, [0.5, dice])}" for name, dice in (("s0", 0.4), ("s1", 0.6))]
+    told = command(runs.write("b", [0.5, 0.5]), *given, "--csv")
+    assert [line.split()[:3] for line in told.stdout.split("\n\n")[0].splitlines()][1:] == [
+        ["b", "(reference)", "1"],
+        ["A", "2", "0.5000"],
+    ]
+    rounds = read_csv(tmp_path / "out" / "compare.rounds.csv")
+    assert {(each["run"], each["method"]) for each in rounds} == {("b", "b"), ("A (s0)", "A"), ("A (s1)", "A")}
+
+
 def test_cautions_are_told_on_stderr(command: Callable[..., Result], runs: Runs) -> None:
     told = command(runs.write("a"), runs.write("b", steps=None))
     assert told.stderr.startswith("Caution: How many gradient steps a round has is not recorded for b")

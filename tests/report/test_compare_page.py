@@ -104,6 +104,20 @@ def test_the_reference_and_runs_of_other_pages_are_marked(runs: Runs) -> None:
     assert re.search(r"<tr class='strong'><td>a \(reference\)</td>", page)
 
 
+def test_repeats_share_a_key_and_have_a_table_of_their_own(runs: Runs) -> None:
+    given = [runs.read(name, [0.5, dice], label="Adam") for name, dice in (("s0", 0.7), ("s1", 0.8))]
+    page = render_comparison(compare([runs.read("pool", [0.5, 0.9]), *given]))
+    by_round, _ = figures(page)
+    assert len(lines(by_round)) == 3
+    told = [one.text for one in by_round.iter(f"{SVG}text") if one.get("class") == "key"]
+    assert told == ["pool (reference)", "Adam (2 runs)"]
+    assert [each.get("class", "").split()[0] for each in by_round.iter(f"{SVG}polyline")] == ["s1", "s2", "s2"]
+    assert "<td>Adam</td><td>2</td><td>0.7500</td><td>0.0707</td><td>0.7000</td><td>0.8000</td><td>0.8333</td>" in page
+    assert "Of the others, Adam has the highest, 0.750, the mean of 2 runs: 0.833 of the reference" in page
+    assert "runs are called" not in page
+    assert "By method" not in render_comparison(compare([runs.read("c"), runs.read("d")]))
+
+
 def test_only_settings_that_differ_are_shown(runs: Runs) -> None:
     given = [runs.read("a", steps=40), runs.read("b", steps=10, terms=PATIENTS)]
     told = differences(compare(given))

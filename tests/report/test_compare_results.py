@@ -8,7 +8,7 @@ from compare_runs import OTHER_PAGES, PATIENTS, PLAIN, Runs
 from ecg_flare.errors import ConfigError
 from ecg_flare.report.charts import MAX_SERIES
 from ecg_flare.report.compare import Named, compare
-from ecg_flare.report.compare.results import Epsilon, promises_differ, results
+from ecg_flare.report.compare.results import Epsilon, method_results, promises_differ, results
 from ecg_flare.report.compare.steps import gradient_steps
 from ecg_flare.report.compare.table import table_rows
 
@@ -138,18 +138,40 @@ def test_what_steers_a_terminal_is_no_part_of_a_name(runs: Runs) -> None:
     assert names == ["\ufffd[2Jfed\ufffdavg\ufffd", "x" * 59 + "…"]
 
 
+def test_runs_of_one_label_are_repeats_whose_mean_is_compared(runs: Runs) -> None:
+    adam = [runs.read(f"adam{dice}", [0.5, dice], label="Adam") for dice in (0.70, 0.80, 0.90)]
+    avg = [runs.read(f"avg{dice}", [0.5, dice], label="Avg") for dice in (0.50, 0.70)]
+    comparison = compare([*avg, *adam], "Adam")
+    best, other = method_results(comparison)
+    assert (best.name, best.is_reference, best.runs) == ("Adam", True, 3)
+    assert (best.dice, best.spread, best.least, best.most, best.ratio) == pytest.approx((0.8, 0.1, 0.7, 0.9, 1.0))
+    assert (other.name, other.runs) == ("Avg", 2)
+    assert (other.dice, other.spread, other.ratio) == pytest.approx((0.6, 0.2 / math.sqrt(2), 0.75))
+    rows = {row.name: row.ratio for row in results(comparison)}
+    assert rows["Adam (adam0.9)"] == pytest.approx(0.9 / 0.8)
+    assert rows["Avg (avg0.5)"] == pytest.approx(0.5 / 0.8)
+    assert (comparison.methods, comparison.repeated) == (("Avg", "Adam"), True)
+
+
+def test_a_repeat_on_other_pages_is_left_out_of_the_mean(runs: Runs) -> None:
+    other = runs.read("c", [0.5, 0.9], label="B", lines={1: {"pages": OTHER_PAGES}})
+    given = [runs.read("a", [0.5, 0.8]), runs.read("b", [0.5, 0.6], label="B"), other]
+    told = method_results(compare(given))[1]
+    assert (told.name, told.runs, told.dice, told.spread) == ("B", 1, 0.6, None)
+    alone = method_results(compare([given[0], other]))[1]
+    assert (alone.dice, alone.ratio) == (0.9, None)
+
+
 def test_what_cannot_be_compared_at_all_is_refused_by_name(runs: Runs) -> None:
     a, b = runs.read("a"), runs.read("b")
-    with pytest.raises(ConfigError, match=r"1 runs are given, expected 2 to 8"):
+    with pytest.raises(ConfigError, match=r"1 runs are given, expected two or more"):
         compare([a])
-    with pytest.raises(ConfigError, match=rf"{MAX_SERIES + 1} runs are given"):
-        compare([a] * (MAX_SERIES + 1))
+    with pytest.raises(ConfigError, match=rf"{MAX_SERIES + 1} methods are given, expected at most {MAX_SERIES}"):
+        compare([runs.read(f"run{number}") for number in range(MAX_SERIES + 1)])
     with pytest.raises(ConfigError, match=r"ecg_flare is given 2 times"):
         compare([a, b, a])
     with pytest.raises(ConfigError, match=r"reference 'c' is none of the runs: a, b"):
         compare([a, b], "c")
-    with pytest.raises(ConfigError, match=r"2 runs are called 'x'"):
-        compare([runs.read("c", label="x"), runs.read("d", label="x")])
 
 
 def test_the_fixtures_are_what_they_say(runs: Runs) -> None:

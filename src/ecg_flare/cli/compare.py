@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="The page to write.",
 )
-@click.option("--reference", metavar="NAME", default="", help="The run to measure the others against. [default: first]")
+@click.option(
+    "--reference", metavar="NAME", default="", help="Name of the run to measure the others against. [default: first]"
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Also write the rounds and the table as CSV, beside the page.")
 @json_option
 def compare(runs: tuple[str, ...], output: Path, reference: str, as_csv: bool, as_json: bool) -> None:
@@ -31,18 +33,19 @@ def compare(runs: tuple[str, ...], output: Path, reference: str, as_csv: bool, a
     with each run's ratio to the reference, and what cannot be compared, which is also said on stderr.
 
     RUN is a folder as for `ecg-flare report`: of the simulator, of a job from a server, or ecg_flare in it. A NAME
-    before it stands for the name of its job. Two to eight runs can be compared.
+    before it stands for the name of its job; runs of one NAME are repeats of one method, of other seeds say, and their
+    mean is compared, too. Up to eight methods can be compared.
 
     \b
     Examples:
       ecg-flare compare runs/centralized runs/fedavg runs/fedadam -o compare.html
-      ecg-flare compare "FedAdam=runs/a" "FedAvg=runs/b" --reference FedAvg --csv
+      ecg-flare compare "FedAdam=runs/a" "FedAdam=runs/b" "FedAvg=runs/c" --reference FedAvg --csv
     """
     from ecg_flare.report.compare.cautions import cautions
     from ecg_flare.report.compare.comparison import compare as compared
     from ecg_flare.report.compare.page import write_comparison
-    from ecg_flare.report.compare.results import results
-    from ecg_flare.report.compare.table import comparison_json, table_rows
+    from ecg_flare.report.compare.results import method_results, results
+    from ecg_flare.report.compare.table import comparison_json, method_rows, table_rows
 
     if len(runs) < 2:
         given = f", found {runs[0]!r} alone: `ecg-flare report` shows one" if runs else ""
@@ -55,9 +58,12 @@ def compare(runs: tuple[str, ...], output: Path, reference: str, as_csv: bool, a
         return
     for each in told:
         tell(f"Caution: {each}")
-    rows = table_rows(results(comparison))
-    click.echo("\n".join(columns(rows, right=range(1, len(rows[0])))))
-    click.echo()
+    tables = [table_rows(results(comparison))]
+    if comparison.repeated:
+        tables.insert(0, method_rows(method_results(comparison)))
+    for rows in tables:
+        click.echo("\n".join(columns(rows, right=range(1, len(rows[0])))))
+        click.echo()
     for what, path in files.items():
         click.echo(f"{what + ':':8}{path}")
 

@@ -15,7 +15,7 @@ def shown(text: object, most: int = MAX_NAME) -> str:
 def told_apart(names: Sequence[str], origins: Sequence[str]) -> tuple[str, ...]:
     """The names, those that stand several times with their origin behind, and a number where that is the same, too."""
     apart = [
-        f"{name} ({origin})" if names.count(name) > 1 and origin != name else name
+        f"{name} ({origin})" if names.count(name) > 1 and origin else name
         for name, origin in zip(names, origins, strict=True)
     ]
     given: list[str] = []

@@ -26,8 +26,9 @@ def cautions(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _same_names(comparison: Comparison) -> Iterator[str]:
-    for called in dict.fromkeys(each.called for each in comparison.entries):
-        names = [each.name for each in comparison.entries if each.called == called]
+    alone = [each for each in comparison.entries if len(comparison.of(each.method)) == 1]
+    for called in dict.fromkeys(each.called for each in alone):
+        names = [each.name for each in alone if each.called == called]
         if len(names) > 1:
             yield f"{len(names)} runs are called {called!r}: they stand as {listed(names)}."
 
@@ -67,9 +68,9 @@ def _by_digest(one: Run, other: Run) -> bool:
 
 
 def _zero_reference(comparison: Comparison) -> Iterator[str]:
-    dice = comparison.reference.run.final.dice
-    if dice <= 0:
-        yield f"The last Dice of the reference {comparison.reference.name} is {significant(dice)}: no ratio is given."
+    if comparison.base <= 0:
+        method = comparison.reference.method
+        yield f"The last Dice of the reference {method} is {significant(comparison.base)}: no ratio is given."
 
 
 def _unfinished(entry: Entry) -> Iterator[str]:

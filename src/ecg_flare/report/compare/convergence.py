@@ -45,12 +45,14 @@ def _card(
     comparison: Comparison, title: str, x_label: str, curves: Mapping[str, Mapping[int, float]], under: str
 ) -> str:
     at = sorted({x for curve in curves.values() for x in curve})
+    slots = {method: slot for slot, method in enumerate(comparison.methods, 1)}
+    drawn = [each for each in comparison.entries if each.name in curves]
     series = [
-        Series(_key(each, comparison), [curves[each.name].get(x) for x in at], slot, each is comparison.reference)
-        for slot, each in enumerate(comparison.entries, 1)
-        if each.name in curves
+        Series(each.name, [curves[each.name].get(x) for x in at], slots[each.method], comparison.is_reference(each))
+        for each in drawn
     ]
-    base = comparison.reference.run.final.dice
+    keys = [Series(name, (), slots[method]) for method, name in _keys(drawn, comparison).items()]
+    base = comparison.base
     drawing = line_drawing(
         at,
         series,
@@ -58,15 +60,23 @@ def _card(
         references=[Reference(f"reference {base:.3f}", base, at_left=True)],
         span=Span(ceiling=1.0, least=_LEAST),
     )
-    file = figure(drawing, series, _about(series, at, under))
+    file = figure(drawing, keys, _about(series, at, under))
     name = f"{title.lower().replace(' ', '-')}.svg"
-    return card(title, line_legend(series) + inline(drawing) + download_link(name, file), under)
+    return card(title, line_legend(keys) + inline(drawing) + download_link(name, file), under)
 
 
-def _key(entry: Entry, comparison: Comparison) -> str:
-    if entry is comparison.reference:
-        return f"{entry.name} (reference)"
-    return entry.name if comparison.comparable(entry) else f"{entry.name} (other or unknown pages)"
+def _keys(drawn: Sequence[Entry], comparison: Comparison) -> Mapping[str, str]:
+    """What the key says of each method that is drawn."""
+    told = {}
+    for method in dict.fromkeys(each.method for each in drawn):
+        runs = comparison.of(method)
+        notes = [f"{len(runs)} runs"] if len(runs) > 1 else []
+        if method == comparison.reference.method:
+            notes.append("reference")
+        if not all(map(comparison.comparable, runs)):
+            notes.append("other or unknown pages")
+        told[method] = f"{method} ({', '.join(notes)})" if notes else method
+    return told
 
 
 def _about(series: Sequence[Series], at: Sequence[int], under: str) -> str:

@@ -11,7 +11,19 @@ from ecg_flare.report.compare.results import Result
 from ecg_flare.report.run import RoundRecord
 
 ROUNDS: Final = (
-    *("run", "round", "steps_in_a_row", "steps_of_all", "dice", "sites_dice", "failed", "epsilon_rdp", "delta", "unit"),
+    *(
+        "run",
+        "method",
+        "round",
+        "steps_in_a_row",
+        "steps_of_all",
+        "dice",
+        "sites_dice",
+        "failed",
+        "epsilon_rdp",
+        "delta",
+        "unit",
+    ),
     *("bytes_down", "bytes_up", "seconds", "sites_answered", "pages"),
 )
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -37,7 +49,15 @@ def _round(entry: Entry, each: RoundRecord) -> Sequence[Any]:
     terms, steps = entry.run.terms, (entry.steps or {}).get(each.index)
     spent = each.epsilon_rdp if terms.private else None
     return (
-        *(entry.name, each.index, steps and steps.in_a_row, steps and steps.of_all, each.dice, each.sites_dice),
+        *(
+            entry.name,
+            entry.method,
+            each.index,
+            steps and steps.in_a_row,
+            steps and steps.of_all,
+            each.dice,
+            each.sites_dice,
+        ),
         *(int(bool(each.failure)), spent, terms.delta, terms.unit if terms.private else None),
         *(each.bytes_down, each.bytes_up, each.seconds, len(each.answered), each.pages),
     )

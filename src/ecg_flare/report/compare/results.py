@@ -1,5 +1,6 @@
 """The final table of a comparison, as values."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,8 @@ class Result:
 
     Attributes:
         name: of the run in the comparison.
-        is_reference: whether the others are measured against it.
+        method: that it is a run of.
+        is_reference: whether the others are measured against it, or against the mean of it and its repeats.
         dice: trace Dice on the public pages after the last round.
         ratio: of that to the reference's; None where it has no meaning.
         best_dice, best_round: the highest Dice, and the round that had it.
@@ -43,6 +45,7 @@ class Result:
     """
 
     name: str
+    method: str
     is_reference: bool
     dice: float
     ratio: float | None
@@ -66,6 +69,51 @@ class Result:
         return None if self.bytes_down is None or self.bytes_up is None else self.bytes_down + self.bytes_up
 
 
+@dataclass(frozen=True)
+class MethodResult:
+    """What the runs of a method came to: those on the reference's public pages, or all where none is.
+
+    Attributes:
+        name: of the method.
+        is_reference: whether the others are measured against it.
+        runs: how many.
+        dice: mean of their last Dice; `least` and `most` are the lowest and the highest.
+        spread: standard deviation over the runs (n - 1); None of a single one.
+        ratio: of the mean to the reference's; None where it has no meaning.
+    """
+
+    name: str
+    is_reference: bool
+    runs: int
+    dice: float
+    spread: float | None
+    least: float
+    most: float
+    ratio: float | None
+
+
+def method_results(comparison: Comparison) -> tuple[MethodResult, ...]:
+    """A line for each method, in the order of the table."""
+    found = [_method(name, comparison) for name in comparison.methods]
+    return tuple(sorted(found, key=lambda each: (each.ratio is None, -each.dice)))
+
+
+def _method(name: str, comparison: Comparison) -> MethodResult:
+    same = [each for each in comparison.of(name) if comparison.comparable(each)]
+    dice = [each.run.final.dice for each in same or comparison.of(name)]
+    mean = statistics.fmean(dice)
+    return MethodResult(
+        name=name,
+        is_reference=name == comparison.reference.method,
+        runs=len(dice),
+        dice=mean,
+        spread=statistics.stdev(dice) if len(dice) > 1 else None,
+        least=min(dice),
+        most=max(dice),
+        ratio=mean / comparison.base if same and comparison.base > 0 else None,
+    )
+
+
 def results(comparison: Comparison) -> tuple[Result, ...]:
     """A line for each run, the best first."""
     return tuple(_result(each, comparison) for each in comparison.ranked)
@@ -81,7 +129,8 @@ def _result(entry: Entry, comparison: Comparison) -> Result:
     down, up = (sum(getattr(each, way) for each in run.rounds) or None for way in ("bytes_down", "bytes_up"))
     return Result(
         name=entry.name,
-        is_reference=entry is comparison.reference,
+        method=entry.method,
+        is_reference=comparison.is_reference(entry),
         dice=run.final.dice,
         ratio=comparison.ratio(entry),
         best_dice=run.best.dice,

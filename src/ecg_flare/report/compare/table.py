@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ecg_flare.report.compare.comparison import Comparison
-from ecg_flare.report.compare.results import Epsilon, Result, promises_differ, results
+from ecg_flare.report.compare.results import Epsilon, MethodResult, Result, method_results, promises_differ, results
 from ecg_flare.report.figures import bytes_text, scientific, seconds_text, significant
 
 NONE = "–"
@@ -18,13 +18,34 @@ def table_rows(rows: Sequence[Result]) -> list[list[str]]:
     return [[*head, "traffic", "time", "sites"], *(_cells(each, apart) for each in rows)]
 
 
+def method_rows(rows: Sequence[MethodResult]) -> list[list[str]]:
+    """The head and a row a method, for methods of several runs."""
+    head = ["method", "runs", "Dice, mean", "spread (s.d.)", "lowest", "highest", "ratio of means"]
+    return [
+        head,
+        *(
+            [
+                f"{each.name} (reference)" if each.is_reference else each.name,
+                str(each.runs),
+                f"{each.dice:.4f}",
+                NONE if each.spread is None else f"{each.spread:.4f}",
+                f"{each.least:.4f}",
+                f"{each.most:.4f}",
+                NONE if each.ratio is None else f"{each.ratio:.4f}",
+            ]
+            for each in rows
+        ),
+    ]
+
+
 def comparison_json(comparison: Comparison, cautions: Sequence[str]) -> dict[str, Any]:
     """What page and table say, as JSON values."""
     entries = {each.name: each for each in comparison.entries}
     return {
-        "reference": comparison.reference.name,
+        "reference": comparison.reference.method,
         "cautions": list(cautions),
         "epsilons_comparable": not promises_differ(results(comparison)),
+        "methods": [asdict(each) for each in method_results(comparison)],
         "runs": [
             asdict(row)
             | {

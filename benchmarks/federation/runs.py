@@ -97,6 +97,16 @@ class Point:
     by_site: Mapping[str, float]
 
 
+def roster(method: Method, sites: Sequence[str]) -> tuple[str, ...]:
+    """Who trains: the sites, or the pool of all their pages."""
+    return (_POOL,) if method.name == CENTRALIZED else tuple(sites)
+
+
+def steps_of(method: Method, budget: Budget, sites: Sequence[str]) -> int:
+    """Steps in a row of each who trains, in a round: the total over all is the same for every method."""
+    return budget.steps * len(sites) // len(roster(method, sites))
+
+
 class Bench:
     """A federation's pages, prepared once, and a trainer for each site that all runs share."""
 
@@ -130,8 +140,7 @@ class Bench:
 
     def train(self, method: Method, budget: Budget, start: Vector, seed: int) -> Iterator[Point | None]:
         """Train and measure: a point for the start, then one a round, None where a round is not measured."""
-        sites = (_POOL,) if method.name == CENTRALIZED else self.sites
-        steps = budget.steps * len(self.sites) // len(sites)
+        sites, steps = roster(method, self.sites), steps_of(method, budget, self.sites)
         terms = JobTerms(Roster(dict.fromkeys(sites, 1.0), min_sites=len(sites)))
         training = {site: self._local_training(site, method, budget, steps, seed) for site in sites}
         optimizer = method.optimizer

@@ -104,3 +104,9 @@ def test_equal_names_are_told(runs: Runs) -> None:
 
 def test_a_reference_without_dice_is_told(runs: Runs) -> None:
     assert "The last Dice of the reference a is 0: no ratio" in told(runs.read("a", [0.0, 0.0]), runs.read("b"))
+
+
+def test_repeats_of_different_settings_are_told(runs: Runs) -> None:
+    a, b = (runs.read(f"run{steps}", steps=steps, label="A") for steps in (10, 20))
+    assert "The runs called A differ in steps a round: they are no repeats" in told(a, b)
+    assert told(a, runs.read("c", label="A")) == ""

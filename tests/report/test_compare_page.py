@@ -108,19 +108,30 @@ def test_repeats_share_a_key_and_have_a_table_of_their_own(runs: Runs) -> None:
     given = [runs.read(name, [0.5, dice], label="Adam") for name, dice in (("s0", 0.7), ("s1", 0.8))]
     page = render_comparison(compare([runs.read("pool", [0.5, 0.9]), *given]))
     by_round, _ = figures(page)
-    assert len(lines(by_round)) == 3
+    assert len(lines(by_round)) == 2
     told = [one.text for one in by_round.iter(f"{SVG}text") if one.get("class") == "key"]
-    assert told == ["pool (reference)", "Adam (2 runs)"]
-    assert [each.get("class", "").split()[0] for each in by_round.iter(f"{SVG}polyline")] == ["s1", "s2", "s2"]
+    assert told == ["pool (reference)", "Adam (mean of 2 runs)"]
+    [band] = by_round.iter(f"{SVG}polygon")
+    corners = [float(point.split(",")[1]) for point in band.get("points", "").split()]
+    start, high, low, _ = corners
+    pool, adam = (line[-1][1] for line in lines(by_round))
+    assert adam == pytest.approx((high + low) / 2, abs=0.1)  # 0.75 between 0.8 and 0.7
+    assert start - pool == pytest.approx(4 * (low - high), abs=0.5)  # from 0.5 to 0.9, against 0.7 to 0.8
     assert "<td>Adam</td><td>2</td><td>0.7500</td><td>0.0707</td><td>0.7000</td><td>0.8000</td><td>0.8333</td>" in page
     assert "Of the others, Adam has the highest, 0.750, the mean of 2 runs: 0.833 of the reference" in page
     assert "runs are called" not in page
     assert "By method" not in render_comparison(compare([runs.read("c"), runs.read("d")]))
 
 
+def test_repeats_of_other_lengths_have_a_mean_as_far_as_all_of_them_go(runs: Runs) -> None:
+    given = [runs.read("long", [0.5, 0.6, 0.7, 0.8], label="A"), runs.read("short", [0.5, 0.6], label="A")]
+    by_round, _ = figures(render_comparison(compare([runs.read("b"), *given])))
+    assert [len(line) for line in lines(by_round)] == [4, 2]
+
+
 def test_only_settings_that_differ_are_shown(runs: Runs) -> None:
     given = [runs.read("a", steps=40), runs.read("b", steps=10, terms=PATIENTS)]
-    told = differences(compare(given))
+    told = differences(compare(given).entries)
     assert told["steps a round"] == ("40", "10")
     assert told["unit"] == ("–", "patient")
     assert not {"plan", "rounds planned", "sites", "aggregator"} & set(told)

@@ -38,13 +38,15 @@ _PATHS: Final = {
 class Series:
     """Values by round; `slot` (1 to 8) chooses colour, marker and dash; a bar may have slot 0, which is grey.
 
-    A strong line is drawn wider than the others.
+    A strong line is drawn wider than the others. A line that is a mean has a band behind it: `band` gives the lowest
+    and the highest beside each value.
     """
 
     name: str
     values: Sequence[float | None]
     slot: int
     strong: bool = False
+    band: Sequence[tuple[float, float] | None] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def line_drawing(
     `at`, which rise.
     """
     seen = [value for each in series for value in each.values if value is not None]
+    seen += [value for each in series for pair in each.band if pair is not None for value in pair]
     seen += [reference.value for reference in references] + ([span.floor] if span.floor is not None else [])
     seen = seen or [0.0, 1.0]  # nothing was reported: the axes alone are drawn
     spare = max(0.0, span.least - (max(seen) - min(seen))) / 2
@@ -121,6 +124,7 @@ def line_drawing(
     frame = _Frame(at, marks[0], max(marks[-1], max(seen)), x_label=axes.x_label, height=axes.height)
     body = [frame.axes(marks, axes.y_label)]
     body += [_reference(frame, reference) for reference in references]
+    body += [_band(frame, each) for each in series if each.band]
     most = max(_MIN_MARKERS, _MAX_MARKERS // max(1, len(series)))
     body += [_line(frame, each, most) for each in series]
     return Drawing("".join(body), f"{axes.y_label} by {axes.x_label}", height=axes.height)
@@ -244,6 +248,14 @@ def _line(frame: _Frame, series: Series, most: int) -> str:
         if (last - index) % every == 0
     ]
     return "".join(parts)
+
+
+def _band(frame: _Frame, series: Series) -> str:
+    """The area from the lowest to the highest."""
+    pairs = [(n, pair) for n, pair in zip(frame.rounds, series.band, strict=True) if pair is not None]
+    above = [f"{frame.x(n):.1f},{frame.y(high):.1f}" for n, (_, high) in pairs]
+    below = [f"{frame.x(n):.1f},{frame.y(low):.1f}" for n, (low, _) in reversed(pairs)]
+    return f'<polygon class="s{series.slot} band" points="{" ".join(above + below)}"/>'
 
 
 def _reference(frame: _Frame, reference: Reference) -> str:

@@ -174,6 +174,7 @@ def _terms(run: Run, parameters: int | None) -> str:
         "trained tensors": "all"
         if trained_parameters(terms) is None
         else f"{', '.join(terms.model.trained)}: {trained_parameters(terms):,} parameters",
+        "gradient steps of a site in a round": run.steps or "–",
         "plan hash": facts.get("plan_hash", "–"),
         "terms digest": facts.get("terms_digest", "–"),
         "start": facts.get("start", "–"),

@@ -60,8 +60,9 @@ def _style() -> str:
     colours = _colours()
     rules = [line for line in style_sheet("chart.css").splitlines() if "--c" not in line and "hover" not in line]
     of_slots = [
-        f".s{slot}.line {{ stroke: {colours[f's{slot}']}; }} .s{slot}.mark {{ fill: {colours[f's{slot}']}; }}"
+        f".s{slot}.line {{ stroke: {colour}; }} .s{slot}.mark, .s{slot}.band {{ fill: {colour}; }}"
         for slot in range(1, MAX_SERIES + 1)
+        for colour in [colours[f"s{slot}"]]
     ]
     own = [f"text {{ {_FONT}; }}", ".chart text.key { fill: var(--ink); }", *of_slots]
     return _VARIABLE.sub(lambda found: colours[found[1]], "\n".join([*rules, *own]))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ecg_flare.report.compare.comparison import Comparison, Entry
 from ecg_flare.report.compare.measured import measured_pages, same_pages
 from ecg_flare.report.compare.results import Result, promises_differ, results
+from ecg_flare.report.compare.settings import differences
 from ecg_flare.report.figures import scientific, significant
 from ecg_flare.report.names import listed, shown
 from ecg_flare.report.run import FINISHED, Run
@@ -20,6 +21,7 @@ def cautions(comparison: Comparison) -> tuple[str, ...]:
         *_zero_reference(comparison),
         *(one for entry in comparison.entries for one in _unfinished(entry)),
         *_networks(comparison),
+        *_repeats(comparison),
         *_missing_steps(comparison),
         *_epsilons(comparison),
     )
@@ -123,6 +125,16 @@ def _plan(run: Run) -> str:
 
 def _fact(run: Run, name: str) -> str:
     return shown(run.facts.get(name) or "that it does not record")
+
+
+def _repeats(comparison: Comparison) -> Iterator[str]:
+    for method in comparison.methods:
+        differ = differences(comparison.of(method))
+        if differ:
+            yield (
+                f"The runs called {method} differ in {listed(list(differ))}: they are no repeats of one method, and "
+                "their mean says little."
+            )
 
 
 def _missing_steps(comparison: Comparison) -> Iterator[str]:

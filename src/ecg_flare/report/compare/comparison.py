@@ -70,6 +70,12 @@ class Comparison:
         """The runs of a method."""
         return [each for each in self.entries if each.method == method]
 
+    def alike(self, method: str) -> list[Entry]:
+        """Those of them whose Dice has a mean: of the reference's public pages or, where none is, of the first's."""
+        runs = self.of(method)
+        same = [each for each in runs if self.comparable(each)]
+        return same or [each for each in runs if each is runs[0] or same_pages(each.run, runs[0].run)]
+
     def is_reference(self, entry: Entry) -> bool:
         """Whether it is a run of the method that the others are measured against."""
         return entry.method == self.reference.method
@@ -81,8 +87,7 @@ class Comparison:
     @cached_property
     def base(self) -> float:
         """The last Dice of the reference, the mean over its runs."""
-        runs = [each for each in self.of(self.reference.method) if self.comparable(each)]
-        return fmean(each.run.final.dice for each in runs)
+        return fmean(each.run.final.dice for each in self.alike(self.reference.method))
 
     def ratio(self, entry: Entry) -> float | None:
         """Its last Dice over the reference's; None where they are of other pages, or the reference found nothing."""

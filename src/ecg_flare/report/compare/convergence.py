@@ -1,6 +1,8 @@
 """The charts of a comparison: Dice by round, and by gradient step."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 from typing import Final
 
 from ecg_flare.report.cards import card
@@ -45,13 +47,17 @@ def _card(
     comparison: Comparison, title: str, x_label: str, curves: Mapping[str, Mapping[int, float]], under: str
 ) -> str:
     at = sorted({x for curve in curves.values() for x in curve})
-    slots = {method: slot for slot, method in enumerate(comparison.methods, 1)}
-    drawn = [each for each in comparison.entries if each.name in curves]
+    told = {
+        method: [curves[each.name] for each in comparison.alike(method) if each.name in curves]
+        for method in comparison.methods
+    }
+    found = [_series(at, method, of, slot) for slot, (method, of) in enumerate(told.items(), 1)]
     series = [
-        Series(each.name, [curves[each.name].get(x) for x in at], slots[each.method], comparison.is_reference(each))
-        for each in drawn
+        replace(each, strong=each.name == comparison.reference.method)
+        for each in found
+        if any(value is not None for value in each.values)
     ]
-    keys = [Series(name, (), slots[method]) for method, name in _keys(drawn, comparison).items()]
+    keys = [replace(each, name=_key(each.name, len(told[each.name]), comparison)) for each in series]
     base = comparison.base
     drawing = line_drawing(
         at,
@@ -60,23 +66,30 @@ def _card(
         references=[Reference(f"reference {base:.3f}", base, at_left=True)],
         span=Span(ceiling=1.0, least=_LEAST),
     )
+    if comparison.repeated:
+        under += " A band goes from the lowest to the highest run of a method."
     file = figure(drawing, keys, _about(series, at, under))
     name = f"{title.lower().replace(' ', '-')}.svg"
     return card(title, line_legend(keys) + inline(drawing) + download_link(name, file), under)
 
 
-def _keys(drawn: Sequence[Entry], comparison: Comparison) -> Mapping[str, str]:
-    """What the key says of each method that is drawn."""
-    told = {}
-    for method in dict.fromkeys(each.method for each in drawn):
-        runs = comparison.of(method)
-        notes = [f"{len(runs)} runs"] if len(runs) > 1 else []
-        if method == comparison.reference.method:
-            notes.append("reference")
-        if not all(map(comparison.comparable, runs)):
-            notes.append("other or unknown pages")
-        told[method] = f"{method} ({', '.join(notes)})" if notes else method
-    return told
+def _series(at: Sequence[int], method: str, curves: Sequence[Mapping[int, float]], slot: int) -> Series:
+    """The curve of a single run; of repeats the mean, where all of them have a value, with lowest and highest."""
+    shared = set(at).intersection(*curves) if curves else set()
+    told = [[curve[x] for curve in curves] if x in shared else None for x in at]
+    means = [None if values is None else fmean(values) for values in told]
+    band = [None if values is None else (min(values), max(values)) for values in told] if len(curves) > 1 else []
+    return Series(method, means, slot, band=band)
+
+
+def _key(method: str, runs: int, comparison: Comparison) -> str:
+    """What the key says of a method of which so many runs are drawn."""
+    notes = [f"mean of {runs} runs"] if runs > 1 else []
+    if method == comparison.reference.method:
+        notes.append("reference")
+    if not comparison.comparable(comparison.alike(method)[0]):
+        notes.append("other or unknown pages")
+    return f"{method} ({', '.join(notes)})" if notes else method
 
 
 def _about(series: Sequence[Series], at: Sequence[int], under: str) -> str:

@@ -50,7 +50,7 @@ def render_comparison(comparison: Comparison) -> str:
             _table(table_rows(rows), "results", [each.is_reference for each in rows]),
             f"<h3>How to read it</h3>{items(_HOW_TO_READ)}</section>",
             f"<section><h2>Privacy</h2>{items(_promises(comparison))}</section>",
-            _settings(comparison, differences(comparison)),
+            _settings(comparison, differences(comparison.entries)),
         ],
     )
 

@@ -71,7 +71,7 @@ class Result:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """What the runs of a method came to: those on the reference's public pages, or all where none is.
+    """What the runs of a method came to that are of the same public pages.
 
     Attributes:
         name: of the method.
@@ -99,8 +99,8 @@ def method_results(comparison: Comparison) -> tuple[MethodResult, ...]:
 
 
 def _method(name: str, comparison: Comparison) -> MethodResult:
-    same = [each for each in comparison.of(name) if comparison.comparable(each)]
-    dice = [each.run.final.dice for each in same or comparison.of(name)]
+    runs = comparison.alike(name)
+    dice = [each.run.final.dice for each in runs]
     mean = statistics.fmean(dice)
     return MethodResult(
         name=name,
@@ -110,7 +110,7 @@ def _method(name: str, comparison: Comparison) -> MethodResult:
         spread=statistics.stdev(dice) if len(dice) > 1 else None,
         least=min(dice),
         most=max(dice),
-        ratio=mean / comparison.base if same and comparison.base > 0 else None,
+        ratio=mean / comparison.base if comparison.comparable(runs[0]) and comparison.base > 0 else None,
     )
 
 

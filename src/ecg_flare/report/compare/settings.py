@@ -1,10 +1,10 @@
 """In which settings the runs of a comparison differ."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ecg_flare.report.agreed import aggregator_text, clipping_text, delta_text, site_names
-from ecg_flare.report.compare.comparison import Comparison
+from ecg_flare.report.compare.comparison import Entry
 from ecg_flare.report.compare.measured import measured_pages
 from ecg_flare.report.names import shown
 from ecg_flare.report.run import Run
@@ -13,9 +13,9 @@ _NOT_RECORDED: Final = "–"
 _MOST: Final = 80
 
 
-def differences(comparison: Comparison) -> Mapping[str, tuple[str, ...]]:
-    """Setting -> what each run has, in the order of the comparison; settings in which all agree are left out."""
-    told = {name: tuple(shown(of(each.run), _MOST) for each in comparison.entries) for name, of in _SETTINGS.items()}
+def differences(entries: Sequence[Entry]) -> Mapping[str, tuple[str, ...]]:
+    """Setting -> what each run has, in their order; settings in which all agree are left out."""
+    told = {name: tuple(shown(of(each.run), _MOST) for each in entries) for name, of in _SETTINGS.items()}
     return {name: values for name, values in told.items() if len(set(values)) > 1}
 
 

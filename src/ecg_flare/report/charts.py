@@ -11,6 +11,7 @@ from html import escape
 from typing import Final
 
 from ecg_flare.report.figures import significant, ticks, whole_ticks
+from ecg_flare.report.marks import element, key_marks, marker, text_at
 
 WIDTH: Final = 460
 HEIGHT: Final = 270
@@ -21,17 +22,6 @@ _MIN_MARKERS: Final = 12
 
 MAX_SERIES: Final = 8
 """Lines that one chart can tell apart."""
-
-
-# From the middle: triangle, diamond, triangle on its head, plus, cross, star of four.
-_PATHS: Final = {
-    3: "m0 -4.4l4.2 7.4h-8.4z",
-    4: "m0 -4.8l4.8 4.8l-4.8 4.8l-4.8-4.8z",
-    5: "m0 4.4l4.2 -7.4h-8.4z",
-    6: "m-1.5 -4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
-    7: "m0 -2.1l2.6 -2.6l2.1 2.1l-2.6 2.6l2.6 2.6l-2.1 2.1l-2.6 -2.6l-2.6 2.6l-2.1 -2.1l2.6 -2.6l-2.6 -2.6l2.1 -2.1z",
-    8: "m0 -5.4l1.4 4l4 1.4l-4 1.4l-1.4 4l-1.4 -4l-4 -1.4l4 -1.4z",
-}
 
 
 @dataclass(frozen=True)
@@ -143,7 +133,7 @@ def stacked_bars(rounds: Sequence[int], series: Sequence[Series], *, y_label: st
             title = f"round {number}: {each.name} {significant(value)} {unit}"
             body.append(_bar(frame, number, base, base + value, each.slot, title))
             base += value
-    return _svg(body, HEIGHT, f"{y_label} by round")
+    return element(body, HEIGHT, f"{y_label} by round", WIDTH)
 
 
 def presence_matrix(rounds: Sequence[int], rows: Sequence[tuple[str, Sequence[bool]]]) -> str:
@@ -155,16 +145,16 @@ def presence_matrix(rounds: Sequence[int], rows: Sequence[tuple[str, Sequence[bo
     body = []
     for row, (name, present) in enumerate(rows):
         y = row * step + 2
-        body.append(_text(left - 8, y + step / 2 + 4, name, "end"))
+        body.append(text_at(left - 8, y + step / 2 + 4, name, "end"))
         for column, (number, here) in enumerate(zip(rounds, present, strict=True)):
             title = f"<title>{escape(name)}, round {number}: {'answered' if here else 'missing'}</title>"
             body.append(_cell(left + column * cell, y, cell - gap, step - 2, here, title))
     bottom = len(rows) * step + 16
     shown = whole_ticks(rounds[0], rounds[-1], max(2, min(10, int(cell * len(rounds) // 30))))
     places = {number: left + (index + 0.5) * cell for index, number in enumerate(rounds)}  # not every round is there
-    body += [_text(places[mark], bottom, str(mark), "middle") for mark in shown if mark in places]
-    body.append(_text(left - 8, bottom, "round", "end", "axis"))
-    return _svg(body, bottom + 6, "sites by round", width, f"max-width:{width:.0f}px")
+    body += [text_at(places[mark], bottom, str(mark), "middle") for mark in shown if mark in places]
+    body.append(text_at(left - 8, bottom, "round", "end", "axis"))
+    return element(body, bottom + 6, "sites by round", width, f"max-width:{width:.0f}px")
 
 
 def line_legend(series: Sequence[Series]) -> str:
@@ -213,11 +203,11 @@ class _Frame:
         for mark in marks:
             y = self.y(mark)
             parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(_text(_LEFT - 7, y + 4, f"{mark:g}", "end"))
+            parts.append(text_at(_LEFT - 7, y + 4, f"{mark:g}", "end"))
         for number in whole_ticks(self.rounds[0], self.rounds[-1]):
             if number in self.rounds or not self.bars:
-                parts.append(_text(self.x(number), self.height - _BOTTOM + 17, f"{number:,}", "middle"))
-        parts.append(_text(WIDTH - _RIGHT, self.height - 5, self.x_label, "end", "axis"))
+                parts.append(text_at(self.x(number), self.height - _BOTTOM + 17, f"{number:,}", "middle"))
+        parts.append(text_at(WIDTH - _RIGHT, self.height - 5, self.x_label, "end", "axis"))
         parts.append(
             f'<text class="axis" transform="translate(13 {_TOP + self.plot_height / 2:.0f}) rotate(-90)" '
             f'text-anchor="middle">{escape(y_label)}</text>'
@@ -243,7 +233,7 @@ def _line(frame: _Frame, series: Series, most: int) -> str:
     last = len(points) - 1
     parts += [
         f"<g><title>{frame.x_label} {n}: {escape(series.name)} {significant(v, 4)}</title>"
-        f"{_marker(frame.x(n), frame.y(v), series.slot)}</g>"
+        f"{marker(frame.x(n), frame.y(v), series.slot)}</g>"
         for index, (n, v) in enumerate(points)
         if (last - index) % every == 0
     ]
@@ -262,7 +252,7 @@ def _reference(frame: _Frame, reference: Reference) -> str:
     y = frame.y(reference.value)
     below = y < _TOP + 16
     x, anchor = (_LEFT + 2, "start") if reference.at_left else (WIDTH - _RIGHT - 2, "end")
-    return f'<line class="reference" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>' + _text(
+    return f'<line class="reference" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>' + text_at(
         x, y + (14 if below else -5), reference.name, anchor, "halo"
     )
 
@@ -286,33 +276,6 @@ def _cell(x: float, y: float, width: float, height: float, here: bool, title: st
     return f'<g>{title}<rect class="absent" {box}/><path class="cross" d="{cross}"/></g>'
 
 
-def key_marks(slot: int) -> str:
-    """Dash and marker of a series, 26 px wide and 12 px high."""
-    return f'<line class="s{slot} line" x1="1" y1="6" x2="25" y2="6"/>{_marker(13, 6, slot)}'
-
-
-def _marker(x: float, y: float, slot: int) -> str:
-    if slot in _PATHS:
-        return f'<path class="s{slot} mark" d="M{x:.1f} {y:.1f}{_PATHS[slot]}"/>'
-    shapes = {
-        1: f'<circle class="s1 mark" cx="{x:.1f}" cy="{y:.1f}" r="3.6"/>',
-        2: f'<rect class="s2 mark" x="{x - 3.3:.1f}" y="{y - 3.3:.1f}" width="6.6" height="6.6"/>',
-    }
-    return shapes[slot]
-
-
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
 def inline(drawing: Drawing) -> str:
     """The drawing as an element of a page, as wide as the page lets it."""
-    return _svg([drawing.marks], drawing.height, drawing.label, drawing.width)
-
-
-def _svg(body: Sequence[str], height: float, label: str, width: float = WIDTH, style: str = "") -> str:
-    styled = f' style="{style}"' if style else ""
-    return (
-        f'<svg class="chart" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}"{styled}>'
-        f"{''.join(body)}</svg>"
-    )
+    return element([drawing.marks], drawing.height, drawing.label, drawing.width)

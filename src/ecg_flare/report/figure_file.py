@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
-from ecg_flare.report.charts import MAX_SERIES, Drawing, Series, key_marks
+from ecg_flare.report.charts import MAX_SERIES, Drawing, Series
 from ecg_flare.report.document import style_sheet
+from ecg_flare.report.marks import key_marks
 
 _FONT: Final = "font-family: Helvetica, Arial, 'Liberation Sans', sans-serif"
 _KEY_HEIGHT: Final = 19

@@ -170,6 +170,8 @@ def test_what_cannot_be_compared_at_all_is_refused_by_name(runs: Runs) -> None:
         compare([runs.read(f"run{number}") for number in range(MAX_SERIES + 1)])
     with pytest.raises(ConfigError, match=r"ecg_flare is given 2 times"):
         compare([a, b, a])
+    with pytest.raises(ConfigError, match=r"the name 'x+' has 61 letters, expected at most 60"):
+        compare([a, runs.read("c", label="x" * 61)])
     with pytest.raises(ConfigError, match=r"reference 'c' is none of the runs: a, b"):
         compare([a, b], "c")
 

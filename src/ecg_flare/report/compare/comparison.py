@@ -10,7 +10,7 @@ from ecg_flare.errors import ConfigError
 from ecg_flare.report.charts import MAX_SERIES
 from ecg_flare.report.compare.measured import same_pages
 from ecg_flare.report.compare.steps import GradientSteps, gradient_steps
-from ecg_flare.report.names import shown, told_apart
+from ecg_flare.report.names import MAX_NAME, shown, told_apart
 from ecg_flare.report.run import Run
 
 _MAX_ORIGIN: Final = 30
@@ -102,8 +102,8 @@ class Comparison:
 def compare(given: Sequence[Named], reference: str = "") -> Comparison:
     """Compare runs of up to eight methods with the method named `reference`, or with that of the first run.
 
-    Raises ConfigError for fewer than two runs or too many methods, a run that is given twice, and a reference that is
-    none of the methods.
+    Raises ConfigError for fewer than two runs or too many methods, a run that is given twice, a label that is too long,
+    and a reference that is none of the methods.
     """
     if len(given) < 2:
         raise ConfigError(f"{len(given)} runs are given, expected two or more")
@@ -111,6 +111,9 @@ def compare(given: Sequence[Named], reference: str = "") -> Comparison:
     for folder in folders:
         if folders.count(folder) > 1:
             raise ConfigError(f"{folder} is given {folders.count(folder)} times, expected each run once")
+    for each in given:
+        if len(each.label) > MAX_NAME:
+            raise ConfigError(f"the name {each.label!r} has {len(each.label)} letters, expected at most {MAX_NAME}")
     entries = _entries(given)
     methods = list(dict.fromkeys(each.method for each in entries))
     if len(methods) > MAX_SERIES:

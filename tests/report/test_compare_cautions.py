@@ -67,12 +67,15 @@ def test_pages_taken_for_equal_by_their_description_are_said_to_be(runs: Runs) -
 
 
 def test_promises_of_other_deltas_or_units_are_said_not_to_compare(runs: Runs) -> None:
-    site, patient = runs.read("s", terms={"delta": 1e-5}), runs.read("p", terms=PATIENTS)
-    sentence = told(site, patient)
-    assert (
-        "cannot be compared with each other: s at delta 10⁻⁵ for one site and p at delta 0.001 for one pat" in sentence
+    site, again, patient = (
+        *(runs.read(name, terms={"delta": 1e-5}) for name in "st"),
+        runs.read("p", terms=PATIENTS),
     )
-    assert "cannot be compared" not in told(site, runs.read("t", terms={"delta": 1e-5}))
+    sentence = told(site, again, patient)
+    assert (
+        "cannot be compared with each other: s and t at delta 10⁻⁵ for one site; p at delta 0.001 for one p" in sentence
+    )
+    assert "cannot be compared" not in told(site, again)
 
 
 def test_a_run_that_ended_before_says_where_and_why(runs: Runs) -> None:

@@ -1,6 +1,6 @@
 """What the reader of a comparison must know before trusting it: a sentence for each thing that does not compare."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ecg_flare.report.compare.comparison import Comparison, Entry
 from ecg_flare.report.compare.measured import measured_pages, same_pages
@@ -149,10 +149,7 @@ def _missing_steps(comparison: Comparison) -> Iterator[str]:
 def _epsilons(comparison: Comparison) -> Iterator[str]:
     rows = results(comparison)
     if promises_differ(rows):
-        yield (
-            "The epsilons are of different promises and cannot be compared with each other: "
-            f"{listed([_promise(row) for row in rows if row.epsilon])}."
-        )
+        yield f"The epsilons are of different promises and cannot be compared with each other: {_promises(rows)}."
     for row in rows:
         if row.private and row.epsilon is None:
             yield f"{row.name} added noise, but recorded no epsilon: treat it as not private."
@@ -160,6 +157,11 @@ def _epsilons(comparison: Comparison) -> Iterator[str]:
             yield f"The delta of {row.name}, {scientific(row.epsilon.delta)}, hides nobody: its epsilon says nothing."
 
 
-def _promise(row: Result) -> str:
-    assert row.epsilon is not None, "asked for runs with an epsilon alone"
-    return f"{row.name} at delta {scientific(row.epsilon.delta)} for one {row.epsilon.unit}"
+def _promises(rows: Sequence[Result]) -> str:
+    """The runs by their promise."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        if row.epsilon is not None:
+            promise = f"delta {scientific(row.epsilon.delta)} for one {row.epsilon.unit}"
+            names.setdefault(promise, []).append(row.name)
+    return "; ".join(f"{listed(of)} at {promise}" for promise, of in names.items())

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from ecg_flare.federated.run_files import METRICS, RUN
 from ecg_flare.privacy.planning import noise_words
@@ -17,6 +18,8 @@ from ecg_flare.report.words import headlines, noise_to_signal, privacy_words
 from ecg_flare.storage import write_atomically
 
 _ROUNDS_IN_SIGHT = 30
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser may run or load of a report: its own style and the pictures in it, whatever else stood there."""
 
 
 def render(
@@ -59,6 +62,7 @@ def page(title: str, body: Iterable[str]) -> str:
     return "".join(
         [
             "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>",
+            f"<meta http-equiv='Content-Security-Policy' content=\"{_POLICY}\">",
             "<meta name='viewport' content='width=device-width, initial-scale=1'>",
             "<meta name='color-scheme' content='light dark'>",
             f"<title>{escape(title)} – ecg_flare</title><style>{style}</style></head><body><main>",

@@ -1,6 +1,6 @@
 """Federated against centralized training on pages of PTB-XL: trace Dice by round on patients held out.
 
-    python -m benchmarks.federation [--tune] [--quick] [--json] [-o FILE.csv]
+    python -m benchmarks.federation [--tune] [--quick] [--json] [-o FILE.csv] [--runs FOLDER]
 
 Four sites (`benchmarks.federation.pages`), FedAvg, FedProx and FedAdam with equal public weights, and centralized
 training over the pages of all sites; every method takes the same total of steps at the same batch size, with nnU-Net's
@@ -24,6 +24,7 @@ import click
 from tqdm import tqdm
 
 from benchmarks.federation.pages import SITES, Part, ptbxl_pages, synthetic_pages
+from benchmarks.federation.run_folders import write_run
 from benchmarks.federation.runs import CENTRALIZED, Bench, Budget, Method, Vector
 from benchmarks.federation.table import (
     Order,
@@ -83,6 +84,9 @@ _TUNING_SEED: Final = 100
 @click.option("--quick", is_flag=True, help="Synthetic, two rounds of two steps, one seed: to see that it works.")
 @click.option("--folder", type=click.Path(path_type=Path), default="build/federation", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Runs as JSON instead of tables.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), help="Also write each run as a folder for `ecg-flare compare`."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write all points, to a .csv or .json file.")
 def main(
     rounds: int,
@@ -98,6 +102,7 @@ def main(
     quick: bool,
     folder: Path,
     as_json: bool,
+    runs: Path | None,
     output: Path | None,
 ) -> None:
     limit_threads(1)
@@ -120,10 +125,12 @@ def main(
     if not tune:
         # Seed by seed, so that an early end leaves all methods with as many runs.
         orders = [one for seed in range(seeds) for order in orders for one in reseeded(order, [seed])]
-    runs = finished(bench, orders, RunFile(folder / "runs.jsonl"))
+    done = finished(bench, orders, RunFile(folder / "runs.jsonl"))
     if output is not None:
-        output.write_text(csv_text(runs) if output.suffix == ".csv" else json_text(runs), encoding="utf-8")
-    click.echo(json_text(runs) if as_json else tuning_table(runs) if tune else _tables(runs))
+        output.write_text(csv_text(done) if output.suffix == ".csv" else json_text(done), encoding="utf-8")
+    for run in done if runs is not None else ():
+        _log(f"wrote {write_run(run, SITES, _PLAN, runs)}")
+    click.echo(json_text(done) if as_json else tuning_table(done) if tune else _tables(done))
 
 
 def finished(bench: Bench, orders: Sequence[Order], file: RunFile) -> list[Run]:

@@ -7,8 +7,6 @@ folds hold whole patients each: folds 1 to 7 train, fold 8 tunes, fold 9 tests.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from ecg_flare.nnunet.case import JSON, Case
-from ecg_flare.nnunet.dataset import MANIFEST, PreparedDataset
+from ecg_flare.nnunet.content import content_digest
+from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.sources import PtbxlPages, SyntheticPages
 
 PROFILES: Final = MappingProxyType(
@@ -51,16 +50,6 @@ def ptbxl_pages(root: Path, part: Part, pages_per_site: int) -> PtbxlPages:
 def synthetic_pages(part: Part, pages_per_site: int) -> SyntheticPages:
     """Pages of synthetic recordings in the same profiles, other persons in each part: for runs without the database."""
     return SyntheticPages(dict(PROFILES), pages_per_site, seed=_SYNTHETIC_SEEDS[part])
-
-
-def content_digest(dataset: PreparedDataset) -> str:
-    """SHA-256 (hex) of the pages and masks themselves, as the dataset's manifest lists them.
-
-    It outlives a change of the code that renders the same pages.
-    """
-    files = json.loads((dataset.folder / MANIFEST).read_text("utf-8"))["files"]
-    raw = {name: digest for name, digest in files.items() if name.startswith("raw/")}
-    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

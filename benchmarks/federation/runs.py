@@ -17,12 +17,13 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from benchmarks.federation.pages import Pooled, content_digest
+from benchmarks.federation.pages import Pooled
 from ecg_flare.federated.optimizers import ServerOptimizer, optimizer_by_name
 from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.case import Case, PageSource
+from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.plan import Plan
@@ -96,6 +97,16 @@ class Point:
     by_site: Mapping[str, float]
 
 
+def roster(method: Method, sites: Sequence[str]) -> tuple[str, ...]:
+    """Who trains: the sites, or the pool of all their pages."""
+    return (_POOL,) if method.name == CENTRALIZED else tuple(sites)
+
+
+def steps_of(method: Method, budget: Budget, sites: Sequence[str]) -> int:
+    """Steps in a row of each who trains, in a round: the total over all is the same for every method."""
+    return budget.steps * len(sites) // len(roster(method, sites))
+
+
 class Bench:
     """A federation's pages, prepared once, and a trainer for each site that all runs share."""
 
@@ -129,8 +140,7 @@ class Bench:
 
     def train(self, method: Method, budget: Budget, start: Vector, seed: int) -> Iterator[Point | None]:
         """Train and measure: a point for the start, then one a round, None where a round is not measured."""
-        sites = (_POOL,) if method.name == CENTRALIZED else self.sites
-        steps = budget.steps * len(self.sites) // len(sites)
+        sites, steps = roster(method, self.sites), steps_of(method, budget, self.sites)
         terms = JobTerms(Roster(dict.fromkeys(sites, 1.0), min_sites=len(sites)))
         training = {site: self._local_training(site, method, budget, steps, seed) for site in sites}
         optimizer = method.optimizer

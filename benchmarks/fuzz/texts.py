@@ -53,6 +53,10 @@ from ecg_flare.privacy.secure_sum.context import Member
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory, Progress, Step
 from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, HiddenSum, record_recovery
 from ecg_flare.report.build import write_report
+from ecg_flare.report.compare import Named, compare
+from ecg_flare.report.compare.cautions import cautions
+from ecg_flare.report.compare.page import render_comparison
+from ecg_flare.report.compare.table import comparison_json
 from ecg_flare.report.run import read_run
 from ecg_flare.report.table import rounds_table, summary
 from ecg_flare.report.watch import look, watch_json, watch_lines
@@ -225,6 +229,7 @@ def _run() -> Files:
         {
             "round": index,
             "dice": 0.5 + index / 10,
+            "pages": "ab" * 32,
             "sites_dice": 0.4,
             "failure": "",
             "update_norm": 0.25 * index,
@@ -240,6 +245,7 @@ def _run() -> Files:
         for index in range(3)
     ]
     facts = {"job": "j", "version": "0", "aggregator": "FedAdam", "optimizer": {"lr": 0.1}, "started": "2026-01-01"}
+    facts |= {"training": {"steps": 5, "momentum": 0.9}, "public_pages": {"path": "p", "args": {"seed": 1}}}
     return {
         "run.json": json.dumps({**facts, "terms": _TERMS}).encode(),
         "metrics.jsonl": "".join(json.dumps(line) + "\n" for line in rounds).encode(),
@@ -260,6 +266,9 @@ def _read_run(files: Files, folder: Path) -> None:
     json.dumps(summary(run), allow_nan=False)
     rounds_table(run)
     html = write_report(run, folder / "report.html", pages=0).read_text(encoding="utf-8")
+    compared = compare([Named(run), Named(replace(run, folder=folder / "again"))])
+    json.dumps(comparison_json(compared, cautions(compared)), allow_nan=False)
+    html += render_comparison(compared)
     if "<script>alert" in html or _NO_FIGURE.search(html):
         raise AssertionError("the report holds markup of the run's, or figures that are none")
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.federation.pages import PROFILES, content_digest
+from benchmarks.federation.pages import PROFILES
 from benchmarks.poisoning.poisons import Poison, SwappedLabels, Vector, flipped, noise
 from ecg_flare.errors import UpdateError
 from ecg_flare.federated.accumulator import Accumulator
@@ -19,6 +19,7 @@ from ecg_flare.federated.optimizers import FedAvg
 from ecg_flare.federated.robust import RobustRule
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.single_updates import SingleUpdates
+from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import load_bundled

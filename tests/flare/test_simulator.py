@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ecg_flare.flare.job.folders import JobSpec, Training
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.privacy.chain import witness_path
 from ecg_flare.privacy.countersignature import auditor, check_on_ledger, read_countersignatures
 from ecg_flare.privacy.ledger import verify
@@ -262,6 +263,10 @@ def test_real_training_equals_the_round_in_memory_and_a_killed_child_costs_one_r
     assert "Traceback" not in run.log
     assert [one["missing"] for one in rounds_of(run)] == [[], ["site-2"] if killed else [], []]
     assert ("killed by SIGKILL" in run.log) == killed
+    facts = json.loads((run.results / "run.json").read_text())
+    assert facts["training"] == (None if killed else asdict(TrainingSettings(steps=steps)))  # another executor's
+    [pages] = {one["pages"] for one in rounds_of(run)}
+    assert len(pages) == 64
 
     plan, trainers = plan_preset("tiny"), {}
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ecg_flare.flare.server.workflow import FederatedRounds
 from ecg_flare.flare.site.filters import ClipUpdate
 from ecg_flare.flare.site.heads import WitnessExecutor, countersign_request
 from ecg_flare.nnunet.plan import parameter_count
+from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
@@ -92,6 +93,7 @@ class Evaluator(PublicEvaluator):
         self._measured += 1
         if self._measured == self._dies_at:
             raise WorkerError("the process died")
+        self.pages_digest = "5e" * 32
         return 0.5
 
     def export(self, model: Any, plan: Any, folder: Path) -> None: ...
@@ -131,6 +133,24 @@ def test_a_round_that_was_released_is_kept_and_not_paid_for_twice(run: Callable[
     assert run() == ""
     assert json.loads((tmp_path / "state" / "ended.json").read_text()) == {"outcome": "finished"}
     assert [one.mechanism.round for one in verify(tmp_path / "state" / "ledger.jsonl").rounds] == [0, 1, 2]
+
+
+def test_a_run_tells_which_pages_each_dice_is_of_and_how_its_sites_train(
+    run: Callable[..., str], tmp_path: Path
+) -> None:
+    config = tmp_path / "server" / "job-1" / "app_site-1" / "config" / "config_fed_client.json"  # as FLARE deploys it
+    config.parent.mkdir(parents=True)
+    executor = {"path": "ecg_flare.flare.site.executor.NnunetExecutor", "args": {"training": {"steps": 7}}}
+    config.write_text(json.dumps({"executors": [{"tasks": ["train", "validate"], "executor": executor}]}))
+    assert run() == ""
+    assert json.loads((tmp_path / "state" / "run.json").read_text())["training"] == asdict(TrainingSettings(steps=7))
+    lines = [json.loads(line) for line in (tmp_path / "state" / "metrics.jsonl").read_text().splitlines()]
+    assert [one["pages"] for one in lines] == ["5e" * 32] * 4
+
+
+def test_a_server_without_the_sites_configuration_tells_no_training(run: Callable[..., str], tmp_path: Path) -> None:
+    assert run() == ""
+    assert json.loads((tmp_path / "state" / "run.json").read_text())["training"] is None
 
 
 class Killed(BaseException):

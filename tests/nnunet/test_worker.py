@@ -101,6 +101,7 @@ def test_validate_and_evaluate_agree_on_the_trace(prepared_worker: Worker, cache
     ).params
     assert set(evaluated["pages"]) == {f"page{i}" for i in range(6)}
     assert evaluated["dice"] == pytest.approx(np.mean(list(evaluated["pages"].values())))
+    assert len(evaluated["digest"]) == 64
 
 
 def test_initialization_is_the_plans(worker: Worker, tiny: Plan) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compare_runs import Runs
 
 from flat_terms import flat_terms
 
@@ -73,3 +74,9 @@ def write_run(tmp_path: Path) -> WriteRun:
 def report_line() -> Callable[..., dict[str, Any]]:
     """report_line(number, **changes) -> one line of metrics.jsonl as a dict."""
     return round_line
+
+
+@pytest.fixture
+def runs(write_run: WriteRun, report_line: Callable[..., dict[str, Any]]) -> Runs:
+    """Writes and reads runs to compare."""
+    return Runs(write_run, report_line)

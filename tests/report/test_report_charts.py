@@ -74,3 +74,10 @@ def test_a_chart_of_which_no_value_was_told_has_its_axes_alone() -> None:
     drawn = line_chart([0, 1], [Series("loss", [None, None], 1)], y_label="loss")
     assert drawn.startswith("<svg")
     assert "loss by round" in drawn
+
+
+def test_rounds_that_were_not_recorded_leave_no_cell_and_no_mark() -> None:
+    svg = presence_matrix([1, 2, 1000], [("site-1", [True, True, True])])
+    assert len(_marks(svg, "rect", "s1")) == 3
+    texts = [text.text for text in ElementTree.fromstring(svg).iter("text")]
+    assert "500" not in texts

@@ -54,6 +54,13 @@ def test_nothing_is_loaded_from_elsewhere(report: str) -> None:
     assert re.findall(r"https?:|<script|<link|@import|url\(", report) == []
 
 
+def test_a_browser_is_told_to_run_and_load_nothing(report: str) -> None:
+    policy = re.search(r'<meta http-equiv=\'Content-Security-Policy\' content="([^"]+)">', report)
+    assert policy is not None
+    assert policy[1] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert report.index("Content-Security-Policy") < report.index("<style>")
+
+
 def test_the_figures_are_there(report: str) -> None:
     text = _text(report)
     for figure in ("0.9000", "epsilon RDP", "2.70", "13.0", "4.50 MB", "site-10 2", "Each site is hidden"):

@@ -84,3 +84,8 @@ def test_few_rounds_are_all_marked() -> None:
     assert whole_ticks(1, 4) == (1, 2, 3, 4)
     assert whole_ticks(1, 4, 2) == (2, 4)
     assert whole_ticks(1, 100) == (20, 40, 60, 80, 100)
+
+
+def test_numbers_of_any_length_are_in_order() -> None:
+    long, longer = "site-" + "8" * 5000, "site-1" + "0" * 5000
+    assert sorted([longer, long, "site-007", "site-8"], key=natural_key) == ["site-007", "site-8", long, longer]

@@ -6,6 +6,7 @@ Command modules import nothing heavy at their top, so that `ecg-flare --help` an
 import click
 
 from ecg_flare import __version__
+from ecg_flare.cli.compare import compare
 from ecg_flare.cli.digitize import digitize, evaluate
 from ecg_flare.cli.jobs import jobs
 from ecg_flare.cli.model import export, pretrain
@@ -36,12 +37,15 @@ def main(extensions: tuple[str, ...]) -> None:
     Make pages:     synthesize, render, profiles
     Train:          pretrain, jobs, export
     At a hospital:  site
-    Inspect:        watch, report, privacy
+    Inspect:        watch, report, compare, privacy
     Read pages:     digitize, evaluate
     """
     load_environment()
     load_extensions(extensions, "--extension")
 
 
-for command in (synthesize, render, profiles, pretrain, jobs, export, site, watch, report, privacy, digitize, evaluate):
+for command in (
+    *(synthesize, render, profiles, pretrain, jobs, export, site),
+    *(watch, report, compare, privacy, digitize, evaluate),
+):
     main.add_command(command)

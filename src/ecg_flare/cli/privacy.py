@@ -89,9 +89,10 @@ def plan(
     )
     if output is not None:
         from ecg_flare.privacy.planning import cost_curves
-        from ecg_flare.report.privacy_page import plan_page, write_page
+        from ecg_flare.report.document import write_text
+        from ecg_flare.report.privacy_page import plan_page
 
-        write_page(plan_page(planned, cost_curves(planned)), output)
+        write_text(plan_page(planned, cost_curves(planned)), output)
     if as_json:
         say_json(_plan_json(planned))
         return
@@ -206,9 +207,10 @@ def report(ledger: Path, output: Path | None, as_json: bool) -> None:
 
     told = read(ledger)
     if output is not None:
-        from ecg_flare.report.privacy_page import ledger_page, write_page
+        from ecg_flare.report.document import write_text
+        from ecg_flare.report.privacy_page import ledger_page
 
-        write_page(ledger_page(told), output)
+        write_text(ledger_page(told), output)
     if as_json:
         say_json(asdict(told))
         return

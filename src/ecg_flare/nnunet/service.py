@@ -31,6 +31,7 @@ from ecg_flare.nnunet.commands import (
     TrainCommand,
     TrainPatientsCommand,
 )
+from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
@@ -54,7 +55,7 @@ class Service:
     `train_patients`: array model. Gives the array contribution, the integers of the patients that were drawn here, and
         nothing else.
     `validate`: no parameters; array model. Gives tp, fp, fn of the trace class, and dice.
-    `evaluate`: array model. Gives dice (mean over pages) and pages (Dice by name).
+    `evaluate`: array model. Gives dice (mean over pages), pages (Dice by name) and digest (of the pages themselves).
     `initialize`: gives the array model: nnU-Net's initialization.
     `export`: array model. Writes the folder and gives it.
     """
@@ -144,7 +145,11 @@ class Service:
         dataset = prepare(pages.source, pages.site, pages.plan, pages.cache, TO_EVALUATE, log=self._log)
         segmenter = NetworkSegmenter(pages.plan, _model(arrays), device=self._device)
         evaluation = evaluate_pages(segmenter, dataset.cases())
-        return {"dice": evaluation.mean_dice, "pages": dict(evaluation.dice_by_page)}, {}
+        return {
+            "dice": evaluation.mean_dice,
+            "pages": dict(evaluation.dice_by_page),
+            "digest": content_digest(dataset),
+        }, {}
 
     def _initialize(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = InitializeCommand.from_params(params)

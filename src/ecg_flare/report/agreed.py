@@ -1,7 +1,10 @@
 """What a job agreed on, in the words of a report."""
 
+from collections.abc import Mapping
+
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.report.figures import natural_key, scientific
+from ecg_flare.report.run import Run
 
 
 def site_names(terms: JobTerms) -> tuple[str, ...]:
@@ -31,3 +34,11 @@ def clipping_text(terms: JobTerms) -> str:
 def delta_text(terms: JobTerms) -> str:
     """Delta of the promise, or a dash."""
     return "–" if terms.delta is None else scientific(terms.delta)
+
+
+def aggregator_text(run: Run) -> str:
+    """The aggregator and its settings."""
+    name, settings = str(run.facts.get("aggregator", "–")), run.facts.get("optimizer")
+    if not isinstance(settings, Mapping) or not settings:
+        return name
+    return f"{name} ({', '.join(f'{key} {value}' for key, value in sorted(settings.items()))})"

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from ecg_flare.errors import EcgFlareError
-from ecg_flare.report.document import render
+from ecg_flare.report.document import render, write_text
 from ecg_flare.report.ledger import check_ledger
 from ecg_flare.report.pages import PageView, model_size, page_views
 from ecg_flare.report.run import FINISHED, Run
-from ecg_flare.storage import write_atomically
 
 
 def write_report(run: Run, path: Path, *, pages: int = 3, ptbxl: Path | None = None) -> Path:
@@ -36,8 +35,7 @@ def write_report(run: Run, path: Path, *, pages: int = 3, ptbxl: Path | None = N
         except EcgFlareError as error:
             notes.append(f"No pages are drawn: {error}")
     facts = [ledger.sentence] if ledger is not None and ledger.holds else []
-    page = render(run, views, parameters=_parameters(run), facts=facts, notes=notes).encode()
-    write_atomically(path, lambda file: file.write(page) and None)
+    write_text(render(run, views, parameters=_parameters(run), facts=facts, notes=notes), path)
     return path
 
 

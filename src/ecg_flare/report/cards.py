@@ -31,7 +31,7 @@ _COMMON: Final = {
     "validate": ("validation at the sites", 4),  # not in a job whose sum hides updates
 }
 _HIDING_SLOT: Final = 4
-_UNKNOWN_SLOT: Final = 5
+_UNKNOWN_SLOT: Final = 0
 
 
 def cards(run: Run) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Charts as inline SVG: lines, stacked bars and a presence matrix.
 
-No script and no outside resource. Colours are the classes `s1` to `s4` of style.css, a colour-blind safe set in light
+No script and no outside resource. Colours are the classes `s1` to `s8` of chart.css, a colour-blind safe set in light
 and dark; each series also has its own marker and dash, so that a chart can be read in grey. Every mark carries a
 `<title>`, which browsers show on hover and screen readers read.
 """
@@ -11,30 +11,41 @@ from html import escape
 from typing import Final
 
 from ecg_flare.report.figures import significant, ticks, whole_ticks
+from ecg_flare.report.marks import element, key_marks, marker, text_at
 
 WIDTH: Final = 460
 HEIGHT: Final = 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 12, 40
 _PLOT_WIDTH: Final = WIDTH - _LEFT - _RIGHT
-_PLOT_HEIGHT: Final = HEIGHT - _TOP - _BOTTOM
 _MAX_MARKERS: Final = 60
+_MIN_MARKERS: Final = 12
+
+MAX_SERIES: Final = 8
+"""Lines that one chart can tell apart."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """Values by round; `slot` (1 to 4) chooses colour, marker and dash; a bar may have slot 5, which is grey."""
+    """Values by round; `slot` (1 to 8) chooses colour, marker and dash; a bar may have slot 0, which is grey.
+
+    A strong line is drawn wider than the others. A line that is a mean has a band behind it: `band` gives the lowest
+    and the highest beside each value.
+    """
 
     name: str
     values: Sequence[float | None]
     slot: int
+    strong: bool = False
+    band: Sequence[tuple[float, float] | None] = ()
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A horizontal line to compare with."""
+    """A horizontal line to compare with; its name stands at its right end, or at its left."""
 
     name: str
     value: float
+    at_left: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,25 @@ class Span:
     floor: float | None = None
     ceiling: float | None = None
     least: float = 0.0
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the axes of a line chart are called, and how high the whole chart is, in px."""
+
+    y_label: str
+    x_label: str = "round"
+    height: float = HEIGHT
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart without the element around it: its marks, as wide and high as it is in px, and what it shows."""
+
+    marks: str
+    label: str
+    width: float = WIDTH
+    height: float = HEIGHT
 
 
 _AS_THE_DATA: Final = Span()
@@ -57,21 +87,37 @@ def line_chart(
     references: Sequence[Reference] = (),
     span: Span = _AS_THE_DATA,
 ) -> str:
-    """Values against rounds; the y axis spans the data and the references, as far as `span` lets it.
+    """Values against rounds, as `line_drawing` draws them."""
+    return inline(line_drawing(rounds, series, axes=Axes(y_label), references=references, span=span))
 
-    A span that has a least extent keeps noise from being drawn as a trend.
+
+def line_drawing(
+    at: Sequence[int],
+    series: Sequence[Series],
+    *,
+    axes: Axes,
+    references: Sequence[Reference] = (),
+    span: Span = _AS_THE_DATA,
+) -> Drawing:
+    """Values against rounds, or another whole number; the y axis spans the data, as far as `span` lets it.
+
+    A span that has a least extent keeps noise from being drawn as a trend. A series has a value or None for each of
+    `at`, which rise.
     """
     seen = [value for each in series for value in each.values if value is not None]
+    seen += [value for each in series for pair in each.band if pair is not None for value in pair]
     seen += [reference.value for reference in references] + ([span.floor] if span.floor is not None else [])
     seen = seen or [0.0, 1.0]  # nothing was reported: the axes alone are drawn
     spare = max(0.0, span.least - (max(seen) - min(seen))) / 2
     round_values = ticks(min(seen) - spare, max(seen) + spare)
     marks = [mark for mark in round_values if span.ceiling is None or mark <= span.ceiling]
-    frame = _Frame(rounds, marks[0], max(marks[-1], max(seen)))
-    body = [frame.axes(marks, y_label)]
+    frame = _Frame(at, marks[0], max(marks[-1], max(seen)), x_label=axes.x_label, height=axes.height)
+    body = [frame.axes(marks, axes.y_label)]
     body += [_reference(frame, reference) for reference in references]
-    body += [_line(frame, each) for each in series]
-    return _svg(body, HEIGHT, f"{y_label} by round")
+    body += [_band(frame, each) for each in series if each.band]
+    most = max(_MIN_MARKERS, _MAX_MARKERS // max(1, len(series)))
+    body += [_line(frame, each, most) for each in series]
+    return Drawing("".join(body), f"{axes.y_label} by {axes.x_label}", height=axes.height)
 
 
 def stacked_bars(rounds: Sequence[int], series: Sequence[Series], *, y_label: str, unit: str) -> str:
@@ -87,7 +133,7 @@ def stacked_bars(rounds: Sequence[int], series: Sequence[Series], *, y_label: st
             title = f"round {number}: {each.name} {significant(value)} {unit}"
             body.append(_bar(frame, number, base, base + value, each.slot, title))
             base += value
-    return _svg(body, HEIGHT, f"{y_label} by round")
+    return element(body, HEIGHT, f"{y_label} by round", WIDTH)
 
 
 def presence_matrix(rounds: Sequence[int], rows: Sequence[tuple[str, Sequence[bool]]]) -> str:
@@ -99,23 +145,21 @@ def presence_matrix(rounds: Sequence[int], rows: Sequence[tuple[str, Sequence[bo
     body = []
     for row, (name, present) in enumerate(rows):
         y = row * step + 2
-        body.append(_text(left - 8, y + step / 2 + 4, name, "end"))
+        body.append(text_at(left - 8, y + step / 2 + 4, name, "end"))
         for column, (number, here) in enumerate(zip(rounds, present, strict=True)):
             title = f"<title>{escape(name)}, round {number}: {'answered' if here else 'missing'}</title>"
             body.append(_cell(left + column * cell, y, cell - gap, step - 2, here, title))
     bottom = len(rows) * step + 16
     shown = whole_ticks(rounds[0], rounds[-1], max(2, min(10, int(cell * len(rounds) // 30))))
-    body += [_text(left + (rounds.index(mark) + 0.5) * cell, bottom, str(mark), "middle") for mark in shown]
-    body.append(_text(left - 8, bottom, "round", "end", "axis"))
-    return _svg(body, bottom + 6, "sites by round", width, f"max-width:{width:.0f}px")
+    places = {number: left + (index + 0.5) * cell for index, number in enumerate(rounds)}  # not every round is there
+    body += [text_at(places[mark], bottom, str(mark), "middle") for mark in shown if mark in places]
+    body.append(text_at(left - 8, bottom, "round", "end", "axis"))
+    return element(body, bottom + 6, "sites by round", width, f"max-width:{width:.0f}px")
 
 
 def line_legend(series: Sequence[Series]) -> str:
     """The key of a line chart, as HTML: dash, marker and name of each series."""
-    return _legend(
-        (each.name, f'<line class="s{each.slot} line" x1="1" y1="6" x2="25" y2="6"/>{_marker(13, 6, each.slot)}')
-        for each in series
-    )
+    return _legend((each.name, key_marks(each.slot)) for each in series)
 
 
 def bar_legend(series: Sequence[Series]) -> str:
@@ -134,6 +178,12 @@ class _Frame:
     low: float
     high: float
     bars: bool = False
+    x_label: str = "round"
+    height: float = HEIGHT
+
+    @property
+    def plot_height(self) -> float:
+        return self.height - _TOP - _BOTTOM
 
     @property
     def band(self) -> float:
@@ -146,20 +196,20 @@ class _Frame:
         return _LEFT + 8 + (number - first) / max(1, last - first) * (_PLOT_WIDTH - 16)
 
     def y(self, value: float) -> float:
-        return _TOP + (self.high - value) / (self.high - self.low) * _PLOT_HEIGHT
+        return _TOP + (self.high - value) / (self.high - self.low) * self.plot_height
 
     def axes(self, marks: Sequence[float], y_label: str) -> str:
         parts = []
         for mark in marks:
             y = self.y(mark)
             parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(_text(_LEFT - 7, y + 4, f"{mark:g}", "end"))
+            parts.append(text_at(_LEFT - 7, y + 4, f"{mark:g}", "end"))
         for number in whole_ticks(self.rounds[0], self.rounds[-1]):
-            if number in self.rounds:
-                parts.append(_text(self.x(number), HEIGHT - _BOTTOM + 17, str(number), "middle"))
-        parts.append(_text(WIDTH - _RIGHT, HEIGHT - 5, "round", "end", "axis"))
+            if number in self.rounds or not self.bars:
+                parts.append(text_at(self.x(number), self.height - _BOTTOM + 17, f"{number:,}", "middle"))
+        parts.append(text_at(WIDTH - _RIGHT, self.height - 5, self.x_label, "end", "axis"))
         parts.append(
-            f'<text class="axis" transform="translate(13 {_TOP + _PLOT_HEIGHT / 2:.0f}) rotate(-90)" '
+            f'<text class="axis" transform="translate(13 {_TOP + self.plot_height / 2:.0f}) rotate(-90)" '
             f'text-anchor="middle">{escape(y_label)}</text>'
         )
         return "".join(parts)
@@ -173,24 +223,37 @@ def _legend(keys: Iterable[tuple[str, str]]) -> str:
     return f'<p class="legend">{spans}</p>'
 
 
-def _line(frame: _Frame, series: Series) -> str:
+def _line(frame: _Frame, series: Series, most: int) -> str:
+    """The line of a series, and a marker at each of its values, or where these are many at `most` or so of them."""
     points = [(n, v) for n, v in zip(frame.rounds, series.values, strict=True) if v is not None]
     path = " ".join(f"{frame.x(n):.1f},{frame.y(v):.1f}" for n, v in points)
-    parts = [f'<polyline class="s{series.slot} line" points="{path}"/>']
-    if len(points) <= _MAX_MARKERS:
-        parts += [
-            f"<g><title>round {n}: {escape(series.name)} {significant(v, 4)}</title>"
-            f"{_marker(frame.x(n), frame.y(v), series.slot)}</g>"
-            for n, v in points
-        ]
+    strong = " strong" if series.strong else ""
+    parts = [f'<polyline class="s{series.slot} line{strong}" points="{path}"/>']
+    every = -(-len(points) // most) or 1
+    last = len(points) - 1
+    parts += [
+        f"<g><title>{frame.x_label} {n}: {escape(series.name)} {significant(v, 4)}</title>"
+        f"{marker(frame.x(n), frame.y(v), series.slot)}</g>"
+        for index, (n, v) in enumerate(points)
+        if (last - index) % every == 0
+    ]
     return "".join(parts)
+
+
+def _band(frame: _Frame, series: Series) -> str:
+    """The area from the lowest to the highest."""
+    pairs = [(n, pair) for n, pair in zip(frame.rounds, series.band, strict=True) if pair is not None]
+    above = [f"{frame.x(n):.1f},{frame.y(high):.1f}" for n, (_, high) in pairs]
+    below = [f"{frame.x(n):.1f},{frame.y(low):.1f}" for n, (low, _) in reversed(pairs)]
+    return f'<polygon class="s{series.slot} band" points="{" ".join(above + below)}"/>'
 
 
 def _reference(frame: _Frame, reference: Reference) -> str:
     y = frame.y(reference.value)
     below = y < _TOP + 16
-    return f'<line class="reference" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>' + _text(
-        WIDTH - _RIGHT - 2, y + (14 if below else -5), reference.name, "end", "halo"
+    x, anchor = (_LEFT + 2, "start") if reference.at_left else (WIDTH - _RIGHT - 2, "end")
+    return f'<line class="reference" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>' + text_at(
+        x, y + (14 if below else -5), reference.name, anchor, "halo"
     )
 
 
@@ -213,23 +276,6 @@ def _cell(x: float, y: float, width: float, height: float, here: bool, title: st
     return f'<g>{title}<rect class="absent" {box}/><path class="cross" d="{cross}"/></g>'
 
 
-def _marker(x: float, y: float, slot: int) -> str:
-    shapes = {
-        1: f'<circle class="s1 mark" cx="{x:.1f}" cy="{y:.1f}" r="3.6"/>',
-        2: f'<rect class="s2 mark" x="{x - 3.3:.1f}" y="{y - 3.3:.1f}" width="6.6" height="6.6"/>',
-        3: f'<path class="s3 mark" d="M{x:.1f} {y - 4.4:.1f}l4.2 7.4h-8.4z"/>',
-        4: f'<path class="s4 mark" d="M{x:.1f} {y - 4.8:.1f}l4.8 4.8l-4.8 4.8l-4.8-4.8z"/>',
-    }
-    return shapes[slot]
-
-
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _svg(body: Sequence[str], height: float, label: str, width: float = WIDTH, style: str = "") -> str:
-    styled = f' style="{style}"' if style else ""
-    return (
-        f'<svg class="chart" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}"{styled}>'
-        f"{''.join(body)}</svg>"
-    )
+def inline(drawing: Drawing) -> str:
+    """The drawing as an element of a page, as wide as the page lets it."""
+    return element([drawing.marks], drawing.height, drawing.label, drawing.width)

@@ -4,17 +4,22 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib import resources
+from pathlib import Path
+from typing import Final
 
 from ecg_flare.federated.run_files import METRICS, RUN
 from ecg_flare.privacy.planning import noise_words
-from ecg_flare.report.agreed import clipping_text, delta_text, site_names, trained_parameters
+from ecg_flare.report.agreed import aggregator_text, clipping_text, delta_text, site_names, trained_parameters
 from ecg_flare.report.cards import cards
 from ecg_flare.report.figures import bytes_text, significant
 from ecg_flare.report.pages import PageView
 from ecg_flare.report.run import Run
 from ecg_flare.report.words import headlines, noise_to_signal, privacy_words
+from ecg_flare.storage import write_atomically
 
 _ROUNDS_IN_SIGHT = 30
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser may run or load of a report: its own style and the pictures in it, whatever else stood there."""
 
 
 def render(
@@ -53,10 +58,11 @@ def render(
 
 def page(title: str, body: Iterable[str]) -> str:
     """An HTML page of these parts, with its style."""
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    style = style_sheet("style.css") + style_sheet("chart.css")
     return "".join(
         [
             "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>",
+            f"<meta http-equiv='Content-Security-Policy' content=\"{_POLICY}\">",
             "<meta name='viewport' content='width=device-width, initial-scale=1'>",
             "<meta name='color-scheme' content='light dark'>",
             f"<title>{escape(title)} – ecg_flare</title><style>{style}</style></head><body><main>",
@@ -64,6 +70,16 @@ def page(title: str, body: Iterable[str]) -> str:
             "</main></body></html>\n",
         ]
     )
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a page, or a file beside it, whole or not at all; raises StorageError where `path` cannot be written."""
+    write_atomically(path, lambda file: file.write(text.encode()) and None)
+
+
+def style_sheet(name: str) -> str:
+    """A style sheet of the reports: `style.css` of a page, `chart.css` of the charts on it."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _header(run: Run) -> str:
@@ -98,8 +114,8 @@ def _privacy(run: Run, parameters: int | None, facts: Sequence[str]) -> str:
     kind = "private" if run.terms.private else "open"
     return (
         f"<section class='privacy {kind}'><h2>Privacy</h2><p class='promise'>{escape(words.promise)}</p>"
-        f"<div class='columns'><div><h3>What that means</h3>{_items(details)}</div>"
-        f"<div><h3>What is not promised</h3>{_items(words.limits)}</div></div></section>"
+        f"<div class='columns'><div><h3>What that means</h3>{items(details)}</div>"
+        f"<div><h3>What is not promised</h3>{items(words.limits)}</div></div></section>"
     )
 
 
@@ -157,11 +173,12 @@ def _table(run: Run) -> str:
 def _terms(run: Run, parameters: int | None) -> str:
     terms, facts = run.terms, run.facts
     pairs = {
-        "aggregator": _with_arguments(str(facts.get("aggregator", "–")), facts.get("optimizer")),
+        "aggregator": aggregator_text(run),
         "plan": f"{terms.model.plan}{f', {parameters:,} parameters' if parameters else ''}",
         "trained tensors": "all"
         if trained_parameters(terms) is None
         else f"{', '.join(terms.model.trained)}: {trained_parameters(terms):,} parameters",
+        "gradient steps of a site in a round": run.steps or "–",
         "plan hash": facts.get("plan_hash", "–"),
         "terms digest": facts.get("terms_digest", "–"),
         "start": facts.get("start", "–"),
@@ -191,14 +208,9 @@ def _files(run: Run) -> str:
     return f"<section><h2>Files of the run</h2><dl>{rows}</dl></section>"
 
 
-def _items(texts: Iterable[str]) -> str:
+def items(texts: Iterable[str]) -> str:
+    """The texts as a list."""
     return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
-
-
-def _with_arguments(name: str, arguments: object) -> str:
-    if not isinstance(arguments, dict) or not arguments:
-        return name
-    return f"{name} ({', '.join(f'{key} {value}' for key, value in sorted(arguments.items()))})"
 
 
 def _when(started: str) -> str:

@@ -49,9 +49,10 @@ def scientific(value: float) -> str:
     return power if mantissa == "1" else f"{mantissa}×{power}"
 
 
-def natural_key(name: str) -> tuple[tuple[str, int], ...]:
-    """Sort key by which site-2 stands before site-10."""
-    return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name))
+def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
+    """Sort key by which site-2 stands before site-10; of numbers of any length, which `int` does not read."""
+    parts = [(text, digits.lstrip("0")) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+    return tuple((text, len(digits), digits) for text, digits in parts)
 
 
 def ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:

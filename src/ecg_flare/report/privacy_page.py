@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 
 from ecg_flare.privacy.ledger import LedgerReport
 from ecg_flare.privacy.planning import CostAfter, NoisePlan
@@ -10,7 +9,6 @@ from ecg_flare.report.cards import card
 from ecg_flare.report.charts import Reference, Series, Span, line_chart, line_legend
 from ecg_flare.report.document import page
 from ecg_flare.report.figures import scientific, significant
-from ecg_flare.storage import write_atomically
 
 
 def ledger_page(told: LedgerReport) -> str:
@@ -63,11 +61,6 @@ def plan_page(plan: NoisePlan, curves: Mapping[float, Sequence[CostAfter]]) -> s
     return page(
         "Privacy plan", [_head("Privacy plan", lines), _cards(card("Epsilon by rounds and noise", chart, under) + own)]
     )
-
-
-def write_page(text: str, path: Path) -> None:
-    """Write a page whole or not at all; raises StorageError where `path` cannot be written."""
-    write_atomically(path, lambda file: file.write(text.encode()) and None)
 
 
 def _by_accountant(costs: Sequence[CostAfter], references: Sequence[Reference]) -> str:

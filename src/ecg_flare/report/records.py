@@ -26,6 +26,7 @@ class RoundRecord:
 
     index: int
     dice: float
+    pages: str = ""
     sites_dice: float | None = None
     failure: str = ""
     update_norm: float = 0.0
@@ -60,6 +61,7 @@ def read_round(fields: Fields) -> RoundRecord:
     return RoundRecord(
         index=fields.whole("round", 0, MAX_ROUNDS),
         dice=fields.number("dice", -1, 1),
+        pages=fields.text("pages", ""),
         sites_dice=fields.number("sites_dice", -1, 1, None),
         failure=fields.text("failure", ""),
         update_norm=fields.number("update_norm", 0, MAX_FIGURE, 0.0),

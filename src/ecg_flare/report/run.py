@@ -15,6 +15,7 @@ __all__ = ["RoundRecord", "Run", "find_run", "read_run"]
 
 FINISHED: Final = "finished"
 _SEARCH_DEPTH: Final = 5
+_MAX_STEPS: Final = 10**9
 _SERVER_CONFIG: Final = "config_fed_server.json"
 
 
@@ -23,7 +24,8 @@ class Run:
     """A run: what was agreed, what happened, and where its files lie.
 
     `facts` is run.json as it stands. `cut_short` says that the last line of metrics.jsonl was half written. `outcome`
-    is how the job ended: 'finished', or why it ended before; '' while it runs, or where its server was killed.
+    is how the job ended: 'finished', or why it ended before; '' while it runs, or where its server was killed. `steps`
+    are the gradient steps of a site in a round (on each patient, under unit patient); None where the run does not say.
     """
 
     folder: Path
@@ -32,6 +34,7 @@ class Run:
     facts: Mapping[str, Any]
     cut_short: bool = False
     outcome: str = ""
+    steps: int | None = None
 
     @property
     def job(self) -> str:
@@ -93,8 +96,10 @@ def read_run(path: Path) -> Run:
     path = folder / RUN
     facts = parse_object(_read_bytes(path), f"{path} cannot be read", ConfigError)
     terms = read_terms(Fields(facts.get("terms"), f"{path} has no terms that can be read", ConfigError))
+    training = Fields(facts, f"{path} cannot be read", ConfigError).inner("training")
+    steps = None if training is None else training.whole("steps", 1, _MAX_STEPS, None)
     rounds, cut_short = _read_rounds(folder / METRICS)
-    return Run(folder, terms, rounds, facts, cut_short, read_outcome(folder / ENDED))
+    return Run(folder, terms, rounds, facts, cut_short, read_outcome(folder / ENDED), steps)
 
 
 def read_outcome(path: Path) -> str:

@@ -39,7 +39,12 @@ class PublicEvaluator(FLComponent):
         source: id of the component that gives the public pages.
         threads: CPU threads of its process.
         device: torch device.
+
+    Attributes:
+        pages_digest: SHA-256 (hex) of the public pages that were last measured on; empty before.
     """
+
+    pages_digest: str = ""
 
     def __init__(self, source: str = "public_pages", threads: int = 1, device: str = "cpu") -> None:
         super().__init__()
@@ -87,12 +92,14 @@ class PublicEvaluator(FLComponent):
             timeout_s=_TIMEOUT_S,
         )
         try:
-            return float(call().params["dice"])
+            measured = call().params
         except WorkerError as error:  # a process that died, of memory say, gets one more try
             if _aborted(fl_ctx):
                 raise
             self.log_warning(fl_ctx, f"measuring failed and is tried again: {error}", fire_event=False)
-            return float(call().params["dice"])
+            measured = call().params
+        self.pages_digest = str(measured["digest"])
+        return float(measured["dice"])
 
     def export(self, model: Float32[np.ndarray, " d"], plan: Plan, folder: Path) -> None:
         """Write the model as a folder that stock nnU-Net predicts from."""

@@ -24,6 +24,7 @@ class RoundFigures:
     Attributes:
         dice: trace Dice of the global model on the server's public pages, 0 to 1.
         sites_dice: the same over the sites' held-out patients, where the job asks for it.
+        pages: SHA-256 (hex) of those public pages; empty where the model was not measured.
         failure: why the round had too few answers; empty where it did not.
         clipping_norm: C of the round, where it is adaptive.
         update_norm: L2 norm of the step that the global model took.
@@ -36,6 +37,7 @@ class RoundFigures:
 
     round: int
     dice: float
+    pages: str = ""
     sites_dice: float | None = None
     failure: str = ""
     clipping_norm: float | None = None

@@ -29,6 +29,7 @@ from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.paths import check_workspace
 from ecg_flare.flare.job.terms import put, update_size
+from ecg_flare.flare.job.training import deployed_training
 from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.ledger import JobPlace, ServerLedger, ServerLog, open_server_ledger
@@ -206,7 +207,11 @@ class FederatedRounds(PerSiteController):
         started = time.monotonic()
         dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
         figures = RoundFigures(
-            round=0, dice=dice, seconds_by_step={"evaluate": time.monotonic() - started}, spent=_spent(parts.ledger)
+            round=0,
+            dice=dice,
+            pages=parts.evaluator.pages_digest,
+            seconds_by_step={"evaluate": time.monotonic() - started},
+            spent=_spent(parts.ledger),
         )
         state = replace(state, dice=dice, best_dice=dice, best_round=0)
         parts.store.save(state, fl_ctx, best=True)
@@ -300,6 +305,7 @@ class FederatedRounds(PerSiteController):
         figures = RoundFigures(
             round=index + 1,
             dice=dice,
+            pages=parts.evaluator.pages_digest,
             sites_dice=sites_dice,
             clipping_norm=request.clipping_norm,
             update_norm=float(np.linalg.norm(model.astype(np.float64) - state.model)),
@@ -344,6 +350,7 @@ class _Clock:
 def _description(parts: _Parts, fl_ctx: FLContext) -> dict[str, Any]:
     """What run.json says of the job, enough to draw its report."""
     meta = fl_ctx.get_prop(FLContextKey.JOB_META) or {}
+    training = deployed_training(fl_ctx.get_engine().get_workspace(), fl_ctx.get_job_id())
     return {
         "job": meta.get("name", fl_ctx.get_job_id()),
         "version": __version__,
@@ -353,6 +360,7 @@ def _description(parts: _Parts, fl_ctx: FLContext) -> dict[str, Any]:
         "terms_digest": parts.terms.digest,
         "aggregator": type(parts.aggregator).__name__,
         "optimizer": parts.aggregator.settings,
+        "training": None if training is None else asdict(training),
         "public_pages": parts.evaluator.source_spec(fl_ctx),
         "start": parts.store.start,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,0 +1,16 @@
+"""What prepared pages are, whichever code or machine prepared them: a digest of their pixels and masks."""
+
+import hashlib
+import json
+
+from ecg_flare.nnunet.dataset import MANIFEST, PreparedDataset
+
+
+def content_digest(dataset: PreparedDataset) -> str:
+    """SHA-256 (hex) of the pages and masks themselves, as the dataset's manifest lists them.
+
+    It outlives a change of the code that renders the same pages, and of the folder that they came from.
+    """
+    files = json.loads((dataset.folder / MANIFEST).read_text("utf-8"))["files"]
+    raw = {name: digest for name, digest in files.items() if name.startswith("raw/")}
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()

@@ -25,6 +25,7 @@ from benchmarks.markdown import row
 from benchmarks.real_data import data_root
 from ecg_flare.digitize import digitize
 from ecg_flare.digitize.ink.candidates import load_segmenters
+from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.ecg.ptbxl import load_record
 from ecg_flare.errors import EcgFlareError, StorageError
@@ -67,7 +68,7 @@ def read(bars: Bars) -> Result:
     text = PrintStyle(separator=bars.kind, separator_mm=bars.width_mm)  # type: ignore[arg-type]
     page = render_page(recording, replace(style, text=text), rng)
     try:
-        found = digitize(page.image, segmenter=load_segmenters(bars.segmenter))
+        found = digitize(page.image, ReadingOptions(words="off"), segmenter=load_segmenters(bars.segmenter))
     except EcgFlareError:
         return Result(bars, 0.0, 0.0)
     score = evaluate_recording(found.recording, printed(recording, page.truth))

@@ -22,6 +22,7 @@ from benchmarks.real_data import data_root
 from ecg_flare.digitize import digitize
 from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.segmenters import AUTO
+from ecg_flare.digitize.options import ReadingOptions
 
 SEED: Final = 31_415
 
@@ -45,7 +46,7 @@ def main(pages: int, threads: int, segmenter: str) -> None:
     wall, cpu = [], []
     for image in images:
         begun, begun_cpu = time.perf_counter(), time.process_time()
-        digitize(image, segmenter=segmenters)
+        digitize(image, ReadingOptions(words="off"), segmenter=segmenters)
         wall.append(time.perf_counter() - begun)
         cpu.append(time.process_time() - begun_cpu)
     for name, seconds in (("wall", wall[1:]), ("CPU", cpu[1:])):

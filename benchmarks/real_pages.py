@@ -28,6 +28,7 @@ from ecg_flare.digitize import Digitization, digitize
 from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.segmenters import AUTO
+from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.errors import PageError
 from ecg_flare.page.reader import list_pages, read_page
 
@@ -47,7 +48,7 @@ class Found:
     seconds: float
 
 
-def read_all(folder: Path, *, over_pages: bool) -> list[Found]:
+def read_all(folder: Path, *, over_pages: bool, words: bool = False) -> list[Found]:
     """Read every page of the folder."""
     segmenters = load_segmenters(AUTO)
     found = []
@@ -55,7 +56,7 @@ def read_all(folder: Path, *, over_pages: bool) -> list[Found]:
         image = read_page(page).image
         begun = time.process_time()
         try:
-            result = digitize(image, segmenter=segmenters)
+            result = digitize(image, ReadingOptions(words="on" if words else "off"), segmenter=segmenters)
         except PageError as error:
             found.append(Found(page.name, None, None, str(error), time.process_time() - begun))
             continue
@@ -115,9 +116,10 @@ def _without_page(result: Digitization) -> Digitization:
 @click.command()
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Write the picture sheets here.")
 @click.option("--over-pages", is_flag=True, help="Draw over the pages' own pixels.")
-def main(output: Path | None, over_pages: bool) -> None:
+@click.option("--words", is_flag=True, help="Read printed speeds and gains, too (the extra `words`).")
+def main(output: Path | None, over_pages: bool, words: bool) -> None:
     """Read the real pages."""
-    found = read_all(data_root() / "real_pages", over_pages=over_pages)
+    found = read_all(data_root() / "real_pages", over_pages=over_pages, words=words)
     click.echo(table(found))
     for one in found:
         if one.result is not None:

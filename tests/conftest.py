@@ -28,6 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True)
+def nobody_reads_print(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are read alike whether the extra `words` is installed or not, but in tests marked `words`."""
+    if request.node.get_closest_marker("words") is None:
+        monkeypatch.setattr("ecg_flare.digitize.options.words_installed", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Folder of the real records and pages (ptbxl/, ludb_pages/, real_pages/)."""

@@ -51,8 +51,9 @@ def _readings(file: ReadingFile, tasks: Sequence[Task], jobs: int) -> list[Readi
     return [file[task] for task in tasks]
 
 
-def _tasks(row: str, segmenter: str, seed: int, count: int) -> list[Task]:
-    return [Task(row, segmenter, seed, index) for index in range(min(count, LUDB_PAGES) if row == LUDB else count)]
+def _tasks(row: str, segmenter: str, seed: int, count: int, words: bool) -> list[Task]:
+    pages = range(min(count, LUDB_PAGES) if row == LUDB else count)
+    return [Task(row, segmenter, seed, index, words) for index in pages]
 
 
 @click.command()
@@ -61,6 +62,7 @@ def _tasks(row: str, segmenter: str, seed: int, count: int) -> list[Task]:
 @click.option("--segmenter", "segmenters", multiple=True, default=("auto", "bundled", "classical"), show_default=True)
 @click.option("--confidence", type=click.IntRange(1), metavar="PAGES", help="Count confident wrong pages of this many.")
 @click.option("--seed", default=SEED, show_default=True, type=click.IntRange(0), help="Of the rendered pages.")
+@click.option("--words", is_flag=True, help="Read printed speeds and gains, too (the extra `words`).")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes, of one thread each.")
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path), help="Keep readings here, and go on.")
 @click.option("--worst", type=click.Path(file_okay=False, path_type=Path), help="Draw each row's worst pages here.")
@@ -71,6 +73,7 @@ def main(
     segmenters: tuple[str, ...],
     confidence: int | None,
     seed: int,
+    words: bool,
     jobs: int,
     results: Path | None,
     worst: Path | None,
@@ -79,14 +82,16 @@ def main(
     """Measure how well pages are read."""
     file = ReadingFile(results)
     if confidence is not None:
-        readings = {name: _readings(file, _tasks(MIXED, name, seed, confidence), jobs) for name in segmenters}
+        readings = {name: _readings(file, _tasks(MIXED, name, seed, confidence, words), jobs) for name in segmenters}
         for name, found in readings.items():
             click.echo(
                 json.dumps([asdict(one) for one in found]) if as_json else f"{name}: {confidence_report(found)}\n"
             )
         return
     names = only or tuple(name for name in rows() if name != MIXED)
-    found_by_row = [_readings(file, _tasks(row, name, seed, pages), jobs) for row in names for name in segmenters]
+    found_by_row = [
+        _readings(file, _tasks(row, name, seed, pages, words), jobs) for row in names for name in segmenters
+    ]
     measured = [summarize(found) for found in found_by_row]
     if worst is not None:
         for found in found_by_row:

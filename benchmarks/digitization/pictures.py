@@ -32,7 +32,7 @@ def _tiles(reading: Reading, data: Path) -> tuple[Tile, Tile]:
     image = make_page(task.row, task.seed, task.index, data).image
     page = Tile(f"{reading.name}, {reading.true.layout}: {reading.snr_db:.1f} dB", image)
     try:
-        result = digitize(image, segmenter=load_segmenters(task.segmenter))
+        result = digitize(image, task.options, segmenter=load_segmenters(task.segmenter))
     except EcgFlareError as error:
         return page, Tile(f"refused: {error}"[:90], None)
     return page, Tile(f"read as {result.layout}, {result.confidence:.0%} sure", draw_overlay(result))

@@ -18,6 +18,7 @@ from benchmarks.digitization.pages import BenchmarkPage, make_page
 from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.segmenters import Segmenter
+from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.metrics import evaluate_recording
@@ -29,12 +30,18 @@ SIGNAL_DB: Final = 15.0
 
 @dataclass(frozen=True)
 class Task:
-    """Page `index` of a row drawn from a seed, for one segmenter."""
+    """Page `index` of a row drawn from a seed, for one segmenter, with its print read or not."""
 
     row: str
     segmenter: str
     seed: int
     index: int
+    words: bool = False
+
+    @property
+    def options(self) -> ReadingOptions:
+        """How the page is read: nothing is given."""
+        return ReadingOptions(words="on" if self.words else "off")
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ def read(task: Task, data: Path) -> Reading:
     segmenters = _segmenters(task.segmenter)
     begun = time.process_time()
     try:
-        result = digitize(page.image, segmenter=segmenters)
+        result = digitize(page.image, task.options, segmenter=segmenters)
     except EcgFlareError as error:
         spent = {"all": time.process_time() - begun}
         return _refused(task, page, error, spent)

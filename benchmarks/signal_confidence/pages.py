@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.digitization.pages import make_page
 from benchmarks.digitization.readings import Print
 from ecg_flare.digitize.confidence import NOISE_WEIGHTS
+from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.errors import EcgFlareError
@@ -52,7 +53,7 @@ def readings(row: str, seed: int, count: int, data: Path, kept: Path | None) -> 
 def _read(row: str, seed: int, index: int, data: Path) -> NoisyReading | None:
     page = make_page(row, seed, index, data)
     try:
-        result = digitize(page.image)
+        result = digitize(page.image, ReadingOptions(words="off"))
     except EcgFlareError:
         return None
     true = Print(page.layout, page.speed_mm_per_s, page.gain_mm_per_mv)

@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -43,6 +43,14 @@ def _layouts() -> tuple[str, ...]:
 @click.option("--speed", default="auto", show_default=True, help="auto, or mm/s.")
 @click.option("--gain", default="auto", show_default=True, help="auto, or mm/mV.")
 @click.option("--chest-gain", default="auto", show_default=True, help="auto, or mm/mV of V1 to V6 where it differs.")
+@click.option(
+    "--words",
+    type=click.Choice(("auto", "on", "off")),
+    default="auto",
+    show_default=True,
+    help="Read the printed speed and gain where nothing else says them: auto (where the extra `words` is installed), "
+    "on (an error without it), off.",
+)
 @click.option("--px-per-mm", type=float, help="Resolution of pages without a grid. [default: measured]")
 @click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
 @click.option(
@@ -60,6 +68,7 @@ def digitize(
     speed: str,
     gain: str,
     chest_gain: str,
+    words: str,
     px_per_mm: float | None,
     fs_hz: float,
     force: bool,
@@ -100,6 +109,7 @@ def digitize(
             fs_hz=fs_hz,
             segmenter=_segmenter(segmenter),
             force=force,
+            words=cast("Literal['auto', 'on', 'off']", words),
         )
         summary = run_batch(pages, output, options, html=html)
     except (ConfigError, LayoutError, StorageError) as error:

@@ -58,6 +58,15 @@ SHORT_PULSES: Final = 0.7
 GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH = 0.6, 0.7
 """A gain, or a speed, that was given and that the pulses contradict: all are 1 mV high, not all are 0.2 s wide."""
 
+PULSES_THAT_AGREE: Final = 0.9
+"""The same where the speed and the gain are known, and the pulses are as wide for their height as these say."""
+
+PRINTED: Final = 0.97
+"""A speed or a gain that the page prints: one line in some hundreds is misread as another usual number."""
+
+AGAINST_PRINT: Final = 0.6
+"""The share that is left of a speed or a gain where the page prints another."""
+
 DOUBTED_BY_AMPLITUDES: Final = 0.7
 """The share that is left of one gain for all leads where the chest leads are so small that they may have half of it."""
 

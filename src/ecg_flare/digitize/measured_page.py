@@ -13,6 +13,7 @@ from ecg_flare.digitize.measure.scaled_page import ScaledPage
 from ecg_flare.digitize.measure.working_page import WorkingPage, at_network_scale, at_trace_scale
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
+from ecg_flare.digitize.words.statements import NOTHING_PRINTED, PrintedMeasures
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +30,20 @@ class MeasuredPage:
     working: WorkingPage
 
 
-def measure_page(scaled: ScaledPage, options: ReadingOptions) -> MeasuredPage:
-    """Measure a page, as far as its measures are not given. Raises PageError where it has no measure."""
+def measure_page(
+    scaled: ScaledPage, options: ReadingOptions, printed: PrintedMeasures = NOTHING_PRINTED
+) -> MeasuredPage:
+    """Measure a page, as far as its measures are not given; `printed` is what it prints of them.
+
+    Raises PageError where it has no measure.
+    """
     calibration = calibrate(
         scaled,
         speed=options.speed,
         gain=options.gain,
         chest_gain=options.chest_gain,
         px_per_mm=options.px_per_mm,
+        printed=printed,
     )
     image = scaled.page.image
     network_image = at_network_scale(image, calibration.px_per_mm)

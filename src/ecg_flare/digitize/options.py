@@ -10,6 +10,8 @@ from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.segmenters import AUTO, Segmenter
 from ecg_flare.digitize.measure.given import given_measures
 from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.digitize.words.ocr import load_word_reader, words_installed
+from ecg_flare.digitize.words.printed_word import WordReader
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.layout import load_layout
 
@@ -25,7 +27,8 @@ class ReadingOptions:
     one's own by the path of its YAML file. `fs_hz` is how many samples a second the recording has. `segmenter` is the
     name of an installed one, a callable from an image at 4 px/mm to probabilities, or several callables: they are tried
     in turn until a reading leaves no doubt, and the best reading is kept. `force` lets `run_batch` write recordings of
-    any confidence.
+    any confidence. `words` says who reads what is printed of speed and gain, where nothing else says them: an OCR
+    library if it is installed ("auto"), that or an error ("on"), nobody ("off"), or a callable.
 
     Raises LayoutError or ConfigError for a value that is wrong for every page; a segmenter's name is looked up when
     it is loaded.
@@ -39,6 +42,7 @@ class ReadingOptions:
     segmenter: str | Segmenter | Sequence[Segmenter] = AUTO
     force: bool = False
     chest_gain: float | Literal["auto"] = "auto"
+    words: Literal["auto", "on", "off"] | WordReader = "auto"
 
     def __post_init__(self) -> None:
         if not FS_RANGE_HZ[0] <= self.fs_hz <= FS_RANGE_HZ[1]:
@@ -50,6 +54,16 @@ class ReadingOptions:
         given_measures(self.speed, self.gain, self.px_per_mm, self.chest_gain)
         if not isinstance(self.segmenter, str) and not callable(self.segmenter) and not len(self.segmenter):
             raise ConfigError("segmenter is empty; expected a name, a callable or several callables.")
+        if isinstance(self.words, str) and self.words not in ("auto", "on", "off"):
+            raise ConfigError(f"words is {self.words!r}; expected 'auto', 'on', 'off' or a callable.")
+        if self.words == "on":
+            load_word_reader()
+
+    def word_reader(self) -> WordReader | None:
+        """Load who reads print; None for nobody. Raises ConfigError where the library has to be there and is not."""
+        if not isinstance(self.words, str):
+            return self.words
+        return None if self.words == "off" or (self.words == "auto" and not words_installed()) else load_word_reader()
 
     def segmenters(self) -> tuple[Segmenter, ...]:
         """Load the segmenters, in the order in which they are tried. Raises ConfigError for an unknown name."""

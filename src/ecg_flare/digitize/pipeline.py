@@ -1,6 +1,7 @@
 """A page image goes in, a recording comes out and says how sure it is. The rooms of this package, one after another:
 
 rectify/   the page, upright, flat and evenly lit
+words/     what is printed of its speed and gain, where nothing else says them
 measure/   its pixels a millimetre, its speed, its gain
 ink/       which pixels are ink of a trace
 trace/     one line a row
@@ -35,6 +36,7 @@ from ecg_flare.digitize.leads.lead_gains import settle_gains
 from ecg_flare.digitize.leads.separators import settle_on_separators
 from ecg_flare.digitize.leads.vectorize import vectorize
 from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
+from ecg_flare.digitize.measure.printed import may_be_settled
 from ecg_flare.digitize.measure.scaled_page import ScaledPage
 from ecg_flare.digitize.measure.speed_prior import weigh_speed
 from ecg_flare.digitize.measured_page import MeasuredPage, measure_page
@@ -43,6 +45,7 @@ from ecg_flare.digitize.orientation import UPRIGHT_NAMES, Trial, UprightPageErro
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.trace.page import trace_page
 from ecg_flare.digitize.trace.raster import RASTER_MM
+from ecg_flare.digitize.words.statements import read_statements
 from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import PageError
 
@@ -73,6 +76,7 @@ class _Reader:
     def __init__(self, options: ReadingOptions, segmenters: Sequence[Segmenter], clock: Clock) -> None:
         self._options = options
         self._first, *self._others = segmenters
+        self._words = options.word_reader()
         self._clock = clock
         self._last: tuple[ScaledPage, MeasuredPage] | None = None
 
@@ -81,7 +85,11 @@ class _Reader:
         return _read_measured(self._measured(scaled), self._first, self._options, self._clock)
 
     def finish(self, scaled: ScaledPage, trial: Trial | None) -> Trial:
-        """Read it with the others until there is no doubt; return the best reading."""
+        """Read it with what it prints, where that decides something, and with the others until there is no doubt.
+
+        Returns the best reading.
+        """
+        trial = self._with_print(scaled, trial)
         best, refusal = trial, PageError("No segmenter but the first is installed, and it refused this page.")
         for segmenter in self._others:
             if best is not None and beyond_doubt(best.result):
@@ -95,6 +103,25 @@ class _Reader:
         if best is None:
             raise refusal
         return best
+
+    def _with_print(self, scaled: ScaledPage, trial: Trial | None) -> Trial | None:
+        """Read a page anew where it prints a speed or a gain that nothing else says for sure."""
+        measured = self._measured(scaled)
+        weighed = measured.calibration if trial is None else trial.result.calibration
+        if self._words is None or not may_be_settled(measured.calibration, weighed):
+            return trial
+        with self._clock.stage("words"):
+            words = self._words(scaled.page.image, measured.calibration.px_per_mm.finer)
+            printed = read_statements(words)
+        if not printed.statements:
+            return trial
+        with self._clock.stage("measure"):
+            measured = measure_page(scaled, self._options, printed)
+        self._last = scaled, measured
+        try:
+            return _read_measured(measured, self._first, self._options, self._clock)
+        except PageError:
+            return trial
 
     def _measured(self, scaled: ScaledPage) -> MeasuredPage:
         if self._last is None or self._last[0] is not scaled:

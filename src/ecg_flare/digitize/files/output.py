@@ -22,6 +22,7 @@ from ecg_flare.digitize.confidence import WRITTEN, lead_confidence
 from ecg_flare.digitize.files.earlier import OVERLAY_ENDING, WITHHELD, EarlierReading, earlier_reading
 from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.words.statements import Statement
 from ecg_flare.ecg.record import Recording, write_wfdb
 from ecg_flare.errors import StorageError
 from ecg_flare.page.page_list import PageFile
@@ -112,6 +113,7 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
             "chest_gain_mm_per_mv": calibration.chest_gain_mm_per_mv,
             "chest_gain_source": calibration.chest_gain_source,
         },
+        "print": [_statement_report(statement) for statement in calibration.printed.statements],
         "geometry": {
             "rotation_deg": round(result.page.rotation_deg, 3),
             "turned_deg": result.page.turned_deg,
@@ -134,6 +136,18 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
             "noise": {source: round(share, 5) for source, share in result.signal.shares.items()},
         },
         "seconds": {stage: round(seconds, 4) for stage, seconds in result.seconds.items()},
+    }
+
+
+def _statement_report(statement: Statement) -> dict[str, Any]:
+    """A measure that the page prints; not the line of print, which may hold a name."""
+    word = statement.word
+    box = (word.left_px, word.top_px, word.right_px, word.bottom_px)
+    return {
+        "kind": statement.kind,
+        "value": statement.value,
+        "score": round(word.score, 3),
+        "box_px": [round(edge, 1) for edge in box],
     }
 
 

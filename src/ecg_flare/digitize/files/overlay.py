@@ -24,6 +24,7 @@ LONGEST_PX: Final = 2600
 _Colour = tuple[int, int, int]
 _LEAD_COLOURS: Final[tuple[_Colour, _Colour]] = ((0, 87, 184), (0, 135, 104))
 _RHYTHM_COLOUR: Final[_Colour] = (131, 56, 172)
+_PRINT_COLOUR: Final[_Colour] = (190, 110, 0)
 _GRID_COLOUR: Final[_Colour] = (200, 60, 60)
 _GRID_STRENGTH: Final = 0.32
 _BAR: Final[_Colour] = (28, 36, 48)
@@ -49,6 +50,7 @@ def draw_overlay(result: Digitization) -> UInt8[np.ndarray, "h w 3"]:
     font = _font(max(16, round(size[0] / 75)))
     for index, span in enumerate(spans):
         _draw_name(draw, result, span, span_colour(span, index), scale, font)
+    _draw_print(draw, result, scale)
     _draw_ticks(draw, result, scale, _font(max(13, round(size[0] / 110))))
     return _with_caption(picture, result)
 
@@ -131,6 +133,15 @@ def _draw_name(
     draw.line([(left, top), (left, (level + 3.0 * millimetre) * scale)], fill=colour, width=2)
     draw.rounded_rectangle([left, top, left + box[2] + 2 * pad, top + height], 4, fill=colour)
     draw.text((left + pad, top + pad - box[1]), text, fill="white", font=font)
+
+
+def _draw_print(draw: ImageDraw.ImageDraw, result: Digitization, scale: float) -> None:
+    """Frame the print that said a speed or a gain."""
+    for statement in result.calibration.printed.statements:
+        word = statement.word
+        edges = (word.left_px, word.top_px, word.right_px, word.bottom_px)
+        left, top, right, bottom = (edge * scale for edge in edges)
+        draw.rectangle([left - 4, top - 4, right + 4, bottom + 4], outline=_PRINT_COLOUR, width=2)
 
 
 def _draw_ticks(

@@ -11,10 +11,17 @@ from typing import Literal
 from ecg_flare.digitize.confidence import calibration_confidence
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.measure.given import given_measures
+from ecg_flare.digitize.measure.printed import (
+    completed,
+    printed_chest_gain,
+    weigh_printed_gain,
+    weigh_printed_speed,
+)
 from ecg_flare.digitize.measure.scale_reading import read_scale, resolution_notes
 from ecg_flare.digitize.measure.scaled_page import ScaledPage
 from ecg_flare.digitize.measure.speed_and_gain import read_chest_gain, read_gain, read_speed
 from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.digitize.words.statements import NOTHING_PRINTED, PrintedMeasures
 
 
 def calibrate(
@@ -24,6 +31,7 @@ def calibrate(
     gain: float | Literal["auto"] = "auto",
     chest_gain: float | Literal["auto"] = "auto",
     px_per_mm: PxPerMm | float | tuple[float, float] | None = None,
+    printed: PrintedMeasures = NOTHING_PRINTED,
 ) -> Calibration:
     """Measure a page's scale, paper speed and gain.
 
@@ -33,15 +41,17 @@ def calibrate(
         gain: mm/mV, or "auto" to read it off the pulses.
         chest_gain: mm/mV of V1 to V6 where it is another, or "auto" to read it off stepped pulses.
         px_per_mm: scale where it is known, one number or (x, y); otherwise it is measured.
+        printed: what the page prints of its speed and gain.
 
     Raises:
         PageError: there is neither a grid nor a pulse to measure by, and no scale was given.
         ConfigError: a given number is out of its range.
     """
     given = given_measures(speed, gain, px_per_mm, chest_gain)
-    scale = read_scale(scaled, given)
-    of_gain = read_gain(scale, given.gain_mm_per_mv)
-    of_speed = read_speed(scale, given.speed_mm_per_s)
+    scale = read_scale(scaled, completed(given, printed))
+    of_gain = weigh_printed_gain(read_gain(scale, given.gain_mm_per_mv), printed)
+    of_speed = weigh_printed_speed(read_speed(scale, given.speed_mm_per_s), printed)
+    chest = read_chest_gain(scale, given.chest_gain_mm_per_mv, of_gain.value)
     return Calibration(
         px_per_mm=scale.px_per_mm,
         method=scale.method,
@@ -50,7 +60,14 @@ def calibrate(
         speed_source=of_speed.source,
         gain_mm_per_mv=of_gain.value,
         gain_source=of_gain.source,
-        warnings=(*scale.warnings, *resolution_notes(scale.px_per_mm), *of_speed.warnings, *of_gain.warnings),
+        warnings=(
+            *scale.warnings,
+            *resolution_notes(scale.px_per_mm),
+            *of_speed.warnings,
+            *of_gain.warnings,
+            *printed.contradictions,
+        ),
         other_speed_mm_per_s=of_speed.other,
-        chest=read_chest_gain(scale, given.chest_gain_mm_per_mv, of_gain.value),
+        chest=printed_chest_gain(chest, printed, of_gain.value),
+        printed=printed,
     )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.digitize.words.statements import NOTHING_PRINTED, PrintedMeasures
 from ecg_flare.ecg.leads import CHEST_LEADS
 
-Source = Literal["measured", "given", "assumed"]
+Source = Literal["measured", "printed", "given", "assumed"]
 Method = Literal["grid", "pulse", "given"]
 
 USUAL_SPEED_MM_PER_S, USUAL_GAIN_MM_PER_MV = 25.0, 10.0
@@ -34,6 +35,7 @@ class Calibration:
         chest: the chest leads' own gain; None where nothing but the page's gain is known of them.
         other_speed_mm_per_s: the speed that the same pulses stand for if they are of the other usual width, where that
             is to be ruled out by the heart.
+        printed: what the page prints of its paper; empty where nobody read it.
         warnings: what a reader of the result should know, one sentence each.
     """
 
@@ -47,6 +49,7 @@ class Calibration:
     warnings: tuple[str, ...]
     chest: ChestGain | None = None
     other_speed_mm_per_s: float | None = None
+    printed: PrintedMeasures = NOTHING_PRINTED
 
     @property
     def chest_gain_mm_per_mv(self) -> float:

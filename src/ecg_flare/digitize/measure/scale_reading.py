@@ -7,7 +7,13 @@ from typing import Final
 
 import numpy as np
 
-from ecg_flare.digitize.confidence import ODD_PULSES, PULSES_ALONE, UNSURE_MARGIN, grid_confidence
+from ecg_flare.digitize.confidence import (
+    ODD_PULSES,
+    PULSES_ALONE,
+    PULSES_THAT_AGREE,
+    UNSURE_MARGIN,
+    grid_confidence,
+)
 from ecg_flare.digitize.measure.calibration import USUAL_GAIN_MM_PER_MV, USUAL_SPEED_MM_PER_S, Method
 from ecg_flare.digitize.measure.given import GivenMeasures
 from ecg_flare.digitize.measure.pulse import PULSE_S, Pulse
@@ -66,9 +72,9 @@ def _by_pulses(pulses: tuple[Pulse, ...], given: GivenMeasures) -> ScaleReading:
     x = width / (PULSE_S * (given.speed_mm_per_s or USUAL_SPEED_MM_PER_S))
     note = "no grid was found: the scale comes from the calibration pulses"
     if 0.85 < x / y < 1.18:
-        return ScaleReading(
-            PxPerMm(x, y), "pulse", PULSES_ALONE, pulses, (f"{note}, taken as 1 mV high and 0.2 s wide",)
-        )
+        known = given.gain_mm_per_mv is not None and given.speed_mm_per_s is not None
+        confidence = PULSES_THAT_AGREE if known else PULSES_ALONE
+        return ScaleReading(PxPerMm(x, y), "pulse", confidence, pulses, (f"{note}, taken as 1 mV high and 0.2 s wide",))
     # A pulse that is not 0.2 s wide measures millivolts still; paper is taken to have one scale both ways.
     doubt = f"{note}; their width is not 0.2 s, so times are unsure"
     return ScaleReading(PxPerMm(y, y), "pulse", ODD_PULSES, pulses, (doubt,))

@@ -28,11 +28,16 @@ SUPPORT_LOG_ODDS: Final = 3.0
 def weigh_speed(calibration: Calibration, typical: TypicalBeat | None) -> Calibration:
     """Doubt a measured speed that the heart contradicts, and choose an assumed one by it.
 
-    A speed that was given is left alone, and so is a scale from pulses alone, whose seconds need no speed.
+    A speed that was given or printed is left alone, and so is a scale from pulses alone, whose seconds need no speed.
     """
     ruled_out = calibration.other_speed_mm_per_s
     other = OTHER_SPEED.get(calibration.speed_mm_per_s) if ruled_out is None else ruled_out
-    if typical is None or other is None or calibration.speed_source == "given" or calibration.method == "pulse":
+    if (
+        typical is None
+        or other is None
+        or calibration.speed_source in ("given", "printed")
+        or calibration.method == "pulse"
+    ):
         return calibration
     odds = speed_log_odds(typical, calibration.speed_mm_per_s, other)
     if calibration.speed_source == "measured":

@@ -47,7 +47,7 @@ def test_a_grid_is_as_sure_as_its_margin_and_its_squares(
     ("speed", "gain", "unit", "confidence"),
     [
         (None, None, PxPerMm(6.0, 6.0), 0.7),  # 60 px are 10 mm, 30 px are 0.2 s of 25 mm/s
-        (50.0, 20.0, PxPerMm(3.0, 3.0), 0.7),
+        (50.0, 20.0, PxPerMm(3.0, 3.0), 0.9),  # as high and as wide as both say
         (None, 20.0, PxPerMm(3.0, 3.0), 0.45),  # 6 along, 3 down: the width is not 0.2 s
     ],
 )

@@ -303,7 +303,7 @@ NOISE_WEIGHTS: Final = MappingProxyType(
         "lost": 1.0,
         "hidden_ends": 1.0,
         "missing_ends": 2.5,
-        "bent_paper": 0.06,
+        "bent_paper": 0.1,
     }
 )
 """Of each source's noise (leads/signal_evidence.py), the part that the truth has. Fitted on 2026-11-29 on 54 pages of

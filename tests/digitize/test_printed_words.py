@@ -47,6 +47,8 @@ def said(*texts: str) -> list[tuple[str, float]]:
         ("10.0 mm/mV", [("gain", 10.0)]),
         ("Limb: 10 mm/mV Chest: 5 mm/mV", [("limb_gain", 10.0), ("chest_gain", 5.0)]),
         ("Extr. 20 mm/mV", [("limb_gain", 20.0)]),
+        ("10/5 mm/mV", [("limb_gain", 10.0), ("chest_gain", 5.0)]),
+        ("7/5 mm/mV", []),
         ("V1-V6 5 mm/mV", [("chest_gain", 5.0)]),
         ("5 mm/s", []),  # a 25 that lost its 2
         ("0 mm/mV", []),

@@ -21,6 +21,7 @@ from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.checks import check_consistency
 from ecg_flare.digitize.leads.lead_reading import LeadReading, read_lead
 from ecg_flare.digitize.leads.signal_evidence import signal_evidence
+from ecg_flare.digitize.leads.unread_rows import unread_rows
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.measure.working_page import to_page
 from ecg_flare.digitize.measured_page import MeasuredPage
@@ -49,6 +50,7 @@ def conclude(
     noise = signal_evidence(recording, lines, assignment, calibration, measured.page.bend)
     signal = signal_confidence(noise)
     leads = tuple(read_lead(span, lines.rows[span.row], polylines[span.row], recording) for span in assignment.spans)
+    missing = unread_rows(measured.working.pulses, lines.levels_px, measured.working.px_per_mm.y)
     evidence = PageEvidence(
         calibration=calibration.confidence,
         layout=assignment.confidence,
@@ -56,6 +58,7 @@ def conclude(
         inked=lines.raster.inked,
         n_leads=len(leads),
         n_broken=sum(lead.gaps > 0 for lead in leads),
+        unread_rows=len(missing),
     )
     sure = page_confidence(evidence)
     result = Digitization(
@@ -74,7 +77,8 @@ def conclude(
         warnings=(),
         seconds=MappingProxyType({}),
     )
-    doubts = (*_page_doubts(result, evidence.inked, assignment.warnings), *signal_doubts(noise, signal, calibration))
+    page_doubts = _page_doubts(result, evidence, assignment.warnings)
+    doubts = (*page_doubts, *signal_doubts(noise, signal, calibration))
     found = (*doubts, *calibration.warnings, *measured.page.warnings)
     if result.confidence < CONFIDENT and not found:
         found = (f"the confidence of this reading is low ({result.confidence:.2f})",)
@@ -88,13 +92,16 @@ def _on_page(lead: LeadReading, shrink: float) -> LeadReading:
     return replace(lead, span=replace(span, left_px=left, right_px=right))
 
 
-def _page_doubts(result: Digitization, inked: float, layout_doubts: Sequence[str]) -> Iterator[str]:
+def _page_doubts(result: Digitization, evidence: PageEvidence, layout_doubts: Sequence[str]) -> Iterator[str]:
     """Yield a sentence for each reason why `page_confidence` is less than that of the scale or of the layout."""
     if result.checks.passed is False:
         yield f"the leads contradict each other ({result.checks.summary}): a lead or the layout may be wrong"
     yield from layout_doubts
-    if inked < INKED:
-        yield f"only {inked:.0%} of the rows' length shows a trace"
+    if evidence.unread_rows:
+        rows = "a row" if evidence.unread_rows == 1 else f"{evidence.unread_rows} rows"
+        yield f"{rows} with a calibration pulse and no line: what stands there was not read"
+    if evidence.inked < INKED:
+        yield f"only {evidence.inked:.0%} of the rows' length shows a trace"
     broken = [lead.span.title for lead in result.leads if lead.gaps]
     if broken:
         yield f"the line is broken in {', '.join(broken)}: peaks may be missing there"

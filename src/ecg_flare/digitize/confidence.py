@@ -251,7 +251,7 @@ class PageEvidence:
     """What a page's confidence is made of.
 
     `checks_passed` is None where nothing could be checked, `inked` the share of the rows' length that shows a trace;
-    of `n_leads` stretches, `n_broken` have gaps.
+    of `n_leads` stretches, `n_broken` have gaps; `unread_rows` rows have a pulse and no line.
     """
 
     calibration: float
@@ -260,6 +260,7 @@ class PageEvidence:
     inked: float
     n_leads: int
     n_broken: int
+    unread_rows: int = 0
 
 
 def page_confidence(evidence: PageEvidence) -> float:
@@ -271,7 +272,7 @@ def page_confidence(evidence: PageEvidence) -> float:
         confidence *= float(np.nan_to_num(evidence.inked))
     if evidence.n_broken:
         confidence *= 1.0 - BROKEN * evidence.n_broken / evidence.n_leads
-    return float(confidence)
+    return float(min(confidence, REFUTED) if evidence.unread_rows else confidence)
 
 
 def lead_confidence(page: float, coverage: float, gaps: int, shared: float) -> float:

@@ -1,4 +1,4 @@
-"""What printed words say of the paper: "25 mm/s", "10 mm/mV", "Limb: 10 mm/mV Chest: 5 mm/mV".
+"""What printed words say of the paper: "25 mm/s", "10 mm/mV", "10/5 mm/mV", "Limb: 10 mm/mV Chest: 5 mm/mV".
 
 A number counts only with its unit beside it, and only if machines print it: a digit that was lost or misread leaves a
 number that none prints. What else is printed, names and dates among it, is not kept.
@@ -30,6 +30,9 @@ _GAIN: Final = re.compile(
     r"(?:(?P<limb>limbs?|extr(?:em\w*)?|ext)|(?P<chest>chest|prec(?:ord\w*)?|brust\w*|v1?\s*-\s*v?6|v))?"
     r"[\s.:=]*" + _NUMBER + r"\s*" + _MM + r"\s*/\s*[mn]{1,2}\s*v",
     re.IGNORECASE,
+)
+_TWO_GAINS: Final = re.compile(
+    r"(?<![\d.,/])(?P<limb>\d{1,2})\s*/\s*(?P<chest>\d{1,2})\s*" + _MM + r"\s*/\s*[mn]{1,2}\s*v", re.IGNORECASE
 )
 _DIGITS: Final = str.maketrans({"O": "0", "o": "0", "l": "1"})
 
@@ -101,6 +104,11 @@ def _statements(word: PrintedWord) -> Iterator[Statement]:
     for match in _SPEED.finditer(word.text):
         if (speed := _usual(match["number"], USUAL_SPEEDS_MM_PER_S)) is not None:
             yield Statement("speed", speed, word)
+    for match in _TWO_GAINS.finditer(word.text):
+        limb, chest = (_usual(match[which], USUAL_GAINS_MM_PER_MV) for which in ("limb", "chest"))
+        if limb is not None and chest is not None:
+            yield Statement("limb_gain", limb, word)
+            yield Statement("chest_gain", chest, word)
     for match in _GAIN.finditer(word.text):
         if (gain := _usual(match["number"], USUAL_GAINS_MM_PER_MV)) is not None:
             kind: Kind = "limb_gain" if match["limb"] else "chest_gain" if match["chest"] else "gain"

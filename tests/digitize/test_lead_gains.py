@@ -56,6 +56,16 @@ def test_pulses_beside_chest_leads_alone_leave_the_limb_leads_gain_in_doubt() ->
     assert settle_gains(read, spans[6:], pulses, levels).confidence == read.confidence  # a page of chest leads
 
 
+def test_pulses_of_strips_leave_no_doubt_where_limb_rows_have_pulses_too() -> None:
+    """3x4 with two strips of V1, all pulses at the right: those of the strips are V1's own, the others nobody's."""
+    short = [LeadSpan(lead, at % 3, 200.0 + 400 * (at // 3), 600.0 + 400 * (at // 3), 0.0, 2.5, False)
+             for at, lead in enumerate(LEADS)]  # fmt: skip
+    strips = [LeadSpan("V1", row, 200.0, 1800.0, 0.0, 10.0, True) for row in (3, 4)]
+    pulses = [pulse_at(1820.0, level, 10.0) for level in LEVELS[:5]]
+    settled = settle_gains(CALIBRATION, (*short, *strips), pulses, LEVELS[:5])
+    assert settled.confidence == CALIBRATION.confidence
+
+
 def test_own_pulses_of_one_height_are_a_witness_of_one_gain() -> None:
     pulses = [pulse_at(x, level, 10.0) for level in LEVELS for x in (145.0, 1045.0)]
     settled = settle_gains(CALIBRATION, six_by_two(), pulses, LEVELS)

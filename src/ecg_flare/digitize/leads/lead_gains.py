@@ -32,8 +32,8 @@ def settle_gains(
 ) -> Calibration:
     """Return the calibration with the gains that the leads' own pulses say; `levels_px` are the rows' resting levels.
 
-    A gain that was given stays, and so does one that stepped pulses said. Where the chest leads alone have pulses of
-    their own, the limb leads' gain is in doubt.
+    A gain that was given stays, and so does one that stepped pulses said. Where rows of chest leads have pulses, and
+    no row of limb leads has one, these are in doubt.
     """
     measured = calibration.method != "pulse" and calibration.gain_source == "measured"
     if not measured or calibration.chest is not None:
@@ -43,7 +43,9 @@ def settle_gains(
         return calibration
     if limb is None:
         own = replace(calibration, chest=ChestGain(chest, "measured"))
-        return own if all(span.lead in CHEST_LEADS for span in spans) else _limb_gain_doubted(own)
+        limb_rows = {span.row for span in spans if span.lead not in CHEST_LEADS}
+        seen = any(_beside_row(pulse, row, levels_px) for row in limb_rows for pulse in pulses)
+        return own if seen or not limb_rows else _limb_gain_doubted(own)
     return replace(calibration, gain_mm_per_mv=limb, chest=ChestGain(chest, "measured"))
 
 
@@ -88,10 +90,14 @@ def _own_pulse(
     px_per_mm_x: float,
 ) -> Pulse | None:
     """Return the pulse that stands before a lead in its row, or after it if it is the row's only lead."""
-    spacing = float(np.diff(levels_px).min()) if len(levels_px) > 1 else np.inf
-    row = [pulse for pulse in pulses if abs(pulse.foot_px - levels_px[span.row]) < OWN_ROW * spacing]
+    row = [pulse for pulse in pulses if _beside_row(pulse, span.row, levels_px)]
     reach = BESIDE_MM * px_per_mm_x
     before = [pulse for pulse in row if 0 <= span.left_px - pulse.right_px + px_per_mm_x < reach + px_per_mm_x]
     alone = sum(other.row == span.row for other in spans) == 1
     after = [pulse for pulse in row if alone and -px_per_mm_x < pulse.left_px - span.right_px < reach]
     return max(before, key=lambda pulse: pulse.right_px, default=after[0] if after else None)
+
+
+def _beside_row(pulse: Pulse, row: int, levels_px: Sequence[float]) -> bool:
+    spacing = float(np.diff(levels_px).min()) if len(levels_px) > 1 else np.inf
+    return abs(pulse.foot_px - levels_px[row]) < OWN_ROW * spacing

@@ -1,6 +1,7 @@
 """Shared fixtures: where the real data lies, and one thread a library."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(autouse=True)
-def nobody_reads_print(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages are read alike whether the extra `words` is installed or not, but in tests marked `words`."""
-    if request.node.get_closest_marker("words") is None:
-        monkeypatch.setattr("ecg_flare.digitize.options.words_installed", lambda: False)
+@pytest.fixture(scope="session", autouse=True)
+def nobody_reads_print() -> Iterator[None]:
+    """Pages are read alike whether the extra `words` is installed or not; a test that reads print asks for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ecg_flare.digitize.options.words_installed", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="session")

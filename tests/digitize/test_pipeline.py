@@ -29,7 +29,7 @@ def printed(recording: Recording, page: Page) -> Recording:
 
 @pytest.fixture(scope="module")
 def printed_page() -> tuple[Recording, Page]:
-    rng = np.random.default_rng(21)
+    rng = np.random.default_rng(22)
     recording = synthesize(rng)
     return recording, render_page(recording, PageStyle(dpi=120), rng)
 

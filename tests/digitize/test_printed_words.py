@@ -177,10 +177,12 @@ def test_a_word_for_words_that_is_none_is_refused() -> None:
         ReadingOptions(words="maybe")  # type: ignore[arg-type]
 
 
-@pytest.mark.words
-def test_the_library_reads_speed_and_gain_off_a_page(page: Page, tmp_path: Path) -> None:
+def test_the_library_reads_speed_and_gain_off_a_page(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("rapidocr")
     pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("ecg_flare.digitize.options.words_installed", lambda: True)
     Image.fromarray(page.image).save(tmp_path / "page.png")
     done = CliRunner().invoke(
         main, ["digitize", str(tmp_path / "page.png"), "-o", str(tmp_path / "out"), "--segmenter", "classical"]

@@ -50,10 +50,10 @@ def test_an_end_that_a_pulse_touches_takes_the_whole_difference() -> None:
 
 
 def test_a_length_that_no_layout_has_is_kept() -> None:
-    """3.06 s a column: no ink is cut off for a length of 3 s."""
-    spans = place_layout(page([(100.0, 864.5), (940.0, 1704.5)], 6), load_layout("6x2"))
-    assert spans[0].duration_s == pytest.approx(3.06)
-    assert spans[1].start_s == pytest.approx(3.06)
+    """3.04 s a column: no ink is cut off for a length of 3 s."""
+    spans = place_layout(page([(100.0, 859.5), (940.0, 1699.5)], 6), load_layout("6x2"))
+    assert spans[0].duration_s == pytest.approx(3.04)
+    assert spans[1].start_s == pytest.approx(3.04)
 
 
 def test_columns_that_are_a_little_too_long_are_mended() -> None:

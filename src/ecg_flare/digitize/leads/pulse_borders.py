@@ -12,12 +12,11 @@ import numpy as np
 
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.lead_span import LeadSpan
-from ecg_flare.digitize.leads.time_steps import nearest_time_step
+from ecg_flare.digitize.leads.time_steps import WITH_EIGHTHS, nearest_time_step
 from ecg_flare.page.layout import Layout, Segment
 
 SAME_LENGTH_S: Final = 0.12  # by which columns of one duration differ on paper
-MISSING_S: Final = 0.06  # of ink in all columns, against a length that a layout can have
-TOO_MUCH_MM, TOO_MUCH_S = 1.3, 0.04  # of ink in a column: the base line before the next pulse; never so many seconds
+MISSING_S, TOO_MUCH_S = 0.06, 0.016  # of ink in all columns, or a column, against a length that a layout can have
 SAMPLE_S: Final = 0.002  # the last sample is drawn one step before a column's end
 
 
@@ -57,9 +56,8 @@ def _mended(
     if np.ptp(found) < SAME_LENGTH_S:
         found[:] = np.median(found)
     total = float(found.sum())
-    missing = nearest_time_step(total, whole_s) - total
-    too_much = min(TOO_MUCH_S, TOO_MUCH_MM / page.speed_mm_per_s)
-    if -too_much * len(found) <= missing <= MISSING_S:
+    missing = nearest_time_step(total, whole_s, WITH_EIGHTHS) - total
+    if -TOO_MUCH_S * len(found) <= missing <= MISSING_S:
         found += missing / len(found)
     mended = []
     touched = page.rows.span.touched

@@ -43,6 +43,9 @@ AMBIGUOUS_GRID: Final = 0.6
 PULSES_ALONE: Final = 0.7
 """A scale from pulses alone, taken as 1 mV high and 0.2 s wide: some machines print others."""
 
+PULSES_THAT_AGREE: Final = 0.9
+"""The same where the speed and the gain are known, and the pulses are as wide for their height as these say."""
+
 ODD_PULSES: Final = 0.45
 """A scale from pulses that are not 0.2 s wide: times are unsure, too."""
 
@@ -57,9 +60,6 @@ SHORT_PULSES: Final = 0.7
 
 GIVEN_AGAINST_HEIGHT, GIVEN_AGAINST_WIDTH = 0.6, 0.7
 """A gain, or a speed, that was given and that the pulses contradict: all are 1 mV high, not all are 0.2 s wide."""
-
-PULSES_THAT_AGREE: Final = 0.9
-"""The same where the speed and the gain are known, and the pulses are as wide for their height as these say."""
 
 PRINTED: Final = 0.97
 """A speed or a gain that the page prints: one line in some hundreds is misread as another usual number."""

@@ -76,7 +76,6 @@ class _Reader:
     def __init__(self, options: ReadingOptions, segmenters: Sequence[Segmenter], clock: Clock) -> None:
         self._options = options
         self._first, *self._others = segmenters
-        self._words = options.word_reader()
         self._clock = clock
         self._last: tuple[ScaledPage, MeasuredPage] | None = None
 
@@ -108,11 +107,10 @@ class _Reader:
         """Read a page anew where it prints a speed or a gain that nothing else says for sure."""
         measured = self._measured(scaled)
         weighed = measured.calibration if trial is None else trial.result.calibration
-        if self._words is None or not may_be_settled(measured.calibration, weighed):
+        if not may_be_settled(measured.calibration, weighed) or (reader := self._options.word_reader()) is None:
             return trial
         with self._clock.stage("words"):
-            words = self._words(scaled.page.image, measured.calibration.px_per_mm.finer)
-            printed = read_statements(words)
+            printed = read_statements(reader(scaled.page.image, measured.calibration.px_per_mm.finer))
         if not printed.statements:
             return trial
         with self._clock.stage("measure"):

@@ -141,13 +141,11 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
 
 def _statement_report(statement: Statement) -> dict[str, Any]:
     """A measure that the page prints; not the line of print, which may hold a name."""
-    word = statement.word
-    box = (word.left_px, word.top_px, word.right_px, word.bottom_px)
     return {
         "kind": statement.kind,
         "value": statement.value,
-        "score": round(word.score, 3),
-        "box_px": [round(edge, 1) for edge in box],
+        "score": round(statement.word.score, 3),
+        "box_px": [round(edge, 1) for edge in statement.word.box_px],
     }
 
 

@@ -138,9 +138,7 @@ def _draw_name(
 def _draw_print(draw: ImageDraw.ImageDraw, result: Digitization, scale: float) -> None:
     """Frame the print that said a speed or a gain."""
     for statement in result.calibration.printed.statements:
-        word = statement.word
-        edges = (word.left_px, word.top_px, word.right_px, word.bottom_px)
-        left, top, right, bottom = (edge * scale for edge in edges)
+        left, top, right, bottom = (edge * scale for edge in statement.word.box_px)
         draw.rectangle([left - 4, top - 4, right + 4, bottom + 4], outline=_PRINT_COLOUR, width=2)
 
 

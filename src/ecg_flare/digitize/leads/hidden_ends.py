@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
+from jaxtyping import Float64
 
 from ecg_flare.digitize.leads.bars import Bar
 from ecg_flare.digitize.leads.lead_span import LeadSpan
@@ -44,12 +45,23 @@ def _missing(recording: Recording, span: LeadSpan, at_start: bool) -> float:
     if not len(known) or known[0] == 0 or known[0] > NO_LEAD_S * fs_hz:
         return 0.0
     seen = outwards[known[0] : known[0] + round(SEEN_S * fs_hz)]
-    if len(seen) < 2 or not np.isfinite(seen).all():
+    slope = _slope(seen, fs_hz)
+    if slope is None:
         return 0.0
     duration_s = float(known[0]) / fs_hz
-    slope = float(seen[0] - seen[-1]) / ((len(seen) - 1) / fs_hz)
-    reached = float(seen[0]) + slope * duration_s - float(np.nanmedian(lead))
-    return min(abs(reached), float(np.nanmax(lead) - np.nanmin(lead))) ** 2 * duration_s
+    reached = float(seen[0]) - slope * duration_s - float(np.nanmedian(lead))
+    return min(abs(reached), _height(lead)) ** 2 * duration_s
+
+
+def _slope(seen: Float64[np.ndarray, " n"], fs_hz: float) -> float | None:
+    """Return how steep a stretch goes from its first sample to its last, in mV/s; None where it is not all seen."""
+    if len(seen) < 2 or not np.isfinite(seen).all():
+        return None
+    return float(seen[-1] - seen[0]) / ((len(seen) - 1) / fs_hz)
+
+
+def _height(lead: Float64[np.ndarray, " n"]) -> float:
+    return float(np.nanmax(lead) - np.nanmin(lead))
 
 
 def _hidden(span: LeadSpan, bars: Sequence[Bar]) -> Iterator[tuple[float, float]]:
@@ -68,10 +80,9 @@ def _lost(recording: Recording, span: LeadSpan, hidden: tuple[float, float]) -> 
     seen = round(SEEN_S * fs_hz)
     at_start = hidden[0] - span.start_s < span.end_s - hidden[1]
     begin = round(hidden[1] * fs_hz) if at_start else round(hidden[0] * fs_hz) - seen
-    beside = lead[max(0, begin) : begin + seen]
-    if len(beside) < 2 or not np.isfinite(beside).all():
+    slope = _slope(lead[max(0, begin) : begin + seen], fs_hz)
+    if slope is None:
         return 0.0
-    slope = abs(float(beside[-1] - beside[0])) / ((len(beside) - 1) / fs_hz)
     duration_s = hidden[1] - hidden[0]
-    furthest = min(slope * duration_s, float(np.nanmax(lead) - np.nanmin(lead)))
+    furthest = min(abs(slope) * duration_s, _height(lead))
     return furthest**2 / 3 * duration_s

@@ -21,6 +21,11 @@ class PrintedWord:
     right_px: float
     bottom_px: float
 
+    @property
+    def box_px(self) -> tuple[float, float, float, float]:
+        """Its box: left, top, right and bottom."""
+        return self.left_px, self.top_px, self.right_px, self.bottom_px
+
 
 class WordReader(Protocol):
     """Reads what is printed on an upright page."""

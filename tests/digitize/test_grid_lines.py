@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.ink.grid_lines import straight_line_darkness
+from ecg_flare.digitize.rectify.grid_lines import straight_line_darkness
 
 
 def test_lines_that_cross_the_page_are_explained_and_a_slanting_one_is_not() -> None:

@@ -12,7 +12,7 @@ import ecg_flare.digitize
 HOUSE = Path(ecg_flare.digitize.__file__).parent
 NAME = "ecg_flare.digitize"
 
-ROOMS = ("rectify", "words", "measure", "ink", "trace", "leads", "files")
+ROOMS = ("rectify", "curl", "words", "measure", "ink", "trace", "leads", "files")
 """From a picture to files."""
 
 KNOWN_TURNS: frozenset[tuple[str, str]] = frozenset()

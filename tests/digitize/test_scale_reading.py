@@ -17,7 +17,7 @@ NOTHING = GivenMeasures(None, None, None)
 
 def scaled(grid: GridScale | None = None, pulses: tuple[Pulse, ...] = ()) -> ScaledPage:
     blank = np.full((200, 300, 3), 255, np.uint8)
-    return ScaledPage(NormalizedPage(blank, np.eye(3), 0.0, None, ()), PageScale(grid, pulses))
+    return ScaledPage(NormalizedPage(blank, blank, np.eye(3), 0.0, None, ()), PageScale(grid, pulses))
 
 
 def pulse(height: float, width: float) -> Pulse:

@@ -1,6 +1,7 @@
 """A page image goes in, a recording comes out and says how sure it is. The rooms of this package, one after another:
 
 rectify/   the page, upright, flat and evenly lit
+curl/      paper that is bent made flat by its grid, and print that leans stood upright
 words/     what is printed of its speed and gain, where nothing else says them
 measure/   its pixels a millimetre, its speed, its gain
 ink/       which pixels are ink of a trace

@@ -72,7 +72,7 @@ def signal_doubts(evidence: SignalEvidence, signal: SignalConfidence, calibratio
 
 def _low(signal: SignalConfidence, calibration: Calibration) -> str:
     causes = ", ".join(_CAUSES[source] for source in signal.causes) or "many small doubts"
-    px_per_mv = calibration.px_per_mm.y * calibration.gain_mm_per_mv
+    px_per_mv = calibration.seen_px_per_mm.y * calibration.gain_mm_per_mv
     return (
         f"the signal has about {signal.expected_db:.0f} dB, and {GOOD_DB:g} are wanted, at {px_per_mv:.0f} pixels a "
         f"millivolt; the noise is mostly that of {causes}"

@@ -120,6 +120,8 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
             "width_px": int(result.page.image.shape[1]),
             "height_px": int(result.page.image.shape[0]),
             "homography": result.page.homography.tolist(),
+            "flattened_mm": None if result.page.flattened_mm is None else round(result.page.flattened_mm, 2),
+            "enlarged": result.page.enlarged,
         },
         "recording": {
             "status": "written" if withheld is None else WITHHELD,

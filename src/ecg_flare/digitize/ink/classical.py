@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from ecg_flare.digitize.ink.grid_lines import straight_line_darkness
 from ecg_flare.digitize.ink.long_lines import long_lines
 from ecg_flare.digitize.ink.pieces import name_pieces, spread_names
 from ecg_flare.digitize.ink.probabilities import Probabilities
+from ecg_flare.digitize.rectify.grid_lines import straight_line_darkness
 from ecg_flare.digitize.rectify.light import ink_darkness
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
 

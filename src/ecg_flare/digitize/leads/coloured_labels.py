@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from ecg_flare.digitize.ink.grid_lines import straight_line_darkness
 from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.leads.labels import MIN_FIT, Word, along, read_words, readable_names, words_in
+from ecg_flare.digitize.rectify.grid_lines import straight_line_darkness
 from ecg_flare.digitize.rectify.light import grid_darkness, ink_darkness
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.units import PxPerMm

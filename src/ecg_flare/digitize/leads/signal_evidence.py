@@ -92,7 +92,7 @@ def signal_evidence(
     signal = recording.signal_mv.astype(np.float64)
     energy = max(float(np.nansum(_centred(signal) ** 2)) / recording.fs_hz, LEAST_ENERGY)
     seconds = float(np.isfinite(signal).sum()) / recording.fs_hz
-    scale = lines.raster.scale
+    scale = lines.raster.scale.scaled(1 / calibration.enlarged, 1 / calibration.enlarged)
     limb, cut = limb_noise(recording), cut_tips(recording)
     strokes = unread_strokes(lines, spans, calibration.gain_of)
     unread = may_be_peaks(strokes, np.array(beat_samples(recording)) / recording.fs_hz)

@@ -62,7 +62,7 @@ def calibrate(
         gain_source=of_gain.source,
         warnings=(
             *scale.warnings,
-            *resolution_notes(scale.px_per_mm),
+            *resolution_notes(scale.px_per_mm.scaled(1 / scaled.page.enlarged, 1 / scaled.page.enlarged)),
             *of_speed.warnings,
             *of_gain.warnings,
             *printed.contradictions,
@@ -70,4 +70,5 @@ def calibrate(
         other_speed_mm_per_s=of_speed.other,
         chest=printed_chest_gain(chest, printed, of_gain.value),
         printed=printed,
+        enlarged=scaled.page.enlarged,
     )

@@ -29,6 +29,7 @@ class Calibration:
 
     Attributes:
         px_per_mm: pixels a millimetre of paper, along x and down y.
+        enlarged: how many times its own size the picture was enlarged for that.
         method: where it comes from.
         confidence: 0 to 1 for all of this together; assumed values lower it.
         speed_mm_per_s, gain_mm_per_mv: of the paper; with where each comes from.
@@ -50,6 +51,12 @@ class Calibration:
     chest: ChestGain | None = None
     other_speed_mm_per_s: float | None = None
     printed: PrintedMeasures = NOTHING_PRINTED
+    enlarged: int = 1
+
+    @property
+    def seen_px_per_mm(self) -> PxPerMm:
+        """Pixels of the picture itself: what it shows is no finer for being enlarged."""
+        return self.px_per_mm.scaled(1 / self.enlarged, 1 / self.enlarged)
 
     @property
     def chest_gain_mm_per_mv(self) -> float:

@@ -44,8 +44,8 @@ def read_scale(scaled: ScaledPage, given: GivenMeasures) -> ScaleReading:
     Raises PageError for a page that has neither a grid nor a pulse to measure by, where no scale is given.
     """
     if given.px_per_mm is not None:
-        pulses = find_pulses(scaled.page.image, given.px_per_mm.y)
-        return ScaleReading(given.px_per_mm, "given", 1.0, pulses, ())
+        unit = given.px_per_mm.scaled(scaled.page.enlarged, scaled.page.enlarged)
+        return ScaleReading(unit, "given", 1.0, find_pulses(scaled.page.image, unit.y), ())
     if scaled.scale.grid is not None:
         return _by_grid(scaled.scale.grid, scaled.scale.pulses)
     if scaled.scale.pulses:

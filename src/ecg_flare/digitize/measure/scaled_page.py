@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ecg_flare.digitize.curl.flatten import flattened
 from ecg_flare.digitize.measure.scale import PageScale, measure_scale
 from ecg_flare.digitize.rectify.normalize import NormalizedPage, rotate_180
 
@@ -30,9 +31,9 @@ class ScaledPage:
 
 
 def stand_upright(page: NormalizedPage) -> ScaledPage:
-    """Measure the scale of a straight page, and turn the page by half a circle when its pulses hang."""
-    scaled = ScaledPage(page, measure_scale(page.image, page.period_px))
-    scale = scaled.scale
+    """Measure the scale of a straight page, flatten it, and turn it by half a circle when its pulses hang."""
+    scaled = _flat(page)
+    page, scale = scaled.page, scaled.scale
     if len(scale.pulses) < 2 or (scale.grid is not None and scale.standard_gain is None):
         return scaled
     if scale.pulses[0].upright:
@@ -40,3 +41,12 @@ def stand_upright(page: NormalizedPage) -> ScaledPage:
     rotated = scaled.rotated_180()
     upright = replace(rotated.page, warnings=(*rotated.page.warnings, HUNG), upright_confidence=1.0)
     return replace(rotated, page=upright)
+
+
+def _flat(page: NormalizedPage) -> ScaledPage:
+    """Return a page with its scale, flattened by its grid where it is bent."""
+    scale = measure_scale(page.image, page.period_px)
+    if scale.grid is None or page.flattened_mm is not None:
+        return ScaledPage(page, scale)
+    flat = flattened(page, scale.grid.px_per_mm)
+    return ScaledPage(flat, scale if flat is page else measure_scale(flat.image, flat.period_px))

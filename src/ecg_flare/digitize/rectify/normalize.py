@@ -34,6 +34,7 @@ class NormalizedPage:
 
     Attributes:
         image: straight, flat, evenly lit, at the picture's own resolution.
+        source: the picture that `image` was taken from: evenly lit, bare paper around the sheet.
         homography: original pixel -> pixel of `image`.
         rotation_deg: how far the page was turned in the picture, clockwise; 180 more when it stood on its head.
         period_px: the strongest period of its grid along x and y; None where no grid was found.
@@ -41,9 +42,13 @@ class NormalizedPage:
         upright_confidence: 0.5 when nothing on the page says which way is up, 1 when its pulses do.
         turned_deg: 0, 90, 180 or 270: how far the picture was turned, clockwise, to stand the page up.
         bend: by how much curved paper still moves off the plane, a length of it (90th percentile over the page).
+        flattened_mm: how far the paper was bent off its plane (90th percentile) where it was flattened by its grid
+            (curl/flatten.py); `homography` then leads to `image` but for these bends.
+        enlarged: how many times the size of the picture `image` is.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
+    source: UInt8[np.ndarray, "h0 w0 3"]
     homography: Float64[np.ndarray, "3 3"]
     rotation_deg: float
     period_px: tuple[float, float] | None
@@ -51,6 +56,8 @@ class NormalizedPage:
     upright_confidence: float = 0.5
     turned_deg: int = 0
     bend: float = 0.0
+    flattened_mm: float | None = None
+    enlarged: int = 1
 
 
 def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
@@ -73,6 +80,7 @@ def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
     straight = straight_by_outline(lit, sheet) if lattice is None else straight_by_lattice(lit, lattice, sheet)
     return NormalizedPage(
         image=straight.image,
+        source=straight.source,
         homography=straight.homography,
         rotation_deg=straight.turn_deg,
         period_px=straight.period_px,

@@ -32,10 +32,12 @@ _GRID_MARGIN_PERIODS: Final = 12.0
 class StraightPage:
     """A flat page that may stand on its head; period_px is the strongest of its grid along x and y.
 
-    `bend` is by how much the grid still moves off the plane, a length of it.
+    `source` is the picture that it was taken from, without what lies around the sheet; `bend` is by how much the grid
+    still moves off the plane, a length of it.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
+    source: UInt8[np.ndarray, "h0 w0 3"]
     homography: Float64[np.ndarray, "3 3"]
     turn_deg: float
     period_px: tuple[float, float] | None
@@ -54,11 +56,12 @@ def straight_by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, she
     warnings = []
     if lattice.bend_periods > _MAX_BEND_PERIODS:
         warnings.append("the paper is curved: its grid was flattened as a plane, and some bend is left")
-    flat, homography = cover_surroundings(image, sheet), np.eye(3)
+    source = cover_surroundings(image, sheet)
+    flat, homography = source, np.eye(3)
     if not _is_straight(straight, turn, (height, width)):
         flat, homography = warp(flat, straight, _grid_box(lattice, periods) if abs(turn) > _TURNED_DEG else None)
     bend = float(np.sqrt(max(0.0, lattice.bend_periods**2 - FLAT_BEND_PERIODS**2))) / TILE_PERIODS
-    return StraightPage(flat, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings), bend)
+    return StraightPage(flat, source, homography, turn, (float(periods[0]), float(periods[1])), tuple(warnings), bend)
 
 
 def _jacobian(homography: Float64[np.ndarray, "3 3"], at: Float64[np.ndarray, " 2"]) -> Float64[np.ndarray, "2 2"]:
@@ -94,16 +97,17 @@ def _grid_box(lattice: Lattice, periods: Float64[np.ndarray, " 2"]) -> Float64[n
 def straight_by_outline(image: UInt8[np.ndarray, "h w 3"], sheet: Sheet | None) -> StraightPage:
     """Make a page straight by the corners of its sheet, where it has four, and level by its traces."""
     warnings = ["no grid was found: the page was straightened by its edges or its traces"]
-    homography = np.eye(3)
+    homography, source = np.eye(3), image
     if sheet is not None and sheet.corners is not None:
-        image, homography = warp(cover_surroundings(image, sheet), _flatten_corners(sheet.corners))
+        source = cover_surroundings(image, sheet)
+        image, homography = warp(source, _flatten_corners(sheet.corners))
     turn = _trace_turn_deg(grid_darkness(image))
     if abs(turn) >= _STRAIGHT_DEG:
         cosine, sine = np.cos(np.radians(turn)), np.sin(np.radians(turn))
         image, turned = warp(image, np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]]))
         homography = turned @ homography
     whole_turn = turn + float(np.degrees(np.arctan2(-homography[1, 0], homography[0, 0]))) * (turn == 0.0)
-    return StraightPage(image, homography / homography[2, 2], whole_turn, None, tuple(warnings))
+    return StraightPage(image, source, homography / homography[2, 2], whole_turn, None, tuple(warnings))
 
 
 def _flatten_corners(corners: Float64[np.ndarray, "4 2"]) -> Float64[np.ndarray, "3 3"]:

@@ -34,7 +34,7 @@ def warp(
         low, high = np.maximum(low, np.floor(box[0])), np.minimum(high, np.ceil(box[1]))
     into_view = np.array([[1.0, 0.0, -low[0]], [0.0, 1.0, -low[1]], [0.0, 0.0, 1.0]]) @ homography
     size = (int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1)
-    paper = _paper_colour(image)
+    paper = paper_colour(image)
     flags = cv2.INTER_CUBIC
     warped = cv2.warpPerspective(image, into_view, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=paper)
     return warped, into_view / into_view[2, 2]
@@ -45,11 +45,12 @@ def cover_surroundings(image: UInt8[np.ndarray, "h w 3"], sheet: Sheet | None) -
     if sheet is None:
         return image
     covered = image.copy()
-    covered[~sheet.mask((image.shape[0], image.shape[1]))] = np.round(_paper_colour(image)).astype(np.uint8)
+    covered[~sheet.mask((image.shape[0], image.shape[1]))] = np.round(paper_colour(image)).astype(np.uint8)
     return covered
 
 
-def _paper_colour(image: UInt8[np.ndarray, "h w 3"]) -> tuple[float, float, float]:
+def paper_colour(image: UInt8[np.ndarray, "h w 3"]) -> tuple[float, float, float]:
+    """The colour of bare paper: brighter than four fifths of the picture."""
     red, green, blue = np.quantile(image[::7, ::7].reshape(-1, 3), 0.8, axis=0)
     return float(red), float(green), float(blue)
 

@@ -15,13 +15,12 @@ GRID_CAP_PERCENTILE: Final = 95.0
 
 def straight_line_darkness(dark: Float32[np.ndarray, "h w"], px_per_mm: float) -> Float32[np.ndarray, "h w"]:
     """Return the darkness that straight level and upright lines explain: medians along blocks of both directions."""
-    result: Float32[np.ndarray, "h w"] = np.maximum(
-        _upright_lines(dark, px_per_mm), _upright_lines(dark.T, px_per_mm).T
-    )
+    result: Float32[np.ndarray, "h w"] = np.maximum(upright_lines(dark, px_per_mm), upright_lines(dark.T, px_per_mm).T)
     return result
 
 
-def _upright_lines(dark: Float32[np.ndarray, "h w"], px_per_mm: float) -> Float32[np.ndarray, "h w"]:
+def upright_lines(dark: Float32[np.ndarray, "h w"], px_per_mm: float) -> Float32[np.ndarray, "h w"]:
+    """Return the darkness that straight upright lines explain: medians along blocks of their length."""
     height, width = dark.shape
     block = max(8, round(BLOCK_MM * px_per_mm))
     count = max(1, round(height / block))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
@@ -44,7 +45,17 @@ def draw_paper(style: PageStyle, shape: tuple[int, int], boxes: Sequence[Rectang
         x_axis = _framed_axis((box.left_mm, box.right_mm), grid.coarse_mm / 2, style.px_per_mm[0], shape[1])
         y_axis = _framed_axis((box.top_mm, box.bottom_mm), grid.coarse_mm / 2, style.px_per_mm[1], shape[0])
         _draw_grid(image, style, x_axis, y_axis)
-    return image
+    return _turned(image, grid.askew_deg) if grid.askew_deg else image
+
+
+def _turned(image: UInt8[np.ndarray, "h w 3"], degrees: float) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the paper with its grid turned clockwise around the middle; the edge is mirrored into what comes free."""
+    height, width = image.shape[:2]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
+    turned: UInt8[np.ndarray, "h w 3"] = cv2.warpAffine(
+        image, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return turned
 
 
 def band_coverage(length_px: int, start: float, stop: float) -> Float32[np.ndarray, " n"]:

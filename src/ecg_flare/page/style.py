@@ -59,7 +59,8 @@ class GridStyle:
 
     `strength` fades all lines (0 to 1). `inset_mm` leaves a blank border; `phase_mm` shifts the lines (x, y).
     `squares` is how many small squares a big one has along each side. With `boxes` each row has a framed grid of its
-    own on bare paper; inset and phase then mean nothing.
+    own on bare paper; inset and phase then mean nothing. `askew_deg` turns the grid clockwise under the print, as
+    preprinted paper that is fed askew.
     """
 
     kind: GridKind = "fine+coarse"
@@ -72,6 +73,7 @@ class GridStyle:
     phase_y_mm: float = 0.0
     squares: int = 5
     boxes: bool = False
+    askew_deg: float = 0.0
 
     def __post_init__(self) -> None:
         _check_choice("grid kind", self.kind, get_args(GridKind))
@@ -86,6 +88,7 @@ class GridStyle:
         if self.squares != int(self.squares):
             raise LayoutError(f"grid squares must be a whole number, found {self.squares}.")
         _check_choice("grid boxes", self.boxes, (True, False))
+        check_range("grid askew_deg", self.askew_deg, -5, 5)
 
 
 @dataclass(frozen=True)

@@ -14,33 +14,37 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from ecg_flare.digitize.curl.grid_phase import Nodes, amplitudes, quiet_grid
-from ecg_flare.digitize.curl.node_map import Displacement
-from ecg_flare.digitize.curl.surface import unwrapped
+from ecg_flare.digitize.curl.grid_phase import amplitudes, quiet_grid
+from ecg_flare.digitize.curl.surface import smoothed, unwrapped
 from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.page.displacement import Displacement, Nodes
 
 _WORK_PX_PER_MM: Final = 4.5
 _NODE_MM: Final = 2.5
 _STIFFNESS: Final = 0.3
-_SEEN: Final = 0.25  # of the median amplitude: below, a node shows no grid
-_MOST_WEIGHT: Final = 1.5
+_SEEN: Final = 0.4  # of the median amplitude: below, a node shows no grid, or one that a stain covers
+_MOST_WEIGHT: Final = 1.2
 _MIN_SEEN: Final = 8  # nodes that a plane is fitted to
 _SLOPE_MM: Final = 12.5  # the paper's slope is taken over this length
 
 
 @dataclass(frozen=True)
 class Pass:
-    """Lines of one period, and how far around a node they are averaged, along them and across (standard deviation)."""
+    """Lines of one period, and how far around a node they are averaged, along them and across (standard deviation).
+
+    `whole_turns`: whether places may be off by half a period or more.
+    """
 
     period_mm: float
     along_mm: float
     across_mm: float
+    whole_turns: bool = False
 
 
-WHOLE_TURNS: Final = (Pass(5.0, 6.0, 5.0), Pass(5.0, 4.0, 3.0), Pass(1.0, 3.5, 2.5))
+FROM_BENT: Final = (Pass(5.0, 6.0, 5.0, whole_turns=True), Pass(5.0, 4.0, 3.0), Pass(1.0, 3.5, 2.5))
 """From paper that may be bent by centimetres."""
 
-WHAT_IS_LEFT: Final = (Pass(1.0, 3.5, 2.5),)
+FROM_FLAT: Final = (Pass(1.0, 3.5, 2.5),)
 """From paper that is nearly flat."""
 
 
@@ -87,7 +91,7 @@ class Field:
         return self.moved.x / self.px_per_mm.x, self.moved.y / self.px_per_mm.y
 
 
-def measure_field(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm, passes: Sequence[Pass] = WHOLE_TURNS) -> Field:
+def measure_field(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm, passes: Sequence[Pass] = FROM_BENT) -> Field:
     """Measure how a page lies off its grid.
 
     `px_per_mm` is that of its flat grid, right to a few per cent; what it is wrong by comes back as a plane.
@@ -102,7 +106,7 @@ def measure_field(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm, passes:
     moved = Displacement.none(Nodes.over((size[1], size[0]), max(2, round(_NODE_MM * unit.coarser))))
     contrast, seen = 0.0, np.zeros_like(moved.x)
     for step in passes:
-        flat = signal if step is passes[0] else moved.applied(signal)
+        flat = signal if step is passes[0] else moved.applied(signal, border=cv2.BORDER_CONSTANT)
         across, down = _offsets(flat, unit, step, moved.nodes)
         moved = moved.then(Displacement(across.offset_px, down.offset_px, moved.nodes))
         contrast, seen = min(across.contrast, down.contrast), np.minimum(across.weight, down.weight)
@@ -133,9 +137,13 @@ def _offset(signal: Float32[np.ndarray, "h w"], unit: PxPerMm, step: Pass, nodes
     found = amplitudes(signal, period, nodes, (step.along_mm * unit.y, step.across_mm * unit.x))
     size = np.abs(found).astype(np.float64)
     middle = float(np.median(size))
-    weight = np.clip(size / max(middle, 1e-9), 0.0, _MOST_WEIGHT)
-    weight[weight < _SEEN] = 0.0
-    surface = unwrapped(np.angle(found).astype(np.float64), weight, _STIFFNESS)
+    clear = size / max(middle, 1e-9)
+    weight = np.where(clear < _SEEN, 0.0, np.minimum(clear, _MOST_WEIGHT) ** 2)
+    phase = np.angle(found).astype(np.float64)
+    if step.whole_turns:
+        surface = unwrapped(phase, weight, _STIFFNESS)
+    else:
+        surface = smoothed(np.zeros_like(phase), phase, weight, _STIFFNESS)
     return _Offsets(surface * period / (2.0 * np.pi), weight, middle / max(float(signal.std()), 1e-9))
 
 

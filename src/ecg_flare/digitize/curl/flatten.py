@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from ecg_flare.digitize.curl.field import WHAT_IS_LEFT, Field, measure_field
-from ecg_flare.digitize.curl.node_map import Displacement, resized
+from ecg_flare.digitize.curl.field import FROM_FLAT, Field, measure_field
 from ecg_flare.digitize.curl.print_lean import print_lean
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.digitize.rectify.warp import paper_colour
 from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.page.displacement import Displacement
 
 MIN_BEND_MM: Final = 0.3
 """Paper that is bent by less stays as it is: flat scans measure up to 0.25 mm, and resampling costs sharpness."""
@@ -41,7 +41,7 @@ def flattened(page: NormalizedPage, px_per_mm: PxPerMm) -> NormalizedPage:
     if field.bend_mm < MIN_BEND_MM or field.contrast < MIN_CONTRAST:
         return page
     flat = _remapped(page, field, field.moved, 1)
-    left = measure_field(flat, px_per_mm, WHAT_IS_LEFT)
+    left = measure_field(flat, px_per_mm, FROM_FLAT)
     lean = print_lean(flat, px_per_mm.coarser)
     leans = lean.strength >= MIN_STRENGTH and abs(lean.slope) >= MIN_LEAN
     enlarged = 2 if 2 * px_per_mm.finer < FINE_PX_PER_MM else 1
@@ -67,13 +67,13 @@ def _remapped(page: NormalizedPage, field: Field, moved: Displacement, enlarged:
     back, original = moved.inverted(), np.linalg.inv(page.homography)
     scale = field.shrink[0] / enlarged, field.shrink[1] / enlarged
     paper = paper_colour(page.source)
-    columns = resized(np.arange(width, dtype=np.float64), scale[0])
+    columns = _resized(np.arange(width, dtype=np.float64), scale[0])
     flat = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, _BLOCK_ROWS):
-        rows = resized(np.arange(top, min(height, top + _BLOCK_ROWS), dtype=np.float64), scale[1])
+        rows = _resized(np.arange(top, min(height, top + _BLOCK_ROWS), dtype=np.float64), scale[1])
         moved_x, moved_y = back.spread(columns, rows)
-        x = resized(columns + moved_x, 1 / field.shrink[0])
-        y = resized(rows[:, None] + moved_y, 1 / field.shrink[1])
+        x = _resized(columns + moved_x, 1 / field.shrink[0])
+        y = _resized(rows[:, None] + moved_y, 1 / field.shrink[1])
         flat[top : top + len(rows)] = cv2.remap(
             page.source,
             *_through(original, x, y),
@@ -82,6 +82,12 @@ def _remapped(page: NormalizedPage, field: Field, moved: Displacement, enlarged:
             borderValue=paper,
         )
     return flat
+
+
+def _resized(places: Float64[np.ndarray, "*shape"], factor: float) -> Float64[np.ndarray, "*shape"]:
+    """Return pixel coordinates on a picture `factor` times as large; pixel centres are whole numbers."""
+    larger: Float64[np.ndarray, "*shape"] = (places + 0.5) * factor - 0.5
+    return larger
 
 
 def _through(

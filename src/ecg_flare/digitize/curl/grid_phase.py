@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from jaxtyping import Complex64, Float32, UInt8
 
-from ecg_flare.digitize.curl.node_map import Nodes
 from ecg_flare.digitize.rectify.light import grid_darkness
+from ecg_flare.page.displacement import Nodes
 
 _INK: Final = 1.35  # ink is this many times as dark as the darkest twentieth of the page
 _LEAST_CAP: Final = 0.03

@@ -12,7 +12,6 @@ from typing import Final
 import cv2
 import numpy as np
 from jaxtyping import Float32, Float64
-from scipy.ndimage import gaussian_filter1d
 
 from ecg_flare.digitize.rectify.grid_lines import upright_lines
 from ecg_flare.digitize.rectify.light import ink_darkness
@@ -38,6 +37,8 @@ class Lean:
 
 def print_lean(image: np.ndarray, px_per_mm: float) -> Lean:
     """Measure how the print of a flat page leans; `image` is RGB, its grid's lines upright."""
+    from scipy.ndimage import gaussian_filter1d
+
     strokes = _upright_strokes(ink_darkness(image, px_per_mm), px_per_mm)
     slopes = np.arange(-_MOST, _MOST + _STEP / 2, _STEP)
     rows, columns = np.nonzero(strokes > _LEAST_INK)
@@ -64,6 +65,8 @@ def _upright_strokes(dark: Float32[np.ndarray, "h w"], px_per_mm: float) -> Floa
 
 def _sharpness(places: Float64[np.ndarray, " n"], weights: Float64[np.ndarray, " n"], width: int) -> float:
     """Energy of the highest peaks of the ink's profile along x."""
+    from scipy.ndimage import gaussian_filter1d
+
     margin = 200
     at = (places + margin) * _SUB
     whole = np.floor(at).astype(int)

@@ -16,12 +16,14 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 from ecg_flare.digitize.ink.long_lines import LONGEST_STROKE_MM, upright_runs
 from ecg_flare.digitize.ink.other_inks import without_other_inks
 from ecg_flare.digitize.ink.probabilities import Probabilities
+from ecg_flare.digitize.ink.repeated_grid import without_grid
 from ecg_flare.digitize.rectify.light import over_paper
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
 
 SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
 REACH_PX: Final = (9, 3)  # of the network's pixels, down and along
+FAINTEST: Final = 0.25  # what is paler is the rim of a stroke, or paper: steep strokes are read narrower without it
 STROKE_INK: Final = 0.5
 STROKE_MM: Final = (1.2, 30.0)  # least and greatest length of what is given back to a steep stroke
 STROKE_WIDTH_MM: Final = 1.5
@@ -53,13 +55,16 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     direction = _fisher_direction(core, paper)
     origin = np.median(paper, axis=0) @ direction
     full = np.percentile(core @ direction, 60) - origin
-    floor = min(0.40, max(0.08, float(np.percentile((paper @ direction - origin) / full, 97))))
     shade = (even @ (direction / full).astype(np.float32)) - np.float32(origin / full)
+    bare = _bare(trace, other)
+    scale = _scale(shade, probabilities)
+    shade = without_grid(shade, bare, scale)
+    floor = min(0.40, max(FAINTEST, float(np.percentile(shade[bare][:: max(1, int(bare.sum()) // SAMPLES)], 97))))
     every = np.clip((shade - floor) / (1.0 - floor), 0.0, 1.0).astype(np.float32)
     inside = np.clip((_widened(probabilities, (height, width)) - 0.08) / 0.25, 0.0, 1.0).astype(np.float32)
     if floor < DARK_GRID:
         inside[_lost_strokes(every, inside, probabilities)] = 1.0
-    return Ink(without_other_inks(every * inside, even, _scale(every, probabilities)), every)
+    return Ink(without_other_inks(every * inside, even, scale), every)
 
 
 def _colour_samples(
@@ -69,10 +74,17 @@ def _colour_samples(
     inside = even[trace > 0.6]
     value = inside.max(axis=1)
     core = inside[value <= np.percentile(value, 30)] if len(value) else inside
-    far = cv2.dilate(((trace > 0.05) | (other > 0.05)).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
-    at = np.flatnonzero(far)
+    at = np.flatnonzero(_bare(trace, other))
     paper = even.reshape(-1, 3)[at[:: max(1, len(at) // SAMPLES)]]
     return core[:: max(1, len(core) // SAMPLES)].astype(np.float64), paper.astype(np.float64)
+
+
+def _bare(trace: Float32[np.ndarray, "h w"], other: Float32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return where there is neither a trace nor print nearby."""
+    bare: Bool[np.ndarray, "h w"] = (
+        cv2.dilate(((trace > 0.05) | (other > 0.05)).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    )
+    return bare
 
 
 def _fisher_direction(core: Float64[np.ndarray, "m 3"], paper: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " 3"]:

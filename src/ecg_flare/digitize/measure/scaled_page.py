@@ -46,7 +46,7 @@ def stand_upright(page: NormalizedPage) -> ScaledPage:
 def _flat(page: NormalizedPage) -> ScaledPage:
     """Return a page with its scale, flattened by its grid where it is bent."""
     scale = measure_scale(page.image, page.period_px)
-    if scale.grid is None or page.flattened_mm is not None:
+    if scale.grid is None or page.flattened_mm is not None or page.bend == 0.0:
         return ScaledPage(page, scale)
     flat = flattened(page, scale.grid.px_per_mm)
     return ScaledPage(flat, scale if flat is page else measure_scale(flat.image, flat.period_px))

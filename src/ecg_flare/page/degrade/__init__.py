@@ -19,12 +19,14 @@ from ecg_flare.errors import ConfigError, LayoutError
 from ecg_flare.extensions import Registry
 from ecg_flare.page.degrade.base import Degradation
 from ecg_flare.page.degrade.blur import Defocus, Motion
+from ecg_flare.page.degrade.bow import Bow
 from ecg_flare.page.degrade.crop import Crop
 from ecg_flare.page.degrade.curl import Curl
 from ecg_flare.page.degrade.fold import Fold
 from ecg_flare.page.degrade.invert import Invert
 from ecg_flare.page.degrade.jpeg import Jpeg
 from ecg_flare.page.degrade.light import Light, Shadow
+from ecg_flare.page.degrade.messenger import Messenger
 from ecg_flare.page.degrade.noise import Noise
 from ecg_flare.page.degrade.pen import Pen
 from ecg_flare.page.degrade.perspective import Perspective
@@ -38,8 +40,8 @@ from ecg_flare.page.page import Page
 __all__ = ["KINDS", "Degradation", "DegradationSpec", "apply", "draw_degradation", "parse_spec", "register_degradation"]
 
 _PAPER = (Pen, Stain, Fold, Photocopy)
-_CAMERA = (Crop, Curl, Rotation, Perspective, Light, Shadow)
-_DEVICE = (Defocus, Motion, Rescan, Invert, Noise, Jpeg)
+_CAMERA = (Crop, Curl, Bow, Rotation, Perspective, Light, Shadow)
+_DEVICE = (Defocus, Motion, Rescan, Invert, Noise, Jpeg, Messenger)
 
 
 KINDS: Final = Registry[type[Degradation]](

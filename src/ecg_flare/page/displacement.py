@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Float64
-from scipy.interpolate import RectBivariateSpline
-from scipy.ndimage import map_coordinates, spline_filter
+from jaxtyping import Float, Float32, Float64, UInt8
 
 _INVERSIONS: Final = 12  # a bend of one millimetre in ten leaves a tenth of the error at each
 
+Picture = TypeVar("Picture", Float32[np.ndarray, "h w"], UInt8[np.ndarray, "h w 3"])
 _Plane = Float64[np.ndarray, "rows columns"]
 
 
@@ -58,6 +57,8 @@ class Displacement:
 
     def then(self, other: Displacement) -> Displacement:
         """Return this displacement followed by one that was measured on the picture that it moved."""
+        from scipy.ndimage import map_coordinates
+
         step = self.nodes.step_px
         rows, columns = np.mgrid[: self.nodes.rows, : self.nodes.columns].astype(np.float64)
         at = (rows + self.y / step, columns + self.x / step)
@@ -66,6 +67,8 @@ class Displacement:
 
     def inverted(self) -> Displacement:
         """Return the displacement that moves the picture back."""
+        from scipy.ndimage import map_coordinates, spline_filter
+
         step = self.nodes.step_px
         rows, columns = np.mgrid[: self.nodes.rows, : self.nodes.columns].astype(np.float64)
         fields = [spline_filter(each / step, order=3) for each in (self.x, self.y)]
@@ -75,20 +78,28 @@ class Displacement:
             x, y = columns - ex, rows - ey
         return Displacement((x - columns) * step, (y - rows) * step, self.nodes)
 
-    def applied(self, signal: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
-        """Return a picture moved by this displacement; 0 where nothing came from."""
-        height, width = signal.shape
+    def applied(self, picture: Picture, *, border: int) -> Picture:
+        """Return a picture, of one channel or three, moved by this displacement; `border` is OpenCV's border mode."""
+        height, width = picture.shape[:2]
         columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
         x, y = self.inverted().spread(columns, rows)
-        moved: Float32[np.ndarray, "h w"] = cv2.remap(
-            signal, columns + x, rows[:, None] + y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=0.0
-        )
-        return moved
+        return cast(Picture, cv2.remap(picture, columns + x, rows[:, None] + y, cv2.INTER_CUBIC, borderMode=border))
+
+    def at(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
+        """Return points (x, y) of the picture where they are moved to."""
+        from scipy.ndimage import map_coordinates
+
+        nodes = (points[:, ::-1] - self.nodes.first_px).T / self.nodes.step_px
+        moved = [map_coordinates(each, nodes, order=3, mode="nearest") for each in (self.x, self.y)]
+        result: Float64[np.ndarray, "k 2"] = points + np.stack(moved, axis=1)
+        return result
 
     def spread(
         self, columns: Float[np.ndarray, " w"], rows: Float[np.ndarray, " h"]
     ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
         """Return how far the pixels of these columns and rows are moved, by cubic splines through the nodes."""
+        from scipy.interpolate import RectBivariateSpline
+
         at_x = np.clip((columns - self.nodes.first_px) / self.nodes.step_px, 0, self.nodes.columns - 1)
         at_y = np.clip((rows - self.nodes.first_px) / self.nodes.step_px, 0, self.nodes.rows - 1)
         node_rows, node_columns = np.arange(self.nodes.rows), np.arange(self.nodes.columns)
@@ -97,9 +108,3 @@ class Displacement:
             for each in (self.x, self.y)
         )
         return x, y
-
-
-def resized(places: Float64[np.ndarray, "*shape"], factor: float) -> Float64[np.ndarray, "*shape"]:
-    """Return pixel coordinates on a picture `factor` times as large; pixel centres are whole numbers."""
-    larger: Float64[np.ndarray, "*shape"] = (places + 0.5) * factor - 0.5
-    return larger

@@ -25,7 +25,7 @@ HELD_OUT_FOLD: Final = 9
 LUDB_PAGES: Final = 25
 LUDB_PX_PER_S, LUDB_PX_PER_MV = 193.8, 74.4
 COLUMN_PARTS: Final = 16  # a column's mean is taken over this many places of the line
-_STREAMS: Final = {"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan": 5, "mixed": 6}
+_STREAMS: Final = {"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan": 5, "mixed": 6, "phone": 7}
 
 
 @dataclass(frozen=True, eq=False)

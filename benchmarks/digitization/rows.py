@@ -96,6 +96,7 @@ def rows() -> Mapping[str, Row]:
         "clean-300": Row(printed("clean-300", "300", ""), Target(28, 20, 0.998, 4)),
         "scan": Row(printed("scan", "200", _SCAN), Target(21, 15, 0.99, 2)),
         "photo": Row(printed("photo", "{uniform: [150, 220]}", _PHOTO), Target(17, 10, 0.97, 5)),
+        "phone": Row((Kind(load_profile("phone")),), Target(20, 12)),
         LUDB: Row((), Target(22, 17, 0.99, 2)),
         "broad": Row((Kind(load_profile("broad")),), Target()),
         MIXED: Row(mixed_kinds(), Target()),

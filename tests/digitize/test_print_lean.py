@@ -19,7 +19,7 @@ def sheared(slope: float, colour: str = "red") -> np.ndarray:
     blank = render_page(recording, PageStyle(dpi=DPI, grid=grid), np.random.default_rng(6)).image
     bare = render_page(recording, PageStyle(dpi=DPI, grid=GridStyle(kind="none")), np.random.default_rng(6)).image
     only_grid = np.where(bare.min(axis=2, keepdims=True) < 250, 255, blank)
-    height, width = bare.shape[:2]
+    height = bare.shape[0]
     leaning = np.full_like(bare, 255)
     for row in range(height):
         shift = round(slope * (row - height / 2))
@@ -30,7 +30,7 @@ def sheared(slope: float, colour: str = "red") -> np.ndarray:
 @pytest.mark.parametrize("slope", [-0.012, -0.005, 0.004, 0.009])
 def test_the_slope_of_the_print_is_found(slope: float) -> None:
     found = print_lean(sheared(slope), DPI / 25.4)
-    assert found.slope == pytest.approx(slope, abs=0.0009)
+    assert found.slope == pytest.approx(slope, abs=0.0015)
     assert found.strength > 1.5
 
 

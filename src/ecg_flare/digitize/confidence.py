@@ -343,5 +343,8 @@ CLEARLY_SURER: Final = 0.05
 UNKNOWN_WAY_UP: Final = 0.7
 """The most where nothing on the page says which way is up: below CONFIDENT, so that a person looks."""
 
+BENT: Final = 0.7
+"""The most where bent paper was flattened: below CONFIDENT, so that a person looks. Too few such pages are measured."""
+
 CONTRADICTED: Final = 0.7
 """Of two sure readings that contradict each other: just below CONFIDENT, so that a person looks."""

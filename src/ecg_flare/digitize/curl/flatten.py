@@ -12,6 +12,7 @@ from jaxtyping import Float32, Float64, UInt8
 from ecg_flare.digitize.curl.field import FROM_FLAT, Field, measure_field
 from ecg_flare.digitize.curl.print_lean import print_lean
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
+from ecg_flare.digitize.rectify.straight import CURVED
 from ecg_flare.digitize.rectify.warp import paper_colour
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.page.displacement import Displacement
@@ -58,7 +59,12 @@ def flattened(page: NormalizedPage, px_per_mm: PxPerMm) -> NormalizedPage:
         bend=left.slope,
         flattened_mm=field.bend_mm,
         enlarged=enlarged,
+        warnings=(*(note for note in page.warnings if note != CURVED), _told(field.bend_mm)),
     )
+
+
+def _told(bend_mm: float) -> str:
+    return f"the paper was bent by {bend_mm:.1f} mm and was flattened by its own grid: compare the overlay"
 
 
 def _remapped(page: NormalizedPage, field: Field, moved: Displacement, enlarged: int) -> UInt8[np.ndarray, "h w 3"]:

@@ -16,6 +16,7 @@ from ecg_flare.digitize.rectify.light import grid_darkness
 from ecg_flare.page.displacement import Nodes
 
 _INK: Final = 1.35  # ink is this many times as dark as the darkest twentieth of the page
+_RIM: Final = (5, 5)  # pixels around ink that are not the grid's own
 _LEAST_CAP: Final = 0.03
 _SMOOTH_MM: Final = 2.0  # what varies more slowly than this is light, not lines
 
@@ -24,7 +25,7 @@ def quiet_grid(image: UInt8[np.ndarray, "h w 3"], px_per_mm: float) -> Float32[n
     """Darkness of the grid's lines around zero, without ink and without light that changes slowly."""
     dark = grid_darkness(image)
     cap = np.float32(max(float(np.quantile(dark[::3, ::3], 0.95)), _LEAST_CAP))
-    ink = cv2.dilate((dark > _INK * cap).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    ink = cv2.dilate((dark > _INK * cap).astype(np.uint8), np.ones(_RIM, np.uint8)) > 0
     capped = np.minimum(dark, cap) / cap
     size = max(3, round(3 * _SMOOTH_MM * px_per_mm)) | 1
     smooth = cv2.blur(cv2.blur(capped, (size, size)), (size, size))

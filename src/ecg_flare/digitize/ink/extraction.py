@@ -23,13 +23,11 @@ from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, Label
 
 SAMPLES: Final = 60_000  # pixels that the colour statistics are taken from
 REACH_PX: Final = (9, 3)  # of the network's pixels, down and along
-FAINTEST: Final = (0.08, 0.25)
-"""Ink that is paler is paper, or the rim of a stroke: on a coarse page, and on a fine one, where rims are told apart
-and steep strokes are read narrower without them."""
+FLOORS: Final = (0.08, 0.25, 0.40)
+"""Ink that is paler is paper, or the rim of a stroke: at least; at most by the darkness of a grid that was taken off;
+and at most by what is left of the paper."""
 
-FINE_PX_PER_MM: Final = (6.0, 7.5)
-"""Up to the first, a page is coarse; from the second on, it is fine."""
-
+PALE_PERCENTILE: Final = 97.0
 STROKE_INK: Final = 0.5
 STROKE_MM: Final = (1.2, 30.0)  # least and greatest length of what is given back to a steep stroke
 STROKE_WIDTH_MM: Final = 1.5
@@ -64,19 +62,21 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     shade = (even @ (direction / full).astype(np.float32)) - np.float32(origin / full)
     bare = _bare(trace, other)
     scale = _scale(shade, probabilities)
-    shade = without_grid(shade, bare, scale)
-    floor = min(
-        0.40, max(_faintest(scale), float(np.percentile(shade[bare][:: max(1, int(bare.sum()) // SAMPLES)], 97)))
-    )
-    every = np.clip((shade - floor) / (1.0 - floor), 0.0, 1.0).astype(np.float32)
+    ink = without_grid(shade, bare, scale)
+    floor = _floor(shade[bare], ink[bare])
+    every = np.clip((ink - floor) / (1.0 - floor), 0.0, 1.0).astype(np.float32)
     inside = np.clip((_widened(probabilities, (height, width)) - 0.08) / 0.25, 0.0, 1.0).astype(np.float32)
     if floor < DARK_GRID:
         inside[_lost_strokes(every, inside, probabilities)] = 1.0
     return Ink(without_other_inks(every * inside, even, scale), every)
 
 
-def _faintest(px_per_mm: PxPerMm) -> float:
-    return float(np.interp(px_per_mm.coarser, FINE_PX_PER_MM, FAINTEST))
+def _floor(with_grid: Float32[np.ndarray, " n"], bare: Float32[np.ndarray, " n"]) -> float:
+    """Return the share of ink below which there is none, by the shades of bare paper with its grid and without."""
+    step = max(1, len(bare) // SAMPLES)
+    before, after = (float(np.percentile(shades[::step], PALE_PERCENTILE)) for shades in (with_grid, bare))
+    least, of_grid, most = FLOORS
+    return min(most, max(least, min(before, of_grid), after))
 
 
 def _colour_samples(

@@ -27,6 +27,9 @@ WORK_SIZE_PX: Final = 1280
 """The lattice is sought on a copy this long: 1 mm of a whole page is still about 4 pixels there."""
 _REFINEMENTS: Final = 4
 _MAX_JITTER: Final = 0.15  # phases of what is no grid differ from tile to tile by a quarter of a period, at the median
+_SURE_STRENGTH: Final = (
+    0.8  # so many tiles show both families on a grid alone; bent paper moves its phases as noise does
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,7 @@ def find_lattice(image: UInt8[np.ndarray, "h w 3"]) -> Lattice | None:
         if refined is None:
             return None
         to_grid = refined.to_grid
-    if refined is None or refined.jitter > _MAX_JITTER:
+    if refined is None or (refined.jitter > _MAX_JITTER and strength < _SURE_STRENGTH):
         return None
     return Lattice(to_grid @ _shrink(scale), strength, refined.bend, refined.extent)
 

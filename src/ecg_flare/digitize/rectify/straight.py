@@ -19,6 +19,8 @@ from ecg_flare.digitize.rectify.phases import TILE_PERIODS
 from ecg_flare.digitize.rectify.sheet import Sheet
 from ecg_flare.digitize.rectify.warp import corners_of, cover_surroundings, warp
 
+CURVED: Final = "the paper is curved: its grid was flattened as a plane, and some bend is left"
+
 _STRAIGHT_DEG: Final = 0.1
 _FLAT_PART: Final = 0.003  # a page's corners are this near (of its length) to a straight page's: it is left alone
 _MAX_TURN_DEG: Final = 46.0
@@ -55,7 +57,7 @@ def straight_by_lattice(image: UInt8[np.ndarray, "h w 3"], lattice: Lattice, she
     straight = np.diag([periods[0], periods[1], 1.0]) @ lattice.to_grid
     warnings = []
     if lattice.bend_periods > _MAX_BEND_PERIODS:
-        warnings.append("the paper is curved: its grid was flattened as a plane, and some bend is left")
+        warnings.append(CURVED)
     source = cover_surroundings(image, sheet)
     flat, homography = source, np.eye(3)
     if not _is_straight(straight, turn, (height, width)):

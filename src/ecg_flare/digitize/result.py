@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -15,6 +16,8 @@ from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.digitize.signal_confidence import SignalConfidence
+from ecg_flare.ecg.intervals.intervals import Intervals
+from ecg_flare.ecg.intervals.measure import measure_intervals
 from ecg_flare.ecg.record import Recording
 
 
@@ -43,6 +46,11 @@ class Digitization:
     confidence_but_for_signal: float
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """The intervals measured on the recording, whatever its confidence."""
+        return measure_intervals(self.recording)
 
     @property
     def n_gaps(self) -> int:

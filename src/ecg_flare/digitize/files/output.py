@@ -21,6 +21,7 @@ from ecg_flare import __version__
 from ecg_flare.digitize.confidence import WRITTEN, lead_confidence
 from ecg_flare.digitize.files.earlier import OVERLAY_ENDING, WITHHELD, EarlierReading, earlier_reading
 from ecg_flare.digitize.leads.lead_reading import LeadReading
+from ecg_flare.digitize.reading_intervals import intervals_report
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.words.statements import Statement
 from ecg_flare.ecg.record import Recording, write_wfdb
@@ -128,6 +129,7 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
             "n_samples": result.recording.n_samples,
             "duration_s": result.recording.duration_s,
         },
+        "intervals": intervals_report(result, withheld=withheld is not None),
         "leads": [_lead_report(lead, result.confidence) for lead in result.leads],
         "checks": {**asdict(result.checks), "passed": result.checks.passed},
         "signal": {

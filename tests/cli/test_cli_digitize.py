@@ -179,3 +179,16 @@ def test_a_folder_without_records_is_wrong_use(run_cli: RunCli, tmp_path: Path) 
     told = run_cli("intervals", tmp_path)
     assert told.exit_code == 2
     assert "holds no WFDB record" in told.output
+
+
+def test_formats_and_patients_are_given_as_options(run_cli: RunCli, pages: Path, tmp_path: Path) -> None:
+    arguments = ("digitize", pages / "page.png", "-o", tmp_path / "read", "--segmenter", "classical", "--format")
+    refused = run_cli(*arguments, "csv,aecg")
+    assert refused.exit_code == 2
+    assert "no patient is named: give --patient-id" in refused.output
+    assert "unknown format 'xls'" in run_cli(*arguments, "xls").output
+    (tmp_path / "patients.csv").write_text("file,patient_id\npage.png,4711\n")
+    told = run_cli(*arguments, "csv,aecg", "--patients", tmp_path / "patients.csv")
+    assert told.exit_code == 0, told.output
+    assert "Heart rate" in told.stdout
+    assert b'extension="4711"' in (tmp_path / "read" / "page.aecg.xml").read_bytes()

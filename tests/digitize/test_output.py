@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.files.output import csv_text, make_report
+from ecg_flare.digitize.files.output import make_report
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.ecg.formats.csv_table import csv_text
 from ecg_flare.ecg.intervals.measure import measure_intervals
 from ecg_flare.ecg.leads import LEADS
 from ecg_flare.ecg.record import Recording

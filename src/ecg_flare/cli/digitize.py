@@ -45,11 +45,11 @@ def _layouts() -> tuple[str, ...]:
 @click.option("--chest-gain", default="auto", show_default=True, help="auto, or mm/mV of V1 to V6 where it differs.")
 @click.option(
     "--words",
-    type=click.Choice(("auto", "on", "off")),
+    type=click.Choice(("auto", "on", "all", "off")),
     default="auto",
     show_default=True,
     help="Read the printed speed and gain where nothing else says them: auto (where the extra `words` is installed), "
-    "on (an error without it), off.",
+    "on (an error without it), off. all: read the print of every page, with what the machine measured.",
 )
 @click.option("--px-per-mm", type=float, help="Resolution of pages without a grid. [default: measured]")
 @click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
@@ -135,7 +135,7 @@ def digitize(
             fs_hz=fs_hz,
             segmenter=_segmenter(segmenter),
             force=force,
-            words=cast("Literal['auto', 'on', 'off']", words),
+            words=cast("Literal['auto', 'on', 'all', 'off']", words),
             outputs=Outputs(
                 formats=tuple(name.strip() for name in formats.split(",")),
                 study=Study(

@@ -16,6 +16,7 @@ from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.digitize.signal_confidence import SignalConfidence
+from ecg_flare.digitize.words.findings import Finding
 from ecg_flare.ecg.intervals.intervals import Intervals
 from ecg_flare.ecg.intervals.measure import measure_intervals
 from ecg_flare.ecg.record import Recording
@@ -29,7 +30,8 @@ class Digitization:
     refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `leads` the stretches of leads
     along them. `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines, and the `signal`, which has a
     confidence of its own; `confidence_but_for_signal` leaves that out. `warnings` are sentences, never empty below
-    CONFIDENT. `seconds` are by stage.
+    CONFIDENT. `seconds` are by stage. `findings` are what the machine printed of its own measurements and settings,
+    where print was read.
     """
 
     recording: Recording
@@ -46,6 +48,7 @@ class Digitization:
     confidence_but_for_signal: float
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
+    findings: tuple[Finding, ...] = ()
 
     @cached_property
     def intervals(self) -> Intervals:

@@ -22,6 +22,7 @@ from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.outputs import Outputs
 from ecg_flare.digitize.reading_intervals import intervals_report
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.words.findings import Finding
 from ecg_flare.digitize.words.statements import Statement
 from ecg_flare.ecg.formats.registry import DEFAULT, write_formats
 from ecg_flare.errors import StorageError
@@ -118,7 +119,7 @@ def make_report(
             "chest_gain_mm_per_mv": calibration.chest_gain_mm_per_mv,
             "chest_gain_source": calibration.chest_gain_source,
         },
-        "print": [_statement_report(statement) for statement in calibration.printed.statements],
+        "print": [*map(_print_report, calibration.printed.statements), *map(_print_report, result.findings)],
         "geometry": {
             "rotation_deg": round(result.page.rotation_deg, 3),
             "turned_deg": result.page.turned_deg,
@@ -146,13 +147,13 @@ def make_report(
     }
 
 
-def _statement_report(statement: Statement) -> dict[str, Any]:
-    """A measure that the page prints; not the line of print, which may hold a name."""
+def _print_report(said: Statement | Finding) -> dict[str, Any]:
+    """Something that the page prints; not the line of print, which may hold a name."""
     return {
-        "kind": statement.kind,
-        "value": statement.value,
-        "score": round(statement.word.score, 3),
-        "box_px": [round(edge, 1) for edge in statement.word.box_px],
+        "kind": said.kind,
+        "value": said.value,
+        "score": round(said.word.score, 3),
+        "box_px": [round(edge, 1) for edge in said.word.box_px],
     }
 
 

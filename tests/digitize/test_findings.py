@@ -98,7 +98,7 @@ def test_a_printed_interval_that_was_not_measured_so_is_told(clean_reading: Digi
     assert interval_doubts(replace(clean_reading, findings=agreeing)) == ()
     against = Finding("qrs_ms", measured.qrs_ms + 60.0, word(""))
     assert interval_doubts(replace(clean_reading, findings=(*agreeing, against))) == (
-        f"the page prints a QRS of {against.value:.0f} ms, and {measured.qrs_ms:.0f} ms was measured",
+        f"the page prints QRS {against.value:.0f} ms, and {measured.qrs_ms:.0f} ms was measured",
     )
 
 
@@ -124,7 +124,7 @@ def test_all_print_is_read_where_it_is_wanted_and_no_name_is_written(
     ]
     assert report["print"][0]["box_px"] == [100.0, 200.0, 180.0, 212.0]
     assert report["intervals"]["doubts"] == [
-        f"the page prints a PR of 236 ms, and {result.intervals.pr_ms:.0f} ms was measured"
+        f"the page prints PR 236 ms, and {result.intervals.pr_ms:.0f} ms was measured"
     ]
     text = json.dumps(report)
     assert not any(secret in text for secret in ("MUELLER", "12345678", "1950"))

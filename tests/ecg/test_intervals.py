@@ -1,11 +1,13 @@
 """Intervals: beats whose waves begin and end where they were put, rhythms, leads that are not there."""
 
+import doctest
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from ecg_flare.ecg.intervals import intervals as intervals_module
 from ecg_flare.ecg.intervals.intervals import QUANTITIES, qtc_bazett_ms, qtc_fridericia_ms
 from ecg_flare.ecg.intervals.measure import measure_intervals
 from ecg_flare.ecg.leads import LEADS, limb_leads
@@ -130,6 +132,10 @@ def test_ectopic_beats_stay_out_of_the_qrs_duration() -> None:
     found = measure_intervals(synthesize(rng, patient=patient))
     assert found.qrs_ms < 120
     assert (found.axis_deg - patient.axis_deg + 180) % 360 - 180 == pytest.approx(0, abs=12)
+
+
+def test_the_examples_of_the_docs_hold() -> None:
+    assert doctest.testmod(intervals_module) == (0, 3)
 
 
 def test_rates_are_corrected_by_hand() -> None:

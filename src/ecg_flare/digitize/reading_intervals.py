@@ -53,7 +53,7 @@ def _contradictions(result: Digitization) -> Iterator[str]:
         if apart and min(apart) > max(AGREE[finding.kind], share):
             name, unit = _NAMES[finding.kind]
             nearest = measured[apart.index(min(apart))]
-            yield f"the page prints a {name} of {printed:.0f} {unit}, and {nearest:.0f} {unit} was measured"
+            yield f"the page prints {name} {printed:.0f} {unit}, and {nearest:.0f} {unit} was measured"
 
 
 def intervals_report(result: Digitization, *, withheld: bool) -> dict[str, Any]:

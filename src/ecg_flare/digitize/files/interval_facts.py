@@ -6,22 +6,19 @@ from html import escape
 
 from ecg_flare.digitize.reading_intervals import interval_doubts
 from ecg_flare.digitize.result import Digitization
-from ecg_flare.ecg.intervals.intervals import QUANTITIES
+from ecg_flare.ecg.intervals.intervals import QUANTITIES, Intervals, with_unit
 
 
 def interval_facts(result: Digitization) -> str:
     """Return the intervals as a list, with the reason beside each that was not measured."""
-    values, reasons = result.intervals.values, result.intervals.not_measured
-    shown = {
-        name: f"<i>not measured: {escape(reasons[field])}</i>"
-        if values[field] is None
-        else f"{values[field]:.0f} {unit}"
-        for field, (name, unit) in QUANTITIES.items()
-    }
     doubts = "; ".join(interval_doubts(result))
     note = f'<p class="doubt">Doubtful: {escape(doubts)}.</p>' if doubts else ""
-    return (
-        "<dl>"
-        + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown.items())
-        + f"</dl>{note}"
-    )
+    return f"<dl>{''.join(_fact(result.intervals, field) for field in QUANTITIES)}</dl>{note}"
+
+
+def _fact(intervals: Intervals, field: str) -> str:
+    name, unit = QUANTITIES[field]
+    value = intervals.values[field]
+    reason = escape(intervals.not_measured.get(field, ""))
+    shown = f"<i>not measured: {reason}</i>" if value is None else with_unit(value, unit)
+    return f"<div><dt>{name}</dt><dd>{shown}</dd></div>"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_flare.digitize.confidence import CONFIDENT
-from ecg_flare.ecg.intervals.intervals import QUANTITIES
+from ecg_flare.ecg.intervals.intervals import QUANTITIES, with_unit
 from ecg_flare.page.page_list import LeftOut, left_out_lines
 
 ALL_READ, SOME_FAILED, USAGE = 0, 3, 2
@@ -37,7 +37,7 @@ class PageOutcome:
         if found is None or self.withheld is not None:
             return None
         shown = (
-            f"{name} {'not measured' if found[field] is None else f'{found[field]} {unit}'}"
+            f"{name} {'not measured' if found[field] is None else with_unit(found[field], unit)}"
             for field, (name, unit) in QUANTITIES.items()
         )
         return ", ".join(shown) + (f"; doubtful: {'; '.join(found['doubts'])}" if found["doubts"] else "")

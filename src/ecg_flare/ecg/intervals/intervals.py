@@ -25,6 +25,15 @@ QUANTITIES: Final[Mapping[str, tuple[str, str]]] = {
 """Field -> its name for people, and its unit."""
 
 
+def with_unit(value: float, unit: str) -> str:
+    """Return a value in whole units as people write it.
+
+    >>> with_unit(88.2, "ms"), with_unit(-44.0, "°")
+    ('88 ms', '-44°')
+    """
+    return f"{value:.0f}{unit}" if unit == "°" else f"{value:.0f} {unit}"
+
+
 @dataclass(frozen=True)
 class Intervals:
     """What was measured on a recording; None where it could not be, and `not_measured` says why, by field.
@@ -55,7 +64,7 @@ class Intervals:
     def to_text(self) -> str:
         """One line for a person."""
         shown = (
-            f"{name} {'not measured' if value is None else f'{value:.0f} {unit}'}"
+            f"{name} {'not measured' if value is None else with_unit(value, unit)}"
             for (name, unit), value in zip(QUANTITIES.values(), self.values.values(), strict=True)
         )
         return ", ".join(shown)

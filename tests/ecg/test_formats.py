@@ -93,6 +93,7 @@ def test_dicom_leads_have_the_codes_of_the_standard_s_context_group(whole: Recor
 
 
 def test_dicom_as_ecgdatakit_reads_it(whole: Recording, tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
     found = parsed(written(whole, "dicom"), tmp_path / "a.dcm")
     assert [lead.label for lead in found.leads] == list(LEADS)
     np.testing.assert_allclose(1000 * np.stack([lead.samples for lead in found.leads]), microvolts(whole), atol=1e-6)
@@ -248,10 +249,10 @@ def test_wfdb_keeps_samples_and_patient(recording: Recording, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", [name for name, one in FORMATS.items() if one.of_a_patient])
 def test_what_is_filed_under_a_patient_needs_one_or_the_word_anonymous(whole: Recording, name: str) -> None:
-    with pytest.raises(ConfigError, match="no patient is named: give --patient-id"):
-        write_formats(whole, Study(), (name,), "scan")
     if name == "dicom":
         pytest.importorskip("pydicom")
+    with pytest.raises(ConfigError, match="no patient is named: give --patient-id"):
+        write_formats(whole, Study(), (name,), "scan")
     assert written(whole, name, NOBODY) != written(whole, name)
 
 
@@ -286,6 +287,8 @@ def test_unknown_formats_and_missing_libraries_are_named(monkeypatch: pytest.Mon
     monkeypatch.setattr("ecg_flare.ecg.formats.registry.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"dicom needs pydicom.*pip install 'ecg_flare\[formats\]'"):
         checked_formats(["dicom"])
+    with pytest.raises(ConfigError, match="edf needs edfio"):
+        write_formats(Recording(np.zeros((12, 9), np.float32), 500.0), Study(), ("edf",), "scan")
 
 
 @pytest.mark.parametrize("name", ["aecg", "edf", "wfdb"])

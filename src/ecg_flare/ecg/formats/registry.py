@@ -102,7 +102,11 @@ def check_study(names: Sequence[str], study: Study, fs_hz: float) -> None:
 
 
 def write_formats(recording: Recording, study: Study, names: Sequence[str], record_name: str) -> dict[str, bytes]:
-    """Return ending -> content of a recording's files, in the order in which they are to be written."""
+    """Return ending -> content of a recording's files, in the order in which they are to be written.
+
+    Raises ConfigError as `checked_formats` and `check_study`, RecordError where a format cannot hold the recording.
+    """
+    names = checked_formats(names)
     check_study(names, study, recording.fs_hz)
     files: dict[str, bytes] = {}
     for name in reversed(names):

@@ -32,12 +32,14 @@ _STREAMS: Final = {"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan
 class BenchmarkPage:
     """One page and all that is known of it.
 
-    `truth` holds the samples that the page prints, NaN elsewhere; `ceiling_db` is the SNR of a perfect trace with one
-    value a pixel column before any damage; `peer_db` that of ECGMiner's own output, where there is one.
+    `truth` holds the samples that the page prints, NaN elsewhere; `whole` is the recording itself; `ceiling_db` is the
+    SNR of a perfect trace with one value a pixel column before any damage; `peer_db` that of ECGMiner's own output,
+    where there is one.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
     truth: Recording
+    whole: Recording
     layout: str
     speed_mm_per_s: float
     gain_mm_per_mv: float
@@ -66,6 +68,7 @@ def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPag
     return BenchmarkPage(
         image=page.image,
         truth=truth,
+        whole=recording,
         layout=known.layout,
         speed_mm_per_s=known.speed_mm_per_s,
         gain_mm_per_mv=known.gain_mm_per_mv,
@@ -127,4 +130,4 @@ def _ludb_page(index: int, folder: Path) -> BenchmarkPage:
     perfect[~np.isfinite(truth.signal_mv)] = np.nan
     ceiling = snr_db_kaggle2025(perfect, truth.signal_mv, truth.fs_hz)
     image = read_page(PageFile(folder / "png" / f"{name}.png", 1, name)).image
-    return BenchmarkPage(image, truth, "3x4+1R", 25.0, 10.0, 10.0, ceiling, LUDB, peer_db)
+    return BenchmarkPage(image, truth, whole, "3x4+1R", 25.0, 10.0, 10.0, ceiling, LUDB, peer_db)

@@ -23,6 +23,7 @@ from benchmarks.fuzz.mutation import (
     change_yaml,
 )
 from benchmarks.fuzz.runs import Parser, memory_folder
+from ecg_flare.ecg.formats.study import read_patients
 from ecg_flare.ecg.ptbxl import DATABASE_FILE, read_database
 from ecg_flare.ecg.record import read_wfdb, write_wfdb
 from ecg_flare.ecg.synthetic import synthesize
@@ -159,6 +160,17 @@ def _read_patients(data: bytes, folder: Path) -> None:
     (folder / PATIENTS_FILE).write_bytes(data)
     PageFolder(str(folder)).patient_table("a")
     add_patients(folder, {"new": "dora"})
+
+
+_STUDIES: Final = b"""file,patient_id,authority,patient_name,birth_date,sex,recorded_at
+scan.png,4711,1.2.276.0.76.4.17,Roe^Jane,1950-12-24,F,2019-03-31T14:05:00
+photo.jpg,4712,,,,M,
+"""
+
+
+def _read_studies(data: bytes, folder: Path) -> None:
+    (folder / "studies.csv").write_bytes(data)
+    read_patients(folder / "studies.csv")
 
 
 _DATABASE: Final = (
@@ -501,6 +513,7 @@ TEXTS: Final = (
     Parser("page and truth", lambda: [_page()], _one_of({"p.json": change_json}), _read_page),
     Parser("page and mask", lambda: [_masked_page()], _one_of({".png": change_bytes}), _read_masked_page),
     Parser("patients.csv", lambda: [_PATIENTS], change_lines, _read_patients),
+    Parser("patients of pages", lambda: [_STUDIES], change_lines, _read_studies),
     Parser("ptbxl_database.csv", lambda: [_DATABASE], change_lines, _read_database),
     Parser("profile", _packaged("profiles"), change_yaml, _read_profile),
     Parser("layout", _packaged("layouts"), change_yaml, _read_layout),

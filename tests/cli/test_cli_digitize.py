@@ -158,3 +158,37 @@ def test_a_truth_that_is_not_there_is_named(run_cli: RunCli, pages: Path, tmp_pa
     told = run_cli("evaluate", pages, tmp_path / "nowhere")
     assert told.exit_code == 1
     assert "nowhere" in told.stderr
+
+
+def test_intervals_of_records_are_measured_and_a_damaged_one_is_named(
+    run_cli: RunCli, pages: Path, tmp_path: Path
+) -> None:
+    told = run_cli("intervals", pages, "--json")
+    assert told.exit_code == 0, told.output
+    (measured,) = [one for name, one in json.loads(told.stdout)["records"].items() if name.endswith("page.hea")]
+    assert 40 < measured["heart_rate_bpm"] < 160
+    (tmp_path / "broken.hea").write_text("nothing")
+    both = run_cli("intervals", pages / "page", tmp_path)
+    assert both.exit_code == 3
+    assert "Heart rate" in both.stdout
+    assert "broken.hea" in both.output
+    assert run_cli("intervals", tmp_path.parent / "nowhere").exit_code == 3
+
+
+def test_a_folder_without_records_is_wrong_use(run_cli: RunCli, tmp_path: Path) -> None:
+    told = run_cli("intervals", tmp_path)
+    assert told.exit_code == 2
+    assert "holds no WFDB record" in told.output
+
+
+def test_formats_and_patients_are_given_as_options(run_cli: RunCli, pages: Path, tmp_path: Path) -> None:
+    arguments = ("digitize", pages / "page.png", "-o", tmp_path / "read", "--segmenter", "classical", "--format")
+    refused = run_cli(*arguments, "csv,aecg")
+    assert refused.exit_code == 2
+    assert "no patient is named: give --patient-id" in refused.output
+    assert "unknown format 'xls'" in run_cli(*arguments, "xls").output
+    (tmp_path / "patients.csv").write_text("file,patient_id\npage.png,4711\n")
+    told = run_cli(*arguments, "csv,aecg", "--patients", tmp_path / "patients.csv")
+    assert told.exit_code == 0, told.output
+    assert "Heart rate" in told.stdout
+    assert b'extension="4711"' in (tmp_path / "read" / "page.aecg.xml").read_bytes()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ecg_flare.digitize.files.summary import ALL_READ, SOME_FAILED, BatchSummary, PageOutcome
+from ecg_flare.ecg.intervals.intervals import Intervals
 from ecg_flare.page.page_list import LeftOut
 
 
@@ -39,3 +40,17 @@ def test_what_was_left_out_is_told() -> None:
 
 def test_a_batch_of_pages_that_were_read_is_no_failure() -> None:
     assert BatchSummary((outcome("a", 0.1),)).exit_code == ALL_READ
+
+
+def test_intervals_are_told_of_pages_whose_recording_was_written() -> None:
+    measured = Intervals(heart_rate_bpm=61.4, qrs_ms=88.0, not_measured={"pr_ms": "no P wave"}).to_json()
+    written = {"confidence": 0.9, "recording": {"reason": None}, "intervals": {**measured, "doubts": ["a fold"]}}
+    withheld = {**written, "recording": {"reason": "too faint"}}
+    pages = tuple(
+        PageOutcome(f"{name}.png", 1, name, 0.1, report=report)
+        for name, report in zip("ab", (written, withheld), strict=True)
+    )
+    told = [line for line in BatchSummary(pages).to_text().splitlines() if "Heart rate" in line]
+    assert len(told) == 1
+    assert told[0].startswith("  a: Heart rate 61 /min, PR not measured, QRS 88 ms, QT not measured")
+    assert told[0].endswith("; doubtful: a fold")

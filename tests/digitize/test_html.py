@@ -66,3 +66,11 @@ def test_the_html_needs_nothing_from_outside_and_begins_with_the_worst(clean_rea
     assert "<sure>" not in html
     assert not re.search(r"https?://|<script|@import|<link", html)
     assert all(url.startswith(("data:image/jpeg;base64,", "#")) for url in re.findall(r'(?:src|href)="([^"]*)"', html))
+
+
+def test_intervals_stand_with_their_doubts_and_not_beside_a_withheld_recording(clean_reading: Digitization) -> None:
+    overlay = np.full((60, 90, 3), 200, np.uint8)
+    shown = read_entry("scan.png", "scan", replace(clean_reading, confidence=0.5), overlay).article
+    assert f"<dt>Heart rate</dt><dd>{clean_reading.intervals.heart_rate_bpm:.0f} /min</dd>" in shown
+    assert "Doubtful: the reading&#x27;s confidence is 0.50" in shown
+    assert "Heart rate" not in read_entry("scan.png", "scan", clean_reading, overlay, "too faint").article

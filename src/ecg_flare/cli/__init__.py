@@ -8,6 +8,7 @@ import click
 from ecg_flare import __version__
 from ecg_flare.cli.compare import compare
 from ecg_flare.cli.digitize import digitize, evaluate
+from ecg_flare.cli.intervals import intervals
 from ecg_flare.cli.jobs import jobs
 from ecg_flare.cli.model import export, pretrain
 from ecg_flare.cli.pages import profiles, render, synthesize
@@ -38,7 +39,7 @@ def main(extensions: tuple[str, ...]) -> None:
     Train:          pretrain, jobs, export
     At a hospital:  site
     Inspect:        watch, report, compare, privacy
-    Read pages:     digitize, evaluate
+    Read pages:     digitize, evaluate, intervals
     """
     load_environment()
     load_extensions(extensions, "--extension")
@@ -46,6 +47,6 @@ def main(extensions: tuple[str, ...]) -> None:
 
 for command in (
     *(synthesize, render, profiles, pretrain, jobs, export, site),
-    *(watch, report, compare, privacy, digitize, evaluate),
+    *(watch, report, compare, privacy, digitize, evaluate, intervals),
 ):
     main.add_command(command)

@@ -45,17 +45,32 @@ def _layouts() -> tuple[str, ...]:
 @click.option("--chest-gain", default="auto", show_default=True, help="auto, or mm/mV of V1 to V6 where it differs.")
 @click.option(
     "--words",
-    type=click.Choice(("auto", "on", "off")),
+    type=click.Choice(("auto", "on", "all", "off")),
     default="auto",
     show_default=True,
     help="Read the printed speed and gain where nothing else says them: auto (where the extra `words` is installed), "
-    "on (an error without it), off.",
+    "on (an error without it), off. all: read the print of every page, with what the machine measured.",
 )
 @click.option("--px-per-mm", type=float, help="Resolution of pages without a grid. [default: measured]")
 @click.option("--fs", "fs_hz", type=float, default=500.0, show_default=True, help="Samples a second.")
 @click.option(
     "--force", is_flag=True, help="Write recordings of any confidence; without it none below 0.25 (25 %) is written."
 )
+@click.option(
+    "--format",
+    "formats",
+    default="wfdb,csv",
+    show_default=True,
+    help="Formats of the recordings, commas between: wfdb, csv, dicom, fhir, aecg, edf, mat.",
+)
+@click.option("--patient-id", default="", help="Whose recordings they are: the hospital's identifier.")
+@click.option("--recorded-at", default="", metavar="TIME", help="When they were recorded, such as 2019-03-31T14:05:00.")
+@click.option(
+    "--patients",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A table (CSV) that says of each file whose it is: file, patient_id, and what else is known.",
+)
+@click.option("--anonymous", is_flag=True, help="Write DICOM, FHIR and aECG without any patient.")
 @click.option("--html", is_flag=True, help="Also write report.html: overlays beside waveforms, the worst page first.")
 @json_option
 @click.pass_context
@@ -72,6 +87,11 @@ def digitize(
     px_per_mm: float | None,
     fs_hz: float,
     force: bool,
+    formats: str,
+    patient_id: str,
+    recorded_at: str,
+    patients: Path | None,
+    anonymous: bool,
     html: bool,
     as_json: bool,
 ) -> None:
@@ -86,15 +106,21 @@ def digitize(
 
     Exit codes: 0 every page was read, 3 some were not or were withheld, or a picture was left out, 2 wrong use.
 
+    --format writes recordings in more formats. DICOM, FHIR and aECG file a recording under a patient: --patient-id or
+    --patients names him or her, --anonymous nobody. Patient data are never read from a picture.
+
     \b
     Examples:
       ecg-flare digitize scan.png -o read --html
+      ecg-flare digitize archive/ -o read --format wfdb,dicom --patients patients.csv
       ecg-flare digitize photos/ -o read --layout 3x4+1R --speed 25 --gain 10
       ecg-flare digitize 'archive/*.pdf' -o read --segmenter runs/fedadam/server/simulate_job/ecg_flare/model
     """
     from ecg_flare.digitize.files.batch import run_batch
     from ecg_flare.digitize.files.summary import USAGE
     from ecg_flare.digitize.options import ReadingOptions
+    from ecg_flare.digitize.outputs import Outputs
+    from ecg_flare.ecg.formats.study import Study, parse_time, read_patients
     from ecg_flare.errors import ConfigError, LayoutError, StorageError
 
     quiet = sys.stderr.isatty()  # a terminal shows a progress bar
@@ -109,7 +135,16 @@ def digitize(
             fs_hz=fs_hz,
             segmenter=_segmenter(segmenter),
             force=force,
-            words=cast("Literal['auto', 'on', 'off']", words),
+            words=cast("Literal['auto', 'on', 'all', 'off']", words),
+            outputs=Outputs(
+                formats=tuple(name.strip() for name in formats.split(",")),
+                study=Study(
+                    patient_id=patient_id,
+                    recorded_at=parse_time(recorded_at, "--recorded-at") if recorded_at else None,
+                    anonymous=anonymous,
+                ),
+                patients=None if patients is None else read_patients(patients),
+            ),
         )
         summary = run_batch(pages, output, options, html=html)
     except (ConfigError, LayoutError, StorageError) as error:

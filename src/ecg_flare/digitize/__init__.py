@@ -20,6 +20,7 @@ _NAMES = {
     "leads.lead_reading": ("LeadReading",),
     "measure.calibration": ("Calibration",),
     "options": ("ReadingOptions",),
+    "outputs": ("Outputs",),
     "pipeline": ("digitize",),
     "result": ("Digitization",),
     "units": ("PxPerMm",),
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ecg_flare.digitize.leads.lead_reading import LeadReading
     from ecg_flare.digitize.measure.calibration import Calibration
     from ecg_flare.digitize.options import ReadingOptions
+    from ecg_flare.digitize.outputs import Outputs
     from ecg_flare.digitize.pipeline import digitize
     from ecg_flare.digitize.result import Digitization
     from ecg_flare.digitize.units import PxPerMm
@@ -49,6 +51,7 @@ __all__ = [
     "Calibration",
     "Digitization",
     "LeadReading",
+    "Outputs",
     "PxPerMm",
     "ReadingOptions",
     "Segmenter",

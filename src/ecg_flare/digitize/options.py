@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.segmenters import AUTO, Segmenter
 from ecg_flare.digitize.measure.given import given_measures
+from ecg_flare.digitize.outputs import Outputs
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.digitize.words.ocr import load_word_reader, words_installed
 from ecg_flare.digitize.words.printed_word import WordReader
@@ -28,7 +29,9 @@ class ReadingOptions:
     name of an installed one, a callable from an image at 4 px/mm to probabilities, or several callables: they are tried
     in turn until a reading leaves no doubt, and the best reading is kept. `force` lets `run_batch` write recordings of
     any confidence. `words` says who reads what is printed of speed and gain, where nothing else says them: an OCR
-    library if it is installed ("auto"), that or an error ("on"), nobody ("off"), or a callable.
+    library if it is installed ("auto"), that or an error ("on"), nobody ("off"), or a callable; "all" is like "on", and
+    reads the print of every page, with what the machine measured. `outputs` says what
+    `run_batch` writes, and whose recordings they are.
 
     Raises LayoutError or ConfigError for a value that is wrong for every page; a segmenter's name is looked up when
     it is loaded.
@@ -42,7 +45,8 @@ class ReadingOptions:
     segmenter: str | Segmenter | Sequence[Segmenter] = AUTO
     force: bool = False
     chest_gain: float | Literal["auto"] = "auto"
-    words: Literal["auto", "on", "off"] | WordReader = "auto"
+    words: Literal["auto", "on", "all", "off"] | WordReader = "auto"
+    outputs: Outputs = field(default_factory=Outputs)
 
     def __post_init__(self) -> None:
         if not FS_RANGE_HZ[0] <= self.fs_hz <= FS_RANGE_HZ[1]:
@@ -54,9 +58,9 @@ class ReadingOptions:
         given_measures(self.speed, self.gain, self.px_per_mm, self.chest_gain)
         if not isinstance(self.segmenter, str) and not callable(self.segmenter) and not len(self.segmenter):
             raise ConfigError("segmenter is empty; expected a name, a callable or several callables.")
-        if isinstance(self.words, str) and self.words not in ("auto", "on", "off"):
-            raise ConfigError(f"words is {self.words!r}; expected 'auto', 'on', 'off' or a callable.")
-        if self.words == "on":
+        if isinstance(self.words, str) and self.words not in ("auto", "on", "all", "off"):
+            raise ConfigError(f"words is {self.words!r}; expected 'auto', 'on', 'all', 'off' or a callable.")
+        if self.words in ("on", "all"):
             load_word_reader()
 
     def word_reader(self) -> WordReader | None:

@@ -46,6 +46,7 @@ from ecg_flare.digitize.orientation import UPRIGHT_NAMES, Trial, UprightPageErro
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.trace.page import trace_page
 from ecg_flare.digitize.trace.raster import RASTER_MM
+from ecg_flare.digitize.words.findings import Finding, read_findings
 from ecg_flare.digitize.words.statements import read_statements
 from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import PageError
@@ -79,6 +80,7 @@ class _Reader:
         self._first, *self._others = segmenters
         self._clock = clock
         self._last: tuple[ScaledPage, MeasuredPage] | None = None
+        self._findings: tuple[Finding, ...] = ()
 
     def look(self, scaled: ScaledPage) -> Trial:
         """Read a page with the first segmenter."""
@@ -102,16 +104,18 @@ class _Reader:
             best = found if best is None else _better_trial(best, found)
         if best is None:
             raise refusal
-        return best
+        return replace(best, result=replace(best.result, findings=self._findings))
 
     def _with_print(self, scaled: ScaledPage, trial: Trial | None) -> Trial | None:
-        """Read a page anew where it prints a speed or a gain that nothing else says for sure."""
+        """Read a page anew where it prints a speed or a gain that nothing else says for sure, or with all its print."""
         measured = self._measured(scaled)
         weighed = measured.calibration if trial is None else trial.result.calibration
-        if not may_be_settled(measured.calibration, weighed) or (reader := self._options.word_reader()) is None:
+        wanted = self._options.words == "all" or may_be_settled(measured.calibration, weighed)
+        if not wanted or (reader := self._options.word_reader()) is None:
             return trial
         with self._clock.stage("words"):
-            printed = read_statements(reader(scaled.page.image, measured.calibration.px_per_mm.finer))
+            words = reader(scaled.page.image, measured.calibration.px_per_mm.finer)
+            printed, self._findings = read_statements(words), read_findings(words)
         if not printed.statements:
             return trial
         with self._clock.stage("measure"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -15,6 +16,9 @@ from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.digitize.signal_confidence import SignalConfidence
+from ecg_flare.digitize.words.findings import Finding
+from ecg_flare.ecg.intervals.intervals import Intervals
+from ecg_flare.ecg.intervals.measure import measure_intervals
 from ecg_flare.ecg.record import Recording
 
 
@@ -26,7 +30,8 @@ class Digitization:
     refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `leads` the stretches of leads
     along them. `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines, and the `signal`, which has a
     confidence of its own; `confidence_but_for_signal` leaves that out. `warnings` are sentences, never empty below
-    CONFIDENT. `seconds` are by stage.
+    CONFIDENT. `seconds` are by stage. `findings` are what the machine printed of its own measurements and settings,
+    where print was read.
     """
 
     recording: Recording
@@ -43,6 +48,12 @@ class Digitization:
     confidence_but_for_signal: float
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
+    findings: tuple[Finding, ...] = ()
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """The intervals measured on the recording, whatever its confidence."""
+        return measure_intervals(self.recording)
 
     @property
     def n_gaps(self) -> int:

@@ -7,6 +7,10 @@ from ecg_flare.lazy import face
 _NAMES = {
     "artefacts": ("Artefacts", "artefact_leads"),
     "evaluation": ("Evaluation", "evaluate", "evaluate_recordings"),
+    "formats.registry": ("write_formats",),
+    "formats.study": ("Study", "read_patients"),
+    "intervals.intervals": ("Intervals",),
+    "intervals.measure": ("measure_intervals",),
     "leads": ("CABRERA", "CHEST_LEADS", "LEADS", "LIMB_LEADS", "limb_leads", "normalize_lead_name"),
     "metrics": (
         "RecordingScore",
@@ -26,6 +30,10 @@ _NAMES = {
 if TYPE_CHECKING:
     from ecg_flare.ecg.artefacts import Artefacts, artefact_leads
     from ecg_flare.ecg.evaluation import Evaluation, evaluate, evaluate_recordings
+    from ecg_flare.ecg.formats.registry import write_formats
+    from ecg_flare.ecg.formats.study import Study, read_patients
+    from ecg_flare.ecg.intervals.intervals import Intervals
+    from ecg_flare.ecg.intervals.measure import measure_intervals
     from ecg_flare.ecg.leads import CABRERA, CHEST_LEADS, LEADS, LIMB_LEADS, limb_leads, normalize_lead_name
     from ecg_flare.ecg.metrics import (
         RecordingScore,
@@ -50,11 +58,13 @@ __all__ = [
     "LIMB_LEADS",
     "Artefacts",
     "Evaluation",
+    "Intervals",
     "Patient",
     "PtbxlEntry",
     "Recording",
     "RecordingScore",
     "Rhythm",
+    "Study",
     "align",
     "artefact_leads",
     "beat_times",
@@ -64,14 +74,17 @@ __all__ = [
     "evaluate_recordings",
     "limb_leads",
     "load_record",
+    "measure_intervals",
     "normalize_lead_name",
     "pcc",
     "read_database",
+    "read_patients",
     "read_wfdb",
     "resample",
     "rmse_mv",
     "snr_db_kaggle2025",
     "snr_db_physionet2024",
     "synthesize",
+    "write_formats",
     "write_wfdb",
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int16
 
 from ecg_flare.ecg.header_faults import header_fault, holds_fields
 from ecg_flare.ecg.leads import LEADS, normalize_lead_name
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 GAIN_ADU_PER_MV: Final = 1000.0
 """Gain of written records; a signal beyond 32.767 mV is written with a lower one that it fits."""
 
-_INVALID_ADU: Final = -32768
+MISSING_ADU: Final = -32768
+"""Stands in a file for a sample that is not there, NaN in memory."""
+
 _LARGEST_ADU: Final = 32767
 _MV_PER_UNIT: Final = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "nv": 1e-6}
 _RECORD_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -137,7 +139,7 @@ def write_wfdb(recording: Recording, folder: Path, name: str) -> Path:
         raise RecordError(f"A WFDB record's name is made of letters, digits, - and _ alone; found {name!r}.")
     if recording.n_samples == 0:
         raise RecordError(f"Recording {name!r} has no samples; WFDB cannot hold an empty record.")
-    adu, gain = _to_adu(recording.signal_mv)
+    adu, gain = to_adu(recording.signal_mv)
     n_leads = len(recording.lead_names)
     comments = [f"patient_id: {recording.patient_id}"] if recording.patient_id else []
     try:
@@ -285,9 +287,10 @@ def _bridge_gaps(
     return bridged
 
 
-def _to_adu(signal_mv: Float32[np.ndarray, "leads samples"]) -> tuple[np.ndarray, float]:
+def to_adu(signal_mv: Float32[np.ndarray, "leads samples"]) -> tuple[Int16[np.ndarray, "leads samples"], float]:
+    """Return the samples as whole numbers, MISSING_ADU for NaN, and how many of them a millivolt has."""
     recorded = np.isfinite(signal_mv)
-    peak_mv = float(np.abs(signal_mv, where=recorded, out=np.zeros_like(signal_mv)).max())
+    peak_mv = float(np.abs(signal_mv, where=recorded, out=np.zeros_like(signal_mv)).max(initial=0.0))
     gain = GAIN_ADU_PER_MV if peak_mv * GAIN_ADU_PER_MV <= _LARGEST_ADU else _LARGEST_ADU / peak_mv
     adu = np.rint(np.where(recorded, signal_mv, 0).astype(np.float64) * gain)
-    return np.where(recorded, adu, _INVALID_ADU).astype(np.int16), gain
+    return np.where(recorded, adu, MISSING_ADU).astype(np.int16), gain

@@ -55,13 +55,14 @@ def run_batch(
         digitizer: reads a page instead of `digitize` with these options.
 
     Raises:
-        ConfigError: no pages, or an unknown segmenter; both before the first page is read.
+        ConfigError: no pages, an unknown segmenter, or a format that lacks a patient; all before a page is read.
         StorageError: the folder cannot be written.
     """
     listed = list_pages(inputs)
-    _check_writable(out)
     options = options or ReadingOptions()
-    reading = _Reading(digitizer or _digitizer(options), out, html=html, force=options.force)
+    options.outputs.check(listed.pages, options.fs_hz)
+    _check_writable(out)
+    reading = _Reading(digitizer or _digitizer(options), out, html=html, options=options)
     outcomes: list[PageOutcome] = []
     entries: list[PageEntry] = []
     for page in tqdm(listed.pages, desc="pages", unit="page", disable=None if progress else True):
@@ -83,7 +84,7 @@ class _Reading:
     read: Digitizer
     out: Path
     html: bool
-    force: bool
+    options: ReadingOptions
 
 
 def _digitizer(options: ReadingOptions) -> Digitizer:
@@ -108,7 +109,8 @@ def _read_one(page: PageFile, reading: _Reading) -> tuple[PageOutcome, PageEntry
         result = reading.read(source.image)
         result = _with_notes(result, source.warnings)
         overlay = draw_overlay(result)
-        report = dict(write_result(result, overlay, reading.out, page, force=reading.force))
+        options = reading.options
+        report = dict(write_result(result, overlay, reading.out, page, force=options.force, outputs=options.outputs))
         withheld = report["recording"]["reason"]
         entry = read_entry(page.title, page.name, result, overlay, withheld) if reading.html else None
     except _PAGE_FAILURES as error:

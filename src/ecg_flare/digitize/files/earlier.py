@@ -6,18 +6,16 @@ Nothing else is overwritten or removed: beside a rendered page, NAME.hea is its 
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_flare.ecg.formats.registry import DEFAULT, FORMATS, endings
 from ecg_flare.errors import StorageError
 from ecg_flare.storage import write_json
 
 OVERLAY_ENDING: Final = ".overlay.png"
-RECORDING_ENDINGS: Final = (".hea", ".dat", ".csv")
-"""Of the files that hold a recording; the header goes first, as readers look for it."""
-
 WITHHELD: Final = "withheld"
 """Status of a recording that was not written, as its confidence is too low."""
 
@@ -45,31 +43,40 @@ class EarlierReading:
         return self.folder / f"{self.name}.json"
 
     @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of the earlier reading's recording, as far as they are known; none where it has none."""
+        if self.report is None or not self.has_recording:
+            return ()
+        named = self.report["recording"].get("formats", DEFAULT)
+        return tuple(name for name in FORMATS if isinstance(named, list | tuple) and name in named)
+
+    @property
     def has_recording(self) -> bool:
         """Whether the recording's files that stand there are the earlier reading's."""
         return self.report is not None and self.report["recording"].get("status") != WITHHELD
 
-    def foreign_files(self) -> tuple[Path, ...]:
-        """Files that a recording of this name would overwrite, and that no earlier reading wrote."""
-        if self.has_recording:
-            return ()
-        return tuple(path for path in self._recording_files() if os.path.lexists(path))
+    def foreign_files(self, formats: Sequence[str]) -> tuple[Path, ...]:
+        """Files that a recording of this name in these formats would overwrite, and that no earlier reading wrote."""
+        own = self._files(self.formats)
+        return tuple(path for path in self._files(formats) if path not in own and os.path.lexists(path))
 
-    def check_free(self) -> None:
-        """Raise StorageError where a recording would overwrite what no earlier reading wrote."""
-        if foreign := self.foreign_files():
+    def check_free(self, formats: Sequence[str]) -> None:
+        """Raise StorageError where a recording in these formats would overwrite what no earlier reading wrote."""
+        if foreign := self.foreign_files(formats):
             raise _not_ours(foreign[0])
 
     def mark_unfinished(self, report: Mapping[str, Any]) -> None:
         """Say in NAME.json that the page's files are being written or removed; raises StorageError."""
         reason = "not all files of this page were written: read it again"
-        recording = {**report["recording"], "status": _UNFINISHED, "reason": reason}
+        formats = [name for name in FORMATS if name in self.formats or name in report["recording"]["formats"]]
+        recording = {**report["recording"], "status": _UNFINISHED, "reason": reason, "formats": formats}
         write_json(self.report_file, {**report, "recording": recording})
 
-    def remove_recording(self) -> None:
-        """Remove the earlier reading's recording, if it has one; raises StorageError."""
-        if self.has_recording:
-            for path in self._recording_files():
+    def remove_recording(self, but: Sequence[str] = ()) -> None:
+        """Remove the earlier reading's recording, if it has one, `but` for these formats; raises StorageError."""
+        kept = self._files(but)
+        for path in self._files(self.formats):
+            if path not in kept:
                 remove_file(path)
 
     def remove(self) -> None:
@@ -78,12 +85,12 @@ class EarlierReading:
             return
         remove_file(self.folder / f"{self.name}{OVERLAY_ENDING}")
         if self.has_recording:
-            self.mark_unfinished(self.report)
+            self.mark_unfinished({**self.report, "recording": {"formats": [], **self.report["recording"]}})
             self.remove_recording()
         remove_file(self.report_file)
 
-    def _recording_files(self) -> tuple[Path, ...]:
-        return tuple(self.folder / f"{self.name}{ending}" for ending in RECORDING_ENDINGS)
+    def _files(self, formats: Sequence[str]) -> tuple[Path, ...]:
+        return tuple(self.folder / f"{self.name}{ending}" for ending in endings(formats))
 
 
 def earlier_reading(folder: Path, name: str) -> EarlierReading:

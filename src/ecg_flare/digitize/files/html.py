@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare.digitize.confidence import CONFIDENT, HALF, OVERLAPPING
+from ecg_flare.digitize.files.interval_facts import interval_facts
 from ecg_flare.digitize.files.waveform import waveform_svg
 from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.measure.calibration import Calibration
@@ -49,6 +50,7 @@ break-inside:avoid}
 dl{display:flex;flex-wrap:wrap;gap:4px 28px;margin:0 0 12px}dl div{display:flex;gap:8px;align-items:baseline}
 dt{color:var(--soft);font-size:13px}dd{margin:0;font-variant-numeric:tabular-nums}
 dd i{font-style:normal;color:var(--soft);font-size:13px}dd i.assumed{color:var(--bad);font-weight:600}
+p.doubt{color:var(--bad);margin:-6px 0 12px;font-size:13px}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:18px;align-items:start}
 figure{margin:0;min-width:0}figcaption{color:var(--soft);font-size:13px;margin-bottom:6px}
 img,svg.wave{display:block;width:100%;height:auto;border:1px solid var(--line);border-radius:4px}
@@ -90,7 +92,7 @@ def read_entry(
     badge = _badge(result.confidence) + (_WITHHELD_BADGE if withheld else "")
     article = (
         f'<article id="{anchor}"><div class="top"><h2>{shown}</h2>{badge}</div>'
-        f'{_withheld(withheld)}{_warnings(result)}{_facts(result)}<div class="pair">'
+        f'{_withheld(withheld)}{_warnings(result)}{_facts(result)}{_intervals(result, withheld)}<div class="pair">'
         "<figure><figcaption>The page, with the lines that were read, their leads, and the grid as measured (red)"
         f'</figcaption><img alt="{shown}: the page with the traces read" src="{_data_url(overlay)}"></figure>'
         "<figure><figcaption>The recording, drawn at 25 mm/s and 10 mm/mV</figcaption>"
@@ -184,6 +186,10 @@ def _facts(result: Digitization) -> str:
     if checks.rhythm_correlation is not None:
         facts["Rhythm strip"] = f"{checks.rhythm_correlation:.2f} <i>correlation with its short lead; 1 is right</i>"
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items()) + "</dl>"
+
+
+def _intervals(result: Digitization, withheld: str | None) -> str:
+    return "" if withheld else interval_facts(result)
 
 
 def _gain(calibration: Calibration) -> str:

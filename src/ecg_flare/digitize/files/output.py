@@ -1,4 +1,4 @@
-"""What a page's reading leaves on disk: NAME.hea, NAME.dat, NAME.csv, NAME.overlay.png, NAME.json.
+"""What a page's reading leaves on disk: NAME.hea, NAME.dat, NAME.csv or other formats, NAME.overlay.png, NAME.json.
 
 Every file is written beside its place and renamed into it. NAME.json comes last, and until then it says that the page
 is unfinished: where it says "written", the rest stands. A reading below WRITTEN leaves NAME.overlay.png and NAME.json
@@ -6,12 +6,10 @@ alone, for a person to look at, and no recording: one of an earlier reading is r
 wrote are neither overwritten nor removed (`files.earlier`).
 """
 
-import io
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,43 +17,50 @@ from jaxtyping import UInt8
 
 from ecg_flare import __version__
 from ecg_flare.digitize.confidence import WRITTEN, lead_confidence
-from ecg_flare.digitize.files.earlier import OVERLAY_ENDING, WITHHELD, EarlierReading, earlier_reading
+from ecg_flare.digitize.files.earlier import OVERLAY_ENDING, WITHHELD, earlier_reading
 from ecg_flare.digitize.leads.lead_reading import LeadReading
+from ecg_flare.digitize.outputs import Outputs
+from ecg_flare.digitize.reading_intervals import intervals_report
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.words.findings import Finding
 from ecg_flare.digitize.words.statements import Statement
-from ecg_flare.ecg.record import Recording, write_wfdb
+from ecg_flare.ecg.formats.registry import DEFAULT, write_formats
 from ecg_flare.errors import StorageError
 from ecg_flare.page.page_list import PageFile
 from ecg_flare.storage import write_atomically, write_json
 
-_CSV_DIGITS: Final = 4  # a tenth of a microvolt: far below a pixel
-
 
 def write_result(
-    result: Digitization, overlay: UInt8[np.ndarray, "h w 3"], folder: Path, page: PageFile, *, force: bool = False
+    result: Digitization,
+    overlay: UInt8[np.ndarray, "h w 3"],
+    folder: Path,
+    page: PageFile,
+    *,
+    force: bool = False,
+    outputs: Outputs | None = None,
 ) -> Mapping[str, Any]:
     """Write all files of a page's reading, and return its report.
 
-    Below a confidence of WRITTEN the recording is withheld, unless `force` asks for it: NAME.hea, NAME.dat and NAME.csv
-    are not written. Those of an earlier reading are removed, as they would be overwritten; those of others stay, and
-    the report's `reason` names them.
+    Below a confidence of WRITTEN the recording is withheld, unless `force` asks for it: none of its files is written.
+    Those of an earlier reading are removed, as they would be overwritten; those of others stay, and the report's
+    `reason` names them. `outputs` says in which formats a recording is written, and whose it is.
 
     Raises StorageError where the folder cannot be written, or where a file would be overwritten that no earlier reading
-    wrote; RecordError where WFDB cannot hold the recording.
+    wrote; RecordError where a format cannot hold the recording, ConfigError where it lacks a patient.
     """
+    outputs = outputs or Outputs()
     earlier = earlier_reading(folder, page.name)
-    report = make_report(result, page, force=force)
+    report = make_report(result, page, force=force, formats=outputs.formats)
     if report["recording"]["status"] == WITHHELD:
-        report = _naming_others(report, earlier)
+        report = _naming_others(report, earlier.foreign_files(outputs.formats))
         files: dict[str, bytes] = {}
     else:
-        earlier.check_free()
-        files = _recording_files(result.recording, page.name)
+        earlier.check_free(outputs.formats)
+        files = write_formats(result.recording, outputs.study_of(page), outputs.formats, page.name)
     picture = encode_png(overlay)
     if files or earlier.has_recording:
         earlier.mark_unfinished(report)
-    if not files:
-        earlier.remove_recording()
+    earlier.remove_recording(but=outputs.formats if files else ())
     for ending, data in files.items():
         _write_bytes(folder / f"{page.name}{ending}", data)
     _write_bytes(folder / f"{page.name}{OVERLAY_ENDING}", picture)
@@ -63,9 +68,8 @@ def write_result(
     return report
 
 
-def _naming_others(report: Mapping[str, Any], earlier: EarlierReading) -> Mapping[str, Any]:
+def _naming_others(report: Mapping[str, Any], others: Sequence[Path]) -> Mapping[str, Any]:
     """The report of a recording that is withheld, with the recordings of others that stand where its would."""
-    others = earlier.foreign_files()
     if not others:
         return report
     names = ", ".join(path.name for path in others)
@@ -83,10 +87,12 @@ def withheld_reason(confidence: float) -> str | None:
     )
 
 
-def make_report(result: Digitization, page: PageFile, *, force: bool = False) -> Mapping[str, Any]:
+def make_report(
+    result: Digitization, page: PageFile, *, force: bool = False, formats: Sequence[str] = DEFAULT
+) -> Mapping[str, Any]:
     """What was found on a page, how, and how surely, as JSON holds it. Lengths in pixels are of the upright page.
 
-    `force`: the recording is written whatever its confidence.
+    `force`: the recording is written whatever its confidence; `formats`: in these formats.
     """
     calibration = result.calibration
     withheld = None if force else withheld_reason(result.confidence)
@@ -113,7 +119,7 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
             "chest_gain_mm_per_mv": calibration.chest_gain_mm_per_mv,
             "chest_gain_source": calibration.chest_gain_source,
         },
-        "print": [_statement_report(statement) for statement in calibration.printed.statements],
+        "print": [*map(_print_report, calibration.printed.statements), *map(_print_report, result.findings)],
         "geometry": {
             "rotation_deg": round(result.page.rotation_deg, 3),
             "turned_deg": result.page.turned_deg,
@@ -126,10 +132,12 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
         "recording": {
             "status": "written" if withheld is None else WITHHELD,
             "reason": withheld,
+            "formats": list(formats) if withheld is None else [],
             "fs_hz": result.recording.fs_hz,
             "n_samples": result.recording.n_samples,
             "duration_s": result.recording.duration_s,
         },
+        "intervals": intervals_report(result, withheld=withheld is not None),
         "leads": [_lead_report(lead, result.confidence) for lead in result.leads],
         "checks": {**asdict(result.checks), "passed": result.checks.passed},
         "signal": {
@@ -141,13 +149,13 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
     }
 
 
-def _statement_report(statement: Statement) -> dict[str, Any]:
-    """A measure that the page prints; not the line of print, which may hold a name."""
+def _print_report(said: Statement | Finding) -> dict[str, Any]:
+    """Something that the page prints; not the line of print, which may hold a name."""
     return {
-        "kind": statement.kind,
-        "value": statement.value,
-        "score": round(statement.word.score, 3),
-        "box_px": [round(edge, 1) for edge in statement.word.box_px],
+        "kind": said.kind,
+        "value": said.value,
+        "score": round(said.word.score, 3),
+        "box_px": [round(edge, 1) for edge in said.word.box_px],
     }
 
 
@@ -170,37 +178,12 @@ def _lead_report(lead: LeadReading, page_confidence: float) -> dict[str, Any]:
     }
 
 
-def csv_text(recording: Recording) -> str:
-    """A recording as CSV: time_s, then each lead in mV; a cell is empty where nothing was printed."""
-    times = np.arange(recording.n_samples) / recording.fs_hz
-    columns = [[f"{time:.6g}" for time in times]]
-    for lead in recording.signal_mv:
-        columns.append(
-            [f"{value:.{_CSV_DIGITS}f}" if known else "" for value, known in zip(lead, np.isfinite(lead), strict=True)]
-        )
-    out = io.StringIO()
-    out.write(",".join(["time_s", *recording.lead_names]) + "\n")
-    out.writelines(",".join(row) + "\n" for row in zip(*columns, strict=True))
-    return out.getvalue()
-
-
 def encode_png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
     """An RGB image as the bytes of a PNG file."""
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 4])
     if not done:
         raise StorageError(f"an image of {image.shape[1]} x {image.shape[0]} pixels could not be encoded as PNG")
     return bytes(data)
-
-
-def _recording_files(recording: Recording, name: str) -> dict[str, bytes]:
-    """Ending -> content of the files that hold a recording; the header last: it is what readers look for.
-
-    The WFDB library writes the header and the samples in place, so they are written elsewhere first.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        write_wfdb(recording, Path(scratch), name)
-        dat, hea = ((Path(scratch) / f"{name}{ending}").read_bytes() for ending in (".dat", ".hea"))
-    return {".csv": csv_text(recording).encode(), ".dat": dat, ".hea": hea}
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_flare.digitize.confidence import CONFIDENT
+from ecg_flare.ecg.intervals.intervals import QUANTITIES, with_unit
 from ecg_flare.page.page_list import LeftOut, left_out_lines
 
 ALL_READ, SOME_FAILED, USAGE = 0, 3, 2
@@ -28,6 +29,18 @@ class PageOutcome:
     def confidence(self) -> float | None:
         """Confidence of the reading; None where there is none."""
         return None if self.report is None else float(self.report["confidence"])
+
+    @property
+    def intervals(self) -> str | None:
+        """The reading's intervals in one line; None where there is no recording."""
+        found = None if self.report is None else self.report.get("intervals")
+        if found is None or self.withheld is not None:
+            return None
+        shown = (
+            f"{name} {'not measured' if found[field] is None else with_unit(found[field], unit)}"
+            for field, (name, unit) in QUANTITIES.items()
+        )
+        return ", ".join(shown) + (f"; doubtful: {'; '.join(found['doubts'])}" if found["doubts"] else "")
 
     @property
     def withheld(self) -> str | None:
@@ -102,6 +115,7 @@ class BatchSummary:
         lines += [
             f"  withheld: {page.source} (page {page.page}): {page.withheld}" for page in self.pages if page.withheld
         ]
+        lines += [f"  {page.name}: {page.intervals}" for page in self.pages if page.intervals is not None]
         if self.html_path is not None:
             lines.append(f"Report: {self.html_path}")
         return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""What is printed on a page about the paper: its speed and its gains, read by an OCR library where one is installed."""
+"""What a page prints of its paper and of the machine's measurements, read by an OCR library where one is installed."""

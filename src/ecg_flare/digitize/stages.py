@@ -52,11 +52,12 @@ class PageInk:
 
 @dataclass(frozen=True, eq=False)
 class PlacedLeads:
-    """Which lead stands where on the working page, the page's measures by its heart rate, and the names in print."""
+    """Which lead stands where on the working page, its measures by its heart rate, its names in print, its rows."""
 
     assignment: Assignment
     calibration: Calibration
     names: frozenset[str]
+    rows: LabelledRows
 
 
 def see_ink(measured: MeasuredPage, segmenter: Segmenter, clock: Clock) -> PageInk:
@@ -85,11 +86,12 @@ def place_leads(measured: MeasuredPage, seen: PageInk, lines: PageLines, layout:
         words = read_labels(measured.working.image, seen.ink.every, seen.probabilities, lines.rows, scale)
         names = readable_names(words)
         try:
-            assignment = find_leads(LabelledRows(lines.raster, words, calibration.speed_mm_per_s), layout)
+            rows = LabelledRows(lines.raster, words, calibration.speed_mm_per_s)
+            assignment = find_leads(rows, layout)
         except PageError as error:
             raise UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
         settled = settle_on_separators(assignment.spans, seen.ink.every, lines.levels_px, scale)
-        return PlacedLeads(replace(assignment, spans=settled.spans, bars=settled.bars), calibration, names)
+        return PlacedLeads(replace(assignment, spans=settled.spans, bars=settled.bars), calibration, names, rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "nnunet": {"ecg", "page", "federated", "privacy"},
     "site": {"ecg", "page", "nnunet", "federated"},
     "privacy": set(),
+    "review": {"ecg", "page", "digitize", "privacy"},
     "federated": {"privacy"},
 }
 

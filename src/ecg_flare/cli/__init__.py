@@ -13,6 +13,7 @@ from ecg_flare.cli.model import export, pretrain
 from ecg_flare.cli.pages import profiles, render, synthesize
 from ecg_flare.cli.privacy import privacy
 from ecg_flare.cli.report import report
+from ecg_flare.cli.review import review
 from ecg_flare.cli.screen import Commands
 from ecg_flare.cli.site import site
 from ecg_flare.cli.watch import watch
@@ -38,7 +39,7 @@ def main(extensions: tuple[str, ...]) -> None:
     Train:          pretrain, jobs, export
     At a hospital:  site
     Inspect:        watch, report, compare, privacy
-    Read pages:     digitize, evaluate
+    Read pages:     digitize, review, evaluate
     """
     load_environment()
     load_extensions(extensions, "--extension")
@@ -46,6 +47,6 @@ def main(extensions: tuple[str, ...]) -> None:
 
 for command in (
     *(synthesize, render, profiles, pretrain, jobs, export, site),
-    *(watch, report, compare, privacy, digitize, evaluate),
+    *(watch, report, compare, privacy, digitize, review, evaluate),
 ):
     main.add_command(command)

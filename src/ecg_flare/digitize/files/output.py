@@ -32,19 +32,26 @@ _CSV_DIGITS: Final = 4  # a tenth of a microvolt: far below a pixel
 
 
 def write_result(
-    result: Digitization, overlay: UInt8[np.ndarray, "h w 3"], folder: Path, page: PageFile, *, force: bool = False
+    result: Digitization,
+    overlay: UInt8[np.ndarray, "h w 3"],
+    folder: Path,
+    page: PageFile,
+    *,
+    force: bool = False,
+    review: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     """Write all files of a page's reading, and return its report.
 
     Below a confidence of WRITTEN the recording is withheld, unless `force` asks for it: NAME.hea, NAME.dat and NAME.csv
     are not written. Those of an earlier reading are removed, as they would be overwritten; those of others stay, and
-    the report's `reason` names them.
+    the report's `reason` names them. `review`, where a person reviewed the page, is the report's section of that name.
 
     Raises StorageError where the folder cannot be written, or where a file would be overwritten that no earlier reading
     wrote; RecordError where WFDB cannot hold the recording.
     """
     earlier = earlier_reading(folder, page.name)
     report = make_report(result, page, force=force)
+    report = report if review is None else {**report, "review": review}
     if report["recording"]["status"] == WITHHELD:
         report = _naming_others(report, earlier)
         files: dict[str, bytes] = {}

@@ -1,0 +1,47 @@
+"""A folder of readings to review, and the app on it without a server."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from ecg_flare.digitize.files.batch import run_batch
+from ecg_flare.digitize.options import ReadingOptions
+from ecg_flare.ecg.synthetic import synthesize
+from ecg_flare.page.render import render_page
+from ecg_flare.page.style import PageStyle
+
+if TYPE_CHECKING:
+    from review_apps import App
+
+
+@pytest.fixture(scope="session")
+def read_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `scans/page.png` and its reading in `read/`."""
+    root = tmp_path_factory.mktemp("review")
+    (root / "scans").mkdir()
+    rng = np.random.default_rng(8)
+    page = render_page(synthesize(rng), PageStyle(dpi=100), rng)
+    cv2.imwrite(str(root / "scans" / "page.png"), cv2.cvtColor(page.image, cv2.COLOR_RGB2BGR))
+    run_batch([root / "scans"], root / "read", ReadingOptions(segmenter="classical", words="off"), progress=False)
+    return root
+
+
+@pytest.fixture
+def root(read_once: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, for one test; its NAME.json speaks of the copy's picture."""
+    copy = tmp_path / "copy"
+    shutil.copytree(read_once, copy)
+    report = copy / "read" / "page.json"
+    report.write_text(report.read_text().replace(str(read_once), str(copy)))
+    return copy
+
+
+@pytest.fixture
+def app(root: Path) -> "App":
+    from review_apps import open_app
+
+    return open_app(root)

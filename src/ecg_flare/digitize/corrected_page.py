@@ -111,7 +111,7 @@ class CorrectedPage:
         opened, measured = self._measure(corrections)
         seen, working = self._see(opened, measured), measured.working
         lines = self._follow(opened, measured)
-        line = follow_points(seen.ink.trace, _on_working(measured, points), lines.pen_px)
+        line = follow_points(seen.ink.trace, _on_working(measured, points), lines.pen_px, working.px_per_mm)
         on_page = (line + 0.5) / np.array(working.shrink) - 0.5
         return tuple((float(x), float(y)) for x, y in PagePlaces(measured.page).on_picture(on_page))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable
-from types import FrameType
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
@@ -19,6 +20,8 @@ HOST: Final = "127.0.0.1"
 """The only address that the app is ever bound to."""
 
 _GRACE_S: Final = 5
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl+C, a request to end, and the end of the terminal."""
 
 
 def serve(desk: Desk, port: int, started: Callable[[str], None]) -> None:
@@ -31,25 +34,10 @@ def serve(desk: Desk, port: int, started: Callable[[str], None]) -> None:
     token = new_token()
     with _bound(port) as listener:
         own_port = int(listener.getsockname()[1])
-        server = _Server(lambda: started(f"http://{HOST}:{own_port}/#{token}"))
-        app = ReviewApp(desk, server.stop)
-        server.take(Guard(app.starlette, token, own_port))
-        try:
-            server.run([listener])
-        finally:
-            desk.save_all()
-
-
-class _Server:
-    """uvicorn, told when to end by the app and by the end of its terminal."""
-
-    def __init__(self, started: Callable[[], None]) -> None:
-        self._started = started
-        self._server: uvicorn.Server | None = None
-
-    def take(self, app: Guard) -> None:
+        ended = threading.Event()
+        guarded = Guard(ReviewApp(desk, ended.set).starlette, token, own_port)
         config = uvicorn.Config(
-            app,
+            guarded,
             access_log=False,
             log_level="warning",
             server_header=False,
@@ -57,34 +45,36 @@ class _Server:
             ws="none",
             timeout_graceful_shutdown=_GRACE_S,
         )
-        self._server = _Told(config, self._started)
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.should_exit = True
-
-    def run(self, sockets: list[socket.socket]) -> None:
-        def ended(number: int, frame: FrameType | None) -> None:
-            self.stop()
-
-        if self._server is not None:
-            before = signal.signal(signal.SIGHUP, ended)
-            try:
-                self._server.run(sockets)
-            finally:
-                signal.signal(signal.SIGHUP, before)
+        server = _Server(config, ended, lambda: started(f"http://{HOST}:{own_port}/#{token}"))
+        try:
+            server.run([listener])
+        finally:
+            desk.save_all()
 
 
-class _Told(uvicorn.Server):
-    """A server that says when it takes requests."""
+class _Server(uvicorn.Server):
+    """A server that says when it takes requests, and ends at a signal without passing it on: pages are saved then."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ended: threading.Event, started: Callable[[], None]) -> None:
         super().__init__(config)
+        self._ended = ended
         self._told = started
+
+    async def on_tick(self, counter: int) -> bool:
+        return self._ended.is_set() or await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._told()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in _ENDS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _bound(port: int) -> socket.socket:

@@ -1,8 +1,10 @@
 """A folder of readings to review, and the app on it without a server."""
 
 import shutil
+from collections.abc import Callable, Hashable, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,6 +18,30 @@ from ecg_flare.page.style import PageStyle
 
 if TYPE_CHECKING:
     from review_apps import App
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_picture_is_read_once() -> Iterator[None]:
+    """A picture that was opened stays read for all tests: opening it again gives the same reading sooner."""
+    kept: dict[Hashable, Any] = {}
+
+    def once(module: str, name: str, key: Callable[..., Hashable]) -> None:
+        plain = getattr(import_module(module), name)
+
+        def found(*arguments: Any) -> Any:
+            at = (name, *key(*arguments))
+            if at not in kept:
+                kept[at] = plain(*arguments)
+            return kept[at]
+
+        patch.setattr(f"{module}.{name}", found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        corrected = "ecg_flare.digitize.corrected_page"
+        once(corrected, "open_page", lambda image, options: (image.tobytes(), options))
+        once(corrected, "see_ink", lambda measured, segmenter, clock: (measured, segmenter))
+        once(corrected, "follow_lines", lambda measured, seen, clock: (measured, seen))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ class OpenPage:
         self.review: Review = review_of(self.journal.decisions)
         self._report = page.report
         self.offered = self._why_offered()
+        self._segmenter = options.segmenter if isinstance(options.segmenter, str) else None
         self._given = {} if page.report is None else _given(page.report, page.name)
         self.corrected = CorrectedPage(picture.image, replace(options, **self._given))
         self.result: Digitization | None = None
@@ -138,6 +139,7 @@ class OpenPage:
             "whole_page": self.is_confirmed,
             "who": self.journal.decisions[-1].who if self.journal.decisions else None,
             "given": dict(self._given),
+            "segmenter": self._segmenter,
         }
 
     def _why_offered(self) -> str:

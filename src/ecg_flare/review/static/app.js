@@ -158,6 +158,7 @@ class App {
     if (this.state.busy || !this.state.view) return false;
     const {name, view} = this.state;
     const why = $("why")?.value ?? "";
+    const fromBar = $("bar").contains(document.activeElement);
     this.busy(true, "Reading the page with that …");
     try {
       const after = await api.decide(name, {what, value, why, head: view.head});
@@ -177,6 +178,7 @@ class App {
       return false;
     } finally {
       this.busy(false);
+      if (fromBar) $("viewer").focus();  // so that the next key is a tool's
     }
   }
 

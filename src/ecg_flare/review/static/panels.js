@@ -49,7 +49,7 @@ export function bar(app) {
     }), make("datalist", {id: list}, ...values.map((value) => make("option", {value}))));
   };
   const button = (text, action, more = {}) => make("button", {type: "button", onclick: action, ...more}, text);
-  const apply = button("Apply", () => app.apply(), {class: "main"});
+  const apply = make("button", {class: "main"}, "Apply");  // Enter in any field of the bar is this, too
   const turned = view.page.turned_deg ?? 0;
   const parts = {
     turn: () => [

@@ -6,6 +6,7 @@ Command modules import nothing heavy at their top, so that `ecg-flare --help` an
 import click
 
 from ecg_flare import __version__
+from ecg_flare.cli.bundle import bundle
 from ecg_flare.cli.compare import compare
 from ecg_flare.cli.digitize import digitize, evaluate
 from ecg_flare.cli.jobs import jobs
@@ -39,7 +40,7 @@ def main(extensions: tuple[str, ...]) -> None:
     Train:          pretrain, jobs, export
     At a hospital:  site
     Inspect:        watch, report, compare, privacy
-    Read pages:     digitize, review, evaluate
+    Read pages:     digitize, review, evaluate, bundle
     """
     load_environment()
     load_extensions(extensions, "--extension")
@@ -47,6 +48,6 @@ def main(extensions: tuple[str, ...]) -> None:
 
 for command in (
     *(synthesize, render, profiles, pretrain, jobs, export, site),
-    *(watch, report, compare, privacy, digitize, review, evaluate),
+    *(watch, report, compare, privacy, digitize, review, evaluate, bundle),
 ):
     main.add_command(command)

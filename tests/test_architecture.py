@@ -28,7 +28,14 @@ MAY_IMPORT = {
 }
 
 # third-party package -> the only part that may import it
-OWNED = {"nnunetv2": "nnunet", "batchgenerators": "nnunet", "batchgeneratorsv2": "nnunet", "nvflare": "flare"}
+OWNED = {
+    "nnunetv2": "nnunet",
+    "batchgenerators": "nnunet",
+    "batchgeneratorsv2": "nnunet",
+    "nvflare": "flare",
+    "starlette": "review",
+    "uvicorn": "review",
+}
 
 HEAVY = {"torch", "torchvision", "nnunetv2", "batchgenerators", "monai", "opacus", "tenseal", "scipy"}
 LIGHT_PARTS = ("federated", "privacy", "flare")

@@ -165,6 +165,16 @@ def test_a_line_followed_between_clicks_is_that_of_the_ink(page: CorrectedPage, 
     assert 10 * np.log10(power / error) > 20.0
 
 
+def test_points_that_are_nearly_one_are_one_time(page: CorrectedPage, reading: Digitization) -> None:
+    left, right, _ = stretch_of(reading, 1, 1, 0.5, 1.0)
+    level = float(np.nanmedian(reading.polylines[1][:, 1]))
+    xs = [left, left + 1e-13, np.ceil(left) + 1e-14, np.ceil(left) + 3.5 - 1e-14, right, right + 1e-13]
+    points = on_picture(reading, *((float(x), level) for x in xs))
+    first, last = (tuple(reading.polylines[1][at]) for at in (200, 260))  # on points that the line has
+    read = page.read(Corrections(lines=(DrawnLine(1, points), DrawnLine(1, on_picture(reading, first, last)))))
+    assert np.isfinite(read.recording.lead(lead_at(reading, 1, 1).lead)).any()
+
+
 def test_a_page_that_lies_on_its_side_is_read_as_a_person_turns_it(clean_page: Page, reading: Digitization) -> None:
     lying = CorrectedPage(np.ascontiguousarray(np.rot90(clean_page.image)), BY_CLASSICAL)
     turned = lying.read(Corrections(turned_deg=90))

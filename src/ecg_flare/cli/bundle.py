@@ -14,9 +14,7 @@ _USAGE = 2
 @click.argument("reading", type=click.Path(path_type=Path))
 @click.option("--pages", "pictures", type=_FOLDER, multiple=True, help="A folder that the picture lies in.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="[default: NAME.bundle.zip]")
-@click.option(
-    "--with-print", is_flag=True, help="Keep all that is printed, names too, and who decided and why."
-)
+@click.option("--with-print", is_flag=True, help="Keep all that is printed, names too, and who decided and why.")
 @json_option
 @click.pass_context
 def bundle(

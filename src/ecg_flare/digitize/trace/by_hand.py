@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -20,6 +21,9 @@ from ecg_flare.errors import ConfigError
 
 Stretch = tuple[float, float]
 """From x to x, in pixels."""
+
+APART_PX: Final = 1e-3
+"""Points of a line lie further apart along x: nearer ones are one time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +72,7 @@ class LineEdits:
         result = list(polylines)
         for stretch in self.drawn:
             old, new = result[stretch.row], _resampled(stretch.points)
-            before, after = old[old[:, 0] < new[0, 0]], old[old[:, 0] > new[-1, 0]]
+            before, after = old[old[:, 0] < new[0, 0] - APART_PX], old[old[:, 0] > new[-1, 0] + APART_PX]
             result[stretch.row] = np.concatenate([before, new, after])
         return result
 
@@ -95,7 +99,7 @@ def _as_function(points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "n 2
     line = points if len(points) < 2 or points[-1, 0] >= points[0, 0] else points[::-1]
     kept: list[Float64[np.ndarray, " 2"]] = []
     for point in line:
-        while kept and kept[-1][0] >= point[0]:
+        while kept and kept[-1][0] >= point[0] - APART_PX:
             kept.pop()
         kept.append(point)
     if len(kept) < 2:
@@ -113,7 +117,10 @@ def _resampled(points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "n 2"]
     """Return the line with a point SAMPLES times a column beside its own, as nothing is missing between them."""
     first, last = points[0, 0], points[-1, 0]
     between = np.arange(np.ceil(first * SAMPLES), np.floor(last * SAMPLES) + 1) / SAMPLES
-    x = np.unique(np.concatenate([points[:, 0], between]))
+    after = np.searchsorted(points[:, 0], between)
+    sides = (np.minimum(after, len(points) - 1), np.maximum(after - 1, 0))
+    near = np.min([np.abs(points[side, 0] - between) for side in sides], axis=0)
+    x = np.sort(np.concatenate([points[:, 0], between[near > APART_PX]]))
     line: Float64[np.ndarray, "n 2"] = np.stack([x, np.interp(x, points[:, 0], points[:, 1])], axis=1)
     return line
 

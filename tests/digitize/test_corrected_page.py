@@ -165,6 +165,39 @@ def test_a_line_followed_between_clicks_is_that_of_the_ink(page: CorrectedPage, 
     assert 10 * np.log10(power / error) > 20.0
 
 
+def levels_of(reading: Digitization) -> list[tuple[float, float]]:
+    middle = reading.page.image.shape[1] / 2
+    return [(middle, float(np.nanmedian(line[:, 1]))) for line in reading.polylines]
+
+
+def test_rows_that_a_person_says_are_the_rows(page: CorrectedPage, reading: Digitization) -> None:
+    levels = levels_of(reading)
+    same = page.read(Corrections(rows=on_picture(reading, *levels)))
+    assert same.layout == reading.layout
+    change = same.recording.signal_mv - reading.recording.signal_mv
+    assert np.nanstd(change) < 0.02
+    fewer = page.read(Corrections(rows=on_picture(reading, *levels[:-1])))
+    assert len(fewer.polylines) == len(levels) - 1
+    assert fewer.layout == "3x4"
+
+
+def test_a_faint_row_that_was_not_found_is_read_once_a_person_says_it(clean_page: Page) -> None:
+    faint = clean_page.image.copy()
+    truth = clean_page.truth
+    first = [trace for trace in truth.traces if trace.row == 0]
+    heights = np.concatenate([trace.polyline[:, 1] for trace in first])
+    band = faint[max(0, int(heights.min()) - 8) : int(heights.max()) + 8]
+    keep = np.arange(band.shape[1]) % 400 < 150  # the pen gave out: most of the row is gone
+    band[:, ~keep] = np.maximum(band[:, ~keep], 225)
+    page = CorrectedPage(faint, BY_CLASSICAL)
+    before = page.read()
+    if len(before.polylines) == 4:
+        pytest.skip("the row was found without help")
+    levels = [(faint.shape[1] / 2, float(np.median(first[0].polyline[:, 1]))), *levels_of(before)]
+    after = page.read(Corrections(rows=on_picture(before, *levels)))
+    assert len(after.polylines) == len(before.polylines) + 1
+
+
 def test_points_that_are_nearly_one_are_one_time(page: CorrectedPage, reading: Digitization) -> None:
     left, right, _ = stretch_of(reading, 1, 1, 0.5, 1.0)
     level = float(np.nanmedian(reading.polylines[1][:, 1]))

@@ -40,7 +40,7 @@ def a_picture_is_read_once() -> Iterator[None]:
         corrected = "ecg_flare.digitize.corrected_page"
         once(corrected, "open_page", lambda image, options: (image.tobytes(), options))
         once(corrected, "see_ink", lambda measured, segmenter, clock: (measured, segmenter))
-        once(corrected, "follow_lines", lambda measured, seen, clock: (measured, seen))
+        once(corrected, "follow_lines", lambda measured, seen, clock, levels=None: (measured, seen, levels))
         yield
 
 

@@ -277,6 +277,20 @@ def test_a_ruler_says_the_scale(desk: Desk) -> None:
     assert desk.view()["calibration"]["px_per_mm_x"] == pytest.approx(unit)
 
 
+def test_a_row_that_is_none_is_taken_off_and_put_back(desk: Desk) -> None:
+    before = desk.view()
+    desk.page.keyboard.press("r")
+    line = np.concatenate(before["rows"][3]["line"])
+    desk.page.mouse.click(*desk.at(before["page"]["width"] * 0.4, float(np.median(line[:, 1]))))
+    desk.page.keyboard.press("Enter")
+    desk.settled()
+    after = desk.view()
+    assert (len(before["rows"]), len(after["rows"])) == (4, 3)
+    assert after["layout"]["name"] == "3x4"
+    desk.undo()
+    assert len(desk.view()["rows"]) == 4
+
+
 def test_the_page_is_turned_and_back(desk: Desk) -> None:
     desk.page.keyboard.press("t")
     desk.page.get_by_role("button", name="180°").click()

@@ -20,6 +20,7 @@ VALUES: dict[str, Any] = {
     "gain": 5.0,
     "chest_gain": 10.0,
     "layout": "3x4",
+    "rows": [[400.0, 100.0], [400.0, 200.0]],
     "names": [{"row": 0, "place": 1, "lead": "V1"}],
     "borders": [{"row": 0, "place": 1, "side": "left", "at": [300.0, 100.0]}],
     "line": {"row": 1, "points": [[1.0, 2.0], [3.0, 4.0]], "how": "drawn"},
@@ -77,6 +78,13 @@ def test_another_layout_forgets_names_and_borders() -> None:
     assert (found.layout, found.names, found.borders) == ("6x2", (), ())
 
 
+def test_other_rows_forget_what_was_said_of_the_former_ones() -> None:
+    before = [decision(what, VALUES[what]) for what in ("names", "borders", "line", "gain")]
+    found = review_of([*before, decision("rows", VALUES["rows"])]).corrections
+    assert (found.names, found.borders, found.lines, found.gain) == ((), (), (), 5.0)
+    assert found.rows == ((400.0, 100.0), (400.0, 200.0))
+
+
 def test_what_is_set_aside_is_gone_from_the_reading_and_not_from_the_list() -> None:
     made = [decision("gain", 5.0), decision("confirm", [[0, 0]]), decision("set_aside"), decision("speed", 50.0)]
     review = review_of(made)
@@ -100,6 +108,9 @@ def test_what_is_set_aside_is_gone_from_the_reading_and_not_from_the_list() -> N
         ("speed", True),
         ("gain", 1e9),
         ("layout", 3),
+        ("rows", []),
+        ("rows", [[1, 2]] * 31),
+        ("rows", [[1]]),
         ("names", []),
         ("names", [{"row": 0, "place": 0, "lead": "X"}]),
         ("names", [{"row": -1, "place": 0, "lead": "I"}]),

@@ -110,7 +110,7 @@ class CorrectedPage:
         """
         opened, measured = self._measure(corrections)
         seen, working = self._see(opened, measured), measured.working
-        lines = self._follow(opened, measured)
+        lines = self._follow(opened, measured, corrections)
         line = follow_points(seen.ink.trace, _on_working(measured, points), lines.pen_px, working.px_per_mm)
         on_page = (line + 0.5) / np.array(working.shrink) - 0.5
         return tuple((float(x), float(y)) for x, y in PagePlaces(measured.page).on_picture(on_page))
@@ -119,10 +119,11 @@ class CorrectedPage:
         opened, measured = self._measure(corrections)
         seen, clock = self._see(opened, measured), Clock()
         working = measured.working
-        edits = _line_edits(measured, corrections, len(self._follow(opened, measured).rows))
-        lines = edits.applied(self._follow(opened, measured), seen.ink.trace, working.pulses, working.px_per_mm)
+        followed = self._follow(opened, measured, corrections)
+        edits = _line_edits(measured, corrections, len(followed.rows))
+        lines = edits.applied(followed, seen.ink.trace, working.pulses, working.px_per_mm)
         layout = corrections.layout or self._options.layout
-        key = (measured, corrections.lines, layout)
+        key = (measured, corrections.rows, corrections.lines, layout)
         placed = self._placed.get(key, lambda: place_leads(measured, seen, lines, layout, clock))
         borders = {
             ((border.row, border.place), border.side): float(_on_working(measured, (border.at,))[0, 0])
@@ -184,9 +185,11 @@ class CorrectedPage:
         key = (measured.page, measured.calibration.px_per_mm)
         return self._ink.get(key, lambda: see_ink(measured, opened.segmenter, Clock()))
 
-    def _follow(self, opened: OpenedPage, measured: MeasuredPage) -> PageLines:
-        key = (measured.page, measured.calibration.px_per_mm)
-        return self._lines.get(key, lambda: follow_lines(measured, self._see(opened, measured), Clock()))
+    def _follow(self, opened: OpenedPage, measured: MeasuredPage, corrections: Corrections) -> PageLines:
+        rows, seen = corrections.rows, self._see(opened, measured)
+        levels = None if rows is None else tuple(_on_working(measured, rows)[:, 1].tolist())
+        key = (measured.page, measured.calibration.px_per_mm, rows)
+        return self._lines.get(key, lambda: follow_lines(measured, seen, Clock(), levels))
 
 
 def _line_edits(measured: MeasuredPage, corrections: Corrections, n_rows: int) -> LineEdits:

@@ -80,6 +80,7 @@ class Corrections:
         ruler: a length on the paper, which the scale follows from.
         speed, gain, chest_gain: of the paper, in mm/s and mm/mV.
         layout: its name.
+        rows: a place on each row's resting level, where a person said which rows there are.
         names, borders: of leads; the last one said of a place stands.
         lines, unreadable: in the order in which they were drawn, as later ones lie over earlier ones.
 
@@ -93,6 +94,7 @@ class Corrections:
     gain: float | None = None
     chest_gain: float | None = None
     layout: str | None = None
+    rows: tuple[Point, ...] | None = None
     names: tuple[LeadName, ...] = ()
     borders: tuple[LeadBorder, ...] = ()
     lines: tuple[DrawnLine | Unreadable, ...] = ()
@@ -113,6 +115,10 @@ class Corrections:
         for name in self.names:
             if name.lead not in LEADS:
                 raise ConfigError(f"lead {name.lead!r} is none of {', '.join(LEADS)}")
+
+    def with_rows(self, rows: tuple[Point, ...] | None) -> Corrections:
+        """Return these with other rows: what was said of the former ones by their numbers falls away."""
+        return replace(self, rows=rows, names=(), borders=(), lines=())
 
     @property
     def stands(self) -> bool:

@@ -71,10 +71,12 @@ def see_ink(measured: MeasuredPage, segmenter: Segmenter, clock: Clock) -> PageI
     return PageInk(probabilities, ink)
 
 
-def follow_lines(measured: MeasuredPage, seen: PageInk, clock: Clock) -> PageLines:
-    """Follow one line a row. Raises PageError where there is no row."""
+def follow_lines(
+    measured: MeasuredPage, seen: PageInk, clock: Clock, levels_px: tuple[float, ...] | None = None
+) -> PageLines:
+    """Follow one line a row, at these levels where they are given. Raises PageError where there is no row."""
     with clock.stage("trace"):
-        return trace_page(seen.ink.trace, measured.working.pulses, measured.working.px_per_mm)
+        return trace_page(seen.ink.trace, measured.working.pulses, measured.working.px_per_mm, levels_px)
 
 
 def place_leads(measured: MeasuredPage, seen: PageInk, lines: PageLines, layout: str, clock: Clock) -> PlacedLeads:

@@ -28,6 +28,9 @@ UNDO, REDO, CONFIRM, AGAIN, SET_ASIDE = "undo", "redo", "confirm", "again", "set
 MAX_POINTS: Final = 20_000
 """Of one line: two a column of the widest page."""
 
+MAX_ROWS: Final = 30
+"""Of one page that a person says."""
+
 _MAX_ROWS: Final = 100
 _MAX_PLACES: Final = 1200
 _FURTHEST_PX: Final = 1e5
@@ -145,6 +148,12 @@ def _layout(corrections: Corrections, value: Any) -> Corrections:
     return corrections.with_layout(value)
 
 
+def _rows(corrections: Corrections, value: Any) -> Corrections:
+    if value is not None and not (isinstance(value, list) and 0 < len(value) <= MAX_ROWS):
+        raise ConfigError(f"rows: expected a place on each of 1 to {MAX_ROWS} rows, found {value!r:.60}")
+    return corrections.with_rows(None if value is None else _points(value, len(value), "rows"))
+
+
 def _names(corrections: Corrections, value: Any) -> Corrections:
     named = {(name.row, name.place): name for name in corrections.names}
     for each in _listed(value, "names"):
@@ -187,6 +196,7 @@ _CHANGES: Final[Mapping[str, Callable[[Corrections, Any], Corrections]]] = Mappi
         "gain": _number("gain", 1.0, 80.0),
         "chest_gain": _number("chest_gain", 1.0, 80.0),
         "layout": _layout,
+        "rows": _rows,
         "names": _names,
         "borders": _borders,
         "line": _line,

@@ -30,6 +30,8 @@ def on_picture(page: OpenPage, what: str, value: Any) -> Any:
         case "ruler" if isinstance(value, dict):
             first, second = page.on_picture(points_of([value.get("first"), value.get("second")], what))
             return {**value, "first": first, "second": second}
+        case "rows" if isinstance(value, list) and value:
+            return page.on_picture(points_of(value, what))
         case "borders" if isinstance(value, list) and all(isinstance(each, dict) for each in value):
             places = page.on_picture(points_of([each.get("at") for each in value], what)) if value else []
             return [{**each, "at": at} for each, at in zip(value, places, strict=True)]

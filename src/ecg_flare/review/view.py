@@ -56,6 +56,7 @@ def _corrections_view(open_page: OpenPage) -> dict[str, Any]:
         "chest_gain": corrections.chest_gain,
         "layout": corrections.layout,
         "ruler": corrections.ruler is not None,
+        "rows": corrections.rows is not None,
     }
 
 
@@ -172,6 +173,8 @@ def said(decision: Decision) -> str:
             return "layout measured" if value is None else f"layout {value}"
         case "names":
             return "named " + ", ".join(each["lead"] for each in value)
+        case "rows":
+            return "rows measured" if value is None else f"{len(value)} rows"
         case "borders":
             return f"moved {len(value)} border{'s' * (len(value) != 1)}"
         case "line":

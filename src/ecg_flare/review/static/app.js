@@ -150,7 +150,7 @@ class App {
   discard() {
     this.draft(null);
     this.state.moving = null;
-    if (this.state.tool === "corners") this.hands.corners.begin();
+    this.hands[this.state.tool].begin?.();
     this.mark();
   }
 
@@ -166,7 +166,7 @@ class App {
       Object.assign(this.state, {before: view.leads, draft: null, moving: null});
       sessionStorage.removeItem(DRAFT);
       this.show(after);
-      if (this.state.tool === "corners") this.use("look");
+      if (["corners", "rows"].includes(this.state.tool)) this.use("look");
       this.tell(this.said(view, after));
       this.saveSoon();
       return true;

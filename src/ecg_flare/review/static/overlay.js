@@ -72,7 +72,9 @@ function drafted(app, draft, unit) {
     const y = level(row), high = 9 * (app.state.view.calibration?.px_per_mm_y ?? 8);
     parts.push(draw("rect", {class: "band", x: Math.min(draft.begin[0], draft.end[0]), width: Math.abs(draft.end[0] - draft.begin[0]), y: y - high, height: 2 * high}));
   }
-  if (draft.points?.length > 1) {
+  if (app.state.tool === "rows") {
+    for (const [, y] of draft.points) parts.push(draw("line", {class: "draft", x1: 0, x2: app.state.view.page.width, y1: y, y2: y}));
+  } else if (draft.points?.length > 1) {
     const closed = app.state.tool === "corners" ? "Z" : "";
     parts.push(draw("path", {class: "draft", d: pathOf(draft.points) + closed}));
   }

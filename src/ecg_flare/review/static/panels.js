@@ -67,6 +67,7 @@ export function bar(app) {
       number("speed", "Speed, mm/s", measures.speed, [12.5, 25, 50], measures.speed_source), number("gain", "Gain, mm/mV", measures.gain, [5, 10, 20], measures.gain_source),
       number("chest_gain", "V1–V6", measures.chest_gain, [2.5, 5, 10, 20], measures.chest_gain_source),
       button("Confirm as read", () => app.confirmMeasures(), {disabled: !view.calibration})],
+    rows: () => [apply, button("Measure", () => app.decide("rows", null), {disabled: !said.rows})],
     names: () => [make("span", {}, app.picked() ? `${app.picked().title} is picked` : "No lead is picked"), button("Name…", () => app.name(app.picked()), {disabled: !app.picked()})],
     borders: () => [make("label", {}, make("input", {id: "column", type: "checkbox", checked: app.state.column, onchange: (event) => { app.state.column = event.target.checked; }}), "in all rows of the column")],
     drag: () => [make("label", {}, "Reach", make("input", {id: "reach", type: "number", min: 0.5, max: 40, step: 0.5, value: app.state.reach, onchange: (event) => { app.state.reach = event.target.value; }}), "mm")],

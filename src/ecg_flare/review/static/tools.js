@@ -1,7 +1,7 @@
 // What a hand does on the page with each tool. A tool takes places in pixels of what is shown, by pointer or by keys:
 // down, move and up are a pointer's; step is Space at the cross; apply is Enter.
 import * as api from "./api.js";
-import {bent, leadAt, nearestRow} from "./lines.js";
+import {bent, leadAt, level, nearestRow} from "./lines.js";
 
 export const TOOLS = [
   {id: "look", key: "V", label: "Look", hint: "Drag to move, wheel or + and - to zoom, click a lead to pick it. Arrow keys move the page."},
@@ -9,6 +9,7 @@ export const TOOLS = [
   {id: "corners", key: "C", label: "Corners", of: "picture", points: true, hint: "Drag the corners of the page; Space picks up the nearest one at the cross. Enter applies."},
   {id: "scale", key: "S", label: "Scale", points: true, hint: "Lay a ruler over a length that you know, as 50 mm of grid; type its millimetres. Enter applies."},
   {id: "measures", key: "M", label: "Measures", hint: "Set or confirm layout, speed and gain. Empty is measured."},
+  {id: "rows", key: "R", label: "Rows", points: true, hint: "Click where a row is missing, or on one that is none. Space does the same at the cross. Enter applies."},
   null,
   {id: "names", key: "N", label: "Names", points: true, needs: true, hint: "Click a lead, or pick it with [ and ] and press Enter, to name it. A name that stands elsewhere is swapped."},
   {id: "borders", key: "B", label: "Borders", needs: true, hint: "Drag a border. Tab goes to the next one, arrow keys move it, Enter applies."},
@@ -58,6 +59,16 @@ export function hands(app) {
       up: () => app.draft({points: state.draft.points}),
       step: (place) => (state.draft.held === undefined ? app.draft({...state.draft, held: nearest(state.draft.points, place)}) : app.draft({points: state.draft.points})),
       apply: () => app.decide("corners", state.draft.points),
+    },
+    rows: {
+      begin: () => app.draft({points: state.view.rows.map((row) => [state.view.page.width / 2, level(row)])}),
+      click: (place) => hands(app).rows.step(place),
+      step: (place) => {
+        const points = state.draft?.points ?? [];
+        const near = points.findIndex(([, y]) => Math.abs(y - place[1]) * app.viewer.scale < 9);
+        app.draft({points: near < 0 ? [...points, place] : points.filter((_, index) => index !== near)});
+      },
+      apply: () => (state.draft?.points?.length ? app.decide("rows", [...state.draft.points].sort((a, b) => a[1] - b[1])) : app.tell("Click on at least one row.")),
     },
     drag: {
       down: (place) => app.draft({row: rowOf(place), from: place, points: []}),

@@ -39,7 +39,8 @@ class Person:
     seconds: float = 0.0
 
     def mend(self) -> None:
-        """Set what is wrong of the page as a whole, then names and borders, then the lines."""
+        """Set what is wrong of the page as a whole, its rows first, then names and borders, then the lines."""
+        self._rows()
         result = self.opened.result
         if result is None or result.layout != self.truth.layout:
             self._decide("layout", self.truth.layout)
@@ -90,6 +91,17 @@ class Person:
             if place[0] == row and span.left_px <= x <= span.right_px:
                 return place
         return None
+
+    def _rows(self) -> None:
+        """Say which rows there are, where another number of them was found."""
+        if self.opened.result is None:
+            return
+        rows = sorted({trace.row for trace in self.truth.traces})
+        if len(self.opened.result.polylines) == len(rows):
+            return
+        ink = [np.concatenate([trace.polyline for trace in self.truth.traces if trace.row == row]) for row in rows]
+        self.clicks += len(rows)
+        self._decide("rows", [np.median(points, axis=0).tolist() for points in ink])
 
     def _names(self) -> None:
         result = self._result()

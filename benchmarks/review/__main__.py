@@ -1,7 +1,7 @@
 """What a review gains, by figures.
 
     python -m benchmarks.review mend [--photographs 10] [--seed 18]
-    python -m benchmarks.review loop [--pages 4] [--steps 40] [--seed 18]
+    python -m benchmarks.review loop [--pages 3] [--steps 40] [--seed 18]
     python -m benchmarks.review picture -o docs/images/review.png
 
 `mend`: photographs of rendered pages are read with nothing given; the worst three are corrected by a scripted person
@@ -62,10 +62,10 @@ def mend(photographs: int, seed: int, segmenter: str) -> None:
 
 
 @main.command()
-@click.option("--pages", default=4, show_default=True, help="Confirmed pages of each of two sites.")
+@click.option("--pages", default=3, show_default=True, help="Confirmed pages of each of two sites.")
 @click.option("--steps", default=40, show_default=True, help="Of local training.")
 @click.option("--seed", default=18, show_default=True)
-@click.option("--profile", default="archive", show_default=True)
+@click.option("--profile", default="district", show_default=True)
 def loop(pages: int, steps: int, seed: int, profile: str) -> None:
     """Read, correct, draw masks, train one federated round, read others."""
     with tempfile.TemporaryDirectory() as scratch:

@@ -33,7 +33,7 @@ from ecg_flare.review.folder import ReviewFolder
 from ecg_flare.review.open_page import OpenPage
 
 SITES = ("berlin", "lyon")
-HELD_OUT = 4
+HELD_OUT = 3
 
 
 def run_loop(root: Path, profile: str, pages: int, steps: int, seed: int) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _training(plan: Plan, folder: Path, cache: Path, steps: int) -> LocalTrainin
     trainer = LocalTrainer(plan, prepare(source, "site", plan, cache, ALL_FOR_TRAINING, log=lambda _: None))
 
     def train(model: np.ndarray, round_index: int) -> np.ndarray:
-        options = TrainOptions(steps=steps, schedule="constant", seed=round_index)
+        options = TrainOptions(steps=steps, schedule="poly", seed=round_index)
         return trainer.train(model.astype(np.float32), options).update
 
     return train

@@ -23,11 +23,19 @@ MAY_IMPORT = {
     "nnunet": {"ecg", "page", "federated", "privacy"},
     "site": {"ecg", "page", "nnunet", "federated"},
     "privacy": set(),
+    "review": {"ecg", "page", "digitize", "privacy"},
     "federated": {"privacy"},
 }
 
 # third-party package -> the only part that may import it
-OWNED = {"nnunetv2": "nnunet", "batchgenerators": "nnunet", "batchgeneratorsv2": "nnunet", "nvflare": "flare"}
+OWNED = {
+    "nnunetv2": "nnunet",
+    "batchgenerators": "nnunet",
+    "batchgeneratorsv2": "nnunet",
+    "nvflare": "flare",
+    "starlette": "review",
+    "uvicorn": "review",
+}
 
 HEAVY = {"torch", "torchvision", "nnunetv2", "batchgenerators", "monai", "opacus", "tenseal", "scipy"}
 LIGHT_PARTS = ("federated", "privacy", "flare")

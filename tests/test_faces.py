@@ -12,7 +12,7 @@ import pytest
 
 import ecg_flare
 
-FACES = ("ecg", "page", "digitize", "nnunet", "federated", "privacy", "flare", "report", "site")
+FACES = ("ecg", "page", "digitize", "nnunet", "federated", "privacy", "flare", "report", "review", "site")
 HEAVY = {"torch", "nnunetv2", "monai", "opacus", "tenseal", "scipy", "nvflare", "cv2", "matplotlib", "wfdb", "numpy"}
 
 

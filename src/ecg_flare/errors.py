@@ -17,6 +17,7 @@
     │   │   └── LedgerInUseError  another job writes to it
     │   └── SecureSumError    a message or a peer broke secure aggregation
     ├── RoundError            a round had too few answers
+    ├── ReviewError           a decision about a page cannot be made, or its journal not be trusted
     ├── StorageError          a file could not be written durably
     └── WorkerError           the training process died or answered with an error
 
@@ -101,6 +102,10 @@ class SecureSumError(PrivacyError):
 
 class RoundError(EcgFlareError):
     """A round had too few answers to be closed."""
+
+
+class ReviewError(EcgFlareError):
+    """A decision about a page cannot be made, or the journal of decisions cannot be trusted."""
 
 
 class StorageError(EcgFlareError):

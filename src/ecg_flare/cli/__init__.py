@@ -6,6 +6,7 @@ Command modules import nothing heavy at their top, so that `ecg-flare --help` an
 import click
 
 from ecg_flare import __version__
+from ecg_flare.cli.bundle import bundle
 from ecg_flare.cli.compare import compare
 from ecg_flare.cli.digitize import digitize, evaluate
 from ecg_flare.cli.intervals import intervals
@@ -14,6 +15,7 @@ from ecg_flare.cli.model import export, pretrain
 from ecg_flare.cli.pages import profiles, render, synthesize
 from ecg_flare.cli.privacy import privacy
 from ecg_flare.cli.report import report
+from ecg_flare.cli.review import review
 from ecg_flare.cli.screen import Commands
 from ecg_flare.cli.site import site
 from ecg_flare.cli.watch import watch
@@ -39,7 +41,7 @@ def main(extensions: tuple[str, ...]) -> None:
     Train:          pretrain, jobs, export
     At a hospital:  site
     Inspect:        watch, report, compare, privacy
-    Read pages:     digitize, evaluate, intervals
+    Read pages:     digitize, review, evaluate, intervals, bundle
     """
     load_environment()
     load_extensions(extensions, "--extension")
@@ -47,6 +49,6 @@ def main(extensions: tuple[str, ...]) -> None:
 
 for command in (
     *(synthesize, render, profiles, pretrain, jobs, export, site),
-    *(watch, report, compare, privacy, digitize, evaluate, intervals),
+    *(watch, report, compare, privacy, digitize, review, evaluate, intervals, bundle),
 ):
     main.add_command(command)

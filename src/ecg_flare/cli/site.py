@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _USAGE: Final = 2
 _MM_PER_INCH: Final = 25.4
+NORMALIZED_PX_PER_MM: Final = 4.0
 _MAX_SHOWN: Final = 20
 # The text before an underscore. A name without one names no patient.
 _PATTERN: Final = r"^([^_]+)_"
@@ -35,7 +36,12 @@ def site() -> None:
 
 
 @site.command()
-@click.option("--pages", "folder", type=_FOLDER, required=True, help="Folder of page images with masks or truths.")
+@click.option("--pages", "folder", type=_FOLDER, help="Folder of page images with masks or truths.")
+@click.option(
+    "--reviewed",
+    type=_FOLDER,
+    help="Folder of readings whose confirmed leads are the masks; --pages is then where their pictures lie.",
+)
 @click.option(
     "--workspace",
     type=_FOLDER,
@@ -60,7 +66,8 @@ def site() -> None:
 @click.pass_context
 def prepare(
     ctx: click.Context,
-    folder: Path,
+    folder: Path | None,
+    reviewed: Path | None,
     workspace: Path | None,
     job: Path | None,
     plan: str | None,
@@ -80,12 +87,22 @@ def prepare(
     Pages that pass are prepared, so that the first round does not wait. local/ecg_flare_pages.json of the kit then
     names the folder, and no job can name another.
 
+    With --reviewed, pages without masks train: the leads that a person confirmed with `ecg-flare review` are drawn as
+    masks into FOLDER/confirmed. Leads that nobody confirmed, and stretches marked unreadable, are left out of the loss.
+
     \b
     Examples:
       ecg-flare site prepare --pages /data/ecg --dpi 200
+      ecg-flare site prepare --reviewed read --pages scans --each-page-a-patient --workspace berlin
       ecg-flare site prepare --pages /data/ecg --dpi 200 --workspace berlin --job jobs_eu/fedadam_dp
     """
     try:
+        if reviewed is not None:
+            folder, dpi = _confirmed(reviewed, folder), _MM_PER_INCH * NORMALIZED_PX_PER_MM
+        if folder is None:
+            raise ConfigError(
+                "no pages are given: name their folder with --pages, or reviewed readings with --reviewed"
+            )
         source = _source(folder, dpi, patient_pattern, each_page_a_patient=each_page_a_patient)
         done = _Prepared(source, workspace, _Wanted(job, plan, plan_hash), name, cache).run()
     except EcgFlareError as error:
@@ -170,6 +187,20 @@ def head(ctx: click.Context, workspace: Path, name: str | None, output: Path | N
         click.echo(f"{one.head}  cohort {one.cohort!r}, ledger {one.ledger}")
     if not held:
         click.echo("This site has seen no ledger yet: it took part in no job with noise.")
+
+
+def _confirmed(reviewed: Path, pictures: Path | None) -> Path:
+    """Draw the masks of confirmed readings; the folder that they are drawn into."""
+    from ecg_flare.digitize.options import ReadingOptions
+    from ecg_flare.review.confirmed_pages import draw_confirmed
+    from ecg_flare.review.folder import ReviewFolder
+
+    opened = ReviewFolder.opened(reviewed, () if pictures is None else (pictures,))
+    done = draw_confirmed(opened, ReadingOptions(), lambda pages: progress(pages, "drawing masks"))
+    tell(f"{len(done.names)} confirmed pages, {done.drawn} of them drawn now, in {done.folder}")
+    for name, why in done.left_out:
+        tell(f"! {name} is left out: {why}")
+    return done.folder
 
 
 def _source(folder: Path, dpi: float | None, pattern: str | None, *, each_page_a_patient: bool) -> "PageFolder":

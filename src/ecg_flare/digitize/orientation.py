@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 
 from ecg_flare.digitize.clock import Clock
 from ecg_flare.digitize.confidence import BENT, UNKNOWN_WAY_UP
+from ecg_flare.digitize.ink.segmenters import Segmenter
 from ecg_flare.digitize.measure.scaled_page import HUNG, ScaledPage, stand_upright
 from ecg_flare.digitize.print_direction import UNKNOWN, PrintDirection, read_direction
 from ecg_flare.digitize.rectify.normalize import DARK_PAGE, normalize, turn_sideways
@@ -51,11 +52,13 @@ class Trial:
         result: the reading.
         names: the leads' names seen anywhere on it that read only that way (no I, II).
         fits: whether what is on the page, and not what was given, makes its layout sure.
+        segmenter: who found its ink.
     """
 
     result: Digitization
     names: frozenset[str]
     fits: bool
+    segmenter: Segmenter | None = None
 
     @property
     def is_upright(self) -> bool:

@@ -13,42 +13,25 @@ files/     what is read and written, around all of this
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.clock import Clock
-from ecg_flare.digitize.conclusion import conclude
 from ecg_flare.digitize.confidence import LIMBS_AGREE_DB, MIN_LABELS, SURE_LAYOUT
-from ecg_flare.digitize.ink.extraction import find_ink
-from ecg_flare.digitize.ink.ruling import is_ruled
-from ecg_flare.digitize.ink.segmenters import Segmenter, segment
+from ecg_flare.digitize.ink.segmenters import Segmenter
 from ecg_flare.digitize.leads.assign import Assignment
-from ecg_flare.digitize.leads.borders import part_leads
-from ecg_flare.digitize.leads.bridges import bridge_bars
-from ecg_flare.digitize.leads.chest_balance import weigh_chest_gain
-from ecg_flare.digitize.leads.coloured_labels import read_labels
-from ecg_flare.digitize.leads.find import find_leads
-from ecg_flare.digitize.leads.labelled_rows import LabelledRows
-from ecg_flare.digitize.leads.labels import readable_names
-from ecg_flare.digitize.leads.lead_gains import settle_gains
-from ecg_flare.digitize.leads.separators import settle_on_separators
-from ecg_flare.digitize.leads.vectorize import vectorize
-from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
 from ecg_flare.digitize.measure.printed import may_be_settled
 from ecg_flare.digitize.measure.scaled_page import ScaledPage
-from ecg_flare.digitize.measure.speed_prior import weigh_speed
 from ecg_flare.digitize.measured_page import MeasuredPage, measure_page
 from ecg_flare.digitize.options import ReadingOptions
-from ecg_flare.digitize.orientation import UPRIGHT_NAMES, Trial, UprightPageError, read_upright
+from ecg_flare.digitize.orientation import Trial, read_upright
 from ecg_flare.digitize.result import Digitization
-from ecg_flare.digitize.trace.page import trace_page
-from ecg_flare.digitize.trace.raster import RASTER_MM
+from ecg_flare.digitize.stages import TracedPage, follow_lines, place_leads, see_ink, take_signal
 from ecg_flare.digitize.words.findings import Finding, read_findings
 from ecg_flare.digitize.words.statements import read_statements
-from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import PageError
 
 
@@ -65,11 +48,33 @@ def digitize(
     segmenter.
     """
     options = options or ReadingOptions()
-    if segmenter is not None:
-        options = replace(options, segmenter=segmenter)
+    return open_page(image, options if segmenter is None else replace(options, segmenter=segmenter)).result
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedPage:
+    """A page that was read, and what it can be read on from: its measures, and the segmenter that was kept."""
+
+    result: Digitization
+    measured: MeasuredPage
+    segmenter: Segmenter
+
+
+def open_page(image: UInt8[np.ndarray, "h w 3"], options: ReadingOptions) -> OpenedPage:
+    """Read a page as `digitize` does, and keep what it was read from."""
     clock = Clock()
-    found = read_upright(image, _Reader(options, options.segmenters(), clock), clock)
-    return replace(found, seconds=clock.seconds)
+    reader = _Reader(options, options.segmenters(), clock)
+    return reader.opened(read_upright(image, reader, clock))
+
+
+def open_standing(scaled: ScaledPage, options: ReadingOptions) -> OpenedPage:
+    """Read a page that is known to stand upright. Raises PageError for what is refused."""
+    reader = _Reader(options, options.segmenters(), Clock())
+    try:
+        trial = reader.look(scaled)
+    except PageError:
+        trial = None
+    return reader.opened(reader.finish(scaled, trial).result)
 
 
 class _Reader:
@@ -81,6 +86,13 @@ class _Reader:
         self._clock = clock
         self._last: tuple[ScaledPage, MeasuredPage] | None = None
         self._findings: tuple[Finding, ...] = ()
+        self._kept: Segmenter = self._first
+
+    def opened(self, result: Digitization) -> OpenedPage:
+        """Put the reading that came of this reader's last `finish` beside what it was read from."""
+        if self._last is None:
+            raise RuntimeError("nothing was read: ask after `finish`")
+        return OpenedPage(replace(result, seconds=self._clock.seconds), self._last[1], self._kept)
 
     def look(self, scaled: ScaledPage) -> Trial:
         """Read a page with the first segmenter."""
@@ -104,6 +116,7 @@ class _Reader:
             best = found if best is None else _better_trial(best, found)
         if best is None:
             raise refusal
+        self._kept = best.segmenter or self._first
         return replace(best, result=replace(best.result, findings=self._findings))
 
     def _with_print(self, scaled: ScaledPage, trial: Trial | None) -> Trial | None:
@@ -135,40 +148,17 @@ class _Reader:
 
 def _better_trial(first: Trial, second: Trial) -> Trial:
     result = better_of(first.result, second.result)
-    return Trial(result, first.names | second.names, first.fits or second.fits)
+    kept = first if result.polylines is first.result.polylines else second
+    return Trial(result, first.names | second.names, first.fits or second.fits, kept.segmenter)
 
 
 def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: ReadingOptions, clock: Clock) -> Trial:
     """Read a page one way up with one segmenter, straight down from its pixels to its recording."""
-    working, scale = measured.working, measured.working.px_per_mm
-    with clock.stage("segment"):
-        probabilities = segment(segmenter, measured.network_image)
-    with clock.stage("ink"):
-        ink = find_ink(working.image, probabilities)
-        if is_ruled(ink.trace, scale):
-            raise PageError("No ECG trace was found on this page: what stands out on it are the lines of a grid.")
-    with clock.stage("trace"):
-        lines = trace_page(ink.trace, working.pulses, scale)
-    with clock.stage("measure"):
-        calibration = weigh_speed(measured.calibration, measure_heart_rate(lines.raster.y_mm, RASTER_MM))
-    with clock.stage("leads"):
-        words = read_labels(working.image, ink.every, probabilities, lines.rows, scale)
-        names = readable_names(words)
-        try:
-            assignment = find_leads(LabelledRows(lines.raster, words, calibration.speed_mm_per_s), options.layout)
-        except PageError as error:
-            raise UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
-        settled = settle_on_separators(assignment.spans, ink.every, lines.levels_px, scale)
-        polylines = part_leads(ink.trace, lines.rows, lines.polylines, settled.spans, scale, lines.pen_px)
-        polylines = bridge_bars(ink, lines.rows, polylines, settled.bars, scale, lines.pen_px)
-    with clock.stage("recording"):
-        calibration = settle_gains(calibration, settled.spans, working.pulses, lines.levels_px)
-        signal = vectorize(polylines, settled.spans, lambda lead: scale.y * calibration.gain_of(lead), options.fs_hz)
-        recording = Recording(signal, options.fs_hz)
-        calibration = weigh_chest_gain(calibration, recording)
-        assignment = replace(assignment, spans=settled.spans, bars=settled.bars)
-        result = conclude(measured, calibration, lines, polylines, assignment, recording)
-    return Trial(result, names, _fits(assignment))
+    seen = see_ink(measured, segmenter, clock)
+    lines = follow_lines(measured, seen, clock)
+    placed = place_leads(measured, seen, lines, options.layout, clock)
+    result = take_signal(TracedPage(measured, seen, lines, placed), options.fs_hz, clock)
+    return Trial(result, placed.names, _fits(placed.assignment), segmenter)
 
 
 def _fits(assignment: Assignment) -> bool:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache as memoize
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import cv2
 
@@ -31,6 +31,7 @@ from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.plan import CONFIGURATION, FILE_ENDING, Plan
 from ecg_flare.page.mask_files import read_mask
 from ecg_flare.page.page_list import PageFile
+from ecg_flare.page.raster import IGNORED
 from ecg_flare.page.reader import read_page
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _LOG_INTERVAL_S = 5.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 Split = Literal["train", "val"]
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,14 @@ class PreparedDataset:
     def preprocessed_cases(self) -> Path:
         """The folder of nnU-Net's preprocessed cases."""
         return self.preprocessed / self.dataset_name / self.data_identifier
+
+    def nnunet_dataset_json(self, plan: Plan) -> dict[str, Any]:
+        """The plan's dataset description, as these pages need it; raises StorageError where the raw dataset is gone."""
+        try:
+            labels = json.loads((self.raw / "dataset.json").read_text())["labels"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StorageError(f"{self.raw / 'dataset.json'} cannot be read: prepare again ({error})") from error
+        return _labels(plan, ignores="ignore" in labels)
 
     def cases(self, split: Split | None = None) -> Iterator[Case]:
         """The pages and masks themselves, read back from the raw dataset."""
@@ -231,18 +241,27 @@ def _write(
         for subfolder in (dataset.raw / "imagesTr", dataset.raw / "labelsTr", dataset.preprocessed_cases):
             subfolder.mkdir(parents=True)
     pages: dict[str, str] = {}
-    preprocessor = _preprocessor(plan) if preprocess else None
-    for case in _progress(source.cases(site), f"preparing pages of {site}", log):
+    ignores = False
+    for case in _progress(source.cases(site), f"reading pages of {site}", log):
         _check_name(case.name, pages, site)
         with _storing(folder):
             _write_raw(case, dataset.raw)
-            if preprocessor is not None:
-                _preprocess(preprocessor, case.name, dataset, plan)
         pages[case.name] = case.patient_id
+        ignores |= bool((case.mask == IGNORED).any())
     with _storing(folder):
-        description = {**plan.dataset_json, "numTraining": len(pages)}
+        description = {**_labels(plan, ignores=ignores), "numTraining": len(pages)}
         (dataset.raw / "dataset.json").write_text(json.dumps(description, indent=1))
+        preprocessor = _preprocessor(plan) if preprocess else None
+        if preprocessor is not None:
+            for name in _progress(pages, f"preparing pages of {site}", log):
+                _preprocess(preprocessor, name, dataset, dataset.nnunet_dataset_json(plan))
     return list(pages.items())
+
+
+def _labels(plan: Plan, *, ignores: bool) -> dict[str, Any]:
+    """The plan's dataset description; pixels that are left out, where pages have some, are no class of the network."""
+    description = plan.nnunet_dataset_json()
+    return {**description, "labels": {**description["labels"], "ignore": IGNORED}} if ignores else description
 
 
 def _check_name(name: str, seen: dict[str, str], site: str) -> None:
@@ -278,7 +297,10 @@ def _preprocessor(plan: Plan) -> tuple[DefaultPreprocessor, PlansManager]:
 
 
 def _preprocess(
-    preprocessor: tuple[DefaultPreprocessor, PlansManager], name: str, dataset: PreparedDataset, plan: Plan
+    preprocessor: tuple[DefaultPreprocessor, PlansManager],
+    name: str,
+    dataset: PreparedDataset,
+    dataset_json: dict[str, Any],
 ) -> None:
     run, manager = preprocessor
     try:
@@ -288,7 +310,7 @@ def _preprocess(
             str(_label_file(dataset.raw, name)),
             manager,
             manager.get_configuration(CONFIGURATION),
-            plan.nnunet_dataset_json(),
+            dataset_json,
         )
     except RuntimeError as error:  # so blosc2 reports a file that it cannot write
         raise StorageError(f"cannot write page {name!r} below {dataset.folder}: {error} (is the disk full?)") from error
@@ -363,7 +385,7 @@ def _storing(folder: Path) -> Iterator[None]:
         raise StorageError(f"cannot write prepared pages below {folder}: {reason}") from error
 
 
-def _progress(cases: Iterable[Case], title: str, log: Callable[[str], None]) -> Iterator[Case]:
+def _progress(cases: Iterable[_Item], title: str, log: Callable[[str], None]) -> Iterator[_Item]:
     if sys.stderr.isatty():
         from tqdm import tqdm
 

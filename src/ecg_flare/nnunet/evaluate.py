@@ -10,7 +10,7 @@ from jaxtyping import Float32, UInt8
 
 from ecg_flare.errors import SiteDataError
 from ecg_flare.nnunet.case import Case
-from ecg_flare.page.raster import Label
+from ecg_flare.page.raster import IGNORED, Label
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,18 @@ class DiceEvaluation:
 
 
 def trace_dice(predicted: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"]) -> float:
-    """Dice of the trace class of two label masks, by MONAI; NaN where the truth has no trace."""
+    """Dice of the trace class of two label masks, by MONAI; NaN where the truth has no trace.
+
+    Pixels of which the truth says that nobody knows count neither way.
+    """
     import torch
     from monai.metrics.meandice import compute_dice
 
     def one_hot(mask: UInt8[np.ndarray, "h w"]) -> torch.Tensor:
         return torch.from_numpy(mask == Label.TRACE)[None, None].float()
 
-    return float(compute_dice(one_hot(predicted), one_hot(truth), ignore_empty=True))
+    known = np.where(truth == IGNORED, Label.BACKGROUND, predicted).astype(np.uint8)
+    return float(compute_dice(one_hot(known), one_hot(truth), ignore_empty=True))
 
 
 def evaluate_pages(

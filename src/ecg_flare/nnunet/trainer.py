@@ -31,6 +31,7 @@ from ecg_flare.nnunet.environment import limit_threads, nnunet_environment, retu
 from ecg_flare.nnunet.plan import CONFIGURATION, Plan, flatten, parameter_layout, unflatten_into
 from ecg_flare.nnunet.predictor import page_logits
 from ecg_flare.nnunet.settings import TrainingSettings, check
+from ecg_flare.page.raster import IGNORED
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +126,7 @@ class LocalTrainer:
                 {**plan.nnunet_plans(), "continue_training": False},
                 CONFIGURATION,
                 0,
-                plan.nnunet_dataset_json(),
+                dataset.nnunet_dataset_json(plan),
                 torch.device(device),
             )
             self._trainer.page_split = (dataset.names("train"), dataset.names("val") or dataset.names("train"))
@@ -197,8 +198,9 @@ class LocalTrainer:
             for case in self._dataset.cases("val"):
                 height, width = case.mask.shape
                 logits = page_logits(module, case.image, self._plan.size_multiple_px)[:, :height, :width]
-                pairs = case.mask.astype(np.int64) * n + logits.argmax(0).cpu().numpy()
-                confusion += np.bincount(pairs.ravel(), minlength=n * n).reshape(n, n)
+                known = case.mask != IGNORED
+                pairs = case.mask[known].astype(np.int64) * n + logits.argmax(0).cpu().numpy()[known]
+                confusion += np.bincount(pairs, minlength=n * n).reshape(n, n)
                 del logits
                 return_memory()
         self._trainer.set_deep_supervision_enabled(True)

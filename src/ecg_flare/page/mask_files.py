@@ -1,4 +1,5 @@
-"""Label masks in files, drawn by somebody: whatever the picture's mode, its values are those of `raster.Label`."""
+"""Label masks in files, drawn by somebody: whatever the picture's mode, its values are those of `raster.Label`, or
+IGNORED where nobody says what is there."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from ecg_flare.errors import PageError
 from ecg_flare.page.image_files import load_image, open_image, turned, upright
-from ecg_flare.page.raster import Label
+from ecg_flare.page.raster import IGNORED, Label
 
 _STRIP_PIXELS: Final = 1 << 21
 _WITHOUT_LIMIT: Final = 1 << 31
@@ -54,7 +55,7 @@ def turn_mask(labels: UInt8[np.ndarray, "h w"], orientation: int) -> UInt8[np.nd
 def resize_mask(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "h2 w2"]:
     """The mask at `size` (width, height); a class is where it covers enough of a pixel, traces over pulses."""
     resized = np.zeros((size[1], size[0]), np.uint8)
-    for label in (Label.PRINT, Label.PULSE, Label.TRACE):
+    for label in (Label.PRINT, IGNORED, Label.PULSE, Label.TRACE):
         share = cv2.resize(cv2.compare(labels, int(label), cv2.CMP_EQ), size, interpolation=cv2.INTER_AREA)
         resized[share >= _COVERED * 255] = label
     return resized
@@ -72,10 +73,13 @@ def _values(strip: Image.Image, path: Path) -> np.ndarray:
 
 
 def _check_labels(values: np.ndarray, path: Path) -> None:
-    strange = values[(values < min(Label)) | (values > max(Label))]
+    strange = values[(values < min(Label)) | (values > IGNORED)]
     if strange.size == 0:
         return
     found = np.unique(values)
     if found.size <= 2 and found[-1] == _BLACK_AND_WHITE:
         raise PageError(f"mask {path} is black and white (0 and 255); the labels are {min(Label)} to {max(Label)}")
-    raise PageError(f"mask {path} has the value {strange.max()}; the labels are {min(Label)} to {max(Label)}")
+    raise PageError(
+        f"mask {path} has the value {strange.max()}; the labels are {min(Label)} to {max(Label)}, and {IGNORED} what "
+        "nobody knows"
+    )

@@ -34,6 +34,10 @@ class Label(IntEnum):
     PRINT = 3
 
 
+IGNORED: Final = max(Label) + 1
+"""Marks pixels of a mask of which nobody says what they are: nothing is learnt from them. No class of a network."""
+
+
 def rasterize(truth: PageTruth) -> UInt8[np.ndarray, "h w"]:
     """Draw the label mask of a page at the resolution of its truth.
 

@@ -52,9 +52,7 @@ def flattened(page: NormalizedPage, px_per_mm: PxPerMm) -> NormalizedPage:
     period = None if page.period_px is None else (page.period_px[0] * enlarged, page.period_px[1] * enlarged)
     larger = np.array([[enlarged, 0, (enlarged - 1) / 2], [0, enlarged, (enlarged - 1) / 2], [0, 0, 1.0]])
     return replace(
-        page,
-        image=flat,
-        homography=larger @ page.homography,
+        page.moved(flat, larger),
         period_px=period,
         bend=left.slope,
         flattened_mm=field.bend_mm,
@@ -70,7 +68,7 @@ def _told(bend_mm: float) -> str:
 def _remapped(page: NormalizedPage, field: Field, moved: Displacement, enlarged: int) -> UInt8[np.ndarray, "h w 3"]:
     """Return the page `enlarged` times as large, its places moved as the measured picture's are by `moved`."""
     height, width = (side * enlarged for side in page.image.shape[:2])
-    back, original = moved.inverted(), np.linalg.inv(page.homography)
+    back, original = moved.inverted(), np.linalg.inv(page.homography if page.from_source is None else page.from_source)
     scale = field.shrink[0] / enlarged, field.shrink[1] / enlarged
     paper = paper_colour(page.source)
     columns = _resized(np.arange(width, dtype=np.float64), scale[0])

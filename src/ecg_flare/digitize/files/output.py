@@ -38,12 +38,14 @@ def write_result(
     *,
     force: bool = False,
     outputs: Outputs | None = None,
+    review: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     """Write all files of a page's reading, and return its report.
 
     Below a confidence of WRITTEN the recording is withheld, unless `force` asks for it: none of its files is written.
     Those of an earlier reading are removed, as they would be overwritten; those of others stay, and the report's
-    `reason` names them. `outputs` says in which formats a recording is written, and whose it is.
+    `reason` names them. `outputs` says in which formats a recording is written, and whose it is. `review`, where a
+    person reviewed the page, is the report's section of that name.
 
     Raises StorageError where the folder cannot be written, or where a file would be overwritten that no earlier reading
     wrote; RecordError where a format cannot hold the recording, ConfigError where it lacks a patient.
@@ -51,6 +53,7 @@ def write_result(
     outputs = outputs or Outputs()
     earlier = earlier_reading(folder, page.name)
     report = make_report(result, page, force=force, formats=outputs.formats)
+    report = report if review is None else {**report, "review": review}
     if report["recording"]["status"] == WITHHELD:
         report = _naming_others(report, earlier.foreign_files(outputs.formats))
         files: dict[str, bytes] = {}

@@ -77,7 +77,7 @@ def assign(page: LabelledRows, layout: str = "auto") -> Assignment | None:
     best = int(scores.argmax())
     assignment = _with_rows(found[best][1], page)
     if layout != "auto":
-        return _judged_given(assignment)
+        return judge_given(assignment)
     others = np.delete(scores, best)
     margin = float(scores[best] - others.max()) if len(others) else 0.0
     return _judged(assignment, margin)
@@ -142,7 +142,7 @@ def _judged(assignment: Assignment, margin: float) -> Assignment:
     return replace(assignment, confidence=confidence, warnings=warnings)
 
 
-def _judged_given(assignment: Assignment) -> Assignment:
+def judge_given(assignment: Assignment) -> Assignment:
     """Return the assignment of a layout that a person gave: it is doubted where evidence speaks against it."""
     judged = _judged(assignment, 0.0)
     if assignment.evidence.opposed or judged.confidence < UNOPPOSED:

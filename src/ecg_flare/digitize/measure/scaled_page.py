@@ -32,7 +32,7 @@ class ScaledPage:
 
 def stand_upright(page: NormalizedPage) -> ScaledPage:
     """Measure the scale of a straight page, flatten it, and turn it by half a circle when its pulses hang."""
-    scaled = _flat(page)
+    scaled = measure_flat(page)
     page, scale = scaled.page, scaled.scale
     if len(scale.pulses) < 2 or (scale.grid is not None and scale.standard_gain is None):
         return scaled
@@ -43,8 +43,8 @@ def stand_upright(page: NormalizedPage) -> ScaledPage:
     return replace(rotated, page=upright)
 
 
-def _flat(page: NormalizedPage) -> ScaledPage:
-    """Return a page with its scale, flattened by its grid where it is bent."""
+def measure_flat(page: NormalizedPage) -> ScaledPage:
+    """Measure the scale of a straight page, and flatten it by its grid where it is bent."""
     scale = measure_scale(page.image, page.period_px)
     if scale.grid is None or page.flattened_mm is not None or page.bend == 0.0:
         return ScaledPage(page, scale)

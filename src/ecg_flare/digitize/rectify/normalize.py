@@ -45,6 +45,7 @@ class NormalizedPage:
         flattened_mm: how far the paper was bent off its plane (90th percentile) where it was flattened by its grid
             (curl/flatten.py); `homography` then leads to `image` but for these bends.
         enlarged: how many times the size of the picture `image` is.
+        from_source: pixel of `source` -> pixel of `image`; None where that is `homography`.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -58,6 +59,12 @@ class NormalizedPage:
     bend: float = 0.0
     flattened_mm: float | None = None
     enlarged: int = 1
+    from_source: Float64[np.ndarray, "3 3"] | None = None
+
+    def moved(self, image: UInt8[np.ndarray, "h2 w2 3"], by: Float64[np.ndarray, "3 3"]) -> NormalizedPage:
+        """Return the page with another image, to which a homography of this one's pixels leads."""
+        from_source = None if self.from_source is None else by @ self.from_source
+        return replace(self, image=image, homography=by @ self.homography, from_source=from_source)
 
 
 def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
@@ -114,9 +121,7 @@ def rotate_180(page: NormalizedPage) -> NormalizedPage:
     height, width = page.image.shape[:2]
     half = np.array([[-1.0, 0.0, width - 1.0], [0.0, -1.0, height - 1.0], [0.0, 0.0, 1.0]])
     return replace(
-        page,
-        image=np.ascontiguousarray(page.image[::-1, ::-1]),
-        homography=half @ page.homography,
+        page.moved(np.ascontiguousarray(page.image[::-1, ::-1]), half),
         rotation_deg=page.rotation_deg + (180.0 if page.rotation_deg <= 0.0 else -180.0),
         turned_deg=(page.turned_deg + 180) % 360,
     )
@@ -130,9 +135,7 @@ def turn_sideways(page: NormalizedPage, quarter_turns: int) -> NormalizedPage:
         3: np.array([[0.0, -1.0, height - 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
     }[quarter_turns]
     return replace(
-        page,
-        image=np.ascontiguousarray(np.rot90(page.image, quarter_turns)),
-        homography=turn @ page.homography,
+        page.moved(np.ascontiguousarray(np.rot90(page.image, quarter_turns)), turn),
         rotation_deg=page.rotation_deg + (90.0 if quarter_turns == 3 else -90.0),
         period_px=None if page.period_px is None else (page.period_px[1], page.period_px[0]),
         turned_deg=(page.turned_deg - 90 * quarter_turns) % 360,

@@ -39,10 +39,15 @@ class PageLines:
         return tuple(row.level_px for row in self.rows)
 
 
-def trace_page(ink: Float32[np.ndarray, "h w"], pulses: Sequence[Pulse], scale: PxPerMm) -> PageLines:
-    """Follow the traces' ink, 0 (paper) to 1 (full ink), along each row. Raises PageError where there is no row."""
+def trace_page(
+    ink: Float32[np.ndarray, "h w"], pulses: Sequence[Pulse], scale: PxPerMm, levels_px: Sequence[float] | None = None
+) -> PageLines:
+    """Follow the traces' ink, 0 (paper) to 1 (full ink), along each row. Raises PageError where there is no row.
+
+    `levels_px` are the rows' resting levels, where a person said them.
+    """
     lines_ink = without_pulses(ink, pulses, scale.x)
-    rows = trace_rows(lines_ink, scale)
+    rows = trace_rows(lines_ink, scale, levels_px)
     if not rows:
         raise PageError("No ECG trace was found on this page: no line is 20 mm long.")
     pen = pen_px(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -52,11 +53,19 @@ class RowTrace:
         return float(np.isfinite(self.y[self.first : self.last + 1]).mean())
 
 
-def trace_rows(ink: Float32[np.ndarray, "h w"], scale: PxPerMm) -> tuple[RowTrace, ...]:
-    """Return the rows of a page from top to bottom; empty if nothing is long enough to be one."""
+def trace_rows(
+    ink: Float32[np.ndarray, "h w"], scale: PxPerMm, levels_px: Sequence[float] | None = None
+) -> tuple[RowTrace, ...]:
+    """Return the rows of a page from top to bottom; empty if nothing is long enough to be one.
+
+    `levels_px` are the rows' resting levels where a person said them: none is then looked for, and none left out for
+    being faint.
+    """
     runs = find_runs(ink)
-    anchored = _anchored_rows(runs, scale)
+    anchored = _anchored_rows(runs, scale) if levels_px is None else None
     levels = anchored.levels if anchored is not None else drifting_levels(runs, ink.shape[0], scale)
+    if levels_px is not None:
+        levels = np.repeat(np.sort(levels_px)[:, None], runs.n_columns, axis=1)
     if levels is None:
         return ()
     paths = _settled_paths(runs, levels, anchored, scale)
@@ -67,7 +76,7 @@ def trace_rows(ink: Float32[np.ndarray, "h w"], scale: PxPerMm) -> tuple[RowTrac
         row = _row_of(runs, _without_islands(path, scale.x), level, number, shared)
         if row is not None and row.last - row.first > MIN_ROW_WIDTH_MM * scale.x:
             rows.append(row)
-    return _without_scraps(rows)
+    return _without_scraps(rows) if levels_px is None else tuple(rows)
 
 
 @dataclass(frozen=True, eq=False)

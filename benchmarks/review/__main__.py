@@ -1,0 +1,103 @@
+"""What a review gains, by figures.
+
+    python -m benchmarks.review mend [--photographs 10] [--seed 18]
+    python -m benchmarks.review loop [--pages 3] [--steps 40] [--seed 18]
+    python -m benchmarks.review picture -o docs/images/review.png
+
+`mend`: photographs of rendered pages are read with nothing given; the worst three are corrected by a scripted person
+(person.py), through the same decisions that the app makes. `loop`: pages of one kind are read, corrected, confirmed and
+drawn as masks; two sites train one federated round on them, from the start model of the demos; other pages of that kind
+are then read with that network alone, before and after. `picture`: the app as docs/review.md shows it.
+
+Seconds are of this process, on a machine that does other work.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from benchmarks.markdown import row
+from benchmarks.review.loop import run_loop
+from benchmarks.review.pages import DrawnPage, draw_pages
+from benchmarks.review.person import Person
+from benchmarks.review.picture import photograph
+from ecg_flare.digitize.files.batch import run_batch
+from ecg_flare.digitize.options import ReadingOptions
+from ecg_flare.review.folder import ReviewFolder
+from ecg_flare.review.open_page import OpenPage
+
+WORST = 3
+
+
+@click.group()
+def main() -> None:
+    """What a review gains."""
+
+
+@main.command()
+@click.option("--photographs", default=10, show_default=True)
+@click.option("--seed", default=18, show_default=True)
+@click.option("--segmenter", default="auto", show_default=True)
+def mend(photographs: int, seed: int, segmenter: str) -> None:
+    """Correct the worst of some photographs."""
+    options = ReadingOptions(segmenter=segmenter, words="off")
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        drawn = {each.name: each for each in draw_pages(root / "scans", "clinic_photo", photographs, seed)}
+        run_batch([root / "scans"], root / "read", options, progress=False)
+        folder = ReviewFolder.opened(root / "read", (root / "scans",))
+        opened = [(page.name, OpenPage(folder.folder, page, options)) for page in folder.pages()]
+        worst = sorted(opened, key=lambda each: _db(drawn[each[0]], each[1]))
+        spread = ", ".join(f"{_db(drawn[name], page):.1f}" for name, page in worst)
+        print(f"{photographs} photographs of profile clinic_photo, seed {seed}, {segmenter}: {spread} dB\n")
+        print(
+            row("page", "dB before", "after", "Einthoven before", "after", "decisions", "clicks", "refused", "app, s")
+        )
+        print(row(*["---"] * 9))
+        for name, page in worst[:WORST]:
+            print(_mended(drawn[name], page), flush=True)
+
+
+@main.command()
+@click.option("--pages", default=3, show_default=True, help="Confirmed pages of each of two sites.")
+@click.option("--steps", default=40, show_default=True, help="Of local training.")
+@click.option("--seed", default=18, show_default=True)
+@click.option("--profile", default="district", show_default=True)
+def loop(pages: int, steps: int, seed: int, profile: str) -> None:
+    """Read, correct, draw masks, train one federated round, read others."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for line in run_loop(Path(scratch), profile, pages, steps, seed):
+            print(line, flush=True)
+
+
+@main.command()
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def picture(output: Path) -> None:
+    """Photograph the app in Chromium, with a line of a synthetic page dragged."""
+    with tempfile.TemporaryDirectory() as scratch:
+        photograph(Path(scratch), output)
+
+
+def _db(drawn: DrawnPage, page: OpenPage) -> float:
+    return drawn.snr_db(None if page.result is None else page.result.recording)
+
+
+def _mended(drawn: DrawnPage, page: OpenPage) -> str:
+    before, left = _db(drawn, page), _einthoven(page)
+    person = Person(page, drawn.page.truth)
+    person.mend()
+    after = _db(drawn, page)
+    figures = (f"{before:.1f}", f"{after:.1f}", left, _einthoven(page))
+    return row(drawn.name, *figures, len(person.decided), person.clicks, person.refused, f"{person.seconds:.0f}")
+
+
+def _einthoven(page: OpenPage) -> str:
+    value = None if page.result is None else page.result.checks.einthoven
+    return "not printed" if value is None else f"{value:.0%}"
+
+
+if __name__ == "__main__":
+    main()

@@ -86,6 +86,8 @@ def withheld_reason(confidence: float) -> str | None:
 def make_report(result: Digitization, page: PageFile, *, force: bool = False) -> Mapping[str, Any]:
     """What was found on a page, how, and how surely, as JSON holds it. Lengths in pixels are of the upright page.
 
+    Two readings of a page with the same settings give the same report: how long they took does not stand in it.
+
     `force`: the recording is written whatever its confidence.
     """
     calibration = result.calibration
@@ -135,7 +137,6 @@ def make_report(result: Digitization, page: PageFile, *, force: bool = False) ->
             "expected_db": round(result.signal.expected_db, 1),
             "noise": {source: round(share, 5) for source, share in result.signal.shares.items()},
         },
-        "seconds": {stage: round(seconds, 4) for stage, seconds in result.seconds.items()},
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from ecg_flare.cli.screen import NOT_ALL, OneOf, json_option, say_json
+from ecg_flare.cli.screen import NOT_ALL, OneOf, json_option
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -57,6 +57,13 @@ def _layouts() -> tuple[str, ...]:
     "--force", is_flag=True, help="Write recordings of any confidence; without it none below 0.25 (25 %) is written."
 )
 @click.option("--html", is_flag=True, help="Also write report.html: overlays beside waveforms, the worst page first.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that read pages, of about 1 GB each; 1 is this process.",
+)
 @json_option
 @click.pass_context
 def digitize(
@@ -73,6 +80,7 @@ def digitize(
     fs_hz: float,
     force: bool,
     html: bool,
+    workers: int,
     as_json: bool,
 ) -> None:
     """Read ECG pages into 12-lead recordings.
@@ -84,15 +92,20 @@ def digitize(
     A reading below 0.25 confidence is withheld: NAME.overlay.png and NAME.json are there to be looked at, no recording
     is written, and one of an earlier reading is removed. --force writes it.
 
+    pages.csv and pages.parquet list all pages that the folder has results of. manifest.sqlite says what read them. The
+    same call again reads only what is new: pages that were added or changed, or all where the settings or this program
+    are others.
+
     Exit codes: 0 every page was read, 3 some were not or were withheld, or a picture was left out, 2 wrong use.
 
     \b
     Examples:
       ecg-flare digitize scan.png -o read --html
       ecg-flare digitize photos/ -o read --layout 3x4+1R --speed 25 --gain 10
+      ecg-flare digitize archive/ -o read --workers 8
       ecg-flare digitize 'archive/*.pdf' -o read --segmenter runs/fedadam/server/simulate_job/ecg_flare/model
     """
-    from ecg_flare.digitize.files.batch import run_batch
+    from ecg_flare.digitize.archive.run import Effort, read_archive
     from ecg_flare.digitize.files.summary import USAGE
     from ecg_flare.digitize.options import ReadingOptions
     from ecg_flare.errors import ConfigError, LayoutError, StorageError
@@ -111,12 +124,13 @@ def digitize(
             force=force,
             words=cast("Literal['auto', 'on', 'off']", words),
         )
-        summary = run_batch(pages, output, options, html=html)
+        summary = read_archive(pages, output, options, Effort(workers, html))
     except (ConfigError, LayoutError, StorageError) as error:
         click.echo(f"Error: {error}", err=True)
         ctx.exit(USAGE)
     if as_json:
-        say_json(summary.to_json())
+        for piece in summary.json_pieces():
+            click.echo(piece, nl=False)
     else:
         click.echo(summary.to_text())
     ctx.exit(summary.exit_code)
@@ -165,10 +179,6 @@ def _segmenter(name: str) -> "Segmenter | str":
     path = Path(name)
     if name in (AUTO, *segmenter_names()) or not path.exists():
         return name
-    from ecg_flare.nnunet.export import load_model
-    from ecg_flare.nnunet.predictor import NetworkSegmenter
+    from ecg_flare.nnunet.model_segmenter import ModelSegmenter
 
-    if path.is_dir():
-        return NetworkSegmenter.from_model_folder(path)
-    model = load_model(path)
-    return NetworkSegmenter(model.plan, model.vector)
+    return ModelSegmenter.of(path)

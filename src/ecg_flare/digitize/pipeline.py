@@ -7,6 +7,7 @@ ink/       which pixels are ink of a trace
 trace/     one line a row
 leads/     which lead stands where, and its signal in mV
 files/     what is read and written, around all of this
+archive/   the same for many pages, by several processes
 """
 
 from __future__ import annotations

@@ -21,6 +21,12 @@ from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.result import Digitization
 
+HEAD: Final = (
+    '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width,initial-scale=1"><title>ECG pages read</title>'
+)
+"""How each report begins."""
+
 _PICTURE_PX: Final = 1500
 _JPEG_QUALITY: Final = 82
 _WITHHELD_BADGE: Final = '<span class="badge bad">withheld</span>'
@@ -144,9 +150,7 @@ def document(entries: Sequence[PageEntry], counts: str, links: str = "") -> str:
     rows = "".join(entry.row for entry in entries)
     articles = "".join(entry.article for entry in entries)
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>ECG pages read</title><style>{_STYLE}</style></head><body><header><h1>ECG pages read</h1>"
+        f"{HEAD}<style>{_STYLE}</style></head><body><header><h1>ECG pages read</h1>"
         f'<p class="sum">{counts}</p>'
         f"<p>Below {CONFIDENT:.0%} a reading is not to be used unchecked: compare the coloured line with the ink under "
         "it, the leads' names with those printed, and the red grid with the paper's. Not for diagnosis.</p>"

@@ -12,7 +12,7 @@ import ecg_flare.digitize
 HOUSE = Path(ecg_flare.digitize.__file__).parent
 NAME = "ecg_flare.digitize"
 
-ROOMS = ("rectify", "words", "measure", "ink", "trace", "leads", "files", "archive")
+ROOMS = ("rectify", "words", "measure", "ink", "trace", "leads", "vector", "files", "archive")
 """From a picture to files, and to the files of many pictures."""
 
 KNOWN_TURNS: frozenset[tuple[str, str]] = frozenset()

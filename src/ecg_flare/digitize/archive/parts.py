@@ -52,7 +52,7 @@ def _page_entry(entry: Entry, article: Article) -> PageEntry:
 def _with_picture(entry: PageEntry, out: Path) -> PageEntry:
     """The page with its overlay inside, where the file is still there."""
     file = f"{entry.title}{OVERLAY_ENDING}"
-    picture = cv2.imread(str(out / file))
+    picture = cv2.imread(str(out / file)) if (out / file).is_file() else None
     if picture is None:
         return entry
     inside = embedded(entry.title, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))

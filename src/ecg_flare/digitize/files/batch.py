@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +22,10 @@ from ecg_flare.digitize.files.summary import BatchSummary, PageOutcome
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import Digitization
-from ecg_flare.errors import EcgFlareError, InputError, StorageError
+from ecg_flare.errors import EcgFlareError, InputError, PageError, StorageError
 from ecg_flare.page.page_list import PageFile
-from ecg_flare.page.reader import list_pages, read_page
+from ecg_flare.page.pdf_paths import DrawnLines
+from ecg_flare.page.reader import PageImage, list_pages, read_lines, read_page
 from ecg_flare.storage import write_atomically
 
 REPORT_NAME: Final = "report.html"
@@ -83,13 +83,13 @@ class Reading:
     """How each page of a batch is read, and what is written of it.
 
     Attributes:
-        read: reads the pixels of a page.
+        read: reads the pixels of a page, and the lines that its file draws, if it is such a file.
         out: folder of the results.
         force: recordings below WRITTEN are written, too.
         picture: where the report has a page's picture from; None where there is no report.
     """
 
-    read: Digitizer
+    read: Callable[[UInt8[np.ndarray, "h w 3"], DrawnLines | None], Digitization]
     out: Path
     force: bool
     picture: Picture | None = None
@@ -102,8 +102,10 @@ class Reading:
 
         Raises ConfigError for an unknown segmenter.
         """
-        read = digitizer or partial(digitize, options=replace(options, segmenter=options.segmenters()))
-        return cls(read, out, options.force, picture)
+        if digitizer is not None:
+            return cls(lambda image, lines: digitizer(image), out, options.force, picture)
+        loaded = replace(options, segmenter=options.segmenters())
+        return cls(lambda image, lines: digitize(image, loaded, lines=lines), out, options.force, picture)
 
 
 def check_writable(out: Path) -> None:
@@ -122,8 +124,9 @@ def read_one(page: PageFile, reading: Reading) -> tuple[PageOutcome, PageEntry |
     try:
         earlier_reading(reading.out, page.name)  # what would be overwritten is said before the page is read
         source = read_page(page)
-        result = reading.read(source.image)
-        result = _with_notes(result, source.warnings)
+        lines, notes = _lines_of(page, source)
+        result = reading.read(source.image, lines)
+        result = _with_notes(result, (*source.warnings, *notes))
         overlay = draw_overlay(result)
         report = dict(write_result(result, overlay, reading.out, page, force=reading.force))
         withheld = report["recording"]["reason"]
@@ -140,6 +143,14 @@ def read_one(page: PageFile, reading: Reading) -> tuple[PageOutcome, PageEntry |
         return outcome, failed_entry(page.title, page.name, str(outcome.error)) if reading.picture else None
     seconds, stages = time.perf_counter() - begun, dict(result.seconds)
     return PageOutcome(str(page.path), page.number, page.name, seconds, report=report, stages=stages), entry
+
+
+def _lines_of(page: PageFile, source: PageImage) -> tuple[DrawnLines | None, tuple[str, ...]]:
+    """The lines that the file draws; or why they are not there, where it was to have some."""
+    try:
+        return read_lines(page, source), ()
+    except PageError as error:
+        return None, (f"the lines that the PDF draws could not be read: {error}",)
 
 
 def failed_outcome(page: PageFile, out: Path, reason: str, seconds: float) -> PageOutcome:

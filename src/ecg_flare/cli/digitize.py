@@ -64,6 +64,12 @@ def _layouts() -> tuple[str, ...]:
     show_default=True,
     help="Processes that read pages, of about 1 GB each; 1 is this process.",
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Read by the workers of a Dask cluster: its scheduler's address, such as tcp://10.0.0.1:8786. They need the "
+    "extra `cluster`, this package, and the same files under the same paths.",
+)
 @json_option
 @click.pass_context
 def digitize(
@@ -81,6 +87,7 @@ def digitize(
     force: bool,
     html: bool,
     workers: int,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Read ECG pages into 12-lead recordings.
@@ -124,7 +131,7 @@ def digitize(
             force=force,
             words=cast("Literal['auto', 'on', 'off']", words),
         )
-        summary = read_archive(pages, output, options, Effort(workers, html))
+        summary = read_archive(pages, output, options, Effort(workers, html, dask=dask))
     except (ConfigError, LayoutError, StorageError) as error:
         click.echo(f"Error: {error}", err=True)
         ctx.exit(USAGE)

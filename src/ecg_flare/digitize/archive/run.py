@@ -33,21 +33,25 @@ class Effort:
 
     Attributes:
         workers: processes that read pages; 1 is this process.
+        dask: address of the scheduler of a Dask cluster, whose workers read pages instead.
         html: write the report, too.
         progress: show a bar on a terminal; a log line a page is written in any case.
         digitizer: reads a page instead of `digitize` with the options.
 
-    Raises ConfigError for less than one worker.
+    Raises ConfigError for less than one worker, and for several beside a cluster.
     """
 
     workers: int = 1
     html: bool = False
     progress: bool = True
     digitizer: Digitizer | None = None
+    dask: str | None = None
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise ConfigError(f"workers is {self.workers}; expected 1 or more processes")
+        if self.dask is not None and self.workers > 1:
+            raise ConfigError(f"workers is {self.workers} beside a Dask cluster, which has its own: give one of both")
 
 
 def read_archive(
@@ -61,7 +65,7 @@ def read_archive(
     the report on those of this run, and the manifest.
 
     Raises:
-        ConfigError: no pages, or an unknown segmenter.
+        ConfigError: no pages, an unknown segmenter, or a cluster that cannot be used.
         StorageError: the folder cannot be written, or another run writes into it.
     """
     options, effort = options or ReadingOptions(), effort or Effort()
@@ -95,6 +99,10 @@ def _bar(files: int, progress: bool) -> tqdm[Any]:
 
 
 def _read(pages: Iterator[ToRead | None], setup: Setup, effort: Effort) -> Results:
+    if effort.dask is not None:
+        from ecg_flare.digitize.archive.cluster import read_by_cluster
+
+        return read_by_cluster(pages, setup, effort.dask)
     if effort.workers == 1:
         return _read_here(pages, setup)
     from ecg_flare.digitize.archive.processes import read_by_processes

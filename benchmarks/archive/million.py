@@ -115,7 +115,7 @@ def pass_by(root: Path, pages: int) -> None:
 def tell(root: Path, pages: int) -> None:
     """write the table"""
     with open_manifest(root / "out") as manifest:
-        write_tables((entry.row for entry in manifest.entries()), root / "out")
+        write_tables(manifest.rows(), root / "out")
 
 
 def _page(root: Path, number: int) -> Path:

@@ -49,7 +49,8 @@ def test_a_page_that_is_recorded_again_loses_its_old_article(tmp_path: Path) -> 
         manifest.record(PAGE, Article("row", "old"))
         manifest.record(replace(PAGE, confidence=0.6))
         assert not manifest.has_article("scan-p2")
-        assert [entry.confidence for entry in manifest.entries()] == [0.6]
+        assert [entry.confidence for entry in manifest.listed(1)] == [0.6]
+        assert list(manifest.rows()) == [PAGE.row]
 
 
 def test_pages_are_ordered_and_counted_by_run(tmp_path: Path) -> None:
@@ -61,8 +62,8 @@ def test_pages_are_ordered_and_counted_by_run(tmp_path: Path) -> None:
     ]
     with open_manifest(tmp_path) as manifest:
         for page in pages:
-            manifest.record(page, Article("row", page.name))
-        assert [entry.name for entry in manifest.entries()] == ["d", "c", "b", "a"]
+            manifest.record(replace(page, row={"name": page.name}), Article("row", page.name))
+        assert [row["name"] for row in manifest.rows()] == ["d", "c", "b", "a"]
         assert [entry.name for entry in manifest.listed(1)] == ["b", "c", "a", "d"]
         assert [article.article for _, article in manifest.worst_first()] == ["c", "b", "d", "a"]
         assert manifest.counts(0.75) == Counts(pages=4, failed=1, withheld=1, unsure=1)

@@ -25,6 +25,7 @@ WITHHELD: Final = "withheld"
 FAILED: Final = "failed"
 
 _FORMAT: Final = 1
+_CACHE_KIB: Final = 64 * 1024
 _KIND: Final = 0x45434746
 """What PRAGMA application_id says of a manifest: "ECGF"."""
 
@@ -156,10 +157,10 @@ class Manifest:
         """Whether the report's part on this page is there."""
         return self._one("SELECT 1 FROM articles WHERE name = ?", (name,)) is not None
 
-    def entries(self) -> Iterator[Entry]:
-        """All pages, by their files and numbers."""
-        query = f"SELECT {', '.join(_COLUMNS)} FROM pages ORDER BY source, page, name"
-        return map(_entry, self._sql.execute(query))
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """The rows of the table of all pages, by their files and numbers."""
+        for (row,) in self._sql.execute("SELECT row FROM pages ORDER BY source, page, name"):
+            yield json.loads(row)
 
     def listed(self, call: int) -> Iterator[Entry]:
         """The pages of a run, in its order, but for those that a later run listed."""
@@ -201,6 +202,7 @@ def open_manifest(folder: Path) -> Iterator[Manifest]:
     try:
         connection = sqlite3.connect(path, timeout=1.0)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("BEGIN IMMEDIATE")
         _prepare(connection, path)
         connection.commit()

@@ -88,7 +88,7 @@ def read_archive(
                 else:
                     _record(manifest, reader, *result)
                 bar.update()
-        write_tables((entry.row for entry in manifest.entries()), out)
+        write_tables(manifest.rows(), out)
         summary = ArchiveSummary.of(manifest, out, standing, found.left_out)
         return replace(summary, html_path=write_report(manifest, out)) if effort.html else summary
 

@@ -14,9 +14,13 @@ from PIL import Image
 
 from benchmarks.fuzz.mutation import change_bytes
 from benchmarks.fuzz.runs import Parser
+from ecg_flare.digitize.by_lines import read_by_lines
+from ecg_flare.digitize.clock import Clock
+from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.errors import PageError
 from ecg_flare.page.mask_files import read_mask
 from ecg_flare.page.pdf_files import answer_pdf
+from ecg_flare.page.pdf_paths import DrawnLines, answer_paths, paths_of
 from ecg_flare.page.pixels import read_pixels
 from ecg_flare.page.reader import LONGEST_PX, count_pages
 
@@ -149,6 +153,17 @@ def _pdfs() -> tuple[bytes, ...]:
     return file.getvalue(), pdf_file(b"q 1 0 0 RG 10 10 m 90 90 l S Q BT /F1 12 Tf 20 20 Td (ECG) Tj ET")
 
 
+@cache
+def _drawn_pdfs() -> tuple[bytes, ...]:
+    """A grid with three rows of lines, one with a curve, one clipped, one drawn as an area."""
+    grid = " ".join(f"{at} 0 m {at} 792 l 0 {at} m 612 {at} l" for at in range(0, 612, 6))
+    wave = " ".join(f"{50 + at} {300 + at % 40} l" for at in range(500))
+    back = " ".join(f"{549 - at} {298 + (499 - at) % 40} l" for at in range(500))
+    rows = f"50 500 m {wave.replace(' 3', ' 5')} S q 60 0 400 792 re W n 50 300 m {wave} S Q 50 300 m {wave} {back} h f"
+    drawing = f".1 w {grid} S {rows} 50 100 m 100 200 200 0 300 100 c S BT /F1 9 Tf 20 20 Td (25 mm/s V1) Tj ET"
+    return (pdf_file(drawing.encode()),)
+
+
 def pdf_file(drawing: bytes) -> bytes:
     """A PDF of one page of 612 x 792 points with such content."""
     objects = (
@@ -173,9 +188,21 @@ def _read_pdf(data: bytes, folder: Path) -> None:
             raise PageError(str(answer["error"]))
 
 
+def _read_pdf_lines(data: bytes, folder: Path) -> None:
+    shown, pixels = answer_pdf(io.BytesIO(data), ["1", "60", "800"])
+    size = (shown.get("height", 1), shown.get("width", 1))
+    answer, body = answer_paths(io.BytesIO(data), ["1", *map(str, size)])
+    if "error" in shown or "error" in answer:
+        raise PageError(str(shown.get("error", answer.get("error"))))
+    lines = DrawnLines(paths_of(answer, body), 60 / 25.4)
+    image = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
+    read_by_lines(image, lines, ReadingOptions(words="off"), Clock())
+
+
 _CHANGES: Final = {"PNG": change_png, "TIFF": change_tiff}
 
 PICTURES: Final = (
     *(Parser(f"page.{kind.lower()}", _samples(kind), _CHANGES.get(kind, change_bytes), _read) for kind in _MODES),
     Parser("page.pdf", _pdfs, change_bytes, _read_pdf),
+    Parser("page.pdf lines", _drawn_pdfs, change_bytes, _read_pdf_lines),
 )

@@ -5,11 +5,12 @@ import io
 import json
 import math
 import os
+import re
 import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -47,6 +48,21 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, mode: 
             Path(temporary).unlink(missing_ok=True)
         reason = error.strerror or error
         raise StorageError(f"Could not write {path}: {reason}. What stood there is unchanged.") from error
+
+
+def remove_unfinished(folder: Path, endings: Sequence[str]) -> None:
+    """Remove what `write_atomically` left where it was killed in the middle: of files with these endings.
+
+    Nobody else may write into the folder meanwhile. Raises StorageError where a file cannot be removed.
+    """
+    shape = re.compile(rf"\..+({'|'.join(map(re.escape, endings))})\.[a-z0-9_]{{8}}")
+    try:
+        with os.scandir(folder) as inside:
+            for entry in inside:
+                if shape.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    Path(entry.path).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be tidied: {error.strerror or error}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

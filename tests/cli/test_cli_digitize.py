@@ -57,6 +57,22 @@ def test_a_batch_goes_on_past_a_bad_page_and_ends_with_3(
     assert "blank.png" in told.stdout
 
 
+def test_a_second_call_reads_what_is_new_alone_and_two_workers_write_the_same(
+    run_cli: RunCli, pages: Path, no_page: Path, tmp_path: Path
+) -> None:
+    image, classical = pages / "page.png", ("--segmenter", "classical")
+    first = run_cli("digitize", image, "-o", tmp_path / "read", *classical, "--json")
+    second = run_cli("digitize", image, no_page, "-o", tmp_path / "read", *classical)
+    assert (json.loads(first.stdout)["standing"], second.exit_code) == (0, 3)
+    assert "1 of 2 pages read" in second.stdout
+    assert "1 stood already" in second.stdout
+    other = run_cli("digitize", image, no_page, "-o", tmp_path / "two", *classical, "--workers", 2, "--json")
+    assert json.loads(other.stdout)["results"][0]["report"]["confidence"] >= 0.25
+    files = [sorted(p for p in (tmp_path / name).iterdir() if p.name != "manifest.sqlite") for name in ("read", "two")]
+    assert [p.name for p in files[0]] == [p.name for p in files[1]]
+    assert all(one.read_bytes() == two.read_bytes() for one, two in zip(*files, strict=True))
+
+
 OWN_LAYOUT = """rows:
   - [{lead: V1, duration_s: 4}, {lead: V4, duration_s: 4}]
   - [{lead: V2, duration_s: 4}, {lead: V5, duration_s: 4}]

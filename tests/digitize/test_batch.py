@@ -41,6 +41,8 @@ def test_a_batch_goes_on_past_a_bad_page(folder: Path, tmp_path: Path, clean_rea
     told = json.loads(json.dumps(summary.to_json()))
     assert (told["pages"], told["failed"], told["exit_code"]) == (2, 1, 3)
     assert told["results"][1]["report"] == json.loads((tmp_path / "out" / "good.json").read_text())
+    stages = told["results"][1]["stages"]
+    assert list(stages) == ["rectify", "measure", "segment", "ink", "trace", "leads", "recording"]
     assert "1 of 2 pages read" in summary.to_text()
     assert "not an image" in summary.to_text()
 

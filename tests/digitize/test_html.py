@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize.confidence import OVERLAPPING
-from ecg_flare.digitize.files.html import build_html, failed_entry, read_entry
+from ecg_flare.digitize.files.html import build_html, embedded, failed_entry, read_entry
 from ecg_flare.digitize.files.output import make_report
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.page.page_list import PageFile
+
+PICTURE = embedded("scan", np.full((60, 90, 3), 200, np.uint8))
 
 
 def with_first_lead(result: Digitization, **changes: float) -> Digitization:
@@ -30,7 +32,7 @@ def test_a_lead_that_runs_into_another_row_is_doubted_by_itself(clean_reading: D
     assert doubted[0]["shared"] == pytest.approx(2 * OVERLAPPING, abs=1e-4)
     assert doubted[0]["confidence"] == pytest.approx(sure[0]["confidence"] / 2, abs=1e-3)
     assert [entry["confidence"] for entry in doubted[1:]] == [entry["confidence"] for entry in sure[1:]]
-    article = read_entry("scan.png", "scan", overlapping, np.full((60, 90, 3), 200, np.uint8)).article
+    article = read_entry("scan.png", "scan", overlapping, PICTURE).article
     assert article.count(f"<td>{2 * OVERLAPPING:.1%}</td>") == 1
 
 
@@ -39,7 +41,7 @@ def test_what_to_check_stands_before_the_pictures_and_broken_leads_are_marked(cl
     doubted = replace(clean_reading, confidence=0.4, warnings=warnings)
     doubted = with_first_lead(doubted, gaps=2)
 
-    entry = read_entry("scan.png", "scan", doubted, np.full((60, 90, 3), 200, np.uint8))
+    entry = read_entry("scan.png", "scan", doubted, PICTURE)
     article = entry.article
 
     assert "The &lt;layout&gt; is odd <i>and 2 more</i>" in entry.row
@@ -52,9 +54,8 @@ def test_what_to_check_stands_before_the_pictures_and_broken_leads_are_marked(cl
 
 
 def test_the_html_needs_nothing_from_outside_and_begins_with_the_worst(clean_reading: Digitization) -> None:
-    overlay = np.full((60, 90, 3), 200, np.uint8)
     entries = [
-        read_entry("<sure>.png", "sure", clean_reading, overlay),
+        read_entry("<sure>.png", "sure", clean_reading, PICTURE),
         failed_entry("lost.png", "lost", "lost.png is <damaged>"),
     ]
 

@@ -12,8 +12,8 @@ import ecg_flare.digitize
 HOUSE = Path(ecg_flare.digitize.__file__).parent
 NAME = "ecg_flare.digitize"
 
-ROOMS = ("rectify", "curl", "words", "measure", "ink", "trace", "leads", "files")
-"""From a picture to files."""
+ROOMS = ("rectify", "curl", "words", "measure", "ink", "trace", "leads", "vector", "files", "archive")
+"""From a picture to files, and to the files of many pictures."""
 
 KNOWN_TURNS: frozenset[tuple[str, str]] = frozenset()
 """Imports against the line that are still there: (module, module that it uses), without the package's name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from ecg_flare.cli.screen import NOT_ALL, OneOf, json_option, say_json
+from ecg_flare.cli.screen import NOT_ALL, OneOf, json_option
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -72,6 +72,19 @@ def _layouts() -> tuple[str, ...]:
 )
 @click.option("--anonymous", is_flag=True, help="Write DICOM, FHIR and aECG without any patient.")
 @click.option("--html", is_flag=True, help="Also write report.html: overlays beside waveforms, the worst page first.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that read pages, of about 1 GB each; 1 is this process.",
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Read by the workers of a Dask cluster: its scheduler's address, such as tcp://10.0.0.1:8786. They need the "
+    "extra `cluster`, this package, and the same files under the same paths.",
+)
 @json_option
 @click.pass_context
 def digitize(
@@ -93,6 +106,8 @@ def digitize(
     patients: Path | None,
     anonymous: bool,
     html: bool,
+    workers: int,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Read ECG pages into 12-lead recordings.
@@ -104,6 +119,10 @@ def digitize(
     A reading below 0.25 confidence is withheld: NAME.overlay.png and NAME.json are there to be looked at, no recording
     is written, and one of an earlier reading is removed. --force writes it.
 
+    pages.csv and pages.parquet list all pages that the folder has results of. manifest.sqlite says what read them. The
+    same call again reads only what is new: pages that were added or changed, or all where the settings or this program
+    are others.
+
     Exit codes: 0 every page was read, 3 some were not or were withheld, or a picture was left out, 2 wrong use.
 
     --format writes recordings in more formats. DICOM, FHIR and aECG file a recording under a patient: --patient-id or
@@ -114,9 +133,10 @@ def digitize(
       ecg-flare digitize scan.png -o read --html
       ecg-flare digitize archive/ -o read --format wfdb,dicom --patients patients.csv
       ecg-flare digitize photos/ -o read --layout 3x4+1R --speed 25 --gain 10
+      ecg-flare digitize archive/ -o read --workers 8
       ecg-flare digitize 'archive/*.pdf' -o read --segmenter runs/fedadam/server/simulate_job/ecg_flare/model
     """
-    from ecg_flare.digitize.files.batch import run_batch
+    from ecg_flare.digitize.archive.run import Effort, read_archive
     from ecg_flare.digitize.files.summary import USAGE
     from ecg_flare.digitize.options import ReadingOptions
     from ecg_flare.digitize.outputs import Outputs
@@ -146,12 +166,13 @@ def digitize(
                 patients=None if patients is None else read_patients(patients),
             ),
         )
-        summary = run_batch(pages, output, options, html=html)
+        summary = read_archive(pages, output, options, Effort(workers, html, dask=dask))
     except (ConfigError, LayoutError, StorageError) as error:
         click.echo(f"Error: {error}", err=True)
         ctx.exit(USAGE)
     if as_json:
-        say_json(summary.to_json())
+        for piece in summary.json_pieces():
+            click.echo(piece, nl=False)
     else:
         click.echo(summary.to_text())
     ctx.exit(summary.exit_code)
@@ -200,10 +221,6 @@ def _segmenter(name: str) -> "Segmenter | str":
     path = Path(name)
     if name in (AUTO, *segmenter_names()) or not path.exists():
         return name
-    from ecg_flare.nnunet.export import load_model
-    from ecg_flare.nnunet.predictor import NetworkSegmenter
+    from ecg_flare.nnunet.model_segmenter import ModelSegmenter
 
-    if path.is_dir():
-        return NetworkSegmenter.from_model_folder(path)
-    model = load_model(path)
-    return NetworkSegmenter(model.plan, model.vector)
+    return ModelSegmenter.of(path)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ecg_flare.lazy import face
 
 _NAMES = {
+    "archive.run": ("read_archive",),
     "confidence": ("CONFIDENT",),
     "files.batch": ("run_batch",),
     "files.summary": ("BatchSummary",),
@@ -27,6 +28,7 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
+    from ecg_flare.digitize.archive.run import read_archive
     from ecg_flare.digitize.confidence import CONFIDENT
     from ecg_flare.digitize.files.batch import run_batch
     from ecg_flare.digitize.files.output import write_result
@@ -59,6 +61,7 @@ __all__ = [
     "digitize",
     "draw_overlay",
     "load_segmenters",
+    "read_archive",
     "register_segmenter",
     "run_batch",
     "segmenter_names",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
 from ecg_flare.ecg.formats.registry import DEFAULT, check_study, checked_formats
 from ecg_flare.ecg.formats.study import Study
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.page_list import PageFile
+
+_DIGITS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -32,16 +37,25 @@ class Outputs:
                 "patients are named by a table, and by options of the same call: leave one of the two out"
             )
 
+    @property
+    def identity(self) -> str:
+        """A text that changes with the formats and the patients, and names none of these."""
+        told = repr((self.study, None if self.patients is None else sorted(self.patients.items())))
+        return f"{','.join(self.formats)} {hashlib.sha256(told.encode()).hexdigest()[:_DIGITS]}"
+
     def study_of(self, page: PageFile) -> Study:
         """Return whose recording a page is; raises ConfigError for a file that the patients' table does not name."""
+        return self._study_of(page.path)
+
+    def _study_of(self, path: Path) -> Study:
         if self.patients is None:
             return self.study
-        for key in (str(page.path), page.path.name):
+        for key in (str(path), path.name):
             if key in self.patients:
                 return self.patients[key]
-        raise ConfigError(f"the patients' table does not name {page.path.name}: whose page it is cannot be told")
+        raise ConfigError(f"the patients' table does not name {path.name}: whose page it is cannot be told")
 
-    def check(self, pages: Iterable[PageFile], fs_hz: float) -> None:
-        """Raise ConfigError where a page's recording could not be written: before the first page is read."""
-        for page in pages:
-            check_study(self.formats, self.study_of(page), fs_hz)
+    def check(self, files: Iterable[Path], fs_hz: float) -> None:
+        """Raise ConfigError where a recording of these files could not be written: before the first page is read."""
+        for path in files:
+            check_study(self.formats, self._study_of(path), fs_hz)

@@ -7,7 +7,9 @@ measure/   its pixels a millimetre, its speed, its gain
 ink/       which pixels are ink of a trace
 trace/     one line a row
 leads/     which lead stands where, and its signal in mV
+vector/    all of this but the leads by the lines that a PDF draws, where they add up
 files/     what is read and written, around all of this
+archive/   the same for many pages, by several processes
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import UInt8
 
+from ecg_flare.digitize.by_lines import LinesError, read_by_lines
 from ecg_flare.digitize.choice import better_of, beyond_doubt
 from ecg_flare.digitize.clock import Clock
 from ecg_flare.digitize.confidence import LIMBS_AGREE_DB, MIN_LABELS, SURE_LAYOUT
@@ -33,6 +36,7 @@ from ecg_flare.digitize.stages import TracedPage, follow_lines, place_leads, see
 from ecg_flare.digitize.words.findings import Finding, read_findings
 from ecg_flare.digitize.words.statements import read_statements
 from ecg_flare.errors import PageError
+from ecg_flare.page.pdf_paths import DrawnLines
 
 
 def digitize(
@@ -40,15 +44,43 @@ def digitize(
     options: ReadingOptions | None = None,
     *,
     segmenter: str | Segmenter | Sequence[Segmenter] | None = None,
+    lines: DrawnLines | None = None,
 ) -> Digitization:
     """Read a page image (RGB, any orientation and resolution) into a 12-lead recording.
 
     `options` say what is known of the page; all is measured without them. `segmenter`, where it is given, takes the
-    place of that of the options. Raises PageError if this is no ECG page or has no measure, ConfigError for an unknown
-    segmenter.
+    place of that of the options. `lines` are those that the page's file draws, if it is a PDF: where they add up, they
+    are read, and the pixels only in doubt.
+
+    Raises PageError if this is no ECG page or has no measure, ConfigError for an unknown segmenter.
     """
     options = options or ReadingOptions()
-    return open_page(image, options if segmenter is None else replace(options, segmenter=segmenter)).result
+    if segmenter is not None:
+        options = replace(options, segmenter=segmenter)
+    clock = Clock()
+    by_lines, notes = _by_lines(image, lines, options, clock)
+    if by_lines is not None and beyond_doubt(by_lines):
+        return replace(by_lines, seconds=clock.seconds)
+    try:
+        found = _open(image, options, clock).result
+    except PageError:
+        if by_lines is None:
+            raise
+        found = by_lines
+    best = found if by_lines is None else better_of(by_lines, found)
+    return replace(best, seconds=clock.seconds, warnings=(*best.warnings, *notes))
+
+
+def _by_lines(
+    image: UInt8[np.ndarray, "h w 3"], lines: DrawnLines | None, options: ReadingOptions, clock: Clock
+) -> tuple[Digitization | None, tuple[str, ...]]:
+    """Read a page by the lines that its file draws; without a reading, tell why, if it draws any."""
+    if lines is None:
+        return None, ()
+    try:
+        return read_by_lines(image, lines, options, clock), ()
+    except LinesError as error:
+        return None, (f"the lines that the PDF draws were not used, and its pixels were read: {error}",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +93,11 @@ class OpenedPage:
 
 
 def open_page(image: UInt8[np.ndarray, "h w 3"], options: ReadingOptions) -> OpenedPage:
-    """Read a page as `digitize` does, and keep what it was read from."""
-    clock = Clock()
+    """Read a page as `digitize` does by its pixels, and keep what it was read from."""
+    return _open(image, options, Clock())
+
+
+def _open(image: UInt8[np.ndarray, "h w 3"], options: ReadingOptions, clock: Clock) -> OpenedPage:
     reader = _Reader(options, options.segmenters(), clock)
     return reader.opened(read_upright(image, reader, clock))
 

@@ -1,7 +1,7 @@
 """Which pages a batch or a folder has, what their results are called, and which files were left out, and why."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
@@ -132,8 +132,12 @@ def look_at(path: Path) -> LeftOut | None:
 
 def name_pages(files: Iterable[tuple[Path, int]]) -> tuple[PageFile, ...]:
     """Name every page of files with so many pages: stem, stem-p2, and stem-2 where another file has the stem."""
+    return tuple(name_each(files))
+
+
+def name_each(files: Iterable[tuple[Path, int]]) -> Iterator[PageFile]:
+    """Like `name_pages`, one page after another: a file is asked for when the pages before it are named."""
     taken: set[str] = set()
-    pages = []
     for path, count in files:
         stem = _UNSAFE.sub("_", path.stem).strip("_") or "page"
         for number in range(1, count + 1):
@@ -142,8 +146,7 @@ def name_pages(files: Iterable[tuple[Path, int]]) -> tuple[PageFile, ...]:
             while name.lower() in taken:  # some file systems don't tell A from a
                 name, serial = f"{wanted}-{serial}", serial + 1
             taken.add(name.lower())
-            pages.append(PageFile(path, number, name))
-    return tuple(pages)
+            yield PageFile(path, number, name)
 
 
 def _expand(given: str | Path) -> list[tuple[Path, LeftOut | None]]:

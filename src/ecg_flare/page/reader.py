@@ -19,6 +19,7 @@ from ecg_flare.page.image_files import count_images
 from ecg_flare.page.jp2_files import read_jp2
 from ecg_flare.page.page_list import PageFile, PageList, find_files, name_pages
 from ecg_flare.page.pdf_files import count_pdf_pages, draw_pdf_page
+from ecg_flare.page.pdf_paths import DrawnLines, read_pdf_paths
 from ecg_flare.page.pixels import Pixels, read_pixels
 
 PDF_DPI: Final = 250.0
@@ -66,6 +67,16 @@ def read_page(page: PageFile) -> PageImage:
     else:
         pixels = read_pixels(page.path, page.number, longest_px=LONGEST_PX)
     return PageImage(pixels.image, tuple(_notes(pixels)), pixels.shape, pixels.orientation)
+
+
+def read_lines(page: PageFile, picture: PageImage) -> DrawnLines | None:
+    """The lines that a page's file draws, in the pixels of its picture; None for files that hold pixels alone.
+
+    Raises PageError where they cannot be read, or are too many.
+    """
+    if picture.px_per_mm is None:
+        return None
+    return DrawnLines(read_pdf_paths(page.path, page.number, picture.shape), picture.px_per_mm)
 
 
 def count_pages(path: Path) -> int:

@@ -1,10 +1,11 @@
 """Many pages, one after another: a page that fails is reported, and the next one is read."""
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,16 +15,17 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from ecg_flare.digitize.files.earlier import earlier_reading
-from ecg_flare.digitize.files.html import PageEntry, build_html, failed_entry, read_entry
+from ecg_flare.digitize.files.html import PageEntry, Picture, build_html, embedded, failed_entry, read_entry
 from ecg_flare.digitize.files.output import write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.files.summary import BatchSummary, PageOutcome
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import Digitization
-from ecg_flare.errors import EcgFlareError, StorageError
+from ecg_flare.errors import EcgFlareError, InputError, PageError, StorageError
 from ecg_flare.page.page_list import PageFile
-from ecg_flare.page.reader import list_pages, read_page
+from ecg_flare.page.pdf_paths import DrawnLines
+from ecg_flare.page.reader import PageImage, list_pages, read_lines, read_page
 from ecg_flare.storage import write_atomically
 
 REPORT_NAME: Final = "report.html"
@@ -60,13 +62,14 @@ def run_batch(
     """
     listed = list_pages(inputs)
     options = options or ReadingOptions()
-    options.outputs.check(listed.pages, options.fs_hz)
-    _check_writable(out)
-    reading = _Reading(digitizer or _digitizer(options), out, html=html, options=options)
+    options.outputs.check((page.path for page in listed.pages), options.fs_hz)
+    check_writable(out)
+    reading = Reading.by(options, out, embedded if html else None, digitizer)
     outcomes: list[PageOutcome] = []
     entries: list[PageEntry] = []
     for page in tqdm(listed.pages, desc="pages", unit="page", disable=None if progress else True):
-        outcome, entry = _read_one(page, reading)
+        outcome, entry = read_one(page, reading)
+        log_outcome(page.title, outcome)
         outcomes.append(outcome)
         if entry is not None:
             entries.append(entry)
@@ -78,21 +81,37 @@ def run_batch(
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """How each page of a batch is read, and what is written of it."""
+class Reading:
+    """How each page of a batch is read, and what is written of it.
 
-    read: Digitizer
+    Attributes:
+        read: reads the pixels of a page, and the lines that its file draws, if it is such a file.
+        out: folder of the results.
+        options: say which recordings are written, in which formats, and whose they are.
+        picture: where the report has a page's picture from; None where there is no report.
+    """
+
+    read: Callable[[UInt8[np.ndarray, "h w 3"], DrawnLines | None], Digitization]
     out: Path
-    html: bool
     options: ReadingOptions
+    picture: Picture | None = None
+
+    @classmethod
+    def by(
+        cls, options: ReadingOptions, out: Path, picture: Picture | None = None, digitizer: Digitizer | None = None
+    ) -> Reading:
+        """Read as the options say, by `digitizer` where there is one; the segmenter is loaded now.
+
+        Raises ConfigError for an unknown segmenter.
+        """
+        if digitizer is not None:
+            return cls(lambda image, lines: digitizer(image), out, options, picture)
+        loaded = replace(options, segmenter=options.segmenters())
+        return cls(lambda image, lines: digitize(image, loaded, lines=lines), out, options, picture)
 
 
-def _digitizer(options: ReadingOptions) -> Digitizer:
-    return partial(digitize, options=replace(options, segmenter=options.segmenters()))
-
-
-def _check_writable(out: Path) -> None:
-    """Fail before the first page is read, not after."""
+def check_writable(out: Path) -> None:
+    """Raise StorageError before the first page is read, not after."""
     probe = out / ".ecg_flare_probe"
     write_atomically(probe, lambda file: file.write(b""))
     try:
@@ -101,30 +120,57 @@ def _check_writable(out: Path) -> None:
         raise StorageError(f"{out} cannot be tidied: {error.strerror}") from error
 
 
-def _read_one(page: PageFile, reading: _Reading) -> tuple[PageOutcome, PageEntry | None]:
+def read_one(page: PageFile, reading: Reading) -> tuple[PageOutcome, PageEntry | None]:
+    """Read a page and write its files: what became of it, and its part of the report where there is one."""
     begun = time.perf_counter()
     try:
         earlier_reading(reading.out, page.name)  # what would be overwritten is said before the page is read
         source = read_page(page)
-        result = reading.read(source.image)
-        result = _with_notes(result, source.warnings)
+        lines, notes = _lines_of(page, source)
+        result = reading.read(source.image, lines)
+        result = _with_notes(result, (*source.warnings, *notes))
         overlay = draw_overlay(result)
         options = reading.options
         report = dict(write_result(result, overlay, reading.out, page, force=options.force, outputs=options.outputs))
         withheld = report["recording"]["reason"]
-        entry = read_entry(page.title, page.name, result, overlay, withheld) if reading.html else None
+        entry = None
+        if reading.picture is not None:
+            entry = read_entry(page.title, page.name, result, reading.picture(page.name, overlay), withheld)
     except _PAGE_FAILURES as error:
-        expected = isinstance(error, EcgFlareError)
-        reason = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
-        reason += _forget_earlier(reading.out, page.name)
-        _LOG.warning("%s was not read: %s", page.title, reason, exc_info=not expected)
-        outcome = PageOutcome(str(page.path), page.number, page.name, time.perf_counter() - begun, error=reason)
-        return outcome, failed_entry(page.title, page.name, reason) if reading.html else None
-    seconds = time.perf_counter() - begun
-    _LOG.info("%s: %s, %.0f %% sure, %.1f s", page.title, result.layout, 100 * result.confidence, seconds)
-    if withheld is not None:
-        _LOG.warning("%s was withheld: %s", page.title, withheld)
-    return PageOutcome(str(page.path), page.number, page.name, seconds, report=report), entry
+        reason = str(error)
+        if not isinstance(error, EcgFlareError):
+            reason = f"unexpected {type(error).__name__}: {error}"
+            _LOG.warning("%s: %s", page.title, reason, exc_info=True)
+        outcome = failed_outcome(page, reading.out, reason, time.perf_counter() - begun)
+        outcome = replace(outcome, settled=isinstance(error, InputError))
+        return outcome, failed_entry(page.title, page.name, str(outcome.error)) if reading.picture else None
+    seconds, stages = time.perf_counter() - begun, dict(result.seconds)
+    return PageOutcome(str(page.path), page.number, page.name, seconds, report=report, stages=stages), entry
+
+
+def _lines_of(page: PageFile, source: PageImage) -> tuple[DrawnLines | None, tuple[str, ...]]:
+    """The lines that the file draws; or why they are not there, where it was to have some."""
+    try:
+        return read_lines(page, source), ()
+    except PageError as error:
+        return None, (f"the lines that the PDF draws could not be read: {error}",)
+
+
+def failed_outcome(page: PageFile, out: Path, reason: str, seconds: float) -> PageOutcome:
+    """What became of a page that was not read; the files of an earlier reading of it are removed."""
+    error = reason + _forget_earlier(out, page.name)
+    return PageOutcome(str(page.path), page.number, page.name, seconds, error=error)
+
+
+def log_outcome(title: str, outcome: PageOutcome) -> None:
+    """Write a log line of what became of a page."""
+    if outcome.report is None:
+        _LOG.warning("%s was not read: %s", title, outcome.error)
+        return
+    layout, confidence = outcome.report["layout"]["name"], outcome.report["confidence"]
+    _LOG.info("%s: %s, %.0f %% sure, %.1f s", title, layout, 100 * confidence, outcome.seconds)
+    if outcome.withheld is not None:
+        _LOG.warning("%s was withheld: %s", title, outcome.withheld)
 
 
 def _forget_earlier(folder: Path, name: str) -> str:

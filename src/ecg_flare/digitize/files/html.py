@@ -5,7 +5,7 @@ and opened where there is no network.
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -15,11 +15,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare.digitize.confidence import CONFIDENT, HALF, OVERLAPPING
+from ecg_flare.digitize.files.earlier import OVERLAY_ENDING
 from ecg_flare.digitize.files.interval_facts import interval_facts
 from ecg_flare.digitize.files.waveform import waveform_svg
 from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.result import Digitization
+
+HEAD: Final = (
+    '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width,initial-scale=1"><title>ECG pages read</title>'
+)
+"""How each report begins."""
 
 _PICTURE_PX: Final = 1500
 _JPEG_QUALITY: Final = 82
@@ -38,7 +45,7 @@ table{border-collapse:collapse;width:100%}
 th,td{padding:6px 12px;text-align:left;border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums}
 th{font-size:13px;color:var(--soft);font-weight:600;white-space:nowrap}tr:last-child td{border-bottom:0}
 td a{color:inherit;overflow-wrap:anywhere}td i{font-style:normal;color:var(--soft);white-space:nowrap}
-.scroll td:first-child{min-width:170px}.time,.layout{white-space:nowrap}
+.scroll td:first-child{min-width:170px}.layout{white-space:nowrap}
 article{background:var(--paper);border:1px solid var(--line);border-radius:10px;margin:0 0 24px;padding:18px 20px;
 break-inside:avoid}
 .top{display:flex;gap:14px;align-items:center;flex-wrap:wrap;margin-bottom:10px}
@@ -63,10 +70,13 @@ svg.wave text.scale{font-weight:400;font-size:2.8px;fill:#525c6a}svg.wave text.b
 details{margin-top:12px}summary{cursor:pointer;color:var(--soft)}details table{width:auto;margin-top:6px}
 details td,details th{padding:2px 14px 2px 0}
 @media(max-width:1100px){.pair{grid-template-columns:1fr}}
-@media(max-width:640px){header,main{padding:16px 12px}article{padding:14px 12px}th,td{padding:6px 8px}
-.time{display:none}}
+@media(max-width:640px){header,main{padding:16px 12px}article{padding:14px 12px}th,td{padding:6px 8px}}
 @media print{body{background:#fff}article{border:0;padding:0}}
 """
+
+
+Picture = Callable[[str, UInt8[np.ndarray, "h w 3"]], str]
+"""From the name of a page and its overlay to the URL of its picture in the report."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +90,21 @@ class PageEntry:
     withheld: bool = False
 
 
-def read_entry(
-    title: str, name: str, result: Digitization, overlay: UInt8[np.ndarray, "h w 3"], withheld: str | None = None
-) -> PageEntry:
+def embedded(name: str, overlay: UInt8[np.ndarray, "h w 3"]) -> str:
+    """The picture of a page that stands in the report itself: a URL that holds it."""
+    return _data_url(overlay)
+
+
+def linked(name: str, overlay: UInt8[np.ndarray, "h w 3"]) -> str:
+    """The picture of a page that stands beside the report: a URL of its file."""
+    return f"{name}{OVERLAY_ENDING}"
+
+
+def read_entry(title: str, name: str, result: Digitization, picture: str, withheld: str | None = None) -> PageEntry:
     """The report's part on a page that was read; made at once, so that a batch need not hold its pages.
 
-    `withheld` says why no recording was written of it, where none was.
+    `picture` is the URL of the page with what was read drawn over it. `withheld` says why no recording was written of
+    it, where none was.
     """
     anchor = escape(name, quote=True)
     shown = escape(title, quote=True)
@@ -94,15 +113,11 @@ def read_entry(
         f'<article id="{anchor}"><div class="top"><h2>{shown}</h2>{badge}</div>'
         f'{_withheld(withheld)}{_warnings(result)}{_facts(result)}{_intervals(result, withheld)}<div class="pair">'
         "<figure><figcaption>The page, with the lines that were read, their leads, and the grid as measured (red)"
-        f'</figcaption><img alt="{shown}: the page with the traces read" src="{_data_url(overlay)}"></figure>'
+        f'</figcaption><img alt="{shown}: the page with the traces read" src="{picture}"></figure>'
         "<figure><figcaption>The recording, drawn at 25 mm/s and 10 mm/mV</figcaption>"
         f"{waveform_svg(result, anchor)}</figure></div>{_leads(result)}</article>"
     )
-    cells = (
-        escape(result.layout),
-        _first_of(result.warnings),
-        f"{sum(result.seconds.values()):.1f} s",
-    )
+    cells = (escape(result.layout), _first_of(result.warnings))
     return PageEntry(title, result.confidence, _row(anchor, title, badge, cells), article, withheld is not None)
 
 
@@ -114,7 +129,7 @@ def failed_entry(title: str, name: str, reason: str) -> PageEntry:
         f'<article id="{anchor}"><div class="top"><h2>{escape(title)}</h2>{badge}</div>'
         f'<div class="check worst"><b>Nothing was written for this page.</b>{escape(reason)}</div></article>'
     )
-    return PageEntry(title, -1.0, _row(anchor, title, badge, ("", escape(reason), "")), article)
+    return PageEntry(title, -1.0, _row(anchor, title, badge, ("", escape(reason))), article)
 
 
 def build_html(entries: Iterable[PageEntry]) -> str:
@@ -123,28 +138,35 @@ def build_html(entries: Iterable[PageEntry]) -> str:
     failed = sum(entry.order < 0 for entry in ordered)
     withheld = sum(entry.withheld for entry in ordered)
     unsure = sum(0 <= entry.order < CONFIDENT and not entry.withheld for entry in ordered)
-    summary = f"{len(ordered) - failed - withheld} of {len(ordered)} pages read, {unsure} of them to be checked"
-    summary += f"; {withheld} withheld; worst first." if withheld else "; worst first."
-    rows = "".join(entry.row for entry in ordered)
-    articles = "".join(entry.article for entry in ordered)
+    return document(ordered, counts_line(len(ordered), failed, withheld, unsure))
+
+
+def counts_line(pages: int, failed: int, withheld: int, unsure: int) -> str:
+    """What became of the pages, in one line of HTML."""
+    line = f"{pages - failed - withheld} of {pages} pages read, {unsure} of them to be checked"
+    return line + (f"; {withheld} withheld; worst first." if withheld else "; worst first.")
+
+
+def document(entries: Sequence[PageEntry], counts: str, links: str = "") -> str:
+    """A page of HTML on these pages in this order: `counts` at its head, `links` to other such pages below."""
+    rows = "".join(entry.row for entry in entries)
+    articles = "".join(entry.article for entry in entries)
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>ECG pages read</title><style>{_STYLE}</style></head><body><header><h1>ECG pages read</h1>"
-        f'<p class="sum">{summary}</p>'
+        f"{HEAD}<style>{_STYLE}</style></head><body><header><h1>ECG pages read</h1>"
+        f'<p class="sum">{counts}</p>'
         f"<p>Below {CONFIDENT:.0%} a reading is not to be used unchecked: compare the coloured line with the ink under "
         "it, the leads' names with those printed, and the red grid with the paper's. Not for diagnosis.</p>"
-        '<div class="scroll"><table><thead><tr><th scope="col">Page</th><th scope="col">Confidence</th>'
-        '<th scope="col">Layout</th><th scope="col">Warnings</th><th scope="col" class="time">Time</th></tr></thead>'
+        f'{links}<div class="scroll"><table><thead><tr><th scope="col">Page</th><th scope="col">Confidence</th>'
+        '<th scope="col">Layout</th><th scope="col">Warnings</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div></header><main>{articles}</main></body></html>\n"
     )
 
 
-def _row(anchor: str, title: str, badge: str, cells: tuple[str, str, str]) -> str:
-    layout, warnings, seconds = cells
+def _row(anchor: str, title: str, badge: str, cells: tuple[str, str]) -> str:
+    layout, warnings = cells
     return (
         f'<tr><td><a href="#{anchor}">{escape(title)}</a></td><td>{badge}</td><td class="layout">{layout}</td>'
-        f'<td>{warnings}</td><td class="time">{seconds}</td></tr>'
+        f"<td>{warnings}</td></tr>"
     )
 
 

@@ -95,6 +95,8 @@ def make_report(
 ) -> Mapping[str, Any]:
     """What was found on a page, how, and how surely, as JSON holds it. Lengths in pixels are of the upright page.
 
+    Two readings of a page with the same settings give the same report: how long they took does not stand in it.
+
     `force`: the recording is written whatever its confidence; `formats`: in these formats.
     """
     calibration = result.calibration
@@ -148,7 +150,6 @@ def make_report(
             "expected_db": round(result.signal.expected_db, 1),
             "noise": {source: round(share, 5) for source, share in result.signal.shares.items()},
         },
-        "seconds": {stage: round(seconds, 4) for stage, seconds in result.seconds.items()},
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ ALL_READ, SOME_FAILED, USAGE = 0, 3, 2
 
 @dataclass(frozen=True)
 class PageOutcome:
-    """What became of one page: `report` as in NAME.json, or None and the `error`."""
+    """What became of one page: `report` as in NAME.json, or None and the `error`.
+
+    `stages` are the seconds of the reading by stage. `settled` says of an error that the file as it is cannot be read,
+    so that trying again would be of no use.
+    """
 
     source: str
     page: int
@@ -24,6 +29,8 @@ class PageOutcome:
     seconds: float
     report: dict[str, Any] | None = None
     error: str | None = None
+    stages: Mapping[str, float] = field(default_factory=dict)
+    settled: bool = False
 
     @property
     def confidence(self) -> float | None:
@@ -47,6 +54,19 @@ class PageOutcome:
         """Why the page's recording was not written; None where it was, or where there is no reading."""
         reason = None if self.report is None else self.report.get("recording", {}).get("reason")
         return None if reason is None else str(reason)
+
+    def to_json(self) -> dict[str, Any]:
+        """The page as JSON holds it, with its whole report."""
+        return {
+            "source": self.source,
+            "page": self.page,
+            "name": self.name,
+            "seconds": round(self.seconds, 3),
+            "stages": {stage: round(seconds, 4) for stage, seconds in self.stages.items()},
+            "error": self.error,
+            "withheld": self.withheld,
+            "report": self.report,
+        }
 
 
 @dataclass(frozen=True)
@@ -90,18 +110,7 @@ class BatchSummary:
             "exit_code": self.exit_code,
             "html": None if self.html_path is None else str(self.html_path),
             "left_out": [{"source": str(left.path), "why": left.why} for left in self.left_out],
-            "results": [
-                {
-                    "source": page.source,
-                    "page": page.page,
-                    "name": page.name,
-                    "seconds": round(page.seconds, 3),
-                    "error": page.error,
-                    "withheld": page.withheld,
-                    "report": page.report,
-                }
-                for page in self.pages
-            ],
+            "results": [page.to_json() for page in self.pages],
         }
 
     def to_text(self) -> str:

@@ -10,7 +10,8 @@ from ecg_flare.digitize.words.statements import NOTHING_PRINTED, PrintedMeasures
 from ecg_flare.ecg.leads import CHEST_LEADS
 
 Source = Literal["measured", "printed", "given", "assumed"]
-Method = Literal["grid", "pulse", "given"]
+Method = Literal["grid", "pulse", "given", "lines"]
+"""Of measuring the scale: on the pixels of the grid or of pulses, not at all, or on the lines that a file draws."""
 
 USUAL_SPEED_MM_PER_S, USUAL_GAIN_MM_PER_MV = 25.0, 10.0
 

@@ -206,5 +206,5 @@ def test_formats_and_patients_are_given_as_options(run_cli: RunCli, pages: Path,
     (tmp_path / "patients.csv").write_text("file,patient_id\npage.png,4711\n")
     told = run_cli(*arguments, "csv,aecg", "--patients", tmp_path / "patients.csv")
     assert told.exit_code == 0, told.output
-    assert "Heart rate" in told.stdout
+    assert "heart_rate_bpm" in (tmp_path / "read" / "pages.csv").read_text().splitlines()[0]
     assert b'extension="4711"' in (tmp_path / "read" / "page.aecg.xml").read_bytes()

@@ -21,7 +21,7 @@ from ecg_flare.page.render import Page, render_page
 from ecg_flare.page.style import InkStyle, PageStyle
 from ecg_flare.page.truth import warp_points
 
-GEOMETRY = ("rotation", "perspective", "curl", "fold", "rescan", "crop")
+GEOMETRY = ("rotation", "perspective", "curl", "bow", "fold", "rescan", "crop", "messenger")
 
 
 @pytest.fixture(scope="module")

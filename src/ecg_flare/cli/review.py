@@ -35,7 +35,7 @@ def review(
     segmenter: str,
     as_json: bool,
 ) -> None:
-    """Look at readings beside their pages, and correct them, in a browser.
+    """Look at readings in a browser, and correct them.
 
     FOLDER holds readings, as `ecg-flare digitize` writes them. The app answers on 127.0.0.1 alone, to whoever has the
     address that it prints, and asks nothing of any other machine. It ends with Ctrl+C, with its terminal, or by the

@@ -120,7 +120,7 @@ class OpenPage:
                 draw_overlay(self.result),
                 self._folder,
                 self.source,
-                force=self.is_confirmed,
+                options=ReadingOptions(force=self.is_confirmed),
                 review=self.report_section(),
             )
         except EcgFlareError as error:

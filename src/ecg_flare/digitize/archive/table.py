@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from ecg_flare.digitize.files.summary import PageOutcome
+from ecg_flare.ecg.intervals.intervals import QUANTITIES
 from ecg_flare.storage import write_atomically
 
 CSV_NAME: Final = "pages.csv"
@@ -61,6 +62,8 @@ COLUMNS: Final = (
     Column("goldberger", "real", ("report", "checks", "goldberger")),
     Column("rhythm_correlation", "real", ("report", "checks", "rhythm_correlation")),
     Column("checks_passed", "truth", ("report", "checks", "passed")),
+    *(Column(name, "real", ("report", "intervals", name)) for name in QUANTITIES),
+    Column("interval_doubts", "texts", ("report", "intervals", "doubts")),
     Column("warnings", "texts", ("report", "warnings")),
 )
 

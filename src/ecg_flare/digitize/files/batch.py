@@ -130,8 +130,7 @@ def read_one(page: PageFile, reading: Reading) -> tuple[PageOutcome, PageEntry |
         result = reading.read(source.image, lines)
         result = _with_notes(result, (*source.warnings, *notes))
         overlay = draw_overlay(result)
-        options = reading.options
-        report = dict(write_result(result, overlay, reading.out, page, force=options.force, outputs=options.outputs))
+        report = dict(write_result(result, overlay, reading.out, page, options=reading.options))
         withheld = report["recording"]["reason"]
         entry = None
         if reading.picture is not None:

@@ -19,7 +19,7 @@ from ecg_flare import __version__
 from ecg_flare.digitize.confidence import WRITTEN, lead_confidence
 from ecg_flare.digitize.files.earlier import OVERLAY_ENDING, WITHHELD, earlier_reading
 from ecg_flare.digitize.leads.lead_reading import LeadReading
-from ecg_flare.digitize.outputs import Outputs
+from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.reading_intervals import intervals_report
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.words.findings import Finding
@@ -36,23 +36,23 @@ def write_result(
     folder: Path,
     page: PageFile,
     *,
-    force: bool = False,
-    outputs: Outputs | None = None,
+    options: ReadingOptions | None = None,
     review: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     """Write all files of a page's reading, and return its report.
 
-    Below a confidence of WRITTEN the recording is withheld, unless `force` asks for it: none of its files is written.
+    Below a confidence of WRITTEN the recording is withheld, unless `options.force`: none of its files is written.
     Those of an earlier reading are removed, as they would be overwritten; those of others stay, and the report's
-    `reason` names them. `outputs` says in which formats a recording is written, and whose it is. `review`, where a
-    person reviewed the page, is the report's section of that name.
+    `reason` names them. `options.outputs` says in which formats a recording is written, and whose it is. `review`,
+    where a person reviewed the page, is the report's section of that name.
 
     Raises StorageError where the folder cannot be written, or where a file would be overwritten that no earlier reading
     wrote; RecordError where a format cannot hold the recording, ConfigError where it lacks a patient.
     """
-    outputs = outputs or Outputs()
+    options = options or ReadingOptions()
+    outputs = options.outputs
     earlier = earlier_reading(folder, page.name)
-    report = make_report(result, page, force=force, formats=outputs.formats)
+    report = make_report(result, page, force=options.force, formats=outputs.formats)
     report = report if review is None else {**report, "review": review}
     if report["recording"]["status"] == WITHHELD:
         report = _naming_others(report, earlier.foreign_files(outputs.formats))

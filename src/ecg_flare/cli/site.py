@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _USAGE: Final = 2
 _MM_PER_INCH: Final = 25.4
-NORMALIZED_PX_PER_MM: Final = 4.0
 _MAX_SHOWN: Final = 20
 # The text before an underscore. A name without one names no patient.
 _PATTERN: Final = r"^([^_]+)_"
@@ -98,6 +97,8 @@ def prepare(
     """
     try:
         if reviewed is not None:
+            from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
+
             folder, dpi = _confirmed(reviewed, folder), _MM_PER_INCH * NORMALIZED_PX_PER_MM
         if folder is None:
             raise ConfigError(

@@ -15,17 +15,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare.digitize.clock import Clock
-from ecg_flare.digitize.conclusion import conclude
 from ecg_flare.digitize.ink.classical import classical_segmenter
 from ecg_flare.digitize.ink.extraction import find_ink
 from ecg_flare.digitize.ink.segmenters import segment
-from ecg_flare.digitize.leads.chest_balance import weigh_chest_gain
 from ecg_flare.digitize.leads.coloured_labels import read_labels
 from ecg_flare.digitize.leads.find import find_leads
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import Word
-from ecg_flare.digitize.leads.lead_gains import settle_gains
-from ecg_flare.digitize.leads.vectorize import vectorize
 from ecg_flare.digitize.measure.calibrate import calibrate
 from ecg_flare.digitize.measure.given import given_measures
 from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
@@ -38,6 +34,7 @@ from ecg_flare.digitize.measured_page import MeasuredPage
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.stages import record
 from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.digitize.trace.raster import RASTER_MM
 from ecg_flare.digitize.units import PxPerMm
@@ -49,7 +46,6 @@ from ecg_flare.digitize.vector.strokes import Stroke, find_strokes, is_trace
 from ecg_flare.digitize.vector.timing import settle_on_lines
 from ecg_flare.digitize.vector.visible import visible_share
 from ecg_flare.digitize.words.statements import read_statements
-from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import PageError
 from ecg_flare.page.pdf_paths import DrawnLines, PagePaths
 
@@ -82,8 +78,9 @@ def read_by_lines(
         if not any(is_trace(line, paper) for line in lines):
             return None
         scale = _scale(image, drawn, options)
-        pulses = tuple(pulse for line in lines for pulse in find_pulses_in(line.points, scale))
-        rows = _rows(lines, scale)
+        found = [(line, find_pulses_in(line.points, scale)) for line in lines]
+        pulses = tuple(pulse for _, own in found for pulse in own)
+        rows = _rows(found, scale)
         _check_visible(image, rows)
     with clock.stage("measure"):
         measured = _measured(image, drawn.paths, scale, pulses, options)
@@ -106,9 +103,9 @@ def _scale(image: UInt8[np.ndarray, "h w 3"], drawn: DrawnLines, options: Readin
     return seen.px_per_mm
 
 
-def _rows(lines: Sequence[Stroke], scale: PxPerMm) -> tuple[StrokeRow, ...]:
-    """The traces in rows, without their pulses."""
-    parts = [part for line in lines for part in without_pulse(line, find_pulses_in(line.points, scale), scale)]
+def _rows(lines: Sequence[tuple[Stroke, list[Pulse]]], scale: PxPerMm) -> tuple[StrokeRow, ...]:
+    """The traces in rows, without the pulses that each has."""
+    parts = [part for line, pulses in lines for part in without_pulse(line, pulses, scale)]
     traces = [part for part in parts if is_trace(part, scale)]
     if not traces:
         raise LinesError("they hold no trace")
@@ -164,11 +161,8 @@ def _concluded(
     px_per_s = scale.x * calibration.speed_mm_per_s
     after_pulse = lines.raster.span.pulse in ("left", "both")
     spans = settle_on_lines(assignment.spans, rows, px_per_s, assignment.columns, after_pulse=after_pulse)
-    calibration = settle_gains(calibration, spans, pulses, lines.levels_px)
-    signal = vectorize(lines.polylines, spans, lambda lead: scale.y * calibration.gain_of(lead), options.fs_hz)
-    recording = Recording(signal, options.fs_hz)
-    calibration = weigh_chest_gain(calibration, recording)
-    return conclude(measured, calibration, lines, lines.polylines, replace(assignment, spans=spans), recording)
+    assignment = replace(assignment, spans=spans)
+    return record(measured, calibration, lines, lines.polylines, assignment, options.fs_hz)
 
 
 def _drawn_labels(measured: MeasuredPage, lines: PageLines) -> tuple[Word, ...]:

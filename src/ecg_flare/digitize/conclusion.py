@@ -69,7 +69,7 @@ def conclude(
         layout_confidence=assignment.confidence,
         columns=assignment.columns,
         leads=tuple(_on_page(lead, shrink[0]) for lead in leads),
-        polylines=tuple(np.stack([to_page(line[:, k], shrink[k]) for k in (0, 1)], axis=1) for line in polylines),
+        polylines=tuple(measured.working.on_page(line) for line in polylines),
         checks=checks,
         signal=signal,
         confidence=min(sure, signal.value),

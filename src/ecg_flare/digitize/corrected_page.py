@@ -112,8 +112,8 @@ class CorrectedPage:
         seen, working = self._see(opened, measured), measured.working
         lines = self._follow(opened, measured, corrections)
         line = follow_points(seen.ink.trace, _on_working(measured, points), lines.pen_px, working.px_per_mm)
-        on_page = (line + 0.5) / np.array(working.shrink) - 0.5
-        return tuple((float(x), float(y)) for x, y in PagePlaces(measured.page).on_picture(on_page))
+        on_picture = PagePlaces(measured.page).on_picture(working.on_page(line))
+        return tuple((float(x), float(y)) for x, y in on_picture)
 
     def _traced(self, corrections: Corrections) -> tuple[TracedPage, LineEdits]:
         opened, measured = self._measure(corrections)
@@ -220,8 +220,7 @@ def _by_ruler(ruler: Ruler, scaled: ScaledPage) -> PxPerMm:
 
 def _on_working(measured: MeasuredPage, points: tuple[Point, ...]) -> Float64[np.ndarray, "k 2"]:
     on_page = PagePlaces(measured.page).on_page(np.array(points, np.float64).reshape(-1, 2))
-    result: Float64[np.ndarray, "k 2"] = (on_page + 0.5) * np.array(measured.working.shrink) - 0.5
-    return result
+    return measured.working.from_page(on_page)
 
 
 def _mapped(points: Float64[np.ndarray, "k 2"], homography: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "k 2"]:

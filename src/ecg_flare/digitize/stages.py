@@ -113,15 +113,28 @@ def take_signal(
 
     `by_hand` has the last word on the lines, after neighbouring leads were told apart.
     """
-    working, scale, lines = page.measured.working, page.measured.working.px_per_mm, page.lines
+    scale, lines = page.measured.working.px_per_mm, page.lines
     ink, assignment = page.seen.ink, page.placed.assignment
     with clock.stage("leads"):
         polylines = part_leads(ink.trace, lines.rows, lines.polylines, assignment.spans, scale, lines.pen_px)
         polylines = bridge_bars(ink, lines.rows, polylines, assignment.bars, scale, lines.pen_px)
         drawn = polylines if by_hand is None else by_hand(polylines)
     with clock.stage("recording"):
-        calibration = settle_gains(page.placed.calibration, assignment.spans, working.pulses, lines.levels_px)
-        signal = vectorize(drawn, assignment.spans, lambda lead: scale.y * calibration.gain_of(lead), fs_hz)
-        recording = Recording(signal, fs_hz)
-        calibration = weigh_chest_gain(calibration, recording)
-        return conclude(page.measured, calibration, lines, drawn, assignment, recording)
+        return record(page.measured, page.placed.calibration, lines, drawn, assignment, fs_hz)
+
+
+def record(
+    measured: MeasuredPage,
+    calibration: Calibration,
+    lines: PageLines,
+    polylines: Polylines,
+    assignment: Assignment,
+    fs_hz: float,
+) -> Digitization:
+    """Take the recording off these lines, each lead with its gain, and say how sure it is."""
+    working = measured.working
+    calibration = settle_gains(calibration, assignment.spans, working.pulses, lines.levels_px)
+    signal = vectorize(polylines, assignment.spans, lambda lead: working.px_per_mm.y * calibration.gain_of(lead), fs_hz)
+    recording = Recording(signal, fs_hz)
+    calibration = weigh_chest_gain(calibration, recording)
+    return conclude(measured, calibration, lines, polylines, assignment, recording)

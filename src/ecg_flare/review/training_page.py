@@ -158,8 +158,7 @@ class _Drawing:
         x = np.array([pulse.left_px - foot, pulse.left_px, pulse.left_px, pulse.right_px, pulse.right_px])
         y = np.array([pulse.foot_px, pulse.foot_px, pulse.bar_px, pulse.bar_px, pulse.foot_px])
         points = np.concatenate([np.stack([x, y], axis=1), [[pulse.right_px + foot, pulse.foot_px]]])
-        on_page = (points + 0.5) / np.array(self.measured.working.shrink) - 0.5
-        return self._scaled(on_page)
+        return self._scaled(self.measured.working.on_page(points))
 
     def _scaled(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
         height, width = self.result.page.image.shape[:2]

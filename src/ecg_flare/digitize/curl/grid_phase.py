@@ -12,19 +12,19 @@ import cv2
 import numpy as np
 from jaxtyping import Complex64, Float32, UInt8
 
+from ecg_flare.digitize.rectify.lattice import grid_cap
 from ecg_flare.digitize.rectify.light import grid_darkness
 from ecg_flare.page.displacement import Nodes
 
 _INK: Final = 1.35  # ink is this many times as dark as the darkest twentieth of the page
 _RIM: Final = (5, 5)  # pixels around ink that are not the grid's own
-_LEAST_CAP: Final = 0.03
 _SMOOTH_MM: Final = 2.0  # what varies more slowly than this is light, not lines
 
 
 def quiet_grid(image: UInt8[np.ndarray, "h w 3"], px_per_mm: float) -> Float32[np.ndarray, "h w"]:
     """Darkness of the grid's lines around zero, without ink and without light that changes slowly."""
     dark = grid_darkness(image)
-    cap = np.float32(max(float(np.quantile(dark[::3, ::3], 0.95)), _LEAST_CAP))
+    cap = grid_cap(dark)
     ink = cv2.dilate((dark > _INK * cap).astype(np.uint8), np.ones(_RIM, np.uint8)) > 0
     capped = np.minimum(dark, cap) / cap
     size = max(3, round(3 * _SMOOTH_MM * px_per_mm)) | 1

@@ -53,14 +53,14 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     trace = cv2.resize(probabilities[Label.TRACE], (width, height), interpolation=cv2.INTER_LINEAR)
     other = cv2.resize(probabilities[Label.PRINT], (width, height), interpolation=cv2.INTER_LINEAR)
     even = over_paper(image)
-    core, paper = _colour_samples(even, trace, other)
+    bare = _bare(trace, other)
+    core, paper = _colour_samples(even, trace, bare)
     if len(core) < 20 or len(paper) < 20:
         return Ink(np.zeros((height, width), np.float32), np.zeros((height, width), np.float32))
     direction = _fisher_direction(core, paper)
     origin = np.median(paper, axis=0) @ direction
     full = np.percentile(core @ direction, 60) - origin
     shade = (even @ (direction / full).astype(np.float32)) - np.float32(origin / full)
-    bare = _bare(trace, other)
     scale = _scale(shade, probabilities)
     ink = without_grid(shade, bare, scale)
     floor = _floor(shade[bare], ink[bare])
@@ -80,13 +80,13 @@ def _floor(with_grid: Float32[np.ndarray, " n"], bare: Float32[np.ndarray, " n"]
 
 
 def _colour_samples(
-    even: Float32[np.ndarray, "h w 3"], trace: Float32[np.ndarray, "h w"], other: Float32[np.ndarray, "h w"]
+    even: Float32[np.ndarray, "h w 3"], trace: Float32[np.ndarray, "h w"], bare: Bool[np.ndarray, "h w"]
 ) -> tuple[Float64[np.ndarray, "m 3"], Float64[np.ndarray, "n 3"]]:
     """Return colours of the strokes' core (the darkest third of where the trace is) and of paper with grid."""
     inside = even[trace > 0.6]
     value = inside.max(axis=1)
     core = inside[value <= np.percentile(value, 30)] if len(value) else inside
-    at = np.flatnonzero(_bare(trace, other))
+    at = np.flatnonzero(bare)
     paper = even.reshape(-1, 3)[at[:: max(1, len(at) // SAMPLES)]]
     return core[:: max(1, len(core) // SAMPLES)].astype(np.float64), paper.astype(np.float64)
 

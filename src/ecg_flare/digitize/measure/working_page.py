@@ -36,6 +36,16 @@ class WorkingPage:
     px_per_mm: PxPerMm
     pulses: tuple[Pulse, ...]
 
+    def on_page(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
+        """Take points (x, y) of this image to the page's own pixels: corners stay corners."""
+        own: Float64[np.ndarray, "k 2"] = (points + 0.5) / np.array(self.shrink) - 0.5
+        return own
+
+    def from_page(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
+        """Take points (x, y) of the page to this image."""
+        here: Float64[np.ndarray, "k 2"] = (points + 0.5) * np.array(self.shrink) - 0.5
+        return here
+
 
 def at_network_scale(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Return a page at NORMALIZED_PX_PER_MM both ways."""

@@ -9,17 +9,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from ecg_flare.digitize.rectify.normalize import MIN_LENGTH_PX, MIN_SIDE_PX, NormalizedPage, normalize
+from ecg_flare.digitize.rectify.normalize import MIN_LENGTH_PX, MIN_SIDE_PX, NormalizedPage, normalize, turned
 from ecg_flare.errors import PageError
 
 STANDS_BY_HAND = 1.0
 """A person's word that a page stands upright leaves no doubt."""
-
-_QUARTERS = {
-    90: cv2.ROTATE_90_CLOCKWISE,
-    180: cv2.ROTATE_180,
-    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
-}
 
 
 def stand_by_hand(
@@ -31,8 +25,8 @@ def stand_by_hand(
     where what is left is too small or blank.
     """
     cut, homography = (image, np.eye(3)) if corners is None else _cut_out(image, np.array(corners, np.float64))
-    turned, turn = _turned(cut, turned_deg)
-    page = normalize(turned)
+    standing, turn = (cut, np.eye(3)) if turned_deg == 0 else turned(cut, turned_deg)
+    page = normalize(standing)
     return replace(
         page,
         homography=page.homography @ turn @ homography,
@@ -60,17 +54,3 @@ def _cut_out(
         image, homography, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return cut, homography
-
-
-def _turned(
-    image: UInt8[np.ndarray, "h w 3"], turned_deg: int
-) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Float64[np.ndarray, "3 3"]]:
-    height, width = image.shape[:2]
-    if turned_deg == 0:
-        return image, np.eye(3)
-    turn = {
-        90: [[0.0, -1.0, height - 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
-        180: [[-1.0, 0.0, width - 1.0], [0.0, -1.0, height - 1.0], [0.0, 0.0, 1.0]],
-        270: [[0.0, 1.0, 0.0], [-1.0, 0.0, width - 1.0], [0.0, 0.0, 1.0]],
-    }[turned_deg]
-    return cv2.rotate(image, _QUARTERS[turned_deg]), np.array(turn)

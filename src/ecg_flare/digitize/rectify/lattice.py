@@ -27,9 +27,7 @@ WORK_SIZE_PX: Final = 1280
 """The lattice is sought on a copy this long: 1 mm of a whole page is still about 4 pixels there."""
 _REFINEMENTS: Final = 4
 _MAX_JITTER: Final = 0.15  # phases of what is no grid differ from tile to tile by a quarter of a period, at the median
-_SURE_STRENGTH: Final = (
-    0.8  # so many tiles show both families on a grid alone; bent paper moves its phases as noise does
-)
+_SURE_STRENGTH: Final = 0.8  # only a grid shows both families in so many tiles, whatever the phases of bent paper
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +72,14 @@ def find_lattice(image: UInt8[np.ndarray, "h w 3"]) -> Lattice | None:
 def grid_signal(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
     """Darkness of the grid, 0 to 1: ink darker than the grid is clipped, so that traces and print weigh no more."""
     dark = grid_darkness(image)
-    cap = max(float(np.quantile(dark[::3, ::3], 0.95)), 0.03)
-    signal: Float32[np.ndarray, "h w"] = np.minimum(dark, cap) / np.float32(cap)
+    cap = grid_cap(dark)
+    signal: Float32[np.ndarray, "h w"] = np.minimum(dark, cap) / cap
     return signal
+
+
+def grid_cap(dark: Float32[np.ndarray, "h w"]) -> np.float32:
+    """How dark a grid is at the most: as a twentieth of the page is."""
+    return np.float32(max(float(np.quantile(dark[::3, ::3], 0.95)), 0.03))
 
 
 def _shrink(scale: float) -> Float64[np.ndarray, "3 3"]:

@@ -118,10 +118,8 @@ def _check_ink(image: UInt8[np.ndarray, "h w 3"]) -> None:
 
 def rotate_180(page: NormalizedPage) -> NormalizedPage:
     """Turn a page by half a circle."""
-    height, width = page.image.shape[:2]
-    half = np.array([[-1.0, 0.0, width - 1.0], [0.0, -1.0, height - 1.0], [0.0, 0.0, 1.0]])
     return replace(
-        page.moved(np.ascontiguousarray(page.image[::-1, ::-1]), half),
+        page.moved(*turned(page.image, 180)),
         rotation_deg=page.rotation_deg + (180.0 if page.rotation_deg <= 0.0 else -180.0),
         turned_deg=(page.turned_deg + 180) % 360,
     )
@@ -129,14 +127,22 @@ def rotate_180(page: NormalizedPage) -> NormalizedPage:
 
 def turn_sideways(page: NormalizedPage, quarter_turns: int) -> NormalizedPage:
     """Turn a page that lies on its side: by 1 quarter against the clock, or by 3, as `numpy.rot90` counts."""
-    height, width = page.image.shape[:2]
-    turn = {
-        1: np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, width - 1.0], [0.0, 0.0, 1.0]]),
-        3: np.array([[0.0, -1.0, height - 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
-    }[quarter_turns]
     return replace(
-        page.moved(np.ascontiguousarray(np.rot90(page.image, quarter_turns)), turn),
+        page.moved(*turned(page.image, 360 - 90 * quarter_turns)),
         rotation_deg=page.rotation_deg + (90.0 if quarter_turns == 3 else -90.0),
         period_px=None if page.period_px is None else (page.period_px[1], page.period_px[0]),
         turned_deg=(page.turned_deg - 90 * quarter_turns) % 360,
     )
+
+
+def turned(
+    image: UInt8[np.ndarray, "h w 3"], degrees: int
+) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Float64[np.ndarray, "3 3"]]:
+    """Return a picture turned by 90, 180 or 270 degrees clockwise, and the homography to its new pixels."""
+    height, width = image.shape[:2]
+    turn = {
+        90: [[0.0, -1.0, height - 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
+        180: [[-1.0, 0.0, width - 1.0], [0.0, -1.0, height - 1.0], [0.0, 0.0, 1.0]],
+        270: [[0.0, 1.0, 0.0], [-1.0, 0.0, width - 1.0], [0.0, 0.0, 1.0]],
+    }[degrees]
+    return np.ascontiguousarray(np.rot90(image, -degrees // 90)), np.array(turn)

@@ -1,14 +1,19 @@
 """Bent pages read from end to end: better than before, never sure, and flat ones left as they are."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from ecg_flare.digitize import ReadingOptions, digitize
-from ecg_flare.digitize.confidence import CONFIDENT
+from ecg_flare.digitize.clock import Clock
+from ecg_flare.digitize.confidence import BENT, CONFIDENT
 from ecg_flare.digitize.curl import flatten
 from ecg_flare.digitize.measure.scaled_page import stand_upright
+from ecg_flare.digitize.pipeline import open_page
 from ecg_flare.digitize.rectify.normalize import normalize
+from ecg_flare.digitize.stages import TracedPage, follow_lines, place_leads, see_ink, take_signal
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.ecg.record import Recording
 from ecg_flare.ecg.synthetic import synthesize
@@ -48,6 +53,19 @@ def test_a_flattened_page_says_so_and_is_never_sure(bent: tuple[Recording, Page]
     assert reading.page.flattened_mm == pytest.approx(1.0, rel=0.5)
     assert any("flattened by its own grid" in note for note in reading.warnings)
     assert reading.confidence < CONFIDENT
+
+
+def test_a_flattened_page_is_never_sure_wherever_its_reading_begins(clean_page: Page) -> None:
+    """Also where a person's corrections enter between the stages, below whoever decides which way is up."""
+    clock = Clock()
+    opened = open_page(clean_page.image, ReadingOptions(segmenter="classical"))
+    assert opened.result.confidence > BENT
+
+    measured = replace(opened.measured, page=replace(opened.measured.page, flattened_mm=1.0))
+    seen = see_ink(measured, opened.segmenter, clock)
+    lines = follow_lines(measured, seen, clock)
+    placed = place_leads(measured, seen, lines, "auto", clock)
+    assert take_signal(TracedPage(measured, seen, lines, placed), 500.0, clock).confidence == BENT
 
 
 def test_the_flattened_page_moves_the_truth_onto_its_grid(bent: tuple[Recording, Page]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.digitize.confidence import (
+    BENT,
     CONFIDENT,
     INKED,
     OVERLAPPING,
@@ -61,6 +62,7 @@ def conclude(
         unread_rows=len(missing),
     )
     sure = page_confidence(evidence)
+    most = 1.0 if measured.page.flattened_mm is None else BENT
     result = Digitization(
         recording=recording,
         page=measured.page,
@@ -72,7 +74,7 @@ def conclude(
         polylines=tuple(measured.working.on_page(line) for line in polylines),
         checks=checks,
         signal=signal,
-        confidence=min(sure, signal.value),
+        confidence=min(sure, signal.value, most),
         confidence_but_for_signal=sure,
         warnings=(),
         seconds=MappingProxyType({}),

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ecg_flare.digitize.clock import Clock
-from ecg_flare.digitize.confidence import BENT, UNKNOWN_WAY_UP
+from ecg_flare.digitize.confidence import UNKNOWN_WAY_UP
 from ecg_flare.digitize.ink.segmenters import Segmenter
 from ecg_flare.digitize.measure.scaled_page import HUNG, ScaledPage, stand_upright
 from ecg_flare.digitize.print_direction import UNKNOWN, PrintDirection, read_direction
@@ -212,6 +212,4 @@ def _told(trial: Trial, reason: str, doubt: str) -> Digitization:
     if doubt and not trial.is_upright:
         notes.append(doubt)
         result = replace(result, confidence=min(result.confidence, UNKNOWN_WAY_UP))
-    if result.page.flattened_mm is not None:
-        result = replace(result, confidence=min(result.confidence, BENT))
     return replace(result, warnings=(*notes, *result.warnings)) if notes else result

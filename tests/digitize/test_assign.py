@@ -87,10 +87,10 @@ def test_columns_that_begin_together_are_told() -> None:
 )
 def test_without_labels_the_leads_themselves_say_the_layout(layout: str, sure: bool) -> None:
     """Limb leads obey their identities in one order alone; six chest leads or three strips could be any."""
-    rng = np.random.default_rng(12)
+    rng = np.random.default_rng(13)
     page = render_page(synthesize(rng), PageStyle(layout=layout, dpi=120, text=PrintStyle(labels="none")), rng)
     found = digitize(page.image, segmenter=classical_segmenter)
-    assert found.layout == layout or not sure
+    assert found.layout == layout
     assert (found.layout_confidence >= CONFIDENT) == sure
     assert found.confidence < CONFIDENT or sure
 

@@ -31,7 +31,7 @@ AGGREGATORS = [
     *("Median", "TrimmedMean", "Krum", "MultiKrum", "GeometricMedian"),
 ]
 LISTED = {"client": SITE_CLASSES, "server": SERVER_CLASSES}
-PTBXL = Pages("ecg_flare.nnunet.sources.PtbxlPages", {"root": "/db", "sites": {}, "profiles": {}})
+PTBXL = Pages("ecg_flare.task.traces.sources.PtbxlPages", {"root": "/db", "sites": {}, "profiles": {}})
 
 
 def variants() -> Iterator[JobSpec]:
@@ -130,7 +130,7 @@ TRICKS = {
     "a function": {"path": "ecg_flare.flare.site.in_memory.build"},
     "the command line": {"path": "ecg_flare.cli.main"},
     "another module's name for a listed class": {"path": "ecg_flare.flare.job.folders.JobTerms"},
-    "a re-export": {"path": "ecg_flare.nnunet.sources.PageFolder"},
+    "a re-export": {"path": "ecg_flare.task.traces.sources.PageFolder"},
     "a method": {"path": f"{LISTED_ENTRY}.at_norm"},
     "a listed class's own class": {"path": f"{LISTED_ENTRY}.__class__"},
     "by class_path": {"class_path": "ecg_flare.cli.main"},

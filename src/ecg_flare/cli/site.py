@@ -11,10 +11,10 @@ from ecg_flare.cli.screen import NOT_ALL, Commands, SiteName, json_option, progr
 from ecg_flare.errors import ConfigError, EcgFlareError
 
 if TYPE_CHECKING:
-    from ecg_flare.nnunet.page_folder import PageFolder
     from ecg_flare.page.page_list import PageFile
-    from ecg_flare.site.inspection import Finding, Inspection
     from ecg_flare.site.preparation import JobNeeds, Preparation
+    from ecg_flare.task.inspection import Finding, Inspection
+    from ecg_flare.task.traces.page_folder import PageFolder
 
 _USAGE: Final = 2
 _MM_PER_INCH: Final = 25.4
@@ -205,7 +205,7 @@ def _confirmed(reviewed: Path, pictures: Path | None) -> Path:
 
 
 def _source(folder: Path, dpi: float | None, pattern: str | None, *, each_page_a_patient: bool) -> "PageFolder":
-    from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder
+    from ecg_flare.task.traces.page_folder import PATIENTS_FILE, PageFolder
 
     said = [
         what
@@ -246,7 +246,7 @@ class _Prepared:
     def __init__(
         self, source: "PageFolder", workspace: Path | None, wanted: _Wanted, name: str | None, cache: Path | None
     ) -> None:
-        from ecg_flare.nnunet.plan import plan_preset, verified_plan
+        from ecg_flare.nnunet.kinds import plan_preset, verified_plan
         from ecg_flare.site.kit import Kit
         from ecg_flare.site.own_pages import CACHE_FOLDER
 
@@ -272,30 +272,30 @@ class _Prepared:
         return (*([self.disk] if self.disk else []), *self.inspection.findings)
 
     def run(self) -> "_Prepared":
-        from ecg_flare.nnunet.dataset import SitePages
-        from ecg_flare.site.inspection import inspect_pages
+        from ecg_flare.nnunet.dataset import SiteCases
         from ecg_flare.site.own_pages import OwnPages, write_own_pages
-        from ecg_flare.site.preparation import check_disk, prepare_pages
+        from ecg_flare.site.preparation import check_disk, prepare_cases
+        from ecg_flare.task.traces.inspection import inspect_pages
 
         self.inspection = inspect_pages(self._source, self.site, _watched)
         if self.cache is not None:
             self.disk = check_disk(self.cache, self.inspection.cache_bytes)
         if self.ready and self._kit is not None and self.cache is not None:
-            tell(f"preparing {self.inspection.files} pages ...")
-            pages = SitePages(self._source, self.site, self.plan, self.cache)
-            self.preparation = prepare_pages(pages, self._needs, log=tell)
+            tell(f"preparing {self.inspection.found} pages ...")
+            pages = SiteCases(self._source, self.site, self.plan, self.cache)
+            self.preparation = prepare_cases(pages, self._needs, log=tell)
             self.file = write_own_pages(self._kit.local, OwnPages(self._source, self._cache))
         return self
 
     def to_json(self) -> dict[str, Any]:
-        counts = sorted(self.inspection.pages_by_patient.values())
+        counts = sorted(self.inspection.cases_by_patient.values())
         return {
             "ready": self.ready,
             "site": self.site,
             "plan": self.plan.name,
             "plan_hash": self.plan.hash,
-            "page_files": self.inspection.files,
-            "pages_read": len(self.inspection.pages),
+            "page_files": self.inspection.found,
+            "pages_read": len(self.inspection.cases),
             "patients": len(counts),
             "max_pages_of_a_patient": max(counts, default=0),
             "findings": [asdict(finding) for finding in self.findings],
@@ -305,11 +305,11 @@ class _Prepared:
         }
 
     def lines(self) -> Iterator[str]:
-        counts = sorted(self.inspection.pages_by_patient.values())
+        counts = sorted(self.inspection.cases_by_patient.values())
         median = counts[len(counts) // 2] if counts else 0
         yield f"site      {self.site}"
         yield f"plan      {self.plan.name}, hash {self.plan.hash}"
-        yield f"pages     {len(self.inspection.pages)} of {self.inspection.files} can be read"
+        yield f"pages     {len(self.inspection.cases)} of {self.inspection.found} can be read"
         yield f"patients  {len(counts)}, with {median} pages at the median and {max(counts, default=0)} at most"
         yield f"disk      about {self.inspection.cache_bytes / 1e6:.0f} MB for prepared pages"
         yield from _finding_lines(self.findings)
@@ -336,11 +336,11 @@ def _watched(pages: "Sequence[PageFile]") -> "Iterator[PageFile]":
 def _finding_lines(findings: "Sequence[Finding]") -> Iterator[str]:
     for finding in findings[:_MAX_SHOWN]:
         mark = "x" if finding.stops else "!"
-        yield f"{mark} {finding.page or 'the folder'}: {finding.what}"
+        yield f"{mark} {finding.case or 'the folder'}: {finding.what}"
         if finding.remedy:
             yield f"    -> {finding.remedy}"
     if len(findings) > _MAX_SHOWN:
         rest = findings[_MAX_SHOWN:]
         yield f"  ... and {len(rest)} more; --json has all of them"
-        if stopping := dict.fromkeys(finding.page or "the folder" for finding in rest if finding.stops):
+        if stopping := dict.fromkeys(finding.case or "the folder" for finding in rest if finding.stops):
             yield f"  x {', '.join(stopping)}"

@@ -18,7 +18,8 @@ from jaxtyping import Float32
 
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, PlanMismatchError, StorageError, UpdateError
-from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, parameter_count, unflatten_into, verified_plan
+from ecg_flare.nnunet.kinds import verified_plan
+from ecg_flare.nnunet.plan import Plan, network, parameter_count, unflatten_into
 from ecg_flare.storage import read_arrays, write_atomically
 
 CHECKPOINT: Final = "checkpoint_final.pth"
@@ -108,7 +109,7 @@ def export_model_folder(vector: Float32[np.ndarray, " d"], plan: Plan, folder: P
         # here nnU-Net wants its state_dict, each tensor about three times; torch stores the shared storage once
         "network_weights": module.state_dict(),
         "trainer_name": TRAINER,
-        "init_args": {"configuration": CONFIGURATION},
+        "init_args": {"configuration": plan.configuration_name},
         "inference_allowed_mirroring_axes": None,
     }
     with _atomic_folder(folder) as building:

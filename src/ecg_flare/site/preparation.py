@@ -1,4 +1,4 @@
-"""A site's pages prepared before the first round, by the call that the executor makes in it, and reused there."""
+"""A site's cases prepared before the first round, by the call that the executor makes in it, and reused there."""
 
 import shutil
 import time
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_flare.nnunet.commands import PrepareCommand, prepare_command
-from ecg_flare.nnunet.dataset import SitePages
+from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.settings import Compute
 from ecg_flare.nnunet.worker import Worker
-from ecg_flare.site.inspection import Finding
 from ecg_flare.site.kit import JobFolder, entry
+from ecg_flare.task.inspection import Finding
 
 _GB = 1e9
 
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """What of a job's terms decides how pages are prepared.
+    """What of a job's terms decides how cases are prepared.
 
     Attributes:
         plan: name of the nnU-Net plan.
-        unit: whose presence the job hides. Under 'patient' every page is for training.
+        unit: whose presence the job hides. Under 'patient' every case is for training.
         patients_per_site: under unit 'patient', how many patients the job counts at a site.
     """
 
@@ -36,19 +36,19 @@ class JobNeeds:
         terms = entry(job.client_config(site), "terms").get("args", {})
         return cls(terms.get("plan", "tiny"), terms.get("unit", "site"), terms.get("patients_per_site"))
 
-    def command(self, pages: SitePages) -> PrepareCommand:
-        """What the training process is asked for these pages, as in the job's first round."""
-        return prepare_command(pages, self.unit, self.patients_per_site)
+    def command(self, cases: SiteCases) -> PrepareCommand:
+        """What the training process is asked for these cases, as in the job's first round."""
+        return prepare_command(cases, self.unit, self.patients_per_site)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Prepared pages: how many, of how many patients, on which side of the split, where, how large, how long it took.
+    """Prepared cases: how many, of how many patients, on which side of the split, where, how large, how long it took.
 
     `reused` says that they had been prepared before.
     """
 
-    pages: int
+    cases: int
     patients: int
     train: int
     val: int
@@ -58,22 +58,22 @@ class Preparation:
     reused: bool
 
 
-def prepare_pages(
-    pages: SitePages, needs: JobNeeds, *, log: Callable[[str], None], threads: int = Compute.threads
+def prepare_cases(
+    cases: SiteCases, needs: JobNeeds, *, log: Callable[[str], None], threads: int = Compute.threads
 ) -> Preparation:
-    """Prepare a site's pages for a job, in a process of its own.
+    """Prepare a site's cases for a job, in a process of its own.
 
     Raises:
-        SiteDataError: where a page cannot be read, or there are too few patients.
+        SiteDataError: where a case cannot be read, or there are too few patients.
         StorageError: where the cache cannot be written.
         WorkerError: where the process died.
     """
     started = time.monotonic()
     with Worker(threads=threads, log=log) as worker:
-        reply = worker.call("prepare", needs.command(pages).to_params()).params
+        reply = worker.call("prepare", needs.command(cases).to_params()).params
     folder = Path(reply["folder"])
     return Preparation(
-        **{key: reply[key] for key in ("pages", "patients", "train", "val", "reused")},
+        **{key: reply[key] for key in ("cases", "patients", "train", "val", "reused")},
         folder=folder,
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         seconds=time.monotonic() - started,
@@ -81,14 +81,14 @@ def prepare_pages(
 
 
 def check_disk(cache: Path, needed_bytes: int) -> Finding | None:
-    """What to do where the disk of the cache has less free than prepared pages need."""
+    """What to do where the disk of the cache has less free than prepared cases need."""
     existing = next(folder for folder in (cache, *cache.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
     if free >= needed_bytes:
         return None
     return Finding(
         "",
-        f"prepared pages need about {needed_bytes / _GB:.1f} GB, the disk of {cache} has {free / _GB:.1f} GB free",
+        f"prepared cases need about {needed_bytes / _GB:.1f} GB, the disk of {cache} has {free / _GB:.1f} GB free",
         "name a folder on a larger disk by --cache",
         stops=True,
     )

@@ -116,7 +116,7 @@ def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
     """
     kind, _, folder = data.partition(":")
     profiles = {site: _SITE_PROFILES[index % len(_SITE_PROFILES)] for index, site in enumerate(sites)}
-    own, sources = dict(spec.pages.args), "ecg_flare.nnunet.sources."
+    own, sources = dict(spec.pages.args), "ecg_flare.task.traces.sources."
     match kind, bool(folder):
         case "custom", False:
             return Pages("site_pages.SitePages", own | {"profiles": profiles})
@@ -128,7 +128,7 @@ def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
             shards = {site: {"shard": index, "of": len(sites)} for index, site in enumerate(sites)}
             return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
         case "pages", True:
-            return Pages("ecg_flare.nnunet.page_folder.PageFolder", {"folder": folder})
+            return Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": folder})
         case "own", False:
             return OWN_PAGES
     raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")

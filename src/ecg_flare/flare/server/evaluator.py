@@ -18,7 +18,7 @@ from ecg_flare.errors import ConfigError, PlanMismatchError, WorkerError
 from ecg_flare.flare.job.components import cache_folder, page_source
 from ecg_flare.flare.job.paths import check_path
 from ecg_flare.nnunet.commands import EvaluateCommand, ExportCommand, InitializeCommand
-from ecg_flare.nnunet.dataset import SitePages
+from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.export import load_bundled, load_model
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.sources import to_spec
@@ -82,7 +82,7 @@ class PublicEvaluator(FLComponent):
     def evaluate(self, model: Float32[np.ndarray, " d"], plan: Plan, fl_ctx: FLContext) -> float:
         """Mean trace Dice of the model over the public pages, 0 to 1."""
         source = page_source(fl_ctx, self._source_id, PUBLIC_SITE)
-        command = EvaluateCommand(SitePages(source, PUBLIC_SITE, plan, cache_folder(fl_ctx)))
+        command = EvaluateCommand(SiteCases(source, PUBLIC_SITE, plan, cache_folder(fl_ctx)))
         call = partial(
             self._worker.call,
             "evaluate",

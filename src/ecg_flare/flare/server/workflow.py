@@ -38,7 +38,8 @@ from ecg_flare.flare.server.per_site_controller import PerSiteController, Runnin
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.flare.server.telemetry import RoundFigures, publish
 from ecg_flare.flare.summation.collection import Ask, Collection, CollectionSetup, collection_of, validate
-from ecg_flare.nnunet.plan import Plan, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import Plan
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head
 

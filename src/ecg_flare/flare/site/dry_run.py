@@ -47,7 +47,8 @@ from ecg_flare.flare.site.memory import MODELS_FOLDER
 from ecg_flare.flare.site.policy import SitePolicy
 from ecg_flare.flare.summation.collection import Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import Plan, initial_vector
 from ecg_flare.site.kit import JobFolder, Kit, entry
 from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages, write_own_pages
 

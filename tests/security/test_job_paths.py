@@ -29,12 +29,12 @@ from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.flare.site.in_memory import MemoryEngine, memory_context
 from ecg_flare.flare.site.policy import POLICY_FILE
-from ecg_flare.nnunet import sources
 from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OWN_PAGES_FILE, OwnPages, SitesOwn, read_own_pages, write_own_pages
+from ecg_flare.task.traces import sources
 from ecg_flare.task.traces.page_folder import PageFolder
 from ecg_flare.task.traces.sources import PtbxlPages, SyntheticPages
 

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from ecg_flare.nnunet.case import JSON
 from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import PreparedDataset
+from ecg_flare.task.traces.measure import prepared_pages
 from ecg_flare.task.traces.page_case import PageCase
 from ecg_flare.task.traces.sources import PtbxlPages, SyntheticPages
 
@@ -66,5 +67,5 @@ class Pooled:
     def cases(self, site: str) -> Iterator[PageCase]:
         """The pages of each site in turn, named by their site."""
         for one, dataset in self.datasets.items():
-            for case in dataset.cases():
+            for case in prepared_pages(dataset):
                 yield PageCase(f"{one}-{case.name}", f"{one}-{case.patient_id}", case.image, case.mask)

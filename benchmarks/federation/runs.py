@@ -29,6 +29,7 @@ from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.settings import Schedule
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.task.traces.evaluate import evaluate_pages
+from ecg_flare.task.traces.measure import prepared_pages
 from ecg_flare.task.traces.page_case import PageCase
 from ecg_flare.task.traces.predictor import NetworkSegmenter
 
@@ -161,7 +162,7 @@ class Bench:
 
     @cached_property
     def _measured_cases(self) -> dict[str, list[PageCase]]:
-        return {site: list(dataset.cases()) for site, dataset in self._measured.items()}
+        return {site: list(prepared_pages(dataset)) for site, dataset in self._measured.items()}
 
     def _local_training(self, site: str, method: Method, budget: Budget, steps: int, seed: int) -> LocalTraining:
         trainer = self._trainer(site)

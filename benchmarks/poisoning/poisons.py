@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from ecg_flare.nnunet.case import JSON, CaseSource
+from ecg_flare.nnunet.case import JSON, PageSource
 from ecg_flare.page.raster import Label
 from ecg_flare.task.traces.page_case import PageCase
 
@@ -45,7 +45,7 @@ def noise(dimension: int, rng: np.random.Generator) -> Vector:
 class SwappedLabels:
     """The pages of another source with trace and background swapped in each mask."""
 
-    source: CaseSource
+    source: PageSource
 
     def describe(self, site: str) -> JSON:
         """The source's description, and that its labels are swapped."""

@@ -46,6 +46,7 @@ from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.task.traces.evaluate import evaluate_pages
+from ecg_flare.task.traces.measure import prepared_pages
 from ecg_flare.task.traces.page_case import PageCase
 from ecg_flare.task.traces.predictor import NetworkSegmenter
 
@@ -103,7 +104,7 @@ def main(
     plan = plan_preset(_PLAN)
 
     def drawn(which: Part, pages: int, count: int) -> list[Patient]:
-        cases = {site: _prepared(which, site, pages, quick, folder / "cache").cases() for site in SITES}
+        cases = {site: prepared_pages(_prepared(which, site, pages, quick, folder / "cache")) for site in SITES}
         size = (window_px, window_px)
         return draw_patients(cases, windows=count, window_px=size, on_a_trace=on_a_trace, seed=_SEEDS[which])
 
@@ -126,7 +127,7 @@ def _text(runs: Sequence[Run], as_json: bool) -> str:
 def _first_pages(dataset: PreparedDataset, patients: int) -> list[PageCase]:
     """A page each of the first patients."""
     firsts: dict[str, PageCase] = {}
-    for case in dataset.cases():
+    for case in prepared_pages(dataset):
         firsts.setdefault(case.patient_id, case)
         if len(firsts) == patients:
             break

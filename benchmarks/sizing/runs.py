@@ -102,7 +102,7 @@ def _spec(plan: str, sites: int, pages: Path | None) -> JobSpec:
     terms = replace(dp.terms, sites=roster, rounds=1, model=TrainedModel(plan), summation="masked")
     spec = replace(dp, name="sizing", terms=terms, training=Training(steps=1))
     if pages is None:
-        nobody = Pages("measured_site.NoPages")
+        nobody = Pages("measured_site.NoCases")
         return replace(spec, pages=nobody, public_pages=nobody, start="random:0")
     folder = Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": str(pages.resolve())})
     return replace(spec, pages=folder, public_pages=folder, start="bundled:start" if plan == "tiny" else "random:0")

@@ -47,6 +47,9 @@ TASK_BLIND = ("nnunet", "federated", "privacy", "flare")
 
 OF_PAGES = re.compile(r"""["'](2d|\.png|(rgb|RGB)\w*)["']|\bLabel\.|px_per_mm|Conv2d""")
 
+LISTS_NNUNETS_NAMES = "ecg_flare/nnunet/plan_check.py"
+"""What of nnU-Net a plan may name: its own file endings, too."""
+
 
 def modules() -> list[Path]:
     return sorted(SOURCE.rglob("*.py"))
@@ -100,7 +103,7 @@ def test_what_trains_and_sums_knows_no_pages(path: Path) -> None:
     text = path.read_text()
     of_pages = {f"ecg_flare.{part}" for part in ("ecg", "page", "digitize")}
     assert not [name for name in imported(ast.parse(text)) if ".".join(name.split(".")[:2]) in of_pages]
-    assert not OF_PAGES.findall(text)
+    assert name_of(path) == LISTS_NNUNETS_NAMES or not OF_PAGES.findall(text)
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

@@ -126,5 +126,5 @@ def _of_run(path: Path, file: str) -> "StoredModel":
     from ecg_flare.storage import read_arrays
 
     run = read_run(path)
-    plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")))
+    plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")), run.terms.model.document)
     return StoredModel(plan, read_arrays(run.folder / file)["model"], {"job": run.job})

@@ -16,7 +16,7 @@ from ecg_flare.errors import ConfigError
 from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, DEFAULT_SETTINGS, PrepareSettings, SiteCases
-from ecg_flare.nnunet.kinds import verified_plan
+from ecg_flare.nnunet.kinds import carried_document, verified_plan
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.settings import TrainingSettings, names
 from ecg_flare.nnunet.sources import build_source, source_params
@@ -203,7 +203,7 @@ def site_seed(seed: int, site: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{site}".encode()).digest()[:8], "big")
 
 
-_PLAN: Final = ("plan", "plan_hash")
+_PLAN: Final = ("plan", "plan_hash", "document")
 _CASES: Final = ("source", "own_class", "site", *_PLAN, "cache")
 _ROUND: Final = ("round", "rounds", "seed", "trained")
 
@@ -216,11 +216,11 @@ def _whole(params: Params, command: str, expected: tuple[str, ...]) -> Fields:
 
 
 def _plan_params(plan: Plan) -> dict[str, Any]:
-    return {"plan": plan.name, "plan_hash": plan.hash}
+    return {"plan": plan.name, "plan_hash": plan.hash, "document": carried_document(plan)}
 
 
 def _plan(found: Fields) -> Plan:
-    return verified_plan(found.text("plan"), found.text("plan_hash"))
+    return verified_plan(found.text("plan"), found.text("plan_hash"), found.text("document"))
 
 
 def _cases_params(cases: SiteCases) -> dict[str, Any]:

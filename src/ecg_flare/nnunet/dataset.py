@@ -176,6 +176,7 @@ def prepare(
         SiteDataError: no cases, fewer patients than `settings.min_patients`, or a case that cannot be read.
         StorageError: the cache folder cannot be written.
     """
+    task_of(plan).check_source(source, site)
     determined_by = {
         "format": _FORMAT,
         "code": _code_digest(task_of(plan).made_by),

@@ -18,7 +18,7 @@ from jaxtyping import Float32
 
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, PlanMismatchError, StorageError, UpdateError
-from ecg_flare.nnunet.kinds import verified_plan
+from ecg_flare.nnunet.kinds import carried_document, verified_plan
 from ecg_flare.nnunet.plan import Plan, network, parameter_count, unflatten_into
 from ecg_flare.storage import read_arrays, write_atomically
 
@@ -49,6 +49,7 @@ def save_model(
     header = {
         "plan": plan.name,
         "plan_hash": plan.hash,
+        "document": carried_document(plan),
         "layout_digest": plan.layout_digest,
         "provenance": dict(provenance or {}),
     }
@@ -71,7 +72,7 @@ def load_model(path: Path) -> StoredModel:
     where = f"{path} is no ecg_flare model (.npz)"
     header = Fields(parse_object(text, where, ConfigError), where, ConfigError)
     name, plan_hash, digest = (header.text(key) for key in ("plan", "plan_hash", "layout_digest"))
-    plan = verified_plan(name, plan_hash)
+    plan = verified_plan(name, plan_hash, header.text("document", ""))
     if digest != plan.layout_digest:
         raise PlanMismatchError(
             f"{path} orders its parameters as {digest[:12]}, the plan here {plan.layout_digest[:12]}"

@@ -17,9 +17,10 @@ from ecg_flare.extensions import Registry
 from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.nnunet.plan import Plan, parameter_layout
+from ecg_flare.nnunet.plan_check import check_plan
 from ecg_flare.nnunet.task import Task
 
-_OWN: Final = ("ecg_flare.task.traces.kind",)
+_OWN: Final = ("ecg_flare.task.traces.kind", "ecg_flare.task.datasets.kind")
 """Modules of the package's own kinds, each with a constant KIND."""
 
 
@@ -82,12 +83,30 @@ def plan_preset(name: str) -> Plan:
     raise ConfigError(f"unknown plan {name!r}: choose one of {', '.join(preset_names())}")
 
 
-def verified_plan(name: str, expected_hash: str) -> Plan:
-    """The preset of that name, once its hash equals the one that the other side holds.
+@cache
+def plan_of(name: str, document: str = "") -> Plan:
+    """The plan of a job's model: the preset of that name, or the one that the document holds.
 
-    Raises ConfigError for an unknown name and PlanMismatchError for another hash.
+    Raises ConfigError for an unknown preset, and for a document that is no plan or that nnU-Net may not be given.
     """
-    plan = plan_preset(name)
+    if not document:
+        return plan_preset(name)
+    if name in preset_names():
+        raise ConfigError(f"the plan {name!r} is a preset, and the job brings another of that name: rename it")
+    return check_plan(Plan.from_document(name, document))
+
+
+def carried_document(plan: Plan) -> str:
+    """What a job or a message must carry beside the plan's name: '' for a preset, or else its document."""
+    return "" if plan.name in preset_names() else plan.document
+
+
+def verified_plan(name: str, expected_hash: str, document: str = "") -> Plan:
+    """The plan of that name, once its hash equals the one that the other side holds.
+
+    Raises ConfigError as `plan_of` and PlanMismatchError for another hash.
+    """
+    plan = plan_of(name, document)
     if plan.hash != expected_hash:
         raise PlanMismatchError(
             f"plan {name!r} has hash {plan.hash} here and {expected_hash} at the other side: "
@@ -98,5 +117,5 @@ def verified_plan(name: str, expected_hash: str) -> Plan:
 
 @cache
 def trained_subset(model: TrainedModel) -> TrainableSubset:
-    """The trained tensors of a preset's network; raises ConfigError for an unknown plan or a pattern of no tensor."""
-    return TrainableSubset.matching(parameter_layout(plan_preset(model.plan)), model.trained)
+    """The trained tensors of a job's network; raises ConfigError for an unknown plan or a pattern of no tensor."""
+    return TrainableSubset.matching(parameter_layout(plan_of(model.plan, model.document)), model.trained)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.errors import UpdateError
+from ecg_flare.documents import Fields, parse_object
+from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated.update import ParameterLayout, layout_digest
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _IGNORE = "ignore"
+_DOCUMENT = ("kind", "configuration_name", "plans", "dataset_json", "meaning")
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,7 @@ class Plan:
     def hash(self) -> str:
         """SHA-256 (hex) over the canonical JSON of everything that changes training or its meaning."""
         document = {"format": _FORMAT, "plans": self.plans, "dataset_json": self.dataset_json, **self.meaning}
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hashlib.sha256(_canonical(document).encode()).hexdigest()
 
     @cached_property
     def layout_digest(self) -> str:
@@ -122,6 +123,30 @@ class Plan:
             return len(self.labels)
         return sum(values != (0,) for values in self.labels.values())
 
+    @cached_property
+    def document(self) -> str:
+        """All that the hash is of, as canonical JSON text, from which `from_document` makes the plan again."""
+        return _canonical(
+            {
+                "kind": self.kind,
+                "configuration_name": self.configuration_name,
+                "plans": self.plans,
+                "dataset_json": self.dataset_json,
+                "meaning": self.meaning,
+            }
+        )
+
+    @classmethod
+    def from_document(cls, name: str, document: str) -> Plan:
+        """The plan of a `document`; raises ConfigError for text that is none.
+
+        Whether nnU-Net may be given it is asked by `plan_check.check_plan`.
+        """
+        where = f"the plan {name!r}"
+        found = Fields(parse_object(document, where, ConfigError), where, ConfigError).only(_DOCUMENT)
+        plans, dataset_json, meaning = (found.mapping(key) for key in ("plans", "dataset_json", "meaning"))
+        return cls(name, plans, dataset_json, found.text("configuration_name"), found.text("kind"), meaning)
+
     def nnunet_plans(self) -> dict[str, Any]:
         """A copy of `plans` that nnU-Net may change."""
         return copy.deepcopy(dict(self.plans))
@@ -129,6 +154,10 @@ class Plan:
     def nnunet_dataset_json(self) -> dict[str, Any]:
         """A copy of `dataset_json` that nnU-Net may change."""
         return copy.deepcopy(dict(self.dataset_json))
+
+
+def _canonical(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _values(value: Any) -> list[int]:

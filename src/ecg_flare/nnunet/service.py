@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import IO, Any, Final
 
 import numpy as np
@@ -140,8 +141,10 @@ class Service:
 
     def _evaluate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         cases = EvaluateCommand.from_params(params).cases
-        dataset = prepare(cases.source, cases.site, cases.plan, cases.cache, TO_EVALUATE, log=self._log)
-        evaluation = task_of(cases.plan).metric(_model(arrays), dataset, self._device)
+        task = task_of(cases.plan)
+        settings = replace(TO_EVALUATE, preprocess=task.measured_preprocessed)
+        dataset = prepare(cases.source, cases.site, cases.plan, cases.cache, settings, log=self._log)
+        evaluation = task.metric(_model(arrays), dataset, self._device)
         return {
             "dice": evaluation.mean_dice,
             "cases": dict(evaluation.dice_by_case),

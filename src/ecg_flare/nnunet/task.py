@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, Integer
 
+from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.plan import Plan
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class DiceEvaluation:
         return float(np.mean(values)) if values else float("nan")
 
 
+def _fits(source: CaseSource, site: str) -> None:
+    """Whatever the source gives fits the plan."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One thing to learn.
@@ -48,6 +53,8 @@ class Task:
         metric: (model, dataset, torch device) -> Dice on every case of the dataset.
         made_by: files and folders of the package whose code determines the cases: prepared cases of other code are
             prepared again.
+        check_source: (source, site) -> raises SiteDataError where the source's data are not what the plan is for.
+        measured_preprocessed: whether `metric` needs the dataset preprocessed.
     """
 
     plan: Plan
@@ -57,6 +64,8 @@ class Task:
     segment: Callable[[nn.Module, PreparedDataset, CaseEntry], tuple[Labels, Labels]]
     metric: Callable[[Float32[np.ndarray, " d"], PreparedDataset, str], DiceEvaluation]
     made_by: tuple[str, ...]
+    check_source: Callable[[CaseSource, str], None] = _fits
+    measured_preprocessed: bool = False
 
     @property
     def labels(self) -> Mapping[str, tuple[int, ...]]:

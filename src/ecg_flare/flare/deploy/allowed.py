@@ -33,6 +33,7 @@ SITE_CLASSES: Final = (
     "ecg_flare.task.traces.sources.SyntheticPages",
     "ecg_flare.task.traces.sources.PtbxlPages",
     "ecg_flare.task.traces.page_folder.PageFolder",
+    "ecg_flare.task.datasets.folder.NnunetFolder",
     "ecg_flare.site.own_pages.SitesOwn",
 )
 
@@ -55,6 +56,7 @@ SERVER_CLASSES: Final = (
     "ecg_flare.flare.server.tracking.ServerMLflow",
     "ecg_flare.task.traces.sources.SyntheticPages",
     "ecg_flare.task.traces.sources.PtbxlPages",
+    "ecg_flare.nnunet.case.NoCases",
     "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
 )
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster
+from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster, TrainedModel
 from ecg_flare.federated.site_names import check_site_names
+from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import summation
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.flare.job.folders import OWN_PAGES, JobSpec, Pages
+from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, OWN_PAGES, JobSpec, Pages
 from ecg_flare.flare.job.terms import fresh_nonce
+from ecg_flare.nnunet.kinds import carried_document
+from ecg_flare.nnunet.plan import Plan
 from ecg_flare.privacy.adaptive_clipping import suggested
 
 _SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
@@ -33,6 +36,8 @@ class Changes:
         results: folder of the results; see `JobSpec.folder`.
         mlflow: see `JobSpec`.
         code: whether the job carries the hospital's own code.
+        plan: of another task than the project's own jobs have; the job then starts from nnU-Net's initialization, and
+            its server has no public data.
     """
 
     sites: Sequence[str]
@@ -49,6 +54,7 @@ class Changes:
     results: str = ""
     mlflow: str | None = None
     code: bool = True
+    plan: Plan | None = None
 
     def __post_init__(self) -> None:
         check_site_names(self.sites)
@@ -69,6 +75,8 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
     Raises ConfigError for impossible ones.
     """
     changes.check(spec)
+    if changes.plan is not None:
+        spec = _for_plan(spec, changes.plan)
     terms = replace(
         spec.terms,
         sites=equal_roster(changes.sites, spec.terms.summation, changes.min_sites, max_weight=changes.max_weight),
@@ -109,10 +117,33 @@ def equal_roster(
     return Roster(dict.fromkeys(sites, 1.0), fewest, hidden)
 
 
+def _for_plan(spec: JobSpec, plan: Plan) -> JobSpec:
+    """The job with another plan: nothing public to start from or to measure on.
+
+    A job that trains the last stage of the decoder alone trains the last one of this network.
+    """
+    trained = tuple(spec.terms.model.trained)
+    if trained != tuple(EVERY_TENSOR):
+        last = plan.configuration["architecture"]["arch_kwargs"]["n_stages"] - 2
+        trained = tuple(f"decoder.{part}.{last}.*" for part in ("transpconvs", "stages", "seg_layers"))
+    model = TrainedModel(plan.name, trained, carried_document(plan))
+    terms = replace(spec.terms, model=model)
+    return replace(spec, terms=terms, start="random:0", public_pages=NO_PUBLIC_CASES)
+
+
+def check_data(data: str, plan: Plan | None) -> None:
+    """Raise ConfigError where data of one task are given to another."""
+    of_dataset = data.startswith("nnunet:")
+    if of_dataset and plan is None:
+        raise ConfigError(f"--data {data!r} is a data set of nnU-Net: say --task nnunet, and its --plans")
+    if plan is not None and not of_dataset and data != "own":
+        raise ConfigError(f"a job of --task nnunet takes --data own or nnunet:FOLDER. Found {data!r}.")
+
+
 def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
     """The pages that `--data` names, for these sites: `spec` says how many the synthetic ones are.
 
-    Raises ConfigError for another word than own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER.
+    Raises ConfigError for another word than own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER or nnunet:FOLDER.
     """
     kind, _, folder = data.partition(":")
     profiles = {site: _SITE_PROFILES[index % len(_SITE_PROFILES)] for index, site in enumerate(sites)}
@@ -129,9 +160,11 @@ def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
             return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
         case "pages", True:
             return Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": folder})
+        case "nnunet", True:
+            return Pages("ecg_flare.task.datasets.folder.NnunetFolder", {"folder": folder})
         case "own", False:
             return OWN_PAGES
-    raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")
+    raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER or nnunet:FOLDER. Found {data!r}.")
 
 
 def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:

@@ -74,6 +74,10 @@ PUBLIC_PAGES: Final = Pages(
 """Synthetic pages that the server measures the global model on."""
 
 
+NO_PUBLIC_CASES: Final = Pages("ecg_flare.nnunet.case.NoCases")
+"""The server has no data to measure the global model on."""
+
+
 @dataclass(frozen=True)
 class JobSpec:
     """Everything that a job folder says.

@@ -174,3 +174,29 @@ def test_a_kit_without_resources_is_told(run_cli: RunCli, export: Callable[..., 
     done = run_cli("site", "check", "--workspace", kit, "--job", export("fedavg"))
     assert done.exit_code == 3
     assert "has neither resources.json nor resources.json.default" in done.output
+
+
+def test_training_and_patients_are_those_that_the_consortium_says(export: Callable[..., Path]) -> None:
+    more = ("--training", "steps=40", "--training", "momentum=0.9", "--patients", "120", "--patients-per-site", "42")
+    job = export("fedadam_dp", *more)
+    config = json.loads((job / "app" / "config" / "config_fed_client.json").read_text())
+    training = config["executors"][0]["executor"]["args"]["training"]
+    assert (training["steps"], training["momentum"]) == (40, 0.9)
+    sampling = component(job, "server", "terms")["args"]["sampling"]
+    assert (sampling["patients"], sampling["patients_per_site"]) == (120, 42)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("--training", "epochs=3"), "training has no setting 'epochs'"),
+        (("--training", "steps=2.5"), "steps must be a whole number"),
+        (("--training", "momentum=1.5"), "momentum must be"),
+        (("--training", "steps"), "--training takes NAME=NUMBER"),
+        (("--patients", "10"), "for jobs that hide patients"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(run_cli: RunCli, tmp_path: Path, more: tuple[str, ...], named: str) -> None:
+    done = run_cli("jobs", "export", "fedavg", "--sites", "a,b", "--data", "own", "--no-code", *more, "-o", tmp_path)
+    assert done.exit_code == 2
+    assert named in done.output

@@ -167,6 +167,16 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     help="The job stops before it passes this. The server's ledger has its own budget for all jobs.",
 )
 @click.option(
+    "--training",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="A setting of the sites' training: steps, learning_rate, momentum or proximal_mu. Repeatable.",
+)
+@click.option(
+    "--patients", type=click.IntRange(1), metavar="N", help="Minimum number of patients of all sites together."
+)
+@click.option("--patients-per-site", type=click.IntRange(1), metavar="N", help="Maximum number of patients of a site.")
+@click.option(
     "--seed",
     type=click.IntRange(0),
     metavar="N",
@@ -196,6 +206,9 @@ def export(
     adaptive_clipping: float | None,
     delta: float | None,
     epsilon_budget: float | None,
+    training: tuple[str, ...],
+    patients: int | None,
+    patients_per_site: int | None,
     seed: int | None,
     output: Path,
 ) -> None:
@@ -231,7 +244,10 @@ def export(
             seed=seed,
             pages=pages_of(data, roster, spec),
             aggregator=aggregator,
-            settings=_numbers(settings),
+            settings=_numbers(settings, "--setting"),
+            training=_numbers(training, "--training"),
+            patients=patients,
+            patients_per_site=patients_per_site,
             results=results,
             mlflow=mlflow,
             code=not no_code,
@@ -270,14 +286,14 @@ def _spacing(text: str) -> list[float]:
         raise ConfigError(f"--spacing takes numbers with commas between them. Found {text!r}.") from None
 
 
-def _numbers(settings: tuple[str, ...]) -> dict[str, float]:
+def _numbers(settings: tuple[str, ...], option: str) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for each in settings:
         name, _, number = each.partition("=")
         try:
             numbers[name] = float(number)
         except ValueError:
-            raise click.UsageError(f"--setting takes NAME=NUMBER. Found {each!r}.") from None
+            raise click.UsageError(f"{option} takes NAME=NUMBER. Found {each!r}.") from None
     return numbers
 
 

@@ -1,19 +1,20 @@
 """One of the project's jobs for other sites: what `ecg-flare jobs export` writes and a recipe runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster, TrainedModel
+from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
 from ecg_flare.federated.site_names import check_site_names
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import summation
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, OWN_PAGES, JobSpec, Pages
+from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, OWN_PAGES, JobSpec, Pages, Training
 from ecg_flare.flare.job.terms import fresh_nonce
 from ecg_flare.nnunet.kinds import carried_document
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.privacy.adaptive_clipping import suggested
 
 _SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
@@ -36,6 +37,8 @@ class Changes:
         results: folder of the results; see `JobSpec.folder`.
         mlflow: see `JobSpec`.
         code: whether the job carries the hospital's own code.
+        training: settings of the sites' training by name, as `TrainingSettings` has them.
+        patients, patients_per_site: how many there are at least in all, and at most at a site, where a job hides them.
         plan: of another task than the project's own jobs have; the job then starts from nnU-Net's initialization, and
             its server has no public data.
     """
@@ -54,6 +57,9 @@ class Changes:
     results: str = ""
     mlflow: str | None = None
     code: bool = True
+    training: Mapping[str, float] = field(default_factory=dict)
+    patients: int | None = None
+    patients_per_site: int | None = None
     plan: Plan | None = None
 
     def __post_init__(self) -> None:
@@ -65,6 +71,8 @@ class Changes:
         """Raise ConfigError where they ask for what this job does not have: noise, or a draw of patients."""
         if spec.terms.privacy is None and (self.delta is not None or self.epsilon_budget is not None):
             raise ConfigError(f"delta and epsilon_budget are for jobs with noise. {spec.name} adds none.")
+        if (self.patients or self.patients_per_site) and spec.terms.sampling is None:
+            raise ConfigError(f"patients and patients_per_site are for jobs that hide patients. {spec.name} does not.")
         if self.quantile is not None and spec.terms.sampling is None:
             raise ConfigError(f"adaptive clipping is for jobs that hide patients. {spec.name} does not.")
 
@@ -83,9 +91,10 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         rounds=changes.rounds or spec.terms.rounds,
         clipping=_clipping(spec.terms, changes.quantile),
         privacy=_privacy(spec.terms, changes),
+        sampling=_sampling(spec.terms, changes),
         nonce=fresh_nonce(),
     )
-    training = spec.training
+    training = _training(spec.training, changes.training)
     if changes.seed is not None or terms.way.hides_updates:
         training = replace(training, seed=changes.seed)
     pages = spec.pages if changes.pages is None else changes.pages
@@ -176,6 +185,29 @@ def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:
         delta=changes.delta or privacy.delta,
         epsilon_budget=changes.epsilon_budget or privacy.epsilon_budget,
     )
+
+
+def _sampling(terms: JobTerms, changes: Changes) -> Sampling | None:
+    sampling = terms.sampling
+    if sampling is None:
+        return None
+    return replace(
+        sampling,
+        patients=changes.patients or sampling.patients,
+        patients_per_site=changes.patients_per_site or sampling.patients_per_site,
+    )
+
+
+def _training(training: Training, changed: Mapping[str, float]) -> Training:
+    """The training with other numbers; raises ConfigError for a name that is none of its settings."""
+    numbers = {name: type(value) for name, value in asdict(TrainingSettings()).items() if not isinstance(value, str)}
+    if unknown := sorted(set(changed) - set(numbers)):
+        raise ConfigError(f"training has no setting {unknown[0]!r}: choose among {', '.join(numbers)}")
+    for name, value in changed.items():
+        if numbers[name] is int and value != int(value):
+            raise ConfigError(f"{name} must be a whole number. Found {value}.")
+    values = {name: numbers[name](value) for name, value in changed.items()}
+    return Training(**{**asdict(training), **values})
 
 
 def _clipping(terms: JobTerms, quantile: float | None) -> Clipping | None:

@@ -67,6 +67,14 @@ class Plan:
         """SHA-256 (hex) of the ordered (name, shape) list of the network's parameters."""
         return layout_digest(parameter_layout(self))
 
+    @cached_property
+    def built_layout(self) -> ParameterLayout:
+        """Ordered (name, shape) of the network's parameters, by building it."""
+        import torch
+
+        with torch.device("meta"):
+            return network_layout(network(self))
+
     @property
     def configuration(self) -> Mapping[str, Any]:
         """The configuration that is trained."""
@@ -195,9 +203,10 @@ def initial_vector(plan: Plan, seed: int) -> Float32[np.ndarray, " d"]:
 def parameter_layout(plan: Plan) -> ParameterLayout:
     """Ordered (name, shape) of the network's parameters: what gives a flat vector its meaning.
 
-    Presets are read from stored data, so that a server needs no torch; other plans build their network.
+    Presets are read from stored data, so that a server needs no torch; other plans build their network, without memory
+    for its values.
     """
-    return plan.known_layout if plan.known_layout is not None else network_layout(network(plan))
+    return plan.known_layout if plan.known_layout is not None else plan.built_layout
 
 
 def network_layout(module: nn.Module) -> ParameterLayout:

@@ -2,6 +2,7 @@
 
 import ast
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ MAY_IMPORT = {
     "ecg": set(),
     "page": {"ecg"},
     "digitize": {"ecg", "page"},
-    "nnunet": {"ecg", "page", "federated", "privacy"},
-    "site": {"ecg", "page", "nnunet", "federated"},
+    "nnunet": {"federated", "privacy"},
+    "task": {"ecg", "page", "nnunet", "federated"},
+    "site": {"nnunet", "task", "federated"},
     "privacy": set(),
     "review": {"ecg", "page", "digitize", "privacy"},
     "federated": {"privacy"},
@@ -39,6 +41,14 @@ OWNED = {
 
 HEAVY = {"torch", "torchvision", "nnunetv2", "batchgenerators", "monai", "opacus", "tenseal", "scipy"}
 LIGHT_PARTS = ("federated", "privacy", "flare")
+
+TASK_BLIND = ("nnunet", "federated", "privacy", "flare")
+"""Parts that train, sum and hide whatever is learnt, and know no pages."""
+
+OF_PAGES = re.compile(r"""["'](2d|\.png|(rgb|RGB)\w*)["']|\bLabel\.|px_per_mm|Conv2d""")
+
+LISTS_NNUNETS_NAMES = "ecg_flare/nnunet/plan_check.py"
+"""What of nnU-Net a plan may name: its own file endings, too."""
 
 
 def modules() -> list[Path]:
@@ -86,6 +96,14 @@ def test_parts_lean_only_on_those_below_them(path: Path) -> None:
     names = {name for name in imported(ast.parse(path.read_text())) if name.startswith("ecg_flare.")}
     used = {name.split(".")[1] for name in names} - {part, *EVERYONES}
     assert used <= MAY_IMPORT[part], f"{part} may not import {sorted(used - MAY_IMPORT[part])}"
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if part_of(path) in TASK_BLIND], ids=name_of)
+def test_what_trains_and_sums_knows_no_pages(path: Path) -> None:
+    text = path.read_text()
+    of_pages = {f"ecg_flare.{part}" for part in ("ecg", "page", "digitize")}
+    assert not [name for name in imported(ast.parse(text)) if ".".join(name.split(".")[:2]) in of_pages]
+    assert name_of(path) == LISTS_NNUNETS_NAMES or not OF_PAGES.findall(text)
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

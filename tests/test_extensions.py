@@ -22,7 +22,7 @@ from ecg_flare.extensions import (
     loaded_extensions,
 )
 from ecg_flare.federated.optimizers import FedAvg, optimizer_by_name, register_optimizer
-from ecg_flare.nnunet.sources import register_page_source
+from ecg_flare.nnunet.sources import register_source
 from ecg_flare.page.degrade import Degradation, register_degradation
 from ecg_flare.page.degrade.fold import Fold
 
@@ -127,11 +127,11 @@ def test_no_extension_replaces_what_the_package_has() -> None:
     folder = dataclass(frozen=True)(
         type("PageFolder", (), {"describe": lambda self, site: {}, "cases": lambda self, site: iter(())})
     )
-    folder.__module__ = "ecg_flare.nnunet.page_folder"
+    folder.__module__ = "ecg_flare.task.traces.page_folder"
     for add in (
         lambda: register_optimizer("fedavg", Stronger),
         lambda: register_degradation(fold),
-        lambda: register_page_source(folder),
+        lambda: register_source(folder),
     ):
         with pytest.raises(ConfigError, match=r"is called .* already"):
             add()
@@ -149,7 +149,7 @@ def test_what_is_not_of_its_kind_is_not_registered() -> None:
 
     with pytest.raises(ConfigError, match="Undrawn does not say how strength is drawn: give it by `between`"):
         register_degradation(Undrawn)
-    for register in (register_degradation, register_page_source, lambda kind: register_optimizer("x", kind)):
+    for register in (register_degradation, register_source, lambda kind: register_optimizer("x", kind)):
         for thing in (np.ndarray, print, "fold"):
-            with pytest.raises(ConfigError, match=r"is no (degradation|page source|server optimizer)"):
+            with pytest.raises(ConfigError, match=r"is no (degradation|case source|server optimizer)"):
                 register(thing)

@@ -12,13 +12,25 @@ import pytest
 
 import ecg_flare
 
-FACES = ("ecg", "page", "digitize", "nnunet", "federated", "privacy", "flare", "report", "review", "site")
+FACES = (
+    "ecg",
+    "page",
+    "digitize",
+    "nnunet",
+    "federated",
+    "privacy",
+    "flare",
+    "report",
+    "review",
+    "site",
+    "task.traces",
+)
 HEAVY = {"torch", "nnunetv2", "monai", "opacus", "tenseal", "scipy", "nvflare", "cv2", "matplotlib", "wfdb", "numpy"}
 
 
 def typed_imports(package: str) -> Iterator[tuple[str, str]]:
     """Module and name of what a face imports for type checkers."""
-    tree = ast.parse((Path(ecg_flare.__file__).parent / package / "__init__.py").read_text())
+    tree = ast.parse((Path(ecg_flare.__file__).parent / package.replace(".", "/") / "__init__.py").read_text())
     [typed] = [node for node in tree.body if isinstance(node, ast.If)]
     for node in typed.body:
         assert isinstance(node, ast.ImportFrom)

@@ -25,7 +25,8 @@ from benchmarks.audit.planted.planted import PATH
 from benchmarks.markdown import row
 from ecg_flare.errors import PrivacyError
 from ecg_flare.flare.deploy.deployed_audit import Design, Directions, audit_deployed, canary_directions
-from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.privacy.audit.path import AuditResult
 
 QUICK: Final = Design(seed=7)

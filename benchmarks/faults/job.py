@@ -12,7 +12,7 @@ from ecg_flare.flare.job.terms import fresh_nonce
 APP: Final = Path(__file__).parent / "app"
 _MODULE: Final = "faulty_site."
 CLASSES: Final = tuple(
-    _MODULE + name for name in ("ArithmeticEvaluator", "HeldMechanism", "ArithmeticExecutor", "HeldSite", "NoPages")
+    _MODULE + name for name in ("ArithmeticEvaluator", "HeldMechanism", "ArithmeticExecutor", "HeldSite", "NoCases")
 )
 """What kits must allow for this job beside ecg_flare's own classes."""
 
@@ -44,7 +44,7 @@ def write_private_job(
         summation="masked",
         nonce=fresh_nonce(),
     )
-    nobody = Pages(_MODULE + "NoPages")
+    nobody = Pages(_MODULE + "NoCases")
     spec = JobSpec(
         name="faults",
         about="the private protocol, with arithmetic in place of training",

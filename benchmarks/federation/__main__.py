@@ -40,10 +40,11 @@ from benchmarks.federation.table import (
     tuning_table,
 )
 from benchmarks.real_data import ptbxl_root
-from ecg_flare.nnunet.case import PageSource
+from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector
 
 TUNED: Final = MappingProxyType(
     {
@@ -179,7 +180,7 @@ def _chosen(names: str, known: Sequence[Method]) -> list[Method]:
     return [method for method in known if method.name in wanted]
 
 
-def _pages(part: Part, pages_per_site: int, synthetic: bool) -> PageSource:
+def _pages(part: Part, pages_per_site: int, synthetic: bool) -> CaseSource:
     if synthetic:
         return synthetic_pages(part, pages_per_site)
     return ptbxl_pages(ptbxl_root(otherwise="--synthetic"), part, pages_per_site)

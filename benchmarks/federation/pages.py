@@ -13,10 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from ecg_flare.nnunet.case import JSON, Case
+from ecg_flare.nnunet.case import JSON
 from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import PreparedDataset
-from ecg_flare.nnunet.sources import PtbxlPages, SyntheticPages
+from ecg_flare.task.traces.measure import prepared_pages
+from ecg_flare.task.traces.page_case import PageCase
+from ecg_flare.task.traces.sources import PtbxlPages, SyntheticPages
 
 PROFILES: Final = MappingProxyType(
     {"site-1": "district", "site-2": "university", "site-3": "archive", "site-4": "clinic_photo"}
@@ -62,8 +64,8 @@ class Pooled:
         """A digest of each site's pages."""
         return {one: content_digest(dataset) for one, dataset in self.datasets.items()}
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         """The pages of each site in turn, named by their site."""
         for one, dataset in self.datasets.items():
-            for case in dataset.cases():
-                yield Case(f"{one}-{case.name}", f"{one}-{case.patient_id}", case.image, case.mask)
+            for case in prepared_pages(dataset):
+                yield PageCase(f"{one}-{case.name}", f"{one}-{case.patient_id}", case.image, case.mask)

@@ -14,7 +14,7 @@ from ecg_flare import __version__
 from ecg_flare.federated.parts import Roster, TrainedModel
 from ecg_flare.federated.run_files import ENDED, METRICS, RUN
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.storage import write_atomically, write_json
 

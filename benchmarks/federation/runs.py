@@ -22,14 +22,16 @@ from ecg_flare.federated.optimizers import ServerOptimizer, optimizer_by_name
 from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.case import Case, PageSource
+from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
-from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.predictor import NetworkSegmenter
 from ecg_flare.nnunet.settings import Schedule
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+from ecg_flare.task.traces.evaluate import evaluate_pages
+from ecg_flare.task.traces.measure import prepared_pages
+from ecg_flare.task.traces.page_case import PageCase
+from ecg_flare.task.traces.predictor import NetworkSegmenter
 
 CENTRALIZED: Final = "centralized"
 _POOL: Final = "pool"
@@ -114,8 +116,8 @@ class Bench:
         self,
         plan: Plan,
         sites: Sequence[str],
-        pages: PageSource,
-        measured_pages: PageSource,
+        pages: CaseSource,
+        measured_pages: CaseSource,
         cache: Path,
         *,
         measured_sites: Sequence[str] | None = None,
@@ -155,12 +157,12 @@ class Bench:
         """Trace Dice on pages of patients that no site trains on; pages count alike, whosever they are."""
         segmenter = NetworkSegmenter(self._plan, model)
         sites = {site: evaluate_pages(segmenter, cases) for site, cases in self._measured_cases.items()}
-        pages = [dice for evaluation in sites.values() for dice in evaluation.dice_by_page.values()]
+        pages = [dice for evaluation in sites.values() for dice in evaluation.dice_by_case.values()]
         return Point(done, float(np.nanmean(pages)), {site: one.mean_dice for site, one in sites.items()})
 
     @cached_property
-    def _measured_cases(self) -> dict[str, list[Case]]:
-        return {site: list(dataset.cases()) for site, dataset in self._measured.items()}
+    def _measured_cases(self) -> dict[str, list[PageCase]]:
+        return {site: list(prepared_pages(dataset)) for site, dataset in self._measured.items()}
 
     def _local_training(self, site: str, method: Method, budget: Budget, steps: int, seed: int) -> LocalTraining:
         trainer = self._trainer(site)

@@ -36,8 +36,8 @@ from ecg_flare.flare.site.heads import SiteHeads
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy, read_policy
 from ecg_flare.flare.summation.last_sum import LastSum
 from ecg_flare.nnunet.export import load_model, save_model
-from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.page.degrade import apply
 from ecg_flare.page.files import add_patients, save_page
 from ecg_flare.page.layout import parse_layout
@@ -64,6 +64,7 @@ from ecg_flare.report.watch import look, watch_json, watch_lines
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OWN_PAGES_FILE, read_own_pages
 from ecg_flare.storage import read_arrays, write_arrays
+from ecg_flare.task.traces.page_folder import PATIENTS_FILE, PageFolder
 
 Files = dict[str, bytes]
 """Files of one input, by name."""
@@ -377,7 +378,7 @@ _POLICY: Final = {
     "pinned": {"site-1": "ab" * 32, "site-2": "cd" * 32},
 }
 _OWN_PAGES: Final = {
-    "source": {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"folder": "/x"}},
+    "source": {"path": "ecg_flare.task.traces.page_folder.PageFolder", "args": {"folder": "/x"}},
     "cache": "/y",
 }
 

@@ -7,7 +7,8 @@ import click
 
 from benchmarks.overhead.memory import peak_bytes
 from benchmarks.overhead.training import difference, measure
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 
 
 @click.command()

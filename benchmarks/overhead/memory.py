@@ -23,7 +23,7 @@ def peak_bytes(sites: int, *, plan_name: str, threads: int = 1, rounds: int = 1)
     holds for updates that arrive at the same moment comes on top.
     """
     weights = {f"site-{index + 1}": 1.0 for index in range(sites)}
-    nobody = Pages("measured_site.NoPages")
+    nobody = Pages("measured_site.NoCases")
     spec = replace(
         BUNDLED["fedavg"],
         name=f"memory_{sites}",

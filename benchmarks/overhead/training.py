@@ -25,10 +25,10 @@ from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.nnunet.commands import site_seed
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.site.own_pages import CACHE_FOLDER
+from ecg_flare.task.traces.sources import SyntheticPages
 
 _SITE = "site-1"
 for _variable in (

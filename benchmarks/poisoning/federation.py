@@ -21,12 +21,13 @@ from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.single_updates import SingleUpdates
 from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
-from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.predictor import NetworkSegmenter
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+from ecg_flare.task.traces.evaluate import evaluate_pages
+from ecg_flare.task.traces.measure import prepared_pages
+from ecg_flare.task.traces.predictor import NetworkSegmenter
+from ecg_flare.task.traces.sources import SyntheticPages
 
 PUBLIC: Final = "public"
 _PLAN: Final = "tiny"
@@ -128,7 +129,7 @@ class Federation:
 
     def dice(self, model: Vector) -> float:
         """Mean trace Dice on the public pages."""
-        return evaluate_pages(NetworkSegmenter(self._plan, model), self._public.cases()).mean_dice
+        return evaluate_pages(NetworkSegmenter(self._plan, model), prepared_pages(self._public)).mean_dice
 
     def _accumulator(self, rule: RobustRule | None) -> Accumulator:
         weights = dict.fromkeys(self._size.names, 1.0)

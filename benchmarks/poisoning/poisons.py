@@ -10,8 +10,9 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from ecg_flare.nnunet.case import JSON, Case, PageSource
+from ecg_flare.nnunet.case import JSON, PageSource
 from ecg_flare.page.raster import Label
+from ecg_flare.task.traces.page_case import PageCase
 
 Poison = Literal["none", "sign_flip", "label_swap", "noise"]
 Vector = Float32[np.ndarray, " d"]
@@ -50,7 +51,7 @@ class SwappedLabels:
         """The source's description, and that its labels are swapped."""
         return {"labels": "trace and background swapped", "of": self.source.describe(site)}
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         """The source's pages in its order."""
         for case in self.source.cases(site):
             yield replace(case, mask=swapped(case.mask))

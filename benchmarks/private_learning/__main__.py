@@ -40,13 +40,15 @@ from benchmarks.private_learning.recipes import (
 from benchmarks.private_learning.runs import Bench
 from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, site_table
 from benchmarks.real_data import ptbxl_root
-from ecg_flare.nnunet.case import Case, PageSource
+from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, prepare
 from ecg_flare.nnunet.environment import limit_threads
-from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.predictor import NetworkSegmenter
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.task.traces.evaluate import evaluate_pages
+from ecg_flare.task.traces.measure import prepared_pages
+from ecg_flare.task.traces.page_case import PageCase
+from ecg_flare.task.traces.predictor import NetworkSegmenter
 
 _PLAN = "tiny"
 _START = "start"
@@ -102,7 +104,7 @@ def main(
     plan = plan_preset(_PLAN)
 
     def drawn(which: Part, pages: int, count: int) -> list[Patient]:
-        cases = {site: _prepared(which, site, pages, quick, folder / "cache").cases() for site in SITES}
+        cases = {site: prepared_pages(_prepared(which, site, pages, quick, folder / "cache")) for site in SITES}
         size = (window_px, window_px)
         return draw_patients(cases, windows=count, window_px=size, on_a_trace=on_a_trace, seed=_SEEDS[which])
 
@@ -122,17 +124,17 @@ def _text(runs: Sequence[Run], as_json: bool) -> str:
     return json_text(runs) if as_json else f"{dice_table(runs, REFERENCE)}\n\n{site_table(runs)}"
 
 
-def _first_pages(dataset: PreparedDataset, patients: int) -> list[Case]:
+def _first_pages(dataset: PreparedDataset, patients: int) -> list[PageCase]:
     """A page each of the first patients."""
-    firsts: dict[str, Case] = {}
-    for case in dataset.cases():
+    firsts: dict[str, PageCase] = {}
+    for case in prepared_pages(dataset):
         firsts.setdefault(case.patient_id, case)
         if len(firsts) == patients:
             break
     return list(firsts.values())
 
 
-def _whole_pages(runs: Sequence[Run], file: RunFile, cases: Mapping[str, list[Case]]) -> str:
+def _whole_pages(runs: Sequence[Run], file: RunFile, cases: Mapping[str, list[PageCase]]) -> str:
     """Dice of the released models as they are used: whole pages in one pass, whose statistics are not a window's.
 
     The mean over the seeds of each recipe.
@@ -191,7 +193,7 @@ def _prepared(part: Part, site: str, limit: int, synthetic: bool, cache: Path) -
     )
 
 
-def _source(part: Part, limit: int, synthetic: bool) -> PageSource:
+def _source(part: Part, limit: int, synthetic: bool) -> CaseSource:
     if synthetic:
         return synthetic_pages(part, limit)
     return ptbxl_pages(ptbxl_root(otherwise="--quick"), part, limit)

@@ -23,7 +23,8 @@ import torch
 from benchmarks.markdown import row
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import network, plan_preset, unflatten_into
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import network, unflatten_into
 
 _REPEATS = 3
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from ecg_flare.nnunet.case import Case
 from ecg_flare.page.raster import Label
+from ecg_flare.task.traces.page_case import PageCase
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Patient:
 
 
 def draw_patients(
-    pages: Mapping[str, Iterable[Case]], *, windows: int, window_px: tuple[int, int], on_a_trace: float, seed: int
+    pages: Mapping[str, Iterable[PageCase]], *, windows: int, window_px: tuple[int, int], on_a_trace: float, seed: int
 ) -> list[Patient]:
     """Every patient of every site, with so many windows of each of the own pages, drawn once for all rounds.
 
@@ -49,7 +49,7 @@ def draw_patients(
 
 
 def _windows(
-    case: Case, count: int, window_px: tuple[int, int], on_a_trace: float, rng: np.random.Generator
+    case: PageCase, count: int, window_px: tuple[int, int], on_a_trace: float, rng: np.random.Generator
 ) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]:
     height, width = window_px
     room = np.maximum(np.array(case.mask.shape) - window_px, 0)

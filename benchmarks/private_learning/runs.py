@@ -28,12 +28,12 @@ from ecg_flare.federated.round import LocalTraining, OpenRound, gaussian_noise, 
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import Vector
-from ecg_flare.nnunet.evaluate import trace_dice
 from ecg_flare.nnunet.plan import Plan, parameter_layout
 from ecg_flare.privacy.accountant import noise_multiplier_for
 from ecg_flare.privacy.adaptive_clipping import suggested
 from ecg_flare.privacy.gaussian import ChaChaStream
 from ecg_flare.privacy.planning import noise_to_signal
+from ecg_flare.task.traces.evaluate import trace_dice
 
 EVERYTHING: Final = ("*",)
 """Patterns of all tensors."""

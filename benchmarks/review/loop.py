@@ -20,17 +20,18 @@ from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, prepare
-from ecg_flare.nnunet.evaluate import trace_dice
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.page_folder import PageFolder
-from ecg_flare.nnunet.plan import Plan, plan_preset
-from ecg_flare.nnunet.predictor import NetworkSegmenter
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
 from ecg_flare.page.resample import resample_page
 from ecg_flare.review.confirmed_pages import draw_confirmed
 from ecg_flare.review.folder import ReviewFolder
 from ecg_flare.review.open_page import OpenPage
+from ecg_flare.task.traces.evaluate import trace_dice
+from ecg_flare.task.traces.page_folder import PageFolder
+from ecg_flare.task.traces.predictor import NetworkSegmenter
 
 SITES = ("berlin", "lyon")
 HELD_OUT = 3

@@ -17,7 +17,8 @@ from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.export import equal_roster
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.secure_sum.context import min_threshold
 
 _APP = Path(__file__).parents[1] / "overhead" / "app"
@@ -101,9 +102,9 @@ def _spec(plan: str, sites: int, pages: Path | None) -> JobSpec:
     terms = replace(dp.terms, sites=roster, rounds=1, model=TrainedModel(plan), summation="masked")
     spec = replace(dp, name="sizing", terms=terms, training=Training(steps=1))
     if pages is None:
-        nobody = Pages("measured_site.NoPages")
+        nobody = Pages("measured_site.NoCases")
         return replace(spec, pages=nobody, public_pages=nobody, start="random:0")
-    folder = Pages("ecg_flare.nnunet.page_folder.PageFolder", {"folder": str(pages.resolve())})
+    folder = Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": str(pages.resolve())})
     return replace(spec, pages=folder, public_pages=folder, start="bundled:start" if plan == "tiny" else "random:0")
 
 

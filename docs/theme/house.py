@@ -21,7 +21,7 @@ from offline import fetched_by_site
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "src" / "ecg_flare"
-PACKAGES: Final = ("ecg", "page", "digitize", "nnunet", "federated", "privacy", "flare", "report", "review", "site")
+PACKAGES: Final = ("ecg", "page", "digitize", "nnunet", "task", "federated", "privacy", "flare", "report", "review", "site")
 ALONE: Final = ("errors", "extensions", "storage")
 """Modules that every package leans on."""
 

@@ -7,7 +7,7 @@ and listed, in one of three places:
     ecg-flare --extension hospital.ecg COMMAND      for one command
     ECG_FLARE_EXTENSIONS=hospital.ecg:other.module  for whatever runs in that environment
 
-Each is imported once, and registers there what it brings: segmenters, degradations, page sources, server optimizers.
+Each is imported once, and registers there what it brings: segmenters, degradations, case sources, server optimizers.
 From then on a job, a profile or a command may name those things, like the package's own. No extension replaces a name
 that is taken. docs/extending.md has a recipe for each kind.
 """

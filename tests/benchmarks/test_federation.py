@@ -35,10 +35,11 @@ from benchmarks.federation.table import (
 )
 
 from ecg_flare.ecg.ptbxl import read_database
-from ecg_flare.nnunet.case import JSON, Case
+from ecg_flare.nnunet.case import JSON
 from ecg_flare.nnunet.dataset import PrepareSettings, prepare
-from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.trainer import TrainOptions
+from ecg_flare.task.traces.page_case import PageCase
 
 BUDGET = Budget(rounds=3, steps=5, every=2)
 
@@ -50,12 +51,12 @@ class BlankPages:
     def describe(self, site: str) -> JSON:
         return {"source": "blank"}
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         for index in range(2):
             mask = np.zeros((40, 64), np.uint8)
             mask[20] = 1
             image = np.where(mask[..., None] == 1, 0, 255).astype(np.uint8).repeat(3, axis=2)
-            yield Case(f"page-{index}", f"patient-{index}", image, mask)
+            yield PageCase(f"page-{index}", f"patient-{index}", image, mask)
 
 
 class RecordingTrainer:

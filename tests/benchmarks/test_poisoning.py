@@ -17,7 +17,7 @@ from benchmarks.poisoning.poisons import POISONS, SwappedLabels, flipped, noise,
 from benchmarks.poisoning.table import FEDAVG, Run, RunFile, RunRequest, dice_table, failure_lines
 
 from ecg_flare.federated.robust import Krum, TrimmedMean
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.task.traces.sources import SyntheticPages
 
 REQUEST = RunRequest(FEDAVG, "none", 0, Size(), "pages")
 

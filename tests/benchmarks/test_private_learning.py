@@ -32,10 +32,11 @@ from benchmarks.private_learning.steps import LocalSteps, PatientTrainer
 from benchmarks.private_learning.table import Order, RunFile, dice_table, site_table
 
 from ecg_flare.federated.subset import TrainableSubset
-from ecg_flare.nnunet.case import Case
-from ecg_flare.nnunet.plan import initial_vector, parameter_layout, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector, parameter_layout
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
+from ecg_flare.task.traces.page_case import PageCase
 
 PLAN = plan_preset("tiny")
 LAYOUT = parameter_layout(PLAN)
@@ -63,7 +64,7 @@ def test_windows_lie_on_the_patients_own_pages() -> None:
     mask[25] = 1
     image = np.full((50, 70, 3), 9, np.uint8)
     image[mask == 1] = 1
-    cases = [Case(name, person, image, mask) for name, person in (("a", "x"), ("b", "y"), ("c", "x"))]
+    cases = [PageCase(name, person, image, mask) for name, person in (("a", "x"), ("b", "y"), ("c", "x"))]
     people = draw_patients({"site-1": cases}, windows=3, window_px=(32, 32), on_a_trace=0.5, seed=0)
     assert [(one.name, len(one.masks)) for one in people] == [("x", 6), ("y", 3)]
     for one in people:
@@ -75,7 +76,7 @@ def test_windows_lie_on_the_patients_own_pages() -> None:
 def test_windows_lie_anywhere_or_on_a_trace() -> None:
     mask = np.zeros((400, 70), np.uint8)
     mask[350] = 1
-    case = Case("a", "x", np.zeros((400, 70, 3), np.uint8), mask)
+    case = PageCase("a", "x", np.zeros((400, 70, 3), np.uint8), mask)
 
     def with_ink(on_a_trace: float) -> int:
         (one,) = draw_patients({"site-1": [case]}, windows=50, window_px=(32, 32), on_a_trace=on_a_trace, seed=0)
@@ -87,7 +88,7 @@ def test_windows_lie_anywhere_or_on_a_trace() -> None:
 
 def test_small_pages_are_padded_with_background() -> None:
     (one,) = draw_patients(
-        {"site-1": [Case("a", "x", np.full((20, 40, 3), 5, np.uint8), np.ones((20, 40), np.uint8))]},
+        {"site-1": [PageCase("a", "x", np.full((20, 40, 3), 5, np.uint8), np.ones((20, 40), np.uint8))]},
         windows=1,
         window_px=(32, 32),
         on_a_trace=0.0,

@@ -10,7 +10,8 @@ from click.testing import Result
 
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.nnunet.export import save_model
-from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.page.files import save_page
 from ecg_flare.page.render import render_page
 from ecg_flare.page.style import PageStyle, PrintStyle

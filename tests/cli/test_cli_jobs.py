@@ -143,7 +143,7 @@ def test_the_pages_can_come_from_ecg_flare_itself(
     told = run_cli("jobs", "export", "fedavg", *options)
     assert told.exit_code == 0, told.output
     pages = _client_component(tmp_path / "fedavg", "pages")
-    assert pages == {"id": "pages", "path": f"ecg_flare.nnunet.{source}", "args": args}
+    assert pages == {"id": "pages", "path": f"ecg_flare.task.traces.{source}", "args": args}
     assert not (tmp_path / "fedavg" / "app" / "custom").exists()
 
 

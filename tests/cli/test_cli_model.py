@@ -12,7 +12,8 @@ from click.testing import Result
 from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.export import load_model, save_model
-from ecg_flare.nnunet.plan import initial_vector, parameter_layout, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector, parameter_layout
 from ecg_flare.storage import write_arrays
 
 RunCli = Callable[..., Result]

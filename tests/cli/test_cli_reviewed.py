@@ -61,7 +61,7 @@ def test_confirmed_pages_are_drawn_and_prepared_and_named_in_the_kit(
     assert "carl_1 is left out: no lead of it is confirmed" in done.stderr
     assert "2 confirmed pages, 2 of them drawn now" in done.stderr
     told = json.loads(done.stdout)
-    assert (told["ready"], told["pages_read"], told["patients"]) == (True, 2, 2)
+    assert (told["ready"], told["cases_read"], told["patients"]) == (True, 2, 2)
     own = read_own_pages(kit / "local")
     assert own is not None
     cases = list(own.source.cases("berlin"))

@@ -47,7 +47,7 @@ def test_pages_are_prepared_once_and_named_in_the_kit(run_cli: RunCli, pages: Pa
     first = run_cli(*command)
     assert first.exit_code == 0, first.stderr
     told = json.loads(first.stdout)
-    assert (told["ready"], told["site"], told["patients"], told["pages_read"]) == (True, "berlin", 2, 3)
+    assert (told["ready"], told["site"], told["patients"], told["cases_read"]) == (True, "berlin", 2, 3)
     assert not told["prepared"]["reused"]
     assert Path(told["prepared"]["folder"]).parent == kit / "ecg_flare_cache"
     assert told["prepared"]["size_bytes"] < told["cache_bytes_needed"]

@@ -14,7 +14,7 @@ from nvflare.lighter.provisioner import Provisioner
 
 from ecg_flare import extensions
 from ecg_flare.federated.optimizers import OPTIMIZERS
-from ecg_flare.nnunet.sources import PAGE_SOURCES
+from ecg_flare.nnunet.sources import ADDED_SOURCES
 from ecg_flare.page.degrade import KINDS
 
 SITES: Final = ("berlin", "lyon", "porto")
@@ -26,7 +26,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(extensions, "_loaded", {})
-    for registry in (OPTIMIZERS, PAGE_SOURCES, KINDS):
+    for registry in (OPTIMIZERS, ADDED_SOURCES, KINDS):
         monkeypatch.setattr(registry, "_things", dict(registry))
     before = set(sys.modules)
     yield lambda heading: Recipe(heading, tmp_path)

@@ -1,4 +1,4 @@
-"""A page source of one's own: the site's kit names it, and a job trains on its pages."""
+"""A case source of one's own: the site's kit names it, and a job trains on its pages."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from extending_recipes import Recipe
 
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.task.traces.sources import SyntheticPages
 
 
 def archive(folder: Path) -> None:
@@ -40,4 +40,4 @@ def test_a_kit_that_lists_no_module_refuses_the_class(
     own.write()
     file = own.folder / "berlin" / "local" / "ecg_flare.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "extensions": []}))
-    assert "page source 'hospital_archive.Archive' is none of" in own.run(ends=3)
+    assert "case source 'hospital_archive.Archive' is none of" in own.run(ends=3)

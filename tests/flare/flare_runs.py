@@ -74,8 +74,8 @@ def toy_spec(**terms: Any) -> JobSpec:
         about="a toy",
         aggregator=aggregator,
         terms=flat_terms(**{"weights": weights, "rounds": 2, "min_sites": 2, **terms}),
-        pages=Pages("toy_site.NoPages"),
-        public_pages=Pages("toy_site.NoPages"),
+        pages=Pages("toy_site.NoCases"),
+        public_pages=Pages("toy_site.NoCases"),
         optimizer={"learning_rate": 0.1} if aggregator == "FedAdam" else {},
         start="random:0",
     )

@@ -18,7 +18,8 @@ from ecg_flare.flare.site.filters import ClipUpdate, StripResult
 from ecg_flare.flare.site.heads import LedgerWitness, WitnessExecutor
 from ecg_flare.flare.summation.masked import SUMMATION
 from ecg_flare.flare.summation.masked.site import MaskUpdate, SecureSumExecutor, SecureSumSite
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from flat_terms import flat_terms
 
 PLAN = plan_preset("tiny")

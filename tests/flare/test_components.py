@@ -8,8 +8,9 @@ from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.flare.job.components import site_pages
-from ecg_flare.nnunet.sources import PageFolder, SyntheticPages
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
+from ecg_flare.task.traces.page_folder import PageFolder
+from ecg_flare.task.traces.sources import SyntheticPages
 
 JOBS = SyntheticPages({"site-1": "plain"})
 

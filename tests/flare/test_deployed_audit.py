@@ -23,7 +23,8 @@ CLAIMED = epsilon_prv([GaussianEvent(DESIGN.noise_multiplier, DESIGN.sampling_ra
 @pytest.fixture(scope="module")
 def directions(tmp_path_factory: pytest.TempPathFactory) -> Directions:
     """Of the canaries from the first model, the same in all runs."""
-    from ecg_flare.nnunet.plan import initial_vector, plan_preset
+    from ecg_flare.nnunet.kinds import plan_preset
+    from ecg_flare.nnunet.plan import initial_vector
 
     return canary_directions(tmp_path_factory.mktemp("auditor"), initial_vector(plan_preset("tiny"), 0), DESIGN)
 

@@ -24,13 +24,14 @@ from ecg_flare.flare.site.ledger import LEDGER_FOLDER
 from ecg_flare.flare.site.memory import MODELS_FOLDER
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.cohort import Cohort
 from ecg_flare.privacy.ledger import Ledger
 from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, HiddenSum, record_recovery
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
+from ecg_flare.task.traces.sources import SyntheticPages
 from flat_terms import varied
 
 D = parameter_count(plan_preset("tiny"))

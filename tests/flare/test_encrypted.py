@@ -58,7 +58,8 @@ from ecg_flare.flare.summation.encrypted.messages import (
 )
 from ecg_flare.flare.summation.encrypted.server import EncryptedCollection, agreed_total
 from ecg_flare.flare.summation.encrypted.site import EncryptedSite, EncryptedSumExecutor, EncryptUpdate
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.homomorphic import EncryptedTotal, SecretContext
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.storage import read_arrays

@@ -12,7 +12,7 @@ import pytest
 from ecg_flare.errors import ConfigError, StorageError
 from ecg_flare.flare.server import persistor
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
-from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
 
 PLAN = plan_preset("tiny")
 STATE = GlobalState(

@@ -149,10 +149,12 @@ def test_an_environment_of_other_sites_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_recipe_runs_in_the_simulator_without_code_of_its_own(tmp_path: Path) -> None:
     pages = Pages(
-        "ecg_flare.nnunet.sources.SyntheticPages",
+        "ecg_flare.task.traces.sources.SyntheticPages",
         {"profiles": dict.fromkeys(SITES[:2], "plain"), "pages_per_site": 2, "pages_per_patient": 1},
     )
-    public = Pages("ecg_flare.nnunet.sources.SyntheticPages", {"profiles": {"public": "plain"}, "pages_per_site": 1})
+    public = Pages(
+        "ecg_flare.task.traces.sources.SyntheticPages", {"profiles": {"public": "plain"}, "pages_per_site": 1}
+    )
     terms = JobTerms(equal_roster(SITES[:2], "plain"))
     recipe = FedECGRecipe(job("fedavg", terms, training=Training(steps=1), pages=pages, public_pages=public))
     run = recipe.execute(SimEnv(clients=list(recipe.sites), num_threads=1, workspace_root=str(tmp_path)))

@@ -21,10 +21,11 @@ from ecg_flare.flare.site.memory import model_memory
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.flare.summation.encrypted.site import EncryptUpdate
 from ecg_flare.flare.summation.masked.site import MaskUpdate
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.secure_sum.recovered_sums import HiddenSum, note_update, record_recovery
+from ecg_flare.task.traces.sources import SyntheticPages
 from flat_terms import flat_terms, varied
 
 PLAN = plan_preset("tiny")

@@ -22,7 +22,8 @@ from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.folders import JobSpec, Training
 from ecg_flare.flare.site.policy import POLICY_FILE
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.privacy.chain import witness_path
 from ecg_flare.privacy.countersignature import auditor, check_on_ledger, read_countersignatures
@@ -241,15 +242,15 @@ def test_real_training_equals_the_round_in_memory_and_a_killed_child_costs_one_r
     """Plain, undisturbed; clipped, with site-2's training process killed in the first round."""
     from ecg_flare.nnunet.commands import site_seed
     from ecg_flare.nnunet.dataset import prepare
-    from ecg_flare.nnunet.sources import SyntheticPages
     from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+    from ecg_flare.task.traces.sources import SyntheticPages
 
     fedadam, steps = BUNDLED["fedadam"], 3
     spec = replace(
         fedadam,
         terms=varied(fedadam.terms, rounds=2, clipping_norm=clipping_norm),
         training=Training(steps=steps, seed=7),
-        pages=replace(fedadam.pages, path="ecg_flare.nnunet.sources.SyntheticPages", args=TINY),
+        pages=replace(fedadam.pages, path="ecg_flare.task.traces.sources.SyntheticPages", args=TINY),
         public_pages=replace(fedadam.public_pages, args={**fedadam.public_pages.args, "pages_per_site": 1}),
     )
     killed = clipping_norm is not None

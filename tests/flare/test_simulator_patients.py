@@ -11,7 +11,8 @@ from toy_app.toy_site import noise_key, toy_patient_update, toy_patients
 
 from ecg_flare.federated.optimizers import FedAdam
 from ecg_flare.flare.job.terms import put, subset
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.chain import witness_path
 from ecg_flare.privacy.countersignature import read_countersignatures
 from ecg_flare.privacy.gaussian import ChaChaStream

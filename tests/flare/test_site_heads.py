@@ -28,7 +28,8 @@ from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
 from ecg_flare.flare.site.heads import HEADS_FOLDER, SiteHeads, WitnessExecutor, follow_ledger
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy, read_policy
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.countersignature import auditor, check_on_ledger

@@ -15,7 +15,8 @@ from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import ClipUpdate, StripResult
 from ecg_flare.flare.site.policy import POLICY_FILE, SitePolicy, read_policy
 from ecg_flare.flare.summation.masked.site import MaskUpdate
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from flat_terms import flat_terms, varied
 
 

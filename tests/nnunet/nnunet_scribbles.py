@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ecg_flare.nnunet.case import Case
+from ecg_flare.task.traces.page_case import PageCase
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class ScribbledPages:
     def describe(self, site: str) -> Any:
         return {"source": "scribbles", "site": site, **self.__dict__}
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         for index in range(self.pages):
             image, mask = scribbled_page(np.random.default_rng([self.seed, index]), self.height, self.width)
-            yield Case(f"page{index}", f"patient{index % self.patients}", image, mask)
+            yield PageCase(f"page{index}", f"patient{index % self.patients}", image, mask)
 
 
 def scribbled_page(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ def scribbled_page(rng: np.random.Generator, height: int, width: int) -> tuple[n
 class NoisyPages(ScribbledPages):
     """Pages whose code prints to stdout, which the training process keeps for its messages."""
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         print("a library's banner", flush=True)
         os.write(1, b"\x00\xff not a message\n")
         yield from super().cases(site)
@@ -60,7 +60,7 @@ class NoisyPages(ScribbledPages):
 class EndlessPages(ScribbledPages):
     """Pages that never come: the process waits, as on a lost network drive."""
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         print("waiting for the archive", file=sys.stderr, flush=True)
         threading.Event().wait()
         yield from super().cases(site)
@@ -70,6 +70,6 @@ class EndlessPages(ScribbledPages):
 class BrokenPages(ScribbledPages):
     """Pages whose code has a bug."""
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         raise ZeroDivisionError("a bug of the site's own code")
         yield

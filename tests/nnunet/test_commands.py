@@ -17,15 +17,15 @@ from ecg_flare.nnunet.commands import (
     TrainPatientsCommand,
     prepare_command,
 )
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PrepareSettings, SitePages
-from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PrepareSettings, SiteCases
+from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.settings import TrainingSettings
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.task.traces.sources import SyntheticPages
 from flat_terms import flat_terms, varied
 
 PLAN = plan_preset("tiny")
-PAGES = SitePages(SyntheticPages({"site-1": "plain"}, seed=3), "site-1", PLAN, Path("/kept/here"))
-OWN = SitePages(ScribbledPages(), "site-1", PLAN, Path("/kept/here"))
+PAGES = SiteCases(SyntheticPages({"site-1": "plain"}, seed=3), "site-1", PLAN, Path("/kept/here"))
+OWN = SiteCases(ScribbledPages(), "site-1", PLAN, Path("/kept/here"))
 TRAIN = TrainCommand(TrainingSettings(7, 0.5, "poly", 0.1, 0.9), 2, 5, 2**127 + 1, ("decoder.*", "encoder.*"))
 CONFIG = flat_terms(
     {"site-1": 1.0},
@@ -75,7 +75,7 @@ def test_each_part_that_is_missing_and_each_that_is_unknown_is_named(command: An
         (COMMANDS[0], {"validation_fraction": 1.5}, r"validation_fraction must be a number from 0 to 1. Found 1.5"),
         (COMMANDS[0], {"preprocess": 1}, r"preprocess must be true or false. Found 1"),
         (COMMANDS[0], {"patients_per_site": 0}, r"patients_per_site must be a whole number from 1"),
-        (COMMANDS[0], {"source": {"path": "os.system", "args": {}}}, r"page source 'os.system' is none of"),
+        (COMMANDS[0], {"source": {"path": "os.system", "args": {}}}, r"case source 'os.system' is none of"),
     ],
 )
 def test_a_wrong_value_is_named(command: Any, wrong: dict[str, Any], named: str) -> None:

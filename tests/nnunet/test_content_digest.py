@@ -7,8 +7,8 @@ import pytest
 
 from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import TO_EVALUATE, prepare
-from ecg_flare.nnunet.plan import plan_preset
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.task.traces.sources import SyntheticPages
 
 PAGES = SyntheticPages({"public": "public", "other": "public"}, pages_per_site=1, seed=3)
 

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import SiteDataError, StorageError
-from ecg_flare.nnunet.case import Case
 from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, open_dataset, prepare, split_patients
-from ecg_flare.nnunet.plan import Plan, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.task.traces.measure import prepared_pages
+from ecg_flare.task.traces.page_case import PageCase
 
 
 def quiet(_: str) -> None:
@@ -28,7 +30,7 @@ class CountingPages(ScribbledPages):
 
     drawn = 0
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         for case in super().cases(site):
             type(self).drawn += 1
             yield case
@@ -36,7 +38,7 @@ class CountingPages(ScribbledPages):
 
 def test_raw_and_preprocessed_pages_are_the_sources(prepared: PreparedDataset, scribbles: ScribbledPages) -> None:
     cases = list(scribbles.cases("site-1"))
-    for page, original, stored in zip(prepared.pages, cases, prepared.cases(), strict=True):
+    for page, original, stored in zip(prepared.entries, cases, prepared_pages(prepared), strict=True):
         assert (page.name, page.patient_id) == (original.name, original.patient_id) == (stored.name, stored.patient_id)
         np.testing.assert_array_equal(stored.image, original.image)
         np.testing.assert_array_equal(stored.mask, original.mask)
@@ -57,7 +59,7 @@ def test_the_raw_dataset_is_nnunets(prepared: PreparedDataset) -> None:
 
 
 def test_no_patient_is_on_both_sides(prepared: PreparedDataset) -> None:
-    sides = {split: {p.patient_id for p in prepared.pages if p.split == split} for split in ("train", "val")}
+    sides = {split: {p.patient_id for p in prepared.entries if p.split == split} for split in ("train", "val")}
     assert sides["train"]
     assert sides["val"]
     assert not sides["train"] & sides["val"]
@@ -83,7 +85,7 @@ def test_the_cache_is_used_again(tmp_path: Path, tiny: Plan) -> None:
     first = prepare(CountingPages(), "s", tiny, tmp_path, log=quiet)
     second = prepare(CountingPages(), "s", tiny, tmp_path, log=quiet)
     assert (first.reused, second.reused, CountingPages.drawn) == (False, True, 6)
-    assert (first.folder, first.pages) == (second.folder, second.pages)
+    assert (first.folder, first.entries) == (second.folder, second.entries)
 
 
 def test_other_content_is_another_entry(tmp_path: Path, tiny: Plan) -> None:
@@ -124,7 +126,7 @@ class BadPages(ScribbledPages):
 
     last: Any = None
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         first, second = list(super().cases(site))[:2]
         yield first
         yield second
@@ -138,8 +140,8 @@ class BadPages(ScribbledPages):
     ("last", "named"),
     [
         (SiteDataError("page 3 is corrupt"), "page 3 is corrupt"),
-        (next(ScribbledPages().cases("s")), "two pages named 'page0'"),
-        (Case("../up", "p", np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.uint8)), r"\.\./up"),
+        (next(ScribbledPages().cases("s")), "two cases named 'page0'"),
+        (PageCase("../up", "p", np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.uint8)), r"\.\./up"),
     ],
 )
 def test_a_bad_page_leaves_nothing_behind(
@@ -152,7 +154,7 @@ def test_a_bad_page_leaves_nothing_behind(
 
 
 def test_no_pages_and_one_patient(tmp_path: Path, tiny: Plan) -> None:
-    with pytest.raises(SiteDataError, match="'s' has no pages"):
+    with pytest.raises(SiteDataError, match="'s' has no cases"):
         prepare(ScribbledPages(pages=0), "s", tiny, tmp_path, log=quiet)
     with pytest.raises(SiteDataError, match=r"1 patient.*at least 2"):
         prepare(ScribbledPages(patients=1), "s", tiny, tmp_path, log=quiet)
@@ -162,9 +164,9 @@ def test_no_pages_and_one_patient(tmp_path: Path, tiny: Plan) -> None:
 
 def test_a_case_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(SiteDataError, match="float64"):
-        Case("a", "p", np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8))
+        PageCase("a", "p", np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8))
     with pytest.raises(SiteDataError, match=r"\(4, 5\)"):
-        Case("a", "p", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8))
+        PageCase("a", "p", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8))
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, tiny: Plan) -> None:

@@ -15,8 +15,9 @@ from nnunet_scribbles import scribbled_page
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, StorageError, UpdateError
 from ecg_flare.nnunet.export import export_model_folder, load_model, save_model
-from ecg_flare.nnunet.plan import Plan, plan_preset
-from ecg_flare.nnunet.predictor import NetworkSegmenter
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.task.traces.predictor import NetworkSegmenter
 
 
 def test_a_saved_model_comes_back(tmp_path: Path, tiny: Plan, start: np.ndarray) -> None:
@@ -141,7 +142,7 @@ def test_a_checkpoint_is_never_unpickled(tmp_path: Path, tiny: Plan, start: np.n
 @pytest.mark.slow
 def test_stock_nnunet_predicts_with_an_exported_folder(tmp_path: Path, tiny: Plan) -> None:
     from ecg_flare.nnunet.export import load_bundled
-    from ecg_flare.nnunet.sources import SyntheticPages
+    from ecg_flare.task.traces.sources import SyntheticPages
 
     vector = load_bundled("segmenter").vector
     model = export_model_folder(vector, tiny, tmp_path / "model")

@@ -13,15 +13,16 @@ from nnunet_scribbles import ScribbledPages
 from ecg_flare.errors import SiteDataError, StorageError, UpdateError
 from ecg_flare.federated.round import contribution
 from ecg_flare.federated.subset import TrainableSubset
-from ecg_flare.nnunet.case import Case
 from ecg_flare.nnunet.commands import TrainCommand, TrainPatientsCommand, prepare_command
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, PreparedDataset, PrepareSettings, SitePages, prepare
-from ecg_flare.nnunet.patients import PatientDraw, check_patients, pages_by_patient, site_key, train_drawn_patients
-from ecg_flare.nnunet.plan import Plan, parameter_layout, plan_preset
+from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, PreparedDataset, PrepareSettings, SiteCases, prepare
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, check_patients, site_key, train_drawn_patients
+from ecg_flare.nnunet.plan import Plan, parameter_layout
 from ecg_flare.nnunet.service import Service
 from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.privacy.gaussian import ChaChaStream
+from ecg_flare.task.traces.page_case import PageCase
 from flat_terms import flat_terms, varied
 
 KEY = bytes(range(32))
@@ -53,9 +54,9 @@ def sent(trainer: LocalTrainer, pages: dict[str, list[str]], start: np.ndarray, 
 
 
 def test_pages_are_grouped_by_a_keyed_hash(all_pages: PreparedDataset) -> None:
-    pages = pages_by_patient(all_pages, KEY)
+    pages = cases_by_patient(all_pages, KEY)
     assert sorted(map(tuple, pages.values())) == [("page0", "page3"), ("page1", "page4"), ("page2", "page5")]
-    assert not set(pages) & set(pages_by_patient(all_pages, bytes(32)))
+    assert not set(pages) & set(cases_by_patient(all_pages, bytes(32)))
     assert not any("patient" in patient for patient in pages)
 
 
@@ -65,15 +66,15 @@ def test_tensors_that_are_not_trained_stay_and_are_not_sent(
     subset = TrainableSubset.matching(parameter_layout(tiny), ("decoder.stages.2.*", "decoder.seg_layers.2.*"))
     options = replace(OPTIONS, steps=3, trained=("decoder.stages.2.*", "decoder.seg_layers.2.*"), proximal_mu=0.1)
     pages = ["page1", "page4"]
-    update = all_trainer.train(start, options, pages=pages).update
+    update = all_trainer.train(start, options, cases=pages).update
     np.testing.assert_array_equal(subset.put(update, np.zeros(subset.dimension, np.float32)), np.zeros_like(update))
     assert np.linalg.norm(subset.take(update)) > 0
-    one = all_trainer.train(start, OPTIONS, pages=pages).update  # thawed again, and the same step
-    step = subset.take(all_trainer.train(start, replace(options, steps=1), pages=pages).update)
+    one = all_trainer.train(start, OPTIONS, cases=pages).update  # thawed again, and the same step
+    step = subset.take(all_trainer.train(start, replace(options, steps=1), cases=pages).update)
     np.testing.assert_allclose(step, subset.take(one), rtol=1e-4, atol=1e-8)
     assert np.count_nonzero(one) > subset.dimension
     sent = train_drawn_patients(
-        all_trainer, pages_by_patient(all_pages, KEY), start, options, PatientDraw(CONFIG, "site-1", ChaChaStream(KEY))
+        all_trainer, cases_by_patient(all_pages, KEY), start, options, PatientDraw(CONFIG, "site-1", ChaChaStream(KEY))
     )
     fixed = CONFIG.fixed_encoding(subset.dimension)
     assert fixed is not None
@@ -84,8 +85,8 @@ def test_tensors_that_are_not_trained_stay_and_are_not_sent(
 def test_training_on_a_patient_sees_that_patients_pages_alone(
     all_trainer: LocalTrainer, tiny: Plan, start: np.ndarray, tmp_path: Path
 ) -> None:
-    update = all_trainer.train(start, OPTIONS, pages=["page1", "page4"]).update
-    assert not np.array_equal(update, all_trainer.train(start, OPTIONS, pages=["page0", "page3"]).update)
+    update = all_trainer.train(start, OPTIONS, cases=["page1", "page4"]).update
+    assert not np.array_equal(update, all_trainer.train(start, OPTIONS, cases=["page0", "page3"]).update)
     alone = prepare(OnePatient(), "site-1", tiny, tmp_path, ALL_FOR_TRAINING, log=lambda _: None)
     np.testing.assert_array_equal(LocalTrainer(tiny, alone).train(start, OPTIONS).update, update)
 
@@ -94,7 +95,7 @@ def test_training_on_a_patient_sees_that_patients_pages_alone(
 class OnePatient(ScribbledPages):
     """The pages of patient1 alone."""
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         return (case for case in super().cases(site) if case.patient_id == "patient1")
 
 
@@ -102,7 +103,7 @@ def test_a_patient_more_or_less_moves_the_sum_by_that_patients_clipped_update_al
     all_trainer: LocalTrainer, all_pages: PreparedDataset, start: np.ndarray
 ) -> None:
     """Brute force through the code that a site runs: nobody else's training may depend on who took part."""
-    pages = pages_by_patient(all_pages, KEY)
+    pages = cases_by_patient(all_pages, KEY)
     whole = sent(all_trainer, pages, start)
     fixed = CONFIG.fixed_encoding(start.size)
     assert fixed is not None
@@ -116,7 +117,7 @@ def test_a_patient_more_or_less_moves_the_sum_by_that_patients_clipped_update_al
 def test_a_site_sends_what_the_round_in_memory_asks_for(
     all_trainer: LocalTrainer, all_pages: PreparedDataset, start: np.ndarray
 ) -> None:
-    pages = pages_by_patient(all_pages, KEY)
+    pages = cases_by_patient(all_pages, KEY)
     rows: list[np.ndarray] = []
 
     class Listening:
@@ -135,7 +136,7 @@ def test_a_site_sends_what_the_round_in_memory_asks_for(
 def test_who_is_drawn_by_rate_and_whose_training_diverged_counts_nothing(
     all_trainer: LocalTrainer, all_pages: PreparedDataset, start: np.ndarray
 ) -> None:
-    pages = pages_by_patient(all_pages, KEY)
+    pages = cases_by_patient(all_pages, KEY)
     assert not sent(all_trainer, pages, start, sampling_rate=1e-6).any()
     wild = replace(OPTIONS, learning_rate=1e30, steps=2)
     assert not train_drawn_patients(
@@ -151,7 +152,7 @@ def test_the_training_process_sends_integers_and_says_nothing(tmp_path: Path, st
     logged: list[str] = []
     service = Commands(None, threads=1, device="cpu")  # type: ignore[arg-type]
     service._log = logged.append  # type: ignore[method-assign]
-    pages = SitePages(ScribbledPages(), "site-1", plan_preset("tiny"), tmp_path)
+    pages = SiteCases(ScribbledPages(), "site-1", plan_preset("tiny"), tmp_path)
     service.call("prepare", prepare_command(pages, "patient", 3).to_params(), {})
     logged.clear()
     settings = TrainingSettings(steps=1, learning_rate=0.02)
@@ -171,20 +172,20 @@ def test_the_training_process_sends_integers_and_says_nothing(tmp_path: Path, st
 class Nobodys(ScribbledPages):
     """Pages without a patient."""
 
-    pages_are_patients: bool = False
+    cases_are_patients: bool = False
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         for case in super().cases(site):
             yield replace(case, patient_id=case.name)
 
 
 def test_a_page_of_nobody_is_a_patient_only_where_its_source_says_so(tiny: Plan, tmp_path: Path) -> None:
-    for source in (Nobodys(), Nobodys(pages_are_patients=True)):
+    for source in (Nobodys(), Nobodys(cases_are_patients=True)):
         found = prepare(source, "site-1", tiny, tmp_path, PrepareSettings(preprocess=False), log=lambda _: None)
-        if source.pages_are_patients:
+        if source.cases_are_patients:
             check_patients(found, source, most=6)
         else:
-            with pytest.raises(SiteDataError, match="6 of 6 pages have no patient id"):
+            with pytest.raises(SiteDataError, match="6 of 6 cases have no patient id"):
                 check_patients(found, source, most=6)
 
 

@@ -10,18 +10,15 @@ import torch
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, UpdateError
 from ecg_flare.federated.update import layout_digest
+from ecg_flare.nnunet.kinds import plan_preset, preset_names, verified_plan
 from ecg_flare.nnunet.plan import (
-    Plan,
     flatten,
     initial_vector,
     network,
     network_layout,
     parameter_count,
     parameter_layout,
-    plan_preset,
-    preset_names,
     unflatten_into,
-    verified_plan,
 )
 
 
@@ -67,7 +64,7 @@ def test_stored_layouts_are_those_of_the_networks(name: str) -> None:
 
 def test_knowing_a_layout_costs_no_torch() -> None:
     code = (
-        "import sys; from ecg_flare.nnunet.plan import plan_preset; plan_preset('paper').layout_digest; "
+        "import sys; from ecg_flare.nnunet.kinds import plan_preset; plan_preset('paper').layout_digest; "
         "import ecg_flare.nnunet.worker, ecg_flare.nnunet.sources; "
         "print([m for m in ('torch', 'nnunetv2', 'monai') if m in sys.modules])"
     )
@@ -76,12 +73,12 @@ def test_knowing_a_layout_costs_no_torch() -> None:
 
 
 def test_the_hash_is_stable_over_processes() -> None:
-    code = "from ecg_flare.nnunet.plan import plan_preset; print(plan_preset('tiny').hash)"
+    code = "from ecg_flare.nnunet.kinds import plan_preset; print(plan_preset('tiny').hash)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == plan_preset("tiny").hash
 
 
-def test_the_hash_sees_every_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hash_sees_every_change() -> None:
     plan = plan_preset("tiny")
     plans, dataset_json = plan.nnunet_plans(), plan.nnunet_dataset_json()
     plans["configurations"]["2d"]["patch_size"] = [128, 264]
@@ -92,19 +89,18 @@ def test_the_hash_sees_every_change(monkeypatch: pytest.MonkeyPatch) -> None:
         dataclasses.replace(plan, plans=plans).hash,
         dataclasses.replace(plan, dataset_json=dataset_json).hash,
     }
-    for constant, value in (("NORMALIZED_PX_PER_MM", 5.0), ("TRACE_WIDTH_PX", 4)):
-        with monkeypatch.context() as patch:
-            patch.setattr(f"ecg_flare.nnunet.plan.{constant}", value)
-            hashes.add(Plan(plan.name, plan.plans, plan.dataset_json).hash)
+    for constant, value in (("normalized_px_per_mm", 5.0), ("trace_width_px", 4)):
+        assert constant in plan.meaning
+        hashes.add(dataclasses.replace(plan, meaning={**plan.meaning, constant: value}).hash)
     assert len(hashes) == 7
-    assert Plan("another name", plan.plans, plan.dataset_json).hash == plan.hash
+    assert dataclasses.replace(plan, name="another name").hash == plan.hash
 
 
 def test_nnunet_cannot_change_a_plan() -> None:
     plan = plan_preset("tiny")
     before = plan.hash
     plan.nnunet_plans()["configurations"].clear()
-    assert Plan(plan.name, plan.plans, plan.dataset_json).hash == before
+    assert dataclasses.replace(plan).hash == before
 
 
 def test_an_unknown_plan_names_the_known() -> None:
@@ -155,7 +151,7 @@ def test_initialization_follows_its_seed_and_leaves_the_generator_alone() -> Non
 
 def test_a_page_multiple_passes_the_network() -> None:
     plan = plan_preset("tiny")
-    assert plan.size_multiple_px == 8
+    assert plan.size_multiple == 8
     assert plan.configuration["patch_size"] == [128, 256]
     with torch.inference_mode():
         assert network(plan)(torch.zeros(1, 3, 24, 40)).shape == (1, 4, 24, 40)

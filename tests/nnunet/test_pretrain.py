@@ -7,17 +7,17 @@ import pytest
 from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.nnunet.bundled import RECIPES
-from ecg_flare.nnunet.dataset import SitePages
+from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.export import bundled_names, load_bundled
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.pretrain import pretrain, pretraining
 from ecg_flare.nnunet.trainer import TrainOptions
+from ecg_flare.task.traces.bundled import RECIPES
 
 
 def test_pretraining_learns_and_repeats(tmp_path: Path, tiny: Plan) -> None:
     lines: list[str] = []
-    pages, options = SitePages(ScribbledPages(), "s", tiny, tmp_path), pretraining(12, seed=2)
+    pages, options = SiteCases(ScribbledPages(), "s", tiny, tmp_path), pretraining(12, seed=2)
     first = pretrain(pages, options, log=lines.append)
     again = pretrain(pages, options, log=lines.append)
     np.testing.assert_array_equal(first.vector, again.vector)
@@ -29,7 +29,7 @@ def test_pretraining_learns_and_repeats(tmp_path: Path, tiny: Plan) -> None:
 
 
 def test_pretraining_goes_on_from_a_model(tmp_path: Path, tiny: Plan, start: np.ndarray) -> None:
-    pages = SitePages(ScribbledPages(), "s", tiny, tmp_path)
+    pages = SiteCases(ScribbledPages(), "s", tiny, tmp_path)
     moved = pretrain(pages, pretraining(1), start=start, log=lambda _: None)
     assert 0 < np.linalg.norm(moved.vector - start) < 0.2 * np.linalg.norm(start)
 

@@ -14,8 +14,10 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.plan import Plan, flatten, network, unflatten_into
-from ecg_flare.nnunet.predictor import NetworkSegmenter
-from ecg_flare.nnunet.trainer import ClassCounts, LocalTrainer, TrainOptions
+from ecg_flare.nnunet.task import LabelCounts
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+from ecg_flare.task.traces.measure import prepared_pages
+from ecg_flare.task.traces.predictor import NetworkSegmenter
 
 
 def test_training_lowers_the_loss(trainer: LocalTrainer, start: np.ndarray) -> None:
@@ -63,7 +65,8 @@ def test_another_process_gives_the_same_bits(prepared: PreparedDataset, tiny: Pl
 import hashlib, sys
 from pathlib import Path
 from ecg_flare.nnunet.dataset import open_dataset
-from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 plan = plan_preset("tiny")
 trainer = LocalTrainer(plan, open_dataset(Path({str(prepared.folder)!r}), plan))
@@ -156,7 +159,9 @@ def test_validation_counts_whole_pages_of_other_patients(
 ) -> None:
     counts = trainer.validate(trained)
     segmenter = NetworkSegmenter(tiny, trained)
-    truth, predicted = zip(*((c.mask, segmenter(c.image).argmax(0)) for c in prepared.cases("val")), strict=True)
+    truth, predicted = zip(
+        *((c.mask, segmenter(c.image).argmax(0)) for c in prepared_pages(prepared, "val")), strict=True
+    )
     t, p = (np.concatenate([mask.ravel() for mask in masks]) for masks in (truth, predicted))
     for label in range(4):
         assert counts.tp[label] == np.sum((t == label) & (p == label))
@@ -166,7 +171,7 @@ def test_validation_counts_whole_pages_of_other_patients(
 
 
 def test_dice_of_counts() -> None:
-    counts = ClassCounts(tp=(10, 3, 0, 0), fp=(0, 1, 0, 2), fn=(0, 2, 0, 0))
+    counts = LabelCounts(tp=(10, 3, 0, 0), fp=(0, 1, 0, 2), fn=(0, 2, 0, 0))
     assert counts.dice(1) == pytest.approx(2 * 3 / (2 * 3 + 1 + 2))
     assert np.isnan(counts.dice(2))
     assert counts.dice(3) == 0

@@ -19,8 +19,9 @@ from nnunet_scribbles import BrokenPages, EndlessPages, NoisyPages, ScribbledPag
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, SiteDataError, UpdateError, WorkerError
 from ecg_flare.nnunet.commands import EvaluateCommand, InitializeCommand, PrepareCommand, TrainCommand
-from ecg_flare.nnunet.dataset import PrepareSettings, SitePages, open_dataset
-from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
+from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases, open_dataset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import Plan, initial_vector
 from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.nnunet.worker import Worker
@@ -43,8 +44,8 @@ def prepared_worker(worker: Worker, cache: Path) -> Worker:
     return worker
 
 
-def pages(source: Any, cache: Path, site: str = "site-1") -> SitePages:
-    return SitePages(source, site, plan_preset("tiny"), cache)
+def pages(source: Any, cache: Path, site: str = "site-1") -> SiteCases:
+    return SiteCases(source, site, plan_preset("tiny"), cache)
 
 
 def preparing(source: Any, cache: Path, site: str = "site-1") -> dict[str, Any]:
@@ -99,8 +100,8 @@ def test_validate_and_evaluate_agree_on_the_trace(prepared_worker: Worker, cache
     evaluated = prepared_worker.call(
         "evaluate", EvaluateCommand(pages(ScribbledPages(), cache)).to_params(), {"model": start}
     ).params
-    assert set(evaluated["pages"]) == {f"page{i}" for i in range(6)}
-    assert evaluated["dice"] == pytest.approx(np.mean(list(evaluated["pages"].values())))
+    assert set(evaluated["cases"]) == {f"page{i}" for i in range(6)}
+    assert evaluated["dice"] == pytest.approx(np.mean(list(evaluated["cases"].values())))
     assert len(evaluated["digest"]) == 64
 
 
@@ -110,7 +111,7 @@ def test_initialization_is_the_plans(worker: Worker, tiny: Plan) -> None:
 
 
 def test_what_libraries_print_disturbs_nothing(worker: Worker, cache: Path) -> None:
-    assert worker.call("prepare", preparing(NoisyPages(), cache)).params["pages"] == 6
+    assert worker.call("prepare", preparing(NoisyPages(), cache)).params["cases"] == 6
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_what_libraries_print_disturbs_nothing(worker: Worker, cache: Path) -> N
         ("train", training(), None, ConfigError, "model"),
         ("train", training(), "short", UpdateError, "121348"),
         ("initialize", {**INITIALIZE, "plan_hash": "f00"}, None, PlanMismatchError, "f00"),
-        ("prepare", {"pages": 0}, None, SiteDataError, "no pages"),
+        ("prepare", {"pages": 0}, None, SiteDataError, "no cases"),
         ("prepare", {"patients": 1}, None, SiteDataError, "1 patient"),
     ],
 )
@@ -212,7 +213,7 @@ def test_progress_reaches_the_log(cache: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     with Worker(log=lines.append) as worker:
         worker.call("prepare", preparing(ScribbledPages(), tmp_path))
-    assert lines == [line for line in lines if line.startswith("prepared 6 pages of 3 patients")]
+    assert lines == [line for line in lines if line.startswith("prepared 6 cases of 3 patients")]
     assert len(lines) == 1
 
 
@@ -237,12 +238,12 @@ def test_the_process_dies_with_its_owner(tmp_path: Path, end: str) -> None:
         from nnunet_scribbles import EndlessPages
         from pathlib import Path
         from ecg_flare.nnunet.commands import InitializeCommand, PrepareCommand
-        from ecg_flare.nnunet.dataset import PrepareSettings, SitePages
-        from ecg_flare.nnunet.plan import plan_preset
+        from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases
+        from ecg_flare.nnunet.kinds import plan_preset
         from ecg_flare.nnunet.worker import Worker
         worker, plan = Worker(), plan_preset("tiny")
         worker.call("initialize", InitializeCommand(plan, 0).to_params())
-        pages = SitePages(EndlessPages(), "s", plan, Path({str(tmp_path)!r}))
+        pages = SiteCases(EndlessPages(), "s", plan, Path({str(tmp_path)!r}))
         params = PrepareCommand(pages, PrepareSettings()).to_params()
         threading.Thread(target=worker.call, args=("prepare", params), daemon=True).start()
         print(worker.pid, flush=True)

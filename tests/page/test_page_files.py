@@ -9,11 +9,11 @@ import pytest
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError, RecordError
-from ecg_flare.nnunet.sources import PageFolder
 from ecg_flare.page.files import add_patients, as_printed, load_page, save_page
 from ecg_flare.page.render import Page, render_page
 from ecg_flare.page.resample import resample_page
 from ecg_flare.page.style import PageStyle
+from ecg_flare.task.traces.page_folder import PageFolder
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def test_pages_without_a_digest_are_compared_by_what_describes_them(runs: Runs) 
     bare = {index: {"pages": ""} for index in (0, 1)}
 
     def run(name: str, **args: object) -> Named:
-        pages = {"path": "ecg_flare.nnunet.sources.PtbxlPages", "args": {"limit": 3, **args}}
+        pages = {"path": "ecg_flare.task.traces.sources.PtbxlPages", "args": {"limit": 3, **args}}
         return runs.read(name, [0.5, 0.5], lines=bare, public_pages=pages)
 
     here, there, fewer = run("a", root="/data/here"), run("b", root="/mnt/there"), run("c", root="/data/here", limit=2)

@@ -155,7 +155,7 @@ def test_a_run_with_its_start_alone_can_be_reported(
 
 
 def test_where_pages_cannot_be_drawn_the_report_says_why(write_run: WriteRun, tmp_path: Path) -> None:
-    from ecg_flare.nnunet.plan import plan_preset
+    from ecg_flare.nnunet.kinds import plan_preset
 
     run = read_run(write_run(facts={"plan_hash": plan_preset("tiny").hash}))
     page = write_report(run, tmp_path / "r.html", pages=1).read_text()

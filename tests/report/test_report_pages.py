@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.report.pages import EXTRA_RGB, HIT_RGB, MISSED_RGB, draw_traces, model_size, page_views, to_uri
 from ecg_flare.report.run import find_run, read_run
 from ecg_flare.storage import write_arrays
 
 WriteRun = Callable[..., Path]
 PUBLIC = {
-    "path": "ecg_flare.nnunet.sources.SyntheticPages",
+    "path": "ecg_flare.task.traces.sources.SyntheticPages",
     "args": {"profiles": {"public": "plain"}, "pages_per_site": 2, "seed": 3},
 }
 

@@ -11,7 +11,6 @@ from review_apps import OPTIONS, App, open_app
 from ecg_flare.digitize.files.batch import run_batch
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ReviewError
-from ecg_flare.nnunet.page_folder import PageFolder
 from ecg_flare.page.mask_files import read_mask
 from ecg_flare.page.raster import IGNORED, Label
 from ecg_flare.page.render import render_page
@@ -19,6 +18,7 @@ from ecg_flare.page.resample import resample_page
 from ecg_flare.page.style import PageStyle
 from ecg_flare.review.confirmed_pages import FOLDER, draw_confirmed
 from ecg_flare.review.folder import ReviewFolder
+from ecg_flare.task.traces.page_folder import PageFolder
 
 
 def folder_of(root: Path) -> ReviewFolder:

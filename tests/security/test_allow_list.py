@@ -22,7 +22,7 @@ import ecg_flare
 from ecg_flare.flare.deploy.allowed import SERVER_CLASSES, SITE_CLASSES
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.export import equal_roster, pages_of
-from ecg_flare.flare.job.folders import PUBLIC_PAGES, JobSpec, Pages, job_files
+from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, PUBLIC_PAGES, JobSpec, Pages, job_files
 
 SITES = ["site-1", "site-2", "site-3"]
 PLAIN = BUNDLED["fedavg"]
@@ -31,15 +31,16 @@ AGGREGATORS = [
     *("Median", "TrimmedMean", "Krum", "MultiKrum", "GeometricMedian"),
 ]
 LISTED = {"client": SITE_CLASSES, "server": SERVER_CLASSES}
-PTBXL = Pages("ecg_flare.nnunet.sources.PtbxlPages", {"root": "/db", "sites": {}, "profiles": {}})
+PTBXL = Pages("ecg_flare.task.traces.sources.PtbxlPages", {"root": "/db", "sites": {}, "profiles": {}})
 
 
 def variants() -> Iterator[JobSpec]:
     """Every kind of job that can be written without own code."""
     sources = [
-        pages_of(data, SITES, BUNDLED["fedavg"]) for data in ("own", "synthetic", "ptbxl:/db", "pages:/pages/{site}")
+        pages_of(data, SITES, BUNDLED["fedavg"])
+        for data in ("own", "synthetic", "ptbxl:/db", "pages:/pages/{site}", "nnunet:/data/{site}")
     ]
-    for spec, pages, public in product(BUNDLED.values(), sources, (PUBLIC_PAGES, PTBXL)):
+    for spec, pages, public in product(BUNDLED.values(), sources, (PUBLIC_PAGES, PTBXL, NO_PUBLIC_CASES)):
         yield replace(spec, pages=pages, public_pages=public, custom=False)
     everybody = replace(PLAIN, terms=replace(PLAIN.terms, sites=equal_roster("abcde", "plain", 5)))
     for aggregator in AGGREGATORS:
@@ -130,7 +131,7 @@ TRICKS = {
     "a function": {"path": "ecg_flare.flare.site.in_memory.build"},
     "the command line": {"path": "ecg_flare.cli.main"},
     "another module's name for a listed class": {"path": "ecg_flare.flare.job.folders.JobTerms"},
-    "a re-export": {"path": "ecg_flare.nnunet.sources.PageFolder"},
+    "a re-export": {"path": "ecg_flare.task.traces.sources.PageFolder"},
     "a method": {"path": f"{LISTED_ENTRY}.at_norm"},
     "a listed class's own class": {"path": f"{LISTED_ENTRY}.__class__"},
     "by class_path": {"class_path": "ecg_flare.cli.main"},

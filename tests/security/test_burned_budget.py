@@ -25,7 +25,8 @@ from ecg_flare.flare.job.terms import update_size
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.site.ledger import charge_round
-from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.privacy.secure_sum.memory import MAX_UPDATES

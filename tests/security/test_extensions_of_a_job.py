@@ -168,7 +168,7 @@ def checked(tmp_path: Path, pages: str, *, allowed: bool, listed: bool) -> tuple
 def test_site_check_tries_a_source_that_is_allowed_and_of_an_extension(tmp_path: Path, marker: Path) -> None:
     code, output = checked(tmp_path, "hospital_ecg.Scans", allowed=True, listed=True)
     assert code == 3
-    assert "WOULD NOT TAKE PART: at train: site 'site-1' has no pages" in output  # it was asked, and gave none
+    assert "WOULD NOT TAKE PART: at train: site 'site-1' has no cases" in output  # it was asked, and gave none
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from benchmarks.fuzz.runs import peak_bytes
 from PIL import Image
 
 from ecg_flare.errors import PageError, SiteDataError
-from ecg_flare.nnunet.page_folder import PageFolder
 from ecg_flare.page import image_files, jp2_header, pdf_files, pixels, reader, tiff_header
 from ecg_flare.page.image_files import MAX_DECODED_BYTES, MAX_PIXELS, decoding_bytes
 from ecg_flare.page.mask_files import read_mask
 from ecg_flare.page.page_list import PageFile
 from ecg_flare.page.pdf_files import draw_pdf_page
 from ecg_flare.page.reader import count_pages, list_pages, read_page
+from ecg_flare.task.traces.page_folder import PageFolder
 
 READING = """
 import sys

@@ -29,13 +29,14 @@ from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import StripResult
 from ecg_flare.flare.site.in_memory import MemoryEngine, memory_context
 from ecg_flare.flare.site.policy import POLICY_FILE
-from ecg_flare.nnunet import sources
-from ecg_flare.nnunet.case import PageSource
-from ecg_flare.nnunet.page_folder import PageFolder
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
-from ecg_flare.nnunet.sources import PtbxlPages, SyntheticPages
+from ecg_flare.nnunet.case import CaseSource
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OWN_PAGES_FILE, OwnPages, SitesOwn, read_own_pages, write_own_pages
+from ecg_flare.task.traces import sources
+from ecg_flare.task.traces.page_folder import PageFolder
+from ecg_flare.task.traces.sources import PtbxlPages, SyntheticPages
 
 SITE = "site-1"
 
@@ -57,7 +58,7 @@ def set_policy(root: Path, **entries: Any) -> None:
     (root / "local" / POLICY_FILE).write_text(json.dumps(entries))
 
 
-SOURCES: list[Callable[[str], PageSource]] = [
+SOURCES: list[Callable[[str], CaseSource]] = [
     lambda path: PageFolder(path),
     lambda path: PageFolder(folders={SITE: path, "site-2": "/elsewhere"}),
     lambda path: PtbxlPages(path, {}, {SITE: "plain"}),
@@ -67,7 +68,7 @@ SOURCES: list[Callable[[str], PageSource]] = [
 
 
 @pytest.mark.parametrize("make", SOURCES[:4])
-def test_a_job_names_pages_in_allowed_folders_alone(root: Path, make: Callable[[str], PageSource]) -> None:
+def test_a_job_names_pages_in_allowed_folders_alone(root: Path, make: Callable[[str], CaseSource]) -> None:
     source = make(str(root.parent / "pages" / "a"))
     with pytest.raises(PolicyError, match=r"page_folders: the job names '.*local/ecg_flare\.json"):
         site_pages(context(root, pages=source), "pages")
@@ -77,7 +78,7 @@ def test_a_job_names_pages_in_allowed_folders_alone(root: Path, make: Callable[[
 
 @pytest.mark.parametrize("make", SOURCES)
 def test_a_site_without_a_kit_is_its_users_own(
-    root: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[str], PageSource]
+    root: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[str], CaseSource]
 ) -> None:
     workspace = Workspace(str(root), SITE)
     with pytest.raises(PolicyError):
@@ -86,14 +87,14 @@ def test_a_site_without_a_kit_is_its_users_own(
     check_pages(make("/private"), SITE, workspace)
 
 
-PROFILED: list[Callable[[str], PageSource]] = [
+PROFILED: list[Callable[[str], CaseSource]] = [
     lambda path: SyntheticPages({SITE: path}),
     lambda path: PtbxlPages(str(Path(path).parent), {}, {SITE: path}),
 ]
 
 
 @pytest.mark.parametrize("make", PROFILED)
-def test_a_profile_leads_to_no_layout_elsewhere(root: Path, make: Callable[[str], PageSource]) -> None:
+def test_a_profile_leads_to_no_layout_elsewhere(root: Path, make: Callable[[str], CaseSource]) -> None:
     pages, private = root.parent / "pages", root.parent / "private"
     (private / "secret.yaml").write_text("password: hunter2")
     (pages / "link.yaml").symlink_to(private / "secret.yaml")
@@ -242,7 +243,7 @@ def test_a_policy_that_allows_nothing_sensible_is_refused(root: Path, entries: d
 
 def test_a_rehearsal_holds_a_jobs_folders_to_the_real_kit(root: Path, tmp_path: Path) -> None:
     (root / "local" / "resources.json").write_text(json.dumps({"class_allow_list": SITE_CLASSES}))
-    pages = Pages("ecg_flare.nnunet.page_folder.PageFolder", {"folder": str(tmp_path / "private")})
+    pages = Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": str(tmp_path / "private")})
     job = JobFolder(write_job(replace(BUNDLED["fedavg"], pages=pages, custom=False), tmp_path / "jobs"))
     with pytest.raises(PolicyError, match="page_folders"):
         check_admission(job, Kit(root), SITE, job_terms(job, SITE))
@@ -250,7 +251,7 @@ def test_a_rehearsal_holds_a_jobs_folders_to_the_real_kit(root: Path, tmp_path: 
 
 @dataclass(frozen=True)
 class Scans:
-    """A page source of a hospital's own code."""
+    """A case source of a hospital's own code."""
 
     ward: str = "3B"
 

@@ -33,7 +33,7 @@ from ecg_flare.flare.summation.collection import Collection, CollectionSetup, co
 from ecg_flare.flare.summation.encrypted.messages import AGREE, DECRYPT
 from ecg_flare.flare.summation.masked.messages import CONSENT, SHARES, UNMASK
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.privacy.secure_sum import memory, recovered_sums
 from flat_terms import varied
 

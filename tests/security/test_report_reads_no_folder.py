@@ -14,16 +14,17 @@ import pytest
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.page_folder import PageFolder
-from ecg_flare.nnunet.plan import initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.report import public_pages
 from ecg_flare.report.build import write_report
 from ecg_flare.report.public_pages import public_cases
 from ecg_flare.report.run import read_run
 from ecg_flare.storage import write_arrays
+from ecg_flare.task.traces.page_folder import PageFolder
 
-PAGES = "ecg_flare.nnunet.sources.SyntheticPages"
-PTBXL = "ecg_flare.nnunet.sources.PtbxlPages"
+PAGES = "ecg_flare.task.traces.sources.SyntheticPages"
+PTBXL = "ecg_flare.task.traces.sources.PtbxlPages"
 
 
 def run_with(folder: Path, public: Any) -> Path:
@@ -56,7 +57,7 @@ def private(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "spec",
     [
-        {"path": "ecg_flare.nnunet.pooled_pages.PooledPages", "args": {"source_path": "this.X", "sites": ["a"]}},
+        {"path": "ecg_flare.task.traces.pooled_pages.PooledPages", "args": {"source_path": "this.X", "sites": ["a"]}},
         {"path": "this.X", "args": {}},
         {"path": "ecg_flare.cli.main", "args": {}},
     ],
@@ -68,7 +69,7 @@ def test_nothing_is_imported(tmp_path: Path, spec: dict[str, Any]) -> None:
 
 
 def test_the_readers_own_pages_are_not_drawn(tmp_path: Path, private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"folder": str(private), "px_per_mm": 4.0}}
+    spec = {"path": "ecg_flare.task.traces.page_folder.PageFolder", "args": {"folder": str(private), "px_per_mm": 4.0}}
     run = run_with(tmp_path / "run", spec)
     assert "image/webp" not in reported(run)
     # without the table of two sources they are
@@ -107,7 +108,7 @@ def test_what_run_json_says_is_held_to_its_kind(path: Any, args: Any, said: str)
 
 def test_ptbxl_is_read_where_the_reader_says_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("ecg_flare.nnunet.sources.PtbxlPages.cases", lambda self, site: iter([asked.append(self)]))
+    monkeypatch.setattr("ecg_flare.task.traces.sources.PtbxlPages.cases", lambda self, site: iter([asked.append(self)]))
     rule = {"shard": 0, "of": 4}
     args = {"root": "/home/doe", "sites": {"public": rule, "a": {}}, "profiles": {"public": "public"}, "limit": 3}
     list(public_cases({"public_pages": {"path": PTBXL, "args": args}}, tmp_path))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ecg_flare.errors import ConfigError, SiteDataError
-from ecg_flare.nnunet.sources import PageFolder
 from ecg_flare.site.own_pages import OWN_PAGES_FILE, OwnPages, SitesOwn, read_own_pages, write_own_pages
+from ecg_flare.task.traces.page_folder import PageFolder
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -28,8 +28,8 @@ def test_a_site_that_says_nothing_leaves_it_to_the_job(tmp_path: Path) -> None:
         ({"folder": "x"}, "folder"),
         ({"source": "x"}, "'path' and 'args'"),
         ({"source": {"path": "os.system", "args": {}}}, "none of"),
-        ({"source": {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": []}}, "'path' and 'args'"),
-        ({"source": {"path": "ecg_flare.nnunet.page_folder.PageFolder"}, "cache": 5}, "cache is 5"),
+        ({"source": {"path": "ecg_flare.task.traces.page_folder.PageFolder", "args": []}}, "'path' and 'args'"),
+        ({"source": {"path": "ecg_flare.task.traces.page_folder.PageFolder"}, "cache": 5}, "cache is 5"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(tmp_path: Path, entries: Any, named: str) -> None:

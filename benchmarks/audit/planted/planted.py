@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_flare.flare.deploy.audit_app.audited import CanaryPages, KeepModels
-from ecg_flare.nnunet.case import Case
+from ecg_flare.task.traces.page_case import PageCase
 
 FAULT = os.environ.get("AUDIT_FAULT", "")
 
@@ -43,7 +43,7 @@ _HOOKS = "_planted_hooks"
 class Pages(CanaryPages):
     """The canaries' pages, under two names each where that is the fault."""
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         for case in super().cases(site):
             yield case
             if FAULT == "two_names":

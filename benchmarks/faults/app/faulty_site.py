@@ -22,9 +22,10 @@ from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.summation.masked.messages import CONSENT, KEYS, SHARES, UNMASK
-from ecg_flare.nnunet.case import NoPages  # noqa: F401 - jobs name it as a class of this module
+from ecg_flare.nnunet.case import NoCases  # noqa: F401 - jobs name it as a class of this module
 from ecg_flare.nnunet.commands import InitializeCommand
-from ecg_flare.nnunet.plan import parameter_count, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.nnunet.worker import Worker
 
 PHASES = {KEYS: "keys", SHARES: "shares", TRAIN: "train", CONSENT: "consent", UNMASK: "unmask"}

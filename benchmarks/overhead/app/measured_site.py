@@ -10,7 +10,7 @@ from nvflare.apis.executor import Executor
 
 from ecg_flare.flare.job.messages import TrainRequest, TrainResult
 from ecg_flare.flare.server.evaluator import PublicEvaluator
-from ecg_flare.nnunet.case import NoPages  # noqa: F401 - jobs name it as a class of this module
+from ecg_flare.nnunet.case import NoCases  # noqa: F401 - jobs name it as a class of this module
 from ecg_flare.nnunet.plan import parameter_count
 
 

@@ -221,6 +221,6 @@ def _segmenter(name: str) -> "Segmenter | str":
     path = Path(name)
     if name in (AUTO, *segmenter_names()) or not path.exists():
         return name
-    from ecg_flare.nnunet.model_segmenter import ModelSegmenter
+    from ecg_flare.task.traces.model_segmenter import ModelSegmenter
 
     return ModelSegmenter.of(path)

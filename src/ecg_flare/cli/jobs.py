@@ -12,6 +12,7 @@ from ecg_flare.errors import ConfigError
 if TYPE_CHECKING:
     from ecg_flare.federated.parts import Privacy
     from ecg_flare.federated.terms import JobTerms
+    from ecg_flare.nnunet.plan import Plan
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -99,8 +100,36 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     default="custom",
     show_default=True,
     help="Source of the pages: own (each site names them by `ecg-flare site prepare`), custom (site_pages.SitePages of "
-    "--custom), synthetic, ptbxl:FOLDER (its patients are divided among the sites), or pages:FOLDER, where {site} is "
-    "the site's name.",
+    "--custom), synthetic, ptbxl:FOLDER (its patients are divided among the sites), pages:FOLDER, or nnunet:FOLDER (a "
+    "data set in nnU-Net's raw format), where {site} is the site's name.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["traces", "nnunet"]),
+    default="traces",
+    show_default=True,
+    help="What is learnt: traces on ECG pages, or the labels of a data set in nnU-Net's raw format.",
+)
+@click.option(
+    "--plans",
+    metavar="FILE",
+    help="For --task nnunet: a plans.json of nnU-Net with its dataset.json beside it, or the preset small_3d.",
+)
+@click.option(
+    "--dataset-json",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The data set's dataset.json.  [default: beside --plans]",
+)
+@click.option("--configuration", default="", metavar="NAME", help="Of --plans.  [default: 3d_fullres, or 2d]")
+@click.option(
+    "--spacing", default="1,1,1", metavar="Z,Y,X", show_default=True, help="Of the preset, in the data's unit."
+)
+@click.option(
+    "--trainer",
+    type=click.Choice(["nnUNetTrainer", "nnUNetTrainerNoMirroring"]),
+    default="nnUNetTrainer",
+    show_default=True,
+    help="nnU-Net's trainer, for --task nnunet.",
 )
 @click.option(
     "--mlflow", metavar="URI", help="Report the figures of the rounds to MLflow there; '' keeps them with the results."
@@ -138,6 +167,16 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     help="The job stops before it passes this. The server's ledger has its own budget for all jobs.",
 )
 @click.option(
+    "--training",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="A setting of the sites' training: steps, learning_rate, momentum or proximal_mu. Repeatable.",
+)
+@click.option(
+    "--patients", type=click.IntRange(1), metavar="N", help="Minimum number of patients of all sites together."
+)
+@click.option("--patients-per-site", type=click.IntRange(1), metavar="N", help="Maximum number of patients of a site.")
+@click.option(
     "--seed",
     type=click.IntRange(0),
     metavar="N",
@@ -153,6 +192,12 @@ def export(
     settings: tuple[str, ...],
     min_sites: int | None,
     data: str,
+    task: str,
+    plans: str | None,
+    dataset_json: Path | None,
+    configuration: str,
+    spacing: str,
+    trainer: str,
     mlflow: str | None,
     custom: Path,
     no_code: bool,
@@ -161,6 +206,9 @@ def export(
     adaptive_clipping: float | None,
     delta: float | None,
     epsilon_budget: float | None,
+    training: tuple[str, ...],
+    patients: int | None,
+    patients_per_site: int | None,
     seed: int | None,
     output: Path,
 ) -> None:
@@ -172,9 +220,10 @@ def export(
     Examples:
       ecg-flare jobs export fedadam --sites berlin,lyon,porto --rounds 20 --data own --no-code -o jobs_eu
       ecg-flare jobs export fedavg --sites a,b,c,d --data ptbxl:path/to/ptbxl -o jobs_ptbxl
+      ecg-flare jobs export fedadam_dp --sites a,b,c --task nnunet --plans plans.json --data own --no-code -o jobs_mri
     """
     from ecg_flare.flare.job.bundled import BUNDLED
-    from ecg_flare.flare.job.export import Changes, job_for, pages_of
+    from ecg_flare.flare.job.export import Changes, check_data, job_for, pages_of
     from ecg_flare.flare.job.folders import write_job
 
     if no_code and data == "custom":
@@ -182,6 +231,8 @@ def export(
     spec = BUNDLED[name]
     roster = tuple(site.strip() for site in sites.split(",") if site.strip())
     try:
+        plan = _plan(task, plans, dataset_json, configuration, _spacing(spacing), trainer)
+        check_data(data, plan)
         changes = Changes(
             sites=roster,
             rounds=rounds,
@@ -193,10 +244,14 @@ def export(
             seed=seed,
             pages=pages_of(data, roster, spec),
             aggregator=aggregator,
-            settings=_numbers(settings),
+            settings=_numbers(settings, "--setting"),
+            training=_numbers(training, "--training"),
+            patients=patients,
+            patients_per_site=patients_per_site,
             results=results,
             mlflow=mlflow,
             code=not no_code,
+            plan=plan,
         )
         exported = job_for(spec, changes)
     except ConfigError as error:
@@ -206,14 +261,39 @@ def export(
         tell(_cost(exported.terms, exported.terms.privacy))
 
 
-def _numbers(settings: tuple[str, ...]) -> dict[str, float]:
+def _plan(
+    task: str, plans: str | None, dataset_json: Path | None, configuration: str, spacing: list[float], trainer: str
+) -> "Plan | None":
+    from ecg_flare.task.datasets.plans import PRESETS, preset_plan, stock_plan
+
+    if task == "traces":
+        if plans or dataset_json or configuration:
+            raise ConfigError("--plans, --dataset-json and --configuration are for --task nnunet")
+        return None
+    if not plans:
+        raise ConfigError(f"--task nnunet needs --plans: a plans.json, or the preset {' or '.join(PRESETS)}")
+    if plans not in PRESETS:
+        return stock_plan(Path(plans), configuration=configuration, dataset_file=dataset_json, trainer=trainer)
+    if dataset_json is None:
+        raise ConfigError(f"--plans {plans} needs --dataset-json, for its channels and labels")
+    return preset_plan(plans, dataset_json, spacing=spacing, trainer=trainer)
+
+
+def _spacing(text: str) -> list[float]:
+    try:
+        return [float(each) for each in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--spacing takes numbers with commas between them. Found {text!r}.") from None
+
+
+def _numbers(settings: tuple[str, ...], option: str) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for each in settings:
         name, _, number = each.partition("=")
         try:
             numbers[name] = float(number)
         except ValueError:
-            raise click.UsageError(f"--setting takes NAME=NUMBER. Found {each!r}.") from None
+            raise click.UsageError(f"{option} takes NAME=NUMBER. Found {each!r}.") from None
     return numbers
 
 

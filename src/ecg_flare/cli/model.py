@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _plans() -> tuple[str, ...]:
-    from ecg_flare.nnunet.plan import preset_names
+    from ecg_flare.nnunet.kinds import preset_names
 
     return preset_names()
 
@@ -59,20 +59,20 @@ def pretrain(
     Example:
       ecg-flare pretrain -o start.npz --plan tiny --profile broad --pages 400 --steps 2000
     """
-    from ecg_flare.nnunet.dataset import SitePages
+    from ecg_flare.nnunet.dataset import SiteCases
     from ecg_flare.nnunet.environment import limit_threads
     from ecg_flare.nnunet.export import save_model
-    from ecg_flare.nnunet.plan import plan_preset
+    from ecg_flare.nnunet.kinds import plan_preset
     from ecg_flare.nnunet.pretrain import pretrain as train
     from ecg_flare.nnunet.pretrain import pretraining
     from ecg_flare.nnunet.settings import Compute
-    from ecg_flare.nnunet.sources import SyntheticPages
+    from ecg_flare.task.traces.sources import SyntheticPages
 
     limit_threads(threads)
     plan = plan_preset(plan_name)
     source = SyntheticPages({profile: profile}, pages_per_site=pages, seed=seed)
     trained = train(
-        SitePages(source, profile, plan, cache.expanduser()),
+        SiteCases(source, profile, plan, cache.expanduser()),
         pretraining(steps, learning_rate=learning_rate, seed=seed),
         compute=Compute(threads, device),
         start=_stored(start).vector if start else None,
@@ -121,10 +121,10 @@ def _stored(name: str) -> "StoredModel":
 
 def _of_run(path: Path, file: str) -> "StoredModel":
     from ecg_flare.nnunet.export import StoredModel
-    from ecg_flare.nnunet.plan import verified_plan
+    from ecg_flare.nnunet.kinds import verified_plan
     from ecg_flare.report import read_run
     from ecg_flare.storage import read_arrays
 
     run = read_run(path)
-    plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")))
+    plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")), run.terms.model.document)
     return StoredModel(plan, read_arrays(run.folder / file)["model"], {"job": run.job})

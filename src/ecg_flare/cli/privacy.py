@@ -25,7 +25,7 @@ PAGE = click.Path(dir_okay=False, path_type=Path)
 
 
 def _plans() -> tuple[str, ...]:
-    from ecg_flare.nnunet.plan import preset_names
+    from ecg_flare.nnunet.kinds import preset_names
 
     return preset_names()
 
@@ -378,6 +378,7 @@ def _aside(tight: float | None) -> str:
 
 
 def _size(plan_name: str) -> int:
-    from ecg_flare.nnunet.plan import parameter_count, plan_preset
+    from ecg_flare.nnunet.kinds import plan_preset
+    from ecg_flare.nnunet.plan import parameter_count
 
     return parameter_count(plan_preset(plan_name))

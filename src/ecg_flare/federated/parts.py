@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ecg_flare.documents import short
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
@@ -95,17 +96,21 @@ class Roster:
 class TrainedModel:
     """What is trained.
 
-    plan: name of the nnU-Net plan preset.
+    plan: name of the nnU-Net plan.
+    document: the plan itself as JSON text (`nnunet.plan.Plan.document`); '' for a preset, which is known by its name.
     trained: shell patterns of the tensors that are trained, such as `decoder.stages.2.*`. The others stay as they are
         at the start, exactly: they have no update and no noise, and d does not count them.
     """
 
     plan: str = "tiny"
     trained: Sequence[str] = EVERY_TENSOR
+    document: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.plan, str):
             raise ConfigError(f"plan is {self.plan!r}, expected the name of a plan")
+        if not isinstance(self.document, str):
+            raise ConfigError(f"document is {short(self.document)}, expected a plan as JSON text")
         patterns = self.trained
         if isinstance(patterns, str) or not patterns or not all(isinstance(each, str) for each in patterns):
             raise ConfigError(f"trained is {patterns!r}, expected a list of patterns of tensors' names")

@@ -1,31 +1,29 @@
-"""Learning to find the traces: prepared pages, the trainer, its process, and the network as a segmenter."""
+"""nnU-Net trained round by round, for any task: prepared cases, the trainer and its process."""
 
 from typing import TYPE_CHECKING
 
 from ecg_flare.lazy import face
 
 _NAMES = {
-    "case": ("Case", "PageSource"),
+    "case": ("Case", "CaseSource"),
     "dataset": ("PreparedDataset", "open_dataset", "prepare"),
-    "evaluate": ("DiceEvaluation", "evaluate_pages"),
     "export": ("StoredModel", "export_model_folder", "load_bundled", "load_model", "save_model"),
-    "page_folder": ("PageFolder",),
-    "plan": ("Plan", "initial_vector", "plan_preset", "preset_names"),
-    "predictor": ("bundled_segmenter",),
-    "sources": ("PtbxlPages", "SyntheticPages", "build_source", "register_page_source"),
+    "kinds": ("TaskKind", "plan_preset", "preset_names", "register_kind", "task_of"),
+    "plan": ("Plan", "initial_vector"),
+    "sources": ("build_source", "register_source"),
+    "task": ("DiceEvaluation", "LabelCounts", "Task"),
     "trainer": ("LocalTrainer", "TrainOptions"),
     "worker": ("Worker",),
 }
 
 if TYPE_CHECKING:
-    from ecg_flare.nnunet.case import Case, PageSource
+    from ecg_flare.nnunet.case import Case, CaseSource
     from ecg_flare.nnunet.dataset import PreparedDataset, open_dataset, prepare
-    from ecg_flare.nnunet.evaluate import DiceEvaluation, evaluate_pages
     from ecg_flare.nnunet.export import StoredModel, export_model_folder, load_bundled, load_model, save_model
-    from ecg_flare.nnunet.page_folder import PageFolder
-    from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset, preset_names
-    from ecg_flare.nnunet.predictor import bundled_segmenter
-    from ecg_flare.nnunet.sources import PtbxlPages, SyntheticPages, build_source, register_page_source
+    from ecg_flare.nnunet.kinds import TaskKind, plan_preset, preset_names, register_kind, task_of
+    from ecg_flare.nnunet.plan import Plan, initial_vector
+    from ecg_flare.nnunet.sources import build_source, register_source
+    from ecg_flare.nnunet.task import DiceEvaluation, LabelCounts, Task
     from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
     from ecg_flare.nnunet.worker import Worker
 else:
@@ -33,20 +31,18 @@ else:
 
 __all__ = [
     "Case",
+    "CaseSource",
     "DiceEvaluation",
+    "LabelCounts",
     "LocalTrainer",
-    "PageFolder",
-    "PageSource",
     "Plan",
     "PreparedDataset",
-    "PtbxlPages",
     "StoredModel",
-    "SyntheticPages",
+    "Task",
+    "TaskKind",
     "TrainOptions",
     "Worker",
     "build_source",
-    "bundled_segmenter",
-    "evaluate_pages",
     "export_model_folder",
     "initial_vector",
     "load_bundled",
@@ -55,6 +51,8 @@ __all__ = [
     "plan_preset",
     "prepare",
     "preset_names",
-    "register_page_source",
+    "register_kind",
+    "register_source",
     "save_model",
+    "task_of",
 ]

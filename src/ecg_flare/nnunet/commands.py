@@ -15,8 +15,9 @@ from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, DEFAULT_SETTINGS, PrepareSettings, SitePages
-from ecg_flare.nnunet.plan import Plan, verified_plan
+from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, DEFAULT_SETTINGS, PrepareSettings, SiteCases
+from ecg_flare.nnunet.kinds import carried_document, verified_plan
+from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.settings import TrainingSettings, names
 from ecg_flare.nnunet.sources import build_source, source_params
 
@@ -31,22 +32,22 @@ _MAX_SEED: Final = 2**256
 
 @dataclass(frozen=True)
 class PrepareCommand:
-    """Prepare a site's pages (`dataset.prepare`), and keep them for the commands that follow.
+    """Prepare a site's cases (`dataset.prepare`), and keep them for the commands that follow.
 
     Attributes:
-        pages: whose, where from, for which plan, and where they are kept.
+        cases: whose, where from, for which plan, and where they are kept.
         settings: how they are split, and how far they are prepared.
-        patients_per_site: under unit patient, the most patients that the terms allow; pages of nobody are refused then.
+        patients_per_site: under unit patient, the most patients that the terms allow; cases of nobody are refused then.
     """
 
-    pages: SitePages
+    cases: SiteCases
     settings: PrepareSettings
     patients_per_site: int | None = None
 
     def to_params(self) -> dict[str, Any]:
         """The command as JSON values."""
         return {
-            **_pages_params(self.pages),
+            **_cases_params(self.cases),
             **asdict(self.settings),
             "patients_per_site": self.patients_per_site,
         }
@@ -54,36 +55,36 @@ class PrepareCommand:
     @classmethod
     def from_params(cls, params: Params) -> PrepareCommand:
         """Read what `to_params` gave; raises ConfigError naming what is missing, unknown or wrong."""
-        found = _whole(params, "prepare", (*_PAGES, *names(PrepareSettings), "patients_per_site"))
+        found = _whole(params, "prepare", (*_CASES, *names(PrepareSettings), "patients_per_site"))
         settings = PrepareSettings(
             validation_fraction=found.number("validation_fraction", 0, 1),
             min_patients=found.whole("min_patients", 0, _MANY),
             preprocess=found.flag("preprocess"),
         )
-        return cls(_pages(found), settings, found.whole("patients_per_site", 1, _MANY, default=None))
+        return cls(_cases(found), settings, found.whole("patients_per_site", 1, _MANY, default=None))
 
 
-def prepare_command(pages: SitePages, unit: str, patients_per_site: int | None) -> PrepareCommand:
-    """How pages are prepared for a job: under unit patient all are for training, of patients that it bounds."""
+def prepare_command(cases: SiteCases, unit: str, patients_per_site: int | None) -> PrepareCommand:
+    """How cases are prepared for a job: under unit patient all are for training, of patients that it bounds."""
     if unit == "patient":
-        return PrepareCommand(pages, ALL_FOR_TRAINING, patients_per_site)
-    return PrepareCommand(pages, DEFAULT_SETTINGS)
+        return PrepareCommand(cases, ALL_FOR_TRAINING, patients_per_site)
+    return PrepareCommand(cases, DEFAULT_SETTINGS)
 
 
 @dataclass(frozen=True)
 class EvaluateCommand:
-    """Measure a model on each page of a site."""
+    """Measure a model on each case of a site."""
 
-    pages: SitePages
+    cases: SiteCases
 
     def to_params(self) -> dict[str, Any]:
         """The command as JSON values."""
-        return _pages_params(self.pages)
+        return _cases_params(self.cases)
 
     @classmethod
     def from_params(cls, params: Params) -> EvaluateCommand:
         """Read what `to_params` gave; raises ConfigError naming what is missing, unknown or wrong."""
-        return cls(_pages(_whole(params, "evaluate", _PAGES)))
+        return cls(_cases(_whole(params, "evaluate", _CASES)))
 
 
 @dataclass(frozen=True)
@@ -202,8 +203,8 @@ def site_seed(seed: int, site: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{site}".encode()).digest()[:8], "big")
 
 
-_PLAN: Final = ("plan", "plan_hash")
-_PAGES: Final = ("source", "own_class", "site", *_PLAN, "cache")
+_PLAN: Final = ("plan", "plan_hash", "document")
+_CASES: Final = ("source", "own_class", "site", *_PLAN, "cache")
 _ROUND: Final = ("round", "rounds", "seed", "trained")
 
 
@@ -215,23 +216,23 @@ def _whole(params: Params, command: str, expected: tuple[str, ...]) -> Fields:
 
 
 def _plan_params(plan: Plan) -> dict[str, Any]:
-    return {"plan": plan.name, "plan_hash": plan.hash}
+    return {"plan": plan.name, "plan_hash": plan.hash, "document": carried_document(plan)}
 
 
 def _plan(found: Fields) -> Plan:
-    return verified_plan(found.text("plan"), found.text("plan_hash"))
+    return verified_plan(found.text("plan"), found.text("plan_hash"), found.text("document"))
 
 
-def _pages_params(pages: SitePages) -> dict[str, Any]:
+def _cases_params(cases: SiteCases) -> dict[str, Any]:
     return {
         "own_class": "",
-        **source_params(pages.source),
-        "site": pages.site,
-        **_plan_params(pages.plan),
-        "cache": str(pages.cache),
+        **source_params(cases.source),
+        "site": cases.site,
+        **_plan_params(cases.plan),
+        "cache": str(cases.cache),
     }
 
 
-def _pages(found: Fields) -> SitePages:
+def _cases(found: Fields) -> SiteCases:
     source = build_source(found.mapping("source"), own_class=found.text("own_class"))
-    return SitePages(source, found.text("site"), _plan(found), Path(found.text("cache")))
+    return SiteCases(source, found.text("site"), _plan(found), Path(found.text("cache")))

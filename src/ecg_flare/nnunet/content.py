@@ -1,4 +1,4 @@
-"""What prepared pages are, whichever code or machine prepared them: a digest of their pixels and masks."""
+"""What prepared cases are, whichever code or machine prepared them: a digest of their images and labels."""
 
 import hashlib
 import json
@@ -7,9 +7,9 @@ from ecg_flare.nnunet.dataset import MANIFEST, PreparedDataset
 
 
 def content_digest(dataset: PreparedDataset) -> str:
-    """SHA-256 (hex) of the pages and masks themselves, as the dataset's manifest lists them.
+    """SHA-256 (hex) of the images and labels themselves, as the dataset's manifest lists them.
 
-    It outlives a change of the code that renders the same pages, and of the folder that they came from.
+    It outlives a change of the code that makes the same cases, and of the folder that they came from.
     """
     files = json.loads((dataset.folder / MANIFEST).read_text("utf-8"))["files"]
     raw = {name: digest for name, digest in files.items() if name.startswith("raw/")}

@@ -1,4 +1,4 @@
-"""A site's pages on disk as nnU-Net wants them: raw dataset, preprocessed cases, and a split by patient.
+"""A site's cases on disk as nnU-Net wants them: raw dataset, preprocessed cases, and a split by patient.
 
 A prepared dataset is cached in a folder named by a hash of everything that determines it, built in a temporary folder
 and renamed into place, so that a cache entry is either whole or absent. An entry whose files do not match its manifest
@@ -16,30 +16,25 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-import cv2
-
 import ecg_flare
-from ecg_flare.errors import PageError, SiteDataError, StorageError
-from ecg_flare.nnunet.case import Case, PageSource, json_digestible
+from ecg_flare.errors import SiteDataError, StorageError
+from ecg_flare.nnunet.case import CaseSource, json_digestible
 from ecg_flare.nnunet.environment import nnunet_environment
-from ecg_flare.nnunet.plan import CONFIGURATION, FILE_ENDING, Plan
-from ecg_flare.page.mask_files import read_mask
-from ecg_flare.page.page_list import PageFile
-from ecg_flare.page.raster import IGNORED
-from ecg_flare.page.reader import read_page
+from ecg_flare.nnunet.kinds import task_of
+from ecg_flare.nnunet.plan import Plan
 
 if TYPE_CHECKING:
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 MANIFEST = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
 _LOG_INTERVAL_S = 5.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -48,8 +43,8 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
-class PageEntry:
-    """One prepared page: its name, whose it is, and on which side of the split it stands."""
+class CaseEntry:
+    """One prepared case: its name, whose it is, and on which side of the split it stands."""
 
     name: str
     patient_id: str
@@ -58,14 +53,14 @@ class PageEntry:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """A site's prepared pages.
+    """A site's prepared cases.
 
     Attributes:
         folder: the cache entry; `raw/` and `preprocessed/` below it are nnU-Net's.
         plan_hash: of the plan that it was preprocessed for.
         dataset_name: nnU-Net's name of it.
         data_identifier: nnU-Net's name of the preprocessed folder.
-        pages: in the source's order.
+        entries: the cases in the source's order.
         reused: whether an earlier entry of the cache was found.
     """
 
@@ -73,22 +68,32 @@ class PreparedDataset:
     plan_hash: str
     dataset_name: str
     data_identifier: str
-    pages: tuple[PageEntry, ...]
+    entries: tuple[CaseEntry, ...]
     reused: bool = False
 
     def names(self, split: Split) -> list[str]:
-        """Names of the pages on one side of the split."""
-        return [page.name for page in self.pages if page.split == split]
+        """Names of the cases on one side of the split."""
+        return [entry.name for entry in self.entries if entry.split == split]
 
     @property
     def n_patients(self) -> int:
-        """How many persons the pages are of."""
-        return len({page.patient_id for page in self.pages})
+        """How many persons the cases are of."""
+        return len({entry.patient_id for entry in self.entries})
 
     @property
     def raw(self) -> Path:
         """nnU-Net's raw dataset: imagesTr, labelsTr, dataset.json."""
         return self.folder / "raw" / self.dataset_name
+
+    @property
+    def raw_images(self) -> Path:
+        """The folder of the raw images, a file a channel."""
+        return self.raw / "imagesTr"
+
+    @property
+    def raw_labels(self) -> Path:
+        """The folder of the raw labels."""
+        return self.raw / "labelsTr"
 
     @property
     def preprocessed(self) -> Path:
@@ -101,32 +106,19 @@ class PreparedDataset:
         return self.preprocessed / self.dataset_name / self.data_identifier
 
     def nnunet_dataset_json(self, plan: Plan) -> dict[str, Any]:
-        """The plan's dataset description, as these pages need it; raises StorageError where the raw dataset is gone."""
+        """The plan's dataset description, as these cases need it; raises StorageError where the raw dataset is gone."""
         try:
             labels = json.loads((self.raw / "dataset.json").read_text())["labels"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(f"{self.raw / 'dataset.json'} cannot be read: prepare again ({error})") from error
         return _labels(plan, ignores="ignore" in labels)
 
-    def cases(self, split: Split | None = None) -> Iterator[Case]:
-        """The pages and masks themselves, read back from the raw dataset."""
-        for page in self.pages:
-            if split in (None, page.split):
-                try:
-                    image = read_page(PageFile(_image_file(self.raw, page.name), 1, page.name)).image
-                    mask = read_mask(_label_file(self.raw, page.name)).labels
-                except PageError as error:
-                    raise StorageError(
-                        f"the prepared page {page.name!r} in {self.folder} is gone: prepare again ({error})"
-                    ) from error
-                yield Case(page.name, page.patient_id, image, mask)
-
 
 @dataclass(frozen=True)
-class SitePages:
-    """A site's pages: where they come from, whose, for which plan, and the folder where prepared ones are kept."""
+class SiteCases:
+    """A site's cases: where they come from, whose, for which plan, and the folder where prepared ones are kept."""
 
-    source: PageSource
+    source: CaseSource
     site: str
     plan: Plan
     cache: Path
@@ -134,7 +126,7 @@ class SitePages:
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """How a site's pages are prepared.
+    """How a site's cases are prepared.
 
     Attributes:
         validation_fraction: of the patients that are not trained on, 0 to 1.
@@ -151,7 +143,7 @@ ALL_FOR_TRAINING: Final = PrepareSettings(validation_fraction=0, min_patients=1)
 """No patient is left out of training."""
 
 TO_EVALUATE: Final = PrepareSettings(min_patients=1, preprocess=False)
-"""Pages that nothing is trained on."""
+"""Cases that nothing is trained on."""
 
 DEFAULT_SETTINGS: Final = PrepareSettings()
 
@@ -170,7 +162,7 @@ def split_patients(patient_ids: Iterable[str], validation_fraction: float) -> di
 
 
 def prepare(
-    source: PageSource,
+    source: CaseSource,
     site: str,
     plan: Plan,
     cache: Path,
@@ -178,15 +170,16 @@ def prepare(
     *,
     log: Callable[[str], None] = print,
 ) -> PreparedDataset:
-    """Bring a site's pages into nnU-Net's form, or find them in the cache.
+    """Bring a site's cases into nnU-Net's form, or find them in the cache.
 
     Raises:
-        SiteDataError: no pages, fewer patients than `settings.min_patients`, or a page that cannot be read.
+        SiteDataError: no cases, fewer patients than `settings.min_patients`, or a case that cannot be read.
         StorageError: the cache folder cannot be written.
     """
+    task_of(plan).check_source(source, site)
     determined_by = {
         "format": _FORMAT,
-        "code": _code_digest(),
+        "code": _code_digest(task_of(plan).made_by),
         "kind": f"{type(source).__module__}.{type(source).__qualname__}",
         "source": source.describe(site),
         "site": site,
@@ -201,14 +194,14 @@ def prepare(
         return found
     started = time.monotonic()
     with _temporary_folder(cache) as building:
-        pages = _write(source, site, plan, building, preprocess=settings.preprocess, log=log)
-        _check_patients(pages, site, settings.min_patients)
-        split = split_patients((patient for _, patient in pages), settings.validation_fraction)
-        entries = tuple(PageEntry(name, patient, split[patient]) for name, patient in pages)
+        patients = _write(source, site, plan, building, preprocess=settings.preprocess, log=log)
+        _check_patients(patients, site, settings.min_patients)
+        split = split_patients(patients.values(), settings.validation_fraction)
+        entries = tuple(CaseEntry(name, patient, split[patient]) for name, patient in patients.items())
         with _storing(cache):
             _write_manifest(building, plan, entries)
             _move_into_place(building, folder)
-    log(f"prepared {len(entries)} pages of {len(split)} patients in {time.monotonic() - started:.0f} s")
+    log(f"prepared {len(entries)} cases of {len(split)} patients in {time.monotonic() - started:.0f} s")
     return replace(open_dataset(folder, plan), reused=False)
 
 
@@ -220,72 +213,66 @@ def open_dataset(folder: Path, plan: Plan) -> PreparedDataset:
     return found
 
 
-def _check_patients(pages: list[tuple[str, str]], site: str, min_patients: int) -> None:
-    if not pages:
-        raise SiteDataError(f"site {site!r} has no pages: its source gave none")
-    n_patients = len({patient for _, patient in pages})
+def _check_patients(patients: Mapping[str, str], site: str, min_patients: int) -> None:
+    if not patients:
+        raise SiteDataError(f"site {site!r} has no cases: its source gave none")
+    n_patients = len(set(patients.values()))
     if n_patients < min_patients:
         raise SiteDataError(
-            f"site {site!r} has pages of {n_patients} patient(s), at least {min_patients} are needed "
+            f"site {site!r} has cases of {n_patients} patient(s), at least {min_patients} are needed "
             "to validate on another person than was trained on"
         )
 
 
 def _write(
-    source: PageSource, site: str, plan: Plan, folder: Path, *, preprocess: bool, log: Callable[[str], None]
-) -> list[tuple[str, str]]:
-    dataset = PreparedDataset(
-        folder, plan.hash, plan.plans["dataset_name"], plan.configuration["data_identifier"], pages=()
-    )
+    source: CaseSource, site: str, plan: Plan, folder: Path, *, preprocess: bool, log: Callable[[str], None]
+) -> dict[str, str]:
+    """Write all cases, then preprocess them: only then it is known whether some have parts that are left out.
+
+    Gives case -> patient.
+    """
+    dataset = _dataset(folder, plan, entries=())
     with _storing(folder):
-        for subfolder in (dataset.raw / "imagesTr", dataset.raw / "labelsTr", dataset.preprocessed_cases):
+        for subfolder in (dataset.raw_images, dataset.raw_labels, dataset.preprocessed_cases):
             subfolder.mkdir(parents=True)
-    pages: dict[str, str] = {}
+    patients: dict[str, str] = {}
     ignores = False
-    for case in _progress(source.cases(site), f"reading pages of {site}", log):
-        _check_name(case.name, pages, site)
+    for case in _progress(source.cases(site), f"reading cases of {site}", log):
+        _check_name(case.name, patients, site)
         with _storing(folder):
-            _write_raw(case, dataset.raw)
-        pages[case.name] = case.patient_id
-        ignores |= bool((case.mask == IGNORED).any())
+            case.store(dataset.raw_images, dataset.raw_labels)
+        patients[case.name] = case.patient_id
+        ignores |= case.ignores
     with _storing(folder):
-        description = {**_labels(plan, ignores=ignores), "numTraining": len(pages)}
+        description = {**_labels(plan, ignores=ignores), "numTraining": len(patients)}
         (dataset.raw / "dataset.json").write_text(json.dumps(description, indent=1))
         preprocessor = _preprocessor(plan) if preprocess else None
         if preprocessor is not None:
-            for name in _progress(pages, f"preparing pages of {site}", log):
-                _preprocess(preprocessor, name, dataset, dataset.nnunet_dataset_json(plan))
-    return list(pages.items())
+            for name in _progress(patients, f"preparing cases of {site}", log):
+                _preprocess(preprocessor, name, dataset, plan)
+    return patients
+
+
+def _dataset(folder: Path, plan: Plan, entries: tuple[CaseEntry, ...]) -> PreparedDataset:
+    return PreparedDataset(
+        folder, plan.hash, plan.plans["dataset_name"], plan.configuration["data_identifier"], entries
+    )
 
 
 def _labels(plan: Plan, *, ignores: bool) -> dict[str, Any]:
-    """The plan's dataset description; pixels that are left out, where pages have some, are no class of the network."""
+    """The plan's dataset description; parts that are left out, where cases have some, are no class of the network."""
     description = plan.nnunet_dataset_json()
-    return {**description, "labels": {**description["labels"], "ignore": IGNORED}} if ignores else description
+    ignored = task_of(plan).ignored
+    if not ignores or ignored is None:
+        return description
+    return {**description, "labels": {**description["labels"], "ignore": ignored}}
 
 
-def _check_name(name: str, seen: dict[str, str], site: str) -> None:
+def _check_name(name: str, seen: Mapping[str, str], site: str) -> None:
     if name in seen:
-        raise SiteDataError(f"site {site!r} has two pages named {name!r}: names must be unique")
+        raise SiteDataError(f"site {site!r} has two cases named {name!r}: names must be unique")
     if not _SAFE_NAME.fullmatch(name):
-        raise SiteDataError(f"page name {name!r} of site {site!r} must be letters, digits, '-', '_' and '.' only")
-
-
-def _image_file(raw: Path, name: str) -> Path:
-    return raw / "imagesTr" / f"{name}_0000{FILE_ENDING}"
-
-
-def _label_file(raw: Path, name: str) -> Path:
-    return raw / "labelsTr" / f"{name}{FILE_ENDING}"
-
-
-def _write_raw(case: Case, raw: Path) -> None:
-    for path, pixels in (
-        (_image_file(raw, case.name), cv2.cvtColor(case.image, cv2.COLOR_RGB2BGR)),
-        (_label_file(raw, case.name), case.mask),
-    ):
-        _, encoded = cv2.imencode(FILE_ENDING, pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        path.write_bytes(encoded.tobytes())
+        raise SiteDataError(f"case name {name!r} of site {site!r} must be letters, digits, '-', '_' and '.' only")
 
 
 def _preprocessor(plan: Plan) -> tuple[DefaultPreprocessor, PlansManager]:
@@ -300,27 +287,30 @@ def _preprocess(
     preprocessor: tuple[DefaultPreprocessor, PlansManager],
     name: str,
     dataset: PreparedDataset,
-    dataset_json: dict[str, Any],
+    plan: Plan,
 ) -> None:
     run, manager = preprocessor
+    dataset_json = dataset.nnunet_dataset_json(plan)
+    ending = dataset_json["file_ending"]
+    images = sorted(dataset.raw_images.glob(f"{name}_[0-9][0-9][0-9][0-9]{ending}"))
     try:
         run.run_case_save(
             str(dataset.preprocessed_cases / name),
-            [str(_image_file(dataset.raw, name))],
-            str(_label_file(dataset.raw, name)),
+            [str(image) for image in images],
+            str(dataset.raw_labels / f"{name}{ending}"),
             manager,
-            manager.get_configuration(CONFIGURATION),
+            manager.get_configuration(plan.configuration_name),
             dataset_json,
         )
     except RuntimeError as error:  # so blosc2 reports a file that it cannot write
-        raise StorageError(f"cannot write page {name!r} below {dataset.folder}: {error} (is the disk full?)") from error
+        raise StorageError(f"cannot write case {name!r} below {dataset.folder}: {error} (is the disk full?)") from error
 
 
-def _write_manifest(folder: Path, plan: Plan, pages: tuple[PageEntry, ...]) -> None:
+def _write_manifest(folder: Path, plan: Plan, entries: tuple[CaseEntry, ...]) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         "plan_hash": plan.hash,
-        "pages": [asdict(page) for page in pages],
+        "cases": [asdict(entry) for entry in entries],
         "files": {path.relative_to(folder).as_posix(): _file_digest(path) for path in files},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
@@ -330,19 +320,12 @@ def _find(folder: Path, plan: Plan) -> PreparedDataset | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         whole = all(_file_digest(folder / name) == digest for name, digest in manifest["files"].items())
-        pages = tuple(PageEntry(**page) for page in manifest["pages"])
+        entries = tuple(CaseEntry(**entry) for entry in manifest["cases"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not whole or manifest["plan_hash"] != plan.hash:
         return None
-    return PreparedDataset(
-        folder,
-        plan.hash,
-        plan.plans["dataset_name"],
-        plan.configuration["data_identifier"],
-        pages,
-        reused=True,
-    )
+    return replace(_dataset(folder, plan, entries), reused=True)
 
 
 def _file_digest(path: Path) -> str:
@@ -350,13 +333,12 @@ def _file_digest(path: Path) -> str:
 
 
 @memoize
-def _code_digest() -> str:
-    # A rendering that changes must not meet pages that an older version of the code rendered.
+def _code_digest(made_by: tuple[str, ...]) -> str:
+    # Code that changes what a case is must not meet cases that an older version of it made.
     root = Path(ecg_flare.__file__).parent
-    own = [root / "nnunet" / f"{name}.py" for name in ("case", "dataset", "page_folder", "sources")]
-    parts = [*(root / "ecg").rglob("*"), *(root / "page").rglob("*"), *own]
-    files = sorted(path for path in parts if path.suffix in (".py", ".yaml"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    parts = [root / name for name in ("nnunet/case.py", "nnunet/dataset.py", *made_by)]
+    files = sorted(path for part in parts for path in (part.rglob("*") if part.is_dir() else [part]))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files if path.suffix in (".py", ".yaml"))).hexdigest()
 
 
 def _move_into_place(building: Path, folder: Path) -> None:
@@ -382,14 +364,14 @@ def _storing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StorageError(f"cannot write prepared pages below {folder}: {reason}") from error
+        raise StorageError(f"cannot write prepared cases below {folder}: {reason}") from error
 
 
 def _progress(cases: Iterable[_Item], title: str, log: Callable[[str], None]) -> Iterator[_Item]:
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        yield from tqdm(cases, desc=title, unit="page")
+        yield from tqdm(cases, desc=title, unit="case")
         return
     last = time.monotonic()
     for done, case in enumerate(cases):

@@ -18,7 +18,8 @@ from jaxtyping import Float32
 
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, PlanMismatchError, StorageError, UpdateError
-from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, parameter_count, unflatten_into, verified_plan
+from ecg_flare.nnunet.kinds import carried_document, verified_plan
+from ecg_flare.nnunet.plan import Plan, network, parameter_count, unflatten_into
 from ecg_flare.storage import read_arrays, write_atomically
 
 CHECKPOINT: Final = "checkpoint_final.pth"
@@ -48,6 +49,7 @@ def save_model(
     header = {
         "plan": plan.name,
         "plan_hash": plan.hash,
+        "document": carried_document(plan),
         "layout_digest": plan.layout_digest,
         "provenance": dict(provenance or {}),
     }
@@ -70,7 +72,7 @@ def load_model(path: Path) -> StoredModel:
     where = f"{path} is no ecg_flare model (.npz)"
     header = Fields(parse_object(text, where, ConfigError), where, ConfigError)
     name, plan_hash, digest = (header.text(key) for key in ("plan", "plan_hash", "layout_digest"))
-    plan = verified_plan(name, plan_hash)
+    plan = verified_plan(name, plan_hash, header.text("document", ""))
     if digest != plan.layout_digest:
         raise PlanMismatchError(
             f"{path} orders its parameters as {digest[:12]}, the plan here {plan.layout_digest[:12]}"
@@ -108,7 +110,7 @@ def export_model_folder(vector: Float32[np.ndarray, " d"], plan: Plan, folder: P
         # here nnU-Net wants its state_dict, each tensor about three times; torch stores the shared storage once
         "network_weights": module.state_dict(),
         "trainer_name": TRAINER,
-        "init_args": {"configuration": CONFIGURATION},
+        "init_args": {"configuration": plan.configuration_name},
         "inference_allowed_mirroring_axes": None,
     }
     with _atomic_folder(folder) as building:

@@ -1,6 +1,6 @@
-"""A round under unit patient on prepared pages: whose page each is, and the training on one patient's alone.
+"""A round under unit patient on prepared cases: whose each is, and the training on one patient's alone.
 
-Pages belong together by a keyed hash of the hospital's own patient id. The key is a secret of the site, so that the
+Cases belong together by a keyed hash of the hospital's own patient id. The key is a secret of the site, so that the
 hash, should it ever show, names nobody.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from ecg_flare.errors import SiteDataError, StorageError, UpdateError
 from ecg_flare.federated.patients import sum_of_drawn
 from ecg_flare.federated.subset import TrainableSubset
-from ecg_flare.nnunet.case import PageSource
+from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.storage import write_atomically
 
@@ -52,28 +52,28 @@ def site_key(folder: Path) -> bytes:
     return key
 
 
-def pages_by_patient(dataset: PreparedDataset, key: bytes) -> dict[str, list[str]]:
-    """Keyed hash of the hospital's patient id -> the names of that patient's pages, in a fixed order."""
-    pages: dict[str, list[str]] = {}
-    for page in dataset.pages:
-        digest = hmac.new(key, page.patient_id.strip().encode(), hashlib.sha256).hexdigest()
-        pages.setdefault(digest, []).append(page.name)
-    return {patient: sorted(pages[patient]) for patient in sorted(pages)}
+def cases_by_patient(dataset: PreparedDataset, key: bytes) -> dict[str, list[str]]:
+    """Keyed hash of the hospital's patient id -> the names of that patient's cases, in a fixed order."""
+    cases: dict[str, list[str]] = {}
+    for entry in dataset.entries:
+        digest = hmac.new(key, entry.patient_id.strip().encode(), hashlib.sha256).hexdigest()
+        cases.setdefault(digest, []).append(entry.name)
+    return {patient: sorted(cases[patient]) for patient in sorted(cases)}
 
 
-def check_patients(dataset: PreparedDataset, source: PageSource, *, most: int) -> None:
-    """Refuse pages of nobody, as a person of ten such pages would be hidden as ten, and more patients than agreed.
+def check_patients(dataset: PreparedDataset, source: CaseSource, *, most: int) -> None:
+    """Refuse cases of nobody, as a person of ten such cases would be hidden as ten, and more patients than agreed.
 
-    A page has no patient id where the id is empty, or is the page's own name. A source may say that each of its pages
-    is another patient's by an attribute `pages_are_patients` that is True.
+    A case has no patient id where the id is empty, or is the case's own name. A source may say that each of its cases
+    is another patient's by an attribute `cases_are_patients` that is True.
 
     Raises SiteDataError naming what was found.
     """
-    nobodys = [page.name for page in dataset.pages if page.patient_id.strip() in ("", page.name)]
-    if nobodys and not getattr(source, "pages_are_patients", False):
+    nobodys = [entry.name for entry in dataset.entries if entry.patient_id.strip() in ("", entry.name)]
+    if nobodys and not getattr(source, "cases_are_patients", False):
         raise SiteDataError(
-            f"{len(nobodys)} of {len(dataset.pages)} pages have no patient id, {nobodys[0]!r} the first of them: give "
-            "each page its patient's id, or a source that says pages_are_patients where no patient has two"
+            f"{len(nobodys)} of {len(dataset.entries)} cases have no patient id, {nobodys[0]!r} the first of them: "
+            "give each case its patient's id, or a source that says cases_are_patients where no patient has two"
         )
     if dataset.n_patients > most:
         raise SiteDataError(
@@ -93,7 +93,7 @@ class PatientDraw:
 
 def train_drawn_patients(
     trainer: LocalTrainer,
-    pages: Mapping[str, list[str]],
+    cases: Mapping[str, list[str]],
     model: Float32[np.ndarray, " d"],
     options: TrainOptions,
     draw: PatientDraw,
@@ -110,10 +110,10 @@ def train_drawn_patients(
     def train(patient: str) -> Float32[np.ndarray, " d"]:
         seed = int.from_bytes(hashlib.sha256(f"{options.seed}/{patient}".encode()).digest()[:8], "big")
         try:
-            return subset.take(trainer.train(model, replace(options, seed=seed), pages=pages[patient]).update)
+            return subset.take(trainer.train(model, replace(options, seed=seed), cases=cases[patient]).update)
         except UpdateError:  # it diverged: `PatientEncoding.encode` makes nothing of it
             return np.full(subset.dimension, np.nan, np.float32)
 
     terms = draw.terms
     encoding, weight = terms.patient_encoding(subset.dimension), terms.weights[draw.site]
-    return sum_of_drawn(list(pages), train, weight, encoding, rate=terms.sampling_rate, stream=draw.stream)
+    return sum_of_drawn(list(cases), train, weight, encoding, rate=terms.sampling_rate, stream=draw.stream)

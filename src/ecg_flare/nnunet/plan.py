@@ -1,8 +1,8 @@
 """Frozen training plans: what every site must hold alike before a round of training means anything.
 
-nnU-Net normally derives its plan from a fingerprint of the data. Sharing fingerprints between hospitals leaks, and
-pages are normalized to one resolution anyway, so a plan here is fixed, published and hashed: sites compare the hash
-and train, or differ and stop (`PlanMismatchError`). Importing this module costs no torch.
+nnU-Net normally derives its plan from a fingerprint of the data. Sharing fingerprints between hospitals leaks, so a
+plan here is fixed, published and hashed: sites compare the hash and train, or differ and stop (`PlanMismatchError`).
+Importing this module costs no torch.
 """
 
 from __future__ import annotations
@@ -12,28 +12,23 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from importlib import resources
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.errors import ConfigError, PlanMismatchError, UpdateError
-from ecg_flare.federated.parts import TrainedModel
-from ecg_flare.federated.subset import TrainableSubset
+from ecg_flare.documents import Fields, parse_object
+from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated.update import ParameterLayout, layout_digest
-from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-CONFIGURATION = "2d"
-FILE_ENDING = ".png"
 _FORMAT = 1
-_DATASET_NAME = "Dataset542_ECGTraces"
-_LETTER_PAGE_PX = (864, 1118)
+_IGNORE = "ignore"
+_DOCUMENT = ("kind", "configuration_name", "plans", "dataset_json", "meaning")
 
 
 @dataclass(frozen=True)
@@ -42,46 +37,123 @@ class Plan:
 
     `plans` and `dataset_json` are nnU-Net's own documents (plans.json, dataset.json). nnU-Net pops entries from
     what it is given: hand it `nnunet_plans()`, a copy.
+
+    Attributes:
+        name: what people call it; it is not in the hash.
+        plans: plans.json.
+        dataset_json: dataset.json.
+        configuration_name: the configuration of `plans` that is trained.
+        kind: name of the kind of task that it is a plan for (`kinds`).
+        meaning: what else gives images and labels their meaning, as JSON; it is in the hash.
+        known_layout: the network's parameters, where they are known without building it.
     """
 
     name: str
     plans: Mapping[str, Any] = field(repr=False)
     dataset_json: Mapping[str, Any] = field(repr=False)
+    configuration_name: str
+    kind: str
+    meaning: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    known_layout: ParameterLayout | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) over the canonical JSON of everything that changes training or its meaning."""
-        document = {
-            "format": _FORMAT,
-            "plans": self.plans,
-            "dataset_json": self.dataset_json,
-            "labels": {label.name: int(label) for label in Label},
-            "normalized_px_per_mm": NORMALIZED_PX_PER_MM,
-            "trace_width_px": TRACE_WIDTH_PX,
-        }
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        document = {"format": _FORMAT, "plans": self.plans, "dataset_json": self.dataset_json, **self.meaning}
+        return hashlib.sha256(_canonical(document).encode()).hexdigest()
 
     @cached_property
     def layout_digest(self) -> str:
         """SHA-256 (hex) of the ordered (name, shape) list of the network's parameters."""
         return layout_digest(parameter_layout(self))
 
-    @property
-    def configuration(self) -> Mapping[str, Any]:
-        """The plan's 2D configuration."""
-        return self.plans["configurations"][CONFIGURATION]
+    @cached_property
+    def built_layout(self) -> ParameterLayout:
+        """Ordered (name, shape) of the network's parameters, by building it."""
+        import torch
+
+        with torch.device("meta"):
+            return network_layout(network(self))
 
     @property
-    def size_multiple_px(self) -> int:
-        """What a whole page's height and width must be a multiple of to pass the network."""
+    def configuration(self) -> Mapping[str, Any]:
+        """The configuration that is trained."""
+        return self.plans["configurations"][self.configuration_name]
+
+    @property
+    def patch_size(self) -> tuple[int, ...]:
+        """Size of a training patch: two numbers, or three."""
+        return tuple(self.configuration["patch_size"])
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance of two pixels or voxels along each axis, in the data's own unit."""
+        return tuple(self.configuration["spacing"])
+
+    @property
+    def normalization(self) -> tuple[str, ...]:
+        """nnU-Net's scheme of normalization for each channel."""
+        return tuple(self.configuration["normalization_schemes"])
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in order."""
+        names = self.dataset_json["channel_names"]
+        return tuple(names[key] for key in sorted(names, key=int))
+
+    @property
+    def labels(self) -> Mapping[str, tuple[int, ...]]:
+        """Name -> values of a mask that belong to it; what is ignored is no label. A region has several values."""
+        given = self.dataset_json["labels"].items()
+        return {name: tuple(_values(value)) for name, value in given if name != _IGNORE}
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether the network finds regions, which may lie in each other, instead of classes."""
+        return any(len(values) > 1 for values in self.labels.values())
+
+    @property
+    def ignored(self) -> int | None:
+        """The value of a mask that is left out of training, where the dataset description has one."""
+        value = self.dataset_json["labels"].get(_IGNORE)
+        return None if value is None else int(_values(value)[0])
+
+    @property
+    def size_multiple(self) -> int:
+        """What each side of a whole image must be a multiple of to pass the network."""
         strides = np.array(self.configuration["architecture"]["arch_kwargs"]["strides"])
         return int(strides.prod(axis=0).max())
 
     @property
     def n_classes(self) -> int:
-        """Number of label classes, background included."""
-        return len(self.dataset_json["labels"])
+        """Number of the network's outputs: classes with the background, or regions without it."""
+        if not self.has_regions:
+            return len(self.labels)
+        return sum(values != (0,) for values in self.labels.values())
+
+    @cached_property
+    def document(self) -> str:
+        """All that the hash is of, as canonical JSON text, from which `from_document` makes the plan again."""
+        return _canonical(
+            {
+                "kind": self.kind,
+                "configuration_name": self.configuration_name,
+                "plans": self.plans,
+                "dataset_json": self.dataset_json,
+                "meaning": self.meaning,
+            }
+        )
+
+    @classmethod
+    def from_document(cls, name: str, document: str) -> Plan:
+        """The plan of a `document`; raises ConfigError for text that is none.
+
+        Whether nnU-Net may be given it is asked by `plan_check.check_plan`.
+        """
+        where = f"the plan {name!r}"
+        found = Fields(parse_object(document, where, ConfigError), where, ConfigError).only(_DOCUMENT)
+        plans, dataset_json, meaning = (found.mapping(key) for key in ("plans", "dataset_json", "meaning"))
+        return cls(name, plans, dataset_json, found.text("configuration_name"), found.text("kind"), meaning)
 
     def nnunet_plans(self) -> dict[str, Any]:
         """A copy of `plans` that nnU-Net may change."""
@@ -92,117 +164,12 @@ class Plan:
         return copy.deepcopy(dict(self.dataset_json))
 
 
-@dataclass(frozen=True)
-class _Preset:
-    features: tuple[int, ...]
-    patch_size: tuple[int, int]
-    batch_size: int
-    conv_bias: bool
+def _canonical(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-# Presets made for private training have no convolution bias: before an instance norm it has no gradient, so under
-# differential privacy it would only collect noise. A patch wider than 1.5 times its height keeps nnU-Net's rotations
-# within 15 degrees; a square one would be turned upside down.
-_PRESETS = {
-    "tiny": _Preset((8, 16, 32, 64), (128, 256), batch_size=2, conv_bias=False),
-    "small": _Preset((16, 32, 64, 128, 128), (256, 512), batch_size=2, conv_bias=False),
-    # nnU-Net's topology rule for this patch, its feature rule (32, doubled, at most 512), bias and batch of reference
-    "paper": _Preset((32, 64, 128, 256, 512, 512, 512), (256, 512), batch_size=12, conv_bias=True),
-}
-
-
-def preset_names() -> tuple[str, ...]:
-    """Names that `plan_preset` knows, smallest network first."""
-    return tuple(_PRESETS)
-
-
-@cache
-def plan_preset(name: str) -> Plan:
-    """The published plan of that name: `tiny`, `small` or `paper`.
-
-    Raises ConfigError for any other name.
-    """
-    if name not in _PRESETS:
-        raise ConfigError(f"unknown plan {name!r}: choose one of {', '.join(_PRESETS)}")
-    preset = _PRESETS[name]
-    dataset_json = {
-        "name": _DATASET_NAME,
-        "channel_names": {str(channel): "rgb_to_0_1" for channel in range(3)},
-        "labels": {label.name.lower(): int(label) for label in Label},
-        "file_ending": FILE_ENDING,
-        "overwrite_image_reader_writer": "NaturalImage2DIO",
-    }
-    return Plan(name, _nnunet_plans(name, preset), dataset_json)
-
-
-def verified_plan(name: str, expected_hash: str) -> Plan:
-    """The preset of that name, once its hash equals the one that the other side holds.
-
-    Raises ConfigError for an unknown name and PlanMismatchError for another hash.
-    """
-    plan = plan_preset(name)
-    if plan.hash != expected_hash:
-        raise PlanMismatchError(
-            f"plan {name!r} has hash {plan.hash} here and {expected_hash} at the other side: "
-            "install the same version of ecg_flare at every site"
-        )
-    return plan
-
-
-def _nnunet_plans(name: str, preset: _Preset) -> dict[str, Any]:
-    n_stages = len(preset.features)
-    resampling = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
-    configuration = {
-        "data_identifier": f"ecg_flare_{name}_{CONFIGURATION}",
-        "preprocessor_name": "DefaultPreprocessor",
-        "batch_size": preset.batch_size,
-        "patch_size": list(preset.patch_size),
-        "median_image_size_in_voxels": list(_LETTER_PAGE_PX),
-        "spacing": [1.0, 1.0],
-        "normalization_schemes": ["RGBTo01Normalization"] * 3,
-        "use_mask_for_norm": [False] * 3,
-        "resampling_fn_data": "resample_data_or_seg_to_shape",
-        "resampling_fn_data_kwargs": resampling,
-        "resampling_fn_seg": "resample_data_or_seg_to_shape",
-        "resampling_fn_seg_kwargs": {**resampling, "is_seg": True, "order": 1},
-        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
-        "resampling_fn_probabilities_kwargs": {**resampling, "order": 1},
-        "architecture": {
-            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-            "arch_kwargs": {
-                "n_stages": n_stages,
-                "features_per_stage": list(preset.features),
-                "conv_op": "torch.nn.modules.conv.Conv2d",
-                "kernel_sizes": [[3, 3]] * n_stages,
-                "strides": [[1, 1]] + [[2, 2]] * (n_stages - 1),
-                "n_conv_per_stage": [2] * n_stages,
-                "n_conv_per_stage_decoder": [2] * (n_stages - 1),
-                "conv_bias": preset.conv_bias,
-                "norm_op": "torch.nn.modules.instancenorm.InstanceNorm2d",
-                "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-                "dropout_op": None,
-                "dropout_op_kwargs": None,
-                "nonlin": "torch.nn.LeakyReLU",
-                "nonlin_kwargs": {"inplace": True},
-            },
-            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-        },
-        "batch_dice": True,
-    }
-    return {
-        "dataset_name": _DATASET_NAME,
-        "plans_name": f"ecg_flare_{name}",
-        "original_median_spacing_after_transp": [999.0, 1.0, 1.0],
-        "original_median_shape_after_transp": [1, *_LETTER_PAGE_PX],
-        "image_reader_writer": "NaturalImage2DIO",
-        "transpose_forward": [0, 1, 2],
-        "transpose_backward": [0, 1, 2],
-        "configurations": {CONFIGURATION: configuration},
-        "experiment_planner_used": "ecg_flare",
-        "label_manager": "LabelManager",
-        # RGBTo01 uses no statistics of the data; nnU-Net still looks for one entry a channel
-        "foreground_intensity_properties_per_channel": {str(channel): {} for channel in range(3)},
-    }
+def _values(value: Any) -> list[int]:
+    return [int(each) for each in value] if isinstance(value, list | tuple) else [int(value)]
 
 
 def network(plan: Plan, *, deep_supervision: bool = False) -> nn.Module:
@@ -217,7 +184,7 @@ def network(plan: Plan, *, deep_supervision: bool = False) -> nn.Module:
         architecture["network_class_name"],
         copy.deepcopy(architecture["arch_kwargs"]),
         architecture["_kw_requires_import"],
-        len(plan.dataset_json["channel_names"]),
+        len(plan.channels),
         plan.n_classes,
         allow_init=True,
         deep_supervision=deep_supervision,
@@ -233,28 +200,13 @@ def initial_vector(plan: Plan, seed: int) -> Float32[np.ndarray, " d"]:
         return flatten(network(plan))
 
 
-@cache
-def _stored_layouts() -> dict[str, ParameterLayout]:
-    text = resources.files("ecg_flare.nnunet").joinpath("layouts.json").read_text()
-    return {
-        plan_hash: tuple((name, tuple(shape)) for name, shape in entries)
-        for plan_hash, entries in json.loads(text).items()
-    }
-
-
 def parameter_layout(plan: Plan) -> ParameterLayout:
     """Ordered (name, shape) of the network's parameters: what gives a flat vector its meaning.
 
-    Presets are read from stored data, so that a server needs no torch; other plans build their network.
+    Presets are read from stored data, so that a server needs no torch; other plans build their network, without memory
+    for its values.
     """
-    stored = _stored_layouts().get(plan.hash)
-    return stored if stored is not None else network_layout(network(plan))
-
-
-@cache
-def trained_subset(model: TrainedModel) -> TrainableSubset:
-    """The trained tensors of a preset's network; raises ConfigError for an unknown plan or a pattern of no tensor."""
-    return TrainableSubset.matching(parameter_layout(plan_preset(model.plan)), model.trained)
+    return plan.known_layout if plan.known_layout is not None else plan.built_layout
 
 
 def network_layout(module: nn.Module) -> ParameterLayout:

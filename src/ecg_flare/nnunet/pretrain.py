@@ -1,6 +1,6 @@
-"""Train a network on public rendered pages: the start of a federation, or the model that reads pages.
+"""Train a network on public cases: the start of a federation, or a model to hand out.
 
-Rendered pages belong to nobody, so this costs no privacy. On one CPU thread the result is a function of
+Rendered cases, say, belong to nobody, so that this costs no privacy. On one CPU thread the result is a function of
 (plan, source, steps, learning rate, seed) bit by bit, given the same versions of torch and of this package.
 """
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.nnunet.dataset import SitePages, prepare
+from ecg_flare.nnunet.dataset import SiteCases, prepare
+from ecg_flare.nnunet.kinds import task_of
 from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
-from ecg_flare.page.raster import Label
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.trainer import TrainOptions
@@ -38,7 +38,7 @@ class HistoryPoint:
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A pretrained model, its training loss over time, and its trace Dice on the patients left out of training."""
+    """A pretrained model, its training loss over time, and its Dice on the patients left out of training."""
 
     vector: Float32[np.ndarray, " d"]
     history: tuple[HistoryPoint, ...]
@@ -56,30 +56,30 @@ def pretraining(steps: int, *, learning_rate: float = TrainingSettings.learning_
 
 
 def pretrain(
-    pages: SitePages,
+    cases: SiteCases,
     options: TrainOptions,
     *,
     compute: Compute = _ONE_THREAD,
     start: Float32[np.ndarray, " d"] | None = None,
     log: Callable[[str], None] = print,
 ) -> Pretrained:
-    """Train from nnU-Net's initialization (or from `start`) on a source's pages.
+    """Train from nnU-Net's initialization (or from `start`) on a source's cases.
 
     Shows a bar on a terminal and log lines otherwise.
 
     Raises:
-        SiteDataError: the source has no pages, or of one patient only.
+        SiteDataError: the source has no cases, or of one patient only.
         StorageError: the cache cannot be written.
     """
     from ecg_flare.nnunet.trainer import LocalTrainer
 
-    dataset = prepare(pages.source, pages.site, pages.plan, pages.cache, log=log)
-    model = initial_vector(pages.plan, options.seed) if start is None else start
-    trainer = LocalTrainer(pages.plan, dataset, threads=compute.threads, device=compute.device)
+    dataset = prepare(cases.source, cases.site, cases.plan, cases.cache, log=log)
+    model = initial_vector(cases.plan, options.seed) if start is None else start
+    trainer = LocalTrainer(cases.plan, dataset, threads=compute.threads, device=compute.device)
     progress = _Progress(options.steps, log)
     result = trainer.train(model, options, on_step=progress.step)
     trained = model + result.update
-    dice = trainer.validate(trained).dice(int(Label.TRACE))
+    dice = trainer.validate(trained).dice(*task_of(cases.plan).foreground_places)
     trainer.close()
     log(f"{options.steps} steps in {result.seconds:.0f} s; Dice {dice:.3f} on patients left out")
     return Pretrained(trained, tuple(progress.history), dice)

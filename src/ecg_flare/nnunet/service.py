@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import IO, Any, Final
 
 import numpy as np
@@ -35,9 +36,9 @@ from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
-from ecg_flare.nnunet.patients import PatientDraw, check_patients, pages_by_patient, site_key, train_drawn_patients
+from ecg_flare.nnunet.kinds import task_of
+from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, check_patients, site_key, train_drawn_patients
 from ecg_flare.nnunet.plan import Plan, initial_vector, parameter_count
-from ecg_flare.page.raster import Label
 from ecg_flare.privacy.gaussian import ChaChaStream
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -50,12 +51,12 @@ class Service:
 
     Their parameters are those of the commands' own classes (`commands`).
 
-    `prepare`: gives pages, patients, train, val, reused, folder.
+    `prepare`: gives cases, patients, train, val, reused, folder.
     `train`: array model. Gives the array update, and loss, seconds, steps.
     `train_patients`: array model. Gives the array contribution, the integers of the patients that were drawn here, and
         nothing else.
-    `validate`: no parameters; array model. Gives tp, fp, fn of the trace class, and dice.
-    `evaluate`: array model. Gives dice (mean over pages), pages (Dice by name) and digest (of the pages themselves).
+    `validate`: no parameters; array model. Gives tp, fp, fn of the task's foreground, and dice.
+    `evaluate`: array model. Gives dice (mean over cases), cases (Dice by name) and digest (of the cases themselves).
     `initialize`: gives the array model: nnU-Net's initialization.
     `export`: array model. Writes the folder and gives it.
     """
@@ -67,7 +68,7 @@ class Service:
         self._site = ""
         self._plan: Plan | None = None
         self._dataset: PreparedDataset | None = None
-        self._pages_by_patient: dict[str, list[str]] = {}
+        self._cases_by_patient: dict[str, list[str]] = {}
         self._trainer: Any = None
 
     def serve(self, requests: queue.Queue[Frame]) -> None:
@@ -98,18 +99,18 @@ class Service:
 
     def _prepare(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = PrepareCommand.from_params(params)
-        pages = command.pages
+        cases = command.cases
         self._trainer = None
-        self._site = pages.site
-        self._plan = pages.plan
+        self._site = cases.site
+        self._plan = cases.plan
         self._dataset = dataset = prepare(
-            pages.source, pages.site, pages.plan, pages.cache, command.settings, log=self._log
+            cases.source, cases.site, cases.plan, cases.cache, command.settings, log=self._log
         )
         if command.patients_per_site is not None:
-            check_patients(dataset, pages.source, most=command.patients_per_site)
-        self._pages_by_patient = pages_by_patient(dataset, site_key(pages.cache))
+            check_patients(dataset, cases.source, most=command.patients_per_site)
+        self._cases_by_patient = cases_by_patient(dataset, site_key(cases.cache))
         return {
-            "pages": len(dataset.pages),
+            "cases": len(dataset.entries),
             "patients": dataset.n_patients,
             "train": len(dataset.names("train")),
             "val": len(dataset.names("val")),
@@ -129,25 +130,24 @@ class Service:
         check_update(model, size=parameter_count(self._plan))
         draw = PatientDraw(command.terms, self._site, ChaChaStream())
         options = command.training.options(self._site)
-        return {}, {"contribution": train_drawn_patients(trainer, self._pages_by_patient, model, options, draw)}
+        return {}, {"contribution": train_drawn_patients(trainer, self._cases_by_patient, model, options, draw)}
 
     def _validate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         counts = self._site_trainer().validate(_model(arrays))
-        trace = int(Label.TRACE)
-        tp, fp, fn = counts.tp[trace], counts.fp[trace], counts.fn[trace]
-        return {"tp": tp, "fp": fp, "fn": fn, "dice": counts.dice(trace)}, {}
+        assert self._plan is not None, "`_site_trainer` wants a plan"
+        foreground = task_of(self._plan).foreground_places
+        tp, fp, fn = counts.of(foreground)
+        return {"tp": tp, "fp": fp, "fn": fn, "dice": counts.dice(*foreground)}, {}
 
     def _evaluate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
-        from ecg_flare.nnunet.evaluate import evaluate_pages
-        from ecg_flare.nnunet.predictor import NetworkSegmenter
-
-        pages = EvaluateCommand.from_params(params).pages
-        dataset = prepare(pages.source, pages.site, pages.plan, pages.cache, TO_EVALUATE, log=self._log)
-        segmenter = NetworkSegmenter(pages.plan, _model(arrays), device=self._device)
-        evaluation = evaluate_pages(segmenter, dataset.cases())
+        cases = EvaluateCommand.from_params(params).cases
+        task = task_of(cases.plan)
+        settings = replace(TO_EVALUATE, preprocess=task.measured_preprocessed)
+        dataset = prepare(cases.source, cases.site, cases.plan, cases.cache, settings, log=self._log)
+        evaluation = task.metric(_model(arrays), dataset, self._device)
         return {
             "dice": evaluation.mean_dice,
-            "pages": dict(evaluation.dice_by_page),
+            "cases": dict(evaluation.dice_by_case),
             "digest": content_digest(dataset),
         }, {}
 
@@ -165,7 +165,7 @@ class Service:
         from ecg_flare.nnunet.trainer import LocalTrainer
 
         if self._plan is None or self._dataset is None:
-            raise WorkerError("no pages are prepared in this training process: call 'prepare' first")
+            raise WorkerError("no cases are prepared in this training process: call 'prepare' first")
         if self._trainer is None:
             self._trainer = LocalTrainer(self._plan, self._dataset, threads=self._threads, device=self._device)
         return self._trainer

@@ -1,289 +1,86 @@
-"""Where pages come from, named in a job by class path and arguments.
+"""Sources of cases by name: a class path and arguments, in a job or in a file of a site.
 
-Three kinds: pages rendered from synthetic recordings, pages rendered from PTB-XL records, and a folder of page images
-(`page_folder.PageFolder`). A hospital adds its own kind as a frozen dataclass with `describe` and `cases` (see
-`case.PageSource`) in the job's `custom` folder. This module imports no torch.
-
-A name becomes a class by the table `PAGE_SOURCES` alone. A source of a job's own code is an object that FLARE has built
-already; the training process builds it again by the class path of that object (`source_params`), never by one that
-stands in a file or in an argument.
+A name becomes a class by the tables of the kinds of task and of extensions alone (`source_class`). A source of a job's
+own code is an object that FLARE has built already; the training process builds it again by the class path of that
+object (`source_params`), never by one that stands in a file or in an argument. This module imports no torch.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
-
-from ecg_flare.ecg.ptbxl import DATABASE_FILE, PtbxlEntry, at_sites, in_folds, load_record, read_database
-from ecg_flare.ecg.record import Recording
-from ecg_flare.ecg.synthetic import draw_patient, synthesize
-from ecg_flare.errors import ConfigError, LayoutError, RecordError, SiteDataError
+from ecg_flare.errors import ConfigError
 from ecg_flare.extensions import Registry
-from ecg_flare.nnunet.case import JSON, Case, PageSource, site_entry
-from ecg_flare.nnunet.page_folder import PageFolder
-from ecg_flare.page.layout import is_yaml_file
-from ecg_flare.page.resample import resample_page
-from ecg_flare.page.site_profile import SiteProfile, load_profile, profile_layout_files, profile_page
-
-__all__ = [
-    "PAGE_SOURCES",
-    "Case",
-    "PageFolder",
-    "PageSource",
-    "PtbxlPages",
-    "SyntheticPages",
-    "build_source",
-    "register_page_source",
-    "source_params",
-    "to_spec",
-]
-
-
-@dataclass(frozen=True)
-class SyntheticPages:
-    """Pages rendered from synthetic recordings, so that nothing has to be downloaded.
-
-    Each site draws its own persons, rhythms and pages: the same site, seed and page give the same page everywhere.
-
-    Attributes:
-        profiles: site -> name of the site profile that its pages look like.
-        pages_per_site: how many pages each site has.
-        pages_per_patient: how many of them one person has.
-        seed: of everything drawn.
-    """
-
-    profiles: Mapping[str, str]
-    pages_per_site: int = 24
-    pages_per_patient: int = 2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("pages_per_site", "pages_per_patient"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1. Found {getattr(self, name)}.")
-
-    def describe(self, site: str) -> JSON:
-        """The settings of this site; rendering is a function of them and of the code."""
-        return {
-            "source": "synthetic",
-            "profile": _profile_description(site_entry(self.profiles, site, "profile")),
-            "pages": self.pages_per_site,
-            "pages_per_patient": self.pages_per_patient,
-            "seed": self.seed,
-        }
-
-    def paths(self, site: str) -> Iterator[str]:
-        """Files that the site's pages are made from: its profile and its layouts, where they are none of the package.
-
-        Who may read them is asked path by path: a profile is read for its layouts only once the next is asked for.
-        """
-        return _profile_files(site_entry(self.profiles, site, "profile"))
-
-    def cases(self, site: str) -> Iterator[Case]:
-        """The site's pages, patient by patient."""
-        profile = load_profile(site_entry(self.profiles, site, "profile"))
-        for index in range(self.pages_per_site):
-            person = index // self.pages_per_patient
-            patient = draw_patient(_generator(self.seed, site, "patient", person))
-            rng = _generator(self.seed, site, "page", index)
-            recording = synthesize(rng, patient=patient)
-            yield _printed(recording, profile, rng, name=f"page-{index:04d}", patient_id=f"patient-{person:04d}")
-
-
-@dataclass(frozen=True)
-class PtbxlPages:
-    """Pages rendered from records of PTB-XL (Wagner et al. 2020), one a record.
-
-    Attributes:
-        root: folder of the database, with ptbxl_database.csv.
-        sites: site of the federation -> which records are its own: {"ptbxl_site": "0"} takes those of one recording
-            site of the database (or of a list of them), {"shard": k, "of": n} those of each n-th patient by a hash of
-            the patient's id; both together, those that meet both.
-        profiles: site -> name of the site profile that its pages look like.
-        folds: stratified folds to take records from (1 to 10); None takes all.
-        limit: at most so many pages a site, of whole patients, first come; None takes all.
-        seed: of the pages' looks.
-    """
-
-    root: str
-    sites: Mapping[str, Mapping[str, Any]]
-    profiles: Mapping[str, str]
-    folds: Sequence[int] | None = None
-    limit: int | None = None
-    seed: int = 0
-
-    def describe(self, site: str) -> JSON:
-        """The settings of this site, and the database's table."""
-        table = Path(self.root).expanduser() / DATABASE_FILE
-        entries = self._entries(site)
-        return {
-            "source": "ptbxl",
-            "table": hashlib.sha256(table.read_bytes()).hexdigest(),
-            "records": [entry.ecg_id for entry in entries],
-            "profile": _profile_description(site_entry(self.profiles, site, "profile")),
-            "seed": self.seed,
-        }
-
-    def paths(self, site: str) -> Iterator[str]:
-        """The database, and the site's profile and layouts, as `SyntheticPages.paths` gives them."""
-        yield self.root
-        yield from _profile_files(site_entry(self.profiles, site, "profile"))
-
-    def cases(self, site: str) -> Iterator[Case]:
-        """The site's pages, in the order of the table."""
-        root = Path(self.root).expanduser()
-        profile = load_profile(site_entry(self.profiles, site, "profile"))
-        for entry in self._entries(site):
-            try:
-                recording = load_record(root, entry)
-            except RecordError as error:
-                raise SiteDataError(f"record {entry.ecg_id} of site {site!r} cannot be read: {error}") from error
-            rng = _generator(self.seed, site, "page", entry.ecg_id)
-            yield _printed(
-                recording, profile, rng, name=f"ptbxl-{entry.ecg_id:05d}", patient_id=f"patient-{entry.patient_id}"
-            )
-
-    def _entries(self, site: str) -> list[PtbxlEntry]:
-        rule = site_entry(self.sites, site, "rule for PTB-XL records")
-        _check_rule(rule, site)
-        try:
-            table = read_database(Path(self.root).expanduser())
-        except RecordError as error:
-            raise SiteDataError(f"PTB-XL cannot be read for site {site!r}: {error}") from error
-        entries = list(_shard(table if self.folds is None else in_folds(table, self.folds), rule))
-        if not entries:
-            raise SiteDataError(f"no PTB-XL record of {self.root} meets the rule of site {site!r}: {dict(rule)}")
-        return _first_patients(entries, self.limit)
-
-
-def _first_patients(entries: list[PtbxlEntry], limit: int | None) -> list[PtbxlEntry]:
-    """The records of whole patients, first come, as long as there is room for all that a patient has."""
-    if limit is None:
-        return entries
-    counts = Counter(entry.patient_id for entry in entries)
-    taken: set[str] = set()
-    room = limit
-    for patient, count in counts.items():
-        if count <= room:
-            taken.add(patient)
-            room -= count
-    if not taken:
-        raise ConfigError(f"limit={limit} is less than any patient has records: at least {min(counts.values())}")
-    return [entry for entry in entries if entry.patient_id in taken]
-
-
-def _check_rule(rule: Mapping[str, Any], site: str) -> None:
-    unknown = set(rule) - {"ptbxl_site", "shard", "of"}
-    if unknown or not rule:
-        raise ConfigError(f"the rule of site {site!r} knows ptbxl_site, shard and of. Found {dict(rule)}.")
-    if ("shard" in rule) != ("of" in rule) or ("of" in rule and not 0 <= rule["shard"] < rule["of"]):
-        raise ConfigError(f"site {site!r} needs 'shard' from 0 to below 'of'. Found {dict(rule)}.")
-
-
-def _shard(entries: Sequence[PtbxlEntry], rule: Mapping[str, Any]) -> Iterator[PtbxlEntry]:
-    """The entries that meet a site's rule."""
-    if "ptbxl_site" in rule:
-        wanted = rule["ptbxl_site"]
-        entries = at_sites(entries, [wanted] if isinstance(wanted, str) else wanted)
-    for entry in entries:
-        if "of" not in rule or _stable_number(entry.patient_id) % rule["of"] == rule["shard"]:
-            yield entry
-
-
-def _printed(
-    recording: Recording, profile: SiteProfile, rng: np.random.Generator, *, name: str, patient_id: str
-) -> Case:
-    page = resample_page(profile_page(recording, profile, rng))
-    return Case(name, patient_id, page.image, page.mask)
-
-
-def _profile_files(name: str) -> Iterator[str]:
-    if not is_yaml_file(name):
-        return
-    yield name
-    try:
-        yield from profile_layout_files(name)
-    except LayoutError:  # no page can come of it, and who loads it says why
-        return
-
-
-def _profile_description(name: str) -> str:
-    # A profile of the package changes with the code, one of a site's own with its file and those of its layouts.
-    if not is_yaml_file(name):
-        return name
-    load_profile(name)
-    files = (name, *profile_layout_files(name))
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
-
-
-def _generator(seed: int, site: str, what: str, index: int) -> np.random.Generator:
-    return np.random.default_rng([seed, _stable_number(site), _stable_number(what), index])
-
-
-def _stable_number(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+from ecg_flare.nnunet.case import CaseSource
+from ecg_flare.nnunet.kinds import source_paths
 
 
 def _class_path(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-PAGE_SOURCES: Final = Registry[type](
-    "page source", {_class_path(kind): kind for kind in (SyntheticPages, PtbxlPages, PageFolder)}
-)
-"""Class path -> class: all page sources that a file or a job without own code can name, those of extensions too."""
+ADDED_SOURCES: Final = Registry[type]("case source", {})
+"""Class path -> class, of extensions."""
 
 
-def register_page_source(kind: type) -> type:
-    """Let files of this machine name a page source of an extension by its class path; usable as a decorator.
+def register_source(kind: type) -> type:
+    """Let files of this machine name a source of an extension by its class path; usable as a decorator.
 
     Raises ConfigError for a class that is no dataclass with `describe` and `cases`.
     """
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and issubclass(kind, PageSource)):
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and issubclass(kind, CaseSource)):
         raise ConfigError(
-            f"{kind!r} is no page source, expected a frozen dataclass with describe(site) and cases(site)"
+            f"{kind!r} is no case source, expected a frozen dataclass with describe(site) and cases(site)"
         )
-    PAGE_SOURCES.add(_class_path(kind), kind)
+    path = _class_path(kind)
+    if path in source_paths():
+        raise ConfigError(f"a case source is called {path!r} already: register yours under another name")
+    ADDED_SOURCES.add(path, kind)
     return kind
 
 
-def to_spec(source: PageSource) -> dict[str, Any]:
+def source_names() -> tuple[str, ...]:
+    """All class paths that a file or a job without own code can name: the package's own, and those of extensions."""
+    return (*source_paths(), *ADDED_SOURCES)
+
+
+def source_class(path: str) -> type | None:
+    """The class of a source, of `source_names` and no others."""
+    return _imported(path) if path in source_paths() else ADDED_SOURCES.get(path)
+
+
+def to_spec(source: CaseSource) -> dict[str, Any]:
     """A source as {"path": class path, "args": constructor arguments}, which is JSON.
 
     Raises ConfigError where the source is no dataclass or an argument is not JSON.
     """
     kind = type(source)
     if not dataclasses.is_dataclass(source):
-        raise ConfigError(f"page source {kind.__name__} must be a dataclass, so that its arguments can be read")
+        raise ConfigError(f"case source {kind.__name__} must be a dataclass, so that its arguments can be read")
     args = {field.name: getattr(source, field.name) for field in dataclasses.fields(source) if field.init}
     try:
         args = json.loads(json.dumps(args))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"page source {kind.__name__} has an argument that is not JSON: {error}") from error
+        raise ConfigError(f"case source {kind.__name__} has an argument that is not JSON: {error}") from error
     return {"path": _class_path(kind), "args": args}
 
 
-def source_params(source: PageSource) -> dict[str, Any]:
+def source_params(source: CaseSource) -> dict[str, Any]:
     """What the training process needs to build a source again that this process holds.
 
-    Its spec and, where the class is none of `PAGE_SOURCES`, the one class path that may be imported for it.
+    Its spec and, where the class is none of `source_names`, the one class path that may be imported for it.
     """
     spec = to_spec(source)
-    listed = PAGE_SOURCES.get(spec["path"]) is type(source)
+    listed = source_class(spec["path"]) is type(source)
     return {"source": spec} if listed else {"source": spec, "own_class": spec["path"]}
 
 
-def build_source(spec: Mapping[str, Any], *, own_class: str = "") -> PageSource:
-    """The source that a spec names, of `PAGE_SOURCES` and no others.
+def build_source(spec: Mapping[str, Any], *, own_class: str = "") -> CaseSource:
+    """The source that a spec names, of `source_names` and no others.
 
     Args:
         spec: as `to_spec` gives it.
@@ -293,25 +90,25 @@ def build_source(spec: Mapping[str, Any], *, own_class: str = "") -> PageSource:
     """
     path, args = spec.get("path"), spec.get("args", {})
     if not isinstance(path, str) or not isinstance(args, Mapping):
-        raise ConfigError(f"a page source is a class path and its arguments. Found {path!r} and {args!r}.")
-    kind = PAGE_SOURCES.get(path) or (_own_class(path) if path == own_class else None)
+        raise ConfigError(f"a case source is a class path and its arguments. Found {path!r} and {args!r}.")
+    kind = source_class(path) or (_imported(path) if path == own_class else None)
     if kind is None:
-        raise ConfigError(f"page source {path!r} is none of {', '.join(PAGE_SOURCES)}")
+        raise ConfigError(f"case source {path!r} is none of {', '.join(source_names())}")
     try:
         source = kind(**args)
     except TypeError as error:
-        raise ConfigError(f"page source {path!r} does not take the arguments {sorted(args)}: {error}") from error
-    if not isinstance(source, PageSource):
-        raise ConfigError(f"page source {path!r} needs the methods describe(site) and cases(site)")
+        raise ConfigError(f"case source {path!r} does not take the arguments {sorted(args)}: {error}") from error
+    if not isinstance(source, CaseSource):
+        raise ConfigError(f"case source {path!r} needs the methods describe(site) and cases(site)")
     return source
 
 
-def _own_class(path: str) -> type:
+def _imported(path: str) -> type:
     module_name, _, class_name = path.rpartition(".")
     try:
         kind = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"page source {path!r} cannot be imported: {error}") from error
+        raise ConfigError(f"case source {path!r} cannot be imported: {error}") from error
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise ConfigError(f"page source {path!r} is no dataclass: only a class made to be one is ever called")
+        raise ConfigError(f"case source {path!r} is no dataclass: only a class made to be one is ever called")
     return kind

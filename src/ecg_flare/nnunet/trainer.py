@@ -1,7 +1,7 @@
 """nnU-Net's own trainer, driven one federated round at a time.
 
 A round starts from the global model with empty momentum and freshly seeded generators, so that its result depends on
-(model, pages, options) alone, whichever process runs it: on one CPU thread bit by bit.
+(model, cases, options) alone, whichever process runs it: on one CPU thread bit by bit.
 
 FedProx: Li et al. 2020, "Federated Optimization in Heterogeneous Networks", equation 2: the local objective gains
 mu/2 * |w - w_global|^2, the gradient mu * (w - w_global).
@@ -10,6 +10,7 @@ mu/2 * |w - w_global|^2, the gradient mu * (w - w_global).
 from __future__ import annotations
 
 import functools
+import importlib
 import shutil
 import tempfile
 import time
@@ -18,26 +19,32 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.errors import UpdateError
+from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
 from ecg_flare.federated.update import ParameterLayout
 from ecg_flare.nnunet.dataset import PreparedDataset
-from ecg_flare.nnunet.environment import limit_threads, nnunet_environment, return_memory
-from ecg_flare.nnunet.plan import CONFIGURATION, Plan, flatten, parameter_layout, unflatten_into
-from ecg_flare.nnunet.predictor import page_logits
+from ecg_flare.nnunet.environment import limit_threads, nnunet_environment
+from ecg_flare.nnunet.kinds import task_of
+from ecg_flare.nnunet.plan import Plan, flatten, parameter_layout, unflatten_into
 from ecg_flare.nnunet.settings import TrainingSettings, check
-from ecg_flare.page.raster import IGNORED
+from ecg_flare.nnunet.task import LabelCounts, count_labels
 
 if TYPE_CHECKING:
     import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 _POLY_EXPONENT = 0.9
+
+TRAINERS: Final = {
+    "nnUNetTrainer": "nnUNetTrainer",
+    "nnUNetTrainerNoMirroring": "variants.data_augmentation.nnUNetTrainerNoMirroring",
+}
+"""nnU-Net's trainers that a task may name, and the modules below nnU-Net's that they stand in."""
 
 
 @dataclass(frozen=True)
@@ -92,25 +99,10 @@ class LocalUpdate:
     seconds: float
 
 
-@dataclass(frozen=True)
-class ClassCounts:
-    """Pixels of the validation pages by class: found rightly, found wrongly, missed. They can be summed over sites."""
-
-    tp: tuple[int, ...]
-    fp: tuple[int, ...]
-    fn: tuple[int, ...]
-
-    def dice(self, label: int) -> float:
-        """Dice of one class over all the pages together; NaN where the class is in neither truth nor prediction."""
-        size = 2 * self.tp[label] + self.fp[label] + self.fn[label]
-        return 2 * self.tp[label] / size if size else float("nan")
-
-
 class LocalTrainer:
-    """nnU-Net's trainer for one plan and one site's prepared pages.
+    """nnU-Net's trainer for one plan and one site's prepared cases.
 
-    Augmentation, loss, deep supervision, sampling and optimizer are nnU-Net's; mirroring is off, because a mirrored
-    ECG is another ECG.
+    Augmentation, loss, deep supervision, sampling and optimizer are those of nnU-Net's trainer that the task names.
     """
 
     def __init__(self, plan: Plan, dataset: PreparedDataset, *, threads: int = 1, device: str = "cpu") -> None:
@@ -118,23 +110,24 @@ class LocalTrainer:
 
         limit_threads(threads)
         self._plan = plan
+        self._task = task_of(plan)
         self._dataset = dataset
         scratch = Path(tempfile.mkdtemp(prefix="ecg_flare-nnunet-"))
         self._remove_scratch = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
         with nnunet_environment(preprocessed=dataset.preprocessed, results=scratch):
-            self._trainer = _site_trainer_class()(
+            self._trainer = _site_trainer_class(self._task.trainer)(
                 {**plan.nnunet_plans(), "continue_training": False},
-                CONFIGURATION,
+                plan.configuration_name,
                 0,
                 dataset.nnunet_dataset_json(plan),
                 torch.device(device),
             )
-            self._trainer.page_split = (dataset.names("train"), dataset.names("val") or dataset.names("train"))
+            self._trainer.case_split = (dataset.names("train"), dataset.names("val") or dataset.names("train"))
             self._trainer.initialize()
             self._trainer.set_deep_supervision_enabled(True)
             self._batches, _ = self._trainer.get_dataloaders()
             self._loader = self._batches.data_loader
-            self._pages = list(self._loader.indices)
+            self._cases = list(self._loader.indices)
         _disable_blur_benchmark(self._batches)
 
     @property
@@ -147,10 +140,10 @@ class LocalTrainer:
         model: Float32[np.ndarray, " d"],
         options: TrainOptions,
         *,
-        pages: Sequence[str] | None = None,
+        cases: Sequence[str] | None = None,
         on_step: Callable[[int, float], None] = lambda step, loss: None,
     ) -> LocalUpdate:
-        """Train one round from the global model, on the named pages alone where `pages` names some.
+        """Train one round from the global model, on the named cases alone where `cases` names some.
 
         `on_step` hears of each step (counted from 0) and its loss. Raises UpdateError where the result is not finite.
         """
@@ -163,7 +156,7 @@ class LocalTrainer:
             trainer.grad_scaler = type(trainer.grad_scaler)("cuda")
         trainer.network.train()
         self._thaw(options.trained)
-        self._loader.indices = self._pages if pages is None else list(pages)
+        self._loader.indices = self._cases if cases is None else list(cases)
         losses = []
         with _seeded(options.seed, options.first_step), _proximal_term(trainer, options.proximal_mu):
             for step in range(options.steps):
@@ -184,30 +177,19 @@ class LocalTrainer:
         for name, parameter in self._trainer.network.named_parameters():
             parameter.requires_grad_(name in names)
 
-    def validate(self, model: Float32[np.ndarray, " d"]) -> ClassCounts:
-        """Count, by class, what the model finds on whole pages of the patients that it is not trained on."""
-        import torch
-
+    def validate(self, model: Float32[np.ndarray, " d"]) -> LabelCounts:
+        """Count, by label, what the model finds in whole cases of the patients that it is not trained on."""
         module = self._trainer.network
         unflatten_into(module, model)
         module.eval()
         self._trainer.set_deep_supervision_enabled(False)
-        n = self._plan.n_classes
-        confusion = np.zeros((n, n), np.int64)
-        with torch.inference_mode():
-            for case in self._dataset.cases("val"):
-                height, width = case.mask.shape
-                logits = page_logits(module, case.image, self._plan.size_multiple_px)[:, :height, :width]
-                known = case.mask != IGNORED
-                pairs = case.mask[known].astype(np.int64) * n + logits.argmax(0).cpu().numpy()[known]
-                confusion += np.bincount(pairs, minlength=n * n).reshape(n, n)
-                del logits
-                return_memory()
+        counts = np.zeros((3, len(self._task.labels)), np.int64)
+        for entry in self._dataset.entries:
+            if entry.split == "val":
+                counts += count_labels(self._task, *self._task.segment(module, self._dataset, entry))
         self._trainer.set_deep_supervision_enabled(True)
-        tp = confusion.diagonal()
-        return ClassCounts(
-            tuple(tp.tolist()), tuple((confusion.sum(0) - tp).tolist()), tuple((confusion.sum(1) - tp).tolist())
-        )
+        tp, fp, fn = (tuple(row) for row in counts.tolist())
+        return LabelCounts(tp, fp, fn)
 
     def close(self) -> None:
         """Remove the scratch folder of nnU-Net's logs; also done when the trainer is garbage."""
@@ -215,19 +197,19 @@ class LocalTrainer:
 
 
 @functools.cache
-def _site_trainer_class() -> type[nnUNetTrainer]:
+def _site_trainer_class(name: str) -> type[nnUNetTrainer]:
+    if name not in TRAINERS:
+        raise ConfigError(f"unknown trainer {name!r}: choose one of {', '.join(TRAINERS)}")
     with nnunet_environment():
-        from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import (
-            nnUNetTrainerNoMirroring,
-        )
+        base = getattr(importlib.import_module(f"nnunetv2.training.nnUNetTrainer.{TRAINERS[name]}"), name)
 
-    class SiteTrainer(nnUNetTrainerNoMirroring):
+    class SiteTrainer(base):  # type: ignore[misc, valid-type]
         """nnU-Net's trainer with the site's own split, and nothing printed, plotted or compiled."""
 
-        page_split: tuple[list[str], list[str]] = ([], [])
+        case_split: tuple[list[str], list[str]] = ([], [])
 
         def do_split(self) -> tuple[list[str], list[str]]:
-            return self.page_split
+            return self.case_split
 
         def print_to_log_file(self, *args: object, **kwargs: object) -> None:
             pass

@@ -252,7 +252,7 @@ class _Child:
         environment = {
             **os.environ,
             **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
-            # page sources may live in a job's own folder, which FLARE only added to this process's path
+            # case sources may live in a job's own folder, which FLARE only added to this process's path
             "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
             VARIABLE: ":".join(loaded_extensions()),
             "PYTHONUNBUFFERED": "1",

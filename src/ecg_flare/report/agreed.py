@@ -16,7 +16,7 @@ def trained_parameters(terms: JobTerms) -> int | None:
     """d where only some tensors are trained; None where all are."""
     if terms.trains_everything:
         return None
-    from ecg_flare.nnunet.plan import trained_subset
+    from ecg_flare.nnunet.kinds import trained_subset
 
     return trained_subset(terms.model).dimension
 

@@ -39,11 +39,11 @@ def page_views(run: Run, count: int, ptbxl: Path | None = None) -> tuple[PageVie
 
     Raises ConfigError where the run has no saved model, and as `public_pages.public_cases`.
     """
-    from ecg_flare.nnunet.evaluate import trace_dice
-    from ecg_flare.nnunet.plan import verified_plan
-    from ecg_flare.nnunet.predictor import NetworkSegmenter
+    from ecg_flare.nnunet.kinds import verified_plan
+    from ecg_flare.task.traces.evaluate import trace_dice
+    from ecg_flare.task.traces.predictor import NetworkSegmenter
 
-    plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")))
+    plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")), run.terms.model.document)
     models = {name: NetworkSegmenter(plan, vector) for name, vector in _models(run).items()}
     views = []
     for case in islice(public_cases(run.facts, ptbxl), count):

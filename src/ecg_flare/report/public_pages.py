@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ecg_flare.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ecg_flare.nnunet.case import Case, PageSource
+    from ecg_flare.task.traces.page_case import PageCase, PageSource
 
 _MOST: Final = 2**63 - 1
 _SHOWN: Final = 120
 
 
-def public_cases(facts: Mapping[str, Any], ptbxl: Path | None) -> Iterator["Case"]:
+def public_cases(facts: Mapping[str, Any], ptbxl: Path | None) -> Iterator["PageCase"]:
     """The public pages of a run.
 
     Args:
@@ -39,14 +39,14 @@ def public_cases(facts: Mapping[str, Any], ptbxl: Path | None) -> Iterator["Case
 
 
 def _synthetic(args: dict[str, Any], site: str, ptbxl: Path | None) -> "PageSource":
-    from ecg_flare.nnunet.sources import SyntheticPages
+    from ecg_flare.task.traces.sources import SyntheticPages
 
     whole = _pick(args, {"pages_per_site": _is_count, "pages_per_patient": _is_count, "seed": _is_seed})
     return SyntheticPages(_profiles(args, site), **whole)
 
 
 def _ptbxl(args: dict[str, Any], site: str, ptbxl: Path | None) -> "PageSource":
-    from ecg_flare.nnunet.sources import PtbxlPages
+    from ecg_flare.task.traces.sources import PtbxlPages
 
     if ptbxl is None:
         raise ConfigError(
@@ -61,8 +61,8 @@ def _ptbxl(args: dict[str, Any], site: str, ptbxl: Path | None) -> "PageSource":
 
 
 _SOURCES: Final[Mapping[str, Callable[[dict[str, Any], str, Path | None], "PageSource"]]] = {
-    "ecg_flare.nnunet.sources.SyntheticPages": _synthetic,
-    "ecg_flare.nnunet.sources.PtbxlPages": _ptbxl,
+    "ecg_flare.task.traces.sources.SyntheticPages": _synthetic,
+    "ecg_flare.task.traces.sources.PtbxlPages": _ptbxl,
 }
 
 

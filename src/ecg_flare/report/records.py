@@ -90,7 +90,7 @@ def read_terms(fields: Fields) -> JobTerms:
         return JobTerms(
             sites=_roster(sites),
             rounds=fields.whole("rounds", 1, MAX_ROUNDS),
-            model=TrainedModel(model.text("plan"), model.texts("trained")),
+            model=TrainedModel(model.text("plan"), model.texts("trained"), model.text("document", "")),
             clipping=None if clipping is None else _clipping(clipping),
             projection=_projection(fields.inner("projection")),
             privacy=None if privacy is None else _privacy(privacy),

@@ -1,9 +1,10 @@
 """Where a site's own pages lie: `local/ecg_flare_pages.json` in its workspace, which goes before what a job says.
 
-    {"source": {"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"folder": "/data/ecg", "px_per_mm": 7.874}},
+    {"source": {"path": "ecg_flare.task.traces.page_folder.PageFolder",
+                "args": {"folder": "/data/ecg", "px_per_mm": 7.874}},
      "cache": "/data/ecg_flare_cache"}
 
-`path` is one of `nnunet.sources.PAGE_SOURCES`.
+`path` is one of `nnunet.sources.source_names()`.
 
 So one job serves hospitals whose pages lie in different places, and none has to say where. `cache` is the folder of
 prepared pages; left out it is below the workspace. `ecg-flare site prepare` writes the file.
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_flare.errors import ConfigError, SiteDataError
-from ecg_flare.nnunet.case import JSON, Case, PageSource
+from ecg_flare.nnunet.case import JSON, CaseSource
 from ecg_flare.nnunet.sources import build_source, to_spec
 from ecg_flare.site.kit import read_object
 from ecg_flare.storage import write_json
+from ecg_flare.task.traces.page_case import PageCase
 
 OWN_PAGES_FILE: Final = "ecg_flare_pages.json"
 CACHE_FOLDER: Final = "ecg_flare_cache"
@@ -27,9 +29,9 @@ CACHE_FOLDER: Final = "ecg_flare_cache"
 
 @dataclass(frozen=True)
 class OwnPages:
-    """A site's page source, and where it keeps what is prepared; `cache` is '' for below its workspace."""
+    """A site's case source, and where it keeps what is prepared; `cache` is '' for below its workspace."""
 
-    source: PageSource
+    source: CaseSource
     cache: str = ""
 
 
@@ -41,7 +43,7 @@ class SitesOwn:
         """Raises SiteDataError, always."""
         raise _unsaid(site)
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         """Raises SiteDataError, always."""
         raise _unsaid(site)
 
@@ -49,7 +51,7 @@ class SitesOwn:
 def read_own_pages(local: Path) -> OwnPages | None:
     """What the site says in its workspace's `local` folder, or None where it leaves it to the job.
 
-    Raises ConfigError where the file cannot be read, or names what is no page source.
+    Raises ConfigError where the file cannot be read, or names what is no case source.
     """
     path = local / OWN_PAGES_FILE
     if not path.exists():

@@ -19,7 +19,7 @@ from ecg_flare.flare.server import mechanism
 from ecg_flare.flare.server.evaluator import PublicEvaluator
 from ecg_flare.flare.site.executor import NnunetExecutor
 from ecg_flare.flare.site.filters import check_filters
-from ecg_flare.nnunet.case import NoPages  # noqa: F401 - jobs name it as a class of this module
+from ecg_flare.nnunet.case import NoCases  # noqa: F401 - jobs name it as a class of this module
 from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.privacy.gaussian import ChaChaStream, add_noise
 

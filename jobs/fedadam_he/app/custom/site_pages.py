@@ -2,7 +2,7 @@
 
 Each job carries this file in `app/custom`. As it stands it renders pages from synthetic recordings, so that a job runs
 with no data at hand. A hospital replaces the class body, or the whole class, by what reads its own pages; whatever it
-writes must be a frozen dataclass whose fields are JSON, with the two methods of `ecg_flare.nnunet.sources.PageSource`.
+writes must be a frozen dataclass whose fields are JSON, with the two methods of `ecg_flare.nnunet.case.CaseSource`.
 A folder of scans needs no code at all: `ecg-flare jobs export --data pages:DIR` names `PageFolder` in the job instead.
 """
 
@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ecg_flare.nnunet.pooled_pages import PooledPages
-from ecg_flare.nnunet.sources import Case, SyntheticPages
+from ecg_flare.task.traces.page_case import PageCase
+from ecg_flare.task.traces.pooled_pages import PooledPages
+from ecg_flare.task.traces.sources import SyntheticPages
 
 
 @dataclass(frozen=True)
@@ -28,5 +29,5 @@ class PooledSitePages(SitePages):
     def describe(self, site: str) -> Any:
         return PooledPages(super(), self.pooled).describe(site)
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         return PooledPages(super(), self.pooled).cases(site)

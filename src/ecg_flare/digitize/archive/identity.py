@@ -16,7 +16,7 @@ from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.words.ocr import words_installed
 from ecg_flare.page.layout import load_layout
 
-_PARTS: Final = ("digitize", "ecg", "nnunet", "page")
+_PARTS: Final = ("digitize", "ecg", "nnunet", "page", "task")
 """The parts of the package that a reading goes through, with their models and layouts."""
 
 _DIGITS: Final = 16

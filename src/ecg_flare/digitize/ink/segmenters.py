@@ -22,7 +22,7 @@ from ecg_flare.digitize.ink.probabilities import Probabilities, check_probabilit
 from ecg_flare.errors import ConfigError
 
 SEGMENTER_GROUP: Final = "ecg_flare.segmenters"
-SEGMENTERS: Final = {"bundled": "ecg_flare.nnunet.predictor:bundled_segmenter"}
+SEGMENTERS: Final = {"bundled": "ecg_flare.task.traces.predictor:bundled_segmenter"}
 """The entry points of SEGMENTER_GROUP that are loaded, by name; what another package puts there is not."""
 
 AUTO: Final = "auto"

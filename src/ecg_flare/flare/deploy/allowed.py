@@ -30,9 +30,10 @@ SITE_CLASSES: Final = (
     "ecg_flare.flare.summation.encrypted.site.EncryptedSite",
     "ecg_flare.flare.summation.encrypted.site.EncryptedSumExecutor",
     "ecg_flare.flare.summation.encrypted.site.EncryptUpdate",
-    "ecg_flare.nnunet.sources.SyntheticPages",
-    "ecg_flare.nnunet.sources.PtbxlPages",
-    "ecg_flare.nnunet.page_folder.PageFolder",
+    "ecg_flare.task.traces.sources.SyntheticPages",
+    "ecg_flare.task.traces.sources.PtbxlPages",
+    "ecg_flare.task.traces.page_folder.PageFolder",
+    "ecg_flare.task.datasets.folder.NnunetFolder",
     "ecg_flare.site.own_pages.SitesOwn",
 )
 
@@ -53,8 +54,9 @@ SERVER_CLASSES: Final = (
     "ecg_flare.flare.server.mechanism.GaussianMechanism",
     "ecg_flare.flare.server.evaluator.PublicEvaluator",
     "ecg_flare.flare.server.tracking.ServerMLflow",
-    "ecg_flare.nnunet.sources.SyntheticPages",
-    "ecg_flare.nnunet.sources.PtbxlPages",
+    "ecg_flare.task.traces.sources.SyntheticPages",
+    "ecg_flare.task.traces.sources.PtbxlPages",
+    "ecg_flare.nnunet.case.NoCases",
     "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
 )
 

@@ -2,7 +2,7 @@
 
 The other audits drive the round in memory. This one writes a job under unit patient with a masked sum, starts FLARE's
 simulator on it and waits. Draw, nnU-Net, clipping, encoding, masks, sum, noise and both ledgers are then whatever FLARE
-has made of them, in its processes. Of the job's parts two are the auditor's own: the page source, which is what a
+has made of them, in its processes. Of the job's parts two are the auditor's own: the case source, which is what a
 hospital would write, and the evaluator, which keeps the released models. The auditor takes nothing else out of the run
 but the server's ledger, for the claim.
 """
@@ -26,14 +26,14 @@ from ecg_flare.errors import ConfigError, PrivacyError
 from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling, TrainedModel
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy import audit_app
-from ecg_flare.flare.deploy.audit_app.audited import CanaryPages, canary_name
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
 from ecg_flare.flare.job.messages import model_sha256
 from ecg_flare.flare.job.terms import subset, take
 from ecg_flare.flare.summation import masked
-from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.privacy.audit.one_run import OneRun, audit_one_run
 from ecg_flare.privacy.ledger import LedgerReport, verify
+from ecg_flare.task.traces.canaries import CanaryPages, canary_name
 
 if TYPE_CHECKING:
     from ecg_flare.privacy.audit.path import AuditResult
@@ -210,7 +210,7 @@ def canary_directions(cache: Path, model: Float32[np.ndarray, " d"], design: Des
         for reference in range(_REFERENCES):
             seed = 1 + number * _REFERENCES + reference
             options = TrainOptions(1, _LEARNING_RATE, seed=seed, trained=design.trained)
-            update = take(design.terms, trainer.train(model, options, pages=[canary_name(number)]).update)
+            update = take(design.terms, trainer.train(model, options, cases=[canary_name(number)]).update)
             means[number] += update / np.linalg.norm(update)
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 

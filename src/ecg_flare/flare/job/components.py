@@ -12,7 +12,7 @@ from ecg_flare.errors import ConfigError, EcgFlareError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.paths import check_path
 from ecg_flare.flare.job.terms import check_job
-from ecg_flare.nnunet.sources import PageSource
+from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.site.own_pages import CACHE_FOLDER, OwnPages, SitesOwn, read_own_pages
 
 T = TypeVar("T")
@@ -54,18 +54,18 @@ def cache_folder(fl_ctx: FLContext, own: str = "") -> Path:
     return Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / CACHE_FOLDER
 
 
-def page_source(fl_ctx: FLContext, component_id: str, site: str) -> PageSource:
+def page_source(fl_ctx: FLContext, component_id: str, site: str) -> CaseSource:
     """The job's component that gives the pages of `site`.
 
     Raises ConfigError where it lacks `describe` or `cases`, PolicyError where the pages lie in a folder that this
     party's policy does not allow a job to name.
     """
-    source = component(fl_ctx, component_id, PageSource)  # type: ignore[type-abstract]
+    source = component(fl_ctx, component_id, CaseSource)  # type: ignore[type-abstract]
     check_pages(source, site, fl_ctx.get_engine().get_workspace())
     return source
 
 
-def check_pages(source: PageSource, site: str, workspace: Workspace) -> None:
+def check_pages(source: CaseSource, site: str, workspace: Workspace) -> None:
     """Raise PolicyError where a job's source reads what this party's policy does not allow a job to name.
 
     Raises SiteDataError where the job leaves it to the site where its pages lie.
@@ -76,10 +76,10 @@ def check_pages(source: PageSource, site: str, workspace: Workspace) -> None:
         check_path(path, workspace, "page_folders")
 
 
-def site_pages(fl_ctx: FLContext, component_id: str) -> tuple[PageSource, Path]:
+def site_pages(fl_ctx: FLContext, component_id: str) -> tuple[CaseSource, Path]:
     """A site's pages and the folder of prepared ones: as the site says (`site.own_pages`), or else the job.
 
-    Raises ConfigError where the site's file or the job's component is no page source, and as `page_source`.
+    Raises ConfigError where the site's file or the job's component is no case source, and as `page_source`.
     """
     own = read_own_pages(Path(fl_ctx.get_engine().get_workspace().get_site_config_dir()))
     if own is None:

@@ -1,16 +1,20 @@
 """One of the project's jobs for other sites: what `ecg-flare jobs export` writes and a recipe runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster
+from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
 from ecg_flare.federated.site_names import check_site_names
+from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import summation
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.flare.job.folders import OWN_PAGES, JobSpec, Pages
+from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, OWN_PAGES, JobSpec, Pages, Training
 from ecg_flare.flare.job.terms import fresh_nonce
+from ecg_flare.nnunet.kinds import carried_document
+from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.privacy.adaptive_clipping import suggested
 
 _SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
@@ -33,6 +37,10 @@ class Changes:
         results: folder of the results; see `JobSpec.folder`.
         mlflow: see `JobSpec`.
         code: whether the job carries the hospital's own code.
+        training: settings of the sites' training by name, as `TrainingSettings` has them.
+        patients, patients_per_site: how many there are at least in all, and at most at a site, where a job hides them.
+        plan: of another task than the project's own jobs have; the job then starts from nnU-Net's initialization, and
+            its server has no public data.
     """
 
     sites: Sequence[str]
@@ -49,6 +57,10 @@ class Changes:
     results: str = ""
     mlflow: str | None = None
     code: bool = True
+    training: Mapping[str, float] = field(default_factory=dict)
+    patients: int | None = None
+    patients_per_site: int | None = None
+    plan: Plan | None = None
 
     def __post_init__(self) -> None:
         check_site_names(self.sites)
@@ -59,6 +71,8 @@ class Changes:
         """Raise ConfigError where they ask for what this job does not have: noise, or a draw of patients."""
         if spec.terms.privacy is None and (self.delta is not None or self.epsilon_budget is not None):
             raise ConfigError(f"delta and epsilon_budget are for jobs with noise. {spec.name} adds none.")
+        if (self.patients or self.patients_per_site) and spec.terms.sampling is None:
+            raise ConfigError(f"patients and patients_per_site are for jobs that hide patients. {spec.name} does not.")
         if self.quantile is not None and spec.terms.sampling is None:
             raise ConfigError(f"adaptive clipping is for jobs that hide patients. {spec.name} does not.")
 
@@ -69,15 +83,18 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
     Raises ConfigError for impossible ones.
     """
     changes.check(spec)
+    if changes.plan is not None:
+        spec = _for_plan(spec, changes.plan)
     terms = replace(
         spec.terms,
         sites=equal_roster(changes.sites, spec.terms.summation, changes.min_sites, max_weight=changes.max_weight),
         rounds=changes.rounds or spec.terms.rounds,
         clipping=_clipping(spec.terms, changes.quantile),
         privacy=_privacy(spec.terms, changes),
+        sampling=_sampling(spec.terms, changes),
         nonce=fresh_nonce(),
     )
-    training = spec.training
+    training = _training(spec.training, changes.training)
     if changes.seed is not None or terms.way.hides_updates:
         training = replace(training, seed=changes.seed)
     pages = spec.pages if changes.pages is None else changes.pages
@@ -109,14 +126,37 @@ def equal_roster(
     return Roster(dict.fromkeys(sites, 1.0), fewest, hidden)
 
 
+def _for_plan(spec: JobSpec, plan: Plan) -> JobSpec:
+    """The job with another plan: nothing public to start from or to measure on.
+
+    A job that trains the last stage of the decoder alone trains the last one of this network.
+    """
+    trained = tuple(spec.terms.model.trained)
+    if trained != tuple(EVERY_TENSOR):
+        last = plan.configuration["architecture"]["arch_kwargs"]["n_stages"] - 2
+        trained = tuple(f"decoder.{part}.{last}.*" for part in ("transpconvs", "stages", "seg_layers"))
+    model = TrainedModel(plan.name, trained, carried_document(plan))
+    terms = replace(spec.terms, model=model)
+    return replace(spec, terms=terms, start="random:0", public_pages=NO_PUBLIC_CASES)
+
+
+def check_data(data: str, plan: Plan | None) -> None:
+    """Raise ConfigError where data of one task are given to another."""
+    of_dataset = data.startswith("nnunet:")
+    if of_dataset and plan is None:
+        raise ConfigError(f"--data {data!r} is a data set of nnU-Net: say --task nnunet, and its --plans")
+    if plan is not None and not of_dataset and data != "own":
+        raise ConfigError(f"a job of --task nnunet takes --data own or nnunet:FOLDER. Found {data!r}.")
+
+
 def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
     """The pages that `--data` names, for these sites: `spec` says how many the synthetic ones are.
 
-    Raises ConfigError for another word than own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER.
+    Raises ConfigError for another word than own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER or nnunet:FOLDER.
     """
     kind, _, folder = data.partition(":")
     profiles = {site: _SITE_PROFILES[index % len(_SITE_PROFILES)] for index, site in enumerate(sites)}
-    own, sources = dict(spec.pages.args), "ecg_flare.nnunet.sources."
+    own, sources = dict(spec.pages.args), "ecg_flare.task.traces.sources."
     match kind, bool(folder):
         case "custom", False:
             return Pages("site_pages.SitePages", own | {"profiles": profiles})
@@ -128,10 +168,12 @@ def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
             shards = {site: {"shard": index, "of": len(sites)} for index, site in enumerate(sites)}
             return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
         case "pages", True:
-            return Pages("ecg_flare.nnunet.page_folder.PageFolder", {"folder": folder})
+            return Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": folder})
+        case "nnunet", True:
+            return Pages("ecg_flare.task.datasets.folder.NnunetFolder", {"folder": folder})
         case "own", False:
             return OWN_PAGES
-    raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER or pages:FOLDER. Found {data!r}.")
+    raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER or nnunet:FOLDER. Found {data!r}.")
 
 
 def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:
@@ -143,6 +185,29 @@ def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:
         delta=changes.delta or privacy.delta,
         epsilon_budget=changes.epsilon_budget or privacy.epsilon_budget,
     )
+
+
+def _sampling(terms: JobTerms, changes: Changes) -> Sampling | None:
+    sampling = terms.sampling
+    if sampling is None:
+        return None
+    return replace(
+        sampling,
+        patients=changes.patients or sampling.patients,
+        patients_per_site=changes.patients_per_site or sampling.patients_per_site,
+    )
+
+
+def _training(training: Training, changed: Mapping[str, float]) -> Training:
+    """The training with other numbers; raises ConfigError for a name that is none of its settings."""
+    numbers = {name: type(value) for name, value in asdict(TrainingSettings()).items() if not isinstance(value, str)}
+    if unknown := sorted(set(changed) - set(numbers)):
+        raise ConfigError(f"training has no setting {unknown[0]!r}: choose among {', '.join(numbers)}")
+    for name, value in changed.items():
+        if numbers[name] is int and value != int(value):
+            raise ConfigError(f"{name} must be a whole number. Found {value}.")
+    values = {name: numbers[name](value) for name, value in changed.items()}
+    return Training(**{**asdict(training), **values})
 
 
 def _clipping(terms: JobTerms, quantile: float | None) -> Clipping | None:

@@ -59,7 +59,7 @@ class Training(TrainingSettings):
 
 @dataclass(frozen=True)
 class Pages:
-    """Where pages come from: the class path of a page source and its arguments."""
+    """Where pages come from: the class path of a case source and its arguments."""
 
     path: str
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -69,9 +69,13 @@ OWN_PAGES: Final = Pages("ecg_flare.site.own_pages.SitesOwn")
 """Each site's own, named by `ecg-flare site prepare`."""
 
 PUBLIC_PAGES: Final = Pages(
-    "ecg_flare.nnunet.sources.SyntheticPages", {"profiles": {"public": "public"}, "pages_per_site": 4, "seed": 900}
+    "ecg_flare.task.traces.sources.SyntheticPages", {"profiles": {"public": "public"}, "pages_per_site": 4, "seed": 900}
 )
 """Synthetic pages that the server measures the global model on."""
+
+
+NO_PUBLIC_CASES: Final = Pages("ecg_flare.nnunet.case.NoCases")
+"""The server has no data to measure the global model on."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.nnunet.plan import trained_subset
+from ecg_flare.nnunet.kinds import trained_subset
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN
 
 

@@ -17,8 +17,9 @@ from nvflare.apis.fl_context import FLContext
 from ecg_flare.errors import ConfigError, PlanMismatchError, WorkerError
 from ecg_flare.flare.job.components import cache_folder, page_source
 from ecg_flare.flare.job.paths import check_path
+from ecg_flare.nnunet.case import NoCases
 from ecg_flare.nnunet.commands import EvaluateCommand, ExportCommand, InitializeCommand
-from ecg_flare.nnunet.dataset import SitePages
+from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.export import load_bundled, load_model
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.sources import to_spec
@@ -26,6 +27,9 @@ from ecg_flare.nnunet.worker import Worker
 
 PUBLIC_SITE: Final = "public"
 """The site whose pages of the public source the server measures on."""
+
+UNMEASURED: Final = -1.0
+"""The Dice of a model that was not measured, as the server has no public data."""
 
 _TIMEOUT_S: Final = 3600.0
 
@@ -80,9 +84,11 @@ class PublicEvaluator(FLComponent):
         return stored.vector
 
     def evaluate(self, model: Float32[np.ndarray, " d"], plan: Plan, fl_ctx: FLContext) -> float:
-        """Mean trace Dice of the model over the public pages, 0 to 1."""
+        """Mean Dice of the model over the public cases, 0 to 1; UNMEASURED where there are none."""
         source = page_source(fl_ctx, self._source_id, PUBLIC_SITE)
-        command = EvaluateCommand(SitePages(source, PUBLIC_SITE, plan, cache_folder(fl_ctx)))
+        if isinstance(source, NoCases):
+            return UNMEASURED
+        command = EvaluateCommand(SiteCases(source, PUBLIC_SITE, plan, cache_folder(fl_ctx)))
         call = partial(
             self._worker.call,
             "evaluate",

@@ -22,7 +22,7 @@ class RoundFigures:
     """What a round gave and cost; round 0 is the public start.
 
     Attributes:
-        dice: trace Dice of the global model on the server's public pages, 0 to 1.
+        dice: of the global model on the server's public cases, 0 to 1; -1 where it has none.
         sites_dice: the same over the sites' held-out patients, where the job asks for it.
         pages: SHA-256 (hex) of those public pages; empty where the model was not measured.
         failure: why the round had too few answers; empty where it did not.
@@ -57,7 +57,7 @@ class RoundFigures:
 
     def line(self, rounds: int) -> str:
         """One line for the log."""
-        parts = [f"round {self.round}/{rounds}", f"Dice {self.dice:.4f}"]
+        parts = [f"round {self.round}/{rounds}", f"Dice {self.dice:.4f}" if self.dice >= 0 else "Dice not measured"]
         if self.sites_dice is not None:
             parts.append(f"at the sites {self.sites_dice:.4f}")
         if self.failure:
@@ -87,7 +87,7 @@ class RoundFigures:
 def publish(figures: RoundFigures, sender: FLComponent, fl_ctx: FLContext) -> None:
     """Hand the round's scalars to whatever analytics receiver the job names (TensorBoard, MLflow)."""
     scalars: dict[str, float | None] = {
-        "dice": figures.dice,
+        "dice": figures.dice if figures.dice >= 0 else None,
         "update_norm": figures.update_norm,
         "sites_answered": float(len(figures.answered)),
         "seconds": figures.seconds,

@@ -31,14 +31,15 @@ from ecg_flare.flare.job.paths import check_workspace
 from ecg_flare.flare.job.terms import put, update_size
 from ecg_flare.flare.job.training import deployed_training
 from ecg_flare.flare.server.aggregators import UpdateAggregator
-from ecg_flare.flare.server.evaluator import PublicEvaluator
+from ecg_flare.flare.server.evaluator import UNMEASURED, PublicEvaluator
 from ecg_flare.flare.server.ledger import JobPlace, ServerLedger, ServerLog, open_server_ledger
 from ecg_flare.flare.server.mechanism import AdmittedRound, GaussianMechanism
 from ecg_flare.flare.server.per_site_controller import PerSiteController, Running
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.flare.server.telemetry import RoundFigures, publish
 from ecg_flare.flare.summation.collection import Ask, Collection, CollectionSetup, collection_of, validate
-from ecg_flare.nnunet.plan import Plan, plan_preset
+from ecg_flare.nnunet.kinds import plan_of
+from ecg_flare.nnunet.plan import Plan
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head
 
@@ -149,7 +150,7 @@ class FederatedRounds(PerSiteController):
         store.check_writable(fl_ctx)
         return _Parts(
             terms=terms,
-            plan=plan_preset(terms.model.plan),
+            plan=plan_of(terms.model.plan, terms.model.document),
             aggregator=aggregator,
             store=store,
             evaluator=component(fl_ctx, "evaluator", PublicEvaluator),
@@ -294,7 +295,7 @@ class FederatedRounds(PerSiteController):
         if self._validate_every and (index + 1) % self._validate_every == 0:
             sites_dice = validate(replace(request, model=model), parts.terms, ask)
             clock.lap("validate")
-        best = dice > state.best_dice
+        best = dice > state.best_dice or dice == UNMEASURED  # without a measure the last is kept
         after = replace(
             after,
             dice=dice,

@@ -94,7 +94,13 @@ def _terms(config: Mapping[str, Any]) -> JobTerms:
 
 
 def _check_classes(config: Mapping[str, Any], workspace: Workspace) -> None:
-    file = Path(workspace.get_resources_file_path())
+    found = workspace.get_resources_file_path()
+    if not found:
+        raise ConfigError(
+            f"{workspace.get_site_config_dir()} has neither resources.json nor resources.json.default, by which FLARE "
+            "knows what a job may run: give the folder of the site's whole startup kit, unpacked"
+        )
+    file = Path(found)
     listed = read_object(file, "It is FLARE's configuration of the site.").get(ALLOW_LIST, [])
     if wide := [name for name in listed if not is_class_path(name)]:
         raise PolicyError(

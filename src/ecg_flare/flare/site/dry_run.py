@@ -47,7 +47,8 @@ from ecg_flare.flare.site.memory import MODELS_FOLDER
 from ecg_flare.flare.site.policy import SitePolicy
 from ecg_flare.flare.summation.collection import Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.plan import Plan, initial_vector, plan_preset
+from ecg_flare.nnunet.kinds import plan_of
+from ecg_flare.nnunet.plan import Plan, initial_vector
 from ecg_flare.site.kit import JobFolder, Kit, entry
 from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages, write_own_pages
 
@@ -146,7 +147,7 @@ class _Round:
 
     def __init__(self, job: JobFolder, kit: Kit, outcome: DryRun, terms: JobTerms, scratch: Path, steps: int) -> None:
         self._job, self._kit, self._outcome, self._terms = job, kit, outcome, terms
-        self._plan = plan_preset(terms.model.plan)
+        self._plan = plan_of(terms.model.plan, terms.model.document)
         # A stand-in kit has no secret key that all sites share: such a sum runs in the test mode.
         way = terms.way
         by_kit = way.signs_messages or (terms.private and not way.shares_key)

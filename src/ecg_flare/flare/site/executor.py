@@ -41,8 +41,8 @@ from ecg_flare.flare.site.ledger import check_limit
 from ecg_flare.flare.site.memory import check_model, model_memory
 from ecg_flare.flare.site.policy import read_policy
 from ecg_flare.nnunet.commands import TrainCommand, TrainPatientsCommand, prepare_command
-from ecg_flare.nnunet.dataset import SitePages
-from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.dataset import SiteCases
+from ecg_flare.nnunet.kinds import plan_of
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
 from ecg_flare.nnunet.worker import Worker
 
@@ -99,7 +99,7 @@ class NnunetExecutor(Executor):
         try:
             request = TrainRequest.from_shareable(shareable)
             terms = job_terms(fl_ctx)
-            plan = plan_preset(terms.model.plan)
+            plan = plan_of(terms.model.plan, terms.model.document)
             policy = read_policy(fl_ctx.get_engine().get_workspace())
             policy.check(terms)
             policy.check_seed(terms, self._seed)
@@ -123,12 +123,12 @@ class NnunetExecutor(Executor):
             return
         load_owners_extensions(fl_ctx.get_engine().get_workspace())
         source, cache = site_pages(fl_ctx, self._source_id)
-        pages = SitePages(source, fl_ctx.get_identity_name(), plan_preset(terms.model.plan), cache)
+        pages = SiteCases(source, fl_ctx.get_identity_name(), plan_of(terms.model.plan, terms.model.document), cache)
         command = prepare_command(pages, terms.unit, terms.patients_per_site)
         reply = self._worker.call("prepare", command.to_params(), should_abort=should_abort, timeout_s=self._timeout_s)
         self._prepared = True
         self._pages = int(reply.params["train"])
-        self.log_info(fl_ctx, f"pages ready: {reply.params}")
+        self.log_info(fl_ctx, f"cases ready: {reply.params}")
 
     def _train(
         self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from ecg_flare.nnunet.export import CHECKPOINT, load_model
-from ecg_flare.nnunet.predictor import NetworkSegmenter
+from ecg_flare.task.traces.predictor import NetworkSegmenter
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from jaxtyping import Float32, UInt8
 from ecg_flare.errors import ConfigError, PageError
 from ecg_flare.nnunet.environment import return_memory
 from ecg_flare.nnunet.export import CHECKPOINT, load_bundled
-from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, unflatten_into
+from ecg_flare.nnunet.plan import Plan, network, unflatten_into
+from ecg_flare.task.traces.plans import CONFIGURATION, KIND_NAME
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,7 @@ class NetworkSegmenter:
         if height * width <= MAX_WHOLE_PAGE_PX:
             return self._probabilities(image)
         result = np.empty((self.plan.n_classes, height, width), np.float32)
-        for band, inner, target in _bands(height, max(1, MAX_WHOLE_PAGE_PX // width), self.plan.size_multiple_px):
+        for band, inner, target in _bands(height, max(1, MAX_WHOLE_PAGE_PX // width), self.plan.size_multiple):
             result[:, target] = self._probabilities(image[band])[:, inner]
         return result
 
@@ -82,7 +83,7 @@ class NetworkSegmenter:
 
         height, width = image.shape[:2]
         with torch.inference_mode():
-            logits = page_logits(self._network, image, self.plan.size_multiple_px)
+            logits = page_logits(self._network, image, self.plan.size_multiple)
             probabilities = torch.softmax(logits, 0)[:, :height, :width].cpu().numpy()
         del logits
         return_memory()
@@ -138,7 +139,7 @@ def _read_model_folder(folder: Path, fold: str) -> tuple[Plan, dict[str, torch.T
         raise ConfigError(f"the model folder {folder} cannot be read: {error}") from error
     except pickle.UnpicklingError as error:
         raise ConfigError(f"{checkpoint_file} holds more than weights, and is not read for safety: {error}") from error
-    plan = Plan(str(plans.get("plans_name", folder.name)), plans, dataset_json)
     if CONFIGURATION not in plans.get("configurations", {}):
         raise ConfigError(f"{folder} has no {CONFIGURATION} configuration: only 2D models read pages")
+    plan = Plan(str(plans.get("plans_name", folder.name)), plans, dataset_json, CONFIGURATION, KIND_NAME)
     return plan, checkpoint["network_weights"]

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from ecg_flare.errors import SiteDataError
-from ecg_flare.nnunet.case import Case
+from ecg_flare.nnunet.task import DiceEvaluation
 from ecg_flare.page.raster import IGNORED, Label
-
-
-@dataclass(frozen=True)
-class DiceEvaluation:
-    """Trace Dice of each page, by its name; NaN for a page without a trace."""
-
-    dice_by_page: Mapping[str, float]
-
-    @property
-    def mean_dice(self) -> float:
-        """Mean over the pages that have a trace; NaN where none has."""
-        values = [value for value in self.dice_by_page.values() if not np.isnan(value)]
-        return float(np.mean(values)) if values else float("nan")
+from ecg_flare.task.traces.page_case import PageCase
 
 
 def trace_dice(predicted: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"]) -> float:
@@ -42,7 +29,7 @@ def trace_dice(predicted: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h 
 
 
 def evaluate_pages(
-    segmenter: Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "classes h w"]], cases: Iterable[Case]
+    segmenter: Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "classes h w"]], cases: Iterable[PageCase]
 ) -> DiceEvaluation:
     """Run a segmenter over pages and compare with their masks; raises SiteDataError where there is no page."""
     dice = {case.name: trace_dice(segmenter(case.image).argmax(0).astype(np.uint8), case.mask) for case in cases}

@@ -10,23 +10,24 @@ import pytest
 import torch
 from nnunet_scribbles import ScribbledPages
 
-from ecg_flare.nnunet.case import Case
 from ecg_flare.nnunet.dataset import PreparedDataset, open_dataset, prepare
-from ecg_flare.nnunet.evaluate import trace_dice
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.page.raster import IGNORED
+from ecg_flare.task.traces.evaluate import trace_dice
+from ecg_flare.task.traces.measure import prepared_pages
+from ecg_flare.task.traces.page_case import PageCase
 
 
 @dataclass(frozen=True)
 class HalfKnownPages(ScribbledPages):
     """Pages of whose right half nobody says what is there."""
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         for case in super().cases(site):
             mask = case.mask.copy()
             mask[:, self.width // 2 :] = IGNORED
-            yield Case(case.name, case.patient_id, case.image, mask)
+            yield PageCase(case.name, case.patient_id, case.image, mask)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_half_known_pages_train_and_are_validated_on_what_is_known(
     assert np.isfinite(result.loss)
     assert np.abs(result.update).max() > 0
     counts = half_trainer.validate(start)
-    known = sum(int((case.mask != IGNORED).sum()) for case in half_known.cases("val"))
+    known = sum(int((case.mask != IGNORED).sum()) for case in prepared_pages(half_known, "val"))
     assert sum(counts.tp) + sum(counts.fn) == known == sum(counts.tp) + sum(counts.fp)
 
 

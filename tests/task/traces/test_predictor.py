@@ -11,13 +11,14 @@ import torch
 from nnunet_scribbles import scribbled_page
 
 from ecg_flare.errors import ConfigError, PageError
-from ecg_flare.nnunet import predictor as predictor_module
 from ecg_flare.nnunet.environment import nnunet_environment
-from ecg_flare.nnunet.evaluate import evaluate_pages
 from ecg_flare.nnunet.export import bundled_names, load_bundled
-from ecg_flare.nnunet.plan import CONFIGURATION, Plan, network, unflatten_into
-from ecg_flare.nnunet.predictor import NetworkSegmenter, _bands
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.nnunet.plan import Plan, network, unflatten_into
+from ecg_flare.task.traces import predictor as predictor_module
+from ecg_flare.task.traces.evaluate import evaluate_pages
+from ecg_flare.task.traces.plans import CONFIGURATION
+from ecg_flare.task.traces.predictor import NetworkSegmenter, _bands
+from ecg_flare.task.traces.sources import SyntheticPages
 
 
 @pytest.fixture(scope="module")

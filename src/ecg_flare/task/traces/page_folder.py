@@ -33,8 +33,7 @@ from jaxtyping import UInt8
 
 from ecg_flare.documents import short
 from ecg_flare.errors import ConfigError, PageError, SiteDataError
-from ecg_flare.nnunet.case import JSON, Case, site_entry
-from ecg_flare.nnunet.drawn_pages import MASK_ENDING, MASK_FOLDER, drawn_pages, mask_files
+from ecg_flare.nnunet.case import JSON, site_entry
 from ecg_flare.page.formats import NAMES, PAGE_SUFFIXES
 from ecg_flare.page.mask_files import read_mask, resize_mask
 from ecg_flare.page.mask_fit import fit_mask
@@ -44,6 +43,8 @@ from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
 from ecg_flare.page.reader import PageImage, read_page
 from ecg_flare.page.resample import resample_page
 from ecg_flare.page.truth import PageTruth
+from ecg_flare.task.traces.drawn_pages import MASK_ENDING, MASK_FOLDER, drawn_pages, mask_files
+from ecg_flare.task.traces.page_case import PageCase
 
 PATIENTS_FILE: Final = "patients.csv"
 
@@ -63,7 +64,7 @@ _Normalized = tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"], float,
 class ReadPage:
     """A page that was read: as the network learns from it, its file's resolution, and what is to be known of it."""
 
-    case: Case
+    case: PageCase
     px_per_mm: float
     notes: tuple[str, ...] = ()
 
@@ -120,7 +121,7 @@ class PageFolder:
         """The folder that the site's pages are read from."""
         return (self._folder(site),)
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         """The pages in the order of their names."""
         table = self.patient_table(site)
         listed = self.pages(site)
@@ -153,7 +154,7 @@ class PageFolder:
         """Page name -> patient's id, from the folder's `patients.csv`; None where it has none."""
         return _read_patients(self._root(site) / PATIENTS_FILE)
 
-    def case(self, page: PageFile, table: Mapping[str, str] | None) -> Case:
+    def case(self, page: PageFile, table: Mapping[str, str] | None) -> PageCase:
         """One page at the network's resolution; raises SiteDataError where it cannot be read."""
         return self.read(page, table).case
 
@@ -171,7 +172,7 @@ class PageFolder:
         else:
             image, mask, px_per_mm, notes = self._with_mask(page, picture)
         name = _safe_name(page.name)
-        return ReadPage(Case(name, patient, image, mask), px_per_mm, (*picture.warnings, *notes))
+        return ReadPage(PageCase(name, patient, image, mask), px_per_mm, (*picture.warnings, *notes))
 
     def patient(self, page: PageFile, table: Mapping[str, str] | None) -> str:
         """Whose page it is, by the table (of the page, or of its file) or by its name.

@@ -15,12 +15,13 @@ from PIL import Image
 
 from ecg_flare.errors import SiteDataError
 from ecg_flare.nnunet.dataset import TO_EVALUATE, prepare
-from ecg_flare.nnunet.page_folder import PageFolder
-from ecg_flare.nnunet.plan import plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.page import reader
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
 from ecg_flare.page.reader import list_pages, read_page
-from ecg_flare.site.inspection import inspect_pages
+from ecg_flare.task.traces.inspection import inspect_pages
+from ecg_flare.task.traces.measure import prepared_pages
+from ecg_flare.task.traces.page_folder import PageFolder
 
 SIZE = 120, 80
 ORIENTATION = 0x0112
@@ -255,7 +256,7 @@ def test_a_page_of_a_tiff_without_a_mask_is_counted_and_named(tmp_path: Path, ca
 
     found = inspect_pages(source(tmp_path), "site")
 
-    said = [finding.what for finding in found.findings if finding.page == "anna_1.tif"]
+    said = [finding.what for finding in found.findings if finding.case == "anna_1.tif"]
     assert [f"left out: it has no mask for page {n} of 3: anna_1-p{n}.mask.png" for n in (2, 3)] == said[-2:]
     with caplog.at_level(logging.WARNING):
         assert [case.name for case in source(tmp_path).cases("site")] == ["anna_1-p1"]
@@ -287,9 +288,9 @@ def test_a_manual_or_a_logo_beside_scans_is_left_out_and_named(tmp_path: Path, n
 
     found = inspect_pages(source(tmp_path), "site")
 
-    said = [(finding.what, finding.stops) for finding in found.findings if finding.page == name]
+    said = [(finding.what, finding.stops) for finding in found.findings if finding.case == name]
     assert said == [(f"left out: it has no mask: {mask}", False)]
-    assert [page.name for page in found.pages] == ["anna_1.png", "bela_1.png"]
+    assert [page.name for page in found.cases] == ["anna_1.png", "bela_1.png"]
     assert [case.name for case in source(tmp_path).cases("site")] == ["anna_1", "bela_1"]
 
 
@@ -300,7 +301,7 @@ def test_a_scan_without_a_mask_stops(tmp_path: Path, ending: str, kind: str) -> 
 
     found = inspect_pages(source(tmp_path), "site")
 
-    said = [(finding.what, finding.stops) for finding in found.findings if finding.page == f"carl_1.{ending}"]
+    said = [(finding.what, finding.stops) for finding in found.findings if finding.case == f"carl_1.{ending}"]
     assert (f"page carl_1.{ending} has neither a mask nor a truth", True) in said
     assert not found.ready
 
@@ -326,9 +327,9 @@ def test_the_pdf_that_a_scan_was_exported_from_leaves_the_mask_to_it(tmp_path: P
 
     found = inspect_pages(source(tmp_path), "site")
 
-    said = [(finding.what, finding.stops) for finding in found.findings if finding.page == "anna_1.pdf"]
+    said = [(finding.what, finding.stops) for finding in found.findings if finding.case == "anna_1.pdf"]
     assert said == [("left out: it has no mask of its own: what is named anna_1 belongs to anna_1.png", False)]
-    assert [page.name for page in found.pages] == ["anna_1.png", "bela_1.png"]
+    assert [page.name for page in found.cases] == ["anna_1.png", "bela_1.png"]
 
 
 def test_a_pdf_beside_a_scan_of_its_name_keeps_the_pages_that_have_masks(tmp_path: Path) -> None:
@@ -389,7 +390,7 @@ def test_what_is_prepared_is_what_is_read(tmp_path: Path) -> None:
 
     prepared = prepare(source(folder), "site", plan_preset("tiny"), tmp_path / "cache", TO_EVALUATE)
 
-    for case, page in zip(prepared.cases(), list_pages([folder]).pages, strict=True):
+    for case, page in zip(prepared_pages(prepared), list_pages([folder]).pages, strict=True):
         np.testing.assert_array_equal(case.image, read_page(page).image)
         np.testing.assert_array_equal(case.mask, drawn_page()[1])
 

@@ -1,6 +1,6 @@
 """A folder of pages looked over before it trains anything: what is wrong with it, page by page, and what to do.
 
-Reading is `nnunet.page_folder`'s own, so that what passes here can be read in a job. Beyond that come the mistakes
+Reading is `page_folder`'s own, so that what passes here can be read in a job. Beyond that come the mistakes
 that can be read and still spoil a training: a wrong resolution, traces drawn too thin, one page under two patients.
 """
 
@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from ecg_flare.errors import PageError, SiteDataError
-from ecg_flare.nnunet.case import Case
-from ecg_flare.nnunet.page_folder import PATIENTS_FILE, PageFolder, ReadPage
 from ecg_flare.page.image_files import open_image
 from ecg_flare.page.page_list import LeftOut, PageFile, left_out_lines
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
+from ecg_flare.task.inspection import CaseFacts, Finding, Inspection
+from ecg_flare.task.traces.page_case import PageCase
+from ecg_flare.task.traces.page_folder import PATIENTS_FILE, PageFolder, ReadPage
 
 _MM_PER_INCH: Final = 25.4
 _LONG_SIDE_MM: Final = (60.0, 500.0)
@@ -42,64 +43,19 @@ _SAY_WHOSE: Final = (
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something wrong: at a page (or '' for the folder), what was found, what to do, and whether it stops training."""
-
-    page: str
-    what: str
-    remedy: str
-    stops: bool
-
-
-@dataclass(frozen=True)
-class PageFacts:
-    """A page that can be read.
+class PageFacts(CaseFacts):
+    """A page that can be read; its name is that of the image's file, with the page in it.
 
     Attributes:
-        name: of the image's file, with the page in it.
-        patient_id: whose page it is.
         digest: of the page as the network sees it.
         px_per_mm: of the image.
         width_mm, height_mm: of the paper, if the resolution is right.
     """
 
-    name: str
-    patient_id: str
     digest: str
     px_per_mm: float
     width_mm: float
     height_mm: float
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What was found in a folder.
-
-    Attributes:
-        files: how many pages there are.
-        pages: those that can be read.
-        findings: what is wrong or was left out, what stops training first.
-    """
-
-    files: int
-    pages: tuple[PageFacts, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def ready(self) -> bool:
-        """Whether nothing stops training."""
-        return not any(finding.stops for finding in self.findings)
-
-    @property
-    def pages_by_patient(self) -> Counter[str]:
-        """How many pages each patient has."""
-        return Counter(page.patient_id for page in self.pages)
-
-    @property
-    def cache_bytes(self) -> int:
-        """Disk that the prepared pages take, with some to spare."""
-        area_mm2 = sum(page.width_mm * page.height_mm for page in self.pages)
-        return int(area_mm2 * NORMALIZED_PX_PER_MM**2 * _CACHE_BYTES_PER_PX)
 
 
 def inspect_pages(
@@ -132,7 +88,9 @@ def inspect_pages(
         *_left_out(listed.left_out),
         *_absent(listed.pages, table),
     ]
-    return Inspection(len(listed.pages), tuple(pages), tuple(sorted(findings, key=lambda finding: not finding.stops)))
+    area_mm2 = sum(page.width_mm * page.height_mm for page in pages)
+    cache_bytes = int(area_mm2 * NORMALIZED_PX_PER_MM**2 * _CACHE_BYTES_PER_PX)
+    return Inspection.of(len(listed.pages), pages, findings, cache_bytes)
 
 
 def _is_distinguished(source: PageFolder, page: PageFile, table: Mapping[str, str] | None) -> bool:
@@ -180,7 +138,7 @@ def _page_findings(page: PageFile, read: ReadPage, facts: PageFacts) -> Iterator
     yield from _trace_findings(page, read.case)
 
 
-def _trace_findings(page: PageFile, case: Case) -> Iterator[Finding]:
+def _trace_findings(page: PageFile, case: PageCase) -> Iterator[Finding]:
     trace = case.mask == Label.TRACE
     if not trace.any():
         yield Finding(

@@ -8,9 +8,10 @@ import pytest
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.export import save_model
-from ecg_flare.nnunet.model_segmenter import ModelSegmenter
-from ecg_flare.nnunet.plan import initial_vector, plan_preset
-from ecg_flare.nnunet.predictor import NetworkSegmenter
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import initial_vector
+from ecg_flare.task.traces.model_segmenter import ModelSegmenter
+from ecg_flare.task.traces.predictor import NetworkSegmenter
 
 
 def test_it_answers_like_the_network_itself_and_survives_pickling(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The models that come with the package, as recipes: `python -m ecg_flare.nnunet.bundled NAME` trains one again.
+"""The models that come with the package, as recipes: `python -m ecg_flare.task.traces.bundled NAME` trains one again.
 
 `start` is where the federated jobs begin: a network that has only seen pages straight from the printer, so that a
 federation has something to learn. `segmenter` reads pages of any hospital: the digitizer's default.
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import ecg_flare
-from ecg_flare.nnunet.dataset import SitePages
+from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import save_model
-from ecg_flare.nnunet.plan import Plan, plan_preset
+from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.pretrain import Pretrained, pretrain, pretraining
 from ecg_flare.nnunet.settings import TrainingSettings
-from ecg_flare.nnunet.sources import SyntheticPages
+from ecg_flare.task.traces.sources import SyntheticPages
 
 TRAINED_ON: Final = "2026-11-20"
 _EVALUATION_SEED: Final = 990_001
@@ -59,7 +60,7 @@ def build(name: str, folder: Path, cache: Path) -> Path:
     plan = plan_preset(recipe.plan)
     source = SyntheticPages({recipe.profile: recipe.profile}, pages_per_site=recipe.pages, seed=recipe.seed)
     trained = pretrain(
-        SitePages(source, recipe.profile, plan, cache),
+        SiteCases(source, recipe.profile, plan, cache),
         pretraining(recipe.steps, learning_rate=recipe.learning_rate, seed=recipe.seed),
         log=_log,
     )
@@ -68,9 +69,9 @@ def build(name: str, folder: Path, cache: Path) -> Path:
 
 def dice_by_profile(plan: Plan, trained: Pretrained) -> dict[str, float]:
     """Mean trace Dice on pages of each profile, from seeds that no training uses."""
-    from ecg_flare.nnunet.evaluate import evaluate_pages
-    from ecg_flare.nnunet.predictor import NetworkSegmenter
     from ecg_flare.page.site_profile import profile_names
+    from ecg_flare.task.traces.evaluate import evaluate_pages
+    from ecg_flare.task.traces.predictor import NetworkSegmenter
 
     segmenter = NetworkSegmenter(plan, trained.vector)
     dice = {}
@@ -85,7 +86,7 @@ def _provenance(name: str, plan: Plan, trained: Pretrained) -> dict[str, Any]:
     import torch
 
     return {
-        "command": f"python -m ecg_flare.nnunet.bundled {name}",
+        "command": f"python -m ecg_flare.task.traces.bundled {name}",
         "recipe": asdict(RECIPES[name]),
         "trained_on": TRAINED_ON,
         "versions": {"ecg_flare": ecg_flare.__version__, "torch": torch.__version__},
@@ -102,7 +103,7 @@ def _log(message: str) -> None:
 
 def main() -> None:
     """Train the bundled models that are named on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m ecg_flare.nnunet.bundled", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ecg_flare.task.traces.bundled", description=__doc__)
     parser.add_argument("names", nargs="+", choices=sorted(RECIPES))
     parser.add_argument("-o", "--output", type=Path, default=Path(ecg_flare.__file__).parent / "models")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/ecg_flare").expanduser())

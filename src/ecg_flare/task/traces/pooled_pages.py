@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.nnunet.case import Case, PageSource
+from ecg_flare.task.traces.page_case import PageCase, PageSource
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PooledPages:
         """What the pages follow from."""
         return {"pooled": {one: self.source.describe(one) for one in self.sites}}
 
-    def cases(self, site: str) -> Iterator[Case]:
+    def cases(self, site: str) -> Iterator[PageCase]:
         """The sites' pages, one site after the other, named after the site that they came from."""
         for one in self.sites:
             for case in self.source.cases(one):

@@ -13,16 +13,19 @@ from nnunet_scribbles import ScribbledPages, scribbled_page
 from ecg_flare.ecg.record import write_wfdb
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ConfigError, LayoutError, SiteDataError
-from ecg_flare.nnunet.case import Case, PageSource
-from ecg_flare.nnunet.pooled_pages import PooledPages
-from ecg_flare.nnunet.sources import PageFolder, PtbxlPages, SyntheticPages, build_source, source_params, to_spec
+from ecg_flare.nnunet.case import CaseSource
+from ecg_flare.nnunet.sources import build_source, source_params, to_spec
 from ecg_flare.page.raster import Label
 from ecg_flare.page.site_profile import load_profile, profile_page
+from ecg_flare.task.traces.page_case import PageCase
+from ecg_flare.task.traces.page_folder import PageFolder
+from ecg_flare.task.traces.pooled_pages import PooledPages
+from ecg_flare.task.traces.sources import PtbxlPages, SyntheticPages
 
 TWO_SITES = SyntheticPages({"site-1": "plain", "site-2": "plain"}, pages_per_site=3, pages_per_patient=2)
 
 
-def same(a: Case, b: Case) -> bool:
+def same(a: PageCase, b: PageCase) -> bool:
     return a.name == b.name and np.array_equal(a.image, b.image) and np.array_equal(a.mask, b.mask)
 
 
@@ -58,7 +61,7 @@ def test_the_trace_of_a_mask_is_dark_ink() -> None:
         (PageFolder(folders={"a": "/"}), SiteDataError, "'b'"),
     ],
 )
-def test_a_source_that_cannot_serve_a_site(source: PageSource, error: type[Exception], named: str) -> None:
+def test_a_source_that_cannot_serve_a_site(source: CaseSource, error: type[Exception], named: str) -> None:
     with pytest.raises(error, match=named):
         list(source.cases("b"))
 
@@ -91,7 +94,7 @@ def test_counts_of_synthetic_pages_are_checked() -> None:
         ScribbledPages(pages=2),
     ],
 )
-def test_a_spec_builds_the_source_again(source: PageSource) -> None:
+def test_a_spec_builds_the_source_again(source: CaseSource) -> None:
     params = json.loads(json.dumps(source_params(source)))
     assert build_source(params["source"], own_class=params.get("own_class", "")) == source
 
@@ -129,9 +132,9 @@ def test_a_spec_runs_nothing_that_is_no_page_source(tmp_path: Path) -> None:
         ({}, "None"),
         ({"path": "Pages"}, "'Pages'"),
         ({"path": "no.such.Pages"}, "no.such.Pages"),
-        ({"path": "ecg_flare.nnunet.sources.SyntheticPages", "args": []}, r"\[\]"),
-        ({"path": "ecg_flare.nnunet.sources.PageFolder"}, "none of"),
-        ({"path": "ecg_flare.nnunet.page_folder.PageFolder", "args": {"depth": 3}}, "depth"),
+        ({"path": "ecg_flare.task.traces.sources.SyntheticPages", "args": []}, r"\[\]"),
+        ({"path": "ecg_flare.task.traces.sources.PageFolder"}, "none of"),
+        ({"path": "ecg_flare.task.traces.page_folder.PageFolder", "args": {"depth": 3}}, "depth"),
         ({"path": "ecg_flare.nnunet.plan.Plan", "args": {"name": "x", "plans": {}, "dataset_json": {}}}, "none of"),
     ],
 )
@@ -147,7 +150,11 @@ def test_a_bad_spec_is_named(spec: dict[str, Any], named: str) -> None:
         ("Pages", {}, "'Pages'"),
         ("pathlib.PurePath", {}, "no dataclass"),
         ("ecg_flare.ecg.leads.LEADS", {}, "no dataclass"),
-        ("ecg_flare.nnunet.plan.Plan", {"name": "x", "plans": {}, "dataset_json": {}}, "describe"),
+        (
+            "ecg_flare.nnunet.plan.Plan",
+            {"name": "x", "plans": {}, "dataset_json": {}, "configuration_name": "", "kind": ""},
+            "describe",
+        ),
     ],
 )
 def test_an_own_class_that_is_no_page_source_is_named(path: str, args: dict[str, Any], named: str) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ecg_flare.errors import SiteDataError
-from ecg_flare.nnunet.page_folder import PageFolder
-from ecg_flare.site.inspection import Finding, Inspection, inspect_pages
+from ecg_flare.task.traces.inspection import Finding, Inspection, inspect_pages
+from ecg_flare.task.traces.page_folder import PageFolder
 
 DPI = 100
 PX_PER_MM = DPI / 25.4
@@ -52,10 +52,10 @@ def test_pages_that_are_well_are_counted(folder: Path) -> None:
     found = look(folder)
     assert found.findings == ()
     assert found.ready
-    assert found.files == 3
-    assert dict(found.pages_by_patient) == {"anna": 2, "bela": 1}
-    assert all(page.px_per_mm == pytest.approx(PX_PER_MM, rel=0.01) for page in found.pages)
-    assert found.pages[0].width_mm == pytest.approx(600 / PX_PER_MM, rel=0.01)
+    assert found.found == 3
+    assert dict(found.cases_by_patient) == {"anna": 2, "bela": 1}
+    assert all(page.px_per_mm == pytest.approx(PX_PER_MM, rel=0.01) for page in found.cases)
+    assert found.cases[0].width_mm == pytest.approx(600 / PX_PER_MM, rel=0.01)
     assert found.cache_bytes == pytest.approx(3 * 102 * 152 * 16 * 12, rel=0.02)
 
 
@@ -64,24 +64,24 @@ def test_a_page_that_cannot_be_read_stops_and_the_others_are_still_looked_at(fol
     (folder / "bela_1.mask.png").unlink()
     found = look(folder)
     assert not found.ready
-    assert {(each.page, each.stops) for each in found.findings} == {("anna_1.png", True), ("bela_1.png", True)}
+    assert {(each.case, each.stops) for each in found.findings} == {("anna_1.png", True), ("bela_1.png", True)}
     assert all(each.remedy for each in found.findings)
-    assert [page.name for page in found.pages] == ["anna_2.png"]
+    assert [page.name for page in found.cases] == ["anna_2.png"]
 
 
 def test_a_page_of_nobody_is_refused_unless_each_is_its_own(folder: Path) -> None:
     draw(folder, "unnamed", seed=9)
     finding = only(look(folder))
-    assert finding.page == "unnamed.png"
+    assert finding.case == "unnamed.png"
     assert finding.stops
     assert "--each-page-a-patient" in finding.remedy
-    assert len(look(folder, patient_pattern="^(.+)$").pages_by_patient) == 4
+    assert len(look(folder, patient_pattern="^(.+)$").cases_by_patient) == 4
 
 
 def test_pages_of_one_patient_alone_cannot_train(folder: Path) -> None:
     (folder / "bela_1.png").unlink()
     finding = only(look(folder))
-    assert (finding.page, finding.stops) == ("", True)
+    assert (finding.case, finding.stops) == ("", True)
     assert "1 patient" in finding.what
 
 
@@ -97,25 +97,25 @@ def test_a_resolution_that_the_file_denies_is_told(folder: Path) -> None:
     with Image.open(folder / "anna_1.png") as image:
         image.save(folder / "anna_1.png", dpi=(300, 300))
     finding = only(look(folder))
-    assert (finding.page, finding.stops) == ("anna_1.png", False)
+    assert (finding.case, finding.stops) == ("anna_1.png", False)
     assert "300 dpi" in finding.what
 
 
 def test_traces_of_a_wrong_thickness_are_told_and_none_stop(folder: Path) -> None:
     draw(folder, "anna_1", thickness=13)
     finding = only(look(folder))
-    assert (finding.page, finding.stops) == ("anna_1.png", False)
+    assert (finding.case, finding.stops) == ("anna_1.png", False)
     assert "mm thick" in finding.what
     draw(folder, "anna_1", value=3)  # print alone
     finding = only(look(folder))
-    assert (finding.page, finding.stops) == ("anna_1.png", True)
+    assert (finding.case, finding.stops) == ("anna_1.png", True)
 
 
 def test_the_same_picture_under_two_patients_stops(folder: Path) -> None:
     draw(folder, "cleo_1", seed=0)
     finding = only(look(folder))
     assert finding.stops
-    assert (finding.page, "cleo_1.png" in finding.what) == ("anna_1.png", True)
+    assert (finding.case, "cleo_1.png" in finding.what) == ("anna_1.png", True)
     (folder / "cleo_1.png").rename(folder / "anna_3.png")
     (folder / "cleo_1.mask.png").rename(folder / "anna_3.mask.png")
     finding = only(look(folder))
@@ -126,7 +126,7 @@ def test_names_that_would_become_one_stop(folder: Path) -> None:
     draw(folder, "bela 1", seed=5)
     draw(folder, "bela-1", seed=6)
     found = look(folder, patient_pattern="^([a-z]+)")
-    assert [(each.page, each.stops) for each in found.findings] == [("bela 1.png", True)]
+    assert [(each.case, each.stops) for each in found.findings] == [("bela 1.png", True)]
 
 
 def test_what_is_no_page_is_told(folder: Path) -> None:

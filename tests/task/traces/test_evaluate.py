@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import SiteDataError
-from ecg_flare.nnunet.evaluate import DiceEvaluation, evaluate_pages, trace_dice
+from ecg_flare.task.traces.evaluate import DiceEvaluation, evaluate_pages, trace_dice
 
 
 @settings(deadline=None, max_examples=25)
@@ -41,9 +41,9 @@ def test_pages_are_averaged_one_by_one() -> None:
     evaluation = evaluate_pages(left_half, pages)
     truth = pages[0].mask == 1
     kept = truth[:, : truth.shape[1] // 2].sum()
-    assert evaluation.dice_by_page["page1"] == 1
-    assert evaluation.dice_by_page["page0"] == pytest.approx(2 * kept / (kept + truth.sum()), abs=1e-6)
-    assert evaluation.mean_dice == pytest.approx(sum(evaluation.dice_by_page.values()) / 2)
+    assert evaluation.dice_by_case["page1"] == 1
+    assert evaluation.dice_by_case["page0"] == pytest.approx(2 * kept / (kept + truth.sum()), abs=1e-6)
+    assert evaluation.mean_dice == pytest.approx(sum(evaluation.dice_by_case.values()) / 2)
 
 
 def test_pages_without_a_trace_do_not_count() -> None:

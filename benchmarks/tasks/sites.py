@@ -1,0 +1,60 @@
+"""The hippocampus cases as four sites have them, for training and for measuring.
+
+Each fifth case of a site, by a hash of its name, is held out.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ecg_flare.task.datasets.case import FileCase
+from ecg_flare.task.datasets.folder import NnunetFolder
+
+SITES: Final = ("site-1", "site-2", "site-3", "site-4")
+POOL: Final = "pool"
+Part = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class TableSites:
+    """Cases of one folder, dealt to sites by its `sites.csv`; `pool` has them all.
+
+    Attributes:
+        folder: in nnU-Net's raw format.
+        part: which cases.
+        limit: at most so many of a site, in the order of the hash.
+    """
+
+    folder: str
+    part: Part
+    limit: int = 1000
+    cases_are_patients: bool = field(default=True, init=False)
+
+    def describe(self, site: str) -> Any:
+        """Which cases, and what the folder holds."""
+        return {"cases": self._names(site), "folder": NnunetFolder(self.folder).describe(site)}
+
+    def cases(self, site: str) -> Iterator[FileCase]:
+        """The site's cases, read and checked."""
+        wanted = set(self._names(site))
+        for case in NnunetFolder(self.folder, cases_are_patients=True).cases(site):
+            if case.name in wanted:
+                yield case
+
+    def _names(self, site: str) -> list[str]:
+        if site == POOL:
+            return sorted(name for one in SITES for name in self._names(one))
+        with (Path(self.folder) / "sites.csv").open(newline="") as file:
+            own = sorted((row["case"] for row in csv.DictReader(file) if row["site"] == site), key=_hash)
+        held_out = own[::5]
+        chosen = held_out if self.part == "test" else [name for name in own if name not in held_out]
+        return sorted(chosen[: self.limit])
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from ecg_flare.digitize.corrected_page import CorrectedPage, PagePlaces
+from ecg_flare.digitize.corrected_page import CorrectedPage
 from ecg_flare.digitize.corrections import NO_CORRECTIONS, Corrections
 from ecg_flare.digitize.files.output import write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
@@ -102,12 +102,12 @@ class OpenPage:
         """Places of the page that is shown in pixels of the picture."""
         if self.result is None:
             return [[float(x), float(y)] for x, y in points]
-        return [[round(float(x), 3), round(float(y), 3)] for x, y in PagePlaces(self.result.page).on_picture(points)]
+        return [[round(float(x), 3), round(float(y), 3)] for x, y in self.result.page.on_picture(points)]
 
     def on_page(self, points: Float64[np.ndarray, "k 2"]) -> list[list[float]]:
         """Places of the picture in pixels of the page that is shown."""
         if self.result is not None:
-            points = PagePlaces(self.result.page).on_page(points)
+            points = self.result.page.on_image(points)
         return [[round(float(x), 3), round(float(y), 3)] for x, y in points]
 
     def save(self) -> None:

@@ -94,7 +94,8 @@ class CorrectedPage:
         opened, measured = self._measure(corrections)
         seen, working = self._see(opened, measured), measured.working
         lines = self._follow(opened, measured, corrections)
-        line = follow_points(seen.ink.trace, _on_working(measured, points), lines.pen_px, working.px_per_mm)
+        clicks, ink = _on_working(measured, points), seen.ink
+        line = follow_points(ink.trace, ink.every, clicks, lines.pen_px, working.px_per_mm)
         on_picture = measured.page.on_picture(working.on_page(line))
         return tuple((float(x), float(y)) for x, y in on_picture)
 

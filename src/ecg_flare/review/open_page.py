@@ -19,6 +19,7 @@ from ecg_flare.digitize.files.output import write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.leads.by_hand import places_of
 from ecg_flare.digitize.options import FS_RANGE_HZ, ReadingOptions
+from ecg_flare.digitize.outputs import Outputs
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.documents import Fields
 from ecg_flare.errors import EcgFlareError, PageError, ReviewError
@@ -30,6 +31,9 @@ from ecg_flare.review.journal import DecidedMeanwhileError, Journal, journal_pat
 
 _MAY_LEAVE_UNREAD: Final = ("turn", "corners", "ruler", "undo", "redo", "set_aside", "again")
 """Decisions that are kept where the page cannot be read after them: the next one may mend that."""
+
+CONFIRMED_AS: Final = "wfdb"
+"""The format that every reviewed recording is written in, whatever others are."""
 
 _MEASURES: Final = {"speed": "speed_mm_per_s", "gain": "gain_mm_per_mv", "chest_gain": "chest_gain_mm_per_mv"}
 
@@ -51,6 +55,7 @@ class OpenPage:
         self.review: Review = review_of(self.journal.decisions)
         self._report = page.report
         self.offered = self._why_offered()
+        self._outputs = options.outputs
         self._segmenter = options.segmenter if isinstance(options.segmenter, str) else None
         self._given = {} if page.report is None else _given(page.report, page.name)
         self.corrected = CorrectedPage(picture.image, replace(options, **self._given))
@@ -120,13 +125,17 @@ class OpenPage:
                 draw_overlay(self.result),
                 self._folder,
                 self.source,
-                options=ReadingOptions(force=self.is_confirmed),
+                options=ReadingOptions(force=self.is_confirmed, outputs=self._written()),
                 review=self.report_section(),
             )
         except EcgFlareError as error:
             self.unsaved = str(error)
             return
         self.unsaved, self.is_saved = "", True
+
+    def _written(self) -> Outputs:
+        """The formats of the first reading, and WFDB, by which confirmed pages are known again."""
+        return replace(self._outputs, formats=(*self.page.formats, CONFIRMED_AS))
 
     def report_section(self) -> Mapping[str, Any]:
         """What NAME.json says of the review."""

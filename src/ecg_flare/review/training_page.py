@@ -4,9 +4,12 @@
 |---|---|
 | on the line of a confirmed lead | trace, TRACE_WIDTH_PX wide |
 | on a calibration pulse | pulse |
-| what the reading took for print | print |
-| around leads that nobody confirmed and stretches that nobody can read, and ink that no line explains | ignored |
+| words that stand apart from all lines (unexplained_ink.py) | print, in upright boxes |
+| around leads that nobody confirmed and stretches that nobody can read; ink that hangs together with a line | ignored |
 | anything else | paper |
+
+Where a person confirmed every lead of a page, ink apart from all lines is known to be no trace, whatever the segmenter
+took it for.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from ecg_flare.digitize.corrected_page import CorrectedPage
 from ecg_flare.digitize.corrections import Corrections
@@ -28,12 +31,13 @@ from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.stretches import unbroken
 from ecg_flare.page.raster import IGNORED, NORMALIZED_PX_PER_MM, Label, rasterize
 from ecg_flare.page.truth import LeadTrace, PageTruth, outline, to_matrix
+from ecg_flare.review.unexplained_ink import sort_ink
 
-PRINTED: Final = 0.5
-"""Probability of print from which a pixel is labelled so."""
+DRAWN: Final = 0.5
+"""Probability of any ink from which a pixel has some."""
 
-EXPLAINED_MM: Final = 1.0
-"""Ink of a trace that is further from every confirmed line is left out."""
+EXPLAINED_MM: Final = 0.75
+"""Ink of a stroke that is no further from its line is the rim of the pen."""
 
 FOOT_MM: Final = 1.0
 """Of base line on either side of a pulse."""
@@ -60,12 +64,13 @@ def training_page(
     measured, seen = page.probabilities(corrections)
     drawing = _Drawing(result, measured, confirmed)
     mask = rasterize(drawing.truth())
-    height, width = mask.shape
-    printed = cv2.resize(seen.probabilities[Label.PRINT], (width, height)) >= PRINTED
-    mask[(mask == Label.BACKGROUND) & printed] = Label.PRINT
-    traced = cv2.resize(seen.probabilities[Label.TRACE], (width, height)) >= PRINTED
-    unknown = drawing.unknown() | (traced & ~_near(mask == Label.TRACE, EXPLAINED_MM))
-    mask[unknown & ~np.isin(mask, (Label.TRACE, Label.PULSE))] = IGNORED
+    lines = np.isin(mask, (Label.TRACE, Label.PULSE))
+    rest = sort_ink(_at_least(1.0 - seen.probabilities[Label.BACKGROUND], mask.shape), lines)
+    mask[rest.printed & ~lines] = Label.PRINT
+    unknown = drawing.unknown() | (rest.unknown & ~_near(lines, EXPLAINED_MM))
+    if not drawing.is_confirmed:
+        unknown |= _at_least(seen.probabilities[Label.TRACE], mask.shape) & ~_near(lines, EXPLAINED_MM)
+    mask[unknown & ~lines] = IGNORED
     return TrainingPage(measured.network_image, mask)
 
 
@@ -80,6 +85,11 @@ class _Drawing:
     @property
     def shape(self) -> tuple[int, int]:
         return self.measured.network_image.shape[0], self.measured.network_image.shape[1]
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a person confirmed every lead of the page."""
+        return set(places_of([lead.span for lead in self.result.leads])) <= self.confirmed
 
     def truth(self) -> PageTruth:
         height, width = self.shape
@@ -165,6 +175,12 @@ class _Drawing:
         factor = np.array([self.shape[1] / width, self.shape[0] / height])
         scaled: Float64[np.ndarray, "k 2"] = (points + 0.5) * factor - 0.5
         return scaled
+
+
+def _at_least(probability: Float32[np.ndarray, "h4 w4"], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels of a page of this shape that are something rather than not."""
+    found: Bool[np.ndarray, "h w"] = cv2.resize(probability, shape[::-1]) >= DRAWN
+    return found
 
 
 def _near(pixels: Bool[np.ndarray, "h w"], reach_mm: float) -> Bool[np.ndarray, "h w"]:

@@ -60,7 +60,10 @@ def follow_points(
 
 
 def _with_clicked(
-    ink: Float32[np.ndarray, "h n"], every: Float32[np.ndarray, "h n"], clicks: Float64[np.ndarray, "k 2"], near_px: float
+    ink: Float32[np.ndarray, "h n"],
+    every: Float32[np.ndarray, "h n"],
+    clicks: Float64[np.ndarray, "k 2"],
+    near_px: float,
 ) -> Float32[np.ndarray, "h n"]:
     """Return the traces' ink with all strokes that hang together with what was clicked on."""
     height, width = every.shape

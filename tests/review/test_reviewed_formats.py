@@ -59,6 +59,6 @@ def test_a_page_without_a_recording_is_written_as_the_others_of_its_folder(root:
 def test_a_format_that_needs_a_patient_is_told_before_the_first_decision(root: Path) -> None:
     read_as(root, "wfdb", "fhir")
     folder = ReviewFolder.opened(root / "read", (root / "scans",))
-    with pytest.raises(ConfigError, match="page was written as wfdb, fhir: .*--anonymous"):
+    with pytest.raises(ConfigError, match=r"page was written as wfdb, fhir: .*--anonymous"):
         check_written(folder, Outputs())
     check_written(folder, Outputs(study=NOBODY))

@@ -66,6 +66,7 @@ def test_a_peak_that_no_line_explains_is_unknown_and_no_print() -> None:
         pytest.param(lambda ink: cv2.line(ink, (60, 40), (200, 60), 1, 2), id="stroke of a pen"),
         pytest.param(lambda ink: cv2.circle(ink, (80, 50), 30, 1, -1), id="stain"),
         pytest.param(lambda ink: cv2.rectangle(ink, (0, 20), (8, 40), 1, -1), id="edge of the sheet"),
+        pytest.param(lambda ink: cv2.line(ink, (60, 50), (90, 51), 1, 2), id="piece of a flat line"),
     ],
 )
 def test_what_is_no_letter_is_paper(stroke: object) -> None:

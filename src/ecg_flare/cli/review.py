@@ -67,9 +67,7 @@ def review(
 
     try:
         opened = ReviewFolder.opened(folder, pictures)
-        written = outputs(
-            None, patient_id=patient_id, recorded_at=recorded_at, patients=patients, anonymous=anonymous
-        )
+        written = outputs(None, patient_id=patient_id, recorded_at=recorded_at, patients=patients, anonymous=anonymous)
         count = len(opened.pages())
         check_written(opened, written)
         if outside := opened.outside():

@@ -28,7 +28,10 @@ SPECK_MM: Final = 1.0
 LETTER_MM: Final = (7.0, 12.0)
 """The greatest height and width of a letter, or of a few that run into each other."""
 
-WORD_GAP_MM: Final = (0.5, 1.5)
+WORD_MM: Final = 1.2
+"""The least height of a word: lower is a piece of a line that nobody read, or the edge of a sheet."""
+
+WORD_GAP_MM: Final = (0.5, 2.5)
 """Letters this near, down and along, are one word."""
 
 MARGIN_MM: Final = 0.0
@@ -93,6 +96,8 @@ def _boxed(letters: Pixels) -> Pixels:
     boxes = np.zeros_like(letters)
     margin = round(MARGIN_MM * NORMALIZED_PX_PER_MM)
     for (rows, columns), _ in _parts(words > 0):
+        if rows.stop - rows.start < WORD_MM * NORMALIZED_PX_PER_MM:
+            continue
         boxes[
             max(0, rows.start - margin) : rows.stop + margin, max(0, columns.start - margin) : columns.stop + margin
         ] = True

@@ -47,7 +47,7 @@ class Desk:
 
     def settled(self) -> None:
         self.page.wait_for_timeout(150)
-        self.page.wait_for_selector("#viewer[aria-busy=false]", timeout=60_000)
+        self.page.wait_for_selector("#viewer[aria-busy=false]", timeout=180_000)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Where a place of the page stands on the screen."""

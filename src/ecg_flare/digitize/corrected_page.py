@@ -86,6 +86,10 @@ class CorrectedPage:
         opened, measured = self._measure(corrections)
         return measured, self._see(opened, measured)
 
+    def lines(self, corrections: Corrections) -> PageLines:
+        """Return the lines of the page with those drawn by hand in their place, in pixels of the working page."""
+        return self._traced(corrections)[0].lines
+
     def follow(self, corrections: Corrections, points: tuple[Point, ...]) -> tuple[Point, ...]:
         """Return the line that runs through the page's ink from point to point, all in pixels of the picture.
 

@@ -28,6 +28,7 @@ from ecg_flare.digitize.leads.by_hand import places_of
 from ecg_flare.digitize.measure.pulse import Pulse
 from ecg_flare.digitize.measured_page import MeasuredPage
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.ecg.stretches import unbroken
 from ecg_flare.page.raster import IGNORED, NORMALIZED_PX_PER_MM, Label, rasterize
 from ecg_flare.page.truth import LeadTrace, PageTruth, outline, to_matrix
@@ -38,6 +39,9 @@ DRAWN: Final = 0.5
 
 EXPLAINED_MM: Final = 0.75
 """Ink of a stroke that is no further from its line is the rim of the pen."""
+
+PEN_MM: Final = 0.5
+"""Above and below a line, how far its ink is followed: beyond is ink that only touches it."""
 
 FOOT_MM: Final = 1.0
 """Of base line on either side of a pulse."""
@@ -62,7 +66,7 @@ def training_page(
     Raises PageError where the page cannot be read as its corrections say.
     """
     measured, seen = page.probabilities(corrections)
-    drawing = _Drawing(result, measured, confirmed)
+    drawing = _Drawing(result, measured, page.lines(corrections), confirmed)
     mask = rasterize(drawing.truth())
     lines = np.isin(mask, (Label.TRACE, Label.PULSE))
     rest = sort_ink(_at_least(1.0 - seen.probabilities[Label.BACKGROUND], mask.shape), lines)
@@ -80,6 +84,7 @@ class _Drawing:
 
     result: Digitization
     measured: MeasuredPage
+    lines: PageLines
     confirmed: frozenset[tuple[int, int]]
 
     @property
@@ -127,9 +132,26 @@ class _Drawing:
                 continue
             for first, last, line in self._pieces(number):
                 start, end = (span.start_s + (x - span.left_px) * span.seconds_per_px for x in (first, last))
-                yield LeadTrace(
-                    span.lead, span.row, line, max(start, 0.0), max(end, 0.0), span.is_rhythm, span.inverted
-                )
+                for drawn in (line, self._pen(span.row, first, last)):
+                    yield LeadTrace(
+                        span.lead, span.row, drawn, max(start, 0.0), max(end, 0.0), span.is_rhythm, span.inverted
+                    )
+
+    def _pen(self, row: int, left: float, right: float) -> Float64[np.ndarray, "k 2"]:
+        """The pen's way through the ink of a row's line, from x to x on the upright page: up and down in each column.
+
+        Noise is finer than a column: a line through its middle is narrower than what the pen drew.
+        """
+        working, own = self.measured.working, self.lines.rows[row]
+        ends = working.from_page(np.array([[left, 0.0], [right, 0.0]]))[:, 0]
+        columns = np.arange(max(0, int(np.ceil(ends[0]))), min(len(own.y) - 1, int(np.floor(ends[1]))) + 1)
+        columns = columns[np.isfinite(own.y[columns]) & ~own.shared[columns]]
+        reach = PEN_MM * working.px_per_mm.y
+        y, half = own.y[columns], self.lines.pen_px / 2
+        top = np.clip(np.minimum(own.top[columns] + half, y), y - reach, y)
+        bottom = np.clip(np.maximum(own.bottom[columns] - half, y), y, y + reach)
+        way = np.stack([np.repeat(columns, 2), np.stack([top, bottom], axis=1).ravel()], axis=1)
+        return self._scaled(working.on_page(way.astype(np.float64)))
 
     def _pieces(self, number: int) -> Iterator[tuple[float, float, Float64[np.ndarray, "k 2"]]]:
         """Yield the unbroken pieces of a lead's line: from x to x on the upright page, and scaled to the network's."""

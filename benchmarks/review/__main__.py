@@ -1,13 +1,13 @@
 """What a review gains, by figures.
 
     python -m benchmarks.review mend [--photographs 10] [--seed 18]
-    python -m benchmarks.review loop [--pages 3] [--steps 40] [--seed 18]
+    python -m benchmarks.review loop [--profile archive] [--pages 3] [--held-out 6] [--steps 150] [--seed 18]
     python -m benchmarks.review picture -o docs/images/review.png
 
 `mend`: photographs of rendered pages are read with nothing given; the worst three are corrected by a scripted person
 (person.py), through the same decisions that the app makes. `loop`: pages of one kind are read, corrected, confirmed and
-drawn as masks; two sites train one federated round on them, from the start model of the demos; other pages of that kind
-are then read with that network alone, before and after. `picture`: the app as docs/review.md shows it.
+drawn as masks; two sites train one federated round on them, from a bundled model; other pages of that kind are then
+read with that network alone, before and after. `picture`: the app as docs/review.md shows it.
 
 Seconds are of this process, on a machine that does other work.
 """
@@ -20,12 +20,13 @@ from pathlib import Path
 import click
 
 from benchmarks.markdown import row
-from benchmarks.review.loop import run_loop
+from benchmarks.review.loop import Loop, run_loop
 from benchmarks.review.pages import DrawnPage, draw_pages
 from benchmarks.review.person import Person
 from benchmarks.review.picture import photograph
 from ecg_flare.digitize.files.batch import run_batch
 from ecg_flare.digitize.options import ReadingOptions
+from ecg_flare.nnunet.trainer import TrainOptions
 from ecg_flare.review.folder import ReviewFolder
 from ecg_flare.review.open_page import OpenPage
 
@@ -62,14 +63,28 @@ def mend(photographs: int, seed: int, segmenter: str) -> None:
 
 
 @main.command()
+@click.option("--profile", default="archive", show_default=True)
 @click.option("--pages", default=3, show_default=True, help="Confirmed pages of each of two sites.")
-@click.option("--steps", default=40, show_default=True, help="Of local training.")
+@click.option("--held-out", default=6, show_default=True, help="Other pages, read before and after.")
+@click.option("--start", default="start", show_default=True, help="The bundled model that is trained on.")
+@click.option("--steps", default=150, show_default=True, help="Of local training.")
+@click.option("--learning-rate", default=0.03, show_default=True)
+@click.option("--momentum", default=0.9, show_default=True)
 @click.option("--seed", default=18, show_default=True)
-@click.option("--profile", default="district", show_default=True)
-def loop(pages: int, steps: int, seed: int, profile: str) -> None:
+def loop(
+    profile: str,
+    pages: int,
+    held_out: int,
+    start: str,
+    steps: int,
+    learning_rate: float,
+    momentum: float,
+    seed: int,
+) -> None:
     """Read, correct, draw masks, train one federated round, read others."""
+    options = TrainOptions(steps, learning_rate, schedule="poly", momentum=momentum)
     with tempfile.TemporaryDirectory() as scratch:
-        for line in run_loop(Path(scratch), profile, pages, steps, seed):
+        for line in run_loop(Path(scratch), Loop(profile, pages, held_out, start, options, seed)):
             print(line, flush=True)
 
 

@@ -1,6 +1,6 @@
 """What a review gains, by figures.
 
-    python -m benchmarks.review mend [--photographs 10] [--seed 18]
+    python -m benchmarks.review mend [--photographs 10] [--seed 18] [--only p00]
     python -m benchmarks.review loop [--profile archive] [--pages 3] [--held-out 6] [--steps 150] [--seed 18]
     python -m benchmarks.review picture -o docs/images/review.png
 
@@ -24,7 +24,6 @@ from benchmarks.review.loop import Loop, run_loop
 from benchmarks.review.pages import DrawnPage, draw_pages
 from benchmarks.review.person import Person
 from benchmarks.review.picture import photograph
-from ecg_flare.digitize.files.batch import run_batch
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.nnunet.trainer import TrainOptions
 from ecg_flare.review.folder import ReviewFolder
@@ -42,18 +41,20 @@ def main() -> None:
 @click.option("--photographs", default=10, show_default=True)
 @click.option("--seed", default=18, show_default=True)
 @click.option("--segmenter", default="auto", show_default=True)
-def mend(photographs: int, seed: int, segmenter: str) -> None:
+@click.option("--only", multiple=True, help="Read these alone, such as p00; may be given more than once.")
+def mend(photographs: int, seed: int, segmenter: str, only: tuple[str, ...]) -> None:
     """Correct the worst of some photographs."""
     options = ReadingOptions(segmenter=segmenter, words="off")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         drawn = {each.name: each for each in draw_pages(root / "scans", "clinic_photo", photographs, seed)}
-        run_batch([root / "scans"], root / "read", options, progress=False)
+        (root / "read").mkdir()
         folder = ReviewFolder.opened(root / "read", (root / "scans",))
-        opened = [(page.name, OpenPage(folder.folder, page, options)) for page in folder.pages()]
+        chosen = [page for page in folder.pages() if not only or page.name in only]
+        opened = [(page.name, OpenPage(folder.folder, page, options)) for page in chosen]
         worst = sorted(opened, key=lambda each: _db(drawn[each[0]], each[1]))
         spread = ", ".join(f"{_db(drawn[name], page):.1f}" for name, page in worst)
-        print(f"{photographs} photographs of profile clinic_photo, seed {seed}, {segmenter}: {spread} dB\n")
+        print(f"{len(opened)} of {photographs} photographs of profile clinic_photo, seed {seed}: {spread} dB\n")
         print(
             row("page", "dB before", "after", "Einthoven before", "after", "decisions", "clicks", "refused", "app, s")
         )

@@ -146,6 +146,20 @@ def test_who_looks_at_an_older_page_is_told_and_loses_nothing(app: App, root: Pa
     assert [each["who"] for each in both["history"]] == ["Dr. Marin", "Dr. Lind"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("layout", "3x4"), ("confidence", None), ("warnings", 3), ("review", []), ("recording", {})]
+)
+def test_a_damaged_report_is_listed_as_such_and_takes_no_other_page_with_it(
+    root: Path, field: str, value: object
+) -> None:
+    report = json.loads((root / "read" / "page.json").read_text())
+    (root / "read" / "broken.json").write_text(json.dumps({**report, field: value}))
+    pages = {page["name"]: page for page in open_app(root).get("/api/pages").json()["pages"]}
+    assert "damaged" in pages["broken"]["problem"]
+    assert field in pages["broken"]["problem"]
+    assert pages["page"]["problem"] == ""
+
+
 def test_a_late_save_does_not_overwrite_what_another_reviewer_wrote_since(app: App, root: Path) -> None:
     other = open_app(root, "Dr. Marin")
     app.decide("gain", 5.0, head=app.page()["head"])

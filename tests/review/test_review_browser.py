@@ -248,6 +248,9 @@ def test_the_whole_page_is_confirmed_by_a_key_and_written(desk: Desk, served: tu
     report = json.loads((served[0] / "read" / "page.json").read_text())
     assert report["review"]["whole_page"]
     assert len(report["review"]["confirmed"]) == len(report["leads"])
+    desk.page.keyboard.press("p")
+    desk.page.wait_for_selector("#dialog[open] .list li:has-text('confirmed')", timeout=30_000)
+    desk.page.keyboard.press("Escape")
 
 
 @pytest.mark.parametrize("size", [(1366, 768), (1024, 768)])

@@ -19,6 +19,7 @@ from ecg_flare.review.decisions import Review, review_of
 from ecg_flare.review.journal import ENDING, journal_path, read_journal
 
 _UNREAD: Final = -1.0
+_MAX_WARNINGS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,14 @@ class ReviewFolder:
                 report = earlier_reading(self.folder, path.stem).report
             except StorageError:
                 continue  # somebody else's JSON
-            if report is not None:
-                yield self._located(path.stem, report)
+            if report is None:
+                continue
+            try:
+                _check_report(path.stem, report)
+            except ReviewError as error:
+                yield ReviewPage(path.stem, None, None, f"it is damaged: {error}; read the page again")
+                continue
+            yield self._located(path.stem, report)
 
     def _located(self, name: str, report: Mapping[str, Any]) -> ReviewPage:
         try:
@@ -146,6 +153,17 @@ def check_written(folder: ReviewFolder, outputs: Outputs) -> None:
                 replace(outputs, formats=page.formats).check([page.source.path], fs_hz)
             except ConfigError as error:
                 raise ConfigError(f"{page.name} was written as {', '.join(page.formats)}: {error}") from error
+
+
+def _check_report(name: str, report: Mapping[str, Any]) -> None:
+    """Raise ReviewError where a report does not say what a list of pages, and its review, take from it."""
+    fields = Fields(report, f"{name}.json", ReviewError)
+    fields.number("confidence", 0.0, 1.0)
+    fields.each("warnings", _MAX_WARNINGS)
+    Fields(report.get("layout"), f"{name}.json, layout", ReviewError).text("name")
+    Fields(report.get("recording"), f"{name}.json, recording", ReviewError).number("fs_hz", *FS_RANGE_HZ)
+    if "review" in report:
+        Fields(report["review"], f"{name}.json, review", ReviewError).text("head")
 
 
 def _source_path(report: Mapping[str, Any]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -11,7 +12,6 @@ import numpy as np
 from benchmarks.markdown import row
 from benchmarks.review.pages import DrawnPage, draw_pages
 from benchmarks.review.person import Person
-from ecg_flare.digitize.files.batch import run_batch
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.errors import PageError
@@ -34,22 +34,42 @@ from ecg_flare.task.traces.page_folder import PageFolder
 from ecg_flare.task.traces.predictor import NetworkSegmenter
 
 SITES = ("berlin", "lyon")
-HELD_OUT = 3
 
 
-def run_loop(root: Path, profile: str, pages: int, steps: int, seed: int) -> Iterator[str]:
+@dataclass(frozen=True)
+class Loop:
+    """What is trained on what.
+
+    Attributes:
+        profile: the kind of pages.
+        pages: of each site.
+        held_out: other pages of that kind, that are read before and after.
+        start: the bundled model that the round begins with.
+        training: of one site in the round.
+        seed: of the pages of the first site; those of the others, and of pages held out, follow from it.
+    """
+
+    profile: str
+    pages: int
+    held_out: int
+    start: str
+    training: TrainOptions
+    seed: int
+
+
+def run_loop(root: Path, loop: Loop) -> Iterator[str]:
     """Yield the lines of the report."""
-    plan, start = plan_preset("tiny"), load_bundled("start").vector
+    plan, start = plan_preset("tiny"), load_bundled(loop.start).vector
     sites: dict[str, LocalTraining] = {}
     for number, site in enumerate(SITES):
-        folder, said = _confirmed(root / site, profile, pages, seed + number)
+        folder, said = _confirmed(root / site, loop.profile, loop.pages, loop.seed + number)
         yield f"{site}: {said}"
-        sites[site] = _training(plan, folder, root / "cache" / site, steps)
+        sites[site] = _training(plan, folder, root / "cache" / site, loop.training)
     terms = JobTerms(sites=Roster(dict.fromkeys(SITES, 1.0), min_sites=len(SITES)))
     optimizer = FedAvg()
     result = run_round(OpenRound(terms, start, optimizer.init(start.size), optimizer), sites)
-    others = draw_pages(root / "others", profile, HELD_OUT, seed + 1000)
-    yield f"one round of FedAvg over {', '.join(result.answered)}, {steps} steps each\n"
+    others = draw_pages(root / "others", loop.profile, loop.held_out, loop.seed + 1000)
+    yield f"one round of FedAvg over {', '.join(result.answered)} from {loop.start}, {loop.training.steps} steps each\n"
     yield row("page", "trace Dice before", "after", "dB before", "after")
     yield row(*["---"] * 5)
     figures = []
@@ -65,29 +85,33 @@ def _confirmed(root: Path, profile: str, pages: int, seed: int) -> tuple[Path, s
     """Read pages, correct and confirm them as a scripted person does, and draw their masks."""
     options = ReadingOptions(segmenter="classical", words="off")
     drawn = {each.name: each for each in draw_pages(root / "scans", profile, pages, seed)}
-    run_batch([root / "scans"], root / "read", options, progress=False)
+    (root / "read").mkdir()
     folder = ReviewFolder.opened(root / "read", (root / "scans",))
-    decisions = 0
+    decisions, before, after = 0, [], []
     for page in folder.pages():
-        opened = OpenPage(folder.folder, page, options)
+        opened, truth = OpenPage(folder.folder, page, options), drawn[page.name]
         if opened.result is None:
             continue
-        person = Person(opened, drawn[page.name].page.truth)
+        before.append(truth.snr_db(opened.result.recording))
+        person = Person(opened, truth.page.truth)
         person.mend()
         person.confirm()
         opened.save()
         decisions += len(person.decided)
+        after.append(truth.snr_db(opened.result.recording))
     done = draw_confirmed(folder, options)
-    return done.folder, f"{len(done.names)} of {pages} pages confirmed with {decisions} decisions, masks drawn"
+    return done.folder, (
+        f"{len(done.names)} of {pages} pages confirmed with {decisions} decisions, masks drawn; dB, median: "
+        f"{median(before):.1f} as they were read, {median(after):.1f} as they were confirmed"
+    )
 
 
-def _training(plan: Plan, folder: Path, cache: Path, steps: int) -> LocalTraining:
+def _training(plan: Plan, folder: Path, cache: Path, options: TrainOptions) -> LocalTraining:
     source = PageFolder(str(folder), px_per_mm=NORMALIZED_PX_PER_MM, patient_pattern="^(.+)$")
     trainer = LocalTrainer(plan, prepare(source, "site", plan, cache, ALL_FOR_TRAINING, log=lambda _: None))
 
     def train(model: np.ndarray, round_index: int) -> np.ndarray:
-        options = TrainOptions(steps=steps, schedule="poly", seed=round_index)
-        return trainer.train(model.astype(np.float32), options).update
+        return trainer.train(model.astype(np.float32), replace(options, seed=round_index)).update
 
     return train
 

@@ -1,12 +1,13 @@
 """A person at the review, scripted: sees the truth of a rendered page, and decides as somebody would who looks at it.
 
-A line is mended only where it leaves the ink by more than SEEN_MM, by clicks on the ink that the tracer then follows.
+A line is mended only where it leaves the ink by more than SEEN_MM: by clicks on the ink that the tracer then follows,
+and by hand where it still leaves it then.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ WINDOW_S: Final = 0.5
 CLICK_S: Final = 0.1
 SAME: Final = 0.03
 BORDER_MM: Final = 0.6
+ROW_MM: Final = 4.0
 
 
 @dataclass
@@ -64,17 +66,19 @@ class Person:
             raise EcgFlareError(f"the page cannot be read: {self.opened.error}")
         return self.opened.result
 
-    def _decide(self, what: str, value: Any) -> None:
+    def _decide(self, what: str, value: Any) -> bool:
+        """Decide, as the app does, and say whether it was taken."""
         begun = time.perf_counter()
         decision = Decision(what, value, "scripted", "2026-11-30T00:00:00+00:00")
         try:
             self.opened.decide(decision, str(self.opened.journal.head))
         except EcgFlareError:
             self.refused += 1
-            return
+            return False
         finally:
             self.seconds += time.perf_counter() - begun
         self.decided.append(what)
+        return True
 
     def _on_page(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
         return np.array(self.opened.on_page(points))
@@ -93,15 +97,23 @@ class Person:
         return None
 
     def _rows(self) -> None:
-        """Say which rows there are, where another number of them was found."""
+        """Say which rows there are, where one was missed, or something else was taken for one."""
         if self.opened.result is None:
             return
         rows = sorted({trace.row for trace in self.truth.traces})
-        if len(self.opened.result.polylines) == len(rows):
-            return
         ink = [np.concatenate([trace.polyline for trace in self.truth.traces if trace.row == row]) for row in rows]
+        levels = np.array([np.median(self._on_page(points), axis=0) for points in ink])
+        if self._are_rows(levels[:, 1]):
+            return
         self.clicks += len(rows)
-        self._decide("rows", [np.median(points, axis=0).tolist() for points in ink])
+        self._decide("rows", self.opened.on_picture(levels))
+
+    def _are_rows(self, levels_px: Float64[np.ndarray, " n"]) -> bool:
+        result = self._result()
+        found = np.array([float(np.nanmedian(line[:, 1])) for line in result.polylines])
+        if len(found) != len(levels_px):
+            return False
+        return bool(np.abs(np.sort(found) - np.sort(levels_px)).max() < ROW_MM * result.calibration.px_per_mm.y)
 
     def _names(self) -> None:
         result = self._result()
@@ -134,25 +146,35 @@ class Person:
             self._decide("borders", wrong)
 
     def _line(self, trace: LeadTrace) -> None:
-        for points in _windows(trace):
-            place = self._place(trace)
-            if place is None or not self._leaves_ink(points, place[0]):
-                continue
+        place = self._place(trace)
+        if place is None:
+            return
+        wrong = [self._leaves_ink(points, place[0]) for points in _windows(trace)]
+        for points in _joined(trace, wrong):
             shown = self._on_page(points)
             width, height = self._result().page.image.shape[1], self._result().page.image.shape[0]
             if shown.min() < 0 or shown[:, 0].max() >= width or shown[:, 1].max() >= height:
                 continue  # cut off
-            clicks = _clicks(points, shown)
-            self.clicks += len(clicks)
-            begun = time.perf_counter()
-            try:
-                line = self.opened.corrected.follow(self.opened.corrections, tuple(map(tuple, clicks.tolist())))
-            except EcgFlareError:
-                self.refused += 1
-                continue
-            finally:
-                self.seconds += time.perf_counter() - begun
-            self._decide("line", {"row": place[0], "points": [list(point) for point in line], "how": "followed"})
+            clicks = _clicks(points, shown, WINDOW_S * len(trace.polyline) / (trace.end_s - trace.start_s))
+            if not self._follow(place[0], clicks) or self._leaves_ink(points, place[0]):
+                self._draw(place[0], points, shown)
+
+    def _follow(self, row: int, clicks: Float64[np.ndarray, "k 2"]) -> bool:
+        self.clicks += len(clicks)
+        begun = time.perf_counter()
+        try:
+            line = self.opened.corrected.follow(self.opened.corrections, tuple(map(tuple, clicks.tolist())))
+        except EcgFlareError:
+            self.refused += 1
+            return False
+        finally:
+            self.seconds += time.perf_counter() - begun
+        return self._decide("line", {"row": row, "points": [list(point) for point in line], "how": "followed"})
+
+    def _draw(self, row: int, points: Float64[np.ndarray, "k 2"], shown: Float64[np.ndarray, "k 2"]) -> None:
+        """Draw the ink by hand, to a pixel of the page that is shown."""
+        drawn = np.round(shown[:: max(1, len(points) // 1000)])
+        self._decide("line", {"row": row, "points": self.opened.on_picture(drawn), "how": "drawn"})
 
     def _leaves_ink(self, points: Float64[np.ndarray, "k 2"], row: int) -> bool:
         result = self._result()
@@ -168,18 +190,41 @@ class Person:
 
 
 def _windows(trace: LeadTrace) -> Iterator[Float64[np.ndarray, "k 2"]]:
+    """Yield a lead's ink in stretches of WINDOW_S; the last one may be shorter."""
+    for begin in _begins(trace):
+        yield _part(trace, begin, begin + WINDOW_S)
+
+
+def _joined(trace: LeadTrace, wrong: Sequence[bool]) -> Iterator[Float64[np.ndarray, "k 2"]]:
+    """Yield the ink of windows that are wrong one after another as one stretch, as a hand goes along it."""
+    begins = _begins(trace)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wrong, [False]]).astype(int)))
+    for first, after in edges.reshape(-1, 2):
+        yield _part(trace, begins[first], begins[after - 1] + WINDOW_S)
+
+
+def _begins(trace: LeadTrace) -> Float64[np.ndarray, " n"]:
     times = trace.times_s()
-    for begin in np.arange(times[0], times[-1], WINDOW_S):
-        points = trace.polyline[(times >= begin) & (times <= begin + WINDOW_S)]
-        if len(points) > 4:
-            yield points
+    begins: Float64[np.ndarray, " n"] = np.arange(times[0], times[-4], WINDOW_S)
+    return begins
 
 
-def _clicks(points: Float64[np.ndarray, "k 2"], shown: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "n 2"]:
-    """Places that a person clicks: the ends, every CLICK_S, and the highest and the lowest point; left to right."""
-    steps = max(2, round(WINDOW_S / CLICK_S) + 1)
-    chosen = {*np.linspace(0, len(points) - 1, steps).round().astype(int).tolist()}
-    chosen |= {int(shown[:, 1].argmin()), int(shown[:, 1].argmax())}
+def _part(trace: LeadTrace, begin_s: float, end_s: float) -> Float64[np.ndarray, "k 2"]:
+    times = trace.times_s()
+    return trace.polyline[(times >= begin_s) & (times <= end_s)]
+
+
+def _clicks(
+    points: Float64[np.ndarray, "k 2"], shown: Float64[np.ndarray, "k 2"], per_window: float
+) -> Float64[np.ndarray, "n 2"]:
+    """Places that a person clicks, left to right: of every WINDOW_S its ends, the highest and the lowest point, and
+    others every CLICK_S.
+    """
+    chosen: set[int] = set()
+    for part in np.array_split(np.arange(len(points)), max(1, round(len(points) / per_window))):
+        steps = max(2, round(WINDOW_S / CLICK_S) + 1)
+        chosen |= {int(part[at]) for at in np.linspace(0, len(part) - 1, steps).round().astype(int)}
+        chosen |= {int(part[shown[part, 1].argmin()]), int(part[shown[part, 1].argmax()])}
     kept: list[int] = []
     for index in sorted(chosen):
         if not kept or shown[index, 0] - shown[kept[-1], 0] >= 1.0:

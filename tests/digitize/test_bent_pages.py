@@ -21,6 +21,7 @@ from ecg_flare.page.degrade.bow import Bow
 from ecg_flare.page.degrade.messenger import Messenger
 from ecg_flare.page.render import Page, render_page
 from ecg_flare.page.style import GridStyle, PageStyle
+from ecg_flare.page.truth import warp_points
 
 
 def printed(**style: object) -> tuple[Recording, Page]:
@@ -68,13 +69,30 @@ def test_a_flattened_page_is_never_sure_wherever_its_reading_begins(clean_page: 
     assert take_signal(TracedPage(measured, seen, lines, placed), 500.0, clock).confidence == BENT
 
 
-def test_the_flattened_page_moves_the_truth_onto_its_grid(bent: tuple[Recording, Page]) -> None:
-    page = stand_upright(normalize(bent[1].image)).page
-    truth, flat = bent[1].truth, printed()[1].truth
-    height, width = page.image.shape[:2]
-    assert (height, width) == tuple(page.enlarged * side for side in normalize(bent[1].image).image.shape[:2])
-    assert len(truth.traces) == len(flat.traces)
-    assert page.bend < 0.01
+def off_plane_mm(points: np.ndarray, flat: np.ndarray, unit: float) -> float:
+    """How far places lie off the best affine image of those of the page before it was bent (95th percentile)."""
+    design = np.column_stack([flat, np.ones(len(flat))])
+    fitted = design @ np.linalg.lstsq(design, points, rcond=None)[0]
+    return float(np.quantile(np.linalg.norm(points - fitted, axis=1), 0.95)) / unit
+
+
+@pytest.mark.parametrize("side_px", [None, 1200], ids=["as large", "enlarged"])
+@pytest.mark.parametrize("turned", [False, True], ids=["upright", "turned"])
+def test_places_of_the_picture_follow_the_bends_to_the_flat_page_and_back(
+    bent: tuple[Recording, Page], side_px: int | None, turned: bool
+) -> None:
+    page = bent[1] if side_px is None else Messenger(side_px=side_px, quality=90).apply(bent[1])
+    scaled = stand_upright(normalize(page.image))
+    read = (scaled.rotated_180() if turned else scaled).page
+    assert read.bend < 0.01
+    on_picture, flat = (
+        np.concatenate([trace.polyline[::50] for trace in truth.traces]) for truth in (page.truth, printed()[1].truth)
+    )
+    unit = read.enlarged * page.truth.px_per_mm_x
+    on_image = read.on_image(on_picture)
+    assert off_plane_mm(on_image, flat, unit) < 0.2
+    assert off_plane_mm(warp_points(on_picture, read.homography), flat, unit) > 0.6
+    assert np.abs(read.on_picture(on_image) - on_picture).max() < 0.02 * page.truth.px_per_mm_x
 
 
 def test_flat_pages_stay_as_they_are() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ecg_flare.digitize import Digitization, ReadingOptions
-from ecg_flare.digitize.corrected_page import CorrectedPage, PagePlaces
+from ecg_flare.digitize.corrected_page import CorrectedPage
 from ecg_flare.digitize.corrections import (
     NO_CORRECTIONS,
     Corrections,
@@ -35,7 +35,7 @@ def reading(page: CorrectedPage) -> Digitization:
 
 
 def on_picture(reading: Digitization, *points: tuple[float, float]) -> tuple[tuple[float, float], ...]:
-    return tuple(map(tuple, PagePlaces(reading.page).on_picture(np.array(points, float)).tolist()))
+    return tuple(map(tuple, reading.page.on_picture(np.array(points, float)).tolist()))
 
 
 def lead_at(reading: Digitization, row: int, place: int):
@@ -229,7 +229,7 @@ def test_corners_cut_a_page_out_of_its_picture(clean_page: Page, reading: Digiti
     cut = CorrectedPage(picture, BY_CLASSICAL).read(Corrections(corners=tuple(map(tuple, corners.tolist()))))
     assert cut.layout == reading.layout
     assert np.nanstd(cut.recording.lead("V2") - reading.recording.lead("V2")) < 0.04
-    middle = PagePlaces(cut.page).on_page(np.array([corners.mean(axis=0)], float))[0]
+    middle = cut.page.on_image(np.array([corners.mean(axis=0)], float))[0]
     assert np.abs(middle - np.array([cut.page.image.shape[1], cut.page.image.shape[0]]) / 2).max() < 20
 
 

@@ -42,8 +42,8 @@ class App:
         return answer.json()
 
 
-def open_app(root: Path, reviewer: str = "Dr. Lind") -> App:
-    desk = Desk(ReviewFolder.opened(root / "read", (root / "scans",)), OPTIONS, reviewer)
+def open_app(root: Path, reviewer: str = "Dr. Lind", options: ReadingOptions = OPTIONS) -> App:
+    desk = Desk(ReviewFolder.opened(root / "read", (root / "scans",)), options, reviewer)
     stopped: list[bool] = []
     app = ReviewApp(desk, lambda: stopped.append(True))
     guard = Guard(app.starlette, TOKEN, PORT)

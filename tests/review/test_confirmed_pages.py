@@ -53,6 +53,7 @@ def test_the_mask_of_a_confirmed_page_is_that_of_its_truth(app: App, root: Path)
     assert (mask == IGNORED).mean() < 0.002
     printed = (mask == Label.PRINT) & (truth == Label.PRINT)
     assert printed.sum() > 0.8 * (mask == Label.PRINT).sum()
+    assert printed.sum() > 0.8 * (truth == Label.PRINT).sum()
     [case] = PageFolder(str(done.folder), px_per_mm=4.0, patient_pattern="^(.+)$").cases("site")
     assert np.array_equal(case.mask, mask)
 

@@ -48,10 +48,13 @@ def test_a_decision_is_on_disk_before_its_effect_is_shown_and_survives_a_crash(a
         "Dr. Lind",
         "the pulse is 20 mm high",
     )
-    assert "review" not in json.loads((root / "read" / "page.json").read_text())  # the app dies before it saves
-    offered = open_app(root).page()
-    assert offered["offered"]
-    assert offered["history"][0]["says"] == f"gain {2 * gain:g} mm/mV"
+    assert json.loads((root / "read" / "page.json").read_text())["calibration"]["gain_mm_per_mv"] == gain
+    later = open_app(root)  # the app died before it saved
+    again = later.page()
+    assert (again["offered"], again["saved"], again["calibration"]["gain"]) == ("", False, 2 * gain)
+    assert again["history"][0]["says"] == f"gain {2 * gain:g} mm/mV"
+    assert later.post("/api/pages/page/save", {}).json()["saved"]
+    assert json.loads((root / "read" / "page.json").read_text())["calibration"]["gain_mm_per_mv"] == 2 * gain
 
 
 def test_the_files_follow_what_was_decided(app: App, root: Path) -> None:
@@ -141,6 +144,61 @@ def test_who_looks_at_an_older_page_is_told_and_loses_nothing(app: App, root: Pa
     both = app.decide("gain", 5.0, head=now["head"])
     assert (both["calibration"]["speed"], both["calibration"]["gain"]) == (50.0, 5.0)
     assert [each["who"] for each in both["history"]] == ["Dr. Marin", "Dr. Lind"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("layout", "3x4"), ("confidence", None), ("warnings", 3), ("review", []), ("recording", {})]
+)
+def test_a_damaged_report_is_listed_as_such_and_takes_no_other_page_with_it(
+    root: Path, field: str, value: object
+) -> None:
+    report = json.loads((root / "read" / "page.json").read_text())
+    (root / "read" / "broken.json").write_text(json.dumps({**report, field: value}))
+    pages = {page["name"]: page for page in open_app(root).get("/api/pages").json()["pages"]}
+    assert "damaged" in pages["broken"]["problem"]
+    assert field in pages["broken"]["problem"]
+    assert pages["page"]["problem"] == ""
+
+
+def test_a_late_save_does_not_overwrite_what_another_reviewer_wrote_since(app: App, root: Path) -> None:
+    other = open_app(root, "Dr. Marin")
+    app.decide("gain", 5.0, head=app.page()["head"])
+    theirs = other.page()
+    assert theirs["calibration"]["gain"] == 5.0
+    decided = other.decide("speed", 50.0, head=theirs["head"])
+    other.post("/api/pages/page/save", {})
+    written = (root / "read" / "page.json").read_bytes()
+    assert app.post("/api/pages/page/save", {}).json() == {"saved": True, "unsaved": ""}
+    assert (root / "read" / "page.json").read_bytes() == written
+    report = json.loads(written)
+    assert report["review"]["head"] == decided["head"]
+    assert (report["calibration"]["speed_mm_per_s"], report["calibration"]["gain_mm_per_mv"]) == (50.0, 5.0)
+
+
+def test_an_offer_that_another_reviewer_took_is_an_offer_no_more(app: App, root: Path) -> None:
+    app.decide("gain", 5.0, head=app.page()["head"])
+    run_batch([root / "scans"], root / "read", OPTIONS, progress=False)
+    mine, theirs = open_app(root), open_app(root, "Dr. Marin")
+    assert mine.page()["offered"]
+    theirs.decide("again", None, head=theirs.page()["head"])
+    theirs.decide("speed", 50.0, head=theirs.page()["head"])
+    now = mine.page()
+    assert now["offered"] == ""
+    assert (now["calibration"]["speed"], now["calibration"]["gain"]) == (50.0, 5.0)
+
+
+def test_large_pages_are_not_kept_open_beside_the_one_that_is_shown(
+    app: App, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "scans" / "second.png").write_bytes((root / "scans" / "page.png").read_bytes())
+    app.page()
+    app.page("second")
+    assert list(app.desk._open) == ["page", "second"]
+    app.decide("gain", 5.0, head=app.page()["head"])
+    monkeypatch.setattr("ecg_flare.review.desk.MAX_OPEN_PX", 1000)
+    app.page("second")
+    assert list(app.desk._open) == ["second"]
+    assert json.loads((root / "read" / "page.json").read_text())["calibration"]["gain_mm_per_mv"] == 5.0
 
 
 def test_a_page_that_is_read_again_keeps_its_corrections_and_offers_them(app: App, root: Path) -> None:

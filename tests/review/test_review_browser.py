@@ -7,19 +7,15 @@ import json
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from review_browser import CHROMIUM, Desk, browsing, height, lead, middle, samples, serve
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,67 +23,6 @@ pytestmark = [
 ]
 
 SERIOUS = ("serious", "critical")
-
-
-def serve(root: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start the app on a folder; its process and its address."""
-    program = "from ecg_flare.cli import main; main()"
-    arguments = ["review", str(root / "read"), "--pages", str(root / "scans"), "--reviewer", "Dr. Lind", "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments, "--segmenter", "classical"], stdout=subprocess.PIPE, text=True
-    )
-    said = ""
-    assert process.stdout is not None
-    while "}" not in said and process.poll() is None:
-        said += process.stdout.readline()
-    return process, json.loads(said)["address"]
-
-
-@dataclass
-class Desk:
-    """A browser on the app, and the app's own answers beside it."""
-
-    page: Any
-    address: str
-    asked: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-    def view(self) -> dict[str, Any]:
-        base, token = self.address.split("/#")
-        request = urllib.request.Request(f"{base}/api/pages/page", headers={"x-review-token": token})
-        with urllib.request.urlopen(request) as answer:
-            return dict(json.load(answer))
-
-    def settled(self) -> None:
-        self.page.wait_for_timeout(150)
-        self.page.wait_for_selector("#viewer[aria-busy=false]", timeout=60_000)
-
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where a place of the page stands on the screen."""
-        return tuple(
-            self.page.evaluate(
-                """([x, y]) => {
-                    const overlay = document.getElementById("overlay"), box = overlay.getBoundingClientRect();
-                    const [left, top, width] = overlay.getAttribute("viewBox").split(" ").map(Number);
-                    const scale = box.width / width;
-                    return [box.x + (x - left) * scale, box.y + (y - top) * scale];
-                }""",
-                [x, y],
-            )
-        )
-
-    def drag(self, *places: tuple[float, float]) -> None:
-        mouse = self.page.mouse
-        mouse.move(*self.at(*places[0]))
-        mouse.down()
-        for place in places[1:]:
-            mouse.move(*self.at(*place), steps=3)
-        mouse.up()
-        self.settled()
-
-    def undo(self) -> None:
-        self.page.keyboard.press("Control+z")
-        self.settled()
 
 
 @pytest.fixture(scope="module")
@@ -105,37 +40,8 @@ def served(read_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def desk(served: tuple[Path, str]) -> Iterator[Desk]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1366, "height": 768})
-        opened = Desk(page, served[1])
-        page.on("request", lambda request: opened.asked.append(request.url))
-        page.on("pageerror", lambda error: opened.faults.append(str(error)))
-        page.on("console", lambda message: opened.faults.append(message.text) if message.type == "error" else None)
-        page.goto(served[1])
-        page.wait_for_selector("#leads tbody tr", timeout=60_000)
-        opened.settled()
+    with browsing(served[1]) as opened:
         yield opened
-        browser.close()
-
-
-def lead(view: dict[str, Any], row: int, place: int) -> dict[str, Any]:
-    return next(each for each in view["leads"] if (each["row"], each["place"]) == (row, place))
-
-
-def samples(view: dict[str, Any], row: int, place: int) -> np.ndarray:
-    return np.array(lead(view, row, place)["samples_uv"], float)
-
-
-def height(view: dict[str, Any], row: int, x: float) -> float:
-    line = np.concatenate(view["rows"][row]["line"])
-    return float(np.interp(x, line[:, 0], line[:, 1]))
-
-
-def middle(view: dict[str, Any], row: int, place: int) -> tuple[float, float]:
-    own = lead(view, row, place)
-    x = (own["left"] + own["right"]) / 2
-    return x, height(view, row, x)
 
 
 def test_a_line_is_dragged(desk: Desk) -> None:
@@ -342,6 +248,9 @@ def test_the_whole_page_is_confirmed_by_a_key_and_written(desk: Desk, served: tu
     report = json.loads((served[0] / "read" / "page.json").read_text())
     assert report["review"]["whole_page"]
     assert len(report["review"]["confirmed"]) == len(report["leads"])
+    desk.page.keyboard.press("p")
+    desk.page.wait_for_selector("#dialog[open] .list li:has-text('confirmed')", timeout=30_000)
+    desk.page.keyboard.press("Escape")
 
 
 @pytest.mark.parametrize("size", [(1366, 768), (1024, 768)])

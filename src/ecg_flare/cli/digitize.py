@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from ecg_flare.cli.screen import NOT_ALL, OneOf, json_option
+from ecg_flare.cli.whose import outputs, whose_options
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -63,14 +64,7 @@ def _layouts() -> tuple[str, ...]:
     show_default=True,
     help="Formats of the recordings, commas between: wfdb, csv, dicom, fhir, aecg, edf, mat.",
 )
-@click.option("--patient-id", default="", help="Whose recordings they are: the hospital's identifier.")
-@click.option("--recorded-at", default="", metavar="TIME", help="When they were recorded, such as 2019-03-31T14:05:00.")
-@click.option(
-    "--patients",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A table (CSV) that says of each file whose it is: file, patient_id, and what else is known.",
-)
-@click.option("--anonymous", is_flag=True, help="Write DICOM, FHIR and aECG without any patient.")
+@whose_options
 @click.option("--html", is_flag=True, help="Also write report.html: overlays beside waveforms, the worst page first.")
 @click.option(
     "--workers",
@@ -139,8 +133,6 @@ def digitize(
     from ecg_flare.digitize.archive.run import Effort, read_archive
     from ecg_flare.digitize.files.summary import USAGE
     from ecg_flare.digitize.options import ReadingOptions
-    from ecg_flare.digitize.outputs import Outputs
-    from ecg_flare.ecg.formats.study import Study, parse_time, read_patients
     from ecg_flare.errors import ConfigError, LayoutError, StorageError
 
     quiet = sys.stderr.isatty()  # a terminal shows a progress bar
@@ -156,14 +148,12 @@ def digitize(
             segmenter=_segmenter(segmenter),
             force=force,
             words=cast("Literal['auto', 'on', 'all', 'off']", words),
-            outputs=Outputs(
-                formats=tuple(name.strip() for name in formats.split(",")),
-                study=Study(
-                    patient_id=patient_id,
-                    recorded_at=parse_time(recorded_at, "--recorded-at") if recorded_at else None,
-                    anonymous=anonymous,
-                ),
-                patients=None if patients is None else read_patients(patients),
+            outputs=outputs(
+                [name.strip() for name in formats.split(",")],
+                patient_id=patient_id,
+                recorded_at=recorded_at,
+                patients=patients,
+                anonymous=anonymous,
             ),
         )
         summary = read_archive(pages, output, options, Effort(workers, html, dask=dask))

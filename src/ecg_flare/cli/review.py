@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ecg_flare.cli.screen import say_json, tell
+from ecg_flare.cli.whose import outputs, whose_options
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _USAGE = 2
@@ -23,6 +24,7 @@ _USAGE = 2
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="a free one", help="Port of 127.0.0.1.")
 @click.option("--open", "opens", is_flag=True, help="Open the address in this machine's browser.")
 @click.option("--segmenter", default="auto", show_default=True, help="Who finds the traces, as for `digitize`.")
+@whose_options
 @click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
 @click.pass_context
 def review(
@@ -33,6 +35,10 @@ def review(
     port: int,
     opens: bool,
     segmenter: str,
+    patient_id: str,
+    recorded_at: str,
+    patients: Path | None,
+    anonymous: bool,
     as_json: bool,
 ) -> None:
     """Look at readings in a browser, and correct them.
@@ -45,6 +51,9 @@ def review(
     chained to the one before, so that a change is noticed. The recording, the overlay and NAME.json follow. Where a
     page is read again later, the decisions are kept and offered.
 
+    Recordings are written in the formats that each page was read in. Where DICOM, FHIR or aECG is among them, say again
+    whose they are, as for `digitize`.
+
     \b
     Examples:
       ecg-flare review read --pages scans
@@ -54,11 +63,13 @@ def review(
 
     from ecg_flare.digitize.options import ReadingOptions
     from ecg_flare.errors import ConfigError, EcgFlareError
-    from ecg_flare.review.folder import ReviewFolder
+    from ecg_flare.review.folder import ReviewFolder, check_written
 
     try:
         opened = ReviewFolder.opened(folder, pictures)
+        written = outputs(None, patient_id=patient_id, recorded_at=recorded_at, patients=patients, anonymous=anonymous)
         count = len(opened.pages())
+        check_written(opened, written)
         if outside := opened.outside():
             more = " ".join(f"--pages {each}" for each in (*pictures, *outside))
             raise ConfigError(
@@ -79,7 +90,8 @@ def review(
             if opens:
                 click.launch(address)
 
-        serve(Desk(opened, ReadingOptions(segmenter=segmenter), reviewer or getpass.getuser()), port, started)
+        options = ReadingOptions(segmenter=segmenter, outputs=written)
+        serve(Desk(opened, options, reviewer or getpass.getuser()), port, started)
     except EcgFlareError as error:
         click.echo(f"Error: {error}", err=True)
         ctx.exit(_USAGE)

@@ -7,10 +7,9 @@ a whole reading.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
-import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
@@ -23,7 +22,6 @@ from ecg_flare.digitize.measured_page import MeasuredPage, measure_page
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import OpenedPage, open_page, open_standing
 from ecg_flare.digitize.rectify.by_hand import stand_by_hand
-from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.stages import PageInk, PlacedLeads, TracedPage, follow_lines, place_leads, see_ink, take_signal
 from ecg_flare.digitize.trace.by_hand import LineEdits
@@ -39,21 +37,6 @@ USUAL_MISREADINGS: Final = (0.2, 0.5, 2.0, 5.0)
 
 SNAP: Final = 0.08
 """A ruler laid by hand says to a few per cent which of these it is; the grid then says the rest exactly."""
-
-
-@dataclass(frozen=True, eq=False)
-class PagePlaces:
-    """Takes places from a picture to the upright page that is read from it, and back."""
-
-    page: NormalizedPage
-
-    def on_page(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
-        """Places of the picture in pixels of the upright page."""
-        return _mapped(points, self.page.homography)
-
-    def on_picture(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
-        """Places of the upright page in pixels of the picture."""
-        return _mapped(points, np.linalg.inv(self.page.homography))
 
 
 class _Kept(Generic[_Value]):
@@ -103,6 +86,10 @@ class CorrectedPage:
         opened, measured = self._measure(corrections)
         return measured, self._see(opened, measured)
 
+    def lines(self, corrections: Corrections) -> PageLines:
+        """Return the lines of the page with those drawn by hand in their place, in pixels of the working page."""
+        return self._traced(corrections)[0].lines
+
     def follow(self, corrections: Corrections, points: tuple[Point, ...]) -> tuple[Point, ...]:
         """Return the line that runs through the page's ink from point to point, all in pixels of the picture.
 
@@ -111,8 +98,9 @@ class CorrectedPage:
         opened, measured = self._measure(corrections)
         seen, working = self._see(opened, measured), measured.working
         lines = self._follow(opened, measured, corrections)
-        line = follow_points(seen.ink.trace, _on_working(measured, points), lines.pen_px, working.px_per_mm)
-        on_picture = PagePlaces(measured.page).on_picture(working.on_page(line))
+        clicks, ink = _on_working(measured, points), seen.ink
+        line = follow_points(ink.trace, ink.every, clicks, lines.pen_px, working.px_per_mm)
+        on_picture = measured.page.on_picture(working.on_page(line))
         return tuple((float(x), float(y)) for x, y in on_picture)
 
     def _traced(self, corrections: Corrections) -> tuple[TracedPage, LineEdits]:
@@ -207,7 +195,7 @@ def _line_edits(measured: MeasuredPage, corrections: Corrections, n_rows: int) -
 
 def _by_ruler(ruler: Ruler, scaled: ScaledPage) -> PxPerMm:
     """Return the scale by which the ruler is as long as a person says; a grid gives its own ratio of y to x."""
-    first, second = PagePlaces(scaled.page).on_page(np.array([ruler.first, ruler.second]))
+    first, second = scaled.page.on_image(np.array([ruler.first, ruler.second]))
     grid = scaled.scale.grid
     measured = PxPerMm(1.0, 1.0) if grid is None else grid.px_per_mm
     factor = float(np.hypot(*((second - first) / [measured.x, measured.y]))) / ruler.mm
@@ -219,10 +207,5 @@ def _by_ruler(ruler: Ruler, scaled: ScaledPage) -> PxPerMm:
 
 
 def _on_working(measured: MeasuredPage, points: tuple[Point, ...]) -> Float64[np.ndarray, "k 2"]:
-    on_page = PagePlaces(measured.page).on_page(np.array(points, np.float64).reshape(-1, 2))
+    on_page = measured.page.on_image(np.array(points, np.float64).reshape(-1, 2))
     return measured.working.from_page(on_page)
-
-
-def _mapped(points: Float64[np.ndarray, "k 2"], homography: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "k 2"]:
-    mapped: Float64[np.ndarray, "k 2"] = cv2.perspectiveTransform(points[:, None], homography)[:, 0]
-    return mapped

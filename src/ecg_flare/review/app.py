@@ -56,8 +56,9 @@ class ReviewApp:
         return JSONResponse({"pages": self._desk.listed(), "reviewer": self._desk.reviewer, "version": __version__})
 
     def page(self, request: Request) -> Response:
-        """One page as it is read and decided now."""
+        """One page as it is read and decided now, by others, too."""
         with self._desk.page(request.path_params["name"]) as page:
+            page.follow_others()
             return JSONResponse(page_view(page))
 
     def tile(self, request: Request) -> Response:

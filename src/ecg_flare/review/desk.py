@@ -17,6 +17,9 @@ from ecg_flare.review.open_page import OpenPage
 MAX_OPEN: Final = 3
 """Pages: the one that is shown, and its neighbours. Each holds its picture and the stages of its reading."""
 
+MAX_OPEN_PX: Final = 60_000_000
+"""Pixels of all pictures that are open beside the one that is shown: each takes about 15 bytes."""
+
 
 class UnknownPageError(ReviewError):
     """The folder has no page of that name."""
@@ -66,10 +69,21 @@ class Desk:
         with self._lock:
             self._open[name] = open_page
             self._open.move_to_end(name)
-            put_away = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - MAX_OPEN)]
+            put_away = [self._open.popitem(last=False)[1] for _ in range(self._too_many())]
         for other in put_away:
             with other.lock:
                 other.save()
+
+    def _too_many(self) -> int:
+        """How many pages are put away: those that were looked at longest ago, beyond the limits; never the last one."""
+        *others, _ = (page.corrected.image for page in self._open.values())
+        kept, pixels = 0, 0
+        for image in reversed(others):
+            pixels += image.shape[0] * image.shape[1]
+            if kept + 1 >= MAX_OPEN or pixels > MAX_OPEN_PX:
+                break
+            kept += 1
+        return len(others) - kept
 
     def _row(self, page: ReviewPage) -> dict[str, Any]:
         problem = page.problem

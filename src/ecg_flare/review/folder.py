@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_flare.digitize.files.earlier import earlier_reading
-from ecg_flare.errors import ConfigError, EcgFlareError, StorageError
+from ecg_flare.digitize.files.earlier import EarlierReading, earlier_reading
+from ecg_flare.digitize.options import FS_RANGE_HZ
+from ecg_flare.digitize.outputs import Outputs
+from ecg_flare.documents import Fields
+from ecg_flare.ecg.formats.registry import DEFAULT, FORMATS
+from ecg_flare.errors import ConfigError, EcgFlareError, ReviewError, StorageError
 from ecg_flare.page.page_list import PageFile
 from ecg_flare.page.reader import list_pages
 from ecg_flare.review.decisions import Review, review_of
 from ecg_flare.review.journal import ENDING, journal_path, read_journal
 
 _UNREAD: Final = -1.0
+_MAX_WARNINGS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,15 @@ class ReviewPage:
         name: of its reading.
         source: the page of its picture; None where that cannot be shown, `problem` says why.
         report: NAME.json; None of a page that was not read.
+        problem: why its picture cannot be shown.
+        formats: that its recording is written in: its own, or those of the folder where it has none.
     """
 
     name: str
     source: PageFile | None
     report: Mapping[str, Any] | None
     problem: str = ""
+    formats: tuple[str, ...] = DEFAULT
 
     @property
     def confidence(self) -> float:
@@ -72,7 +80,10 @@ class ReviewFolder:
                 f"{self.folder} holds no reading (NAME.json): write them there with `ecg-flare digitize PAGES -o "
                 f"{self.folder}`"
             )
-        return tuple(sorted([*read, *unread], key=lambda page: (page.confidence, page.name)))
+        named = {each for page in read for each in self._formats_of(page)}
+        usual = tuple(each for each in FORMATS if each in named) or DEFAULT
+        pages = [replace(page, formats=self._formats_of(page) or usual) for page in (*read, *unread)]
+        return tuple(sorted(pages, key=lambda page: (page.confidence, page.name)))
 
     def review_of(self, name: str) -> Review:
         """Return what was decided about a page; raises ReviewError where its journal cannot be trusted."""
@@ -83,6 +94,9 @@ class ReviewFolder:
         found = (_source_path(page.report).parent for page in self._read_pages() if page.report and page.source is None)
         return tuple(dict.fromkeys(folder for folder in found if folder.is_dir() and not self._holds(folder)))
 
+    def _formats_of(self, page: ReviewPage) -> tuple[str, ...]:
+        return EarlierReading(self.folder, page.name, page.report).formats
+
     def _read_pages(self) -> Iterator[ReviewPage]:
         for path in sorted(self.folder.glob("*.json")):
             if path.name.endswith(ENDING) or path.is_symlink():
@@ -91,8 +105,14 @@ class ReviewFolder:
                 report = earlier_reading(self.folder, path.stem).report
             except StorageError:
                 continue  # somebody else's JSON
-            if report is not None:
-                yield self._located(path.stem, report)
+            if report is None:
+                continue
+            try:
+                _check_report(path.stem, report)
+            except ReviewError as error:
+                yield ReviewPage(path.stem, None, None, f"it is damaged: {error}; read the page again")
+                continue
+            yield self._located(path.stem, report)
 
     def _located(self, name: str, report: Mapping[str, Any]) -> ReviewPage:
         try:
@@ -121,6 +141,29 @@ class ReviewFolder:
         except EcgFlareError:
             return ()  # no page in there: the readings say what is missing
         return tuple(PageFile(page.path.resolve(), page.number, page.name) for page in listed if self._holds(page.path))
+
+
+def check_written(folder: ReviewFolder, outputs: Outputs) -> None:
+    """Raise ConfigError where a page's recording could not be written again as it was: before the first decision."""
+    for page in folder.pages():
+        if page.source is not None and page.report is not None:
+            rate = Fields(page.report.get("recording"), f"{page.name}.json, recording", ReviewError)
+            fs_hz = rate.number("fs_hz", *FS_RANGE_HZ)
+            try:
+                replace(outputs, formats=page.formats).check([page.source.path], fs_hz)
+            except ConfigError as error:
+                raise ConfigError(f"{page.name} was written as {', '.join(page.formats)}: {error}") from error
+
+
+def _check_report(name: str, report: Mapping[str, Any]) -> None:
+    """Raise ReviewError where a report does not say what a list of pages, and its review, take from it."""
+    fields = Fields(report, f"{name}.json", ReviewError)
+    fields.number("confidence", 0.0, 1.0)
+    fields.each("warnings", _MAX_WARNINGS)
+    Fields(report.get("layout"), f"{name}.json, layout", ReviewError).text("name")
+    Fields(report.get("recording"), f"{name}.json, recording", ReviewError).number("fs_hz", *FS_RANGE_HZ)
+    if "review" in report:
+        Fields(report["review"], f"{name}.json, review", ReviewError).text("head")
 
 
 def _source_path(report: Mapping[str, Any]) -> Path:

@@ -13,12 +13,13 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from ecg_flare.digitize.corrected_page import CorrectedPage, PagePlaces
+from ecg_flare.digitize.corrected_page import CorrectedPage
 from ecg_flare.digitize.corrections import NO_CORRECTIONS, Corrections
 from ecg_flare.digitize.files.output import write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.leads.by_hand import places_of
 from ecg_flare.digitize.options import FS_RANGE_HZ, ReadingOptions
+from ecg_flare.digitize.outputs import Outputs
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.documents import Fields
 from ecg_flare.errors import EcgFlareError, PageError, ReviewError
@@ -27,9 +28,13 @@ from ecg_flare.page.reader import read_page
 from ecg_flare.review.decisions import AGAIN, SET_ASIDE, Decision, Review, before, check_kind, review_of
 from ecg_flare.review.folder import ReviewPage
 from ecg_flare.review.journal import DecidedMeanwhileError, Journal, journal_path, read_journal
+from ecg_flare.storage import write_json
 
 _MAY_LEAVE_UNREAD: Final = ("turn", "corners", "ruler", "undo", "redo", "set_aside", "again")
 """Decisions that are kept where the page cannot be read after them: the next one may mend that."""
+
+CONFIRMED_AS: Final = "wfdb"
+"""The format that every reviewed recording is written in, whatever others are."""
 
 _MEASURES: Final = {"speed": "speed_mm_per_s", "gain": "gain_mm_per_mv", "chest_gain": "chest_gain_mm_per_mv"}
 
@@ -51,6 +56,7 @@ class OpenPage:
         self.review: Review = review_of(self.journal.decisions)
         self._report = page.report
         self.offered = self._why_offered()
+        self._outputs = options.outputs
         self._segmenter = options.segmenter if isinstance(options.segmenter, str) else None
         self._given = {} if page.report is None else _given(page.report, page.name)
         self.corrected = CorrectedPage(picture.image, replace(options, **self._given))
@@ -81,9 +87,7 @@ class OpenPage:
         made since, ConfigError, LayoutError or PageError for what the page cannot be read with, StorageError where it
         cannot be saved; nothing is changed then.
         """
-        on_disk = read_journal(self.journal.path)
-        if on_disk.head != self.journal.head:
-            self._follow_journal(on_disk)
+        self.follow_others()
         if head != str(self.journal.head):
             raise DecidedMeanwhileError(
                 f"{self._last_said()} since this page was shown here: look at it as it is now, then decide again"
@@ -94,39 +98,63 @@ class OpenPage:
         review = review_of((*self.journal.decisions, decision))
         result, error = self._tried(review.corrections, decision.what)
         stood = before(self.review.corrections, decision.what)
+        earlier = self.journal.head
         self.journal = self.journal.append(decision, self._digest, stood)
         self.review, self.offered, self.result, self.error = review, "", result, error
         self.is_saved = False
+        self._mark_reviewed(str(earlier))
+
+    def follow_others(self) -> None:
+        """Show what others decided since, in another process; raises ReviewError where the journal was changed."""
+        on_disk = read_journal(self.journal.path)
+        if on_disk.head == self.journal.head:
+            return
+        since = on_disk.decisions[len(self.journal.decisions) :]
+        if any(decision.what in (AGAIN, SET_ASIDE) for decision in since):
+            self.offered = ""
+        self.journal, self.review = on_disk, review_of(on_disk.decisions)
+        self.is_saved = True  # by who decided
+        self._read(self.corrections)
 
     def on_picture(self, points: Float64[np.ndarray, "k 2"]) -> list[list[float]]:
         """Places of the page that is shown in pixels of the picture."""
         if self.result is None:
             return [[float(x), float(y)] for x, y in points]
-        return [[round(float(x), 3), round(float(y), 3)] for x, y in PagePlaces(self.result.page).on_picture(points)]
+        return [[round(float(x), 3), round(float(y), 3)] for x, y in self.result.page.on_picture(points)]
 
     def on_page(self, points: Float64[np.ndarray, "k 2"]) -> list[list[float]]:
         """Places of the picture in pixels of the page that is shown."""
         if self.result is not None:
-            points = PagePlaces(self.result.page).on_page(points)
+            points = self.result.page.on_image(points)
         return [[round(float(x), 3), round(float(y), 3)] for x, y in points]
 
     def save(self) -> None:
-        """Write the reading's files as the last decision made it, where they are not yet; `unsaved` says why not."""
+        """Write the reading's files as the last decision made it, where they are not yet; `unsaved` says why not.
+
+        Where somebody else decided since, the files are theirs to write.
+        """
         if self.is_saved or self.result is None or not self.journal.decisions:
             return
         try:
+            self.follow_others()
+            if self.is_saved:
+                return
             write_result(
                 replace(self.result, warnings=(*self.notes, *self.result.warnings)),
                 draw_overlay(self.result),
                 self._folder,
                 self.source,
-                options=ReadingOptions(force=self.is_confirmed),
+                options=ReadingOptions(force=self.is_confirmed, outputs=self._written()),
                 review=self.report_section(),
             )
         except EcgFlareError as error:
             self.unsaved = str(error)
             return
         self.unsaved, self.is_saved = "", True
+
+    def _written(self) -> Outputs:
+        """The formats of the first reading, and WFDB, by which confirmed pages are known again."""
+        return replace(self._outputs, formats=(*self.page.formats, CONFIRMED_AS))
 
     def report_section(self) -> Mapping[str, Any]:
         """What NAME.json says of the review."""
@@ -142,6 +170,20 @@ class OpenPage:
             "segmenter": self._segmenter,
         }
 
+    def _mark_reviewed(self, head: str) -> None:
+        """Say in NAME.json that its reading is under review: whoever opens the page next knows it from a new reading.
+
+        `head` is that of the decisions which its files already show.
+        """
+        if self._report is None or "review" in self._report:
+            return
+        section = {**self.report_section(), "head": head, "confirmed": [], "whole_page": False}
+        self._report = {**self._report, "review": section}
+        try:
+            write_json(self._folder / f"{self.page.name}.json", self._report)
+        except EcgFlareError as error:
+            self.unsaved = str(error)
+
     def _why_offered(self) -> str:
         """Say why the decisions on disk are not those of the reading on disk; '' where they are."""
         if not self.review.made or (self.journal.decisions and self.journal.decisions[-1].what == AGAIN):
@@ -151,11 +193,6 @@ class OpenPage:
         if self._report is not None and "review" not in self._report:
             return "This page was read again after it was reviewed."
         return ""
-
-    def _follow_journal(self, journal: Journal) -> None:
-        self.journal, self.review = journal, review_of(journal.decisions)
-        self.is_saved = True  # by who decided
-        self._read(self.corrections)
 
     def _follow_layout(self, image: UInt8[np.ndarray, "h w 3"], options: ReadingOptions) -> None:
         """Read the page anew with the layout of its report, where another one is found without being told."""

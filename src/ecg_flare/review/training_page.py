@@ -4,9 +4,12 @@
 |---|---|
 | on the line of a confirmed lead | trace, TRACE_WIDTH_PX wide |
 | on a calibration pulse | pulse |
-| what the reading took for print | print |
-| around leads that nobody confirmed and stretches that nobody can read, and ink that no line explains | ignored |
+| words that stand apart from all lines (unexplained_ink.py) | print, in upright boxes |
+| around leads that nobody confirmed and stretches that nobody can read; ink that hangs together with a line | ignored |
 | anything else | paper |
+
+Where a person confirmed every lead of a page, ink apart from all lines is known to be no trace, whatever the segmenter
+took it for.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from ecg_flare.digitize.corrected_page import CorrectedPage
 from ecg_flare.digitize.corrections import Corrections
@@ -25,15 +28,20 @@ from ecg_flare.digitize.leads.by_hand import places_of
 from ecg_flare.digitize.measure.pulse import Pulse
 from ecg_flare.digitize.measured_page import MeasuredPage
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.trace.page import PageLines
 from ecg_flare.ecg.stretches import unbroken
 from ecg_flare.page.raster import IGNORED, NORMALIZED_PX_PER_MM, Label, rasterize
 from ecg_flare.page.truth import LeadTrace, PageTruth, outline, to_matrix
+from ecg_flare.review.unexplained_ink import sort_ink
 
-PRINTED: Final = 0.5
-"""Probability of print from which a pixel is labelled so."""
+DRAWN: Final = 0.5
+"""Probability of any ink from which a pixel has some."""
 
-EXPLAINED_MM: Final = 1.0
-"""Ink of a trace that is further from every confirmed line is left out."""
+EXPLAINED_MM: Final = 0.75
+"""Ink of a stroke that is no further from its line is the rim of the pen."""
+
+PEN_MM: Final = 0.5
+"""Above and below a line, how far its ink is followed: beyond is ink that only touches it."""
 
 FOOT_MM: Final = 1.0
 """Of base line on either side of a pulse."""
@@ -58,14 +66,15 @@ def training_page(
     Raises PageError where the page cannot be read as its corrections say.
     """
     measured, seen = page.probabilities(corrections)
-    drawing = _Drawing(result, measured, confirmed)
+    drawing = _Drawing(result, measured, page.lines(corrections), confirmed)
     mask = rasterize(drawing.truth())
-    height, width = mask.shape
-    printed = cv2.resize(seen.probabilities[Label.PRINT], (width, height)) >= PRINTED
-    mask[(mask == Label.BACKGROUND) & printed] = Label.PRINT
-    traced = cv2.resize(seen.probabilities[Label.TRACE], (width, height)) >= PRINTED
-    unknown = drawing.unknown() | (traced & ~_near(mask == Label.TRACE, EXPLAINED_MM))
-    mask[unknown & ~np.isin(mask, (Label.TRACE, Label.PULSE))] = IGNORED
+    lines = np.isin(mask, (Label.TRACE, Label.PULSE))
+    rest = sort_ink(_at_least(1.0 - seen.probabilities[Label.BACKGROUND], mask.shape), lines)
+    mask[rest.printed & ~lines] = Label.PRINT
+    unknown = drawing.unknown() | (rest.unknown & ~_near(lines, EXPLAINED_MM))
+    if not drawing.is_confirmed:
+        unknown |= _at_least(seen.probabilities[Label.TRACE], mask.shape) & ~_near(lines, EXPLAINED_MM)
+    mask[unknown & ~lines] = IGNORED
     return TrainingPage(measured.network_image, mask)
 
 
@@ -75,11 +84,17 @@ class _Drawing:
 
     result: Digitization
     measured: MeasuredPage
+    lines: PageLines
     confirmed: frozenset[tuple[int, int]]
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.measured.network_image.shape[0], self.measured.network_image.shape[1]
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a person confirmed every lead of the page."""
+        return set(places_of([lead.span for lead in self.result.leads])) <= self.confirmed
 
     def truth(self) -> PageTruth:
         height, width = self.shape
@@ -117,9 +132,26 @@ class _Drawing:
                 continue
             for first, last, line in self._pieces(number):
                 start, end = (span.start_s + (x - span.left_px) * span.seconds_per_px for x in (first, last))
-                yield LeadTrace(
-                    span.lead, span.row, line, max(start, 0.0), max(end, 0.0), span.is_rhythm, span.inverted
-                )
+                for drawn in (line, self._pen(span.row, first, last)):
+                    yield LeadTrace(
+                        span.lead, span.row, drawn, max(start, 0.0), max(end, 0.0), span.is_rhythm, span.inverted
+                    )
+
+    def _pen(self, row: int, left: float, right: float) -> Float64[np.ndarray, "k 2"]:
+        """The pen's way through the ink of a row's line, from x to x on the upright page: up and down in each column.
+
+        Noise is finer than a column: a line through its middle is narrower than what the pen drew.
+        """
+        working, own = self.measured.working, self.lines.rows[row]
+        ends = working.from_page(np.array([[left, 0.0], [right, 0.0]]))[:, 0]
+        columns = np.arange(max(0, int(np.ceil(ends[0]))), min(len(own.y) - 1, int(np.floor(ends[1]))) + 1)
+        columns = columns[np.isfinite(own.y[columns]) & ~own.shared[columns]]
+        reach = PEN_MM * working.px_per_mm.y
+        y, half = own.y[columns], self.lines.pen_px / 2
+        top = np.clip(np.minimum(own.top[columns] + half, y), y - reach, y)
+        bottom = np.clip(np.maximum(own.bottom[columns] - half, y), y, y + reach)
+        way = np.stack([np.repeat(columns, 2), np.stack([top, bottom], axis=1).ravel()], axis=1)
+        return self._scaled(working.on_page(way.astype(np.float64)))
 
     def _pieces(self, number: int) -> Iterator[tuple[float, float, Float64[np.ndarray, "k 2"]]]:
         """Yield the unbroken pieces of a lead's line: from x to x on the upright page, and scaled to the network's."""
@@ -165,6 +197,12 @@ class _Drawing:
         factor = np.array([self.shape[1] / width, self.shape[0] / height])
         scaled: Float64[np.ndarray, "k 2"] = (points + 0.5) * factor - 0.5
         return scaled
+
+
+def _at_least(probability: Float32[np.ndarray, "h4 w4"], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels of a page of this shape that are something rather than not."""
+    found: Bool[np.ndarray, "h w"] = cv2.resize(probability, shape[::-1]) >= DRAWN
+    return found
 
 
 def _near(pixels: Bool[np.ndarray, "h w"], reach_mm: float) -> Bool[np.ndarray, "h w"]:

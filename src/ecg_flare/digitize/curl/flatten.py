@@ -11,6 +11,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from ecg_flare.digitize.curl.field import FROM_FLAT, Field, measure_field
 from ecg_flare.digitize.curl.print_lean import print_lean
+from ecg_flare.digitize.rectify.bends import Bends
 from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.digitize.rectify.straight import CURVED
 from ecg_flare.digitize.rectify.warp import paper_colour
@@ -41,24 +42,30 @@ def flattened(page: NormalizedPage, px_per_mm: PxPerMm) -> NormalizedPage:
     field = measure_field(page.image, px_per_mm)
     if field.bend_mm < MIN_BEND_MM or field.contrast < MIN_CONTRAST:
         return page
-    flat = _remapped(page, field, field.moved, 1)
+    moved, enlarged = field.moved, 1
+    flat = _remapped(page, field, moved, enlarged)
     left = measure_field(flat, px_per_mm, FROM_FLAT)
     lean = print_lean(flat, px_per_mm.coarser)
     leans = lean.strength >= MIN_STRENGTH and abs(lean.slope) >= MIN_LEAN
     enlarged = 2 if 2 * px_per_mm.finer < FINE_PX_PER_MM else 1
     if leans or enlarged > 1:
-        moved = field.moved.then(Displacement.upright(lean.slope, field.moved.nodes)) if leans else field.moved
+        moved = moved.then(Displacement.upright(lean.slope, moved.nodes)) if leans else moved
         flat = _remapped(page, field, moved, enlarged)
     period = None if page.period_px is None else (page.period_px[0] * enlarged, page.period_px[1] * enlarged)
-    larger = np.array([[enlarged, 0, (enlarged - 1) / 2], [0, enlarged, (enlarged - 1) / 2], [0, 0, 1.0]])
     return replace(
-        page.moved(flat, larger),
+        page.moved(flat, _larger(enlarged, enlarged)),
         period_px=period,
         bend=left.slope,
         flattened_mm=field.bend_mm,
         enlarged=enlarged,
+        bends=Bends(moved, _larger(enlarged / field.shrink[0], enlarged / field.shrink[1])),
         warnings=(*(note for note in page.warnings if note != CURVED), _told(field.bend_mm)),
     )
+
+
+def _larger(x: float, y: float) -> Float64[np.ndarray, "3 3"]:
+    """The homography to a picture `x` times as wide and `y` times as high, pixel centres on whole numbers."""
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1.0]])
 
 
 def _told(bend_mm: float) -> str:

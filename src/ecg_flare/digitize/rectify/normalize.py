@@ -13,12 +13,14 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from ecg_flare.digitize.rectify.bends import Bends
 from ecg_flare.digitize.rectify.dark import invert_dark
 from ecg_flare.digitize.rectify.lattice import find_lattice
 from ecg_flare.digitize.rectify.light import flatten_light, grid_darkness
 from ecg_flare.digitize.rectify.sheet import find_sheet
 from ecg_flare.digitize.rectify.straight import straight_by_lattice, straight_by_outline
 from ecg_flare.errors import PageError
+from ecg_flare.page.truth import warp_points
 
 MIN_SIDE_PX, MIN_LENGTH_PX = 150, 300
 """Smallest picture worth reading: 300 pixels for 25 cm are about 1.2 pixels a millimetre."""
@@ -43,7 +45,8 @@ class NormalizedPage:
         turned_deg: 0, 90, 180 or 270: how far the picture was turned, clockwise, to stand the page up.
         bend: by how much curved paper still moves off the plane, a length of it (90th percentile over the page).
         flattened_mm: how far the paper was bent off its plane (90th percentile) where it was flattened by its grid
-            (curl/flatten.py); `homography` then leads to `image` but for these bends.
+            (curl/flatten.py); `homography` then leads to `image` but for `bends`.
+        bends: what was taken out there; None of a page that was not flattened.
         enlarged: how many times the size of the picture `image` is.
         from_source: pixel of `source` -> pixel of `image`; None where that is `homography`.
     """
@@ -60,11 +63,23 @@ class NormalizedPage:
     flattened_mm: float | None = None
     enlarged: int = 1
     from_source: Float64[np.ndarray, "3 3"] | None = None
+    bends: Bends | None = None
 
     def moved(self, image: UInt8[np.ndarray, "h2 w2 3"], by: Float64[np.ndarray, "3 3"]) -> NormalizedPage:
         """Return the page with another image, to which a homography of this one's pixels leads."""
         from_source = None if self.from_source is None else by @ self.from_source
-        return replace(self, image=image, homography=by @ self.homography, from_source=from_source)
+        bends = None if self.bends is None else self.bends.moved(by)
+        return replace(self, image=image, homography=by @ self.homography, from_source=from_source, bends=bends)
+
+    def on_image(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
+        """Return places (x, y) of the original picture in pixels of `image`."""
+        straight = warp_points(points, self.homography)
+        return straight if self.bends is None else self.bends.flat(straight)
+
+    def on_picture(self, points: Float64[np.ndarray, "k 2"]) -> Float64[np.ndarray, "k 2"]:
+        """Return places (x, y) of `image` in pixels of the original picture."""
+        straight = points if self.bends is None else self.bends.bent(points)
+        return warp_points(straight, np.linalg.inv(self.homography))
 
 
 def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:

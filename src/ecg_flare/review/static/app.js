@@ -64,6 +64,17 @@ class App {
     }
   }
 
+  async list() {
+    // The order stays that of the start; what was decided since, here or by others, is asked anew.
+    try {
+      const now = new Map((await api.pages()).pages.map((page) => [page.name, page]));
+      this.state.pages = this.state.pages.map((page) => now.get(page.name) ?? page);
+    } catch (error) {
+      panels.notice("bad", error.message);
+    }
+    panels.pagesDialog(this);
+  }
+
   step(by) {
     const index = this.state.pages.findIndex((page) => page.name === this.state.name) + by;
     if (this.state.pages[index]) this.open(this.state.pages[index].name);

@@ -8,7 +8,7 @@ const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 export function keyboard(app) {
   const press = {
-    previous: () => app.step(-1), next: () => app.step(1), pages: () => panels.pagesDialog(app), undo: () => app.decide("undo", null), redo: () => app.decide("redo", null),
+    previous: () => app.step(-1), next: () => app.step(1), pages: () => app.list(), undo: () => app.decide("undo", null), redo: () => app.decide("redo", null),
     confirm: () => app.confirmPage(), help: () => panels.keysDialog(), stop: () => app.stop(), theme: () => theme(shown() === "dark" ? "light" : "dark"),
     in: () => app.viewer.zoom(1.4), out: () => app.viewer.zoom(1 / 1.4), fit: () => app.viewer.fit(),
   };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from ecg_flare.ecg.metrics import evaluate_recording, snr_db_kaggle2025
 from ecg_flare.ecg.ptbxl import PtbxlEntry, in_folds, load_record, read_database
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.page.degrade import apply
+from ecg_flare.page.layout import Layout, load_layout
 from ecg_flare.page.page_list import PageFile
 from ecg_flare.page.reader import read_page
 from ecg_flare.page.render import render_page
@@ -25,7 +27,10 @@ HELD_OUT_FOLD: Final = 9
 LUDB_PAGES: Final = 25
 LUDB_PX_PER_S, LUDB_PX_PER_MV = 193.8, 74.4
 COLUMN_PARTS: Final = 16  # a column's mean is taken over this many places of the line
-_STREAMS: Final = {"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan": 5, "mixed": 6, "phone": 7}
+_STREAMS: Final = {
+    **{"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan": 5, "mixed": 6, "phone": 7},
+    **{"fewer": 8, "fifteen": 9, "strips": 10, "speed-gain": 11, "fax": 12},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +39,7 @@ class BenchmarkPage:
 
     `truth` holds the samples that the page prints, NaN elsewhere; `whole` is the recording itself; `ceiling_db` is the
     SNR of a perfect trace with one value a pixel column before any damage; `peer_db` that of ECGMiner's own output,
-    where there is one.
+    where there is one. `given_layout` is what the reader is told of the layout.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -47,6 +52,7 @@ class BenchmarkPage:
     ceiling_db: float
     kind: str
     peer_db: float | None = None
+    given_layout: str = "auto"
 
 
 def make_page(row: str, seed: int, index: int, data: Path) -> BenchmarkPage:
@@ -58,8 +64,10 @@ def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPag
     entries = held_out(ptbxl)
     rng = np.random.default_rng([seed, _STREAMS[row], index])
     recording = load_record(ptbxl, entries[int(rng.integers(len(entries)))])
-    profile = rows()[row].draw_kind(rng)
-    page = render_page(recording, profile.draw_style(rng), rng)
+    kind = rows()[row].draw_kind(rng)
+    profile, style = kind.profile, kind.profile.draw_style(rng)
+    recording = as_long_as(recording, load_layout(style.layout))
+    page = render_page(recording, style, rng)
     truth = printed(recording, page.truth)
     ceiling = snr_db_kaggle2025(column_means(page.truth, truth), truth.signal_mv, truth.fs_hz)
     for degradation in profile.draw_degradations(rng):
@@ -75,7 +83,15 @@ def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPag
         chest_gain_mm_per_mv=known.chest_gain_mm_per_mv,
         ceiling_db=ceiling,
         kind=profile.name,
+        given_layout=style.layout if kind.layout_is_given else "auto",
     )
+
+
+def as_long_as(recording: Recording, layout: Layout) -> Recording:
+    """Return the recording, repeated as often as the layout's last stretch needs: PTB-XL has no more than 10 s."""
+    ends_s = max(segment.start_s + segment.duration_s for row in layout.rows for segment in row)
+    times = math.ceil(ends_s / recording.duration_s - 1e-9)
+    return replace(recording, signal_mv=np.tile(recording.signal_mv, (1, times))) if times > 1 else recording
 
 
 @cache
@@ -85,12 +101,11 @@ def held_out(ptbxl: Path) -> tuple[PtbxlEntry, ...]:
 
 
 def printed(recording: Recording, truth: PageTruth) -> Recording:
-    """Return the recording with NaN where the page does not print it, the longest stretch of each lead kept."""
+    """Return the recording with NaN where the page does not print it."""
     signal = np.full_like(recording.signal_mv, np.nan)
-    for trace in sorted(truth.traces, key=lambda trace: trace.end_s - trace.start_s):
+    for trace in truth.traces:
         row = LEADS.index(trace.lead)
         first, last = round(trace.start_s * recording.fs_hz), round(trace.end_s * recording.fs_hz)
-        signal[row] = np.nan
         signal[row, first:last] = recording.signal_mv[row, first:last]
     return replace(recording, signal_mv=signal)
 
@@ -103,7 +118,6 @@ def column_means(truth: PageTruth, recording: Recording) -> Float64[np.ndarray, 
         upwards = 1.0 if trace.inverted else -1.0
         first = round(trace.start_s * recording.fs_hz)
         row = LEADS.index(trace.lead)
-        signal[row] = np.nan
         signal[row, first : first + len(back)] = upwards * back / (truth.px_per_mm_y * truth.gain_of(trace.lead))
     return signal
 

@@ -42,8 +42,8 @@ class Fax(Degradation):
         sent = resize_page(page, (max(1, round(height_mm * self.lines_dpi / _MM_PER_INCH)), width))
         dots = self._dots(cv2.cvtColor(sent.image, cv2.COLOR_RGB2GRAY))
         shown = resize_page(sent, (max(1, round(height_mm * self.dots_dpi / _MM_PER_INCH)), width))
-        height, width = shown.image.shape[:2]
-        square = cv2.resize(dots, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        lines = (np.arange(len(shown.image)) + 0.5) * len(dots) / len(shown.image)
+        square = np.ascontiguousarray(dots[lines.astype(int)])
         return replace(shown, image=cv2.merge([square] * 3))
 
     def _dots(self, grey: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:

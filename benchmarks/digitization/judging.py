@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.digitize.result import Digitization
-from ecg_flare.ecg.leads import CHEST_LEADS
+from ecg_flare.ecg.leads import LIMB_LEADS
 from ecg_flare.ecg.metrics import KAGGLE_MAX_SHIFT_S, align, evaluate_recording, pcc
 from ecg_flare.ecg.record import Recording
 
@@ -33,7 +33,7 @@ class Print:
 
     def gain_of(self, lead: str) -> float:
         """Gain of a lead, in mm/mV."""
-        return self.chest_gain_mm_per_mv if lead in CHEST_LEADS else self.gain_mm_per_mv
+        return self.gain_mm_per_mv if lead in LIMB_LEADS else self.chest_gain_mm_per_mv
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,13 @@ _KINDS: Final[Mapping[str, Mapping[str, tuple[float, str]]]] = {
         "order along rows, given": (0.1, "style: {layout: along-rows.yaml}"),
         "order along rows": (0.1, "style: {layout: along-rows.yaml}"),
     },
+    "fifteen": {
+        "3x5": (0.3, "style: {layout: {choice: {3x5: 1, 3x5+1R: 1}}, paper: a4}"),
+        "15x1": (0.15, "style: {layout: 15x1, paper: a4-portrait}"),
+        "V3R, V4R, V7": (0.2, "style: {layout: 3x5-V3R.yaml, paper: a4}"),
+        "strips V4R, V8, V9": (0.2, "style: {layout: 3x4+3R, rhythm_leads: [V4R, V8, V9]}"),
+        "5x3, given": (0.15, "style: {layout: 5x3.yaml}"),
+    },
     "strips": {
         "V1, II, V5": (0.3, "style: {layout: 3x4+3R, rhythm_leads: [V1, II, V5]}"),
         "II, II, II": (0.2, "style: {layout: 3x4+3R, rhythm_leads: [II, II, II]}"),

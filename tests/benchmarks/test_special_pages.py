@@ -10,17 +10,18 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.digitization.kinds import Kind
-from benchmarks.digitization.pages import as_long_as, column_means, printed
+from benchmarks.digitization.pages import as_asked, column_means, printed
 from benchmarks.digitization.rows import rows
 from benchmarks.digitization.special import LAYOUT_FILES
 
+from ecg_flare.ecg.leads import ALL_LEADS, LEADS
 from ecg_flare.ecg.record import Recording
 from ecg_flare.page.layout import load_layout
 from ecg_flare.page.render import render_page
 from ecg_flare.page.style import PageStyle
 
 WAVES_HZ = 400.0
-ROWS = ("fewer", "strips", "speed-gain", "fax")
+ROWS = ("fewer", "fifteen", "strips", "speed-gain", "fax")
 
 
 @pytest.fixture(scope="module")
@@ -66,17 +67,34 @@ def test_layout_files_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytes
 
 def test_a_recording_is_repeated_for_a_lead_that_goes_on(waves: Recording) -> None:
     layout = load_layout(str(LAYOUT_FILES / "one-lead.yaml"))
-    long = as_long_as(waves, layout)
-    assert long.duration_s == 30.0
-    assert np.array_equal(long.signal_mv[:, 4000:8000], waves.signal_mv)
-    assert as_long_as(waves, load_layout("3x4+1R")) is waves
+    long = as_asked(waves, layout)
+    assert long.duration_s == 24.0
+    assert np.array_equal(long.signal_mv[:, 3640:7280], long.signal_mv[:, :3640])
+    assert not np.allclose(long.signal_mv[:, 2400:4800], long.signal_mv[:, :2400], atol=0.05)
+    assert as_asked(waves, load_layout("3x4+1R")) is waves
 
 
 def test_all_stretches_of_a_lead_that_goes_on_are_truth(waves: Recording) -> None:
     path = str(LAYOUT_FILES / "one-lead.yaml")
-    long = as_long_as(waves, load_layout(path))
+    long = as_asked(waves, load_layout(path))
     truth = render_page(long, PageStyle(layout=path), np.random.default_rng(0)).truth
     shown = printed(long, truth)
     assert np.isfinite(shown.lead("II")).sum() == 24 * 400
     assert not np.isfinite(shown.lead("I")).any()
-    assert np.isfinite(column_means(truth, shown)[1]).sum() >= 24 * 400 - 4
+    perfect = column_means(truth, shown)[1]
+    known = np.isfinite(perfect) & np.isfinite(shown.lead("II"))
+    assert known.sum() >= 24 * 400 - 4
+    np.testing.assert_allclose(perfect[known], shown.lead("II")[known], atol=0.02)
+
+
+def test_made_up_leads_are_the_mixes_that_are_told(waves: Recording) -> None:
+    fifteen = as_asked(waves, load_layout("3x5"))
+    assert fifteen.lead_names == ALL_LEADS
+    np.testing.assert_allclose(fifteen.lead("V8"), 0.6 * waves.lead("V6") - 0.15 * waves.lead("V2"), atol=1e-6)
+    assert as_asked(waves, load_layout("3x4+3R"), ("V4R", "V8", "V9")).lead_names == ALL_LEADS
+
+
+def test_pages_of_fifteen_leads_print_them_all(waves: Recording) -> None:
+    style = PageStyle(layout="3x5")
+    truth = render_page(as_asked(waves, load_layout("3x5")), style, np.random.default_rng(0)).truth
+    assert {trace.lead for trace in truth.traces} == {*LEADS, "V4R", "V8", "V9"}

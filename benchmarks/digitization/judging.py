@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,8 @@ TOLERANCE: Final = 0.03
 """Of speed and gain."""
 STRIPS: Final = frozenset({"1x1", "3x1"})
 """Layouts of strips whose leads are for labels to say: they are right when the leads are."""
+SAME_PLACES: Final = MappingProxyType({"3x5-V3R": "3x5"})
+"""Layouts that differ from one of the package in the names of extra leads alone, which are for labels to say, too."""
 _ALIKE: Final = 0.9
 
 
@@ -73,7 +76,7 @@ def judge(found: Print, true: Print, mistaken: Mapping[str, str]) -> Verdict:
     """Compare what was read with what is printed; `mistaken` are the leads of `mistaken_leads`."""
     leads = set(found.leads) == set(true.leads) and not mistaken
     return Verdict(
-        layout=found.layout == true.layout or (true.layout in STRIPS and leads),
+        layout=found.layout == SAME_PLACES.get(true.layout, true.layout) or (true.layout in STRIPS and leads),
         speed=_near(found.speed_mm_per_s, true.speed_mm_per_s),
         gain=all(_near(found.gain_of(lead), true.gain_of(lead)) for lead in true.leads),
         leads=leads,

@@ -51,10 +51,11 @@ _KINDS: Final[Mapping[str, Mapping[str, tuple[float, str]]]] = {
         "50 mm/s, 10 and 5 mm/mV": (0.2, "style: {speed_mm_per_s: 50, gain_mm_per_mv: 10, chest_gain_mm_per_mv: 5}"),
     },
     "fax": {
-        "fine": (0.4, "degradations: [{kind: fax, lines_dpi: 196, screen: 0}]"),
-        "standard": (0.2, "degradations: [{kind: fax, lines_dpi: 98, screen: 0}]"),
+        "fine": (0.3, "degradations: [{kind: fax, lines_dpi: 196, screen: 0}]"),
+        "standard": (0.15, "degradations: [{kind: fax, lines_dpi: 98, screen: 0}]"),
         "dots, fine": (0.25, "degradations: [{kind: fax, lines_dpi: 196, screen: {uniform: [0.3, 1]}}]"),
-        "dots, standard": (0.15, "degradations: [{kind: fax, lines_dpi: 98, screen: {uniform: [0.3, 1]}}]"),
+        "dots, standard": (0.1, "degradations: [{kind: fax, lines_dpi: 98, screen: {uniform: [0.3, 1]}}]"),
+        "fine, resized": (0.2, "degradations: [{kind: fax, lines_dpi: 196}, {kind: rescan}, {kind: jpeg}]"),
     },
 }
 

@@ -32,7 +32,7 @@ REPEATED: Final = 0.91  # of a recording that is repeated: rows of 6 or 10 s beg
 COLUMN_PARTS: Final = 16  # a column's mean is taken over this many places of the line
 _STREAMS: Final = {
     **{"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan": 5, "mixed": 6, "phone": 7},
-    **{"fewer": 8, "fifteen": 9, "strips": 10, "speed-gain": 11, "fax": 12},
+    **{"fewer": 8, "fifteen": 9, "strips": 10, "speed-gain": 11, "fax": 12, "no-pulses": 13},
 }
 
 

@@ -1,4 +1,4 @@
-"""The rows of pages that few machines print: fewer leads, more leads, more strips, other scales, and faxes.
+"""The rows of pages that few machines print: fewer leads, more leads, more strips, other scales, no pulses, and faxes.
 
 Each page is one of the row `scan` but for what its kind says. A layout that no package has is in `layouts/`; where the
 reader is told the layout, the kind's name says so.
@@ -49,6 +49,13 @@ _KINDS: Final[Mapping[str, Mapping[str, tuple[float, str]]]] = {
         "5 mm/mV": (0.2, "style: {speed_mm_per_s: 25, gain_mm_per_mv: 5}"),
         "10 and 5 mm/mV": (0.3, "style: {speed_mm_per_s: 25, gain_mm_per_mv: 10, chest_gain_mm_per_mv: 5}"),
         "50 mm/s, 10 and 5 mm/mV": (0.2, "style: {speed_mm_per_s: 50, gain_mm_per_mv: 10, chest_gain_mm_per_mv: 5}"),
+    },
+    "no-pulses": {
+        "no pulses": (
+            1.0,
+            "style: {pulse: none, speed_mm_per_s: {choice: {25: 0.6, 50: 0.4}}, "
+            "gain_mm_per_mv: {choice: {10: 0.5, 5: 0.25, 20: 0.25}}}",
+        ),
     },
     "fax": {
         "fine": (0.3, "degradations: [{kind: fax, lines_dpi: 196, screen: 0}]"),

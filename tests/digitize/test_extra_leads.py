@@ -10,7 +10,7 @@ from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import Word
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.strips import name_strips
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS, LEADS
 
 PLACES = [LeadSpan(lead, row, 0.0, 1000.0, 0.0, 4.0, False) for row, lead in enumerate(("V4R", "V8", "V9", "V6"))]
 
@@ -36,12 +36,13 @@ def test_a_name_that_is_read_twice_is_a_guess_at_both_places() -> None:
     assert named("V8", "V8", "V9", "") == [("V8", True), ("V8", True), ("V9", False), ("V6", False)]
 
 
-def test_a_label_that_is_nearly_another_one_is_a_guess() -> None:
-    near = word("V8", 10.0, 1, fit=0.9)
-    fits = near.fits.copy()
-    fits[LEADS.index("V6")] = 0.86
-    doubtful = Word(near.left, near.top, near.right, near.bottom, near.n_letters, fits)
-    assert [span.guessed for span in name_extra_leads(page(doubtful), PLACES)][1]
+@pytest.mark.parametrize(("rival", "fit", "guessed"), [("V6", 0.90, False), ("V6", 0.94, True), ("V9", 0.90, True)])
+def test_a_label_that_is_nearly_another_one_is_a_guess(rival: str, fit: float, guessed: bool) -> None:
+    """V6 stands at a place of its own and is no likely rival; another extra lead is one."""
+    near = word("V8", 10.0, 1, fit=0.95)
+    near.fits[ALL_LEADS.index(rival)] = fit
+    found = name_extra_leads(page(near), PLACES)[1]
+    assert (found.lead, found.guessed) == ("V8", guessed)
 
 
 def test_a_strip_may_be_an_extra_lead() -> None:

@@ -16,7 +16,10 @@ from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.ecg.leads import EXTRA_LEADS
 
 CLEAR_MARGIN: Final = 0.06
-"""By which a label fits its name better than any other: V8 is like V6, and V3R like V5R."""
+"""By which a label fits its name better than that of any other extra lead: V3R is like V5R."""
+
+LEAST_MARGIN: Final = 0.02
+"""The same of the twelve leads, which stand elsewhere on the page: V8 is like V6."""
 
 
 def name_extra_leads(page: LabelledRows, spans: Sequence[LeadSpan]) -> tuple[LeadSpan, ...]:
@@ -30,6 +33,7 @@ def name_extra_leads(page: LabelledRows, spans: Sequence[LeadSpan]) -> tuple[Lea
 
 def _named(page: LabelledRows, span: LeadSpan) -> LeadSpan:
     word = page.word_at(span)
-    if word is None or word.best not in EXTRA_LEADS or word.margin < CLEAR_MARGIN:
+    if word is None or word.best not in EXTRA_LEADS:
         return replace(span, guessed=True)
-    return replace(span, lead=word.best)
+    clear = word.among(EXTRA_LEADS).margin >= CLEAR_MARGIN and word.margin >= LEAST_MARGIN
+    return replace(span, lead=word.best, guessed=not clear)

@@ -67,6 +67,10 @@ _KINDS: Final[Mapping[str, Mapping[str, tuple[float, str]]]] = {
 }
 
 
+SPECIAL: Final = tuple(_KINDS)
+"""Names of these rows."""
+
+
 def special_kinds(usual: Mapping[str, Any]) -> Mapping[str, tuple[Kind, ...]]:
     """Return the kinds of each of these rows; `usual` is the profile that they differ from."""
     return {

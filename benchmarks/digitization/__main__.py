@@ -10,6 +10,9 @@ against the samples that the page prints. `perfect trace` is the SNR of the unda
 column, its mean there. `wrong of confident` counts pages whose layout, speed, gain or lead names are wrong among those
 whose confidence is at or above the level below which a warning is shown. Seconds are of CPU.
 
+Rows of pages that few machines print (special.py) are read where --only names them: `fewer`, `fifteen`, `strips`,
+`speed-gain`, `no-pulses` and `fax`. Kinds whose name ends in "given" are read with their layout given.
+
 --confidence reads pages of the row `mixed` alone, which has pages of every kind (mixed.py). It counts the confident
 wrong ones, a signal below 15 dB among them, and prints the share of right pages at each confidence. --worst FOLDER
 draws each row's worst five pages. --results FILE keeps every reading as a JSON line, and the same command goes on where
@@ -33,6 +36,7 @@ from benchmarks.digitization.pages import LUDB_PAGES
 from benchmarks.digitization.pictures import write_worst
 from benchmarks.digitization.readings import Reading, ReadingFile, Task
 from benchmarks.digitization.rows import LUDB, MIXED, rows
+from benchmarks.digitization.special import SPECIAL
 from benchmarks.digitization.table import summarize, table
 from benchmarks.real_data import data_root
 
@@ -88,7 +92,7 @@ def main(
                 json.dumps([asdict(one) for one in found]) if as_json else f"{name}: {confidence_report(found)}\n"
             )
         return
-    names = only or tuple(name for name in rows() if name != MIXED)
+    names = only or tuple(name for name in rows() if name not in (MIXED, *SPECIAL))
     found_by_row = [
         _readings(file, _tasks(row, name, seed, pages, words), jobs) for row in names for name in segmenters
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.digitize.result import Digitization
-from ecg_flare.ecg.leads import CHEST_LEADS
+from ecg_flare.ecg.leads import LIMB_LEADS
 from ecg_flare.ecg.metrics import KAGGLE_MAX_SHIFT_S, align, evaluate_recording, pcc
 from ecg_flare.ecg.record import Recording
 
@@ -18,6 +19,8 @@ TOLERANCE: Final = 0.03
 """Of speed and gain."""
 STRIPS: Final = frozenset({"1x1", "3x1"})
 """Layouts of strips whose leads are for labels to say: they are right when the leads are."""
+SAME_PLACES: Final = MappingProxyType({"3x5-V3R": "3x5"})
+"""Layouts that differ from one of the package in the names of extra leads alone, which are for labels to say, too."""
 _ALIKE: Final = 0.9
 
 
@@ -33,7 +36,7 @@ class Print:
 
     def gain_of(self, lead: str) -> float:
         """Gain of a lead, in mm/mV."""
-        return self.chest_gain_mm_per_mv if lead in CHEST_LEADS else self.gain_mm_per_mv
+        return self.gain_mm_per_mv if lead in LIMB_LEADS else self.chest_gain_mm_per_mv
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def judge(found: Print, true: Print, mistaken: Mapping[str, str]) -> Verdict:
     """Compare what was read with what is printed; `mistaken` are the leads of `mistaken_leads`."""
     leads = set(found.leads) == set(true.leads) and not mistaken
     return Verdict(
-        layout=found.layout == true.layout or (true.layout in STRIPS and leads),
+        layout=found.layout == SAME_PLACES.get(true.layout, true.layout) or (true.layout in STRIPS and leads),
         speed=_near(found.speed_mm_per_s, true.speed_mm_per_s),
         gain=all(_near(found.gain_of(lead), true.gain_of(lead)) for lead in true.leads),
         leads=leads,

@@ -6,12 +6,12 @@ wrongly without a warning; each says what it prints differently.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
-from ecg_flare.page.site_profile import SiteProfile, parse_profile
+from benchmarks.digitization.kinds import Kind, over
+from ecg_flare.page.site_profile import parse_profile
 
 LAYOUTS: Final = (
     "{3x4: 2, 3x4+1R: 4, 3x4+2R: 1, 3x4+3R: 1.5, 3x4-cabrera: 0.5, 3x4-cabrera+1R: 0.5, 6x2: 1.5, 6x2+1R: 1, 12x1: 2}"
@@ -174,34 +174,13 @@ _KINDS: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of pages: how they are printed and damaged, and their share of the row; the profile's name is the kind's.
-
-    A row's shares sum to 1.
-    """
-
-    profile: SiteProfile
-    share: float = 1.0
-
-
 def mixed_kinds() -> tuple[Kind, ...]:
     """The kinds of `mixed`: each is a usual page but for what its own text says."""
     usual = yaml.safe_load(_USUAL)
     return tuple(
         Kind(
-            parse_profile(yaml.safe_dump(_over(usual, yaml.safe_load(text) or {})), f"kind {name} of mixed", name),
+            parse_profile(yaml.safe_dump(over(usual, yaml.safe_load(text) or {})), f"kind {name} of mixed", name),
             share,
         )
         for name, share, text in _KINDS
     )
-
-
-def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """The mapping `below` with what `above` says, mappings within merged; a distribution is replaced as a whole."""
-    return {**below, **{
-        key: _over(below[key], value) if key in _MERGED and key in below else value for key, value in above.items()
-    }}  # fmt: skip
-
-
-_MERGED: Final = ("style", "grid", "ink", "text")

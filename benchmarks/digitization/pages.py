@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,12 +12,14 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from benchmarks.digitization.extra_leads import with_extra_leads
 from benchmarks.digitization.rows import LUDB, rows
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import EXTRA_LEADS
 from ecg_flare.ecg.metrics import evaluate_recording, snr_db_kaggle2025
 from ecg_flare.ecg.ptbxl import PtbxlEntry, in_folds, load_record, read_database
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.page.degrade import apply
+from ecg_flare.page.layout import Layout, load_layout
 from ecg_flare.page.page_list import PageFile
 from ecg_flare.page.reader import read_page
 from ecg_flare.page.render import render_page
@@ -24,8 +28,12 @@ from ecg_flare.page.truth import PageTruth
 HELD_OUT_FOLD: Final = 9
 LUDB_PAGES: Final = 25
 LUDB_PX_PER_S, LUDB_PX_PER_MV = 193.8, 74.4
+REPEATED: Final = 0.91  # of a recording that is repeated: rows of 6 or 10 s begin at another place of it each
 COLUMN_PARTS: Final = 16  # a column's mean is taken over this many places of the line
-_STREAMS: Final = {"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan": 5, "mixed": 6, "phone": 7}
+_STREAMS: Final = {
+    **{"broad": 0, "clean-200": 1, "clean-300": 2, "photo": 4, "scan": 5, "mixed": 6, "phone": 7},
+    **{"fewer": 8, "fifteen": 9, "strips": 10, "speed-gain": 11, "fax": 12, "no-pulses": 13},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +42,7 @@ class BenchmarkPage:
 
     `truth` holds the samples that the page prints, NaN elsewhere; `whole` is the recording itself; `ceiling_db` is the
     SNR of a perfect trace with one value a pixel column before any damage; `peer_db` that of ECGMiner's own output,
-    where there is one.
+    where there is one. `given_layout` is what the reader is told of the layout.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -47,6 +55,7 @@ class BenchmarkPage:
     ceiling_db: float
     kind: str
     peer_db: float | None = None
+    given_layout: str = "auto"
 
 
 def make_page(row: str, seed: int, index: int, data: Path) -> BenchmarkPage:
@@ -58,8 +67,10 @@ def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPag
     entries = held_out(ptbxl)
     rng = np.random.default_rng([seed, _STREAMS[row], index])
     recording = load_record(ptbxl, entries[int(rng.integers(len(entries)))])
-    profile = rows()[row].draw_kind(rng)
-    page = render_page(recording, profile.draw_style(rng), rng)
+    kind = rows()[row].draw_kind(rng)
+    profile, style = kind.profile, kind.profile.draw_style(rng)
+    recording = as_asked(recording, load_layout(style.layout), style.rhythm_leads)
+    page = render_page(recording, style, rng)
     truth = printed(recording, page.truth)
     ceiling = snr_db_kaggle2025(column_means(page.truth, truth), truth.signal_mv, truth.fs_hz)
     for degradation in profile.draw_degradations(rng):
@@ -75,7 +86,25 @@ def _rendered_page(row: str, seed: int, index: int, ptbxl: Path) -> BenchmarkPag
         chest_gain_mm_per_mv=known.chest_gain_mm_per_mv,
         ceiling_db=ceiling,
         kind=profile.name,
+        given_layout=style.layout if kind.layout_is_given else "auto",
     )
+
+
+def as_asked(recording: Recording, layout: Layout, rhythm_leads: Sequence[str] = ()) -> Recording:
+    """Return the recording with all that a page shows: PTB-XL has no more than 10 s, and no extra leads.
+
+    It is repeated as often as the layout's last stretch needs, with a period that no row has and a slope that joins its
+    ends; extra leads are made up (extra_leads.py).
+    """
+    if {*layout.leads, *rhythm_leads} & set(EXTRA_LEADS):
+        recording = with_extra_leads(recording)
+    ends_s = max(segment.start_s + segment.duration_s for row in layout.rows for segment in row)
+    if ends_s <= recording.duration_s + 1e-9:
+        return recording
+    period = recording.signal_mv[:, : round(REPEATED * recording.n_samples)]
+    period = period - np.linspace(0, 1, period.shape[1], dtype=np.float32) * (period[:, -1:] - period[:, :1])
+    samples = np.arange(math.ceil(ends_s * recording.fs_hz)) % period.shape[1]
+    return replace(recording, signal_mv=period[:, samples])
 
 
 @cache
@@ -85,26 +114,25 @@ def held_out(ptbxl: Path) -> tuple[PtbxlEntry, ...]:
 
 
 def printed(recording: Recording, truth: PageTruth) -> Recording:
-    """Return the recording with NaN where the page does not print it, the longest stretch of each lead kept."""
+    """Return the recording with NaN where the page does not print it."""
     signal = np.full_like(recording.signal_mv, np.nan)
-    for trace in sorted(truth.traces, key=lambda trace: trace.end_s - trace.start_s):
-        row = LEADS.index(trace.lead)
+    for trace in truth.traces:
+        row = recording.lead_names.index(trace.lead)
         first, last = round(trace.start_s * recording.fs_hz), round(trace.end_s * recording.fs_hz)
-        signal[row] = np.nan
         signal[row, first:last] = recording.signal_mv[row, first:last]
     return replace(recording, signal_mv=signal)
 
 
-def column_means(truth: PageTruth, recording: Recording) -> Float64[np.ndarray, "12 samples"]:
-    """Return the signal of a perfect trace: the mean of every line in each pixel column, then PCHIP."""
+def column_means(truth: PageTruth, recording: Recording) -> Float64[np.ndarray, "leads samples"]:
+    """Return the signal of a perfect trace: each line's mean in every pixel column, then PCHIP, at its true zero."""
     signal = np.full(recording.signal_mv.shape, np.nan)
     for trace in sorted(truth.traces, key=lambda trace: trace.end_s - trace.start_s):
         back = read_by_columns(trace.polyline[:, 0], trace.polyline[:, 1])
         upwards = 1.0 if trace.inverted else -1.0
-        first = round(trace.start_s * recording.fs_hz)
-        row = LEADS.index(trace.lead)
-        signal[row] = np.nan
-        signal[row, first : first + len(back)] = upwards * back / (truth.px_per_mm_y * truth.gain_of(trace.lead))
+        row, first = recording.lead_names.index(trace.lead), round(trace.start_s * recording.fs_hz)
+        part = slice(first, first + len(back))
+        millivolt = upwards * back / (truth.px_per_mm_y * truth.gain_of(trace.lead))
+        signal[row, part] = millivolt + np.mean(recording.signal_mv[row, part] - millivolt)
     return signal
 
 

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +40,7 @@ class Task:
 
     @property
     def options(self) -> ReadingOptions:
-        """How the page is read: nothing is given."""
+        """How the page is read: nothing is given, but for the layout of the kinds whose layout is."""
         return ReadingOptions(words="on" if self.words else "off")
 
 
@@ -102,7 +102,8 @@ def read(task: Task, data: Path) -> Reading:
     segmenters = _segmenters(task.segmenter)
     begun = time.process_time()
     try:
-        result = digitize(page.image, task.options, segmenter=segmenters)
+        options = replace(task.options, layout=page.given_layout)
+        result = digitize(page.image, options, segmenter=segmenters)
     except EcgFlareError as error:
         spent = {"all": time.process_time() - begun}
         return _refused(task, page, error, spent)

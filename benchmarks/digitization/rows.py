@@ -8,9 +8,12 @@ from functools import cache
 from typing import Final
 
 import numpy as np
+import yaml
 
-from benchmarks.digitization.mixed import LAYOUTS, Kind, mixed_kinds
-from ecg_flare.page.site_profile import SiteProfile, load_profile, parse_profile
+from benchmarks.digitization.kinds import Kind
+from benchmarks.digitization.mixed import LAYOUTS, mixed_kinds
+from benchmarks.digitization.special import special_kinds
+from ecg_flare.page.site_profile import load_profile, parse_profile
 
 LUDB: Final = "ludb"
 MIXED: Final = "mixed"
@@ -77,10 +80,10 @@ class Row:
     kinds: tuple[Kind, ...]
     target: Target
 
-    def draw_kind(self, rng: np.random.Generator) -> SiteProfile:
+    def draw_kind(self, rng: np.random.Generator) -> Kind:
         """Draw the kind of one page; nothing is drawn where there is but one."""
         chosen = 0 if len(self.kinds) == 1 else int(rng.choice(len(self.kinds), p=[kind.share for kind in self.kinds]))
-        return self.kinds[chosen].profile
+        return self.kinds[chosen]
 
 
 @cache
@@ -91,6 +94,7 @@ def rows() -> Mapping[str, Row]:
         text = _STYLE.format(layouts=LAYOUTS, dpi=dpi) + degradations
         return (Kind(parse_profile(text, f"benchmark row {name}", name)),)
 
+    scan = yaml.safe_load(_STYLE.format(layouts=LAYOUTS, dpi="200") + _SCAN)
     return {
         "clean-200": Row(printed("clean-200", "200", ""), Target(24, 18, 0.995, 2)),
         "clean-300": Row(printed("clean-300", "300", ""), Target(28, 20, 0.998, 4)),
@@ -100,4 +104,5 @@ def rows() -> Mapping[str, Row]:
         LUDB: Row((), Target(22, 17, 0.99, 2)),
         "broad": Row((Kind(load_profile("broad")),), Target()),
         MIXED: Row(mixed_kinds(), Target()),
+        **{name: Row(kinds, Target()) for name, kinds in special_kinds(scan).items()},
     }

@@ -73,6 +73,15 @@ def test_strips_are_right_when_their_leads_are(layout: str, right: bool) -> None
     assert not judge(replace(true, layout="mine", leads=("V1",)), true, {}).layout
 
 
+def test_extra_leads_are_for_labels_to_say() -> None:
+    """The package's 3x5 names V4R, V8 and V9; a page of V3R, V4R and V7 at these places is read by it."""
+    leads = (*LEADS, "V3R", "V4R", "V7")
+    printed = Print("3x5-V3R", 25.0, 10.0, 10.0, leads)
+    assert judge(replace(printed, layout="3x5"), printed, {}).right
+    assert not judge(replace(printed, layout="3x5", leads=(*LEADS, "V4R", "V8", "V9")), printed, {}).right
+    assert not judge(replace(printed, layout="3x4"), printed, {}).layout
+
+
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 2.0])
 def test_noise_makes_no_other_lead_of_a_lead(truth: Recording, part: float) -> None:
     assert mistaken_leads(noisy(truth, part), truth) == {}

@@ -30,7 +30,7 @@ def test_shares_sum_to_one_and_most_pages_are_usual() -> None:
 
 def test_kinds_are_drawn_by_their_shares() -> None:
     rng = np.random.default_rng(0)
-    drawn = [rows()[MIXED].draw_kind(rng).name for _ in range(4000)]
+    drawn = [rows()[MIXED].draw_kind(rng).profile.name for _ in range(4000)]
     for name, kind in KINDS.items():
         assert drawn.count(name) / 4000 == pytest.approx(kind.share, abs=0.025)
 

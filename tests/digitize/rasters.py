@@ -6,7 +6,7 @@ from ecg_flare.digitize.leads.labels import Word
 from ecg_flare.digitize.trace.page_span import PageSpan
 from ecg_flare.digitize.trace.raster import RASTER_MM, RowRaster
 from ecg_flare.digitize.units import PxPerMm
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 
 SCALE = PxPerMm(10.0, 10.0)
 ROW_PX = 200.0
@@ -27,6 +27,6 @@ def noise(rows: int, samples: int, seed: int = 0) -> np.ndarray:
 
 def word(name: str, left: float, row: int, fit: float = 0.95, n_letters: int | None = None) -> Word:
     """A lead's name, 30 pixels high, above the level of a row; every other name fits by 0.2."""
-    fits = np.where(np.array(LEADS) == name, fit, 0.2).astype(np.float32)
+    fits = np.where(np.array(ALL_LEADS) == name, fit, 0.2).astype(np.float32)
     top = 100.0 + ROW_PX * row - 60.0
     return Word(left, top, left + 40.0, top + 30.0, len(name) if n_letters is None else n_letters, fits)

@@ -15,7 +15,7 @@ from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.trace.page_span import PageSpan
 from ecg_flare.digitize.trace.raster import RASTER_MM, RowRaster
 from ecg_flare.digitize.units import PxPerMm
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS, LEADS
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.page.layout import load_layout
 from ecg_flare.page.page_list import PageFile
@@ -65,7 +65,7 @@ def test_a_strip_that_repeats_a_lead_well_is_not_named_by_a_misread_label(repeat
     noise = rng.normal(size=quarter) * np.sqrt((repeated**2).mean() / 10 ** (repeats_db / 10))
     rows[3, :quarter] = repeated + noise
     levels = np.array([200.0, 400.0, 600.0, 800.0])
-    misread = Word(10.0, 770.0, 16.0, 790.0, 1, np.where(np.array(LEADS) == "I", 0.95, 0.2).astype(np.float32))
+    misread = Word(10.0, 770.0, 16.0, 790.0, 1, np.where(np.array(ALL_LEADS) == "I", 0.95, 0.2).astype(np.float32))
     raster = RowRaster(x, rows, levels, PageSpan(0.0, 2000.0, "none"), PxPerMm(8.0, 8.0), 2000.0)
     found = assign(LabelledRows(raster, (misread,), 25.0), "3x4+1R")
     assert found is not None

@@ -1,5 +1,7 @@
 """Rows that no layout has: what labels beside them name, and how little that is worth."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rasters import raster, word
@@ -70,6 +72,23 @@ def test_rows_of_one_lead_go_on_in_time(labelled: tuple[int, ...]) -> None:
     ]
     assert found.confidence == pytest.approx(0.4)
     assert "one lead that goes on from row to row, II by its label" in found.warnings[0]
+
+
+ONE_LEAD = f"rows: [{', '.join(f'[{{lead: II, duration_s: 8, start_s: {start}}}]' for start in (0, 8, 16))}]"
+
+
+def test_a_layout_of_one_lead_that_goes_on_is_believed_where_its_beats_are_alike(tmp_path: Path) -> None:
+    """Rows of other times beat apart: that is no doubt of this layout, while beats of another form are."""
+    file = tmp_path / "ours.yaml"
+    file.write_text(ONE_LEAD)
+    y_mm = going_on(3, 2000, together=False)
+    found = find_leads(LabelledRows(raster(y_mm), (), 25.0), str(file))
+    assert [(span.start_s, span.end_s) for span in found.spans] == [(0.0, 8.0), (8.0, 16.0), (16.0, 24.0)]
+    assert (found.confidence, found.warnings) == (0.9, ())
+    y_mm[1] = -y_mm[1][::-1]
+    doubted = find_leads(LabelledRows(raster(y_mm), (), 25.0), str(file))
+    assert doubted.confidence < 0.5
+    assert "the beats of a row change where one lead should go on" in doubted.warnings[0]
 
 
 def test_one_lead_without_a_label_is_refused_and_never_twelve() -> None:

@@ -238,7 +238,7 @@ def test_corners_cut_a_page_out_of_its_picture(clean_page: Page, reading: Digiti
     [
         ({"turned_deg": 45}, "turned_deg is 45"),
         ({"speed": 1000.0}, "speed is 1000"),
-        ({"names": (LeadName(0, 0, "V9"),)}, "V9"),
+        ({"names": (LeadName(0, 0, "V10"),)}, "V10"),
         ({"corners": ((0.0, 0.0), (10.0, 0.0), (20.0, 0.0), (0.0, 10.0))}, "corners"),
         ({"ruler": Ruler((0.0, 0.0), (0.0, 0.0), 5.0)}, "ruler"),
     ],

@@ -6,7 +6,7 @@ import pytest
 from ecg_flare.digitize.leads.labels import MIN_FIT, Word, fit_names, read_words, readable_names
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.units import PxPerMm
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 from ecg_flare.page.lettering import Text, draw_texts
 from ecg_flare.page.raster import Label
 
@@ -29,12 +29,12 @@ def words_of(*texts: Text) -> tuple[Word, ...]:
 
 @pytest.mark.parametrize("font", ["sans", "serif", "mono"])
 def test_every_name_fits_itself_best(font: str) -> None:
-    for lead in LEADS:
+    for lead in ALL_LEADS:
         sheet, _ = draw_texts([Text(lead, 2.0, 8.0, 3.2)], font, (8.0, 8.0), (100, 200))  # type: ignore[arg-type]
         rows, columns = np.nonzero(sheet > 100)
         word = sheet[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32) / 255
         fits = fit_names(word, word.shape[1] / word.shape[0])
-        assert LEADS[int(fits.argmax())] == lead
+        assert ALL_LEADS[int(fits.argmax())] == lead
         assert fits.max() > 0.85
 
 
@@ -98,7 +98,7 @@ def test_other_spellings_of_a_name_are_read(printed: str, lead: str, font: str) 
     rows, columns = np.nonzero(sheet > 100)
     word = sheet[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32) / 255
     fits = fit_names(word, word.shape[1] / word.shape[0])
-    assert LEADS[int(fits.argmax())] == lead
+    assert ALL_LEADS[int(fits.argmax())] == lead
     assert fits.max() > 0.85
 
 

@@ -4,7 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_flare.digitize.rectify.normalize import NormalizedPage, normalize, rotate_180
+from ecg_flare.digitize.confidence import BLACK_AND_WHITE, CONFIDENT
+from ecg_flare.digitize.options import ReadingOptions
+from ecg_flare.digitize.pipeline import digitize
+from ecg_flare.digitize.rectify.normalize import TWO_TONES, NormalizedPage, normalize, rotate_180
+from ecg_flare.digitize.rectify.two_tone import has_two_tones
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import PageError
 from ecg_flare.page.degrade.perspective import Perspective
@@ -114,3 +118,25 @@ def test_without_a_grid_the_traces_level_the_page() -> None:
 def test_what_is_no_page_is_refused(image: np.ndarray, reason: str) -> None:
     with pytest.raises(PageError, match=reason):
         normalize(image)
+
+
+def test_a_fax_is_known_by_its_two_tones_and_is_never_sure(page: Page) -> None:
+    """The same page in black and white, without a grid: as good as its line, and still for a person to look at."""
+    bare = draw(grid=GridStyle(kind="none"))
+    fax = np.where(bare.image < 128, np.uint8(0), np.uint8(255))
+    assert not normalize(bare.image).two_tones
+    assert not normalize(page.image).two_tones
+    assert normalize(fax).two_tones
+    assert TWO_TONES in normalize(fax).warnings
+    reading = digitize(fax, ReadingOptions(segmenter="classical"))
+    assert reading.layout == bare.truth.layout
+    assert 0 < reading.confidence <= BLACK_AND_WHITE < CONFIDENT
+    assert TWO_TONES in reading.warnings
+
+
+def test_two_colours_are_two_tones_and_a_single_grey_pixel_is_a_third() -> None:
+    image = np.full((200, 400, 3), (250, 240, 230), np.uint8)
+    image[50:60] = (0, 0, 128)
+    assert has_two_tones(image)
+    image[0, 0] = 100
+    assert not has_two_tones(image)

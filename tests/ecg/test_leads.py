@@ -13,6 +13,7 @@ from ecg_flare.ecg.leads import (
     goldberger_residual_mv,
     limb_leads,
     normalize_lead_name,
+    with_extra,
 )
 
 
@@ -34,7 +35,12 @@ from ecg_flare.ecg.leads import (
         ("C6", "V6"),
         ("RESP", None),
         ("vx", None),
-        ("V7", None),
+        ("V7", "V7"),
+        ("c9", "V9"),
+        ("v4r", "V4R"),
+        ("C3R", "V3R"),
+        ("V2R", None),
+        ("V10", None),
         ("V1V2", None),
         ("", None),
     ],
@@ -80,3 +86,8 @@ def test_a_missing_lead_leaves_the_identity_open() -> None:
     limb[1, 0] = np.nan
     assert np.isnan(einthoven_residual_mv(limb)).tolist() == [True, False]
     assert goldberger_residual_mv(limb).tolist() == [3.0, 3.0]
+
+
+def test_extra_leads_follow_the_twelve_in_one_order() -> None:
+    assert with_extra(["V9", "II", "V3R", "V9"]) == (*LEADS, "V3R", "V9")
+    assert with_extra(["V1"]) == LEADS

@@ -9,6 +9,7 @@ from ecg_flare.errors import LayoutError
 from ecg_flare.page.layout import layout_names, load_layout, packaged_layout, parse_layout
 
 STANDARD_ROWS = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"]]
+FIFTEEN_ROWS = [[*row, extra] for row, extra in zip(STANDARD_ROWS, ("V4R", "V8", "V9"), strict=True)]
 LEADS_BY_ROW = {
     "3x4": STANDARD_ROWS,
     "3x4+1R": [*STANDARD_ROWS, ["II"]],
@@ -23,6 +24,9 @@ LEADS_BY_ROW = {
     "6x1-limb": [[lead] for lead in LEADS[:6]],
     "6x1-cabrera": [[lead] for lead in CABRERA[:6]],
     "6x1-chest": [[lead] for lead in LEADS[6:]],
+    "3x5": FIFTEEN_ROWS,
+    "3x5+1R": [*FIFTEEN_ROWS, ["II"]],
+    "15x1": [[lead] for lead in (*LEADS, "V4R", "V8", "V9")],
     "3x1": [["I"], ["II"], ["III"]],
     "1x1": [["II"]],
 }
@@ -141,7 +145,7 @@ def test_a_file_cannot_pass_for_a_layout_of_the_package(tmp_path: Path) -> None:
         ("rows: [[]]", "row 1: expected a list of segments"),
         ("rows: [[{lead: I}]]", "row 1: a segment needs 'lead' and 'duration_s'"),
         ("rows: [[{lead: I, duration_s: 1, color: 2}]]", "'color': 2"),
-        ("rows: [[{lead: V7, duration_s: 1}]]", "row 1: unknown lead 'V7'"),
+        ("rows: [[{lead: V10, duration_s: 1}]]", "row 1: unknown lead 'V10'"),
         ("rows: [[{lead: I, duration_s: 0}]]", "duration_s over 0, found 0.0 and 0.0"),
         ("rows: [[{lead: I, duration_s: 1, start_s: -2}]]", "found -2.0 and 1.0"),
         ("rows: [[{lead: I, duration_s: ten}]]", "duration_s must be a number of seconds, found 'ten'"),

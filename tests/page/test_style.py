@@ -26,7 +26,7 @@ from ecg_flare.page.style import GridStyle, InkStyle, PageStyle, PrintStyle
         (PageStyle, "shift_x_mm", 99),
         (PageStyle, "paper_rgb", (255, 300, 255)),
         (PageStyle, "rhythm_leads", ("II", "V1")),
-        (PageStyle, "rhythm_leads", ("V9",)),
+        (PageStyle, "rhythm_leads", ("V10",)),
         (GridStyle, "kind", "fine"),
         (GridStyle, "colour", "purple"),
         (GridStyle, "strength", 1.2),
@@ -46,7 +46,7 @@ from ecg_flare.page.style import GridStyle, InkStyle, PageStyle, PrintStyle
 def test_values_out_of_range_are_named(owner: Any, name: str, value: Any) -> None:
     with pytest.raises(LayoutError) as caught:
         owner(**{name: value})
-    shown = next((part for part in ("300", "V9") if part in str(value)), str(value))
+    shown = next((part for part in ("300", "V10") if part in str(value)), str(value))
     assert shown in str(caught.value)
 
 

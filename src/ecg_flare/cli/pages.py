@@ -153,7 +153,7 @@ def _tell_left_out(records: Mapping[str, str], signals: Mapping[str, Sequence[st
     for where, why in records.items():
         tell(f"left out: {where}: {why}")
     for name, unknown in signals.items():
-        tell(f"{name}: not printed, as none of the twelve leads: {', '.join(unknown)}")
+        tell(f"{name}: not printed, as no ECG lead: {', '.join(unknown)}")
 
 
 @click.command()

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from ecg_flare.digitize.confidence import (
     BENT,
+    BLACK_AND_WHITE,
     CONFIDENT,
     INKED,
     OVERLAPPING,
@@ -26,6 +27,7 @@ from ecg_flare.digitize.leads.unread_rows import unread_rows
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.measure.working_page import to_page
 from ecg_flare.digitize.measured_page import MeasuredPage
+from ecg_flare.digitize.rectify.normalize import NormalizedPage
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.digitize.signal_confidence import signal_confidence
 from ecg_flare.digitize.signal_doubts import signal_doubts
@@ -62,7 +64,6 @@ def conclude(
         unread_rows=len(missing),
     )
     sure = page_confidence(evidence)
-    most = 1.0 if measured.page.flattened_mm is None else BENT
     result = Digitization(
         recording=recording,
         page=measured.page,
@@ -74,7 +75,7 @@ def conclude(
         polylines=tuple(measured.working.on_page(line) for line in polylines),
         checks=checks,
         signal=signal,
-        confidence=min(sure, signal.value, most),
+        confidence=min(sure, signal.value, _most(measured.page)),
         confidence_but_for_signal=sure,
         warnings=(),
         seconds=MappingProxyType({}),
@@ -85,6 +86,11 @@ def conclude(
     if result.confidence < CONFIDENT and not found:
         found = (f"the confidence of this reading is low ({result.confidence:.2f})",)
     return replace(result, warnings=(*_coverage_doubts(result), *dict.fromkeys(found)))
+
+
+def _most(page: NormalizedPage) -> float:
+    """Return how sure the reading of such a page can be at most."""
+    return min(1.0 if page.flattened_mm is None else BENT, BLACK_AND_WHITE if page.two_tones else 1.0)
 
 
 def _on_page(lead: LeadReading, shrink: float) -> LeadReading:

@@ -346,5 +346,8 @@ UNKNOWN_WAY_UP: Final = 0.7
 BENT: Final = 0.7
 """The most where bent paper was flattened: below CONFIDENT, so that a person looks. Too few such pages are measured."""
 
+BLACK_AND_WHITE: Final = 0.7
+"""The most of a picture of two tones: below CONFIDENT, so that a person looks. Few of them are read well."""
+
 CONTRADICTED: Final = 0.7
 """Of two sure readings that contradict each other: just below CONFIDENT, so that a person looks."""

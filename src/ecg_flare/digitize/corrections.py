@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from ecg_flare.digitize.measure.given import given_measures
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.layout import load_layout
 
@@ -113,8 +113,8 @@ class Corrections:
         if self.layout is not None:
             load_layout(self.layout)
         for name in self.names:
-            if name.lead not in LEADS:
-                raise ConfigError(f"lead {name.lead!r} is none of {', '.join(LEADS)}")
+            if name.lead not in ALL_LEADS:
+                raise ConfigError(f"lead {name.lead!r} is none of {', '.join(ALL_LEADS)}")
 
     def with_rows(self, rows: tuple[Point, ...] | None) -> Corrections:
         """Return these with other rows: what was said of the former ones by their numbers falls away."""

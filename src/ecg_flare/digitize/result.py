@@ -26,12 +26,12 @@ from ecg_flare.ecg.record import Recording
 class Digitization:
     """A page read: the recording, where each lead was found, and how sure that is.
 
-    `recording` holds twelve leads in mV, NaN where nothing was printed. `page` is the upright page that all pixels
-    refer to, `polylines` one line a row in its pixels (x, y; NaN where there is no ink), `leads` the stretches of leads
-    along them. `confidence` (0 to 1) is for the whole: scale, speed, gain, layout, lines, and the `signal`, which has a
-    confidence of its own; `confidence_but_for_signal` leaves that out. `warnings` are sentences, never empty below
-    CONFIDENT. `seconds` are by stage. `findings` are what the machine printed of its own measurements and settings,
-    where print was read.
+    `recording` holds twelve leads in mV, and after them what extra ones the page prints, NaN where nothing was printed.
+    `page` is the upright page that all pixels refer to, `polylines` one line a row in its pixels (x, y; NaN where there
+    is no ink), `leads` the stretches of leads along them. `confidence` (0 to 1) is for the whole: scale, speed, gain,
+    layout, lines, and the `signal`, which has a confidence of its own; `confidence_but_for_signal` leaves that out.
+    `warnings` are sentences, never empty below CONFIDENT. `seconds` are by stage. `findings` are what the machine
+    printed of its own measurements and settings, where print was read.
     """
 
     recording: Recording

@@ -26,7 +26,7 @@ from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import readable_names
 from ecg_flare.digitize.leads.lead_gains import settle_gains
 from ecg_flare.digitize.leads.separators import settle_on_separators
-from ecg_flare.digitize.leads.vectorize import vectorize
+from ecg_flare.digitize.leads.vectorize import recorded_leads, vectorize
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.measure.heart_rate import measure_heart_rate
 from ecg_flare.digitize.measure.speed_prior import weigh_speed
@@ -135,6 +135,6 @@ def record(
     working = measured.working
     calibration = settle_gains(calibration, assignment.spans, working.pulses, lines.levels_px)
     signal = vectorize(polylines, assignment.spans, lambda lead: working.px_per_mm.y * calibration.gain_of(lead), fs_hz)
-    recording = Recording(signal, fs_hz)
+    recording = Recording(signal, fs_hz, recorded_leads(assignment.spans))
     calibration = weigh_chest_gain(calibration, recording)
     return conclude(measured, calibration, lines, polylines, assignment, recording)

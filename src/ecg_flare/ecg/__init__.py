@@ -11,7 +11,16 @@ _NAMES = {
     "formats.study": ("Study", "read_patients"),
     "intervals.intervals": ("Intervals",),
     "intervals.measure": ("measure_intervals",),
-    "leads": ("CABRERA", "CHEST_LEADS", "LEADS", "LIMB_LEADS", "limb_leads", "normalize_lead_name"),
+    "leads": (
+        "ALL_LEADS",
+        "CABRERA",
+        "CHEST_LEADS",
+        "EXTRA_LEADS",
+        "LEADS",
+        "LIMB_LEADS",
+        "limb_leads",
+        "normalize_lead_name",
+    ),
     "metrics": (
         "RecordingScore",
         "align",
@@ -34,7 +43,16 @@ if TYPE_CHECKING:
     from ecg_flare.ecg.formats.study import Study, read_patients
     from ecg_flare.ecg.intervals.intervals import Intervals
     from ecg_flare.ecg.intervals.measure import measure_intervals
-    from ecg_flare.ecg.leads import CABRERA, CHEST_LEADS, LEADS, LIMB_LEADS, limb_leads, normalize_lead_name
+    from ecg_flare.ecg.leads import (
+        ALL_LEADS,
+        CABRERA,
+        CHEST_LEADS,
+        EXTRA_LEADS,
+        LEADS,
+        LIMB_LEADS,
+        limb_leads,
+        normalize_lead_name,
+    )
     from ecg_flare.ecg.metrics import (
         RecordingScore,
         align,
@@ -52,8 +70,10 @@ else:
     __getattr__, __dir__ = face(__name__, _NAMES)
 
 __all__ = [
+    "ALL_LEADS",
     "CABRERA",
     "CHEST_LEADS",
+    "EXTRA_LEADS",
     "LEADS",
     "LIMB_LEADS",
     "Artefacts",

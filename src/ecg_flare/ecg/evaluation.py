@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 from ecg_flare.ecg.metrics import LeadScore, RecordingScore, evaluate_recording
 from ecg_flare.ecg.record import Recording, read_wfdb
 from ecg_flare.errors import RecordError
@@ -142,7 +142,7 @@ def evaluate_recordings(
     by_name.update(dict.fromkeys(missing, 0.0))
     worst = tuple(sorted(by_name, key=lambda name: (by_name[name], name))[:WORST_PAGES])
     pages = _row([_numbers(score) for score in scores] + [(0.0, 0.0, 0.0, np.nan, 0.0, np.nan, np.nan)] * len(missing))
-    leads = {lead: _row(numbers) for lead in LEADS if (numbers := _lead_numbers(scores, lead))}
+    leads = {lead: _row(numbers) for lead in ALL_LEADS if (numbers := _lead_numbers(scores, lead))}
     named = tuple(replace(score, name=name) for name, score in zip(names, scores, strict=True))
     return Evaluation(pages, leads, named, missing, unexpected, worst)
 

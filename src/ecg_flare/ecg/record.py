@@ -1,4 +1,4 @@
-"""A 12-lead recording in memory, and as a WFDB record on disk.
+"""A recording in memory, and as a WFDB record on disk.
 
 WFDB is PhysioNet's format (Moody et al. 2022): a text header, `NAME.hea`, and signal files of integers in
 analogue-to-digital units (adu). Records are written in format 16 at 1000 adu/mV, as PTB-XL's are: steps of 1 µV, an
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int16
 
 from ecg_flare.ecg.header_faults import header_fault, holds_fields
-from ecg_flare.ecg.leads import LEADS, normalize_lead_name
+from ecg_flare.ecg.leads import ALL_LEADS, LEADS, normalize_lead_name, with_extra
 from ecg_flare.errors import RecordError, StorageError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Recording:
     """Signals of the standard leads, in mV, sampled together.
 
     `signal_mv` has one row a lead, float32 (any other float is converted), NaN where nothing was recorded or printed.
-    `lead_names` are distinct standard names, in any order. `left_out` names the signals of its file that are none of
-    the twelve leads. Raises RecordError if a field is out of shape.
+    `lead_names` are distinct names of `ALL_LEADS`, in any order. `left_out` names the signals of its file that are no
+    lead of these. Raises RecordError if a field is out of shape.
     """
 
     signal_mv: Float32[np.ndarray, "leads samples"]
@@ -162,12 +162,12 @@ def write_wfdb(recording: Recording, folder: Path, name: str) -> Path:
 
 
 def read_wfdb(path: Path) -> Recording:
-    """Read a WFDB record, `path` with or without `.hea`, as the twelve leads in standard order.
+    """Read a WFDB record, `path` with or without `.hea`: the twelve leads in standard order, then its extra ones.
 
     Names are normalized (see leads.py), units brought to mV; a lead that the record has not is NaN throughout. A lead
     that it holds inverted ("-aVR", as Cabrera pages print it) is turned back. Other channels (breath, vector leads) are
     named in `left_out`. Raises RecordError, naming the file, if it is missing, cannot be parsed, points outside its
-    folder, is cut short, fails its checksum, or has none of the twelve leads.
+    folder, is cut short, fails its checksum, or has no lead at all.
     """
     stem = path.with_suffix("") if path.suffix == ".hea" else path
     header_path = stem.with_name(f"{stem.name}.hea")
@@ -180,11 +180,12 @@ def read_wfdb(path: Path) -> Recording:
         physical = record.dac()
     _verify_checksums(record, header_path)
     rows, left_out = _rows_by_lead(record, header_path)
-    signal_mv = np.full((len(LEADS), len(record.d_signal)), np.nan, dtype=np.float32)
+    lead_names = with_extra(rows)
+    signal_mv = np.full((len(lead_names), len(record.d_signal)), np.nan, dtype=np.float32)
     for lead_name, (channel, mv_per_unit) in rows.items():
-        signal_mv[LEADS.index(lead_name)] = physical[:, channel] * mv_per_unit
+        signal_mv[lead_names.index(lead_name)] = physical[:, channel] * mv_per_unit
     patient_id = _patient_id(record.comments)
-    return Recording(signal_mv, record.fs, LEADS, name=stem.name, patient_id=patient_id, left_out=left_out)
+    return Recording(signal_mv, record.fs, lead_names, name=stem.name, patient_id=patient_id, left_out=left_out)
 
 
 @contextmanager
@@ -250,7 +251,9 @@ def _rows_by_lead(record: Any, header_path: Path) -> tuple[dict[str, tuple[int, 
     if any(map(holds_fields, left_out)) and (fault := header_fault(header_path)):
         raise RecordError(f"The WFDB header {header_path} cannot be parsed: {fault}.")
     if not rows:
-        raise RecordError(f"{header_path} has none of the twelve leads; its signals are {record.sig_name}.")
+        raise RecordError(
+            f"{header_path} has none of the leads {', '.join(ALL_LEADS)}; its signals are {record.sig_name}."
+        )
     return rows, tuple(left_out)
 
 
@@ -270,9 +273,9 @@ def _check_signal(signal_mv: object, lead_names: Sequence[str]) -> None:
         raise RecordError(f"signal_mv must be a floating-point array of shape (leads, samples), found {found}.")
     if len(lead_names) != signal_mv.shape[0]:
         raise RecordError(f"signal_mv has {signal_mv.shape[0]} rows for {len(lead_names)} lead names {lead_names}.")
-    unknown = [lead_name for lead_name in lead_names if lead_name not in LEADS]
+    unknown = [lead_name for lead_name in lead_names if lead_name not in ALL_LEADS]
     if unknown:
-        raise RecordError(f"Unknown leads {unknown}; expected names from {LEADS} (see normalize_lead_name).")
+        raise RecordError(f"Unknown leads {unknown}; expected names from {ALL_LEADS} (see normalize_lead_name).")
     if len(set(lead_names)) != len(lead_names):
         raise RecordError(f"Lead names must be distinct, found {tuple(lead_names)}.")
 

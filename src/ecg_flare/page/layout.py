@@ -2,8 +2,9 @@
 
 A layout is rows from top to bottom, each a list of segments from left to right. A segment is a lead, its length in
 seconds and, if it does not begin where the one before it ended, its start; `rhythm: true` marks a rhythm strip, and
-`inverted: true` a lead that is printed upside down. A layout may show fewer than twelve leads; a page has no trace of
-the others. A lead may go on in a later row, as watches print theirs: its stretches must not overlap in time.
+`inverted: true` a lead that is printed upside down. A layout may show fewer than twelve leads, or extra ones (V3R to
+V6R, V7 to V9); a page has no trace of the others. A lead may go on in a later row, as watches print theirs: its
+stretches must not overlap in time.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_flare.documents import parse_yaml, short
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 from ecg_flare.errors import LayoutError
 
 _YAML_ENDINGS: Final = (".yaml", ".yml")
@@ -49,9 +50,9 @@ class Layout:
 
     @property
     def leads(self) -> tuple[str, ...]:
-        """The leads that it shows, in the order of `LEADS`."""
+        """The leads that it shows, in the order of `ALL_LEADS`."""
         shown = {segment.lead for row in self.rows for segment in row}
-        return tuple(lead for lead in LEADS if lead in shown)
+        return tuple(lead for lead in ALL_LEADS if lead in shown)
 
     @property
     def rhythm_rows(self) -> tuple[int, ...]:
@@ -124,11 +125,11 @@ def _packaged(name: str) -> Layout:
 def _repeated(rows: tuple[tuple[Segment, ...], ...]) -> list[str]:
     """The leads of which two stretches overlap in time, rhythm strips aside."""
     shown = (segment for row in rows for segment in row if not segment.rhythm)
-    stretches = sorted((LEADS.index(each.lead), each.start_s, each.duration_s) for each in shown)
+    stretches = sorted((ALL_LEADS.index(each.lead), each.start_s, each.duration_s) for each in shown)
     overlapping = {
         one[0] for one, later in pairwise(stretches) if one[0] == later[0] and later[1] < one[1] + one[2] - _SAME_TIME_S
     }
-    return [LEADS[index] for index in sorted(overlapping)]
+    return [ALL_LEADS[index] for index in sorted(overlapping)]
 
 
 @lru_cache(maxsize=64)
@@ -158,8 +159,8 @@ def _parse_segment(item: Any, default_start_s: float, where: str) -> Segment:
             f"{where}: a segment needs 'lead' and 'duration_s' and may have 'start_s', 'rhythm', 'inverted'; "
             f"found {short(item)}."
         )
-    if item["lead"] not in LEADS:
-        raise LayoutError(f"{where}: unknown lead {short(item['lead'])}; expected one of {', '.join(LEADS)}.")
+    if item["lead"] not in ALL_LEADS:
+        raise LayoutError(f"{where}: unknown lead {short(item['lead'])}; expected one of {', '.join(ALL_LEADS)}.")
     start_s = _number(item.get("start_s", default_start_s), "start_s", where)
     duration_s = _number(item["duration_s"], "duration_s", where)
     if start_s < 0 or duration_s <= 0:

@@ -13,6 +13,7 @@ from jaxtyping import Float64, UInt8, UInt16
 from PIL import Image
 
 from ecg_flare.page.deep_colour import decode_deep, is_deep_colour
+from ecg_flare.page.fax_pixels import dots_a_line, with_square_dots
 from ecg_flare.page.image_files import holds_more_frames, load_image, open_image, turned, upright
 
 _REDUCED: Final = ("L", "RGB", "RGBA", "CMYK")
@@ -30,7 +31,7 @@ class Pixels:
 
     Attributes:
         image: RGB, upright.
-        shape: height and width before it was shrunk, upright.
+        shape: height and width before it was shrunk, upright; of a fax with oblong dots, after its lines were repeated.
         orientation: EXIF orientation by which it was turned, 1 to 8.
         more_frames: whether the file holds frames beside the first.
     """
@@ -44,12 +45,13 @@ class Pixels:
 def read_pixels(path: Path, number: int, *, longest_px: int) -> Pixels:
     """Page `number` (from 1) of a file of pictures, shrunk by a whole number where a side is longer than `longest_px`.
 
-    Raises PageError where the file is missing, may not be read, is damaged, empty, too large, or no picture.
+    A fax that says that its dots are oblong gets square ones. Raises PageError where the file is missing, may not be
+    read, is damaged, empty, too large, or no picture.
     """
     with open_image(path, path, page=number) as picture:
         more_frames = holds_more_frames(picture, path)
         width, height = picture.size
-        deep_colour = is_deep_colour(picture)
+        deep_colour, oblong = is_deep_colour(picture), dots_a_line(picture)
         orientation = load_image(picture, path, longest_px=longest_px)
         # Pillow's TIFF has the size that it will have once it is turned.
         if orientation in _SIDEWAYS and picture.format != "TIFF":
@@ -59,7 +61,11 @@ def read_pixels(path: Path, number: int, *, longest_px: int) -> Pixels:
         return Pixels(_deep_rgb(deep, orientation, left), (height, width), orientation, more_frames)
     if left > 1 and picture.mode in _REDUCED:
         picture, left = picture.reduce(left), 1
-    return Pixels(_rgb(upright(picture, path), left), (height, width), orientation, more_frames)
+    image = _rgb(upright(picture, path), left)
+    if oblong > 1.0 and orientation not in _SIDEWAYS and max(round(height * oblong), width) <= longest_px:
+        image = with_square_dots(image, oblong)
+        height = len(image)
+    return Pixels(image, (height, width), orientation, more_frames)
 
 
 def _rgb(picture: Image.Image, shrink: int) -> _Pixels:

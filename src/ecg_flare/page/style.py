@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from ecg_flare.ecg.leads import CHEST_LEADS, LEADS
+from ecg_flare.ecg.leads import ALL_LEADS, LIMB_LEADS
 from ecg_flare.errors import LayoutError
 from ecg_flare.page.layout import load_layout
 
@@ -149,7 +149,7 @@ class PageStyle:
 
     `columns`: a later column shows a later stretch ("consecutive") or all begin at time 0 ("simultaneous").
     `rhythm_leads` replaces the leads of the layout's rhythm rows, from the top; empty keeps them.
-    `chest_gain_mm_per_mv` is the gain of V1 to V6 where it is another; a "stepped" pulse shows both, a "plain" one
+    `chest_gain_mm_per_mv` is the chest leads' gain where it is another; a "stepped" pulse shows both, a "plain" one
     that of the row's first lead. `pulse` stands at one side of the rows, or before each lead ("columns");
     `pulse_gap_mm` is from pulse to trace, where 0 lets them touch.
     `anisotropy` multiplies the horizontal scale: scanners and resizing give x and y different px_per_mm.
@@ -193,7 +193,7 @@ class PageStyle:
         for channel in self.paper_rgb:
             check_range("paper_rgb", channel, 0, 255)
         for lead in self.rhythm_leads:
-            _check_choice("each of rhythm_leads", lead, LEADS)
+            _check_choice("each of rhythm_leads", lead, ALL_LEADS)
         rhythm_rows = len(load_layout(self.layout).rhythm_rows)
         if len(self.rhythm_leads) > rhythm_rows:
             raise LayoutError(
@@ -202,12 +202,12 @@ class PageStyle:
 
     @property
     def chest_gain(self) -> float:
-        """Gain of V1 to V6, in mm/mV."""
+        """Gain of all but the limb leads, in mm/mV."""
         return self.gain_mm_per_mv if self.chest_gain_mm_per_mv is None else self.chest_gain_mm_per_mv
 
     def gain_of(self, lead: str) -> float:
         """Gain of a lead, in mm/mV."""
-        return self.chest_gain if lead in CHEST_LEADS else self.gain_mm_per_mv
+        return self.gain_mm_per_mv if lead in LIMB_LEADS else self.chest_gain
 
     @property
     def px_per_mm(self) -> tuple[float, float]:

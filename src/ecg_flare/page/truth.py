@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from ecg_flare.documents import Fields, parse_object
-from ecg_flare.ecg.leads import CHEST_LEADS, LEADS
+from ecg_flare.ecg.leads import ALL_LEADS, LIMB_LEADS
 from ecg_flare.errors import PageError
 
 Points = Float64[np.ndarray, "_ 2"]
@@ -63,10 +63,10 @@ class PageTruth:
 
     `px_per_mm_x`, `px_per_mm_y`: scale along the page's own axes; after a perspective, curl or fold only the scale at
     the middle of the page, while `homography` still maps millimetres from the page's top left corner (x, y, 1) to
-    pixels (exactly, but for the bend of a curl or fold). `chest_gain_mm_per_mv`: the gain of V1 to V6, which is
-    `gain_mm_per_mv` on most pages. `pulses`: calibration pulses, `print_boxes`: text, labels and
-    separators as quadrilaterals (4, 2). `paper`: outline of the paper as far as it is seen; what the others hold
-    outside of it was cut off and is not on the image. `height_px`, `width_px`: size of the image.
+    pixels (exactly, but for the bend of a curl or fold). `chest_gain_mm_per_mv`: that of all but the limb leads, which
+    is `gain_mm_per_mv` on most pages. `pulses`: calibration pulses, `print_boxes`: text, labels and separators as
+    quadrilaterals (4, 2). `paper`: outline of the paper as far as it is seen; what the others hold outside of it was
+    cut off and is not on the image. `height_px`, `width_px`: size of the image.
     """
 
     height_px: int
@@ -85,7 +85,7 @@ class PageTruth:
 
     def gain_of(self, lead: str) -> float:
         """Gain at which a lead is printed, in mm/mV."""
-        return self.chest_gain_mm_per_mv if lead in CHEST_LEADS else self.gain_mm_per_mv
+        return self.gain_mm_per_mv if lead in LIMB_LEADS else self.chest_gain_mm_per_mv
 
     def moved(self, move: Callable[[Points], Points], shape: tuple[int, int]) -> "PageTruth":
         """Return the truth with every point moved, for an image of the new `shape` (height, width).
@@ -201,8 +201,8 @@ def _trace(fields: Fields) -> LeadTrace:
         fields.number("start_s", 0, _LONGEST_S),
         fields.number("end_s", 0, _LONGEST_S),
     )
-    if lead not in LEADS:
-        fields.refuse("lead", lead, f"one of {', '.join(LEADS)}")
+    if lead not in ALL_LEADS:
+        fields.refuse("lead", lead, f"one of {', '.join(ALL_LEADS)}")
     polyline = _points(fields.each("polyline", _MANY[1]), 2, _MANY, "polyline")
     row = fields.whole("row", 0, _MAX_TRACES)
     return LeadTrace(lead, row, polyline, start_s, end_s, fields.flag("is_rhythm"), fields.flag("inverted"))

@@ -27,16 +27,18 @@ from ecg_flare.digitize.confidence import (
 )
 from ecg_flare.digitize.leads.bars import Bar
 from ecg_flare.digitize.leads.column_times import ColumnTimes, column_times
-from ecg_flare.digitize.leads.columns_evidence import BeatsOf, columns_evidence
+from ecg_flare.digitize.leads.columns_evidence import BeatsOf, columns_evidence, one_lead_evidence
+from ecg_flare.digitize.leads.extra_leads import name_extra_leads
 from ecg_flare.digitize.leads.label_evidence import label_evidence
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows, signal_of
 from ecg_flare.digitize.leads.layout_doubts import guess_doubt, layout_doubt
-from ecg_flare.digitize.leads.lead_span import LeadSpan
+from ecg_flare.digitize.leads.lead_span import LeadSpan, goes_on
 from ecg_flare.digitize.leads.physiology import limb_consistency_db
 from ecg_flare.digitize.leads.placement import place_layout
 from ecg_flare.digitize.leads.row_beats import beat_together, find_beats
 from ecg_flare.digitize.leads.strips import name_strips, worst_strip_db
 from ecg_flare.digitize.trace.raster import RowRaster
+from ecg_flare.ecg.leads import ALL_LEADS, EXTRA_LEADS, LEADS
 from ecg_flare.page.layout import Layout, is_yaml_file, layout_names, load_layout
 
 PHYSIOLOGY_PIVOT_DB: Final = 12.0  # limb leads that agree better speak for a layout, less against it
@@ -85,9 +87,11 @@ def assign(page: LabelledRows, layout: str = "auto") -> Assignment | None:
 
 def _try(page: LabelledRows, layout: Layout, beats_of: BeatsOf, *, named: bool) -> tuple[float, Assignment]:
     """Lay one layout over the page; return its score in nats, and the assignment without its confidence."""
-    spans = place_layout(page, layout)
-    labels = label_evidence(page, spans)
-    own_columns = columns_evidence(page, spans, beats_of)
+    printed = page.naming(ALL_LEADS if set(layout.leads) & set(EXTRA_LEADS) else LEADS)
+    spans = place_layout(printed, layout)
+    spans = spans if named else name_extra_leads(printed, spans)
+    labels = label_evidence(printed, spans)
+    own_columns = one_lead_evidence(page) if goes_on(spans) else columns_evidence(printed, spans, beats_of)
     spans = spans if named else name_strips(page, spans)
     limb_db = limb_consistency(page.rows, spans)
     score = labels.score + own_columns.score
@@ -116,7 +120,7 @@ def _try(page: LabelledRows, layout: Layout, beats_of: BeatsOf, *, named: bool) 
 
 def _with_rows(assignment: Assignment, page: LabelledRows) -> Assignment:
     """Return the assignment with what its rows say whatever the layout: when they beat, and how near they stand."""
-    together = beat_together(page.rows, page.speed_mm_per_s)
+    together = None if goes_on(assignment.spans) else beat_together(page.rows, page.speed_mm_per_s)
     spacing = np.diff(page.rows.level_px)
     crowded = len(spacing) > 1 and float(spacing.min()) < CROWDED * float(np.median(spacing))
     return replace(assignment, evidence=replace(assignment.evidence, together=together, crowded=crowded))

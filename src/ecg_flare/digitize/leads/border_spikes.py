@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from ecg_flare.digitize.leads.lead_span import LeadSpan, recorded_spans
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 from ecg_flare.ecg.record import Recording
 
 EDGE_S: Final = 0.04  # at either end of a lead
@@ -47,7 +47,7 @@ class BorderSpike:
 
 
 def border_spikes(recording: Recording, spans: Sequence[LeadSpan]) -> tuple[BorderSpike, ...]:
-    """Return the height of the spike at either end of each lead, in the order of LEADS; 0 where there is none.
+    """Return the height of the spike at either end of each lead, in the order of ALL_LEADS; 0 where there is none.
 
     `spans` are the leads' places; of a lead that is printed twice the recording holds the longer one. An end that is
     not printed, or whose lead is too short to compare it with, is left out.
@@ -55,7 +55,7 @@ def border_spikes(recording: Recording, spans: Sequence[LeadSpan]) -> tuple[Bord
     longest = recorded_spans(spans)
     return tuple(
         spike
-        for lead in LEADS
+        for lead in ALL_LEADS
         if lead in longest
         for spike in _of_lead(longest[lead], _signal(recording, longest[lead]), recording.fs_hz)
     )
@@ -75,7 +75,7 @@ def spiked_leads(spikes: Sequence[BorderSpike]) -> tuple[str, ...]:
 
 def _signal(recording: Recording, span: LeadSpan) -> Float64[np.ndarray, " n"]:
     """Return what is known of a lead between its first and its last known sample, in mV."""
-    signal = recording.signal_mv[LEADS.index(span.lead), span.samples(recording.fs_hz)].astype(np.float64)
+    signal = recording.lead(span.lead)[span.samples(recording.fs_hz)].astype(np.float64)
     known = np.flatnonzero(np.isfinite(signal))
     return signal[known[0] : known[-1] + 1] if len(known) else signal[:0]
 

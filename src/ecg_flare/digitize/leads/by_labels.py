@@ -20,7 +20,7 @@ from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import MIN_FIT, MIN_MARGIN, Word
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.row_beats import beat_together, rows_alike_db
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 from ecg_flare.errors import PageError
 
 LAYOUT_NAME: Final = "by labels"
@@ -111,7 +111,7 @@ def _common_name(page: LabelledRows) -> str | None:
     if not words:
         return None
     score = np.sum([np.log(name_likelihood(word) + 1e-3) for word in words], axis=0)
-    name = LEADS[int(score.argmax())]
+    name = ALL_LEADS[int(score.argmax())]
     second, first = np.sort(score)[-2:]
     agreeing = sum(word.best == name for word in words)
     return name if first - second > CLEAR_NATS and agreeing >= MOST_AGREEING * len(words) else None

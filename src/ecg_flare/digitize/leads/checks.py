@@ -15,7 +15,7 @@ from ecg_flare.digitize.leads.labelled_rows import signal_of, strip_at
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.physiology import correlation
 from ecg_flare.digitize.trace.raster import RowRaster
-from ecg_flare.ecg.leads import LEADS, einthoven_residual_mv, goldberger_residual_mv
+from ecg_flare.ecg.leads import LIMB_LEADS, einthoven_residual_mv, goldberger_residual_mv
 from ecg_flare.ecg.record import Recording
 
 LEAST_CORRELATION: Final = 1.0 / (1.0 + 10 ** (-GOOD_DB / 10))
@@ -73,7 +73,7 @@ def check_consistency(
 
     `px_per_mv` is that of the page that was read: what a pixel of noise makes of small leads is no contradiction.
     """
-    limb = recording.signal_mv[: LEADS.index("V1")].astype(np.float64)
+    limb = recording.arranged(LIMB_LEADS).signal_mv.astype(np.float64)
     einthoven, most_einthoven = _ratio(einthoven_residual_mv(limb), limb[:3], px_per_mv)
     goldberger, most_goldberger = _ratio(goldberger_residual_mv(limb), limb[3:], px_per_mv)
     repeats = [

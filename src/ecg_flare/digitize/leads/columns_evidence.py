@@ -18,7 +18,7 @@ from ecg_flare.digitize.confidence import LIMBS_AGREE_DB
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows, signal_of
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.physiology import limb_consistency_db, repeat_db
-from ecg_flare.digitize.leads.row_beats import RowBeats
+from ecg_flare.digitize.leads.row_beats import RowBeats, rows_alike_db
 from ecg_flare.ecg.leads import LIMB_LEADS
 
 MIN_LIMBS: Final = 3  # have identities
@@ -94,6 +94,11 @@ def columns_evidence(page: LabelledRows, spans: Sequence[LeadSpan], beats_of: Be
         for column, beats in zip(sorted(columns), _parted(borders), strict=False)
     )
     return ColumnsEvidence(max(known, default=None), within, imitated, unwitnessed)
+
+
+def one_lead_evidence(page: LabelledRows) -> ColumnsEvidence:
+    """Return what speaks for rows of one lead that goes on from row to row: its beats are alike in all of them."""
+    return ColumnsEvidence(None, rows_alike_db(page.rows, page.speed_mm_per_s), imitated=False, unwitnessed=0)
 
 
 def _parted(borders: Sequence[float | None]) -> list[bool]:

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import Word
 from ecg_flare.digitize.leads.lead_span import LeadSpan
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 
 LABEL_TEMPERATURE: Final = 0.05
 LABEL_FLOOR: Final = -4.0  # natural logarithm: one misread label is no proof
@@ -41,7 +41,7 @@ def label_evidence(page: LabelledRows, spans: Sequence[LeadSpan]) -> LabelEviden
             score += LABEL_MISSING if read >= MIN_READ else 0.0
             continue
         likelihood = name_likelihood(word)
-        expected = likelihood[LEADS.index(span.lead)]
+        expected = likelihood[ALL_LEADS.index(span.lead)]
         if span.is_rhythm:
             expected = RHYTHM_PRIOR * expected + (1 - RHYTHM_PRIOR) * likelihood.max()
         score += max(LABEL_FLOOR, float(np.log(expected + 1e-9)))
@@ -49,8 +49,8 @@ def label_evidence(page: LabelledRows, spans: Sequence[LeadSpan]) -> LabelEviden
     return LabelEvidence(score, read, agreeing)
 
 
-def name_likelihood(word: Word) -> Float64[np.ndarray, " 12"]:
+def name_likelihood(word: Word) -> Float64[np.ndarray, " names"]:
     """Return how likely each lead's name is to be the word: a softmax of how well they fit; the sum is 1."""
     weight = np.exp((word.fits.astype(np.float64) - word.fits.max()) / LABEL_TEMPERATURE)
-    likelihood: Float64[np.ndarray, " 12"] = weight / weight.sum()
+    likelihood: Float64[np.ndarray, " names"] = weight / weight.sum()
     return likelihood

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -30,6 +30,10 @@ class LabelledRows:
     def px_per_s(self) -> float:
         """Pixels along x that a second takes."""
         return self.rows.scale.x * self.speed_mm_per_s
+
+    def naming(self, names: Collection[str]) -> LabelledRows:
+        """Return the same rows with words that say these names and no others."""
+        return replace(self, words=tuple(word.among(names) for word in self.words))
 
     def word_at(self, span: LeadSpan) -> Word | None:
         """Return the word that stands at the beginning of a span, the best readable one if there are several."""

@@ -1,12 +1,12 @@
-"""Lead labels read from the page: words of print beside the rows, compared with the twelve names in several typefaces.
+"""Lead labels read from the page: words of print beside the rows, compared with all leads' names in several typefaces.
 
-A word is not read as one name: it keeps how well each of the twelve fits, and what it says at a place of a layout is
+A word is not read as one name: it keeps how well each of the names fits, and what it says at a place of a layout is
 added up over the page, so that a smudged letter does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from ecg_flare.digitize.ink.probabilities import Probabilities
 from ecg_flare.digitize.trace.rows import RowTrace
 from ecg_flare.digitize.units import PxPerMm
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS, LEADS
 from ecg_flare.page.lettering import Text, draw_texts
 from ecg_flare.page.raster import Label
 
@@ -43,7 +43,7 @@ MIN_MARGIN: Final = 0.06
 ASPECT_TOLERANCE: Final = 0.35  # typefaces differ in width by this (natural logarithm)
 INK_THRESHOLD: Final = 0.45
 LIKELY: Final = 0.35
-_STROKES_ALONE: Final = np.array([set(name) == {"I"} for name in LEADS])
+_STROKES_ALONE: Final = np.array([set(name) == {"I"} for name in ALL_LEADS])
 _HERSHEY: Final = (
     (cv2.FONT_HERSHEY_SIMPLEX, 3),
     (cv2.FONT_HERSHEY_DUPLEX, 5),
@@ -54,22 +54,27 @@ _HERSHEY: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Word:
-    """A short word on the page: its box in pixels, its letters, and how well each lead's name fits (-1 to 1)."""
+    """A short word on the page: its box in pixels, its letters, and how well each name of ALL_LEADS fits (-1 to 1)."""
 
     left: float
     top: float
     right: float
     bottom: float
     n_letters: int
-    fits: Float32[np.ndarray, " 12"]
+    fits: Float32[np.ndarray, " names"]
 
     def enlarged(self, x: float, y: float) -> Word:
         """The same word on a picture that is so many times as large."""
         return replace(self, left=self.left * x, right=self.right * x, top=self.top * y, bottom=self.bottom * y)
 
+    def among(self, names: Collection[str]) -> Word:
+        """The same word on a page that prints these names and no others."""
+        known = np.array([name in names for name in ALL_LEADS])
+        return replace(self, fits=np.where(known, self.fits, np.float32(-1)))
+
     @property
     def best(self) -> str:
-        return LEADS[int(self.fits.argmax())]
+        return ALL_LEADS[int(self.fits.argmax())]
 
     @property
     def margin(self) -> float:
@@ -147,8 +152,9 @@ def _closed_up(
 
 
 def readable_names(words: Sequence[Word]) -> frozenset[str]:
-    """Return the different names that can be read at all, but those of strokes alone, which read upside down too."""
-    clear = (word.best for word in words if word.n_letters > 1 and _is_legible(word))
+    """Return the twelve leads' names that can be read at all, but those of strokes alone, which read upside down."""
+    known = (word.among(LEADS) for word in words)
+    clear = (word.best for word in known if word.n_letters > 1 and _is_legible(word))
     return frozenset(name for name in clear if set(name) != {"I"})
 
 
@@ -222,12 +228,12 @@ def _spaced(
     return found
 
 
-def fit_names(word: Float32[np.ndarray, "h w"], aspect: float) -> Float32[np.ndarray, " 12"]:
+def fit_names(word: Float32[np.ndarray, "h w"], aspect: float) -> Float32[np.ndarray, " names"]:
     """Return how well each name fits a word cut out tightly: the best correlation over the typefaces.
 
     `aspect` is the word's width over its height in millimetres. A template of another aspect pays for the difference.
     """
-    fits = np.full(len(LEADS), -1.0, np.float32)
+    fits = np.full(len(ALL_LEADS), -1.0, np.float32)
     for width, group in _templates().items():
         away = max(0.0, abs(np.log(aspect * TEMPLATE_HEIGHT / width)) - ASPECT_TOLERANCE)
         if away > 1.0:
@@ -258,9 +264,9 @@ def _shape(letters: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, " pixels"
 
 @cache
 def _templates() -> Mapping[int, _Templates]:
-    """Return the twelve names in every typeface, by their width at TEMPLATE_HEIGHT."""
+    """Return the names in every typeface, by their width at TEMPLATE_HEIGHT."""
     drawn: list[tuple[int, UInt8[np.ndarray, "h w"]]] = []
-    for index, name in ((index, name) for index, lead in enumerate(LEADS) for name in _spellings(lead)):
+    for index, name in ((index, name) for index, lead in enumerate(ALL_LEADS) for name in _spellings(lead)):
         for font in ("sans", "serif", "mono"):
             drawn.append((index, draw_texts([Text(name, 4.0, 20.0, 16.0)], font, (4.0, 4.0), (120, 400))[0]))
         for face, thickness in _HERSHEY:
@@ -281,7 +287,7 @@ def _spellings(lead: str) -> tuple[str, ...]:
     """Return how machines print a lead's name: aVR also as AVR, V1 also as v1 and C1 (as in parts of Europe)."""
     if lead.startswith("aV"):
         return (lead, lead.upper())
-    return (lead, lead.lower(), f"C{lead[1]}") if lead.startswith("V") else (lead,)
+    return (lead, lead.lower(), f"C{lead[1:]}") if lead.startswith("V") else (lead,)
 
 
 def _template(sheet: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

@@ -16,7 +16,7 @@ from ecg_flare.digitize.confidence import UNWITNESSED_GAIN
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.measure.calibration import Calibration, ChestGain
 from ecg_flare.digitize.measure.pulse import Pulse, usual_gain
-from ecg_flare.ecg.leads import CHEST_LEADS
+from ecg_flare.ecg.leads import LIMB_LEADS
 
 BESIDE_MM: Final = 25.0  # from a pulse to its lead
 OWN_ROW: Final = 0.5  # of the distance between rows
@@ -43,7 +43,7 @@ def settle_gains(
         return calibration
     if limb is None:
         own = replace(calibration, chest=ChestGain(chest, "measured"))
-        limb_rows = {span.row for span in spans if span.lead not in CHEST_LEADS}
+        limb_rows = {span.row for span in spans if span.lead in LIMB_LEADS}
         seen = any(_beside_row(pulse, row, levels_px) for row in limb_rows for pulse in pulses)
         return own if seen or not limb_rows else _limb_gain_doubted(own)
     return replace(calibration, gain_mm_per_mv=limb, chest=ChestGain(chest, "measured"))
@@ -73,7 +73,7 @@ def _common_gain(
     found = [
         usual_gain(pulse.height_px / calibration.px_per_mm.y)
         for span, pulse in zip(spans, own, strict=True)
-        if pulse is not None and (span.lead in CHEST_LEADS) == of_chest
+        if pulse is not None and (span.lead not in LIMB_LEADS) == of_chest
     ]
     gains = [gain for gain in found if gain is not None]
     if len(gains) < MIN_OWN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -42,6 +43,10 @@ class LeadSpan:
         """Seconds of the recording that a pixel of the page shows."""
         return self.duration_s / (self.right_px - self.left_px)
 
+    def meets(self, other: LeadSpan) -> bool:
+        """Return whether both show a stretch of the same time."""
+        return self.start_s < other.end_s and other.start_s < self.end_s
+
     def samples(self, fs_hz: float) -> slice:
         """Return which samples of a recording the stretch shows."""
         return slice(round(self.start_s * fs_hz), round(self.end_s * fs_hz))
@@ -50,6 +55,13 @@ class LeadSpan:
         """Return which places lie in the stretch, its ends among them."""
         inside: Bool[np.ndarray, " k"] = (x_px >= self.left_px) & (x_px <= self.right_px)
         return inside
+
+
+def goes_on(spans: Sequence[LeadSpan]) -> bool:
+    """Return whether these are the stretches of one lead, each at a time of its own."""
+    by_time = sorted(spans, key=lambda span: span.start_s)
+    one_lead = len({span.lead for span in spans}) == 1
+    return one_lead and len(spans) > 1 and all(later.start_s >= one.end_s - 1e-6 for one, later in pairwise(by_time))
 
 
 def kept_spans(spans: Sequence[LeadSpan]) -> tuple[LeadSpan, ...]:

@@ -16,7 +16,7 @@ from ecg_flare.digitize.leads.labels import Word
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.physiology import limb_consistency_db, repeat_db
 from ecg_flare.digitize.trace.raster import RASTER_MM, RowRaster
-from ecg_flare.ecg.leads import LEADS, LIMB_LEADS
+from ecg_flare.ecg.leads import ALL_LEADS, LIMB_LEADS
 
 REPEAT_DB: Final = 2.0  # by which a strip repeats a lead better are worth one nat of its label
 LOST_STROKE: Final = {"I": {"I": 0.9, "II": 0.08, "III": 0.02}, "II": {"II": 0.95, "III": 0.05}}
@@ -43,25 +43,25 @@ def name_strips(page: LabelledRows, spans: Sequence[LeadSpan]) -> tuple[LeadSpan
 
 def _named(page: LabelledRows, span: LeadSpan, spans: Sequence[LeadSpan]) -> LeadSpan:
     word = page.word_at(span)
-    score = np.log((np.full(len(LEADS), 1 / len(LEADS)) if word is None else _label_says(word)) + 1e-3)
-    score[LEADS.index(span.lead)] += 1.0
+    score = np.log((np.full(len(ALL_LEADS), 1 / len(ALL_LEADS)) if word is None else _label_says(word)) + 1e-3)
+    score[ALL_LEADS.index(span.lead)] += 1.0
     repeats = _repeats(page.rows, span, spans)
     for lead, decibels in repeats.items():
-        score[LEADS.index(lead)] += max(0.0, decibels - MIN_STRIP_DB) / REPEAT_DB
-    lead = LEADS[int(score.argmax())]
+        score[ALL_LEADS.index(lead)] += max(0.0, decibels - MIN_STRIP_DB) / REPEAT_DB
+    lead = ALL_LEADS[int(score.argmax())]
     margin = MIN_MARGIN if repeats else MARGIN_ALONE
     read = word is not None and word.best == lead and word.margin > margin and word.n_letters > 1
     return replace(span, lead=lead, guessed=not (read or _clear(repeats, lead)))
 
 
-def _label_says(word: Word) -> Float64[np.ndarray, " 12"]:
+def _label_says(word: Word) -> Float64[np.ndarray, " names"]:
     """Return how likely each name is to have been printed, where a stroke of "II" or "III" may be lost."""
     likely = name_likelihood(word)
     for read, printed in LOST_STROKE.items():
-        share = likely[LEADS.index(read)] if word.best == read else 0.0
-        likely[LEADS.index(read)] -= share
+        share = likely[ALL_LEADS.index(read)] if word.best == read else 0.0
+        likely[ALL_LEADS.index(read)] -= share
         for name, part in printed.items():
-            likely[LEADS.index(name)] += part * share
+            likely[ALL_LEADS.index(name)] += part * share
     return likely
 
 
@@ -104,16 +104,16 @@ def _settled_by_identities(rows: RowRaster, spans: Sequence[LeadSpan]) -> tuple[
 def worst_strip_db(rows: RowRaster, spans: Sequence[LeadSpan]) -> float | None:
     """Return how well the worst rhythm strip repeats any short lead, in dB.
 
-    Strips of leads that have no short stretch repeat nothing. A strip that repeats leads of two columns as ink repeats
-    itself is a row that was found twice, and counts as 0 dB. None where there is nothing to repeat.
+    Strips of leads that have no short stretch at their time repeat nothing. A strip that repeats leads of two columns
+    as ink repeats itself is a row that was found twice, and counts as 0 dB. None where there is nothing to repeat.
     """
     short = [span for span in spans if not span.is_rhythm]
-    names = {span.lead for span in short}
     found = []
     for span in spans:
-        if span.is_rhythm and span.lead in names:
+        beside = [other for other in short if other.meets(span)]
+        if span.is_rhythm and any(other.lead == span.lead for other in beside):
             repeats = [
-                (repeat_db(strip_at(rows, span, other), signal_of(rows, other)) or 0.0, other) for other in short
+                (repeat_db(strip_at(rows, span, other), signal_of(rows, other)) or 0.0, other) for other in beside
             ]
             same = {round(other.left_px, 1) for value, other in repeats if value > SAME_INK_DB}
             found.append(0.0 if len(same) > 1 else max(value for value, _ in repeats))

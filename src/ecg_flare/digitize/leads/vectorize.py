@@ -1,4 +1,4 @@
-"""Polylines in pixels become twelve leads in mV at an even rate.
+"""Polylines in pixels become leads in mV at an even rate.
 
 Between the points of a polyline the signal follows PCHIP (Fritsch & Carlson 1980): smooth, and never beyond its points,
 so that no peak is invented. Every lead's zero is its own median: paper knows no zero.
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from ecg_flare.digitize.leads.lead_span import LeadSpan, kept_spans
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import LEADS, with_extra
 
 LONGEST_BRIDGE_S: Final = 0.03  # a longer gap in the ink stays NaN: a QRS may have been lost in it
 EDGE_S: Final = 0.012  # so near to a stretch's ends its first and last sample hold
@@ -24,8 +24,8 @@ def vectorize(
     spans: Sequence[LeadSpan],
     px_per_mv: Callable[[str], float],
     fs_hz: float,
-) -> Float32[np.ndarray, "12 samples"]:
-    """Return the twelve leads in mV, in the order of LEADS, from time 0 to the end of the last span.
+) -> Float32[np.ndarray, "leads samples"]:
+    """Return the leads of `recorded_leads` in mV, from time 0 to the end of the last span.
 
     `polylines` are one a row, (x, y) in pixels with NaN where there is no ink, and `px_per_mv` tells the scale of each
     lead. Of a lead that is printed twice the longer stretch is taken; one whose name is a guess only where the lead
@@ -34,7 +34,8 @@ def vectorize(
     if not spans:
         return np.full((len(LEADS), 0), np.nan, np.float32)
     n_samples = round(max(span.end_s for span in spans) * fs_hz)
-    signal = np.full((len(LEADS), n_samples), np.nan, np.float32)
+    lead_names = recorded_leads(spans)
+    signal = np.full((len(lead_names), n_samples), np.nan, np.float32)
     for span in kept_spans(spans):
         first, values = _read_span(polylines[span.row], span, fs_hz)
         if not np.isfinite(values).any():
@@ -42,9 +43,14 @@ def vectorize(
         millivolt = -values / px_per_mv(span.lead)
         millivolt = millivolt - np.nanmedian(millivolt)
         last = min(n_samples, first + len(values))
-        row = signal[LEADS.index(span.lead)]
+        row = signal[lead_names.index(span.lead)]
         row[first:last] = (-millivolt if span.inverted else millivolt)[: last - first]
     return signal
+
+
+def recorded_leads(spans: Sequence[LeadSpan]) -> tuple[str, ...]:
+    """Return the leads of a page's recording: the twelve, printed or not, and what extra ones it prints."""
+    return with_extra(span.lead for span in spans)
 
 
 def _read_span(

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.digitize.words.statements import NOTHING_PRINTED, PrintedMeasures
-from ecg_flare.ecg.leads import CHEST_LEADS
+from ecg_flare.ecg.leads import LIMB_LEADS
 
 Source = Literal["measured", "printed", "given", "assumed"]
 Method = Literal["grid", "pulse", "given", "lines"]
@@ -84,7 +84,7 @@ class Calibration:
 
     def gain_of(self, lead: str) -> float:
         """Return a lead's gain in mm/mV."""
-        return self.chest_gain_mm_per_mv if lead in CHEST_LEADS else self.gain_mm_per_mv
+        return self.gain_mm_per_mv if lead in LIMB_LEADS else self.chest_gain_mm_per_mv
 
 
 def assumed_speed_note(speed_mm_per_s: float) -> str:

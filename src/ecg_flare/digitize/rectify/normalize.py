@@ -19,6 +19,7 @@ from ecg_flare.digitize.rectify.lattice import find_lattice
 from ecg_flare.digitize.rectify.light import flatten_light, grid_darkness
 from ecg_flare.digitize.rectify.sheet import find_sheet
 from ecg_flare.digitize.rectify.straight import straight_by_lattice, straight_by_outline
+from ecg_flare.digitize.rectify.two_tone import has_two_tones
 from ecg_flare.errors import PageError
 from ecg_flare.page.truth import warp_points
 
@@ -26,6 +27,11 @@ MIN_SIDE_PX, MIN_LENGTH_PX = 150, 300
 """Smallest picture worth reading: 300 pixels for 25 cm are about 1.2 pixels a millimetre."""
 
 DARK_PAGE: Final = "the page is light on dark: it was inverted"
+
+TWO_TONES: Final = (
+    "the picture has black and white alone, as a fax: its grid is as dark as its traces, and their edges are lost; "
+    "check the overlay, or scan the page in colour"
+)
 
 _DARKEST_PAGE: Final = 40.0
 
@@ -47,6 +53,7 @@ class NormalizedPage:
         flattened_mm: how far the paper was bent off its plane (90th percentile) where it was flattened by its grid
             (curl/flatten.py); `homography` then leads to `image` but for `bends`.
         bends: what was taken out there; None of a page that was not flattened.
+        two_tones: whether the picture has black and white alone, as a fax.
         enlarged: how many times the size of the picture `image` is.
         from_source: pixel of `source` -> pixel of `image`; None where that is `homography`.
     """
@@ -61,6 +68,7 @@ class NormalizedPage:
     turned_deg: int = 0
     bend: float = 0.0
     flattened_mm: float | None = None
+    two_tones: bool = False
     enlarged: int = 1
     from_source: Float64[np.ndarray, "3 3"] | None = None
     bends: Bends | None = None
@@ -94,10 +102,12 @@ def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
     _check_size(image)
     image, inverted = invert_dark(image)
     _check_ink(image)
+    two_tones = has_two_tones(image)
     sheet = find_sheet(image)
     lit, uneven = flatten_light(image)
     warnings = [DARK_PAGE] if inverted else []
     warnings += ["the light was uneven and has been flattened"] if uneven else []
+    warnings += [TWO_TONES] if two_tones else []
     lattice = find_lattice(lit)
     straight = straight_by_outline(lit, sheet) if lattice is None else straight_by_lattice(lit, lattice, sheet)
     return NormalizedPage(
@@ -108,6 +118,7 @@ def normalize(image: UInt8[np.ndarray, "h w 3"]) -> NormalizedPage:
         period_px=straight.period_px,
         warnings=(*warnings, *straight.warnings),
         bend=straight.bend,
+        two_tones=two_tones,
     )
 
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from ecg_flare.digitize.leads.labels import Word
 from ecg_flare.digitize.words.printed_word import PrintedWord
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS
 from ecg_flare.page.pdf_paths import Character, PagePaths
 
 _WORD_GAP: Final = 0.18  # of the letters' height
 _LINE_GAP: Final = 2.0
 _OFF_LINE: Final = 0.6
-_NAMES: Final = {name.upper(): name for name in LEADS} | {f"C{number}": f"V{number}" for number in range(1, 7)}
+_NAMES: Final = {name.upper(): name for name in ALL_LEADS} | {f"C{number}": f"V{number}" for number in range(1, 10)}
 _ENDS: Final = re.compile(r"[^A-Z0-9]+$")
 
 
@@ -34,8 +34,8 @@ def printed_labels(paths: PagePaths) -> tuple[Word, ...]:
     for word in _lines(paths.characters, _WORD_GAP):
         text = _ENDS.sub("", "".join(each.text for each in word).strip().upper())
         if text in _NAMES:
-            fits = np.full(len(LEADS), -1.0, np.float32)
-            fits[LEADS.index(_NAMES[text])] = 1.0
+            fits = np.full(len(ALL_LEADS), -1.0, np.float32)
+            fits[ALL_LEADS.index(_NAMES[text])] = 1.0
             left, top, right, bottom = _box(word)
             found.append(Word(left, top, right, bottom, len(text), fits))
     return tuple(found)

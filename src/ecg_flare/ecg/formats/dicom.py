@@ -1,6 +1,6 @@
 """A recording as a DICOM ECG waveform (PS3.3, A.34.3 12-Lead ECG and A.34.4 General ECG), by pydicom.
 
-Twelve channels of 16-bit samples in microvolts, leads coded by ISO/IEEE 11073-10102 (context group 3001). Missing
+A channel a lead of 16-bit samples in microvolts, leads coded by ISO/IEEE 11073-10102 (context group 3001). Missing
 samples have the Waveform Padding Value. Identifiers are made of the samples and the patient, so that a page that is
 read again gives the same ones.
 """
@@ -28,6 +28,9 @@ FS_RANGE_HZ: Final = (200.0, 1000.0)
 LONGEST_12_LEAD: Final = 16_384
 """Samples of a 12-Lead ECG; a longer recording is a General ECG."""
 
+MOST_12_LEAD: Final = 13
+"""Channels of a 12-Lead ECG; a recording of more leads is a General ECG, which has up to 24."""
+
 NO_DATE: Final = datetime(1900, 1, 1)
 """Of anonymous recordings: a date that the standard asks for and that nobody may know (PS3.15, E.1)."""
 
@@ -38,7 +41,10 @@ _LEADS: Final[Mapping[str, tuple[str, str]]] = {
     "aVR": ("2:62", "aVR, augmented voltage, right"),
     "aVL": ("2:63", "aVL, augmented voltage, left"),
     "aVF": ("2:64", "aVF, augmented voltage, foot"),
-    **{f"V{number}": (f"2:{number + 2}", f"Lead V{number}") for number in range(1, 7)},
+    **{f"V{number}": (f"2:{number + 2}", f"Lead V{number}") for number in range(1, 8)},
+    **{f"V{number}R": (f"2:{number + 8}", f"Lead V{number}R") for number in range(3, 7)},
+    "V8": ("2:66", "Lead V8"),
+    "V9": ("2:67", "Lead V9"),
 }
 _MICROVOLT: Final = ("uV", "UCUM", "microvolt")
 
@@ -64,9 +70,8 @@ def write_dicom(recording: Recording, study: Study) -> bytes:
         raise RecordError("A recording without samples cannot be written as DICOM.")
     counts = Counts.of(recording)
     dataset = _identified(counts, study)
-    dataset.SOPClassUID = (
-        "1.2.840.10008.5.1.4.1.1.9.1.1" if recording.n_samples <= LONGEST_12_LEAD else "1.2.840.10008.5.1.4.1.1.9.1.2"
-    )
+    is_12_lead = recording.n_samples <= LONGEST_12_LEAD and len(recording.lead_names) <= MOST_12_LEAD
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.9.1.1" if is_12_lead else "1.2.840.10008.5.1.4.1.1.9.1.2"
     dataset.WaveformSequence = [_waveform(recording, counts)]
     file = io.BytesIO()
     _with_head(dataset).save_as(file, enforce_file_format=True)

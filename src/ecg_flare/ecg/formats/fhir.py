@@ -27,7 +27,10 @@ _LEADS: Final[Mapping[str, int]] = {
     "aVR": 62,
     "aVL": 63,
     "aVF": 64,
-    **{f"V{number}": number + 2 for number in range(1, 7)},
+    **{f"V{number}": number + 2 for number in range(1, 8)},
+    **{f"V{number}R": number + 8 for number in range(3, 7)},
+    "V8": 66,
+    "V9": 67,
 }
 """Added to the code of the electric potential."""
 
@@ -53,7 +56,7 @@ def write_fhir(recording: Recording, study: Study) -> bytes:
                 ]
             }
         ],
-        "code": {"coding": [_coding(*_ECG)], "text": "12-lead ECG, read from a page"},
+        "code": {"coding": [_coding(*_ECG)], "text": f"{len(recording.lead_names)}-lead ECG, read from a page"},
         "component": [
             _component(lead, row, recording.fs_hz, counts.uv_per_count)
             for lead, row in zip(recording.lead_names, counts.values.tolist(), strict=True)

@@ -22,6 +22,7 @@ from ecg_flare.page.degrade.blur import Defocus, Motion
 from ecg_flare.page.degrade.bow import Bow
 from ecg_flare.page.degrade.crop import Crop
 from ecg_flare.page.degrade.curl import Curl
+from ecg_flare.page.degrade.fax import Fax
 from ecg_flare.page.degrade.fold import Fold
 from ecg_flare.page.degrade.invert import Invert
 from ecg_flare.page.degrade.jpeg import Jpeg
@@ -41,7 +42,7 @@ __all__ = ["KINDS", "Degradation", "DegradationSpec", "apply", "draw_degradation
 
 _PAPER = (Pen, Stain, Fold, Photocopy)
 _CAMERA = (Crop, Curl, Bow, Rotation, Perspective, Light, Shadow)
-_DEVICE = (Defocus, Motion, Rescan, Invert, Noise, Jpeg, Messenger)
+_DEVICE = (Defocus, Motion, Rescan, Invert, Noise, Jpeg, Messenger, Fax)
 
 
 KINDS: Final = Registry[type[Degradation]](

@@ -3,7 +3,7 @@ import {$, make} from "./dom.js";
 import {TOOLS} from "./tools.js";
 import {wave} from "./wave.js";
 
-const LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
+const LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6", "V3R", "V4R", "V5R", "V6R", "V7", "V8", "V9"];
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 export function figures(view) {

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from rasters import raster, word
 
-from ecg_flare.digitize.leads.label_evidence import LABEL_FLOOR, LABEL_MISSING, label_evidence, name_likelihood
+from ecg_flare.digitize.leads.label_evidence import (
+    LABEL_ELSEWHERE,
+    LABEL_FLOOR,
+    LABEL_MISSING,
+    label_evidence,
+    name_likelihood,
+)
 from ecg_flare.digitize.leads.labelled_rows import LabelledRows
 from ecg_flare.digitize.leads.labels import Word
 from ecg_flare.digitize.leads.lead_span import LeadSpan
@@ -53,3 +59,21 @@ def test_any_name_may_stand_beside_a_rhythm_strip() -> None:
     found = label_evidence(page(word("V1", 10.0, 0)), spans(("II",), rhythm=True))
     assert (found.read, found.agreeing) == (1, 1)
     assert found.score == pytest.approx(math.log(0.5), abs=1e-4)
+
+
+def two_rows(*words: Word) -> LabelledRows:
+    return LabelledRows(raster(np.zeros((2, 2000))), words, 25.0)
+
+
+def test_names_above_one_another_where_a_layout_has_none_speak_against_it() -> None:
+    """Two rows of one lead each do not explain V1 and V2 in their middle; a lone word may be any print."""
+    whole = [LeadSpan(name, row, 0.0, 2000.0, 0.0, 8.0, False) for row, name in enumerate(("I", "II"))]
+    halves = [
+        LeadSpan(name, row, left, left + 1000.0, left / 250, left / 250 + 4.0, False)
+        for row, pair in enumerate((("I", "V1"), ("II", "V2")))
+        for name, left in zip(pair, (0.0, 1000.0), strict=True)
+    ]
+    words = word("V1", 1010.0, 0), word("V2", 1010.0, 1)
+    assert label_evidence(two_rows(*words), whole).score == pytest.approx(2 * LABEL_ELSEWHERE)
+    assert label_evidence(two_rows(*words), halves).score == pytest.approx(0.0, abs=1e-4)
+    assert label_evidence(two_rows(words[0]), whole).score == 0.0

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from benchmarks.digitization.pages import printed
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from ecg_flare.digitize import digitize
 from ecg_flare.digitize.ink.other_inks import without_other_inks
@@ -22,6 +22,7 @@ from ecg_flare.page.style import GridStyle, PageStyle
 PENS: Final = {"red": (170, 28, 36), "blue": (26, 42, 140), "green": (24, 96, 60)}
 BLACK, BLUE_TRACE = (20, 20, 20), (20, 20, 83)
 PX_PER_MM: Final = 8
+SCALE: Final = PxPerMm(PX_PER_MM, PX_PER_MM)
 LEVEL, LEFT, RIGHT = 240, 80, 800
 RING: Final = ((440, 200), (60, 100))
 SPIKE: Final = 380  # column of a stroke up the ring's upper left
@@ -48,8 +49,13 @@ def ink_of(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
     return ink
 
 
+def bare(image: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """Return where there is neither a trace nor a pen, as far as a dark pixel shows."""
+    return cv2.dilate((image.min(axis=2) < 120).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+
+
 def cleaned(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
-    return without_other_inks(ink_of(image), over_paper(image), PxPerMm(PX_PER_MM, PX_PER_MM))
+    return without_other_inks(ink_of(image), over_paper(image), bare(image), SCALE)
 
 
 @pytest.mark.parametrize("pen", PENS.values(), ids=PENS)
@@ -69,19 +75,19 @@ def test_a_ring_vanishes_and_the_lines_that_it_crosses_stay_whole(
 def test_a_pen_without_hue_is_ink_like_a_black_trace(colour: tuple[int, int, int]) -> None:
     image = with_ring(page_with_trace(), colour)
     ink = ink_of(image)
-    assert without_other_inks(ink, over_paper(image), PxPerMm(PX_PER_MM, PX_PER_MM)) is ink
+    assert without_other_inks(ink, over_paper(image), bare(image), SCALE) is ink
 
 
 def test_a_photocopy_is_left_as_it_is() -> None:
     grey = cv2.cvtColor(with_ring(page_with_trace(), PENS["red"]), cv2.COLOR_RGB2GRAY)
     image = cv2.merge([grey] * 3)
     ink = ink_of(image)
-    assert without_other_inks(ink, over_paper(image), PxPerMm(PX_PER_MM, PX_PER_MM)) is ink
+    assert without_other_inks(ink, over_paper(image), bare(image), SCALE) is ink
 
 
 def test_a_page_without_ink_is_left_as_it_is() -> None:
     ink = np.zeros((80, 80), np.float32)
-    assert without_other_inks(ink, np.ones((80, 80, 3), np.float32), PxPerMm(8, 8)) is ink
+    assert without_other_inks(ink, np.ones((80, 80, 3), np.float32), np.ones((80, 80), bool), SCALE) is ink
 
 
 def test_a_trace_on_a_stain_is_no_pen() -> None:
@@ -91,14 +97,29 @@ def test_a_trace_on_a_stain_is_no_pen() -> None:
     image = image.astype(np.uint8)
     image[LEVEL : LEVEL + 4, 480:640] = (120, 104, 76)
     ink = ink_of(image)
-    assert without_other_inks(ink, over_paper(image), PxPerMm(PX_PER_MM, PX_PER_MM)) is ink
+    assert without_other_inks(ink, over_paper(image), bare(image), SCALE) is ink
+
+
+def test_a_thin_grey_trace_along_a_red_grid_line_is_no_pen() -> None:
+    """A pixel that ink covers by half shows half of the red line under it: its hue is not the ink's."""
+    image = np.full((480, 880, 3), 250, np.uint8)
+    image[::40] = image[:, ::40] = (250, 110, 110)
+    red = LEVEL  # a line of the grid
+    mixed = np.array([250, 110, 110]) * 0.35 + np.array(BLACK) * 0.65
+    image[red, LEFT:RIGHT] = mixed.astype(np.uint8)
+    image[red - 60, LEFT:RIGHT] = (101, 101, 101)
+    ink = np.zeros(image.shape[:2], np.float32)
+    ink[red, LEFT:RIGHT] = ink[red - 60, LEFT:RIGHT] = 0.65
+    image, ink = np.repeat(image, 3, axis=0), np.repeat(ink, 3, axis=0)
+    scale = PxPerMm(PX_PER_MM, 3 * PX_PER_MM)
+    assert without_other_inks(ink, over_paper(image), ink == 0, scale) is ink
 
 
 def test_a_lead_in_a_colour_of_its_own_stays() -> None:
     image = page_with_trace()
     image[400:404, LEFT:RIGHT] = PENS["red"]
     ink = ink_of(image)
-    assert without_other_inks(ink, over_paper(image), PxPerMm(PX_PER_MM, PX_PER_MM)) is ink
+    assert without_other_inks(ink, over_paper(image), bare(image), SCALE) is ink
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
+from ecg_flare.digitize.ink.faint_strokes import lift_faint_strokes
 from ecg_flare.digitize.ink.long_lines import LONGEST_STROKE_MM, upright_runs
 from ecg_flare.digitize.ink.other_inks import without_other_inks
 from ecg_flare.digitize.ink.probabilities import Probabilities
@@ -68,7 +69,10 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     inside = np.clip((_widened(probabilities, (height, width)) - 0.08) / 0.25, 0.0, 1.0).astype(np.float32)
     if floor < DARK_GRID:
         inside[_lost_strokes(every, inside, probabilities)] = 1.0
-    return Ink(without_other_inks(every * inside, even, scale), every)
+    found = every * inside
+    traces = without_other_inks(found, even, bare, scale)
+    # Lifted beside what was taken off, a pen's own rim would be a stroke.
+    return Ink(np.where(traces == found, lift_faint_strokes(found, scale), traces), every)
 
 
 def _floor(with_grid: Float32[np.ndarray, " n"], bare: Float32[np.ndarray, " n"]) -> float:

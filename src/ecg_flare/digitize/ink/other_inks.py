@@ -1,20 +1,22 @@
 """Strokes of another ink than the traces': what a person wrote on a page in colour.
 
 A stroke's hue is how dark it is in each channel, over the darkest of them: black is (1, 1, 1), a blue pen (1, 0.9,
-0.5), whatever share of the pixel is ink. A trace has one hue all along. What is of another hue, long and thick enough,
-is a pen's stroke. Residues of a coloured grid and the rims of a trace that lies on it are short. A pen of the traces'
-own hue is ink like theirs.
+0.5), whatever share of the pixel is ink, once the colour of the grid under it is taken off. A trace has one hue all
+along. What is of another hue, long and thick enough, is a pen's stroke. Residues of a coloured grid and the rims of a
+trace that lies on it are short. A pen of the traces' own hue is ink like theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
+from ecg_flare.digitize.ink.repeated_grid import DARKEST, repeated_grid
 from ecg_flare.digitize.ink.uncovered import uncovered
 from ecg_flare.digitize.units import PxPerMm
 
@@ -57,26 +59,23 @@ CROSSED: Final = 0.1
 
 
 def without_other_inks(
-    trace: Float32[np.ndarray, "h w"], even: Float32[np.ndarray, "h w 3"], scale: PxPerMm
+    trace: Float32[np.ndarray, "h w"],
+    even: Float32[np.ndarray, "h w 3"],
+    bare: Bool[np.ndarray, "h w"],
+    scale: PxPerMm,
 ) -> Float32[np.ndarray, "h w"]:
     """Return the traces' ink, 0 to 1, without strokes of another hue; the same array where there are none.
 
-    `even` is the page over its paper's colour (`light.over_paper`), `scale` that of both. Where such a stroke lies over
-    a trace, the trace's ink on both sides of it is joined.
+    `even` is the page over its paper's colour (`light.over_paper`), `bare` where no trace or print is, `scale` that of
+    all. Where such a stroke lies over a trace, the trace's ink on both sides of it is joined.
     """
-    at = np.flatnonzero(trace > INKED)
-    if not len(at):
+    if not len(_of_other_hue(trace, even, scale).at):
         return trace
-    hue, darkest = _hue(even.reshape(-1, 3)[at])
-    usual = np.median(hue[:: 1 + len(hue) // SAMPLES], axis=0)
-    other = _distance(hue, usual) > OTHER_HUE
-    darkest /= np.median(darkest)
-    dark_enough = np.count_nonzero(other & (darkest > DARK))
-    if not SHORTEST_MM * THINNEST_MM * scale.x * scale.y <= dark_enough <= MOST * len(at):
-        return trace
+    even = _without_grid(even, bare, scale)
+    other = _of_other_hue(trace, even, scale)
     strokes = np.zeros(trace.shape, np.uint8)
-    for box, piece in _long_pieces(at[other], darkest[other], trace.shape, scale):
-        if _distance(_hue_on_its_paper(even, box, piece, scale), usual) > OTHER_HUE:
+    for box, piece in _long_pieces(other.at, other.dark, trace.shape, scale):
+        if _distance(_hue_on_its_paper(even, box, piece, scale), other.usual) > OTHER_HUE:
             strokes[box] |= piece
     if not strokes.any():
         return trace
@@ -84,6 +83,44 @@ def without_other_inks(
     strokes = cv2.dilate(strokes, np.ones((rim, rim), np.uint8))
     strokes[_crossings(trace, even, strokes)] = 0
     return uncovered(trace, strokes, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class _Other:
+    """Pixels of another hue than the usual one, and how dark each is in its darkest channel, 1 as the traces are."""
+
+    at: Int64[np.ndarray, " k"]
+    dark: Float32[np.ndarray, " k"]
+    usual: Float32[np.ndarray, " 3"]
+
+
+def _of_other_hue(trace: Float32[np.ndarray, "h w"], even: Float32[np.ndarray, "h w 3"], scale: PxPerMm) -> _Other:
+    """Return the inked pixels of another hue than the traces'; none, if these are too few or too many for a pen's."""
+    at = np.flatnonzero(trace > INKED)
+    hue, darkest = _hue(even.reshape(-1, 3)[at])
+    if not len(at):
+        return _Other(at, darkest, np.ones(3, np.float32))
+    usual = np.median(hue[:: 1 + len(hue) // SAMPLES], axis=0)
+    other = _distance(hue, usual) > OTHER_HUE
+    darkest /= np.median(darkest)
+    dark_enough = np.count_nonzero(other & (darkest > DARK))
+    if not SHORTEST_MM * THINNEST_MM * scale.x * scale.y <= dark_enough <= MOST * len(at):
+        other[:] = False
+    return _Other(at[other], darkest[other], usual)
+
+
+def _without_grid(
+    even: Float32[np.ndarray, "h w 3"], bare: Bool[np.ndarray, "h w"], scale: PxPerMm
+) -> Float32[np.ndarray, "h w 3"]:
+    """Return the page without the grid's own colour: what ink leaves of the paper's light has the grid's colour, too.
+
+    That holds for black ink on a share of a pixel, and for ink that light goes through.
+    """
+    lit = even.copy()
+    for channel in range(3):
+        grid = np.clip(repeated_grid(1.0 - even[..., channel], bare, scale), 0.0, DARKEST)
+        lit[..., channel] /= 1.0 - grid
+    return lit
 
 
 def _hue(even: Float32[np.ndarray, "n 3"]) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, " n"]]:

@@ -17,6 +17,7 @@ from ecg_flare.ecg.leads import ALL_LEADS
 LABEL_TEMPERATURE: Final = 0.05
 LABEL_FLOOR: Final = -4.0  # natural logarithm: one misread label is no proof
 LABEL_MISSING: Final = -1.5
+LABEL_ELSEWHERE: Final = -2.0  # of a name in a column of names where the layout has none
 MIN_READ: Final = 3  # labels from which on a missing one counts against the layout
 RHYTHM_PRIOR: Final = 0.5  # of the layout's own rhythm lead; any other may stand there
 
@@ -31,10 +32,10 @@ class LabelEvidence:
 
 
 def label_evidence(page: LabelledRows, spans: Sequence[LeadSpan]) -> LabelEvidence:
-    """Compare the words at the beginnings of spans with the names expected there."""
+    """Compare the words at the beginnings of spans with the names expected there, and count names elsewhere."""
     words = [page.word_at(span) for span in spans]
     read = sum(word is not None for word in words)
-    score, agreeing = 0.0, 0
+    score, agreeing = LABEL_ELSEWHERE * page.words_elsewhere(spans), 0
     for span, word in zip(spans, words, strict=True):
         if word is None:
             score += LABEL_MISSING if read >= MIN_READ else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from ecg_flare.digitize.trace.raster import RowRaster
 
 STROKES_ALONE = 0.1  # by which I, II, III have to fit better than another name
 PULSE_MM = 10.0  # from a label before a pulse to the lead
+COLUMN_MM = 2.0  # names above one another stand this near
 BORDER_MM = 0.8  # left out at either end of a lead: the step from lead to lead
 
 
@@ -36,21 +37,43 @@ class LabelledRows:
 
     def word_at(self, span: LeadSpan) -> Word | None:
         """Return the word that stands at the beginning of a span, the best readable one if there are several."""
-        rows, scale = self.rows, self.rows.scale
-        spacing = np.diff(rows.level_px).min() if len(rows.level_px) > 1 else 30.0 * scale.y
-        level = rows.level_px[span.row]
-        from_x = self._labels_from(span)
-        to_x = span.left_px + min(14.0 * scale.x, 0.4 * (span.right_px - span.left_px))
         near = [
             word
             for word in self.words
-            if from_x < (word.left + word.right) / 2 < to_x
-            and abs((word.top + word.bottom) / 2 - level) < 0.62 * spacing
+            if self._stands_at(word, span)
             and word.fits.max() > MIN_FIT
-            and (word.n_letters > 1 or span.left_px < rows.span.left_px + 4.0 * scale.x)
+            and (word.n_letters > 1 or span.left_px < self.rows.span.left_px + 4.0 * self.rows.scale.x)
         ]
         # a separator's dash looks like an "I", which stands at the page's left in every layout
         return max(near, key=lambda word: (word.n_letters > 1, _legibility(word)), default=None)
+
+    def words_elsewhere(self, spans: Sequence[LeadSpan]) -> int:
+        """Return how many names of leads stand in columns along the rows where none of the spans begins.
+
+        A name counts with another one above or below it: a single word may be any print.
+        """
+        rows = self.rows
+        names = [word for word in self.words if word.n_letters > 1 and word.fits.max() > MIN_FIT]
+        astray = [
+            ((word.left + word.right) / 2, row)
+            for word in names
+            for row in range(len(rows.level_px))
+            if self._beside(word, row)
+            and rows.span.left_px < word.left < rows.span.right_px
+            and not any(span.row == row and self._stands_at(word, span) for span in spans)
+        ]
+        apart = COLUMN_MM * rows.scale.x
+        return sum(any(abs(x - other) < apart and row != below for other, below in astray) for x, row in astray)
+
+    def _stands_at(self, word: Word, span: LeadSpan) -> bool:
+        """Whether a word stands where the label of a span does."""
+        to_x = span.left_px + min(14.0 * self.rows.scale.x, 0.4 * (span.right_px - span.left_px))
+        return self._labels_from(span) < (word.left + word.right) / 2 < to_x and self._beside(word, span.row)
+
+    def _beside(self, word: Word, row: int) -> bool:
+        levels = self.rows.level_px
+        spacing = np.diff(levels).min() if len(levels) > 1 else 30.0 * self.rows.scale.y
+        return bool(abs((word.top + word.bottom) / 2 - levels[row]) < 0.62 * spacing)
 
     def _labels_from(self, span: LeadSpan) -> float:
         """Return from which x on a span's label may stand: beside or before the pulse that the span begins after."""

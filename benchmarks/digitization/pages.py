@@ -23,7 +23,7 @@ from ecg_flare.page.layout import Layout, load_layout
 from ecg_flare.page.page_list import PageFile
 from ecg_flare.page.reader import read_page
 from ecg_flare.page.render import render_page
-from ecg_flare.page.truth import PageTruth
+from ecg_flare.page.truth import LeadTrace, PageTruth
 
 HELD_OUT_FOLD: Final = 9
 LUDB_PAGES: Final = 25
@@ -114,13 +114,24 @@ def held_out(ptbxl: Path) -> tuple[PtbxlEntry, ...]:
 
 
 def printed(recording: Recording, truth: PageTruth) -> Recording:
-    """Return the recording with NaN where the page does not print it."""
+    """Return the recording with NaN where the page does not print it.
+
+    Of a lead that goes on at a later time in another row, each row has a zero of its own, its median: the page does not
+    say how far one row's zero lies from the next one's.
+    """
     signal = np.full_like(recording.signal_mv, np.nan)
-    for trace in truth.traces:
+    for trace in sorted(truth.traces, key=lambda trace: trace.end_s - trace.start_s):
         row = recording.lead_names.index(trace.lead)
         first, last = round(trace.start_s * recording.fs_hz), round(trace.end_s * recording.fs_hz)
-        signal[row, first:last] = recording.signal_mv[row, first:last]
+        part = recording.signal_mv[row, first:last]
+        signal[row, first:last] = part - np.median(part) if _goes_on(trace, truth) else part
     return replace(recording, signal_mv=signal)
+
+
+def _goes_on(trace: LeadTrace, truth: PageTruth) -> bool:
+    """Whether the lead of a trace stands in another row at another time as well."""
+    others = (other for other in truth.traces if other.lead == trace.lead and other.row != trace.row)
+    return any(other.start_s >= trace.end_s or other.end_s <= trace.start_s for other in others)
 
 
 def column_means(truth: PageTruth, recording: Recording) -> Float64[np.ndarray, "leads samples"]:

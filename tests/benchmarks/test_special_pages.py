@@ -81,6 +81,9 @@ def test_all_stretches_of_a_lead_that_goes_on_are_truth(waves: Recording) -> Non
     shown = printed(long, truth)
     assert np.isfinite(shown.lead("II")).sum() == 24 * 400
     assert not np.isfinite(shown.lead("I")).any()
+    assert [np.median(shown.lead("II")[row * 2400 : (row + 1) * 2400]) for row in range(4)] == pytest.approx(
+        [0] * 4, abs=1e-6
+    )
     perfect = column_means(truth, shown)[1]
     known = np.isfinite(perfect) & np.isfinite(shown.lead("II"))
     assert known.sum() >= 24 * 400 - 4

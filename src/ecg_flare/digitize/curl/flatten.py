@@ -24,6 +24,10 @@ MIN_BEND_MM: Final = 0.3
 MIN_CONTRAST: Final = 0.1
 """Of the 1 mm lines: below, they are not seen, and what was measured is not the paper's bend."""
 
+AGREED: Final = 0.2
+"""Of the field's slope, that the lattice of the grid (NormalizedPage.bend) has to show, too: it shows 0.3 to 0.75 of it
+on curled paper, and up to 0.13 where a flat page is full of tall complexes, which the phases take for bends."""
+
 FINE_PX_PER_MM: Final = 13.0
 """A page is enlarged twice where it stays coarser than this."""
 
@@ -40,7 +44,8 @@ def flattened(page: NormalizedPage, px_per_mm: PxPerMm) -> NormalizedPage:
     `px_per_mm` is of its grid. Pages coarser than FINE_PX_PER_MM / 2 come back twice as large.
     """
     field = measure_field(page.image, px_per_mm)
-    if field.bend_mm < MIN_BEND_MM or field.contrast < MIN_CONTRAST:
+    seen = field.bend_mm >= MIN_BEND_MM and field.contrast >= MIN_CONTRAST
+    if not seen or page.bend < AGREED * field.slope:
         return page
     moved, enlarged = field.moved, 1
     flat = _remapped(page, field, moved, enlarged)

@@ -38,18 +38,26 @@ def test_a_round_is_the_mean_of_what_the_sites_train_alone(tmp_path: Path) -> No
         plan=plan,
         training={"steps": STEPS, "momentum": 0.9},
         pages=pages_of(f"nnunet:{data}", SITES, BUNDLED["fedavg"]),
+        validate_every=1,
         seed=5,
     )
     run = simulate(job_for(BUNDLED["fedavg"], changes), tmp_path, Path("custom").resolve())
     assert run.code == 0, run.log[-3000:]
     start = initial_vector(plan, 0)
-    updates = []
+    updates, trainers = [], []
     for site in SITES:
         prepared = prepare(NnunetFolder(data), site, plan, tmp_path / "cache", log=lambda _: None)
         options = TrainOptions(STEPS, momentum=0.9, seed=site_seed(5, site), total_steps=STEPS)
-        updates.append(LocalTrainer(plan, prepared).train(start, options).update)
+        trainers.append(LocalTrainer(plan, prepared))
+        updates.append(trainers[-1].train(start, options).update)
     expected = start + np.mean(updates, axis=0)
     np.testing.assert_allclose(read_arrays(run.results / "state.npz")["model"], expected, atol=1e-6)
+    [figures] = [json.loads(line) for line in (run.results / "metrics.jsonl").read_text().splitlines()][1:]
+    tp, fp, fn = sum(np.array(trainer.validate(expected.astype(np.float32)).of((1, 2))) for trainer in trainers)
+    assert figures["sites_dice"] == pytest.approx(2 * tp / (2 * tp + fp + fn), abs=1e-3)
+    np.testing.assert_array_equal(
+        read_arrays(run.results / "best.npz")["model"], read_arrays(run.results / "state.npz")["model"]
+    )
     report = read_run(run.workspace)
     assert not report.measured
     assert report.best is report.final

@@ -75,7 +75,7 @@ _JOBS: Final = Path(__file__).parents[2] / "jobs"
 _SITE: Final = "site-1"
 
 
-def _one_of(changes: dict[str, Change]) -> Callable[[np.random.Generator, Files], Files]:
+def one_of(changes: dict[str, Change]) -> Callable[[np.random.Generator, Files], Files]:
     """A change of one of the files, by its ending."""
 
     def change(rng: np.random.Generator, files: Files) -> Files:
@@ -94,7 +94,7 @@ def _written(write: Callable[[Path], object]) -> Files:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def _put(files: Files, folder: Path) -> None:
+def put(files: Files, folder: Path) -> None:
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,12 +128,12 @@ def _records() -> tuple[Files, ...]:
 
 
 def _read_record(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     read_wfdb(folder / "r.hea").resampled(500.0)
 
 
 def _read_page(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     source = PageFolder(str(folder))
     source.case(PageFile(folder / "p.png", 1, "p"), None)
 
@@ -150,7 +150,7 @@ def _masked_page() -> Files:
 
 
 def _read_masked_page(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     PageFolder(str(folder), px_per_mm=4.0).case(PageFile(folder / "p.png", 1, "p"), None)
 
 
@@ -271,7 +271,7 @@ _NO_FIGURE: Final = re.compile(r'\b(?:x|y|x1|x2|y1|y2|cx|cy|r|d|width|height|poi
 
 
 def _read_run(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     watched = look(folder)
     watch_lines(watched)
     json.dumps(watch_json(watched), allow_nan=False).encode()
@@ -302,10 +302,10 @@ def _ledger() -> Files:
 def _change_ledger(rng: np.random.Generator, files: Files) -> Files:
     """A change of the files' text, or one of an entry, chained anew so that only what it says is wrong."""
     if rng.random() < 0.5:
-        return _one_of({".jsonl": change_json_lines, ".head": change_json})(rng, files)
+        return one_of({".jsonl": change_json_lines, ".head": change_json})(rng, files)
 
     def write(folder: Path) -> None:
-        _put(files, folder)
+        put(files, folder)
         entries = [line.entry for line in read_chain(folder / "ledger.jsonl").lines]
         at = int(rng.integers(len(entries)))
         (folder / "ledger.jsonl").unlink()
@@ -321,7 +321,7 @@ def _change_ledger(rng: np.random.Generator, files: Files) -> Files:
 
 
 def _read_ledger(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     path = folder / "ledger.jsonl"
     read_head(path)
     verify(path)
@@ -356,12 +356,12 @@ def _arrays() -> Files:
 
 
 def _read_model(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     load_model(folder / "m.npz")
 
 
 def _read_state(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     read_arrays(folder / "m.npz")
     read_state(folder / "m.npz")
 
@@ -392,7 +392,7 @@ def _three_sites() -> JobTerms:
 
 
 def _read_policy(data: bytes, folder: Path) -> None:
-    _put({f"local/{POLICY_FILE}": data, "startup/fed_client.json": b"{}"}, folder)
+    put({f"local/{POLICY_FILE}": data, "startup/fed_client.json": b"{}"}, folder)
     policy = read_policy(Workspace(str(folder), _SITE))
     _ = policy.fingerprints
     policy.check(_three_sites())
@@ -415,8 +415,8 @@ def _jobs() -> tuple[Files, ...]:
 
 
 def _read_job(files: Files, folder: Path) -> None:
-    _put(files, folder / "job")
-    _put({**_KIT_FILES, "local/privacy.json": b"{}"}, folder / "kit")
+    put(files, folder / "job")
+    put({**_KIT_FILES, "local/privacy.json": b"{}"}, folder / "kit")
     job, kit = JobFolder(folder / "job"), Kit(folder / "kit")
     job.carries_code(_SITE)
     terms = job_terms(job, kit.site)
@@ -433,7 +433,7 @@ _KIT_FILES: Final = {
 def _read_kit(files: Files, folder: Path) -> None:
     from ecg_flare.flare.site.admission import streams_logs
 
-    _put(files, folder)
+    put(files, folder)
     streams_logs(Kit(folder))
     _ = Kit(folder).site
 
@@ -445,7 +445,7 @@ def _answered(folder: Path) -> None:
 
 
 def _read_answered(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     memory = FileRoundMemory(folder / "answered.json")
     memory.load("job")
     memory.update("job", lambda _: Progress(4, 0, Step.KEYS, "ab"))
@@ -460,7 +460,7 @@ def _recovered(folder: Path) -> None:
 
 
 def _read_recovered(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     record_recovery(FileModelMemory(folder), _RECOVERED_FROM, _RECOVERED, "unnoised")
 
 
@@ -469,7 +469,7 @@ def _witness() -> Files:
     """A ledger's head as a site holds it, as sites signed it, and the lines that a request brings of it."""
 
     def write(folder: Path) -> None:
-        _put(_ledger(), folder)
+        put(_ledger(), folder)
         tail = ChainTail.read(folder / "ledger.jsonl")
         held = SiteHeads(folder / "site").advance(tail, SitePolicy())
         signed = Countersignature(_SITE, held.ledger, held.head, b"certificate", b"signature")
@@ -480,7 +480,7 @@ def _witness() -> Files:
 
 
 def _read_witness(files: Files, folder: Path) -> None:
-    _put(files, folder)
+    put(files, folder)
     ledger = folder / "ledger.jsonl"
     read_countersignatures(folder / "ledger.jsonl.witness")
     read_countersigned(ledger)
@@ -502,7 +502,7 @@ _SERVER: Final = {
 
 
 def _read_server_policy(data: bytes, folder: Path) -> None:
-    _put({f"local/{POLICY_FILE}": data, "startup/fed_server.json": b"{}"}, folder)
+    put({f"local/{POLICY_FILE}": data, "startup/fed_server.json": b"{}"}, folder)
     workspace = Workspace(str(folder), "server")
     policy = read_server_policy(workspace)
     _ = policy.fingerprints, read_policy(workspace)
@@ -510,26 +510,26 @@ def _read_server_policy(data: bytes, folder: Path) -> None:
 
 
 TEXTS: Final = (
-    Parser("wfdb", _records, _one_of({".hea": change_lines, ".dat": change_bytes}), _read_record),
-    Parser("page and truth", lambda: [_page()], _one_of({"p.json": change_json}), _read_page),
-    Parser("page and mask", lambda: [_masked_page()], _one_of({".png": change_bytes}), _read_masked_page),
+    Parser("wfdb", _records, one_of({".hea": change_lines, ".dat": change_bytes}), _read_record),
+    Parser("page and truth", lambda: [_page()], one_of({"p.json": change_json}), _read_page),
+    Parser("page and mask", lambda: [_masked_page()], one_of({".png": change_bytes}), _read_masked_page),
     Parser("patients.csv", lambda: [_PATIENTS], change_lines, _read_patients),
     Parser("patients of pages", lambda: [_STUDIES], change_lines, _read_studies),
     Parser("ptbxl_database.csv", lambda: [_DATABASE], change_lines, _read_database),
     Parser("profile", _packaged("profiles"), change_yaml, _read_profile),
     Parser("layout", _packaged("layouts"), change_yaml, _read_layout),
-    Parser("metrics.jsonl", lambda: [_run()], _one_of({".jsonl": change_json_lines}), _read_run),
-    Parser("run.json", lambda: [_run()], _one_of({"run.json": change_json, "ended.json": change_json}), _read_run),
+    Parser("metrics.jsonl", lambda: [_run()], one_of({".jsonl": change_json_lines}), _read_run),
+    Parser("run.json", lambda: [_run()], one_of({"run.json": change_json, "ended.json": change_json}), _read_run),
     Parser("ledger", lambda: [_ledger()], _change_ledger, _read_ledger),
-    Parser("model", lambda: [_model()], _one_of({".npz": change_bytes}), _read_model),
-    Parser("state", lambda: [_arrays()], _one_of({".npz": change_bytes}), _read_state),
+    Parser("model", lambda: [_model()], one_of({".npz": change_bytes}), _read_model),
+    Parser("state", lambda: [_arrays()], one_of({".npz": change_bytes}), _read_state),
     Parser(POLICY_FILE, lambda: [json.dumps(_POLICY).encode()], change_json, _read_policy),
     Parser(OWN_PAGES_FILE, lambda: [json.dumps(_OWN_PAGES).encode()], change_json, _read_own_pages),
-    Parser("job", _jobs, _one_of({".json": change_json}), _read_job),
-    Parser("kit", lambda: [_KIT_FILES], _one_of({".json": change_json}), _read_kit),
-    Parser("answered rounds", lambda: [_written(_answered)], _one_of({".json": change_json}), _read_answered),
-    Parser("recovered sums", lambda: [_written(_recovered)], _one_of({".json": change_json}), _read_recovered),
-    Parser("witness", lambda: [_witness()], _one_of({".json": change_json, ".witness": change_json}), _read_witness),
-    Parser("request's ledger", lambda: [_witness()], _one_of({".jsonl": change_json_lines}), _read_witness),
+    Parser("job", _jobs, one_of({".json": change_json}), _read_job),
+    Parser("kit", lambda: [_KIT_FILES], one_of({".json": change_json}), _read_kit),
+    Parser("answered rounds", lambda: [_written(_answered)], one_of({".json": change_json}), _read_answered),
+    Parser("recovered sums", lambda: [_written(_recovered)], one_of({".json": change_json}), _read_recovered),
+    Parser("witness", lambda: [_witness()], one_of({".json": change_json, ".witness": change_json}), _read_witness),
+    Parser("request's ledger", lambda: [_witness()], one_of({".jsonl": change_json_lines}), _read_witness),
     Parser("server policy", lambda: [json.dumps(_SERVER).encode()], change_json, _read_server_policy),
 )

@@ -200,3 +200,16 @@ def test_settings_that_cannot_be_are_named(run_cli: RunCli, tmp_path: Path, more
     done = run_cli("jobs", "export", "fedavg", "--sites", "a,b", "--data", "own", "--no-code", *more, "-o", tmp_path)
     assert done.exit_code == 2
     assert named in done.output
+
+
+def test_sites_count_on_held_out_cases_only_where_nothing_is_hidden(
+    run_cli: RunCli, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    job = export("fedavg", "--validate-every", "5")
+    config = json.loads((job / "app" / "config" / "config_fed_server.json").read_text())
+    assert config["workflows"][0]["args"]["validate_every"] == 5
+    options = ("--sites", "a,b,c", "--data", "own", "--no-code", "--validate-every", "5", "-o", tmp_path)
+    for name in ("fedadam_secure", "fedadam_dp"):
+        done = run_cli("jobs", "export", name, *options)
+        assert done.exit_code == 2
+        assert "hides what single sites know" in done.output.replace("\n", " ")

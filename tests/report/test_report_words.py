@@ -8,7 +8,9 @@ import pytest
 
 from ecg_flare.privacy.planning import noise_words
 from ecg_flare.report.agreed import trained_parameters
+from ecg_flare.report.build import write_report
 from ecg_flare.report.run import read_run
+from ecg_flare.report.watch import look, watch_lines
 from ecg_flare.report.words import headlines, noise_to_signal, privacy_words
 
 WriteRun = Callable[..., Path]
@@ -109,3 +111,16 @@ def test_headlines(write_run: WriteRun) -> None:
     assert tiles["rounds"].value == "3 of 3"
     assert tiles["time"].value == "41.0 s"  # 2 + 3 * 13
     assert tiles["time"].note.startswith("13.5 MB")  # 3 * 4.5 MB
+
+
+def test_a_model_that_nobody_measured_is_said_to_be_so(
+    write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
+) -> None:
+    run = read_run(write_run(lines=[report_line(number, dice=-1.0) for number in range(4)]))
+    tile = {each.label: each for each in headlines(run)}["trace Dice"]
+    assert (tile.value, tile.note) == ("–", "no public data")
+    assert run.best is run.final
+    text = write_report(run, tmp_path / "report.html", pages=0).read_text("utf-8")
+    assert "-1.0" not in text
+    assert "Dice of the global model" not in text
+    assert "–, best – in round 3" in "\n".join(watch_lines(look(run.folder)))

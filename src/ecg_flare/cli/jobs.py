@@ -173,6 +173,12 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     help="A setting of the sites' training: steps, learning_rate, momentum or proximal_mu. Repeatable.",
 )
 @click.option(
+    "--validate-every",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Count on the sites' held-out cases every N rounds, in a job that hides nothing.",
+)
+@click.option(
     "--patients", type=click.IntRange(1), metavar="N", help="Minimum number of patients of all sites together."
 )
 @click.option("--patients-per-site", type=click.IntRange(1), metavar="N", help="Maximum number of patients of a site.")
@@ -207,6 +213,7 @@ def export(
     delta: float | None,
     epsilon_budget: float | None,
     training: tuple[str, ...],
+    validate_every: int | None,
     patients: int | None,
     patients_per_site: int | None,
     seed: int | None,
@@ -246,6 +253,7 @@ def export(
             aggregator=aggregator,
             settings=_numbers(settings, "--setting"),
             training=_numbers(training, "--training"),
+            validate_every=validate_every,
             patients=patients,
             patients_per_site=patients_per_site,
             results=results,

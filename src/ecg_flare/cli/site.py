@@ -1,4 +1,4 @@
-"""Commands for a site's engineer: check and prepare pages, a dry run of a job, the ledger's head."""
+"""Commands for a site's engineer: check and prepare cases, a dry run of a job, the ledger's head."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -120,7 +120,7 @@ def prepare(
 def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, steps: int, as_json: bool) -> None:
     """Dry run of a job: list what would leave the site.
 
-    One step of the job runs on the site's own pages. The job's own filters and the limits of the kit apply. The server
+    One step of the job runs on the site's own cases. The job's own filters and the limits of the kit apply. The server
     and the other sites are simulated in memory. Nothing is sent. If the site would refuse the job, the command says
     why.
 

@@ -123,7 +123,7 @@ def _confirmed(reviewed: Path, pictures: Path | None) -> Path:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What pages are prepared for: a job's folder or the name of a plan, and what the plan's hash should be."""
+    """What cases are prepared for: a job's folder or the name of a plan, and what the plan's hash should be."""
 
     job: Path | None
     plan: str | None

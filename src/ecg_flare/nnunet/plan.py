@@ -69,11 +69,14 @@ class Plan:
 
     @cached_property
     def built_layout(self) -> ParameterLayout:
-        """Ordered (name, shape) of the network's parameters, by building it."""
+        """Ordered (name, shape) of the network's parameters; raises ConfigError where nnU-Net cannot build it."""
         import torch
 
-        with torch.device("meta"):
-            return network_layout(network(self))
+        try:
+            with torch.device("meta"):
+                return network_layout(network(self))
+        except (TypeError, ValueError, AssertionError, RuntimeError, LookupError, AttributeError) as error:
+            raise ConfigError(f"the network of plan {self.name!r} cannot be built: {error}") from error
 
     @property
     def configuration(self) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ecg_flare.documents import Fields, short
-from ecg_flare.errors import ConfigError
+from ecg_flare.errors import ConfigError, EcgFlareError
 from ecg_flare.nnunet.plan import Plan
 
 _UNET: Final = "dynamic_network_architectures.architectures.unet"
@@ -38,6 +38,8 @@ _NORMALIZATION: Final = tuple(f"{name}Normalization" for name in ("ZScore", "CT"
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ENDINGS: Final = (".nii.gz", ".nrrd", ".mha", ".gipl", ".nii", ".png", ".bmp", ".tif", ".tiff")
 _MAX_SIDE: Final = 4096
+_MAX_STRIDE: Final = 16
+_MAX_LABEL: Final = 65_535
 _MAX_STAGES: Final = 12
 _MAX_FEATURES: Final = 2048
 
@@ -45,6 +47,7 @@ _MAX_FEATURES: Final = 2048
 def check_plan(plan: Plan) -> Plan:
     """The plan, once nothing in it names what is not listed; raises ConfigError naming the entry."""
     where = f"the plan {plan.name!r}"
+    check_description(plan.dataset_json, f"{where}, dataset.json", ConfigError)
     plans = Fields(plan.plans, where, ConfigError)
     _names(plans, _OF_PLANS, where)
     _safe(plan.plans.get("dataset_name"), f"{where}, dataset_name")
@@ -54,7 +57,6 @@ def check_plan(plan: Plan) -> Plan:
             f"{where} has no configuration {plan.configuration_name!r}: it has {', '.join(configurations)}"
         )
     _check_configuration(configurations[plan.configuration_name], f"{where}, {plan.configuration_name}", plan)
-    _check_dataset(plan, f"{where}, dataset.json")
     return plan
 
 
@@ -69,8 +71,12 @@ def _check_configuration(found: Fields, where: str, plan: Plan) -> None:
         raise ConfigError(f"{where} normalizes {len(schemes)} channels, its dataset.json has {len(plan.channels)}")
     found.whole("batch_size", 1, 10_000)
     patch = found.series("patch_size", 1, _MAX_SIDE)
-    if len(patch) not in (2, 3) or len(found.series("spacing", 0, 1e6)) != len(patch):
-        raise ConfigError(f"{where}: patch_size {list(patch)} and spacing need two numbers each, or three")
+    whole = all(type(side) is int for side in configuration["patch_size"])
+    spacing = found.series("spacing", 0, 1e6)
+    if len(patch) not in (2, 3) or not whole or len(spacing) != len(patch) or not all(spacing):
+        raise ConfigError(
+            f"{where}: patch_size {list(patch)} and spacing {list(spacing)} need two numbers each, or three"
+        )
     if configuration.get("previous_stage"):
         raise ConfigError(f"{where} goes on from another stage (a cascade), which cannot be federated: take another")
     network = Fields(configuration.get("architecture"), f"{where}, architecture", ConfigError)
@@ -80,27 +86,39 @@ def _check_configuration(found: Fields, where: str, plan: Plan) -> None:
         raise ConfigError(f"{where}: _kw_requires_import has {unknown[0]!r}, expected {', '.join(_OF_NETWORK)} alone")
     arguments = Fields(network.mapping("arch_kwargs"), f"{where}, arch_kwargs", ConfigError)
     _names(arguments, _OF_NETWORK, f"{where}, arch_kwargs")
-    arguments.whole("n_stages", 2, _MAX_STAGES)
+    stages = arguments.whole("n_stages", 2, _MAX_STAGES)
     arguments.series("features_per_stage", 1, _MAX_FEATURES)
+    strides = arguments.each("strides", _MAX_STAGES)
+    steps = [step for stage in strides if isinstance(stage, list) and len(stage) == len(patch) for step in stage]
+    known = len(steps) == stages * len(patch) and all(type(step) is int and 1 <= step <= _MAX_STRIDE for step in steps)
+    if not known:
+        raise ConfigError(f"{where}: strides are {short(strides)}, expected {len(patch)} numbers for each stage")
 
 
-def _check_dataset(plan: Plan, where: str) -> None:
-    dataset = Fields(plan.dataset_json, where, ConfigError)
-    _listed(dataset.text("file_ending"), _ENDINGS, f"{where}, file_ending")
-    if "overwrite_image_reader_writer" in plan.dataset_json:
-        _listed(dataset.text("overwrite_image_reader_writer"), _OF_PLANS["image_reader_writer"], f"{where}, its reader")
+def check_description(description: Mapping[str, Any], where: str, error: type[EcgFlareError]) -> None:
+    """Hold a dataset.json to the form that nnU-Net 2 gives it; raises `error` naming the entry."""
+    dataset = Fields(description, where, error)
+    _listed(dataset.text("file_ending"), _ENDINGS, f"{where}, file_ending", error)
+    if description.get("overwrite_image_reader_writer") not in (None, "None"):
+        reader = dataset.text("overwrite_image_reader_writer")
+        _listed(reader, _OF_PLANS["image_reader_writer"], f"{where}, overwrite_image_reader_writer", error)
     channels = dataset.mapping("channel_names")
     if sorted(channels) != sorted(map(str, range(len(channels)))) or not channels:
-        raise ConfigError(f"{where}: channel_names are {sorted(channels)}, expected '0', '1' and so on")
+        raise error(f"{where}: channel_names are {short(sorted(channels))}, expected '0', '1' and so on")
+    if not all(isinstance(name, str) for name in channels.values()):
+        raise error(f"{where}: channel_names are {short(dict(channels))}, expected a name for each")
     labels = dataset.mapping("labels")
     for name, value in labels.items():
         values = value if isinstance(value, list) else [value]
-        if not values or not all(type(each) is int and 0 <= each < 65_536 for each in values):
-            raise ConfigError(f"{where}: label {name!r} is {short(value)}, expected a whole number, or several")
-    if labels.get("background") != 0 or len(plan.labels) < 2:
-        raise ConfigError(f"{where}: labels are {short(dict(labels))}, expected background 0 and at least one more")
-    if plan.has_regions and "regions_class_order" not in plan.dataset_json:
-        raise ConfigError(f"{where} has regions but no regions_class_order")
+        if not values or not all(type(each) is int and 0 <= each < _MAX_LABEL for each in values):
+            raise error(f"{where}: label {short(name)} is {short(value)}, expected a whole number, or several")
+    regions = [value for name, value in labels.items() if name not in ("background", "ignore")]
+    if labels.get("background") != 0 or not regions:
+        raise error(f"{where}: labels are {short(dict(labels))}, expected background 0 and at least one more")
+    if any(isinstance(value, list) and len(value) > 1 for value in regions):
+        order = dataset.series("regions_class_order", 0, _MAX_LABEL)
+        if len(order) != len(regions):
+            raise error(f"{where}: regions_class_order has {len(order)} values for {len(regions)} regions")
 
 
 def _names(found: Fields, allowed: Mapping[str, tuple[Any, ...]], where: str) -> None:
@@ -108,9 +126,9 @@ def _names(found: Fields, allowed: Mapping[str, tuple[Any, ...]], where: str) ->
         _listed(found.text(key) if None not in names else found.text(key, None), names, f"{where}, {key}")
 
 
-def _listed(value: object, names: tuple[Any, ...], where: str) -> None:
+def _listed(value: object, names: tuple[Any, ...], where: str, error: type[EcgFlareError] = ConfigError) -> None:
     if value not in names:
-        raise ConfigError(f"{where} is {short(value)}, expected {' or '.join(map(str, names))}")
+        raise error(f"{where} is {short(value)}, expected {' or '.join(map(str, names))}")
 
 
 def _safe(name: object, where: str) -> None:

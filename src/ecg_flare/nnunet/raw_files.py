@@ -19,6 +19,7 @@ from ecg_flare.nnunet.environment import nnunet_environment
 
 _HEADER_BYTES: Final = 348
 _NIFTI_2: Final = 540
+_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +67,19 @@ def _check_whole(file: Path) -> None:
     the values at 108.
     """
     try:
-        data = file.read_bytes()
-        data = gzip.decompress(data) if file.name.endswith(".gz") else data
+        with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as stream:
+            head = stream.read(_HEADER_BYTES)
+            size = len(head) + sum(map(len, iter(lambda: stream.read(_CHUNK_BYTES), b"")))
     except (OSError, EOFError, zlib.error) as error:
         raise SiteDataError(f"{file} cannot be read: {error}", "copy or export it again") from error
-    if any(data[:4] == struct.pack(f"{each}i", _NIFTI_2) for each in "<>"):
+    if any(head[:4] == struct.pack(f"{each}i", _NIFTI_2) for each in "<>"):
         return
-    order = next((each for each in "<>" if data[:4] == struct.pack(f"{each}i", _HEADER_BYTES)), "")
-    if not order or len(data) < _HEADER_BYTES:
+    order = next((each for each in "<>" if head[:4] == struct.pack(f"{each}i", _HEADER_BYTES)), "")
+    if not order or len(head) < _HEADER_BYTES:
         raise SiteDataError(f"{file} cannot be read: it has no header of NIfTI-1", "export it again")
-    sides = struct.unpack_from(f"{order}8h", data, 40)
-    bits, offset = struct.unpack_from(f"{order}h", data, 72)[0], struct.unpack_from(f"{order}f", data, 108)[0]
-    needed = int(offset) + math.prod(max(1, side) for side in sides[1 : sides[0] + 1]) * bits // 8
-    if len(data) < needed:
-        raise SiteDataError(f"{file} cannot be read: it has {len(data)} of {needed} bytes", "copy or export it again")
+    sides = struct.unpack_from(f"{order}8h", head, 40)
+    bits, offset = struct.unpack_from(f"{order}h", head, 72)[0], struct.unpack_from(f"{order}f", head, 108)[0]
+    values = math.prod(max(1, side) for side in sides[1 : sides[0] + 1])
+    needed = offset + values * bits / 8
+    if not size >= needed:
+        raise SiteDataError(f"{file} cannot be read: it has {size} of {needed:.0f} bytes", "copy or export it again")

@@ -31,6 +31,11 @@ def clipping_text(terms: JobTerms) -> str:
     return f"{terms.clipping.norm:g} at first, then following the {quantile:g} quantile of the patients' updates"
 
 
+def dice_name(run: Run) -> str:
+    """What the Dice of a run is of: of traces, where its plan is one of the package's own."""
+    return "Dice" if run.terms.model.document else "trace Dice"
+
+
 def delta_text(terms: JobTerms) -> str:
     """Delta of the promise, or a dash."""
     return "–" if terms.delta is None else scientific(terms.delta)

@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 from ecg_flare.federated.summation import find
-from ecg_flare.report.agreed import delta_text, site_names
+from ecg_flare.report.agreed import delta_text, dice_name, site_names
 from ecg_flare.report.charts import (
     Reference,
     Series,
@@ -39,15 +39,25 @@ def cards(run: Run) -> Iterator[str]:
     every = run.rounds
     numbers = [each.index for each in every]
     references = [Reference(f"start {run.start.dice:.3f}", run.start.dice)] if run.start and len(every) > 1 else []
-    dice = [Series("public pages", [each.dice for each in every], 1)]
+    dice = [Series("public pages", [each.dice for each in every], 1)] if run.measured else []
     if any(each.sites_dice is not None for each in every):
         dice.append(Series("patients held out at the sites", [each.sites_dice for each in every], 2))
-    chart = line_chart(numbers, dice, y_label="trace Dice", references=references, span=Span(ceiling=1.0, least=0.04))
-    key = line_legend(dice) if len(dice) > 1 else ""
-    yield card("Trace Dice of the global model", key + chart, "1 is perfect. Public pages are such as no site has.")
+    if dice:
+        yield _dice_card(run, numbers, dice, references if run.measured else [])
     trained = [each for each in every if each.index > 0]
     if trained:
         yield from _trained_cards(run, trained)
+
+
+def _dice_card(run: Run, numbers: Sequence[int], dice: Sequence[Series], references: Sequence[Reference]) -> str:
+    name = dice_name(run)
+    chart = line_chart(numbers, dice, y_label=name, references=references, span=Span(ceiling=1.0, least=0.04))
+    key = line_legend(dice) if len(dice) > 1 else ""
+    return card(
+        f"{name[:1].upper()}{name[1:]} of the global model",
+        key + chart,
+        "1 is perfect. Public pages are such as no site has.",
+    )
 
 
 def _trained_cards(run: Run, trained: Sequence[RoundRecord]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from ecg_flare.federated.run_files import METRICS, RUN
 from ecg_flare.privacy.planning import noise_words
 from ecg_flare.report.agreed import aggregator_text, clipping_text, delta_text, site_names, trained_parameters
 from ecg_flare.report.cards import cards
-from ecg_flare.report.figures import bytes_text, significant
+from ecg_flare.report.figures import bytes_text, dice_text, significant
 from ecg_flare.report.pages import PageView
 from ecg_flare.report.run import Run
 from ecg_flare.report.words import headlines, noise_to_signal, privacy_words
@@ -152,7 +152,7 @@ def _table(run: Run) -> str:
         trained = each.trained
         cells = [
             str(each.index),
-            f"{each.dice:.4f}",
+            dice_text(each.dice),
             significant(each.update_norm) if trained else "–",
             *epsilons,
             "failed" if each.failure else str(len(each.answered)) if trained else "–",

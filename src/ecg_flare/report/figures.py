@@ -18,6 +18,11 @@ def bytes_text(count: float) -> str:
     return f"{significant(count)} {_BYTES[power]}"
 
 
+def dice_text(dice: float, digits: int = 4) -> str:
+    """A Dice; a dash where the server had no public data to measure it on (-1)."""
+    return f"{dice:.{digits}f}" if dice >= 0 else "–"
+
+
 def seconds_text(seconds: float) -> str:
     """Seconds as '8.2 s', '3 min 20 s' or '2 h 5 min'."""
     if seconds < 60:

@@ -47,8 +47,15 @@ class Run:
         return self.rounds[-1]
 
     @property
+    def measured(self) -> bool:
+        """Whether the server had public data to measure the model on."""
+        return any(each.dice >= 0 for each in self.rounds)
+
+    @property
     def best(self) -> RoundRecord:
-        """The round of the highest Dice, the earliest of equals."""
+        """The round of the highest Dice, the earliest of equals; the last one where nothing was measured."""
+        if not self.measured:
+            return self.final
         return max(self.rounds, key=lambda each: (each.dice, -each.index))
 
     @property

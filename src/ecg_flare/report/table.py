@@ -3,7 +3,7 @@
 from typing import Any
 
 from ecg_flare.report.agreed import site_names
-from ecg_flare.report.figures import significant
+from ecg_flare.report.figures import dice_text, significant
 from ecg_flare.report.run import RoundRecord, Run
 
 
@@ -47,7 +47,7 @@ def _cells(each: RoundRecord, run: Run) -> list[str]:
     sites = "failed" if each.failure else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
     return [
         str(each.index),
-        f"{each.dice:.4f}",
+        dice_text(each.dice),
         *([epsilon] if run.terms.private else []),
         sites,
         f"{each.seconds:.1f}",

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.run_files import METRICS, RUN
 from ecg_flare.report.agreed import site_names
-from ecg_flare.report.figures import bytes_text, seconds_text, significant
+from ecg_flare.report.figures import bytes_text, dice_text, seconds_text, significant
 from ecg_flare.report.run import (
     FINISHED,
     RoundRecord,
@@ -118,8 +118,8 @@ def _head(run: Run) -> list[str]:
     lines = [
         f"{run.job}: {terms.summation} sum of {len(site_names(terms))} sites, at least {terms.min_sites}; "
         f"plan {terms.model.plan}",
-        f"[{'=' * filled}{' ' * (_BAR - filled)}] round {done} of {terms.rounds}   Dice {run.final.dice:.4f}, "
-        f"best {run.best.dice:.4f} in round {run.best.index}",
+        f"[{'=' * filled}{' ' * (_BAR - filled)}] round {done} of {terms.rounds}   Dice {dice_text(run.final.dice)}, "
+        f"best {dice_text(run.best.dice)} in round {run.best.index}",
     ]
     if terms.private and run.final.epsilon_rdp is not None and terms.epsilon_budget is not None:
         lines.append(
@@ -148,7 +148,7 @@ def _row(each: RoundRecord, run: Run) -> list[str]:
         said += f"; without {', '.join(each.missing)}"
     return [
         str(each.index),
-        f"{each.dice:.4f}",
+        dice_text(each.dice),
         *(["–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)] if run.terms.private else []),
         sites,
         bytes_text(each.bytes_down) if each.bytes_down else "–",

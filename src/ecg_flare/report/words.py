@@ -7,8 +7,8 @@ from typing import Final
 
 from ecg_flare.federated.summation import find
 from ecg_flare.privacy.delta import promises
-from ecg_flare.report.agreed import clipping_text, delta_text, site_names
-from ecg_flare.report.figures import bytes_text, seconds_text, significant
+from ecg_flare.report.agreed import clipping_text, delta_text, dice_name, site_names
+from ecg_flare.report.figures import bytes_text, dice_text, seconds_text, significant
 from ecg_flare.report.run import Run
 
 # Tiers of Ponomareva et al. 2023, "How to DP-fy ML", section 5.2.
@@ -37,9 +37,10 @@ class PrivacyWords:
 def headlines(run: Run) -> tuple[Headline, ...]:
     """The figures at the top of the report."""
     final, best, start = run.final, run.best, run.start
-    gained = f"start {start.dice:.3f}, " if start is not None and start is not final else ""
+    gained = f"start {dice_text(start.dice, 3)}, " if start is not None and start is not final else ""
+    found = f"{gained}best {dice_text(best.dice, 3)} in round {best.index}" if run.measured else "no public data"
     shown = [
-        Headline("trace Dice", f"{final.dice:.3f}", f"{gained}best {best.dice:.3f} in round {best.index}"),
+        Headline(dice_name(run), dice_text(final.dice, 3), found),
         Headline("rounds", f"{final.index} of {run.terms.rounds}", _sites_note(run)),
         Headline("time", seconds_text(sum(each.seconds for each in run.rounds)), _bytes_note(run)),
     ]

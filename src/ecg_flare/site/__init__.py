@@ -1,4 +1,4 @@
-"""A hospital's own part before a job: its pages looked over, prepared, and named in its startup kit."""
+"""A hospital's own part before a job: its cases looked over, prepared, and named in its startup kit."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Where a site's own pages lie: `local/ecg_flare_pages.json` in its workspace, which goes before what a job says.
+"""Where a site's own cases lie: `local/ecg_flare_pages.json` in its workspace, which goes before what a job says.
 
     {"source": {"path": "ecg_flare.task.traces.page_folder.PageFolder",
                 "args": {"folder": "/data/ecg", "px_per_mm": 7.874}},
@@ -6,8 +6,8 @@
 
 `path` is one of `nnunet.sources.source_names()`.
 
-So one job serves hospitals whose pages lie in different places, and none has to say where. `cache` is the folder of
-prepared pages; left out it is below the workspace. `ecg-flare site prepare` writes the file.
+So one job serves hospitals whose data lie in different places, and none has to say where. `cache` is the folder of
+prepared cases; left out it is below the workspace. `ecg-flare site prepare` writes the file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from ecg_flare.task.traces.page_case import PageCase
 
 OWN_PAGES_FILE: Final = "ecg_flare_pages.json"
 CACHE_FOLDER: Final = "ecg_flare_cache"
-"""Where prepared pages are kept below a workspace that names no other folder."""
+"""Where prepared cases are kept below a workspace that names no other folder."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OwnPages:
 
 @dataclass(frozen=True)
 class SitesOwn:
-    """The source of a job that leaves it to each site where its pages lie: a site that has not said so cannot train."""
+    """The source of a job that leaves it to each site where its cases lie: a site that has not said so cannot train."""
 
     def describe(self, site: str) -> JSON:
         """Raises SiteDataError, always."""
@@ -68,7 +68,7 @@ def read_own_pages(local: Path) -> OwnPages | None:
 
 
 def write_own_pages(local: Path, own: OwnPages) -> Path:
-    """Say where the site's pages lie; gives the file."""
+    """Say where the site's cases lie; gives the file."""
     path = local / OWN_PAGES_FILE
     entries: dict[str, Any] = {"source": to_spec(own.source)}
     if own.cache:
@@ -79,7 +79,7 @@ def write_own_pages(local: Path, own: OwnPages) -> Path:
 
 def _unsaid(site: str) -> SiteDataError:
     return SiteDataError(
-        f"the job leaves it to site {site!r} where its pages lie, and its local/{OWN_PAGES_FILE} does not say",
+        f"the job leaves it to site {site!r} where its cases lie, and its local/{OWN_PAGES_FILE} does not say",
         "run `ecg-flare site prepare` at the site",
     )
 

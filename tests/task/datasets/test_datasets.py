@@ -12,6 +12,7 @@ from ecg_flare.errors import PlanMismatchError, SiteDataError, StorageError
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.export import export_model_folder, load_model, save_model
 from ecg_flare.nnunet.kinds import carried_document, plan_of, task_of, verified_plan
+from ecg_flare.nnunet.memory import memory_need
 from ecg_flare.nnunet.plan import Plan, initial_vector, network, network_layout, parameter_count, parameter_layout
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.task.datasets.folder import NnunetFolder
@@ -211,3 +212,36 @@ def test_the_preset_asks_for_what_it_cannot_know(folder: Path, tmp_path: Path) -
     (tmp_path / "ct.json").write_text(json.dumps({**found, "channel_names": {"0": "CT"}}))
     with pytest.raises(ConfigError, match="CT"):
         preset_plan("small_3d", tmp_path / "ct.json", spacing=(1, 1, 1), trainer="nnUNetTrainer")
+
+
+def test_colour_pictures_are_one_file_of_three_channels(tmp_path: Path) -> None:
+    import cv2
+
+    flat = make_flat_dataset(tmp_path / "flat")
+    description = json.loads((flat / "dataset.json").read_text())
+    channels = {str(index): "rgb_to_0_1" for index in range(3)}
+    (flat / "dataset.json").write_text(json.dumps({**description, "channel_names": channels}))
+    plans = make_plans(tmp_path / "p", flat / "dataset.json", flat=True)
+    plan = stock_plan(plans, trainer="nnUNetTrainerNoMirroring")
+    with pytest.raises(SiteDataError, match=r"c0_0000\.png gives 1 channels, dataset\.json names 3"):
+        prepare(NnunetFolder(str(flat)), "a", plan, tmp_path / "cache", log=lambda _: None)
+    for path in (flat / "imagesTr").iterdir():
+        cv2.imwrite(str(path), np.dstack([cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)] * 3))
+    data = prepare(NnunetFolder(str(flat)), "a", plan, tmp_path / "cache", log=lambda _: None)
+    assert plan.normalization == ("RGBTo01Normalization",) * 3
+    counts = LocalTrainer(plan, data).validate(initial_vector(plan, 0))
+    assert sum(counts.tp) + sum(counts.fn) == 32**2
+
+
+def test_a_residual_encoder_of_nnunets_presets_is_a_plan_like_any_other(plan: Plan) -> None:
+    document = json.loads(plan.document)
+    [configuration] = document["plans"]["configurations"].values()
+    architecture = configuration["architecture"]
+    architecture["network_class_name"] = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
+    del architecture["arch_kwargs"]["n_conv_per_stage"]
+    architecture["arch_kwargs"]["n_blocks_per_stage"] = [1, 2, 2]
+    other = plan_of("resenc", json.dumps(document))
+    module = network(other)
+    assert parameter_count(other) == sum(parameter.numel() for parameter in module.parameters())
+    assert other.layout_digest != plan.layout_digest
+    assert memory_need(other).total_bytes > memory_need(plan).total_bytes

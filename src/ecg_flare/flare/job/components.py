@@ -44,7 +44,7 @@ def report_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: F
 
 
 def cache_folder(fl_ctx: FLContext, own: str = "") -> Path:
-    """Where prepared pages are kept: in `own`, as ECG_FLARE_CACHE says, or below this party's workspace.
+    """Where prepared cases are kept: in `own`, as ECG_FLARE_CACHE says, or below this party's workspace.
 
     Each of them is the party's own word; a job has none in it.
     """
@@ -55,9 +55,9 @@ def cache_folder(fl_ctx: FLContext, own: str = "") -> Path:
 
 
 def page_source(fl_ctx: FLContext, component_id: str, site: str) -> CaseSource:
-    """The job's component that gives the pages of `site`.
+    """The job's component that gives the cases of `site`.
 
-    Raises ConfigError where it lacks `describe` or `cases`, PolicyError where the pages lie in a folder that this
+    Raises ConfigError where it lacks `describe` or `cases`, PolicyError where the cases lie in a folder that this
     party's policy does not allow a job to name.
     """
     source = component(fl_ctx, component_id, CaseSource)  # type: ignore[type-abstract]
@@ -68,7 +68,7 @@ def page_source(fl_ctx: FLContext, component_id: str, site: str) -> CaseSource:
 def check_pages(source: CaseSource, site: str, workspace: Workspace) -> None:
     """Raise PolicyError where a job's source reads what this party's policy does not allow a job to name.
 
-    Raises SiteDataError where the job leaves it to the site where its pages lie.
+    Raises SiteDataError where the job leaves it to the site where its cases lie.
     """
     if isinstance(source, SitesOwn):
         source.describe(site)

@@ -37,6 +37,8 @@ class Changes:
         results: folder of the results; see `JobSpec.folder`.
         mlflow: see `JobSpec`.
         code: whether the job carries the hospital's own code.
+        validate_every: rounds from one count on the sites' held-out cases to the next, in a job that hides nothing; 0
+            never counts.
         training: settings of the sites' training by name, as `TrainingSettings` has them.
         patients, patients_per_site: how many there are at least in all, and at most at a site, where a job hides them.
         plan: of another task than the project's own jobs have; the job then starts from nnU-Net's initialization, and
@@ -57,6 +59,7 @@ class Changes:
     results: str = ""
     mlflow: str | None = None
     code: bool = True
+    validate_every: int | None = None
     training: Mapping[str, float] = field(default_factory=dict)
     patients: int | None = None
     patients_per_site: int | None = None
@@ -71,6 +74,11 @@ class Changes:
         """Raise ConfigError where they ask for what this job does not have: noise, or a draw of patients."""
         if spec.terms.privacy is None and (self.delta is not None or self.epsilon_budget is not None):
             raise ConfigError(f"delta and epsilon_budget are for jobs with noise. {spec.name} adds none.")
+        if self.validate_every and not spec.terms.reports_metrics:
+            raise ConfigError(
+                f"validate_every={self.validate_every}: {spec.name} hides what single sites know, and no counts may "
+                "leave them"
+            )
         if (self.patients or self.patients_per_site) and spec.terms.sampling is None:
             raise ConfigError(f"patients and patients_per_site are for jobs that hide patients. {spec.name} does not.")
         if self.quantile is not None and spec.terms.sampling is None:
@@ -106,6 +114,7 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         terms=terms,
         pages=pages,
         training=training,
+        validate_every=spec.validate_every if changes.validate_every is None else changes.validate_every,
         folder=changes.results,
         mlflow=changes.mlflow,
         custom=changes.code,

@@ -219,7 +219,7 @@ def to_wire(integers: Integer[np.ndarray, " d"]) -> Integer[np.ndarray, " d"]:
 def error_reply(error: EcgFlareError) -> Shareable:
     """The reply of a site that could not do the task: its code and the error's class.
 
-    Its text stays at home, since it may name pages, but for a site's own limit, whose text is public.
+    Its text stays at home, since it may name cases, but for a site's own limit, whose text is public.
     """
     reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
     told = f"its own limit {error}" if isinstance(error, PolicyError) else type(error).__name__

@@ -65,9 +65,9 @@ def put(
     return part if terms.trains_everything else subset(terms).put(model, part)
 
 
-def hidden_weight(terms: JobTerms, pages: int) -> int:
-    """The weight of a site with so many training pages; 0 where weights are public."""
-    return 0 if terms.sites.hidden is None else terms.sites.hidden.of(pages)
+def hidden_weight(terms: JobTerms, cases: int) -> int:
+    """The weight of a site with so many training cases; 0 where weights are public."""
+    return 0 if terms.sites.hidden is None else terms.sites.hidden.of(cases)
 
 
 def in_request(terms: JobTerms, request: TrainRequest) -> JobTerms:

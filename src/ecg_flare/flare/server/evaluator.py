@@ -1,6 +1,6 @@
-"""What the server measures and writes with the network: the public pages' Dice and the exported model.
+"""What the server measures and writes with the network: the Dice on public cases and the exported model.
 
-The public pages are rendered from seeds and page habits that no site uses, so that measuring on them costs no
+Public cases are no site's: pages rendered from seeds and habits that none uses, say, so that measuring on them costs no
 privacy. The network runs in a process of its own, as at the sites.
 """
 
@@ -26,7 +26,7 @@ from ecg_flare.nnunet.sources import to_spec
 from ecg_flare.nnunet.worker import Worker
 
 PUBLIC_SITE: Final = "public"
-"""The site whose pages of the public source the server measures on."""
+"""The site whose cases of the public source the server measures on."""
 
 UNMEASURED: Final = -1.0
 """The Dice of a model that was not measured, as the server has no public data."""
@@ -40,12 +40,12 @@ class PublicEvaluator(FLComponent):
     """Runs the network for the server.
 
     Args:
-        source: id of the component that gives the public pages.
+        source: id of the component that gives the public cases.
         threads: CPU threads of its process.
         device: torch device.
 
     Attributes:
-        pages_digest: SHA-256 (hex) of the public pages that were last measured on; empty before.
+        pages_digest: SHA-256 (hex) of the public cases that were last measured on; empty before.
     """
 
     pages_digest: str = ""
@@ -112,7 +112,7 @@ class PublicEvaluator(FLComponent):
         self._worker.call("export", ExportCommand(plan, folder).to_params(), {"model": model}, timeout_s=_TIMEOUT_S)
 
     def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
-        """Class path and arguments of the public pages' source."""
+        """Class path and arguments of the public cases' source."""
         return to_spec(page_source(fl_ctx, self._source_id, PUBLIC_SITE))
 
 

@@ -47,7 +47,7 @@ class GlobalState:
         model: the global model, one flat float32 vector.
         optimizer: the server optimizer's arrays by name (none for FedAvg).
         rounds_done: how many rounds this model has behind it.
-        dice: of this model on the public pages (-1: not yet measured).
+        dice: of this model on the public cases (-1: not measured).
         best_dice: the highest so far, and best_round the round that had it.
         plan_hash, layout_digest, terms_digest, aggregator: what the state belongs to.
         shares: the noised shares of updates within C that the rounds released, where C is adaptive.

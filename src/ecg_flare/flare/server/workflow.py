@@ -295,11 +295,12 @@ class FederatedRounds(PerSiteController):
         if self._validate_every and (index + 1) % self._validate_every == 0:
             sites_dice = validate(replace(request, model=model), parts.terms, ask)
             clock.lap("validate")
-        best = dice > state.best_dice or dice == UNMEASURED  # without a measure the last is kept
+        score = sites_dice if dice == UNMEASURED and sites_dice is not None else dice
+        best = score > state.best_dice or score == state.best_dice == UNMEASURED  # without any measure, the last
         after = replace(
             after,
             dice=dice,
-            best_dice=dice if best else state.best_dice,
+            best_dice=score if best else state.best_dice,
             best_round=index + 1 if best else state.best_round,
         )
         parts.store.save(after, fl_ctx, best=best)

@@ -1,4 +1,4 @@
-"""A dry run: a round of a job tried at one site, with its own pages, policy and filters. It shows what would leave.
+"""A dry run: a round of a job tried at one site, with its own cases, policy and filters. It shows what would leave.
 
 The server and the other sites are in memory. The server's part is the one of a job (`collection`), the peers answer
 with zeros, and everything passes through the job's own filters. Nothing is sent anywhere.
@@ -196,7 +196,7 @@ class _Round:
         own = read_own_pages(self._kit.local)
         if own is not None:
             write_own_pages(root / "local", own)
-        cache = self._kit.folder.resolve() / CACHE_FOLDER  # pages that are prepared here serve the real job
+        cache = self._kit.folder.resolve() / CACHE_FOLDER  # cases that are prepared here serve the real job
         cache.mkdir(exist_ok=True)
         (root / CACHE_FOLDER).symlink_to(cache)
         for folder in _REMEMBERED:
@@ -273,7 +273,7 @@ def _notes(kit: Kit, terms: JobTerms) -> Iterator[str]:
     if terms.private:
         yield "The ledger was a stand-in's: the job's server must show one that extends the head that this site holds."
     if read_own_pages(kit.local) is None:
-        yield f"The pages were the job's own: the kit's local/{OWN_PAGES_FILE} names none."
+        yield f"The cases were the job's own: the kit's local/{OWN_PAGES_FILE} names none."
     if streams_logs(kit):
         yield "The kit lets FLARE stream the site's error log to the server: allow_log_streaming false forbids it."
 

@@ -2,7 +2,7 @@
 
 Training runs in a child process (`nnunet.worker`), because a FLARE job dies with a site's job process: the child's
 death costs this site one round instead. Nothing has to be carried from one task to the next: a round depends only on
-the global model, the site's prepared pages (cached on disk by content) and the seed, so an executor that FLARE throws
+the global model, the site's prepared cases (cached on disk by content) and the seed, so an executor that FLARE throws
 away between tasks and one that it keeps give the same update. Without a seed of the job each attempt has a secret one.
 """
 
@@ -51,10 +51,10 @@ _logger = logging.getLogger(__name__)
 
 
 class NnunetExecutor(Executor):
-    """Trains and validates the global nnU-Net on this site's pages.
+    """Trains and validates the global nnU-Net on this site's cases.
 
     Under unit patient it sends the integers of the patients that the training process drew, clipped one by one, and
-    learns nothing else of the round itself. All pages then are for training: no validation could leave the site.
+    learns nothing else of the round itself. All cases then are for training: no validation could leave the site.
 
     Args:
         training: fields of `TrainingSettings`, which has the defaults of those that are left out.
@@ -62,7 +62,7 @@ class NnunetExecutor(Executor):
         seed: of the training; together with the site's name and the round it fixes a round's update on one thread. By
             default each attempt has a secret one of its own, so that no two updates cancel. So has every attempt
             after the first from a model whose update left hidden, whatever the job says.
-        source: id of the component that says where this site's pages come from, unless the site says it itself.
+        source: id of the component that says where this site's cases come from, unless the site says it itself.
         task_timeout_s: longest time that one task may take.
 
     Raises ConfigError for settings that are unknown or impossible.
@@ -85,7 +85,7 @@ class NnunetExecutor(Executor):
         self._timeout_s = task_timeout_s
         self._worker = Worker(threads=process.threads, device=process.device, log=_logger.info)
         self._prepared = False
-        self._pages = 0
+        self._cases = 0
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type in (EventType.SWAP_OUT, EventType.ABOUT_TO_END_RUN):
@@ -123,11 +123,11 @@ class NnunetExecutor(Executor):
             return
         load_owners_extensions(fl_ctx.get_engine().get_workspace())
         source, cache = site_pages(fl_ctx, self._source_id)
-        pages = SiteCases(source, fl_ctx.get_identity_name(), plan_of(terms.model.plan, terms.model.document), cache)
-        command = prepare_command(pages, terms.unit, terms.patients_per_site)
+        cases = SiteCases(source, fl_ctx.get_identity_name(), plan_of(terms.model.plan, terms.model.document), cache)
+        command = prepare_command(cases, terms.unit, terms.patients_per_site)
         reply = self._worker.call("prepare", command.to_params(), should_abort=should_abort, timeout_s=self._timeout_s)
         self._prepared = True
-        self._pages = int(reply.params["train"])
+        self._cases = int(reply.params["train"])
         self.log_info(fl_ctx, f"cases ready: {reply.params}")
 
     def _train(
@@ -153,7 +153,7 @@ class NnunetExecutor(Executor):
             round_index=request.round_index,
             attempt=request.attempt,
             layout_digest=request.layout_digest,
-            weight=hidden_weight(terms, self._pages),
+            weight=hidden_weight(terms, self._cases),
             metrics={key: float(value) for key, value in reply.params.items() if _reportable(value)},
         ).to_shareable()
 

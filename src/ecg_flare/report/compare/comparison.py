@@ -102,8 +102,8 @@ class Comparison:
 def compare(given: Sequence[Named], reference: str = "") -> Comparison:
     """Compare runs of up to eight methods with the method named `reference`, or with that of the first run.
 
-    Raises ConfigError for fewer than two runs or too many methods, a run that is given twice, a label that is too long,
-    and a reference that is none of the methods.
+    Raises ConfigError for fewer than two runs or too many methods, a run that is given twice or was never measured, a
+    label that is too long, and a reference that is none of the methods.
     """
     if len(given) < 2:
         raise ConfigError(f"{len(given)} runs are given, expected two or more")
@@ -114,6 +114,8 @@ def compare(given: Sequence[Named], reference: str = "") -> Comparison:
     for each in given:
         if len(each.label) > MAX_NAME:
             raise ConfigError(f"the name {each.label!r} has {len(each.label)} letters, expected at most {MAX_NAME}")
+        if not each.run.measured:
+            raise ConfigError(f"{each.run.folder} has no Dice to compare by: its server had no public data")
     entries = _entries(given)
     methods = list(dict.fromkeys(each.method for each in entries))
     if len(methods) > MAX_SERIES:

@@ -19,6 +19,7 @@ from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import ConfigError, SiteDataError
 from ecg_flare.nnunet.case import JSON, CaseSource, site_entry
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.plan_check import check_description
 from ecg_flare.task.datasets.case import FileCase, check_case
 
 PATIENTS_FILE: Final = "patients.csv"
@@ -110,11 +111,10 @@ class NnunetFolder:
         """What dataset.json says; raises SiteDataError where it is missing or makes no sense."""
         path = self.root(site) / DATASET_FILE
         found = parse_object(_read(path), str(path), SiteDataError)
-        fields = Fields(found, str(path), SiteDataError)
-        fields.mapping("channel_names")
-        fields.mapping("labels")
         if not found.get("channel_names") or not found.get("labels"):
             raise SiteDataError(f"{path} lacks channel_names or labels, as nnU-Net 2 has them", "convert the data set")
+        check_description(found, str(path), SiteDataError)
+        fields = Fields(found, str(path), SiteDataError)
         ending = fields.text("file_ending")
         reader = fields.text("overwrite_image_reader_writer", _READER_OF.get(ending, "SimpleITKIO"))
         return Description(Plan(path.parent.name, {}, found, "", ""), "SimpleITKIO" if reader == "None" else reader)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.plan_check import check_plan
+from ecg_flare.nnunet.plan_check import check_description, check_plan
 
 KIND_NAME: Final = "nnunet"
 PRESETS: Final = ("small_3d",)
@@ -87,6 +87,7 @@ def trainer_of(plan: Plan) -> str:
 def _description(path: Path) -> dict[str, Any]:
     """What of a dataset.json gives images and labels their meaning: how many cases somebody has is left out."""
     found = _read(path, "Give the data set's dataset.json.")
+    check_description(found, str(path), ConfigError)
     kept = {key: found[key] for key in _OF_DATASET if key in found}
     return {**kept, "name": str(found["name"])} if "name" in found else kept
 

@@ -4,6 +4,8 @@
 
 The pages are the scans and phone photographs of ecg-image-kit (Alphanumerics Lab, sample-data/ecg-images), sought as
 real_pages/ below the folder that ECG_FLARE_DATA names, else in ../shared/data. They are read with nothing given.
+"II, aV, R, r" are the residuals of Einthoven and Goldberger, the rhythm strip's correlation with its short lead, and the
+correlation of II with I + III.
 Seconds are of this process's CPU; the last line is the greatest memory it took.
 The sheets show what was read on white, since the pages are not the project's to spread; --over-pages draws it over the
 pages themselves, for the eye that checks.
@@ -32,6 +34,8 @@ from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.errors import PageError
 from ecg_flare.page.reader import list_pages, read_page
 
+SHORTEST_S: Final = 0.5
+PASSED: Final = 0.9
 TILE_PX: Final = (620, 400)
 COLUMNS: Final = 3
 TILES_A_SHEET: Final = 9
@@ -74,7 +78,7 @@ def table(found: list[Found]) -> str:
         "speed mm/s",
         "gain mm/mV",
         "confidence",
-        "II, aV, R",
+        "II, aV, R, r",
         "broken leads",
         "warnings",
         "CPU s",
@@ -88,7 +92,7 @@ def _row(found: Found) -> tuple[str, ...]:
     if result is None:
         return found.name, "refused", "", "", "", "", "", found.refusal, f"{found.seconds:.1f}"
     calibration, checks = result.calibration, result.checks
-    numbers = (checks.einthoven, checks.goldberger, checks.rhythm_correlation)
+    numbers = (checks.einthoven, checks.goldberger, checks.rhythm_correlation, limb_correlation(result))
     return (
         found.name,
         result.layout,
@@ -100,6 +104,15 @@ def _row(found: Found) -> tuple[str, ...]:
         str(len(result.warnings)),
         f"{found.seconds:.1f}",
     )
+
+
+def limb_correlation(result: Digitization) -> float | None:
+    """Return the correlation of II with I + III where all three were read; None for less than SHORTEST_S of them."""
+    one, two, three = (result.recording.lead(name) for name in ("I", "II", "III"))
+    known = np.isfinite(one) & np.isfinite(two) & np.isfinite(three)
+    if known.sum() < SHORTEST_S * result.recording.fs_hz:
+        return None
+    return float(np.corrcoef(two[known], one[known] + three[known])[0, 1])
 
 
 def tile(found: Found) -> Tile:
@@ -124,6 +137,9 @@ def main(output: Path | None, over_pages: bool, words: bool) -> None:
     for one in found:
         if one.result is not None:
             click.echo(f"{one.name}: {'; '.join(one.result.warnings) or 'no warning'}")
+    limbs = [value for one in found if one.result and (value := limb_correlation(one.result)) is not None]
+    passed = sum(value > PASSED for value in limbs)
+    click.echo(f"II with I + III above {PASSED}: {passed} of {len(limbs)} pages, median {np.median(limbs):.3f}")
     seconds = [one.seconds for one in found]
     click.echo(f"CPU seconds: median {np.median(seconds):.2f}, worst {max(seconds):.2f}")
     click.echo(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")

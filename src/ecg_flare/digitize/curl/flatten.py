@@ -28,6 +28,9 @@ AGREED: Final = 0.2
 """Of the field's slope, that the lattice of the grid (NormalizedPage.bend) has to show, too: it shows 0.3 to 0.75 of it
 on curled paper, and up to 0.13 where a flat page is full of tall complexes, which the phases take for bends."""
 
+CLEAR_CONTRAST: Final = 0.25
+"""Of the 1 mm lines, from which on the field needs no other witness: what tall complexes feign has up to 0.19."""
+
 FINE_PX_PER_MM: Final = 13.0
 """A page is enlarged twice where it stays coarser than this."""
 
@@ -45,7 +48,7 @@ def flattened(page: NormalizedPage, px_per_mm: PxPerMm) -> NormalizedPage:
     """
     field = measure_field(page.image, px_per_mm)
     seen = field.bend_mm >= MIN_BEND_MM and field.contrast >= MIN_CONTRAST
-    if not seen or page.bend < AGREED * field.slope:
+    if not seen or (page.bend < AGREED * field.slope and field.contrast < CLEAR_CONTRAST):
         return page
     moved, enlarged = field.moved, 1
     flat = _remapped(page, field, moved, enlarged)

@@ -69,13 +69,18 @@ def without_other_inks(
     `even` is the page over its paper's colour (`light.over_paper`), `bare` where no trace or print is, `scale` that of
     all. Where such a stroke lies over a trace, the trace's ink on both sides of it is joined.
     """
-    if not len(_of_other_hue(trace, even, scale).at):
-        return trace
-    even = _without_grid(even, bare, scale)
     other = _of_other_hue(trace, even, scale)
+    if not len(other.at):
+        return trace
+    bared = _without_grid(even, bare, scale)
+    seen_bared = _of_other_hue(trace, bared, scale)
+    both = np.isin(other.at, seen_bared.at)
     strokes = np.zeros(trace.shape, np.uint8)
-    for box, piece in _long_pieces(other.at, other.dark, trace.shape, scale):
-        if _distance(_hue_on_its_paper(even, box, piece, scale), other.usual) > OTHER_HUE:
+    for box, piece in _long_pieces(other.at[both], other.dark[both], trace.shape, scale):
+        if all(
+            _distance(_hue_on_its_paper(page, box, piece, scale), usual) > OTHER_HUE
+            for page, usual in ((even, other.usual), (bared, seen_bared.usual))
+        ):
             strokes[box] |= piece
     if not strokes.any():
         return trace
@@ -112,9 +117,10 @@ def _of_other_hue(trace: Float32[np.ndarray, "h w"], even: Float32[np.ndarray, "
 def _without_grid(
     even: Float32[np.ndarray, "h w 3"], bare: Bool[np.ndarray, "h w"], scale: PxPerMm
 ) -> Float32[np.ndarray, "h w 3"]:
-    """Return the page without the grid's own colour: what ink leaves of the paper's light has the grid's colour, too.
+    """Return the page without the grid's own colour, if what ink leaves of the paper's light has that colour, too.
 
-    That holds for black ink on a share of a pixel, and for ink that light goes through.
+    That holds for ink on a share of a pixel, and for ink that light goes through. Thick ink hides the grid, and is
+    taken as it is: a pen is of another hue than the traces either way.
     """
     lit = even.copy()
     for channel in range(3):

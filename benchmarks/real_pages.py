@@ -4,8 +4,8 @@
 
 The pages are the scans and phone photographs of ecg-image-kit (Alphanumerics Lab, sample-data/ecg-images), sought as
 real_pages/ below the folder that ECG_FLARE_DATA names, else in ../shared/data. They are read with nothing given.
-"II, aV, R, r" are the residuals of Einthoven and Goldberger, the rhythm strip's correlation with its short lead, and the
-correlation of II with I + III.
+"II, aV, R, r" are the residuals of Einthoven and Goldberger, the rhythm strip's correlation with its short lead, and
+the correlation of II with I + III.
 Seconds are of this process's CPU; the last line is the greatest memory it took.
 The sheets show what was read on white, since the pages are not the project's to spread; --over-pages draws it over the
 pages themselves, for the eye that checks.

@@ -38,8 +38,8 @@ FULL: Final = 0.5
 """Ink that a faint stroke joins."""
 
 LEAST_SHARE: Final = 0.06
-"""Of the inked pixels, that are faint strokes where a pen or a camera made them so: 14 to 32 % on real pages. Of even ink
-1.6 to 3 % look like that: corners of dark strokes, which are best left as they are."""
+"""Of the inked pixels, that are faint strokes where a pen or a camera made them so: 14 to 32 % on real pages. Of even
+ink 1.6 to 3 % look like that: corners of dark strokes, which are best left as they are."""
 
 
 def lift_faint_strokes(ink: Float32[np.ndarray, "h w"], px_per_mm: PxPerMm) -> Float32[np.ndarray, "h w"]:

@@ -3,6 +3,7 @@
 import ast
 import re
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +108,9 @@ def test_one_class_is_named_for_the_terms() -> None:
         if isinstance(node, ast.ClassDef) and node.name.endswith("Terms")
     ]
     assert len(found) == 1, found
+
+
+def test_no_two_tests_have_one_file_name() -> None:
+    """Pytest collects neither of two modules of one name, and says so at the end of a long log."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert [name for name, times in Counter(names).items() if times > 1] == []

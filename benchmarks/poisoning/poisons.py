@@ -10,9 +10,9 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from ecg_flare.nnunet.case import JSON, PageSource
+from ecg_flare.nnunet.case import JSON
 from ecg_flare.page.raster import Label
-from ecg_flare.task.traces.page_case import PageCase
+from ecg_flare.task.traces.page_case import PageCase, PageSource
 
 Poison = Literal["none", "sign_flip", "label_swap", "noise"]
 Vector = Float32[np.ndarray, " d"]

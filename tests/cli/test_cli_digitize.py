@@ -113,7 +113,7 @@ def test_a_layout_of_another_number_of_rows_names_both(run_cli: RunCli, pages: P
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(None, "cannot be read"), ("rows: []", "expected one key, 'rows'"), (OWN_LAYOUT.replace("V4", "V9"), "'V9'")],
+    [(None, "cannot be read"), ("rows: []", "expected one key, 'rows'"), (OWN_LAYOUT.replace("V4", "V10"), "'V10'")],
 )
 def test_a_layout_file_that_is_wrong_is_named(
     run_cli: RunCli, pages: Path, tmp_path: Path, text: str | None, said: str

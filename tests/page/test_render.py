@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_flare.ecg.leads import LEADS
+from ecg_flare.ecg.leads import ALL_LEADS, EXTRA_LEADS, LEADS
 from ecg_flare.ecg.record import Recording
 from ecg_flare.errors import LayoutError
 from ecg_flare.page.arrange import check_room
@@ -47,7 +47,9 @@ def test_ink_lies_on_the_polyline_to_a_twentieth_of_a_pixel(
 
 @pytest.mark.parametrize("name", layout_names())
 def test_every_layout_prints_its_leads_over_their_times(waves: Recording, name: str) -> None:
-    page = render(waves, PageStyle(layout=name, dpi=60.0))
+    signal = np.concatenate([waves.signal_mv, waves.signal_mv[:, : len(EXTRA_LEADS)]], axis=1)
+    every = Recording(signal, waves.fs_hz, ALL_LEADS)
+    page = render(every, PageStyle(layout=name, dpi=60.0))
     expected = {
         (row, segment.lead): (segment.start_s, segment.start_s + segment.duration_s)
         for row, segments in enumerate(load_layout(name).rows)

@@ -47,7 +47,7 @@ def test_ink_lies_on_the_polyline_to_a_twentieth_of_a_pixel(
 
 @pytest.mark.parametrize("name", layout_names())
 def test_every_layout_prints_its_leads_over_their_times(waves: Recording, name: str) -> None:
-    signal = np.concatenate([waves.signal_mv, waves.signal_mv[:, : len(EXTRA_LEADS)]], axis=1)
+    signal = np.concatenate([waves.signal_mv, waves.signal_mv[: len(EXTRA_LEADS)]])
     every = Recording(signal, waves.fs_hz, ALL_LEADS)
     page = render(every, PageStyle(layout=name, dpi=60.0))
     expected = {

@@ -61,7 +61,8 @@ def lift_faint_strokes(ink: Float32[np.ndarray, "h w"], px_per_mm: PxPerMm) -> F
     full = np.zeros(int(joined.max()) + 1, bool)
     full[np.unique(joined[ink >= FULL])] = True
     faint &= full[joined]
-    if np.count_nonzero(faint) < LEAST_SHARE * max(1, np.count_nonzero(ink > FAINTEST)):
+    inked = int(np.count_nonzero(ink > FAINTEST))
+    if np.count_nonzero(faint) <= LEAST_SHARE * inked:
         return ink
     lifted: Float32[np.ndarray, "h w"] = ink.copy()
     lifted[faint] = np.minimum(ink[faint] / stroke[faint], 1.0)

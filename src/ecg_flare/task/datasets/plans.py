@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError
+from ecg_flare.nnunet.plain_unet import plain_unet
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.plan_check import check_description, check_plan
 
@@ -121,7 +122,6 @@ def _scheme(channel: str, path: Path) -> str:
 
 
 def _preset_plans(dataset: str, name: str, spacing: list[float], schemes: list[str]) -> dict[str, Any]:
-    stages = len(_FEATURES)
     resampling = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     resample = "resample_data_or_seg_to_shape"
     configuration = {
@@ -139,26 +139,7 @@ def _preset_plans(dataset: str, name: str, spacing: list[float], schemes: list[s
         "resampling_fn_seg_kwargs": {**resampling, "is_seg": True, "order": 1},
         "resampling_fn_probabilities": resample,
         "resampling_fn_probabilities_kwargs": {**resampling, "order": 1},
-        "architecture": {
-            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-            "arch_kwargs": {
-                "n_stages": stages,
-                "features_per_stage": list(_FEATURES),
-                "conv_op": "torch.nn.modules.conv.Conv3d",
-                "kernel_sizes": [[3, 3, 3]] * stages,
-                "strides": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
-                "n_conv_per_stage": [2] * stages,
-                "n_conv_per_stage_decoder": [2] * (stages - 1),
-                "conv_bias": False,
-                "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-                "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-                "dropout_op": None,
-                "dropout_op_kwargs": None,
-                "nonlin": "torch.nn.LeakyReLU",
-                "nonlin_kwargs": {"inplace": True},
-            },
-            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-        },
+        "architecture": plain_unet(3, _FEATURES),
         "batch_dice": False,
     }
     return {

@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any, Final
 
 from ecg_flare.federated.update import ParameterLayout
+from ecg_flare.nnunet.plain_unet import plain_unet
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
 from ecg_flare.task.traces.page_case import FILE_ENDING
@@ -74,7 +75,6 @@ def _stored_layouts() -> dict[str, ParameterLayout]:
 
 
 def _nnunet_plans(name: str, preset: _Preset) -> dict[str, Any]:
-    n_stages = len(preset.features)
     resampling = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     configuration = {
         "data_identifier": f"ecg_flare_{name}_{CONFIGURATION}",
@@ -91,26 +91,7 @@ def _nnunet_plans(name: str, preset: _Preset) -> dict[str, Any]:
         "resampling_fn_seg_kwargs": {**resampling, "is_seg": True, "order": 1},
         "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
         "resampling_fn_probabilities_kwargs": {**resampling, "order": 1},
-        "architecture": {
-            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-            "arch_kwargs": {
-                "n_stages": n_stages,
-                "features_per_stage": list(preset.features),
-                "conv_op": "torch.nn.modules.conv.Conv2d",
-                "kernel_sizes": [[3, 3]] * n_stages,
-                "strides": [[1, 1]] + [[2, 2]] * (n_stages - 1),
-                "n_conv_per_stage": [2] * n_stages,
-                "n_conv_per_stage_decoder": [2] * (n_stages - 1),
-                "conv_bias": preset.conv_bias,
-                "norm_op": "torch.nn.modules.instancenorm.InstanceNorm2d",
-                "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-                "dropout_op": None,
-                "dropout_op_kwargs": None,
-                "nonlin": "torch.nn.LeakyReLU",
-                "nonlin_kwargs": {"inplace": True},
-            },
-            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-        },
+        "architecture": plain_unet(2, preset.features, conv_bias=preset.conv_bias),
         "batch_dice": True,
     }
     return {

@@ -29,15 +29,6 @@ def plans(tmp_path: Path, data: Path) -> Path:
 
 
 @pytest.fixture
-def kit(tmp_path: Path) -> Path:
-    folder = tmp_path / "berlin"
-    (folder / "startup").mkdir(parents=True)
-    (folder / "local").mkdir()
-    (folder / "startup" / "fed_client.json").write_text(json.dumps({"client": {"fqsn": "berlin"}}))
-    return folder
-
-
-@pytest.fixture
 def export(run_cli: RunCli, tmp_path: Path, plans: Path) -> Callable[..., Path]:
     def exported(name: str, *more: str) -> Path:
         options = ("--sites", "berlin,lyon,porto", "--task", "nnunet", "--plans", plans, "--no-code", "--data", "own")

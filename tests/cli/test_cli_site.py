@@ -32,16 +32,6 @@ def pages(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def kit(tmp_path: Path) -> Path:
-    """As much of a startup kit as says whose it is."""
-    folder = tmp_path / "berlin"
-    (folder / "startup").mkdir(parents=True)
-    (folder / "local").mkdir()
-    (folder / "startup" / "fed_client.json").write_text(json.dumps({"client": {"fqsn": "berlin"}}))
-    return folder
-
-
 def test_pages_are_prepared_once_and_named_in_the_kit(run_cli: RunCli, pages: Path, kit: Path) -> None:
     command = ["site", "prepare", "--pages", pages, "--dpi", 100, "--workspace", kit, "--json"]
     first = run_cli(*command)

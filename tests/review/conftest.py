@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
+from review_browser import Desk, browsing
 
 from ecg_flare.digitize.files.batch import run_batch
 from ecg_flare.digitize.options import ReadingOptions
@@ -18,6 +19,13 @@ from ecg_flare.page.style import PageStyle
 
 if TYPE_CHECKING:
     from review_apps import App
+
+
+@pytest.fixture(scope="module")
+def desk(served: tuple[Path, str]) -> Iterator[Desk]:
+    """A browser on the app that the module serves: its folder and its address."""
+    with browsing(served[1]) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -28,6 +29,16 @@ def serve(root: Path) -> tuple[subprocess.Popen[str], str]:
     while "}" not in said and process.poll() is None:
         said += process.stdout.readline()
     return process, json.loads(said)["address"]
+
+
+@contextmanager
+def serving(root: Path, within_s: float) -> Iterator[str]:
+    """The address of the app on a folder, which afterwards has to end within so many seconds."""
+    process, address = serve(root)
+    yield address
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=within_s) == 0
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from review_browser import CHROMIUM, Desk, browsing, height, lead, middle, samples, serve
+from review_browser import CHROMIUM, Desk, height, lead, middle, samples, serve, serving
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -31,17 +31,8 @@ def served(read_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     shutil.copytree(read_once, root)
     report = root / "read" / "page.json"
     report.write_text(report.read_text().replace(str(read_once), str(root)))
-    process, address = serve(root)
-    yield root, address
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 0
-
-
-@pytest.fixture(scope="module")
-def desk(served: tuple[Path, str]) -> Iterator[Desk]:
-    with browsing(served[1]) as opened:
-        yield opened
+    with serving(root, within_s=20) as address:
+        yield root, address
 
 
 def test_a_line_is_dragged(desk: Desk) -> None:

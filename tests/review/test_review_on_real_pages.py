@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from review_apps import OPTIONS
-from review_browser import CHROMIUM, Desk, browsing, height, lead, middle, samples, serve
+from review_browser import CHROMIUM, Desk, height, lead, middle, samples, serving
 
 from ecg_flare.digitize.files.batch import run_batch
 from ecg_flare.ecg.record import read_wfdb
@@ -35,17 +34,8 @@ def served(request: pytest.FixtureRequest, data_root: Path, tmp_path_factory: An
     picture = data_root / "real_pages" / request.param
     shutil.copyfile(picture, root / "scans" / f"page{picture.suffix}")
     run_batch([root / "scans"], root / "read", OPTIONS, progress=False)
-    process, address = serve(root)
-    yield root, address
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0
-
-
-@pytest.fixture(scope="module")
-def desk(served: tuple[Path, str]) -> Iterator[Desk]:
-    with browsing(served[1]) as opened:
-        yield opened
+    with serving(root, within_s=60) as address:
+        yield root, address
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Final
 
 import cv2
-import numpy as np
 
 from ecg_flare.errors import PageError
 from ecg_flare.page.page import Page
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
+from ecg_flare.page.truth import scaling
 
 MAX_PAGE_PIXELS: Final = 300_000_000
 """Pixels of a page in memory; A4 printed at 1200 dpi has 140 million."""
@@ -40,9 +40,7 @@ def resize_page(page: Page, shape: tuple[int, int]) -> Page:
     scale_x, scale_y = width / truth.width_px, height / truth.height_px
     shrinks = scale_x < 1 and scale_y < 1
     image = cv2.resize(page.image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    # Corners of the image stay corners, and centres of pixels have whole coordinates: hence the halves.
-    matrix = np.array([[scale_x, 0, scale_x / 2 - 0.5], [0, scale_y, scale_y / 2 - 0.5], [0, 0, 1]])
-    return replace(page, image=image, truth=truth.warped(matrix, shape))
+    return replace(page, image=image, truth=truth.warped(scaling(scale_x, scale_y), shape))
 
 
 def check_shape(shape: tuple[int, int]) -> None:

@@ -161,6 +161,14 @@ def warp_points(points: Points, matrix: Float64[np.ndarray, "3 3"]) -> Points:
     )
 
 
+def scaling(x: float, y: float) -> Float64[np.ndarray, "3 3"]:
+    """Return the homography to a picture `x` times as wide and `y` times as high.
+
+    Corners of the picture stay corners, and centres of pixels have whole coordinates: hence the halves.
+    """
+    return np.array([[x, 0.0, x / 2 - 0.5], [0.0, y, y / 2 - 0.5], [0.0, 0.0, 1.0]])
+
+
 def to_matrix(matrix: Float64[np.ndarray, "3 3"]) -> Matrix:
     """A 3 x 3 array as a tuple of rows, scaled to a last element of 1."""
     (a, b, c), (d, e, f), (g, h, i) = (matrix / matrix[2, 2]).tolist()

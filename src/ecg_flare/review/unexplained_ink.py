@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
+from ecg_flare.digitize.ink.pieces import connected_to
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
 
 TOUCHES_MM: Final = 0.5
@@ -33,9 +34,6 @@ WORD_MM: Final = 1.2
 
 WORD_GAP_MM: Final = (0.5, 2.5)
 """Letters this near, down and along, are one word."""
-
-MARGIN_MM: Final = 0.0
-"""Of paper around a word in its box."""
 
 Pixels = Bool[np.ndarray, "h w"]
 
@@ -60,10 +58,8 @@ def sort_ink(ink: Pixels, lines: Pixels) -> UnexplainedInk:
 
 def _reached(lines: Pixels, ink: Pixels, reach_px: int) -> Pixels:
     """Return the ink of all strokes that come within reach of the lines."""
-    _, strokes = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
     near = cv2.dilate(lines.astype(np.uint8), np.ones((2 * reach_px + 1,) * 2, np.uint8)) > 0
-    reached = np.unique(strokes[near & ink])
-    return np.isin(strokes, reached[reached > 0])
+    return connected_to(ink, near)
 
 
 def _parts(ink: Pixels) -> Iterator[tuple[tuple[slice, slice], Pixels]]:
@@ -90,15 +86,11 @@ def _is_letter(part: tuple[slice, slice], shape: tuple[int, ...]) -> bool:
 
 
 def _boxed(letters: Pixels) -> Pixels:
-    """Return the upright boxes of words, each a margin wider than its letters."""
+    """Return the upright boxes of words."""
     down, along = (round(each * NORMALIZED_PX_PER_MM) for each in WORD_GAP_MM)
     words = cv2.morphologyEx(letters.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((down + 1, along + 1), np.uint8))
     boxes = np.zeros_like(letters)
-    margin = round(MARGIN_MM * NORMALIZED_PX_PER_MM)
     for (rows, columns), _ in _parts(words > 0):
-        if rows.stop - rows.start < WORD_MM * NORMALIZED_PX_PER_MM:
-            continue
-        boxes[
-            max(0, rows.start - margin) : rows.stop + margin, max(0, columns.start - margin) : columns.stop + margin
-        ] = True
+        if rows.stop - rows.start >= WORD_MM * NORMALIZED_PX_PER_MM:
+            boxes[rows, columns] = True
     return boxes

@@ -15,6 +15,16 @@ class Finding:
     stops: bool
 
 
+def too_few_patients(patients: int, cases: str) -> Finding:
+    """Return that the `cases` of so few patients, in the task's word for them, cannot be divided for validation."""
+    return Finding(
+        "",
+        f"the {cases} that can be read are of {patients} patients",
+        "two at least are needed: validation is on others than training; check how patients are distinguished",
+        stops=True,
+    )
+
+
 @dataclass(frozen=True)
 class CaseFacts:
     """A case that can be read: its name, and whose it is."""

@@ -17,6 +17,7 @@ from ecg_flare.digitize.rectify.straight import CURVED
 from ecg_flare.digitize.rectify.warp import paper_colour
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.page.displacement import Displacement
+from ecg_flare.page.truth import scaling
 
 MIN_BEND_MM: Final = 0.3
 """Paper that is bent by less stays as it is: flat scans measure up to 0.25 mm, and resampling costs sharpness."""
@@ -61,19 +62,14 @@ def flattened(page: NormalizedPage, px_per_mm: PxPerMm) -> NormalizedPage:
         flat = _remapped(page, field, moved, enlarged)
     period = None if page.period_px is None else (page.period_px[0] * enlarged, page.period_px[1] * enlarged)
     return replace(
-        page.moved(flat, _larger(enlarged, enlarged)),
+        page.moved(flat, scaling(enlarged, enlarged)),
         period_px=period,
         bend=left.slope,
         flattened_mm=field.bend_mm,
         enlarged=enlarged,
-        bends=Bends(moved, _larger(enlarged / field.shrink[0], enlarged / field.shrink[1])),
+        bends=Bends(moved, scaling(enlarged / field.shrink[0], enlarged / field.shrink[1])),
         warnings=(*(note for note in page.warnings if note != CURVED), _told(field.bend_mm)),
     )
-
-
-def _larger(x: float, y: float) -> Float64[np.ndarray, "3 3"]:
-    """The homography to a picture `x` times as wide and `y` times as high, pixel centres on whole numbers."""
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1.0]])
 
 
 def _told(bend_mm: float) -> str:

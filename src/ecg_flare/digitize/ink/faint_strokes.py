@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from ecg_flare.digitize.ink.pieces import connected_to
 from ecg_flare.digitize.units import PxPerMm
 
 FAINTEST: Final = 0.04
@@ -56,13 +57,13 @@ def lift_faint_strokes(ink: Float32[np.ndarray, "h w"], px_per_mm: PxPerMm) -> F
             np.maximum(upright, mean, out=upright)
     beside = 2 * max(1, round(BESIDE_MM * px_per_mm.x)) + 1
     stroke = cv2.dilate(upright, np.ones((1, beside), np.uint8))
-    faint = (ink > FAINTEST) & (upright > UPRIGHT * along) & (stroke > STROKE[0]) & (stroke < STROKE[1])
-    _, joined = cv2.connectedComponents((ink > FAINTEST).astype(np.uint8), connectivity=8)
-    full = np.zeros(int(joined.max()) + 1, bool)
-    full[np.unique(joined[ink >= FULL])] = True
-    faint &= full[joined]
-    inked = int(np.count_nonzero(ink > FAINTEST))
-    if np.count_nonzero(faint) <= LEAST_SHARE * inked:
+    inked = ink > FAINTEST
+    faint = inked & (upright > UPRIGHT * along) & (stroke > STROKE[0]) & (stroke < STROKE[1])
+    least = LEAST_SHARE * int(np.count_nonzero(inked))
+    if np.count_nonzero(faint) <= least:
+        return ink
+    faint &= connected_to(inked, ink >= FULL)
+    if np.count_nonzero(faint) <= least:
         return ink
     lifted: Float32[np.ndarray, "h w"] = ink.copy()
     lifted[faint] = np.minimum(ink[faint] / stroke[faint], 1.0)

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-from ecg_flare.digitize.ink.repeated_grid import DARKEST, repeated_grid
+from ecg_flare.digitize.ink.pieces import connected_to
+from ecg_flare.digitize.ink.repeated_grid import without_grid
 from ecg_flare.digitize.ink.uncovered import uncovered
 from ecg_flare.digitize.units import PxPerMm
 
@@ -72,7 +73,7 @@ def without_other_inks(
     other = _of_other_hue(trace, even, scale)
     if not len(other.at):
         return trace
-    bared = _without_grid(even, bare, scale)
+    bared = _grid_taken_off(even, bare, scale)
     seen_bared = _of_other_hue(trace, bared, scale)
     both = np.isin(other.at, seen_bared.at)
     strokes = np.zeros(trace.shape, np.uint8)
@@ -114,7 +115,7 @@ def _of_other_hue(trace: Float32[np.ndarray, "h w"], even: Float32[np.ndarray, "
     return _Other(at[other], darkest[other], usual)
 
 
-def _without_grid(
+def _grid_taken_off(
     even: Float32[np.ndarray, "h w 3"], bare: Bool[np.ndarray, "h w"], scale: PxPerMm
 ) -> Float32[np.ndarray, "h w 3"]:
     """Return the page without the grid's own colour, if what ink leaves of the paper's light has that colour, too.
@@ -122,11 +123,8 @@ def _without_grid(
     That holds for ink on a share of a pixel, and for ink that light goes through. Thick ink hides the grid, and is
     taken as it is: a pen is of another hue than the traces either way.
     """
-    lit = even.copy()
-    for channel in range(3):
-        grid = np.clip(repeated_grid(1.0 - even[..., channel], bare, scale), 0.0, DARKEST)
-        lit[..., channel] /= 1.0 - grid
-    return lit
+    dark = 1.0 - even
+    return 1.0 - np.stack([without_grid(dark[..., channel], bare, scale) for channel in range(3)], axis=-1)
 
 
 def _hue(even: Float32[np.ndarray, "n 3"]) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, " n"]]:
@@ -188,9 +186,4 @@ def _crossings(
     darker = np.zeros(strokes.shape, np.uint8)
     darker[inside] = dark > np.percentile(dark, FULL_STROKE) + CROSSED
     beside = cv2.dilate(((trace > INKED) & ~inside).astype(np.uint8), np.ones((3, 3), np.uint8))
-    count, pieces = cv2.connectedComponents(darker, connectivity=8)
-    joined = np.zeros(count, bool)
-    joined[np.unique(pieces[beside > 0])] = True
-    joined[0] = False
-    crossings: Bool[np.ndarray, "h w"] = joined[pieces]
-    return crossings
+    return connected_to(darker > 0, beside > 0)

@@ -33,6 +33,16 @@ def name_pieces(mask: Bool[np.ndarray, "h w"], px_per_mm: float) -> Int32[np.nda
     return _join_fragments(names[pieces], pieces, stats, names, px_per_mm)
 
 
+def connected_to(mask: Bool[np.ndarray, "h w"], seeds: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return the pieces of a mask, corners joining, that hold a pixel of the seeds."""
+    count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    held = np.zeros(count, bool)
+    held[np.unique(pieces[seeds])] = True
+    held[0] = False
+    connected: Bool[np.ndarray, "h w"] = held[pieces]
+    return connected
+
+
 def _join_fragments(
     named: Int32[np.ndarray, "h w"],
     pieces: Int32[np.ndarray, "h w"],

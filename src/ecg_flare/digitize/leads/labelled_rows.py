@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
@@ -39,9 +41,8 @@ class LabelledRows:
         """Return the word that stands at the beginning of a span, the best readable one if there are several."""
         near = [
             word
-            for word in self.words
-            if self._stands_at(word, span)
-            and word.fits.max() > MIN_FIT
+            for word in self._words_at(span)
+            if word.fits.max() > MIN_FIT
             and (word.n_letters > 1 or span.left_px < self.rows.span.left_px + 4.0 * self.rows.scale.x)
         ]
         # a separator's dash looks like an "I", which stands at the page's left in every layout
@@ -53,6 +54,9 @@ class LabelledRows:
         A name counts with another one above or below it: a single word may be any print.
         """
         rows = self.rows
+        placed: dict[int, set[Word]] = defaultdict(set)
+        for span in spans:
+            placed[span.row].update(self._words_at(span))
         names = [word for word in self.words if word.n_letters > 1 and word.fits.max() > MIN_FIT]
         astray = [
             ((word.left + word.right) / 2, row)
@@ -60,20 +64,27 @@ class LabelledRows:
             for row in range(len(rows.level_px))
             if self._beside(word, row)
             and rows.span.left_px < word.left < rows.span.right_px
-            and not any(span.row == row and self._stands_at(word, span) for span in spans)
+            and word not in placed[row]
         ]
         apart = COLUMN_MM * rows.scale.x
         return sum(any(abs(x - other) < apart and row != below for other, below in astray) for x, row in astray)
 
-    def _stands_at(self, word: Word, span: LeadSpan) -> bool:
-        """Whether a word stands where the label of a span does."""
+    def _words_at(self, span: LeadSpan) -> list[Word]:
+        """Return the words that stand where the label of a span does."""
+        from_x = self._labels_from(span)
         to_x = span.left_px + min(14.0 * self.rows.scale.x, 0.4 * (span.right_px - span.left_px))
-        return self._labels_from(span) < (word.left + word.right) / 2 < to_x and self._beside(word, span.row)
+        return [
+            word for word in self.words if from_x < (word.left + word.right) / 2 < to_x and self._beside(word, span.row)
+        ]
 
     def _beside(self, word: Word, row: int) -> bool:
+        return bool(abs((word.top + word.bottom) / 2 - self.rows.level_px[row]) < 0.62 * self._spacing_px)
+
+    @cached_property
+    def _spacing_px(self) -> float:
+        """The least distance between rows."""
         levels = self.rows.level_px
-        spacing = np.diff(levels).min() if len(levels) > 1 else 30.0 * self.rows.scale.y
-        return bool(abs((word.top + word.bottom) / 2 - levels[row]) < 0.62 * spacing)
+        return float(np.diff(levels).min()) if len(levels) > 1 else 30.0 * self.rows.scale.y
 
     def _labels_from(self, span: LeadSpan) -> float:
         """Return from which x on a span's label may stand: beside or before the pulse that the span begins after."""

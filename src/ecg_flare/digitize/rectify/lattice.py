@@ -22,6 +22,7 @@ from ecg_flare.digitize.rectify.light import grid_darkness
 from ecg_flare.digitize.rectify.phases import refine_homography
 from ecg_flare.digitize.rectify.plane import fit_homography
 from ecg_flare.digitize.rectify.spectrum import spectral_gradients
+from ecg_flare.page.truth import scaling
 
 WORK_SIZE_PX: Final = 1280
 """The lattice is sought on a copy this long: 1 mm of a whole page is still about 4 pixels there."""
@@ -66,7 +67,7 @@ def find_lattice(image: UInt8[np.ndarray, "h w 3"]) -> Lattice | None:
         to_grid = refined.to_grid
     if refined is None or (refined.jitter > _MAX_JITTER and strength < _SURE_STRENGTH):
         return None
-    return Lattice(to_grid @ _shrink(scale), strength, refined.bend, refined.extent)
+    return Lattice(to_grid @ scaling(scale, scale), strength, refined.bend, refined.extent)
 
 
 def grid_signal(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
@@ -80,9 +81,3 @@ def grid_signal(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]
 def grid_cap(dark: Float32[np.ndarray, "h w"]) -> np.float32:
     """How dark a grid is at the most: as a twentieth of the page is."""
     return np.float32(max(float(np.quantile(dark[::3, ::3], 0.95)), 0.03))
-
-
-def _shrink(scale: float) -> Float64[np.ndarray, "3 3"]:
-    # Pixel centres are at whole numbers, so shrinking by s takes x to s*(x + 1/2) - 1/2.
-    offset = scale / 2 - 0.5
-    return np.array([[scale, 0.0, offset], [0.0, scale, offset], [0.0, 0.0, 1.0]])

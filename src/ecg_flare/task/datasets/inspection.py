@@ -10,7 +10,7 @@ from ecg_flare.errors import SiteDataError
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.task.datasets.case import check_case
 from ecg_flare.task.datasets.folder import PATIENTS_FILE, NnunetFolder, check_source
-from ecg_flare.task.inspection import CaseFacts, Finding, Inspection
+from ecg_flare.task.inspection import CaseFacts, Finding, Inspection, too_few_patients
 
 # The raw files, and the image and labels as float32 and int16 at the plan's spacing, compressed little.
 _BYTES_PER_VALUE: Final = 8
@@ -77,9 +77,4 @@ def _volume(spacing: tuple[float, ...], plan: Plan) -> float:
 def _patients(cases: Sequence[CaseFacts], *, whole: bool) -> Iterator[Finding]:
     counts = Counter(case.patient_id for case in cases)
     if len(counts) < 2 and (whole or not cases):
-        yield Finding(
-            "",
-            f"the cases that can be read are of {len(counts)} patients",
-            "two at least are needed: validation is on others than training; check how patients are distinguished",
-            stops=True,
-        )
+        yield too_few_patients(len(counts), "cases")

@@ -18,7 +18,7 @@ from ecg_flare.errors import PageError, SiteDataError
 from ecg_flare.page.image_files import open_image
 from ecg_flare.page.page_list import LeftOut, PageFile, left_out_lines
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM, TRACE_WIDTH_PX, Label
-from ecg_flare.task.inspection import CaseFacts, Finding, Inspection
+from ecg_flare.task.inspection import CaseFacts, Finding, Inspection, too_few_patients
 from ecg_flare.task.traces.page_case import PageCase
 from ecg_flare.task.traces.page_folder import PATIENTS_FILE, PageFolder, ReadPage
 
@@ -202,12 +202,7 @@ def _names(pages: Sequence[PageFile]) -> Iterator[Finding]:
 def _patients(pages: Sequence[PageFacts], *, whole: bool) -> Iterator[Finding]:
     counts = Counter(page.patient_id for page in pages)
     if len(counts) < 2 and (whole or not pages):
-        yield Finding(
-            "",
-            f"the pages that can be read are of {len(counts)} patients",
-            "two at least are needed: validation is on others than training; check how patients are distinguished",
-            stops=True,
-        )
+        yield too_few_patients(len(counts), "pages")
     elif counts and max(counts.values()) > _MAX_OF_ONE_PATIENT * len(pages) and len(pages) >= _ENOUGH_TO_TELL:
         patient, count = counts.most_common(1)[0]
         yield Finding(

@@ -14,11 +14,14 @@ from ecg_flare.digitize.confidence import (
     MOST,
     NOISE_FLOOR,
     NOISE_WEIGHTS,
+    UNCHECKED,
 )
 from ecg_flare.digitize.leads.cut_tips import CutTip
+from ecg_flare.digitize.leads.limb_noise import LimbNoise
 from ecg_flare.digitize.leads.signal_evidence import SOURCES, SignalEvidence
 from ecg_flare.digitize.signal_confidence import SignalConfidence, probability_of_good, signal_confidence
 
+LIMB = LimbNoise(("I", "II", "III"), 1250, 0.001, 0.2, 3.0, 0.001, 0.001)
 CLEAN = MappingProxyType(dict.fromkeys(SOURCES, 0.0))
 
 
@@ -32,10 +35,17 @@ def test_every_source_of_noise_has_a_weight() -> None:
 
 
 def test_expected_decibels_are_those_of_the_weighted_noise() -> None:
-    evidence = SignalEvidence({**CLEAN, "columns": 0.004, "lost": 0.02}, energy=1.0)
+    evidence = SignalEvidence({**CLEAN, "columns": 0.004, "lost": 0.02}, energy=1.0, limb=(LIMB,))
     total = 0.004 * NOISE_WEIGHTS["columns"] + 0.02 * NOISE_WEIGHTS["lost"] + NOISE_FLOOR
     assert signal_confidence(evidence).expected_db == pytest.approx(-10 * np.log10(total))
     assert shares().expected_db == pytest.approx(-10 * np.log10(NOISE_FLOOR))
+
+
+def test_fast_noise_counts_more_where_no_limb_leads_check_the_signal() -> None:
+    noise = {**CLEAN, "columns": 0.0087}
+    checked, alone = (signal_confidence(SignalEvidence(noise, 1.0, limb=limb)) for limb in ((LIMB,), ()))
+    assert alone.shares["columns"] == pytest.approx(UNCHECKED * checked.shares["columns"])
+    assert alone.value < CONFIDENT < checked.value
 
 
 def test_half_of_the_pages_at_the_middle_are_good_and_odds_change_e_fold() -> None:

@@ -23,6 +23,7 @@ from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import OpenedPage, open_page, open_standing
 from ecg_flare.digitize.rectify.by_hand import stand_by_hand
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.row_length import with_rows_of
 from ecg_flare.digitize.stages import PageInk, PlacedLeads, TracedPage, follow_lines, place_leads, see_ink, take_signal
 from ecg_flare.digitize.trace.by_hand import LineEdits
 from ecg_flare.digitize.trace.guided import follow_points
@@ -164,7 +165,8 @@ class CorrectedPage:
 
         def measure() -> MeasuredPage:
             scaled = ScaledPage(page, measure_scale(page.image, page.period_px))
-            return measure_page(scaled, self._known(corrections, scaled), opened.measured.calibration.printed)
+            again = measure_page(scaled, self._known(corrections, scaled), opened.measured.calibration.printed)
+            return with_rows_of(again, opened.measured)
 
         key = (page, corrections.ruler, corrections.speed, corrections.gain, corrections.chest_gain)
         return opened, self._measured.get(key, measure)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from ecg_flare.digitize.ink.ruled_lines import without_ruled_lines
 from ecg_flare.digitize.measure.calibrate import calibrate
 from ecg_flare.digitize.measure.calibration import Calibration
 from ecg_flare.digitize.measure.scaled_page import ScaledPage
@@ -46,5 +47,7 @@ def measure_page(
         printed=printed,
     )
     image = scaled.page.image
+    if scaled.page.two_tones:
+        image = without_ruled_lines(image, calibration.px_per_mm)
     network_image = at_network_scale(image, calibration.px_per_mm)
     return MeasuredPage(scaled.page, calibration, network_image, at_trace_scale(image, calibration.px_per_mm))

@@ -24,6 +24,7 @@ from ecg_flare.digitize.clock import Clock
 from ecg_flare.digitize.confidence import UNKNOWN_WAY_UP
 from ecg_flare.digitize.ink.segmenters import Segmenter
 from ecg_flare.digitize.measure.scaled_page import HUNG, ScaledPage, stand_upright
+from ecg_flare.digitize.measured_page import MeasuredPage
 from ecg_flare.digitize.print_direction import UNKNOWN, PrintDirection, read_direction
 from ecg_flare.digitize.rectify.normalize import DARK_PAGE, normalize, turn_sideways
 from ecg_flare.digitize.result import Digitization
@@ -53,12 +54,14 @@ class Trial:
         names: the leads' names seen anywhere on it that read only that way (no I, II).
         fits: whether what is on the page, and not what was given, makes its layout sure.
         segmenter: who found its ink.
+        measured: the page that it was read from.
     """
 
     result: Digitization
     names: frozenset[str]
     fits: bool
     segmenter: Segmenter | None = None
+    measured: MeasuredPage | None = None
 
     @property
     def is_upright(self) -> bool:

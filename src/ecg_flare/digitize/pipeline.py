@@ -32,6 +32,7 @@ from ecg_flare.digitize.measured_page import MeasuredPage, measure_page
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.orientation import Trial, read_upright
 from ecg_flare.digitize.result import Digitization
+from ecg_flare.digitize.row_length import measured_by_rows
 from ecg_flare.digitize.stages import TracedPage, follow_lines, place_leads, see_ink, take_signal
 from ecg_flare.digitize.words.findings import Finding, read_findings
 from ecg_flare.digitize.words.statements import read_statements
@@ -152,6 +153,7 @@ class _Reader:
         if best is None:
             raise refusal
         self._kept = best.segmenter or self._first
+        self._last = (scaled, best.measured or self._measured(scaled))
         return replace(best, result=replace(best.result, findings=self._findings))
 
     def _with_print(self, scaled: ScaledPage, trial: Trial | None) -> Trial | None:
@@ -184,7 +186,8 @@ class _Reader:
 def _better_trial(first: Trial, second: Trial) -> Trial:
     result = better_of(first.result, second.result)
     kept = first if result.polylines is first.result.polylines else second
-    return Trial(result, first.names | second.names, first.fits or second.fits, kept.segmenter)
+    names = first.names | second.names
+    return Trial(result, names, first.fits or second.fits, kept.segmenter, kept.measured)
 
 
 def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: ReadingOptions, clock: Clock) -> Trial:
@@ -192,8 +195,12 @@ def _read_measured(measured: MeasuredPage, segmenter: Segmenter, options: Readin
     seen = see_ink(measured, segmenter, clock)
     lines = follow_lines(measured, seen, clock)
     placed = place_leads(measured, seen, lines, options.layout, clock)
-    result = take_signal(TracedPage(measured, seen, lines, placed), options.fs_hz, clock)
-    return Trial(result, placed.names, _fits(placed.assignment), segmenter)
+    by_rows = measured_by_rows(measured, placed.assignment)
+    if by_rows is not measured:
+        lines = follow_lines(by_rows, seen, clock)
+        placed = place_leads(by_rows, seen, lines, options.layout, clock)
+    result = take_signal(TracedPage(by_rows, seen, lines, placed), options.fs_hz, clock)
+    return Trial(result, placed.names, _fits(placed.assignment), segmenter, by_rows)
 
 
 def _fits(assignment: Assignment) -> bool:

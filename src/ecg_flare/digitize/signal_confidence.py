@@ -24,6 +24,7 @@ from ecg_flare.digitize.confidence import (
     MOST,
     NOISE_FLOOR,
     NOISE_WEIGHTS,
+    UNCHECKED,
 )
 from ecg_flare.digitize.leads.signal_evidence import SignalEvidence, Source
 
@@ -84,6 +85,8 @@ class SignalConfidence:
 def signal_confidence(evidence: SignalEvidence) -> SignalConfidence:
     """Return how sure the signal is by what the reading says of its noise."""
     shares = {source: NOISE_WEIGHTS[source] * share for source, share in evidence.noise.items()}
+    if not evidence.limb:
+        shares["columns"] *= UNCHECKED
     return SignalConfidence(MappingProxyType(shares), faulty=_is_faulty(evidence))
 
 

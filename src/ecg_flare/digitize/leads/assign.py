@@ -51,7 +51,8 @@ PHYSIOLOGY_LIMIT: Final = 3.0
 class Assignment:
     """The layout found, its leads' places, how sure that is (0 to 1), and what speaks for it.
 
-    `bars` are those that hide a part of the leads, in the pixels of the spans.
+    `bars` are those that hide a part of the leads, in the pixels of the spans. `duration_s` is how long the layout's
+    rows are; None where labels alone named them.
     """
 
     layout: str
@@ -61,6 +62,7 @@ class Assignment:
     evidence: LayoutEvidence
     warnings: tuple[str, ...] = ()
     bars: tuple[Bar, ...] = ()
+    duration_s: float | None = None
 
 
 def assign(page: LabelledRows, layout: str = "auto") -> Assignment | None:
@@ -115,7 +117,7 @@ def _try(page: LabelledRows, layout: Layout, beats_of: BeatsOf, *, named: bool) 
         times_known=reading.sure,
         guessed=tuple(span.lead for span in spans if span.guessed),
     )
-    return score, Assignment(layout.name, spans, 0.0, columns, evidence)
+    return score, Assignment(layout.name, spans, 0.0, columns, evidence, duration_s=layout.duration_s)
 
 
 def _with_rows(assignment: Assignment, page: LabelledRows) -> Assignment:

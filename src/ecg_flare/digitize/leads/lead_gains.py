@@ -14,7 +14,7 @@ import numpy as np
 
 from ecg_flare.digitize.confidence import UNWITNESSED_GAIN
 from ecg_flare.digitize.leads.lead_span import LeadSpan
-from ecg_flare.digitize.measure.calibration import Calibration, ChestGain
+from ecg_flare.digitize.measure.calibration import BY_PULSES, Calibration, ChestGain
 from ecg_flare.digitize.measure.pulse import Pulse, usual_gain
 from ecg_flare.ecg.leads import LIMB_LEADS
 
@@ -35,7 +35,7 @@ def settle_gains(
     A gain that was given stays, and so does one that stepped pulses said. Where rows of chest leads have pulses, and
     no row of limb leads has one, these are in doubt.
     """
-    measured = calibration.method != "pulse" and calibration.gain_source == "measured"
+    measured = calibration.method not in BY_PULSES and calibration.gain_source == "measured"
     if not measured or calibration.chest is not None:
         return calibration
     limb, chest = (_common_gain(calibration, spans, pulses, levels_px, of_chest) for of_chest in (False, True))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.digitize.words.statements import NOTHING_PRINTED, PrintedMeasures
 from ecg_flare.ecg.leads import LIMB_LEADS
 
 Source = Literal["measured", "printed", "given", "assumed"]
-Method = Literal["grid", "pulse", "given", "lines"]
-"""Of measuring the scale: on the pixels of the grid or of pulses, not at all, or on the lines that a file draws."""
+Method = Literal["grid", "pulse", "rows", "given", "lines"]
+"""Of measuring the scale: on the pixels of the grid, of pulses, or of pulses and the rows' length; not at all; or on
+the lines that a file draws."""
+
+BY_PULSES: Final[tuple[Method, ...]] = ("pulse", "rows")
+"""Methods that take a pulse for 1 mV: of these the gain is not known."""
 
 USUAL_SPEED_MM_PER_S, USUAL_GAIN_MM_PER_MV = 25.0, 10.0
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from ecg_flare.digitize.confidence import ASSUMED, DOUBTED_BY_HEART, SUPPORTED_BY_HEART
-from ecg_flare.digitize.measure.calibration import Calibration, assumed_speed_note
+from ecg_flare.digitize.measure.calibration import BY_PULSES, Calibration, assumed_speed_note
 from ecg_flare.digitize.measure.heart_rate import TypicalBeat
 
 USUAL_BEAT_S, USUAL_WIDTH_S = 0.80, 0.060  # of the activity, which is narrower than the QRS complex
@@ -36,7 +36,7 @@ def weigh_speed(calibration: Calibration, typical: TypicalBeat | None) -> Calibr
         typical is None
         or other is None
         or calibration.speed_source in ("given", "printed")
-        or calibration.method == "pulse"
+        or calibration.method in BY_PULSES
     ):
         return calibration
     odds = speed_log_odds(typical, calibration.speed_mm_per_s, other)

@@ -58,6 +58,16 @@ def test_a_trace_that_rests_on_a_line_stays() -> None:
     assert not kept[:, 450:].any()
 
 
+def test_a_thin_trace_that_rests_on_a_line_is_not_taken_for_it() -> None:
+    """A trace as thin as the line, which leaves it by a pixel here and there, as a resting lead does."""
+    page = ruled()
+    for at in range(100, 300, 6):
+        page[LINE - 1, at : at + 3] = 0
+    kept = without_ruled_lines(page, PxPerMm(PX_PER_MM, PX_PER_MM))[:, :, 0]
+    assert (kept[LINE, 110:290] < 200).all()
+    assert (kept[LINE, 500:] == 255).all()
+
+
 def test_a_step_of_a_leaning_line_hides_nothing() -> None:
     page = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     page[LINE, :400], page[LINE + 1, 400:] = 0, 0

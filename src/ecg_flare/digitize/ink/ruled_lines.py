@@ -11,7 +11,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Int32, UInt8
+from jaxtyping import Bool, Float64, Int32, UInt8
 
 from ecg_flare.digitize.units import PxPerMm
 
@@ -21,6 +21,11 @@ BLACK: Final = 128
 LINE_MM: Final = 25.0  # a run this long is ruled: between two beats a trace rests for less
 THICKEST_MM: Final = 0.45  # of a line; traces are no thinner where a machine of 98 lines an inch repeats its lines
 SWAY_MM: Final = 0.6  # of a line that steps from one row of pixels to the next, as a page that is not quite straight
+RESTING: Final = 0.25
+"""Of a line's length, ink that is higher than the line: a trace rests on it there, and is left with it. Strokes that
+cross it take less."""
+
+RESTING_MM: Final = 8.0
 DASH_PX: Final = 5  # gaps of dots that make a line
 SPECK_MM: Final = 0.5  # dots of a screen, and what is left of lines
 BLUR_PX: Final = 0.8  # joins the dots of a screen to a stroke
@@ -29,7 +34,7 @@ BLUR_PX: Final = 0.8  # joins the dots of a screen to a stroke
 def without_ruled_lines(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm) -> UInt8[np.ndarray, "h w 3"]:
     """Return a straight page of black and white without its ruled lines and specks, slightly blurred, in grey.
 
-    Where a trace runs on a line it keeps the line's ink, unless it is as thin as the line.
+    Where a trace rests on a line it keeps the line's ink.
     """
     ink = image.max(axis=2) < BLACK
     upright = np.ascontiguousarray(ink.T)
@@ -57,8 +62,20 @@ def _level_lines(ink: Bool[np.ndarray, "h w"], px_per_mm: PxPerMm) -> Bool[np.nd
         of_line = (lines[place] == line) & ink[place]
         usual = float(np.median(heights[place][of_line]))
         if usual <= THICKEST_MM * px_per_mm.y:
-            ruled[place] |= of_line & (heights[place] <= usual)
+            higher = of_line & (heights[place] > usual)
+            rests = _share_along(higher, of_line, round(RESTING_MM * px_per_mm.x)) > RESTING
+            ruled[place] |= of_line & ~higher & ~rests
     return ruled
+
+
+def _share_along(
+    part: Bool[np.ndarray, "h w"], whole: Bool[np.ndarray, "h w"], length_px: int
+) -> Float64[np.ndarray, " w"]:
+    """Return for each column which share of the columns around that hold some of `whole` hold some of `part`."""
+    window = np.ones(max(1, length_px))
+    parts, all_of_it = (np.convolve(each.any(axis=0), window, "same") for each in (part, whole))
+    share: Float64[np.ndarray, " w"] = parts / np.maximum(all_of_it, 1.0)
+    return share
 
 
 def _heights(ink: Bool[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:

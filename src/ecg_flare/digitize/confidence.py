@@ -313,7 +313,7 @@ shared and unread ink, hidden and missing ends and bent paper take was set after
 
 UNCHECKED: Final = 2.0
 """What `columns` counts more where no three limb leads check the signal: fast noise that is lost shows nowhere else.
-Set after one page of the row `strips` (seed 424242, one lead full of muscle noise: 12.5 dB where 17.2 were expected)."""
+Set after one page of the row `strips` (seed 424242, a lead full of muscle noise: 12.5 dB where 17.2 were expected)."""
 
 NOISE_FLOOR: Final = 0.0005
 """Of the signal's energy: noise that nothing on the page shows."""

@@ -22,8 +22,8 @@ LINE_MM: Final = 25.0  # a run this long is ruled: between two beats a trace res
 THICKEST_MM: Final = 0.45  # of a line; traces are no thinner where a machine of 98 lines an inch repeats its lines
 SWAY_MM: Final = 0.6  # of a line that steps from one row of pixels to the next, as a page that is not quite straight
 RESTING: Final = 0.25
-"""Of a line's length, ink that is higher than the line: a trace rests on it there, and is left with it. Strokes that
-cross it take less."""
+"""Of a line's length, ink that is higher than the line, and more than on most lines of the page: a trace rests on it
+there, and is left with it. Strokes that cross it take less, and what makes all lines ragged is no trace."""
 
 RESTING_MM: Final = 8.0
 DASH_PX: Final = 5  # gaps of dots that make a line
@@ -53,18 +53,19 @@ def _level_lines(ink: Bool[np.ndarray, "h w"], px_per_mm: PxPerMm) -> Bool[np.nd
         cv2.morphologyEx(joined, cv2.MORPH_OPEN, length), connectivity=8
     )
     heights = _heights(ink)
-    ruled = np.zeros_like(ink)
+    found = []
     for line in range(1, count):
         left, top, width, height = stats[line, :4]
-        if height > SWAY_MM * px_per_mm.y:
-            continue
         place = np.s_[top : top + height, left : left + width]
         of_line = (lines[place] == line) & ink[place]
         usual = float(np.median(heights[place][of_line]))
-        if usual <= THICKEST_MM * px_per_mm.y:
+        if height <= SWAY_MM * px_per_mm.y and usual <= THICKEST_MM * px_per_mm.y:
             higher = of_line & (heights[place] > usual)
-            rests = _share_along(higher, of_line, round(RESTING_MM * px_per_mm.x)) > RESTING
-            ruled[place] |= of_line & ~higher & ~rests
+            found.append((place, of_line, higher, _share_along(higher, of_line, round(RESTING_MM * px_per_mm.x))))
+    ruled = np.zeros_like(ink)
+    ragged = float(np.median([share.mean() for *_, share in found])) if found else 0.0
+    for place, of_line, higher, share in found:
+        ruled[place] |= of_line & ~higher & ~(share > ragged + RESTING)
     return ruled
 
 

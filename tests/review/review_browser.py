@@ -49,6 +49,17 @@ class Desk:
     address: str
     asked: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    answered: int = 0
+
+    def answer(self, _: Any) -> None:
+        self.answered += 1
+
+    def loaded(self) -> None:
+        """Wait until every request is answered, and what came is drawn and asks for no more."""
+        seen = -1
+        while seen != len(self.asked) or self.answered < seen:
+            seen = len(self.asked)
+            self.page.wait_for_timeout(250)
 
     def view(self) -> dict[str, Any]:
         base, token = self.address.split("/#")
@@ -98,6 +109,8 @@ def browsing(address: str) -> Iterator[Desk]:
         page = browser.new_page(viewport={"width": 1366, "height": 768})
         opened = Desk(page, address)
         page.on("request", lambda request: opened.asked.append(request.url))
+        page.on("requestfinished", opened.answer)
+        page.on("requestfailed", opened.answer)
         page.on("pageerror", lambda error: opened.faults.append(str(error)))
         page.on("console", lambda message: opened.faults.append(message.text) if message.type == "error" else None)
         page.goto(address)

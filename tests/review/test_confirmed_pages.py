@@ -91,6 +91,55 @@ def test_a_page_is_drawn_again_only_after_another_decision(app: App, root: Path)
     assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
 
 
+def test_a_mask_is_drawn_again_where_what_it_follows_from_was_changed(
+    app: App, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm(app)
+    folder = draw_confirmed(folder_of(root), OPTIONS).folder
+
+    (folder / "page.png").unlink()
+    assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
+
+    with (root / "read" / "page.hea").open("a") as header:
+        header.write("# looked over\n")
+    assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
+    assert draw_confirmed(folder_of(root), OPTIONS).drawn == 0
+
+    monkeypatch.setattr("ecg_flare.review.confirmed_pages.DRAWN_BY", ("review/training_page.py",))
+    assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
+
+
+def test_the_mask_of_a_picture_that_was_changed_since_does_not_train(app: App, root: Path) -> None:
+    confirm(app)
+    folder = draw_confirmed(folder_of(root), OPTIONS).folder
+    picture = cv2.imread(str(root / "scans" / "page.png"))
+    cv2.imwrite(str(root / "scans" / "page.png"), cv2.flip(picture, 1))
+    with pytest.raises(ReviewError, match="no page of"):
+        draw_confirmed(folder_of(root), OPTIONS)
+    assert list(folder.glob("*.png")) == []
+
+
+def test_what_an_ended_run_left_half_drawn_does_not_train(
+    app: App, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided = confirm(app)
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ecg_flare.review.confirmed_pages._check_same", ended)
+        with pytest.raises(KeyboardInterrupt):
+            draw_confirmed(folder_of(root), OPTIONS)
+    folder = root / "read" / FOLDER
+    (folder / "page.png").write_bytes(b"half")
+    app.decide("undo", None, head=decided["head"])
+    app.post("/api/pages/page/save", {})
+    with pytest.raises(ReviewError, match="no page of"):
+        draw_confirmed(folder_of(root), OPTIONS)
+    assert list(folder.glob("*.png")) == []
+
+
 def test_a_page_that_is_confirmed_no_more_does_not_train(app: App, root: Path) -> None:
     decided = confirm(app)
     folder = draw_confirmed(folder_of(root), OPTIONS).folder

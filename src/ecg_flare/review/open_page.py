@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from ecg_flare.digitize.archive.identity import file_digest
 from ecg_flare.digitize.corrected_page import CorrectedPage
 from ecg_flare.digitize.corrections import NO_CORRECTIONS, Corrections
 from ecg_flare.digitize.files.output import write_result
@@ -49,7 +49,7 @@ class OpenPage:
         self.page = page
         self.source = page.source
         self._folder = folder
-        self._digest = _sha256(page.source.path)
+        self._digest = file_digest(page.source.path)
         picture = read_page(page.source)
         self.notes = picture.warnings
         self.journal: Journal = read_journal(journal_path(folder, page.name))
@@ -229,14 +229,6 @@ class OpenPage:
 def now() -> str:
     """The time, in UTC, as decisions say it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _given(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:

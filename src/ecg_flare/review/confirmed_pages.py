@@ -34,6 +34,7 @@ DRAWN_BY: Final = tuple(f"review/{name}.py" for name in ("confirmed_pages", "tra
 PATIENTS_FILE: Final = "patients.csv"
 
 _MAX_TOLD: Final = 10
+_LOOK: Final = ": look at it again with `ecg-flare review`"
 
 SAME_MV, SAME_SHARE = 0.02, 0.005
 """A recording that differs by no more, in mV and in the share of samples that are known, is the one confirmed."""
@@ -129,10 +130,10 @@ class _Index:
 def _draw(page: ReviewPage, folder: Path, target: Path, options: ReadingOptions) -> None:
     opened = OpenPage(folder, page, replace(options, segmenter=_segmenter(page)))
     if opened.offered:
-        raise ReviewError(f"{opened.offered} Look at it again with `ecg-flare review`.")
+        raise ReviewError(f"{opened.offered.rstrip('.')}{_LOOK}")
     if opened.result is None:
         raise ReviewError(opened.error)
-    _check_same(opened.result.recording, folder, page.name)
+    _check_same(opened, opened.result.recording, folder)
     drawn = training_page(opened.corrected, opened.result, opened.corrections, opened.review.confirmed)
     picture, mask = _files(target, page.name)
     _write(picture, encode_png(drawn.image))
@@ -154,29 +155,30 @@ def _segmenter(page: ReviewPage) -> str:
     return str(review.text("segmenter", "auto"))
 
 
-def _check_same(recording: Recording, folder: Path, name: str) -> None:
-    """Refuse a page that is not read as it was when somebody confirmed it, as by another version of this package.
+def _check_same(opened: OpenPage, read: Recording, folder: Path) -> None:
+    """Refuse a page whose confirmed leads are not read as they were then, as by another version of this package.
 
-    Raises ReviewError or RecordError.
+    `read` is its recording now. Raises ReviewError or RecordError.
     """
-    confirmed = read_wfdb(folder / name)
-    samples = min(confirmed.n_samples, recording.n_samples)
-    now, then = recording.signal_mv[:, :samples], confirmed.signal_mv[:, :samples]
-    both = np.isfinite(now) & np.isfinite(then)
-    other = float(np.mean(np.isfinite(now) != np.isfinite(then)))
-    error = float(np.sqrt(np.mean((now[both] - then[both]) ** 2))) if both.any() else np.inf
-    if recording.n_samples != confirmed.n_samples or other > SAME_SHARE or error > SAME_MV:
-        raise ReviewError(
-            f"it is read otherwise now than when it was confirmed (by {error:.3f} mV): look at it again with "
-            "`ecg-flare review`"
-        )
+    then = read_wfdb(folder / opened.page.name)
+    if read.n_samples != then.n_samples:
+        raise ReviewError(f"it has {read.n_samples} samples now and had {then.n_samples} when it was confirmed{_LOOK}")
+    before, now = (
+        np.concatenate([each.lead(lead.span.lead)[lead.span.samples(read.fs_hz)] for lead in opened.confirmed_leads])
+        for each in (then, read)
+    )
+    both = np.isfinite(now) & np.isfinite(before)
+    other = float(np.mean(np.isfinite(now) != np.isfinite(before)))
+    error = float(np.sqrt(np.mean((now[both] - before[both]) ** 2))) if both.any() else np.inf
+    if other > SAME_SHARE or error > SAME_MV:
+        raise ReviewError(f"it is read otherwise now than when it was confirmed (by {error:.3f} mV){_LOOK}")
 
 
 def _state(page: ReviewPage, folder: Path, options: ReadingOptions) -> str:
     """What a page's mask follows from, as a digest: picture, decisions, what the reading was told, recording, code."""
     review = (page.report or {}).get("review", {})
     if not isinstance(review.get("head"), str):
-        raise ReviewError("it was read again after it was reviewed: look at it again with `ecg-flare review`")
+        raise ReviewError(f"it was read again after it was reviewed{_LOOK}")
     if page.source is None:
         raise ReviewError(page.problem)
     try:

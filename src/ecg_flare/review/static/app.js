@@ -216,8 +216,9 @@ class App {
   async save() {
     this.saving = null;
     try {
-      const {saved, unsaved} = await api.save(this.state.name);
-      $("saved").textContent = saved ? "saved" : "kept";
+      const {saved, unsaved, withheld} = await api.save(this.state.name);
+      $("saved").textContent = !saved ? "kept" : withheld ? "withheld !" : "saved";
+      $("saved").title = withheld;
       if (unsaved) panels.notice("bad", `The decision is kept, but the recording could not be written: ${unsaved}`);
     } catch (error) {
       $("saved").textContent = "kept";
@@ -232,7 +233,7 @@ class App {
       this.saving = null;
       api.save(this.state.name, {keepalive: true}).catch(() => {});
     }
-    $("saved").textContent = "";
+    $("saved").textContent = $("saved").title = "";
   }
 
   pick(lead, reveal = false) {

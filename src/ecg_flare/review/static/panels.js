@@ -94,7 +94,7 @@ export function details(app) {
     ...[lead.row + 1, percent(lead.coverage), lead.gaps, percent(lead.confidence)].map((value, index) => make("td", {class: `n${index === 2 && value ? " bad" : ""}`}, String(value))),
     make("td", {}, make("button", {"aria-pressed": String(lead.confirmed), disabled: Boolean(view.offered), onclick: (event) => { event.stopPropagation(); app.confirmLead(lead); }}, lead.confirmed ? "✓ right" : "right?"))));
   $("leads").replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
-  const doubts = [...(view.error ? [view.error] : []), ...view.warnings];
+  const doubts = [...(view.error ? [view.error] : []), ...(view.withheld ? [view.withheld] : []), ...view.warnings];
   $("doubts").replaceChildren(doubts.length ? make("ul", {}, ...doubts.map((text) => make("li", {}, text))) : make("p", {}, "Nothing was doubted."));
   $("tab-doubts").textContent = doubts.length ? `Doubts (${doubts.length})` : "Doubts";
   const past = [...view.history].reverse();

@@ -35,10 +35,13 @@ def serve(root: Path) -> tuple[subprocess.Popen[str], str]:
 def serving(root: Path, within_s: float) -> Iterator[str]:
     """The address of the app on a folder, which afterwards has to end within so many seconds."""
     process, address = serve(root)
-    yield address
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=within_s) == 0
+    try:
+        yield address
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=within_s) == 0
+    finally:
+        process.kill()
 
 
 @dataclass

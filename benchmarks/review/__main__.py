@@ -2,12 +2,14 @@
 
     python -m benchmarks.review mend [--photographs 10] [--seed 18] [--only p00]
     python -m benchmarks.review loop [--profile archive] [--pages 3] [--held-out 6] [--steps 150] [--seed 18]
+    python -m benchmarks.review large PICTURE [--megapixels 100]
     python -m benchmarks.review picture -o docs/images/review.png
 
 `mend`: photographs of rendered pages are read with nothing given; the worst three are corrected by a scripted person
 (person.py), through the same decisions that the app makes. `loop`: pages of one kind are read, corrected, confirmed and
 drawn as masks; two sites train one federated round on them, from a bundled model; other pages of that kind are then
-read with that network alone, before and after. `picture`: the app as docs/review.md shows it.
+read with that network alone, before and after. `large`: a picture is enlarged, and opened in Chromium. `picture`: the
+app as docs/review.md shows it.
 
 Seconds are of this process, on a machine that does other work.
 """
@@ -20,6 +22,7 @@ from pathlib import Path
 import click
 
 from benchmarks.markdown import row
+from benchmarks.review.large import open_large
 from benchmarks.review.loop import Loop, run_loop
 from benchmarks.review.pages import DrawnPage, draw_pages
 from benchmarks.review.person import Person
@@ -86,6 +89,16 @@ def loop(
     options = TrainOptions(steps, learning_rate, schedule="poly", momentum=momentum)
     with tempfile.TemporaryDirectory() as scratch:
         for line in run_loop(Path(scratch), Loop(profile, pages, held_out, start, options, seed)):
+            print(line, flush=True)
+
+
+@main.command()
+@click.argument("picture", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--megapixels", default=100.0, show_default=True)
+def large(picture: Path, megapixels: float) -> None:
+    """Open a picture of a hundred million pixels in Chromium."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for line in open_large(Path(scratch), picture, megapixels):
             print(line, flush=True)
 
 

@@ -9,7 +9,14 @@ import pytest
 
 import ecg_flare
 from ecg_flare.digitize.archive import identity
-from ecg_flare.digitize.archive.identity import digest_of, file_digest, reader_version, settings_text
+from ecg_flare.digitize.archive.identity import (
+    READ_BY,
+    code_version,
+    digest_of,
+    file_digest,
+    reader_version,
+    settings_text,
+)
 from ecg_flare.digitize.options import ReadingOptions
 
 LAYOUT = "rows: [[{lead: V1, duration_s: 4}]]"
@@ -80,17 +87,20 @@ def test_a_changed_line_of_the_code_is_another_reader(tmp_path: Path, monkeypatc
         (tmp_path / part / "a.py").write_text("x = 1")
     monkeypatch.setattr(ecg_flare, "__file__", str(tmp_path / "__init__.py"))
 
-    def version() -> str:
-        return reader_version.__wrapped__()
+    def version(*more: str) -> str:
+        code_version.cache_clear()
+        return code_version(*READ_BY, *more) if more else reader_version()
 
-    before = version()
+    before, with_one_file = version(), version("flare/a.py")
     assert before.startswith(f"{ecg_flare.__version__}+")
     (tmp_path / "flare" / "a.py").write_text("x = 2")
     (tmp_path / "page" / "__pycache__").mkdir()
     (tmp_path / "page" / "__pycache__" / "a.pyc").write_text("compiled")
     assert version() == before
+    assert version("flare/a.py") != with_one_file
     (tmp_path / "nnunet" / "a.py").write_text("x = 2")
     assert version() != before
+    code_version.cache_clear()
 
 
 def test_settings_are_told_alike_in_another_process() -> None:

@@ -72,6 +72,16 @@ def test_flat_paper_has_no_bend() -> None:
     assert field.slope < 0.01
 
 
+def test_tall_strokes_in_one_corner_of_flat_paper_move_its_grid_nowhere() -> None:
+    image = paper()
+    for row in range(3):
+        for x in (960, 1003, 1032, 1075, 1118):
+            cv2.line(image, (x, 110 + 160 * row), (x, 190 + 160 * row), (30, 30, 30), 3)
+    moved = measure_field(cv2.GaussianBlur(image, (0, 0), 0.8), UNIT).moved
+    for offset, unit in ((moved.x, UNIT.x), (moved.y, UNIT.y)):
+        assert np.abs(without_plane(offset)[8:-8, 8:-8] / unit).max() < 0.12
+
+
 def test_a_pitch_that_is_a_little_wrong_is_no_bend() -> None:
     assert measure_field(paper(), UNIT.scaled(1.01, 0.99)).bend_mm < 0.1
 

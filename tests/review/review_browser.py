@@ -35,10 +35,13 @@ def serve(root: Path) -> tuple[subprocess.Popen[str], str]:
 def serving(root: Path, within_s: float) -> Iterator[str]:
     """The address of the app on a folder, which afterwards has to end within so many seconds."""
     process, address = serve(root)
-    yield address
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=within_s) == 0
+    try:
+        yield address
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=within_s) == 0
+    finally:
+        process.kill()
 
 
 @dataclass
@@ -49,6 +52,17 @@ class Desk:
     address: str
     asked: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    answered: int = 0
+
+    def answer(self, _: Any) -> None:
+        self.answered += 1
+
+    def loaded(self) -> None:
+        """Wait until every request is answered, and what came is drawn and asks for no more."""
+        seen = -1
+        while seen != len(self.asked) or self.answered < seen:
+            seen = len(self.asked)
+            self.page.wait_for_timeout(250)
 
     def view(self) -> dict[str, Any]:
         base, token = self.address.split("/#")
@@ -98,6 +112,8 @@ def browsing(address: str) -> Iterator[Desk]:
         page = browser.new_page(viewport={"width": 1366, "height": 768})
         opened = Desk(page, address)
         page.on("request", lambda request: opened.asked.append(request.url))
+        page.on("requestfinished", opened.answer)
+        page.on("requestfailed", opened.answer)
         page.on("pageerror", lambda error: opened.faults.append(str(error)))
         page.on("console", lambda message: opened.faults.append(message.text) if message.type == "error" else None)
         page.goto(address)

@@ -1,6 +1,5 @@
 """What a bundle shows of a page and what it hides."""
 
-import io
 import json
 import zipfile
 from pathlib import Path
@@ -89,13 +88,19 @@ def test_a_page_that_cannot_be_read_is_covered_whole(opened: OpenPage) -> None:
     assert contrast(blanked(opened)) < 12.0
 
 
-def test_the_command_writes_a_bundle_and_says_to_look_at_it(root: Path, tmp_path: Path) -> None:
+def test_the_command_covers_print_unless_it_is_asked_for_and_says_to_look_at_it(
+    root: Path, drawn: Page, tmp_path: Path
+) -> None:
     out = tmp_path / "bug.zip"
     command = ["bundle", str(root / "read" / "page"), "--pages", str(root / "scans"), "-o", str(out)]
-    result = CliRunner().invoke(main, command)
-    assert result.exit_code == 0, result.output
-    assert "Look at page.png" in result.output
-    assert zipfile.is_zipfile(io.BytesIO(out.read_bytes()))
+    first_line = min((box for box in drawn.truth.print_boxes), key=lambda box: box[:, 1].min())
+    (left, top), (right, bottom) = first_line.min(axis=0).astype(int), first_line.max(axis=0).astype(int) + 1
+    for more, is_covered in (([], True), (["--with-print"], False)):
+        result = CliRunner().invoke(main, [*command, *more])
+        assert result.exit_code == 0, result.output
+        assert "Look at page.png" in result.output
+        image = cv2.imdecode(np.frombuffer(contents(out)["page.png"], np.uint8), cv2.IMREAD_COLOR)
+        assert (contrast(image[top:bottom, left:right]) < 12.0) == is_covered
     missing = CliRunner().invoke(main, ["bundle", str(root / "read" / "other"), "--pages", str(root / "scans")])
     assert missing.exit_code == 2
     assert "no reading 'other'" in missing.output

@@ -9,6 +9,7 @@ import pytest
 from review_apps import OPTIONS, App, open_app
 
 from ecg_flare.digitize.files.batch import run_batch
+from ecg_flare.ecg.record import read_wfdb
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.errors import ReviewError
 from ecg_flare.page.mask_files import read_mask
@@ -82,6 +83,34 @@ def test_leads_that_nobody_confirmed_and_what_is_unreadable_are_ignored_and_noth
     assert (others == IGNORED).mean() < 0.002
 
 
+def test_of_a_page_that_is_withheld_the_confirmed_leads_are_written_and_train(
+    app: App, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ecg_flare.digitize.files.output.WRITTEN", 1.01)
+    page = app.page()
+    assert "only leads that you confirm" in page["withheld"]
+    unsure = app.decide("gain", page["calibration"]["gain"], head=page["head"])
+    saved = app.post("/api/pages/page/save", {}).json()
+    assert (saved["saved"], saved["withheld"]) == (True, unsure["withheld"])
+    assert not (root / "read" / "page.hea").exists()
+
+    confirm(app, slice(3, 5))
+    report = json.loads((root / "read" / "page.json").read_text())
+    assert (report["recording"]["status"], len(report["review"]["confirmed"])) == ("written", 2)
+    assert any("the confirmed leads alone" in warning for warning in report["warnings"])
+    written = read_wfdb(root / "read" / "page")
+    leads = [each["lead"] for each in report["review"]["confirmed"]]
+    known = {name for name in written.lead_names if np.isfinite(written.lead(name)).any()}
+    assert known == set(leads)
+    done = draw_confirmed(folder_of(root), OPTIONS)
+    assert (done.names, done.left_out) == (("page",), ())
+    assert (read_mask(done.folder / "page.mask.png").labels == Label.TRACE).any()
+
+    confirm(app)
+    assert app.page()["withheld"] == ""
+    assert np.isfinite(read_wfdb(root / "read" / "page").lead("V6")).any()
+
+
 def test_a_page_is_drawn_again_only_after_another_decision(app: App, root: Path) -> None:
     decided = confirm(app)
     assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
@@ -89,6 +118,55 @@ def test_a_page_is_drawn_again_only_after_another_decision(app: App, root: Path)
     app.decide("confirm", [[0, 0]], head=decided["head"])
     app.post("/api/pages/page/save", {})
     assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
+
+
+def test_a_mask_is_drawn_again_where_what_it_follows_from_was_changed(
+    app: App, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm(app)
+    folder = draw_confirmed(folder_of(root), OPTIONS).folder
+
+    (folder / "page.png").unlink()
+    assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
+
+    with (root / "read" / "page.hea").open("a") as header:
+        header.write("# looked over\n")
+    assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
+    assert draw_confirmed(folder_of(root), OPTIONS).drawn == 0
+
+    monkeypatch.setattr("ecg_flare.review.confirmed_pages.DRAWN_BY", ("review/training_page.py",))
+    assert draw_confirmed(folder_of(root), OPTIONS).drawn == 1
+
+
+def test_the_mask_of_a_picture_that_was_changed_since_does_not_train(app: App, root: Path) -> None:
+    confirm(app)
+    folder = draw_confirmed(folder_of(root), OPTIONS).folder
+    picture = cv2.imread(str(root / "scans" / "page.png"))
+    cv2.imwrite(str(root / "scans" / "page.png"), cv2.flip(picture, 1))
+    with pytest.raises(ReviewError, match="no page of"):
+        draw_confirmed(folder_of(root), OPTIONS)
+    assert list(folder.glob("*.png")) == []
+
+
+def test_what_an_ended_run_left_half_drawn_does_not_train(
+    app: App, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided = confirm(app)
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ecg_flare.review.confirmed_pages._check_same", ended)
+        with pytest.raises(KeyboardInterrupt):
+            draw_confirmed(folder_of(root), OPTIONS)
+    folder = root / "read" / FOLDER
+    (folder / "page.png").write_bytes(b"half")
+    app.decide("undo", None, head=decided["head"])
+    app.post("/api/pages/page/save", {})
+    with pytest.raises(ReviewError, match="no page of"):
+        draw_confirmed(folder_of(root), OPTIONS)
+    assert list(folder.glob("*.png")) == []
 
 
 def test_a_page_that_is_confirmed_no_more_does_not_train(app: App, root: Path) -> None:

@@ -61,7 +61,7 @@ def test_the_files_follow_what_was_decided(app: App, root: Path) -> None:
     page = app.page()
     decided = app.decide("gain", 2 * page["calibration"]["gain"], head=page["head"])
     before = read_wfdb(root / "read" / "page")
-    assert app.post("/api/pages/page/save", {}).json() == {"saved": True, "unsaved": ""}
+    assert app.post("/api/pages/page/save", {}).json() == {"saved": True, "unsaved": "", "withheld": ""}
     after = read_wfdb(root / "read" / "page")
     assert np.nanstd(after.lead("V3")) == pytest.approx(np.nanstd(before.lead("V3")) / 2, rel=0.01)
     report = json.loads((root / "read" / "page.json").read_text())
@@ -168,7 +168,7 @@ def test_a_late_save_does_not_overwrite_what_another_reviewer_wrote_since(app: A
     decided = other.decide("speed", 50.0, head=theirs["head"])
     other.post("/api/pages/page/save", {})
     written = (root / "read" / "page.json").read_bytes()
-    assert app.post("/api/pages/page/save", {}).json() == {"saved": True, "unsaved": ""}
+    assert app.post("/api/pages/page/save", {}).json() == {"saved": True, "unsaved": "", "withheld": ""}
     assert (root / "read" / "page.json").read_bytes() == written
     report = json.loads(written)
     assert report["review"]["head"] == decided["head"]

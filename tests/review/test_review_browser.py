@@ -145,6 +145,79 @@ def test_speed_and_gain_are_set(desk: Desk, name: str, value: str, of: str) -> N
     desk.undo()
 
 
+def test_the_figures_follow_a_decision_and_its_reason_is_kept(desk: Desk) -> None:
+    before = desk.view()
+    desk.page.keyboard.press("m")
+    desk.page.fill("#why", "the strip says so")
+    desk.page.fill("input[name=speed]", "50")
+    desk.page.keyboard.press("Enter")
+    desk.settled()
+    after, figures = desk.view(), desk.page.inner_text("#figures")
+    assert after["history"][-1]["why"] == "the strip says so"
+    rate = after["checks"]["heart_rate_bpm"]
+    assert rate == pytest.approx(2 * before["checks"]["heart_rate_bpm"], abs=2)
+    assert f"{rate}/min" in figures
+    assert "50 mm/s" in figures
+    assert f"{round(100 * after['confidence'])} %" in figures
+    desk.undo()
+    desk.page.keyboard.press("Control+y")
+    desk.settled()
+    assert desk.view()["calibration"]["speed"] == 50.0
+    desk.undo()
+
+
+def test_the_chest_leads_have_a_gain_of_their_own(desk: Desk) -> None:
+    before = desk.view()
+    desk.page.keyboard.press("m")
+    desk.page.fill("input[name=chest_gain]", "5")
+    desk.page.keyboard.press("Enter")
+    desk.settled()
+    after = desk.view()
+    factor = before["calibration"]["gain"] / 5.0
+    assert samples(after, 1, 2) == pytest.approx(factor * samples(before, 1, 2), abs=1.5, nan_ok=True)
+    assert samples(after, 1, 1) == pytest.approx(samples(before, 1, 1), abs=1.5, nan_ok=True)
+    desk.undo()
+
+
+def test_a_layout_is_chosen_and_what_was_measured_is_confirmed(desk: Desk) -> None:
+    before = desk.view()
+    desk.page.keyboard.press("m")
+    desk.page.select_option("select[name=layout]", "3x4-cabrera+1R")
+    desk.settled()
+    chosen = desk.view()
+    assert chosen["layout"]["name"] == "3x4-cabrera+1R"
+    assert lead(chosen, 0, 0)["lead"] == "aVL"
+    assert lead(before, 0, 0)["lead"] == "I"
+    desk.undo()
+    desk.page.get_by_role("button", name="Confirm as read").click()
+    desk.page.wait_for_selector("#history li:has-text('gain 10 mm/mV')", state="attached", timeout=60_000)
+    desk.settled()
+    said = desk.view()["calibration"]
+    assert (said["speed_source"], said["gain_source"]) == ("given", "given")
+    assert (said["speed"], said["gain"]) == (25.0, 10.0)
+    desk.undo()
+    desk.undo()
+    assert desk.view()["calibration"]["gain_source"] == "measured"
+
+
+def test_a_moment_of_the_recording_is_shown_on_the_page_and_the_other_way_round(desk: Desk) -> None:
+    view = desk.view()
+    own = lead(view, 1, 1)
+    x = (own["left"] + own["right"]) / 2
+    desk.page.keyboard.press("0")
+    area = desk.page.locator("#wave [data-place='1/1']").bounding_box()
+    desk.page.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    moved = desk.page.locator("#moment").get_attribute("transform")
+    at = [float(each) for each in re.findall(r"-?[\d.]+", moved)[:2]]
+    assert at == pytest.approx([x, height(view, 1, x)], abs=2.0)
+    desk.page.mouse.move(*desk.at(x, height(view, 1, x)))
+    line = desk.page.locator("#wave .moment").bounding_box()
+    assert line["x"] == pytest.approx(area["x"] + area["width"] / 2, abs=1.5)
+    assert line["y"] == pytest.approx(area["y"], abs=1.5)
+    desk.page.mouse.move(1, 1)
+    assert desk.page.locator("#moment").get_attribute("transform") == "scale(0)"
+
+
 def test_a_layout_that_does_not_fit_is_refused_and_says_why(desk: Desk) -> None:
     before = desk.view()
     desk.page.keyboard.press("m")
@@ -184,6 +257,14 @@ def test_a_row_that_is_none_is_taken_off_and_put_back(desk: Desk) -> None:
     after = desk.view()
     assert (len(before["rows"]), len(after["rows"])) == (4, 3)
     assert after["layout"]["name"] == "3x4"
+    desk.page.keyboard.press("r")
+    desk.page.mouse.click(*desk.at(before["page"]["width"] * 0.4, float(np.median(line[:, 1]))))
+    desk.page.keyboard.press("Enter")
+    desk.settled()
+    again = desk.view()
+    assert (len(again["rows"]), again["layout"]["name"]) == (4, before["layout"]["name"])
+    assert samples(again, 3, 0) == pytest.approx(samples(before, 3, 0), abs=60.0, nan_ok=True)
+    desk.undo()
     desk.undo()
     assert len(desk.view()["rows"]) == 4
 
@@ -263,14 +344,47 @@ def test_nobody_is_shut_out(desk: Desk, size: tuple[int, int], theme: str) -> No
             desk.page.keyboard.press("Escape")
 
 
-def test_no_part_of_the_app_is_out_of_sight_on_a_tablet(desk: Desk) -> None:
-    desk.page.set_viewport_size({"width": 1024, "height": 768})
-    assert desk.page.evaluate("document.documentElement.scrollWidth") <= 1024
+@pytest.mark.parametrize("size", [(1024, 768), (820, 1180)])
+def test_no_part_of_the_app_is_out_of_sight_on_a_tablet(desk: Desk, size: tuple[int, int]) -> None:
+    desk.page.set_viewport_size({"width": size[0], "height": size[1]})
+    assert desk.page.evaluate("document.documentElement.scrollWidth") <= size[0]
     for name in ("confirm", "undo", "stop", "viewer", "wave", "tab-history"):
         box = desk.page.locator(f"#{name}").bounding_box()
         assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 1024
-        assert box["y"] + box["height"] <= 768
+        assert box["x"] + box["width"] <= size[0]
+        assert box["y"] + box["height"] <= size[1]
+    wide = [desk.page.locator(f"#{name}").bounding_box()["width"] for name in ("viewer", "wave")]
+    assert max(wide) > 0.45 * size[0]
+    assert (wide[1] > 0.95 * size[0]) == (size[0] < size[1])
+
+
+def test_two_fingers_move_and_zoom_the_page_whatever_the_tool(desk: Desk) -> None:
+    desk.page.set_viewport_size({"width": 1024, "height": 768})
+    desk.page.keyboard.press("0")
+    desk.page.keyboard.press("w")
+    head, touch = desk.view()["head"], desk.page.context.new_cdp_session(desk.page)
+    box = desk.page.locator("#viewer").bounding_box()
+    middle_x, middle_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def fingers(kind: str, apart: float, dx: float) -> None:
+        places = [
+            {"x": middle_x + dx + side * apart, "y": middle_y, "id": number} for number, side in enumerate((-1, 1))
+        ]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places if kind != "touchEnd" else []})
+
+    before = desk.at(0.0, 0.0), desk.at(100.0, 0.0)
+    fingers("touchStart", 50.0, 0.0)
+    for step in range(1, 6):
+        fingers("touchMove", 50.0 + 10.0 * step, 8.0 * step)
+    fingers("touchEnd", 0.0, 0.0)
+    desk.settled()
+    after = desk.at(0.0, 0.0), desk.at(100.0, 0.0)
+    assert (after[1][0] - after[0][0]) / (before[1][0] - before[0][0]) == pytest.approx(2.0, rel=0.05)
+    fixed = 2.0 * (before[0][0] - middle_x) + middle_x + 40.0
+    assert after[0][0] == pytest.approx(fixed, abs=6.0)
+    assert desk.view()["head"] == head
+    desk.page.keyboard.press("Escape")
+    desk.page.keyboard.press("v")
 
 
 def test_nothing_but_the_app_was_asked_and_nothing_went_wrong(desk: Desk) -> None:

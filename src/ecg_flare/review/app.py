@@ -101,7 +101,7 @@ class ReviewApp:
 
         def saved(page: OpenPage) -> Response:
             page.save()
-            return JSONResponse({"saved": page.is_saved, "unsaved": page.unsaved})
+            return JSONResponse({"saved": page.is_saved, "unsaved": page.unsaved, "withheld": page.withheld})
 
         return await self._on_page(request, saved)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,11 +12,14 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from ecg_flare.digitize.archive.identity import file_digest
+from ecg_flare.digitize.confidence import WRITTEN
 from ecg_flare.digitize.corrected_page import CorrectedPage
 from ecg_flare.digitize.corrections import NO_CORRECTIONS, Corrections
-from ecg_flare.digitize.files.output import write_result
+from ecg_flare.digitize.files.output import withheld_reason, write_result
 from ecg_flare.digitize.files.overlay import draw_overlay
 from ecg_flare.digitize.leads.by_hand import places_of
+from ecg_flare.digitize.leads.lead_reading import LeadReading
 from ecg_flare.digitize.options import FS_RANGE_HZ, ReadingOptions
 from ecg_flare.digitize.outputs import Outputs
 from ecg_flare.digitize.result import Digitization
@@ -36,6 +38,8 @@ _MAY_LEAVE_UNREAD: Final = ("turn", "corners", "ruler", "undo", "redo", "set_asi
 CONFIRMED_AS: Final = "wfdb"
 """The format that every reviewed recording is written in, whatever others are."""
 
+ONLY_CONFIRMED: Final = "the recording holds the confirmed leads alone: the others are too uncertain to be written"
+
 _MEASURES: Final = {"speed": "speed_mm_per_s", "gain": "gain_mm_per_mv", "chest_gain": "chest_gain_mm_per_mv"}
 
 
@@ -49,7 +53,7 @@ class OpenPage:
         self.page = page
         self.source = page.source
         self._folder = folder
-        self._digest = _sha256(page.source.path)
+        self._digest = file_digest(page.source.path)
         picture = read_page(page.source)
         self.notes = picture.warnings
         self.journal: Journal = read_journal(journal_path(folder, page.name))
@@ -79,6 +83,23 @@ class OpenPage:
         """Whether every lead that was read is confirmed."""
         leads = () if self.result is None else tuple(lead.span for lead in self.result.leads)
         return bool(leads) and not self.offered and set(places_of(leads)) <= self.review.confirmed
+
+    @property
+    def confirmed_leads(self) -> tuple[LeadReading, ...]:
+        """The leads that somebody confirmed, as they are read now."""
+        if self.result is None or self.offered:
+            return ()
+        leads = self.result.leads
+        places = places_of([lead.span for lead in leads])
+        return tuple(leads[number] for place, number in places.items() if place in self.review.confirmed)
+
+    @property
+    def withheld(self) -> str:
+        """Why not all of the recording is written; '' where it is, as of a page that somebody confirmed."""
+        if self.result is None or self.is_confirmed or withheld_reason(self.result.confidence) is None:
+            return ""
+        confidence = self.result.confidence
+        return f"The confidence is {confidence:.2f}, below {WRITTEN:g}: only leads that you confirm are written."
 
     def decide(self, decision: Decision, head: str) -> None:
         """Read the page with one more decision, and put that on disk.
@@ -140,11 +161,11 @@ class OpenPage:
             if self.is_saved:
                 return
             write_result(
-                replace(self.result, warnings=(*self.notes, *self.result.warnings)),
+                self._to_write(self.result),
                 draw_overlay(self.result),
                 self._folder,
                 self.source,
-                options=ReadingOptions(force=self.is_confirmed, outputs=self._written()),
+                options=ReadingOptions(force=bool(self.confirmed_leads), outputs=self._written()),
                 review=self.report_section(),
             )
         except EcgFlareError as error:
@@ -152,14 +173,25 @@ class OpenPage:
             return
         self.unsaved, self.is_saved = "", True
 
+    def _to_write(self, result: Digitization) -> Digitization:
+        """The reading as it is written: of one that is withheld otherwise, the confirmed leads alone."""
+        warnings = (*self.notes, *result.warnings)
+        if not self.withheld or not self.confirmed_leads:
+            return replace(result, warnings=warnings)
+        recording = result.recording
+        signal = np.full_like(recording.signal_mv, np.nan)
+        for lead in self.confirmed_leads:
+            at = recording.lead_names.index(lead.span.lead), lead.span.samples(recording.fs_hz)
+            signal[at] = recording.signal_mv[at]
+        return replace(result, recording=replace(recording, signal_mv=signal), warnings=(*warnings, ONLY_CONFIRMED))
+
     def _written(self) -> Outputs:
         """The formats of the first reading, and WFDB, by which confirmed pages are known again."""
         return replace(self._outputs, formats=(*self.page.formats, CONFIRMED_AS))
 
     def report_section(self) -> Mapping[str, Any]:
         """What NAME.json says of the review."""
-        leads = () if self.result is None else tuple(lead.span for lead in self.result.leads)
-        right = [leads[number] for place, number in places_of(leads).items() if place in self.review.confirmed]
+        right = [lead.span for lead in self.confirmed_leads]
         return {
             "head": str(self.journal.head),
             "decisions": len(self.review.made),
@@ -229,14 +261,6 @@ class OpenPage:
 def now() -> str:
     """The time, in UTC, as decisions say it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _given(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -35,6 +35,7 @@ def page_view(open_page: OpenPage) -> dict[str, Any]:
         "error": open_page.error,
         "unsaved": open_page.unsaved,
         "saved": open_page.is_saved,
+        "withheld": open_page.withheld,
         "picture": {"width": width, "height": height},
         "layouts": layout_names(),
         "corrections": _corrections_view(open_page),

@@ -16,17 +16,22 @@ from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.words.ocr import words_installed
 from ecg_flare.page.layout import load_layout
 
-_PARTS: Final = ("digitize", "ecg", "nnunet", "page", "task")
+READ_BY: Final = ("digitize", "ecg", "nnunet", "page", "task")
 """The parts of the package that a reading goes through, with their models and layouts."""
 
 _DIGITS: Final = 16
 
 
-@cache
 def reader_version() -> str:
     """The package's version, and a digest of all that reads pages: a changed line of it is another reader."""
+    return code_version(*READ_BY)
+
+
+@cache
+def code_version(*parts: str) -> str:
+    """The package's version, and a digest of these folders and files of it: a changed line is another version."""
     root = Path(ecg_flare.__file__).parent
-    files = sorted(path for part in _PARTS for path in (root / part).rglob("*") if _is_read(path))
+    files = sorted(path for part in parts for path in (root / part, *(root / part).rglob("*")) if _is_read(path))
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())

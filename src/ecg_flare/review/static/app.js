@@ -3,11 +3,12 @@ import * as api from "./api.js";
 import {$} from "./dom.js";
 import {keyboard} from "./keys.js";
 import {borders} from "./lines.js";
-import {keyOf, lines, marks} from "./overlay.js";
+import {keyOf, lines, marks, showPlace} from "./overlay.js";
 import * as panels from "./panels.js";
 import {pointer} from "./pointer.js";
 import {hands, toolOf} from "./tools.js";
 import {Viewer} from "./viewer.js";
+import {showMoment} from "./wave.js";
 
 const SAVE_AFTER_MS = 800;
 const DRAFT = "draft", PAGE = "page";
@@ -76,12 +77,27 @@ class App {
   }
 
   step(by) {
-    const index = this.state.pages.findIndex((page) => page.name === this.state.name) + by;
+    const index = this.index() + by;
     if (this.state.pages[index]) this.open(this.state.pages[index].name);
+  }
+
+  stepToDo() {
+    const after = this.state.pages.slice(this.index() + 1).find((page) => !page.confirmed);
+    if (after) this.open(after.name);
+    else this.tell("No page after this one is left to confirm.");
+  }
+
+  index() { return this.state.pages.findIndex((page) => page.name === this.state.name); }
+
+  point(lead, share) {
+    // The same moment on the page and in the recording.
+    showMoment(lead, share);
+    showPlace(this, lead, share);
   }
 
   show(view) {
     this.state.view = view;
+    if (this.state.pages[this.index()]) this.state.pages[this.index()].confirmed = view.confirmed;
     if (view.offered) {
       this.state.tool = "look";
       panels.notice("", `${view.offered} ${view.history.filter((each) => each.stands).length} earlier decisions are kept, and not made here yet.`,
@@ -99,6 +115,7 @@ class App {
     const {width, height} = of === "picture" ? view.picture : view.page;
     this.viewer.show({name: this.state.name, of, width, height, key: `${this.state.name}/${of}/${JSON.stringify(view.page.homography ?? null)}`});
     $("viewer").classList.toggle("points", Boolean(this.tool().points));
+    $("viewer").classList.toggle("draws", Boolean(this.hands[this.state.tool].step));  // names are in no hand's way
     panels.figures(view);
     panels.tools(this);
     panels.bar(this);
@@ -216,12 +233,14 @@ class App {
   async save() {
     this.saving = null;
     try {
-      const {saved, unsaved} = await api.save(this.state.name);
-      $("saved").textContent = saved ? "saved" : "kept";
+      const {saved, unsaved, withheld} = await api.save(this.state.name);
+      $("saved").textContent = !saved ? "kept" : withheld ? "withheld !" : "saved";
+      $("saved").title = withheld;
       if (unsaved) panels.notice("bad", `The decision is kept, but the recording could not be written: ${unsaved}`);
     } catch (error) {
       $("saved").textContent = "kept";
-      panels.notice("bad", error.message);
+      const gone = "The app does not answer. The decision is kept; the recording is written when the page is opened next.";
+      if ($("notice").hidden) panels.notice("bad", error.status === 0 ? gone : error.message);
     }
   }
 
@@ -232,7 +251,7 @@ class App {
       this.saving = null;
       api.save(this.state.name, {keepalive: true}).catch(() => {});
     }
-    $("saved").textContent = "";
+    $("saved").textContent = $("saved").title = "";
   }
 
   pick(lead, reveal = false) {

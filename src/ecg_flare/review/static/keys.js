@@ -28,14 +28,14 @@ export function keyboard(app) {
       else if (event.key === "z" && !$("undo").disabled) act(event, press.undo);
       return;
     }
-    if (event.ctrlKey || event.metaKey || !app.state.view && !["j", "k", "p", "?"].includes(event.key)) return;
+    if (event.ctrlKey || event.metaKey || !app.state.view && !["j", "J", "k", "p", "?"].includes(event.key)) return;
     if (event.key === "Escape") { event.target.blur?.(); $("viewer").focus(); return act(event, () => app.discard()); }
     if (typing) return;
     if (event.key === "Enter" && event.shiftKey) return act(event, press.confirm);
     if (onViewer(app, event)) return;
     const tool = TOOLS.find((each) => each?.key === event.key.toUpperCase());
     if (tool && !event.altKey) return act(event, () => app.use(tool.id));
-    const plain = {j: press.next, k: press.previous, p: press.pages, "?": press.help, "+": press.in, "=": press.in, "-": press.out, 0: press.fit, h: () => $("viewer").classList.toggle("bare"), x: () => app.confirmLead(), "[": () => app.pickNext(-1), "]": () => app.pickNext(1)};
+    const plain = {J: () => app.stepToDo(), j: press.next, k: press.previous, p: press.pages, "?": press.help, "+": press.in, "=": press.in, "-": press.out, 0: press.fit, h: () => $("viewer").classList.toggle("bare"), x: () => app.confirmLead(), "[": () => app.pickNext(-1), "]": () => app.pickNext(1)};
     if (plain[event.key]) act(event, plain[event.key]);
   });
 }

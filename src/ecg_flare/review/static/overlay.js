@@ -29,6 +29,7 @@ export function marks(app) {
     if (state.tool === "borders") parts.push(...borders(view).map((edge) => grip(app, edge, unit)));
   }
   if (draft) parts.push(...drafted(app, draft, unit));
+  parts.push(draw("path", {id: "moment", transform: "scale(0)", d: "M0 -26V-5M0 5V26M-4 0H4"}));
   if (cross && app.tool().points) {
     const [x, y] = cross, r = 14 * unit;
     parts.push(draw("line", {class: "cross", x1: x - r, x2: x + r, y1: y, y2: y}), draw("line", {class: "cross", x1: x, x2: x, y1: y - r, y2: y + r}));
@@ -60,6 +61,15 @@ function grip(app, edge, unit) {
   },
   draw("line", {x1: shown, x2: shown, y1: edge.y - half, y2: edge.y + half}),
   draw("circle", {class: "dot", cx: shown, cy: edge.y + half, r: 7 * unit}));
+}
+
+// Where on the page the moment is that is pointed at in the recording.
+export function showPlace(app, lead, share) {
+  const mark = document.getElementById("moment");
+  if (!mark) return;
+  const x = lead && lead.left + share * (lead.right - lead.left);
+  const y = lead && heightAt(app.state.view.rows[lead.row], x);
+  mark.setAttribute("transform", lead && y !== null ? `translate(${x} ${y}) scale(${1 / app.viewer.scale})` : "scale(0)");
 }
 
 export const keyOf = (edge) => edge.ends.map((end) => `${end.row}.${end.place}.${end.side}`).join("+");

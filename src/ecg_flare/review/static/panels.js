@@ -71,7 +71,7 @@ export function bar(app) {
     names: () => [make("span", {}, app.picked() ? `${app.picked().title} is picked` : "No lead is picked"), button("Name…", () => app.name(app.picked()), {disabled: !app.picked()})],
     borders: () => [make("label", {}, make("input", {id: "column", type: "checkbox", checked: app.state.column, onchange: (event) => { app.state.column = event.target.checked; }}), "in all rows of the column")],
     drag: () => [make("label", {}, "Reach", make("input", {id: "reach", type: "number", min: 0.5, max: 40, step: 0.5, value: app.state.reach, onchange: (event) => { app.state.reach = event.target.value; }}), "mm")],
-    redraw: () => [apply], follow: () => [apply, button("Discard", () => app.draft(null))], unreadable: () => [apply], look: () => [
+    redraw: () => [apply], follow: () => [apply, button("Take a point back", () => app.hands.follow.back()), button("Discard", () => app.draft(null))], unreadable: () => [apply], look: () => [
       button("Confirm lead", () => app.confirmLead(), {disabled: !app.picked(), title: "X", "aria-keyshortcuts": "X"}),
       make("span", {}, app.picked() ? `${app.picked().title}: ${percent(app.picked().coverage)} found, ${app.picked().gaps} gap${app.picked().gaps === 1 ? "" : "s"}` : "Pick a lead, or a tool")],
   };
@@ -82,7 +82,7 @@ export function bar(app) {
 export function recording(app) {
   const {view, before, picked} = app.state;
   const legend = before?.length ? "25 mm/s, 10 mm/mV; grey: before the last decision" : "25 mm/s, 10 mm/mV";
-  const shown = view.leads.length ? [wave(view.leads, before, picked, view.fs_hz, (lead) => app.pick(lead, true)), make("p", {}, legend)] : [make("p", {}, "No recording was read.")];
+  const shown = view.leads.length ? [wave(view.leads, before, picked, view.fs_hz, (lead) => app.pick(lead, true), (lead, share) => app.point(lead, share)), make("p", {}, legend)] : [make("p", {}, "No recording was read.")];
   $("wave").replaceChildren(...shown);
 }
 
@@ -94,7 +94,7 @@ export function details(app) {
     ...[lead.row + 1, percent(lead.coverage), lead.gaps, percent(lead.confidence)].map((value, index) => make("td", {class: `n${index === 2 && value ? " bad" : ""}`}, String(value))),
     make("td", {}, make("button", {"aria-pressed": String(lead.confirmed), disabled: Boolean(view.offered), onclick: (event) => { event.stopPropagation(); app.confirmLead(lead); }}, lead.confirmed ? "✓ right" : "right?"))));
   $("leads").replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
-  const doubts = [...(view.error ? [view.error] : []), ...view.warnings];
+  const doubts = [...(view.error ? [view.error] : []), ...(view.withheld ? [view.withheld] : []), ...view.warnings];
   $("doubts").replaceChildren(doubts.length ? make("ul", {}, ...doubts.map((text) => make("li", {}, text))) : make("p", {}, "Nothing was doubted."));
   $("tab-doubts").textContent = doubts.length ? `Doubts (${doubts.length})` : "Doubts";
   const past = [...view.history].reverse();
@@ -109,11 +109,12 @@ export function pagesDialog(app) {
   const row = (page) => make("li", {}, make("button", {type: "button", "aria-current": page.name === app.state.name ? "page" : null, onclick: () => { $("dialog").close(); app.open(page.name); }},
     make("span", {}, page.title), make("span", {class: page.confidence === null || page.confidence < 0.5 ? "bad" : ""}, page.problem || (page.confidence === null ? "not read" : percent(page.confidence))),
     make("span", {}, page.layout ?? ""), make("span", {}, page.confirmed ? "✓ confirmed" : page.decisions ? `${page.decisions} decided` : "")));
-  open("Pages, the worst first", make("ul", {class: "list"}, ...app.state.pages.map(row)));
+  const done = app.state.pages.filter((page) => page.confirmed).length;
+  open(`Pages, the worst first: ${done} of ${app.state.pages.length} confirmed`, make("ul", {class: "list"}, ...app.state.pages.map(row)));
 }
 
 export function keysDialog() {
-  const keys = [...TOOLS.filter(Boolean).map((tool) => [tool.key, tool.label]), ["J / K", "next, previous page"], ["P", "all pages"], ["[ / ]", "pick the lead before, after"],
+  const keys = [...TOOLS.filter(Boolean).map((tool) => [tool.key, tool.label]), ["J / K", "next, previous page"], ["Shift+J", "next page that is not confirmed"], ["P", "all pages"], ["[ / ]", "pick the lead before, after"],
     ["arrows", "move the cross (Shift far, Alt fine)"], ["Space", "set a point, pick up, drop"], ["Enter", "apply"], ["Esc", "discard"], ["Backspace", "take a point back"], ["+ / - / 0", "larger, smaller, fit"], ["H", "hide or show what was read"],
     ["X", "confirm the picked lead"], ["Shift+Enter", "confirm the page"], ["Ctrl+Z / Ctrl+Y", "undo, redo"], ["?", "these keys"]];
   open("Keys", make("dl", {class: "keys"}, ...keys.map(([key, text]) => make("div", {}, make("dt", {}, make("kbd", {}, key)), make("dd", {}, text)))));

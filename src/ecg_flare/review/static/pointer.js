@@ -1,15 +1,16 @@
 // Pointers on the page: tools draw with one, two pinch, the wheel zooms.
 import {$} from "./dom.js";
+import {leadAt} from "./lines.js";
 
 const CLICK_PX = 4;
 
 export function pointer(app) {
   const box = $("viewer");
   const down = new Map();
-  let hand = null, begun = null, moved = false, apart = 0;
+  let hand = null, begun = null, moved = false, apart = 0, between = null;
 
   box.addEventListener("pointerdown", (event) => {
-    if (!app.state.view || event.target.closest(".zoom, .tag, .grip[tabindex]")) return;
+    if (!app.state.view || (!down.size && event.target.closest(".zoom, .tag, .grip[tabindex]"))) return;
     box.focus({preventScroll: true});
     box.setPointerCapture(event.pointerId);
     down.set(event.pointerId, event);
@@ -19,6 +20,7 @@ export function pointer(app) {
       hand = null;
       app.draft(app.state.tool === "corners" ? app.state.draft : null);
       apart = distance(down);
+      between = middle(down);
       return;
     }
     const tool = app.hands[app.state.tool];
@@ -28,17 +30,25 @@ export function pointer(app) {
 
   box.addEventListener("pointermove", (event) => {
     const before = down.get(event.pointerId);
-    if (!before) return;
+    if (!before) return hover(event);
     down.set(event.pointerId, event);
     moved ||= Math.hypot(event.clientX - begun.clientX, event.clientY - begun.clientY) > CLICK_PX;
     if (down.size === 2) {
-      const now = distance(down);
-      const rect = box.getBoundingClientRect();
-      app.viewer.zoom(now / apart, [event.clientX - rect.left, event.clientY - rect.top]);
-      apart = now;
+      const now = distance(down), [x, y] = middle(down), rect = box.getBoundingClientRect();
+      app.viewer.pan(x - between[0], y - between[1]);
+      app.viewer.zoom(now / apart, [x - rect.left, y - rect.top]);
+      [apart, between] = [now, [x, y]];
     } else if (hand) hand.move(app.viewer.place(event));
     else if (moved) app.viewer.pan(event.clientX - before.clientX, event.clientY - before.clientY);
   });
+
+  const hover = (event) => {
+    if (!app.state.view?.leads.length || app.tool().of === "picture") return;
+    const place = app.viewer.place(event), lead = leadAt(app.state.view, place);
+    const share = (place[0] - lead.left) / (lead.right - lead.left);
+    app.point(share >= 0 && share <= 1 ? lead : null, share);
+  };
+  box.addEventListener("pointerleave", () => app.point(null));
 
   const up = (event) => {
     if (!down.delete(event.pointerId)) return;
@@ -56,6 +66,11 @@ export function pointer(app) {
     if (event.shiftKey) app.viewer.pan(-event.deltaY, 0);
     else app.viewer.zoom(Math.exp(-event.deltaY / 400), [event.clientX - rect.left, event.clientY - rect.top]);
   }, {passive: false});
+}
+
+function middle(down) {
+  const [one, two] = [...down.values()];
+  return [(one.clientX + two.clientX) / 2, (one.clientY + two.clientY) / 2];
 }
 
 function distance(down) {

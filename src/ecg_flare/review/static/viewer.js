@@ -4,9 +4,11 @@ import {$} from "./dom.js";
 
 const TILE = 512;
 const MAX_LEVEL = 6;
+const MAX_TILES = 160;  // that are kept, a megabyte each
 
 export class Viewer {
-  constructor(onMove) {
+  constructor(onMove, kept = MAX_TILES) {
+    this.kept = kept;
     this.canvas = $("canvas");
     this.box = $("viewer");
     this.overlay = $("overlay");
@@ -24,7 +26,7 @@ export class Viewer {
     const fresh = !this.source || source.name !== this.source.name || source.of !== this.source.of ||
       source.width !== this.source.width;
     this.source = source;
-    if (!same) this.tiles.clear();
+    if (!same) this.forget(0);
     if (fresh) this.fit();
     else this.draw();
   }
@@ -97,14 +99,17 @@ export class Viewer {
     const step = TILE << level;
     const last = (size) => Math.ceil(size / step) - 1;
     const from = (offset) => Math.max(0, Math.floor(-offset / this.scale / step));
+    let shown = 0;
     for (let row = from(this.y); row <= Math.min(last(this.source.height), Math.floor((this.height - this.y) / this.scale / step)); row++) {
       for (let column = from(this.x); column <= Math.min(last(this.source.width), Math.floor((this.width - this.x) / this.scale / step)); column++) {
         const image = this.tile(level, column, row);
+        shown++;
         if (!image) continue;
         const wide = Math.min(step, this.source.width - column * step), high = Math.min(step, this.source.height - row * step);
         context.drawImage(image, this.x + column * step * this.scale, this.y + row * step * this.scale, wide * this.scale + 0.5, high * this.scale + 0.5);
       }
     }
+    this.forget(Math.max(this.kept, shown));
     // A pixel's centre has whole coordinates: the overlay is moved by half a pixel.
     this.overlay.setAttribute("viewBox", `${-this.x / this.scale - 0.5} ${-this.y / this.scale - 0.5} ${this.width / this.scale} ${this.height / this.scale}`);
     this.onMove();
@@ -114,16 +119,33 @@ export class Viewer {
     const {key, name, of} = this.source;
     const id = `${key}/${level}/${column}/${row}`;
     const known = this.tiles.get(id);
-    if (known !== undefined) return known;
-    this.tiles.set(id, null);
+    if (known !== undefined) {
+      this.keep(id, known);
+      return known;
+    }
+    this.keep(id, null);
     api.tile(name, of, level, column, row).then(
       (image) => {
-        if (this.source.key !== key) return;
-        this.tiles.set(id, image);
+        if (this.source.key !== key || !this.tiles.has(id)) return image.close();
+        this.keep(id, image);
         this.draw();
       },
       () => this.tiles.delete(id),
     );
     return null;
+  }
+
+  keep(id, image) {
+    this.tiles.delete(id);  // so that it comes last
+    this.tiles.set(id, image);
+  }
+
+  // Let those go that were drawn longest ago, but for so many.
+  forget(kept) {
+    for (const [id, image] of this.tiles) {
+      if (this.tiles.size <= kept) return;
+      image?.close();
+      this.tiles.delete(id);
+    }
   }
 }

@@ -48,7 +48,7 @@ class ResNet1d(nn.Module):
     def forward(self, signal: Tensor) -> Tensor:
         if self.training:
             signal = printed_3x4(shifted(signal), torch.rand(len(signal)) < 0.5)
-        features = self.stages(functional.relu(self.stem_norm(self.stem(signal))))
+        features = self.stages(functional.max_pool1d(functional.relu(self.stem_norm(self.stem(signal))), 2))
         return self.head(torch.cat([features.mean(2), features.amax(2)], 1))
 
 

@@ -34,6 +34,21 @@ def test_a_site_trains_the_network_under_masks(recipe: Callable[[str], Recipe], 
     assert [case["name"] for case in cases] == [f"v{n}" for n in range(8)]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("visits")
+@pytest.mark.parametrize("more", ["fedadam_he", "fedadam_dp --trained 3.* --patients 12 --patients-per-site 4"])
+def test_sums_of_other_kinds_take_it_as_well(
+    recipe: Callable[[str], Recipe], kits: Callable[..., Path], more: str
+) -> None:
+    own = open_recipe(recipe, kits, listed=True)
+    export, check = own.text("commands").splitlines()
+    assert own.command(export.replace("fedadam_secure", more)).returncode == 0
+    done = own.command(check.replace("fedadam_secure", more.split()[0]))
+    assert "WOULD TAKE PART: the round went through" in done.stdout, done.stdout + done.stderr
+    if more.startswith("fedadam_dp"):
+        assert "17 " in done.stdout or "[17]" in done.stdout  # sixteen weights and a bias leave, and nothing else
+
+
 @pytest.mark.usefixtures("visits")
 def test_a_kit_that_lists_no_class_refuses_the_network(
     recipe: Callable[[str], Recipe], kits: Callable[..., Path]

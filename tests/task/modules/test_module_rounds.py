@@ -161,6 +161,7 @@ def test_the_training_process_trains_a_class_that_it_was_given(tmp_path: Path) -
         told = worker.call("prepare", command.to_params()).params
         train = TrainCommand(TrainingSettings(steps=3, momentum=0.5), 0, 1, seed=1, trained=("*",))
         update = worker.call("train", train.to_params(), {"model": start}).arrays["update"]
+        counted = worker.call("validate", {}, {"model": start + update}).params
         worker.call("export", {**_plan_of(plan), "folder": str(tmp_path / "model")}, {"model": start})
     assert (told["train"], told["val"], told["patients"]) == (8, 2, 5)
     np.testing.assert_array_equal(start, learnt(plan).initial_model(4))
@@ -168,6 +169,8 @@ def test_the_training_process_trains_a_class_that_it_was_given(tmp_path: Path) -
         start, TrainOptions(steps=3, momentum=0.5, total_steps=3, seed=site_seed(1, "site-1"))
     )
     np.testing.assert_array_equal(update, expected.update)
+    counts = ModuleTrainer(plan, points(tmp_path / "again")).validate(start + update)
+    assert [counted[name] for name in ("tp", "fp", "fn")] == [counts.tp[0], counts.fp[0], counts.fn[0]]
     module = LineNetwork("")
     module.load_state_dict(torch.load(tmp_path / "model" / "weights.pt", weights_only=True))
     np.testing.assert_array_equal(np.concatenate([p.detach().numpy().ravel() for p in module.parameters()]), start)

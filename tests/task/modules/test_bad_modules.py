@@ -59,9 +59,11 @@ def test_a_module_of_other_parameters_than_the_terms(tmp_path: Path, layout: Any
     ("fault", "kind", "said"),
     [
         ("loss that is NaN", UpdateError, "the loss is nan at step 1 of 2: lower the learning rate"),
-        ("loss of each case", ConfigError, r"gives no number .* of inputs \(2, 2\) and targets \(2, 1\)"),
-        ("loss of nothing", ConfigError, "gives no number that training could lower"),
-        ("another shape", ConfigError, r"cannot learn from inputs \(2, 2\) and targets \(2, 1\)"),
+        (
+            "a loss that breaks on positives",
+            UpdateError,
+            r"cannot learn from inputs \(2, 2\).*Target 1 is out of bounds",
+        ),
         ("a counter", UpdateError, "changed a buffer while it trained"),
     ],
 )
@@ -69,6 +71,19 @@ def test_training_that_gives_no_update(tmp_path: Path, fault: str, kind: type[Ec
     trainer = ModuleTrainer(line_plan(fault=fault), points(tmp_path))
     with pytest.raises(kind, match=said):
         trainer.train(START, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("loss of each case", "gives no number that training could lower"),
+        ("loss of nothing", r"gives no number that training could lower, of inputs \(1, 2\) and targets \(1, 1\)"),
+        ("another shape", r"cannot learn from inputs \(1, 2\) and targets \(1, 1\)"),
+    ],
+)
+def test_a_loss_that_cannot_be_is_found_before_a_round(tmp_path: Path, fault: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"'straight_line.Line'.*{said}"):
+        ModuleTrainer(line_plan(fault=fault), points(tmp_path))
 
 
 @pytest.mark.parametrize("fault", ["counts of another shape", "counts that are no numbers"])

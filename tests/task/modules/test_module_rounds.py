@@ -153,6 +153,21 @@ def test_each_patient_is_trained_clipped_and_counted_alone(examples: PreparedExa
     assert abs(expected[0]) / scale > 0.01
 
 
+def test_a_patient_whose_values_break_the_loss_counts_as_zeros(examples: PreparedExamples) -> None:
+    terms = flat_terms(
+        {"site-1": 1.0}, clipping_norm=1.0, noise_multiplier=1.0, unit="patient", patients=5, patients_per_site=5
+    )
+    cases, draw = cases_by_patient(examples, bytes(32)), PatientDraw(terms, "site-1", ChaChaStream(bytes(32)))
+    broken = ModuleTrainer(line_plan(fault="a loss that breaks on positives"), examples)
+    sent = train_drawn_patients(broken, cases, START, options(), draw)
+    whole = {patient: names for patient, names in cases.items() if not arrays(examples, names)[1].any()}
+    assert 0 < len(whole) < len(cases)
+    again = PatientDraw(terms, "site-1", ChaChaStream(bytes(32)))
+    np.testing.assert_array_equal(
+        sent, train_drawn_patients(ModuleTrainer(line_plan(), examples), whole, START, options(), again)
+    )
+
+
 def test_the_training_process_trains_a_class_that_it_was_given(tmp_path: Path) -> None:
     plan, source = line_plan().as_admitted(), Points()
     with Worker(log=lambda _: None) as worker:

@@ -34,7 +34,9 @@ _EVALUATED_AT_ONCE: Final = 64
 class ModuleTrainer:
     """The module of a plan, and a site's prepared examples; it meets `nnunet.learnt.SiteTrainer`.
 
-    Raises ConfigError and PlanMismatchError as `network.network_of`.
+    Raises ConfigError and PlanMismatchError as `network.network_of`, and ConfigError where the module or the loss
+    cannot take arrays of the examples' shapes. That is tried on zeros: what a patient's own values bring about must not
+    end a round of a job that hides patients.
     """
 
     def __init__(self, plan: ModulePlan, cases: PreparedExamples, *, threads: int = 1, device: str = "cpu") -> None:
@@ -44,6 +46,7 @@ class ModuleTrainer:
         self._cases = cases
         self._device = device
         self._module = network_of(plan).to(device)
+        self._try_on_zeros()
 
     @property
     def layout(self) -> ParameterLayout:
@@ -55,8 +58,8 @@ class ModuleTrainer:
     ) -> LocalUpdate:
         """Train one round from the global model, on the named cases alone where `cases` names some.
 
-        Raises UpdateError where the loss or the result is not finite, or a buffer of the module changed, and
-        ConfigError where the module or the loss cannot take the cases.
+        Raises UpdateError where the loss cannot be taken, it or the result is not finite, or a buffer of the module
+        changed.
         """
         import torch
 
@@ -127,19 +130,34 @@ class ModuleTrainer:
             )
         return found.astype(np.int64)
 
+    def _try_on_zeros(self) -> None:
+        import torch
+
+        first = [entry.name for entry in self._cases.entries[:1]]
+        inputs, targets = (torch.zeros_like(one) for one in self._batch(first))
+        try:
+            self._number(inputs, targets)
+        except UpdateError as error:
+            raise ConfigError(str(error)) from error
+
     def _loss(self, names: Sequence[str], where: str) -> torch.Tensor:
         import torch
 
-        inputs, targets = self._batch(names)
+        loss = self._number(*self._batch(names))
+        if not torch.isfinite(loss).all():
+            raise UpdateError(f"the loss is {float(loss.detach())} at {where}: lower the learning rate")
+        return loss
+
+    def _number(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        import torch
+
         shapes = f"inputs {tuple(inputs.shape)} and targets {tuple(targets.shape)}"
         try:
             loss = self._task.loss(self._module(inputs), targets)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise ConfigError(f"{self._plan.task!r} cannot learn from {shapes}: {error}") from error
+            raise UpdateError(f"{self._plan.task!r} cannot learn from {shapes}: {error}") from error
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:
-            raise ConfigError(f"loss() of {self._plan.task!r} gives no number that training could lower, of {shapes}")
-        if not torch.isfinite(loss).all():
-            raise UpdateError(f"the loss is {float(loss.detach())} at {where}: lower the learning rate")
+            raise UpdateError(f"loss() of {self._plan.task!r} gives no number that training could lower, of {shapes}")
         return loss.reshape(())
 
     def _batch(self, names: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -71,6 +71,9 @@ def main(rounds: int, steps: int, seeds: int, methods: str, public: int, pages: 
 def _finished(bench: Bench, orders: Sequence[Order], file: RunLines[Run], folder: Path) -> list[Run]:
     """The run of each order: kept, or trained now."""
     kept = file.runs()
+    for run in kept.values():
+        if not run.order.method.trains and run.order.budget == bench.budget:
+            bench.public[run.order.seed] = np.load(_model_path(folder, run.order))
     missing = [order for order in orders if order.key not in kept]
     total = sum(order.budget.rounds for order in missing)
     with tqdm(total=total, unit="round", disable=not sys.stderr.isatty()) as bar:

@@ -47,7 +47,7 @@ class Method:
     Attributes:
         name: for people.
         start: 'random', or 'public': trained on synthetic recordings.
-        optimizer: of the server, 'fedavg' or 'fedadam', with its rate.
+        optimizer: of the server, 'fedavg' or 'fedadam', with its rate and, for FedAdam, tau.
         clipping_norm: C, where updates are clipped.
         summation: of the sites' updates.
         epsilon: of the whole run, for each patient; None adds no noise that counts.
@@ -60,6 +60,7 @@ class Method:
     start: str = "random"
     optimizer: str = "fedavg"
     server_rate: float = 1.0
+    server_tau: float = 1e-3
     clipping_norm: float | None = None
     summation: str = "plain"
     epsilon: float | None = None
@@ -83,6 +84,7 @@ METHODS: Final = {
                 start="public",
                 optimizer="fedadam",
                 server_rate=rate,
+                server_tau=1e-5,
                 clipping_norm=norm,
                 summation="masked",
                 epsilon=epsilon,
@@ -126,13 +128,14 @@ class Bench:
         plan: of the network.
         cases: of the benchmark.
         budget: of all runs.
+        public: seed -> the model trained on synthetic recordings, of those that are known.
     """
 
     plan: ModulePlan
     cases: Cases
     budget: Budget
+    public: dict[int, Vector] = field(default_factory=dict)
     _trainers: dict[str, ModuleTrainer] = field(default_factory=dict)
-    _public: dict[int, Vector] = field(default_factory=dict)
 
     def run(self, method: Method, seed: int, on_round: Callable[[], object] = lambda: None) -> tuple[Vector, Promise]:
         """Train by a method; the model, and what was promised about patients."""
@@ -163,12 +166,12 @@ class Bench:
         start: Vector = learnt(self.plan).initial_model(seed)
         if method.start == "random":
             return start
-        if seed not in self._public:
+        if seed not in self.public:
             options = TrainOptions(
                 self.budget.public_steps, self.budget.learning_rate, "poly", momentum=self.budget.momentum, seed=seed
             )
-            self._public[seed] = start + self._trainer(PUBLIC).train(start, options).update
-        return self._public[seed]
+            self.public[seed] = start + self._trainer(PUBLIC).train(start, options).update
+        return self.public[seed]
 
     def _alone(self, site: str, start: Vector, seed: int, on_round: Callable[[], object]) -> Vector:
         many = len(SITES) if site == POOL else 1
@@ -256,4 +259,6 @@ class Bench:
 
 
 def _optimizer(method: Method) -> ServerOptimizer:
-    return FedAdam(method.server_rate, tau=1e-3) if method.optimizer == "fedadam" else FedAvg(method.server_rate)
+    if method.optimizer == "fedadam":
+        return FedAdam(method.server_rate, tau=method.server_tau)
+    return FedAvg(method.server_rate)

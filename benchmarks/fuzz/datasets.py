@@ -14,12 +14,18 @@ import numpy as np
 from benchmarks.fuzz.mutation import change_bytes, change_json, change_lines
 from benchmarks.fuzz.runs import Parser
 from benchmarks.fuzz.texts import Files, one_of, put
-from ecg_flare.nnunet.kinds import carried_document, plan_of, task_of
+from ecg_flare.federated.parts import TrainedModel
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.export import pages_of
+from ecg_flare.nnunet.kinds import carried_document, plan_of, task_of, trained_subset
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.task.datasets.folder import PATIENTS_FILE, NnunetFolder
 from ecg_flare.task.datasets.plans import preset_plan, stock_plan
+from ecg_flare.task.modules.plan import ModulePlan
 
 _TRAINER: Final = "nnUNetTrainer"
+_SOURCE_FILE: Final = "recordings.json"
+_SOURCE: Final = b'{"source": {"path": "hospital.Table", "args": {"file": "/data/visits.csv", "folds": [1, 2]}}}'
 _DESCRIPTION: Final = {
     "channel_names": {"0": "MRI"},
     "labels": {"background": 0, "one": 1, "two": [1, 2]},
@@ -68,6 +74,22 @@ def _packed() -> Files:
     return {"dataset.json": json.dumps(described).encode(), **packed}
 
 
+def _module() -> ModulePlan:
+    layout = (("body.weight", (4, 3, 7)), ("head.weight", (5, 4)), ("head.bias", (5,)))
+    return ModulePlan("chest", "hospital.Findings", {"width": 4}, layout, ("head.*",))
+
+
+def _read_module(data: bytes, folder: Path) -> None:
+    text = data.decode(errors="replace")
+    plan = plan_of("changed", text)
+    _ = (plan.hash, plan.layout_digest, trained_subset(TrainedModel("changed", plan.last_part, text)).digest)
+
+
+def _read_source(files: Files, folder: Path) -> None:
+    put(files, folder)
+    pages_of(f"source:{folder / _SOURCE_FILE}", ("a", "b"), BUNDLED["fedavg"])
+
+
 @cache
 def _plan() -> Plan:
     import tempfile
@@ -105,5 +127,7 @@ DATASETS: Final = (
     Parser("nnU-Net data set", lambda: [_dataset()], one_of(_CHANGES), _read_dataset),
     Parser("packed data set", lambda: [_packed()], one_of({".gz": change_bytes}), _read_dataset),
     Parser("plan of a job", lambda: [_plan().document.encode()], change_json, _read_document),
+    Parser("plan of a torch module", lambda: [_module().document.encode()], change_json, _read_module),
+    Parser("source of a job", lambda: [{_SOURCE_FILE: _SOURCE}], one_of({".json": change_json}), _read_source),
     Parser("plans.json", lambda: [_stock()], one_of({".json": change_json}), _read_stock),
 )

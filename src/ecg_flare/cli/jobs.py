@@ -12,7 +12,7 @@ from ecg_flare.errors import ConfigError
 if TYPE_CHECKING:
     from ecg_flare.federated.parts import Privacy
     from ecg_flare.federated.terms import JobTerms
-    from ecg_flare.nnunet.plan import Plan
+    from ecg_flare.nnunet.learnt import AgreedPlan
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -100,15 +100,23 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     default="custom",
     show_default=True,
     help="Source of the pages: own (each site names them by `ecg-flare site prepare`), custom (site_pages.SitePages of "
-    "--custom), synthetic, ptbxl:FOLDER (its patients are divided among the sites), pages:FOLDER, or nnunet:FOLDER (a "
-    "data set in nnU-Net's raw format), where {site} is the site's name.",
+    "--custom), synthetic, ptbxl:FOLDER (its patients are divided among the sites), pages:FOLDER, nnunet:FOLDER (a "
+    "data set in nnU-Net's raw format), where {site} is the site's name, or source:FILE (class and arguments of a "
+    "source, as in a site's ecg_flare_pages.json).",
 )
 @click.option(
     "--task",
-    type=click.Choice(["traces", "nnunet"]),
     default="traces",
     show_default=True,
-    help="What is learnt: traces on ECG pages, or the labels of a data set in nnU-Net's raw format.",
+    metavar="traces|nnunet|torch:CLASS",
+    help="What is learnt: traces on ECG pages, labels of a data set in nnU-Net's raw format, or by a torch module: the "
+    "class path of a task that an --extension registers.",
+)
+@click.option(
+    "--trained",
+    multiple=True,
+    metavar="PATTERN",
+    help="Train the tensors of these names alone, such as 'head.*'. Repeatable. [default: as in the bundled job]",
 )
 @click.option(
     "--plans",
@@ -159,6 +167,12 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     help="Let the clipping norm follow this quantile of the patients' updates, starting at the job's own norm.",
 )
 @click.option(
+    "--clipping-norm",
+    type=click.FloatRange(0, min_open=True),
+    metavar="C",
+    help="Longest update. [default: as in the bundled job]",
+)
+@click.option(
     "--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Delta of the privacy promise."
 )
 @click.option(
@@ -199,6 +213,7 @@ def export(
     min_sites: int | None,
     data: str,
     task: str,
+    trained: tuple[str, ...],
     plans: str | None,
     dataset_json: Path | None,
     configuration: str,
@@ -210,6 +225,7 @@ def export(
     results: str,
     max_weight: int | None,
     adaptive_clipping: float | None,
+    clipping_norm: float | None,
     delta: float | None,
     epsilon_budget: float | None,
     training: tuple[str, ...],
@@ -228,6 +244,7 @@ def export(
       ecg-flare jobs export fedadam --sites berlin,lyon,porto --rounds 20 --data own --no-code -o jobs_eu
       ecg-flare jobs export fedavg --sites a,b,c,d --data ptbxl:path/to/ptbxl -o jobs_ptbxl
       ecg-flare jobs export fedadam_dp --sites a,b,c --task nnunet --plans plans.json --data own --no-code -o jobs_mri
+      ecg-flare --extension chest jobs export fedavg --sites a,b,c --task torch:chest.Findings --data own -o jobs_chest
     """
     from ecg_flare.flare.job.bundled import BUNDLED
     from ecg_flare.flare.job.export import Changes, check_data, job_for, pages_of
@@ -246,6 +263,7 @@ def export(
             min_sites=min_sites,
             max_weight=max_weight,
             quantile=adaptive_clipping,
+            clipping_norm=clipping_norm,
             delta=delta,
             epsilon_budget=epsilon_budget,
             seed=seed,
@@ -260,6 +278,7 @@ def export(
             mlflow=mlflow,
             code=not no_code,
             plan=plan,
+            trained=trained or None,
         )
         exported = job_for(spec, changes)
     except ConfigError as error:
@@ -271,13 +290,21 @@ def export(
 
 def _plan(
     task: str, plans: str | None, dataset_json: Path | None, configuration: str, spacing: list[float], trainer: str
-) -> "Plan | None":
+) -> "AgreedPlan | None":
     from ecg_flare.task.datasets.plans import PRESETS, preset_plan, stock_plan
 
-    if task == "traces":
-        if plans or dataset_json or configuration:
-            raise ConfigError("--plans, --dataset-json and --configuration are for --task nnunet")
+    kind, _, path = task.partition(":")
+    if kind not in ("traces", "nnunet", "torch") or (kind == "torch") != bool(path):
+        raise ConfigError(f"--task is traces, nnunet or torch:CLASS. Found {task!r}.")
+    if kind != "nnunet" and (plans or dataset_json or configuration):
+        raise ConfigError("--plans, --dataset-json and --configuration are for --task nnunet")
+    if kind == "traces":
         return None
+    if kind == "torch":
+        from ecg_flare.task.modules.plan import plan_of_task
+        from ecg_flare.task.modules.task import build_task
+
+        return plan_of_task(build_task(path, {}))
     if not plans:
         raise ConfigError(f"--task nnunet needs --plans: a plans.json, or the preset {' or '.join(PRESETS)}")
     if plans not in PRESETS:

@@ -91,7 +91,7 @@ def pretrain(
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Model folder.")
 @click.option("--best", is_flag=True, help="For a run: the model of the highest Dice instead of the last one.")
 def export(model: str, output: Path, best: bool) -> None:
-    """Write a model as a folder that stock nnU-Net predicts from.
+    """Write a model as a folder that stock nnU-Net predicts from, or of another network as its weights.
 
     MODEL is a model file (.npz), the folder of a run, or bundled:NAME.
 
@@ -100,7 +100,7 @@ def export(model: str, output: Path, best: bool) -> None:
       ecg-flare export runs/fedadam_dp -o model --best
       nnUNetv2_predict_from_modelfolder -i IN -o OUT -m model -f 0 -device cpu --disable_tta
     """
-    from ecg_flare.nnunet.export import export_model_folder
+    from ecg_flare.nnunet.kinds import learnt
 
     if Path(model).is_dir():
         stored = _of_run(Path(model), "best.npz" if best else "state.npz")
@@ -108,7 +108,7 @@ def export(model: str, output: Path, best: bool) -> None:
         raise click.UsageError(f"--best chooses among the models of a run, but {model} is not a folder.")
     else:
         stored = _stored(model)
-    folder = export_model_folder(stored.vector, stored.plan, output)
+    folder = learnt(stored.plan).export(stored.vector, output)
     click.echo(f"{folder}: plan {stored.plan.name}, {stored.vector.size:,} parameters")
 
 

@@ -178,11 +178,13 @@ class Prepared:
 
     def run(self) -> "Prepared":
         from ecg_flare.nnunet.dataset import SiteCases
+        from ecg_flare.nnunet.kinds import nnunet_plan
         from ecg_flare.site.own_pages import OwnPages, write_own_pages
         from ecg_flare.site.preparation import check_disk, check_memory, prepare_cases
 
-        self.machine += check_memory(self.plan, self._needs)
-        self.inspection = self._cases.inspect(self.site, self.plan)
+        plan = nnunet_plan(self.plan)
+        self.machine += check_memory(plan, self._needs)
+        self.inspection = self._cases.inspect(self.site, plan)
         if self.cache is not None:
             self.machine += check_disk(self.cache, self.inspection.cache_bytes)
         if self.ready and self._kit is not None and self.cache is not None:

@@ -16,8 +16,8 @@ from ecg_flare.errors import ConfigError
 from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, DEFAULT_SETTINGS, PrepareSettings, SiteCases
-from ecg_flare.nnunet.kinds import carried_document, verified_plan
-from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.kinds import admit, carried_document, verified_plan
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.settings import TrainingSettings, names
 from ecg_flare.nnunet.sources import build_source, source_params
 
@@ -163,9 +163,9 @@ class TrainPatientsCommand:
 
 @dataclass(frozen=True)
 class InitializeCommand:
-    """Initialize a plan's network as nnU-Net does, from a seed."""
+    """Initialize a plan's network, from a seed."""
 
-    plan: Plan
+    plan: AgreedPlan
     seed: int
 
     def to_params(self) -> dict[str, Any]:
@@ -181,9 +181,9 @@ class InitializeCommand:
 
 @dataclass(frozen=True)
 class ExportCommand:
-    """Write a model as the folder that stock nnU-Net loads."""
+    """Write a model for use elsewhere: of nnU-Net, the folder that stock nnU-Net loads."""
 
-    plan: Plan
+    plan: AgreedPlan
     folder: Path
 
     def to_params(self) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def site_seed(seed: int, site: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{site}".encode()).digest()[:8], "big")
 
 
-_PLAN: Final = ("plan", "plan_hash", "document")
+_PLAN: Final = ("plan", "plan_hash", "document", "admitted")
 _CASES: Final = ("source", "own_class", "site", *_PLAN, "cache")
 _ROUND: Final = ("round", "rounds", "seed", "trained")
 
@@ -215,12 +215,16 @@ def _whole(params: Params, command: str, expected: tuple[str, ...]) -> Fields:
     return Fields(params, where, ConfigError).only(expected)
 
 
-def _plan_params(plan: Plan) -> dict[str, Any]:
-    return {"plan": plan.name, "plan_hash": plan.hash, "document": carried_document(plan)}
+def _plan_params(plan: AgreedPlan) -> dict[str, Any]:
+    document = carried_document(plan)
+    return {"plan": plan.name, "plan_hash": plan.hash, "document": document, "admitted": plan.admitted}
 
 
-def _plan(found: Fields) -> Plan:
-    return verified_plan(found.text("plan"), found.text("plan_hash"), found.text("document"))
+def _plan(found: Fields) -> AgreedPlan:
+    plan = verified_plan(found.text("plan"), found.text("plan_hash"), found.text("document"))
+    if found.flag("admitted"):
+        admit(plan)
+    return plan
 
 
 def _cases_params(cases: SiteCases) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from jaxtyping import Float32
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, PlanMismatchError, StorageError, UpdateError
 from ecg_flare.nnunet.kinds import carried_document, verified_plan
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.plan import Plan, network, parameter_count, unflatten_into
 from ecg_flare.storage import read_arrays, write_atomically
 
@@ -32,20 +33,20 @@ TRAINER: Final = "nnUNetTrainer"
 class StoredModel:
     """A model as read from a file: its plan, its parameters, and how it came about."""
 
-    plan: Plan
+    plan: AgreedPlan
     vector: Float32[np.ndarray, " d"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save_model(
-    path: Path, vector: Float32[np.ndarray, " d"], plan: Plan, provenance: Mapping[str, Any] | None = None
+    path: Path, vector: Float32[np.ndarray, " d"], plan: AgreedPlan, provenance: Mapping[str, Any] | None = None
 ) -> Path:
     """Write a model as .npz: the vector, and as JSON text its plan's name and hash, layout digest and provenance.
 
     The file appears whole or not at all. Raises UpdateError for a vector of another length and StorageError where it
     cannot be written.
     """
-    _check_length(vector, plan)
+    check_length(vector, plan)
     header = {
         "plan": plan.name,
         "plan_hash": plan.hash,
@@ -77,7 +78,7 @@ def load_model(path: Path) -> StoredModel:
         raise PlanMismatchError(
             f"{path} orders its parameters as {digest[:12]}, the plan here {plan.layout_digest[:12]}"
         )
-    _check_length(vector, plan)
+    check_length(vector, plan)
     return StoredModel(plan, vector, header.mapping("provenance"))
 
 
@@ -103,7 +104,7 @@ def export_model_folder(vector: Float32[np.ndarray, " d"], plan: Plan, folder: P
     """
     import torch
 
-    _check_length(vector, plan)
+    check_length(vector, plan)
     module = network(plan)
     unflatten_into(module, vector)
     checkpoint = {
@@ -113,7 +114,7 @@ def export_model_folder(vector: Float32[np.ndarray, " d"], plan: Plan, folder: P
         "init_args": {"configuration": plan.configuration_name},
         "inference_allowed_mirroring_axes": None,
     }
-    with _atomic_folder(folder) as building:
+    with atomic_folder(folder) as building:
         (building / "plans.json").write_text(json.dumps(plan.plans, indent=1))
         (building / "dataset.json").write_text(json.dumps({**plan.dataset_json, "numTraining": 0}, indent=1))
         (building / "fold_0").mkdir()
@@ -121,7 +122,8 @@ def export_model_folder(vector: Float32[np.ndarray, " d"], plan: Plan, folder: P
     return folder
 
 
-def _check_length(vector: Float32[np.ndarray, " d"], plan: Plan) -> None:
+def check_length(vector: Float32[np.ndarray, " d"], plan: AgreedPlan) -> None:
+    """Raise UpdateError for what is no float32 vector of the plan's length."""
     if vector.shape != (parameter_count(plan),) or vector.dtype != np.float32:
         raise UpdateError(
             f"a model vector has shape {vector.shape} of {vector.dtype}, plan {plan.name!r} needs "
@@ -130,7 +132,8 @@ def _check_length(vector: Float32[np.ndarray, " d"], plan: Plan) -> None:
 
 
 @contextlib.contextmanager
-def _atomic_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which replaces `folder` once it is whole; raises StorageError where it cannot."""
     building: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

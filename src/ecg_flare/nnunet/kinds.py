@@ -10,18 +10,30 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
+from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import ConfigError, PlanMismatchError
 from ecg_flare.extensions import Registry
 from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.federated.subset import TrainableSubset
-from ecg_flare.nnunet.plan import Plan, parameter_layout
+from ecg_flare.nnunet.learnt import AgreedPlan, LearntTask
+from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.plan_check import check_plan
 from ecg_flare.nnunet.task import Task
 
-_OWN: Final = ("ecg_flare.task.traces.kind", "ecg_flare.task.datasets.kind")
+_OWN: Final = ("ecg_flare.task.traces.kind", "ecg_flare.task.datasets.kind", "ecg_flare.task.modules.kind")
 """Modules of the package's own kinds, each with a constant KIND."""
+
+
+def read_nnunet_plan(name: str, document: str) -> Plan:
+    """The plan of nnU-Net in a document; raises ConfigError where it is none, or may not be used."""
+    return check_plan(Plan.from_document(name, document))
+
+
+def admit_none(plan: AgreedPlan) -> None:
+    """Refuse another's class: raises ConfigError, always."""
+    raise ConfigError(f"a plan of kind {plan.kind!r} needs no class of others, and {plan.named_class!r} is given")
 
 
 @dataclass(frozen=True)
@@ -33,12 +45,16 @@ class TaskKind:
         task: a plan -> the task.
         presets: name -> plan, of the plans that come with it; the names are unlike those of any other kind.
         sources: class paths of the case sources that files and jobs may name.
+        read: (name, document) -> the plan that the document holds; raises ConfigError where it is none.
+        admit: lets this process import the class that an admitted plan names; raises ConfigError where it may not.
     """
 
     name: str
-    task: Callable[[Plan], Task]
+    task: Callable[[Any], LearntTask[Any]]
     presets: Mapping[str, Callable[[], Plan]]
     sources: tuple[str, ...] = ()
+    read: Callable[[str, str], AgreedPlan] = read_nnunet_plan
+    admit: Callable[[AgreedPlan], None] = admit_none
 
 
 @cache
@@ -59,12 +75,39 @@ def source_paths() -> Iterator[str]:
         yield from kind.sources
 
 
-def task_of(plan: Plan) -> Task:
+def learnt(plan: AgreedPlan) -> LearntTask[Any]:
     """The task that a plan is for; raises ConfigError for a kind that is not known here."""
+    return _kind(plan.kind, plan.name).task(plan)
+
+
+def task_of(plan: AgreedPlan) -> Task:
+    """The task of nnU-Net that a plan is for; raises ConfigError for another."""
+    task = learnt(nnunet_plan(plan))
+    if not isinstance(task, Task):
+        raise ConfigError(f"the kind of task {plan.kind!r} gives {short(task)}, expected a task of nnU-Net")
+    return task
+
+
+def nnunet_plan(plan: AgreedPlan) -> Plan:
+    """The plan as one of nnU-Net; raises ConfigError for another."""
+    if not isinstance(plan, Plan):
+        raise ConfigError(f"the plan {plan.name!r} is of kind {plan.kind!r}, whose network is not nnU-Net's")
+    return plan
+
+
+def admit(plan: AgreedPlan) -> None:
+    """Let this process import the class that the plan names, of which the caller's process has built an object.
+
+    Raises ConfigError where it cannot be imported, or is none that this kind of task takes.
+    """
+    _kind(plan.kind, plan.name).admit(plan)
+
+
+def _kind(kind: str, plan: str) -> TaskKind:
     kinds = _kinds()
-    if plan.kind not in kinds:
-        raise ConfigError(f"plan {plan.name!r} is for a task of kind {plan.kind!r}, known are {', '.join(kinds)}")
-    return kinds[plan.kind].task(plan)
+    if kind not in kinds:
+        raise ConfigError(f"plan {plan!r} is for a task of kind {kind!r}, known are {', '.join(kinds)}")
+    return kinds[kind]
 
 
 def preset_names() -> tuple[str, ...]:
@@ -84,24 +127,26 @@ def plan_preset(name: str) -> Plan:
 
 
 @cache
-def plan_of(name: str, document: str = "") -> Plan:
+def plan_of(name: str, document: str = "") -> AgreedPlan:
     """The plan of a job's model: the preset of that name, or the one that the document holds.
 
-    Raises ConfigError for an unknown preset, and for a document that is no plan or that nnU-Net may not be given.
+    Raises ConfigError for an unknown preset, and for a document that is no plan, or one that may not be used.
     """
     if not document:
         return plan_preset(name)
     if name in preset_names():
         raise ConfigError(f"the plan {name!r} is a preset, and the job brings another of that name: rename it")
-    return check_plan(Plan.from_document(name, document))
+    where = f"the plan {name!r}"
+    kind = Fields(parse_object(document, where, ConfigError), where, ConfigError).text("kind")
+    return _kind(kind, name).read(name, document)
 
 
-def carried_document(plan: Plan) -> str:
+def carried_document(plan: AgreedPlan) -> str:
     """What a job or a message must carry beside the plan's name: '' for a preset, or else its document."""
     return "" if plan.name in preset_names() else plan.document
 
 
-def verified_plan(name: str, expected_hash: str, document: str = "") -> Plan:
+def verified_plan(name: str, expected_hash: str, document: str = "") -> AgreedPlan:
     """The plan of that name, once its hash equals the one that the other side holds.
 
     Raises ConfigError as `plan_of` and PlanMismatchError for another hash.
@@ -118,4 +163,4 @@ def verified_plan(name: str, expected_hash: str, document: str = "") -> Plan:
 @cache
 def trained_subset(model: TrainedModel) -> TrainableSubset:
     """The trained tensors of a job's network; raises ConfigError for an unknown plan or a pattern of no tensor."""
-    return TrainableSubset.matching(parameter_layout(plan_of(model.plan, model.document)), model.trained)
+    return TrainableSubset.matching(plan_of(model.plan, model.document).layout, model.trained)

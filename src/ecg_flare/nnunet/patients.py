@@ -20,14 +20,14 @@ from ecg_flare.errors import SiteDataError, StorageError, UpdateError
 from ecg_flare.federated.patients import sum_of_drawn
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.nnunet.case import CaseSource
-from ecg_flare.nnunet.dataset import PreparedDataset
+from ecg_flare.nnunet.learnt import PreparedCases, SiteTrainer
 from ecg_flare.storage import write_atomically
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
 
     from ecg_flare.federated.terms import JobTerms
-    from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+    from ecg_flare.nnunet.trainer import TrainOptions
     from ecg_flare.privacy.gaussian import Stream
 
 _KEY_FILE = "patient.key"
@@ -52,7 +52,7 @@ def site_key(folder: Path) -> bytes:
     return key
 
 
-def cases_by_patient(dataset: PreparedDataset, key: bytes) -> dict[str, list[str]]:
+def cases_by_patient(dataset: PreparedCases, key: bytes) -> dict[str, list[str]]:
     """Keyed hash of the hospital's patient id -> the names of that patient's cases, in a fixed order."""
     cases: dict[str, list[str]] = {}
     for entry in dataset.entries:
@@ -61,7 +61,7 @@ def cases_by_patient(dataset: PreparedDataset, key: bytes) -> dict[str, list[str
     return {patient: sorted(cases[patient]) for patient in sorted(cases)}
 
 
-def check_patients(dataset: PreparedDataset, source: CaseSource, *, most: int) -> None:
+def check_patients(dataset: PreparedCases, source: CaseSource, *, most: int) -> None:
     """Refuse cases of nobody, as a person of ten such cases would be hidden as ten, and more patients than agreed.
 
     A case has no patient id where the id is empty, or is the case's own name. A source may say that each of its cases
@@ -92,7 +92,7 @@ class PatientDraw:
 
 
 def train_drawn_patients(
-    trainer: LocalTrainer,
+    trainer: SiteTrainer,
     cases: Mapping[str, list[str]],
     model: Float32[np.ndarray, " d"],
     options: TrainOptions,

@@ -20,11 +20,13 @@ from jaxtyping import Float32
 
 from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, UpdateError
-from ecg_flare.federated.update import ParameterLayout, layout_digest
+from ecg_flare.federated.update import ParameterLayout, layout_digest, layout_size
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from ecg_flare.nnunet.learnt import AgreedPlan
 
 _FORMAT = 1
 _IGNORE = "ignore"
@@ -62,10 +64,44 @@ class Plan:
         document = {"format": _FORMAT, "plans": self.plans, "dataset_json": self.dataset_json, **self.meaning}
         return hashlib.sha256(_canonical(document).encode()).hexdigest()
 
+    @property
+    def layout(self) -> ParameterLayout:
+        """Ordered (name, shape) of the network's parameters: what gives a flat vector its meaning.
+
+        Presets are read from stored data, so that a server needs no torch; other plans build their network, without
+        memory for its values.
+        """
+        return self.known_layout if self.known_layout is not None else self.built_layout
+
     @cached_property
     def layout_digest(self) -> str:
         """SHA-256 (hex) of the ordered (name, shape) list of the network's parameters."""
-        return layout_digest(parameter_layout(self))
+        return layout_digest(self.layout)
+
+    @property
+    def last_part(self) -> tuple[str, ...]:
+        """Patterns of the tensors of the decoder's last stage, with its head."""
+        last = self.configuration["architecture"]["arch_kwargs"]["n_stages"] - 2
+        return tuple(f"decoder.{part}.{last}.*" for part in ("transpconvs", "stages", "seg_layers"))
+
+    @property
+    def named_class(self) -> str:
+        """None: all that a plan may name is nnU-Net's own."""
+        return ""
+
+    @property
+    def named_args(self) -> Mapping[str, Any]:
+        """None."""
+        return {}
+
+    @property
+    def admitted(self) -> bool:
+        """Nothing needs to be."""
+        return False
+
+    def as_admitted(self) -> Plan:
+        """The plan as it is."""
+        return self
 
     @cached_property
     def built_layout(self) -> ParameterLayout:
@@ -203,13 +239,9 @@ def initial_vector(plan: Plan, seed: int) -> Float32[np.ndarray, " d"]:
         return flatten(network(plan))
 
 
-def parameter_layout(plan: Plan) -> ParameterLayout:
-    """Ordered (name, shape) of the network's parameters: what gives a flat vector its meaning.
-
-    Presets are read from stored data, so that a server needs no torch; other plans build their network, without memory
-    for its values.
-    """
-    return plan.known_layout if plan.known_layout is not None else plan.built_layout
+def parameter_layout(plan: AgreedPlan) -> ParameterLayout:
+    """Ordered (name, shape) of the network's parameters."""
+    return plan.layout
 
 
 def network_layout(module: nn.Module) -> ParameterLayout:
@@ -217,9 +249,9 @@ def network_layout(module: nn.Module) -> ParameterLayout:
     return tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters())
 
 
-def parameter_count(plan: Plan) -> int:
+def parameter_count(plan: AgreedPlan) -> int:
     """Length d of the plan's flat vector."""
-    return sum(int(np.prod(shape)) for _, shape in parameter_layout(plan))
+    return layout_size(plan.layout)
 
 
 def flatten(module: nn.Module) -> Float32[np.ndarray, " d"]:

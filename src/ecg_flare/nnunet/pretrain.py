@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.nnunet.dataset import SiteCases, prepare
-from ecg_flare.nnunet.kinds import task_of
+from ecg_flare.nnunet.kinds import nnunet_plan, task_of
 from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
 
@@ -73,13 +73,14 @@ def pretrain(
     """
     from ecg_flare.nnunet.trainer import LocalTrainer
 
-    dataset = prepare(cases.source, cases.site, cases.plan, cases.cache, log=log)
-    model = initial_vector(cases.plan, options.seed) if start is None else start
-    trainer = LocalTrainer(cases.plan, dataset, threads=compute.threads, device=compute.device)
+    plan = nnunet_plan(cases.plan)
+    dataset = prepare(cases.source, cases.site, plan, cases.cache, log=log)
+    model = initial_vector(plan, options.seed) if start is None else start
+    trainer = LocalTrainer(plan, dataset, threads=compute.threads, device=compute.device)
     progress = _Progress(options.steps, log)
     result = trainer.train(model, options, on_step=progress.step)
     trained = model + result.update
-    dice = trainer.validate(trained).dice(*task_of(cases.plan).foreground_places)
+    dice = trainer.validate(trained).dice(*task_of(plan).foreground_places)
     trainer.close()
     log(f"{options.steps} steps in {result.seconds:.0f} s; Dice {dice:.3f} on patients left out")
     return Pretrained(trained, tuple(progress.history), dice)

@@ -15,14 +15,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import IO, Any, Final
 
 import numpy as np
 
 from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
 from ecg_flare.extensions import load_environment
-from ecg_flare.federated.update import check_update
+from ecg_flare.federated.update import check_update, layout_size
 from ecg_flare.nnunet.commands import (
     EvaluateCommand,
     ExportCommand,
@@ -33,12 +32,11 @@ from ecg_flare.nnunet.commands import (
     TrainPatientsCommand,
 )
 from ecg_flare.nnunet.content import content_digest
-from ecg_flare.nnunet.dataset import TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
-from ecg_flare.nnunet.kinds import task_of
+from ecg_flare.nnunet.kinds import learnt
+from ecg_flare.nnunet.learnt import LearntTask, PreparedCases, SiteTrainer
 from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, check_patients, site_key, train_drawn_patients
-from ecg_flare.nnunet.plan import Plan, initial_vector, parameter_count
 from ecg_flare.privacy.gaussian import ChaChaStream
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -57,7 +55,7 @@ class Service:
         nothing else.
     `validate`: no parameters; array model. Gives tp, fp, fn of the task's foreground, and dice.
     `evaluate`: array model. Gives dice (mean over cases), cases (Dice by name) and digest (of the cases themselves).
-    `initialize`: gives the array model: nnU-Net's initialization.
+    `initialize`: gives the array model: the untrained network.
     `export`: array model. Writes the folder and gives it.
     """
 
@@ -66,10 +64,10 @@ class Service:
         self._threads = threads
         self._device = device
         self._site = ""
-        self._plan: Plan | None = None
-        self._dataset: PreparedDataset | None = None
+        self._task: LearntTask[Any] | None = None
+        self._cases: PreparedCases | None = None
         self._cases_by_patient: dict[str, list[str]] = {}
-        self._trainer: Any = None
+        self._trainer: SiteTrainer | None = None
 
     def serve(self, requests: queue.Queue[Frame]) -> None:
         """Answer requests until the process ends."""
@@ -102,20 +100,18 @@ class Service:
         cases = command.cases
         self._trainer = None
         self._site = cases.site
-        self._plan = cases.plan
-        self._dataset = dataset = prepare(
-            cases.source, cases.site, cases.plan, cases.cache, command.settings, log=self._log
-        )
+        self._task = learnt(cases.plan)
+        self._cases = prepared = self._task.prepare(cases, command.settings, self._log)
         if command.patients_per_site is not None:
-            check_patients(dataset, cases.source, most=command.patients_per_site)
-        self._cases_by_patient = cases_by_patient(dataset, site_key(cases.cache))
+            check_patients(prepared, cases.source, most=command.patients_per_site)
+        self._cases_by_patient = cases_by_patient(prepared, site_key(cases.cache))
         return {
-            "cases": len(dataset.entries),
-            "patients": dataset.n_patients,
-            "train": len(dataset.names("train")),
-            "val": len(dataset.names("val")),
-            "reused": dataset.reused,
-            "folder": str(dataset.folder),
+            "cases": len(prepared.entries),
+            "patients": prepared.n_patients,
+            "train": len(prepared.names("train")),
+            "val": len(prepared.names("val")),
+            "reused": prepared.reused,
+            "folder": str(prepared.folder),
         }, {}
 
     def _train(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
@@ -126,48 +122,42 @@ class Service:
     def _train_patients(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = TrainPatientsCommand.from_params(params)
         trainer, model = self._site_trainer(), _model(arrays)
-        assert self._plan is not None, "`_site_trainer` wants a plan"
-        check_update(model, size=parameter_count(self._plan))
+        check_update(model, size=layout_size(trainer.layout))
         draw = PatientDraw(command.terms, self._site, ChaChaStream())
         options = command.training.options(self._site)
         return {}, {"contribution": train_drawn_patients(trainer, self._cases_by_patient, model, options, draw)}
 
     def _validate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         counts = self._site_trainer().validate(_model(arrays))
-        assert self._plan is not None, "`_site_trainer` wants a plan"
-        foreground = task_of(self._plan).foreground_places
+        assert self._task is not None, "`_site_trainer` wants a task"
+        foreground = self._task.foreground_places
         tp, fp, fn = counts.of(foreground)
         return {"tp": tp, "fp": fp, "fn": fn, "dice": counts.dice(*foreground)}, {}
 
     def _evaluate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         cases = EvaluateCommand.from_params(params).cases
-        task = task_of(cases.plan)
-        settings = replace(TO_EVALUATE, preprocess=task.measured_preprocessed)
-        dataset = prepare(cases.source, cases.site, cases.plan, cases.cache, settings, log=self._log)
-        evaluation = task.metric(_model(arrays), dataset, self._device)
+        task = learnt(cases.plan)
+        prepared = task.prepare(cases, task.to_evaluate, self._log)
+        evaluation = task.evaluate(_model(arrays), prepared, self._device)
         return {
             "dice": evaluation.mean_dice,
             "cases": dict(evaluation.dice_by_case),
-            "digest": content_digest(dataset),
+            "digest": content_digest(prepared),
         }, {}
 
     def _initialize(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = InitializeCommand.from_params(params)
-        return {}, {"model": initial_vector(command.plan, command.seed)}
+        return {}, {"model": learnt(command.plan).initial_model(command.seed)}
 
     def _export(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
-        from ecg_flare.nnunet.export import export_model_folder
-
         command = ExportCommand.from_params(params)
-        return {"folder": str(export_model_folder(_model(arrays), command.plan, command.folder))}, {}
+        return {"folder": str(learnt(command.plan).export(_model(arrays), command.folder))}, {}
 
-    def _site_trainer(self) -> Any:
-        from ecg_flare.nnunet.trainer import LocalTrainer
-
-        if self._plan is None or self._dataset is None:
+    def _site_trainer(self) -> SiteTrainer:
+        if self._task is None or self._cases is None:
             raise WorkerError("no cases are prepared in this training process: call 'prepare' first")
         if self._trainer is None:
-            self._trainer = LocalTrainer(self._plan, self._dataset, threads=self._threads, device=self._device)
+            self._trainer = self._task.site_trainer(self._cases, self._threads, self._device)
         return self._trainer
 
 

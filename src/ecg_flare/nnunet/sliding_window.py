@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Integer
 
 from ecg_flare.errors import StorageError
-from ecg_flare.nnunet.dataset import CaseEntry, PreparedDataset
+from ecg_flare.nnunet.case_cache import CaseEntry
+from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.environment import nnunet_environment, return_memory
 from ecg_flare.nnunet.plan import Plan
 

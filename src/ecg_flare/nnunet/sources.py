@@ -8,22 +8,19 @@ object (`source_params`), never by one that stands in a file or in an argument. 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.extensions import Registry
+from ecg_flare.extensions import Registry, extension_class
+from ecg_flare.nnunet import named_classes
 from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.kinds import source_paths
+from ecg_flare.nnunet.named_classes import built, class_path, imported
 
+_WHAT: Final = "case source"
 
-def _class_path(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-ADDED_SOURCES: Final = Registry[type]("case source", {})
+ADDED_SOURCES: Final = Registry[type](_WHAT, {})
 """Class path -> class, of extensions."""
 
 
@@ -36,7 +33,7 @@ def register_source(kind: type) -> type:
         raise ConfigError(
             f"{kind!r} is no case source, expected a frozen dataclass with describe(site) and cases(site)"
         )
-    path = _class_path(kind)
+    path = class_path(kind)
     if path in source_paths():
         raise ConfigError(f"a case source is called {path!r} already: register yours under another name")
     ADDED_SOURCES.add(path, kind)
@@ -50,7 +47,7 @@ def source_names() -> tuple[str, ...]:
 
 def source_class(path: str) -> type | None:
     """The class of a source, of `source_names` and no others."""
-    return _imported(path) if path in source_paths() else ADDED_SOURCES.get(path)
+    return imported(path, _WHAT) if path in source_paths() else ADDED_SOURCES.get(path)
 
 
 def to_spec(source: CaseSource) -> dict[str, Any]:
@@ -58,25 +55,20 @@ def to_spec(source: CaseSource) -> dict[str, Any]:
 
     Raises ConfigError where the source is no dataclass or an argument is not JSON.
     """
-    kind = type(source)
-    if not dataclasses.is_dataclass(source):
-        raise ConfigError(f"case source {kind.__name__} must be a dataclass, so that its arguments can be read")
-    args = {field.name: getattr(source, field.name) for field in dataclasses.fields(source) if field.init}
-    try:
-        args = json.loads(json.dumps(args))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"case source {kind.__name__} has an argument that is not JSON: {error}") from error
-    return {"path": _class_path(kind), "args": args}
+    return named_classes.to_spec(source, _WHAT)
 
 
 def source_params(source: CaseSource) -> dict[str, Any]:
     """What the training process needs to build a source again that this process holds.
 
-    Its spec and, where the class is none of `source_names`, the one class path that may be imported for it.
+    Its spec and, where the class is none of the package's or of an extension's, the one class path that may be
+    imported for it. A job's own module that registers its source has done so in this process alone.
     """
     spec = to_spec(source)
-    listed = source_class(spec["path"]) is type(source)
-    return {"source": spec} if listed else {"source": spec, "own_class": spec["path"]}
+    path = spec["path"]
+    known = path in source_paths() or extension_class(path) is not None
+    listed = known and source_class(path) is type(source)
+    return {"source": spec} if listed else {"source": spec, "own_class": path}
 
 
 def build_source(spec: Mapping[str, Any], *, own_class: str = "") -> CaseSource:
@@ -91,24 +83,10 @@ def build_source(spec: Mapping[str, Any], *, own_class: str = "") -> CaseSource:
     path, args = spec.get("path"), spec.get("args", {})
     if not isinstance(path, str) or not isinstance(args, Mapping):
         raise ConfigError(f"a case source is a class path and its arguments. Found {path!r} and {args!r}.")
-    kind = source_class(path) or (_imported(path) if path == own_class else None)
+    kind = source_class(path) or (imported(path, _WHAT) if path == own_class else None)
     if kind is None:
         raise ConfigError(f"case source {path!r} is none of {', '.join(source_names())}")
-    try:
-        source = kind(**args)
-    except TypeError as error:
-        raise ConfigError(f"case source {path!r} does not take the arguments {sorted(args)}: {error}") from error
+    source = built(kind, args, _WHAT)
     if not isinstance(source, CaseSource):
         raise ConfigError(f"case source {path!r} needs the methods describe(site) and cases(site)")
     return source
-
-
-def _imported(path: str) -> type:
-    module_name, _, class_name = path.rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"case source {path!r} cannot be imported: {error}") from error
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise ConfigError(f"case source {path!r} is no dataclass: only a class made to be one is ever called")
-    return kind

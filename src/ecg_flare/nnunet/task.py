@@ -6,19 +6,22 @@ nnU-Net's training, the sums and the ledger know nothing else of a task. `kinds`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32, Integer
 
 from ecg_flare.nnunet.case import CaseSource
-from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.plan import Plan, initial_vector
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ecg_flare.nnunet.dataset import CaseEntry, PreparedDataset
+    from ecg_flare.nnunet.case_cache import CaseEntry
+    from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, SiteCases
+    from ecg_flare.nnunet.trainer import LocalTrainer
 
 Labels = Integer[np.ndarray, " *space"]
 
@@ -42,7 +45,7 @@ def _fits(source: CaseSource, site: str) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to learn.
+    """One thing that nnU-Net learns; it meets `learnt.LearntTask`.
 
     Attributes:
         plan: of the network.
@@ -92,6 +95,39 @@ class Task:
     def ignored_value(self) -> int | None:
         """The value of a mask that is left out, by the task or by its plan's labels."""
         return self.plan.ignored if self.ignored is None else self.ignored
+
+    @property
+    def to_evaluate(self) -> PrepareSettings:
+        """How cases are prepared that nothing is trained on."""
+        from ecg_flare.nnunet.dataset import TO_EVALUATE
+
+        return replace(TO_EVALUATE, preprocess=self.measured_preprocessed)
+
+    def initial_model(self, seed: int) -> Float32[np.ndarray, " d"]:
+        """nnU-Net's initialization (He), drawn from `seed`."""
+        return initial_vector(self.plan, seed)
+
+    def prepare(self, cases: SiteCases, settings: PrepareSettings, log: Callable[[str], None]) -> PreparedDataset:
+        """The site's cases in nnU-Net's form; raises as `dataset.prepare`."""
+        from ecg_flare.nnunet.dataset import prepare
+
+        return prepare(cases.source, cases.site, self.plan, cases.cache, settings, log=log)
+
+    def site_trainer(self, cases: PreparedDataset, threads: int, device: str) -> LocalTrainer:
+        """nnU-Net's own trainer on those cases."""
+        from ecg_flare.nnunet.trainer import LocalTrainer
+
+        return LocalTrainer(self.plan, cases, threads=threads, device=device)
+
+    def evaluate(self, model: Float32[np.ndarray, " d"], cases: PreparedDataset, device: str) -> DiceEvaluation:
+        """A model's Dice on every case."""
+        return self.metric(model, cases, device)
+
+    def export(self, model: Float32[np.ndarray, " d"], folder: Path) -> Path:
+        """Write the folder that stock nnU-Net loads; raises StorageError where it cannot be written."""
+        from ecg_flare.nnunet.export import export_model_folder
+
+        return export_model_folder(model, self.plan, folder)
 
 
 @dataclass(frozen=True)

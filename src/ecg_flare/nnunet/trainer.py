@@ -2,9 +2,6 @@
 
 A round starts from the global model with empty momentum and freshly seeded generators, so that its result depends on
 (model, cases, options) alone, whichever process runs it: on one CPU thread bit by bit.
-
-FedProx: Li et al. 2020, "Federated Optimization in Heterogeneous Networks", equation 2: the local objective gains
-mu/2 * |w - w_global|^2, the gradient mu * (w - w_global).
 """
 
 from __future__ import annotations
@@ -15,8 +12,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,18 +20,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.errors import ConfigError, UpdateError
-from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
+from ecg_flare.errors import ConfigError
+from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.update import ParameterLayout
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.environment import limit_threads, nnunet_environment
 from ecg_flare.nnunet.kinds import task_of
-from ecg_flare.nnunet.plan import Plan, flatten, parameter_layout, unflatten_into
+from ecg_flare.nnunet.local_round import proximal_term, seeded, thaw, update_of
+from ecg_flare.nnunet.plan import Plan, parameter_layout, unflatten_into
 from ecg_flare.nnunet.settings import TrainingSettings, check
 from ecg_flare.nnunet.task import LabelCounts, count_labels
 
 if TYPE_CHECKING:
-    import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 _POLY_EXPONENT = 0.9
@@ -155,27 +151,20 @@ class LocalTrainer:
         if trainer.grad_scaler is not None:
             trainer.grad_scaler = type(trainer.grad_scaler)("cuda")
         trainer.network.train()
-        self._thaw(options.trained)
+        thaw(trainer.network, options.trained)
         self._loader.indices = self._cases if cases is None else list(cases)
         losses = []
-        with _seeded(options.seed, options.first_step), _proximal_term(trainer, options.proximal_mu):
+        with seeded(options.seed, options.first_step), proximal_term(trainer.network, options.proximal_mu, self._scale):
             for step in range(options.steps):
                 trainer.optimizer.param_groups[0]["lr"] = options.learning_rate_at(step)
                 losses.append(float(trainer.train_step(next(self._batches))["loss"]))
                 on_step(step, losses[-1])
-        update = flatten(trainer.network) - np.asarray(model, np.float32)
-        if not np.isfinite(update).all():
-            raise UpdateError(
-                f"local training diverged: {np.count_nonzero(~np.isfinite(update))} of {update.size} parameters are "
-                f"not finite after {options.steps} steps at learning rate {options.learning_rate}; lower it"
-            )
+        update = update_of(trainer.network, model, options)
         return LocalUpdate(update, float(np.mean(losses)), time.monotonic() - started)
 
-    def _thaw(self, patterns: Sequence[str]) -> None:
-        """Train the tensors whose names match, and leave the others: a tensor without a gradient is not moved."""
-        names = TrainableSubset.matching(self.layout, patterns).names
-        for name, parameter in self._trainer.network.named_parameters():
-            parameter.requires_grad_(name in names)
+    def _scale(self) -> float:
+        scaler = self._trainer.grad_scaler
+        return 1.0 if scaler is None else float(scaler.get_scale())
 
     def validate(self, model: Float32[np.ndarray, " d"]) -> LabelCounts:
         """Count, by label, what the model finds in whole cases of the patients that it is not trained on."""
@@ -232,46 +221,3 @@ def _disable_blur_benchmark(batches: Any) -> None:
         pending.extend(getattr(transform, "transforms", []))
         if hasattr(transform, "transform"):
             pending.append(transform.transform)
-
-
-@contextmanager
-def _seeded(seed: int, first_step: int) -> Iterator[None]:
-    """Seed the global generators that nnU-Net draws from, and put them back afterwards."""
-    import torch
-
-    numpy_seed, torch_seed = np.random.SeedSequence([seed, first_step]).generate_state(2)
-    before = np.random.get_state()  # noqa: NPY002 - batchgenerators draws from numpy's global generator
-    with torch.random.fork_rng():
-        np.random.seed(numpy_seed)  # noqa: NPY002
-        torch.manual_seed(int(torch_seed))
-        try:
-            yield
-        finally:
-            np.random.set_state(before)  # noqa: NPY002
-
-
-@contextmanager
-def _proximal_term(trainer: nnUNetTrainer, mu: float) -> Iterator[None]:
-    """Add mu * (w - anchor) to each gradient once it is complete, which is before nnU-Net clips their norm at 12.
-
-    The anchor is the network as it stands now. Parameters without a gradient do not move, and need no term.
-    """
-    if mu == 0:
-        yield
-        return
-
-    def add_pull(parameter: torch.Tensor, anchor: torch.Tensor) -> None:
-        scale = 1.0 if trainer.grad_scaler is None else trainer.grad_scaler.get_scale()
-        assert parameter.grad is not None
-        parameter.grad.add_(parameter.detach() - anchor, alpha=mu * scale)
-
-    hooks = [
-        parameter.register_post_accumulate_grad_hook(functools.partial(add_pull, anchor=parameter.detach().clone()))
-        for parameter in trainer.network.parameters()
-        if parameter.requires_grad
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -13,11 +13,16 @@ from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.paths import check_path
 from ecg_flare.flare.job.terms import check_job
 from ecg_flare.nnunet.case import CaseSource
+from ecg_flare.nnunet.kinds import plan_of
+from ecg_flare.nnunet.learnt import AgreedPlan
+from ecg_flare.nnunet.named_classes import class_path
 from ecg_flare.site.own_pages import CACHE_FOLDER, OwnPages, SitesOwn, read_own_pages
 
 T = TypeVar("T")
 
 _TERMS: Final = "terms"
+TASK: Final = "task"
+"""Id of the component that is somebody else's task, where the job trains one."""
 
 
 def component(fl_ctx: FLContext, component_id: str, kind: type[T]) -> T:
@@ -35,6 +40,30 @@ def job_terms(fl_ctx: FLContext) -> JobTerms:
     Raises ConfigError for terms that no job can run by.
     """
     return check_job(component(fl_ctx, _TERMS, JobTerms))
+
+
+def job_plan(terms: JobTerms, fl_ctx: FLContext, *, needed: bool = True) -> AgreedPlan:
+    """The plan that the job's terms hold, and with it the word of FLARE that its class may be built here.
+
+    A plan of somebody else's class needs a component of that class: FLARE builds it only where this party's own rules
+    allow it (its `class_allow_list`, or the right to bring code). Where it is not `needed`, a job without it gives the
+    plan as it is.
+
+    Raises ConfigError where there is none, or where it is of another class.
+    """
+    plan = plan_of(terms.model.plan, terms.model.document)
+    if not plan.named_class:
+        return plan
+    found = fl_ctx.get_engine().get_component(TASK)
+    if found is None and not needed:
+        return plan
+    if found is None or class_path(type(found)) != plan.named_class:
+        described = "none" if found is None else class_path(type(found))
+        raise ConfigError(
+            f"the job's terms name the task {plan.named_class!r}, its component '{TASK}' is {described}: "
+            "export the job again"
+        )
+    return plan.as_admitted()
 
 
 def report_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: FLContext) -> None:

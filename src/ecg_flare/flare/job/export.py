@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
+from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
 from ecg_flare.federated.site_names import check_site_names
@@ -12,10 +14,11 @@ from ecg_flare.federated.summation import summation
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, OWN_PAGES, JobSpec, Pages, Training
 from ecg_flare.flare.job.terms import fresh_nonce
-from ecg_flare.nnunet.kinds import carried_document
-from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.kinds import carried_document, trained_subset
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.privacy.adaptive_clipping import suggested
+from ecg_flare.site.kit import read_object
 
 _SITE_PROFILES: Final = ("district", "university", "archive", "clinic_photo")
 
@@ -41,8 +44,10 @@ class Changes:
             never counts.
         training: settings of the sites' training by name, as `TrainingSettings` has them.
         patients, patients_per_site: how many there are at least in all, and at most at a site, where a job hides them.
-        plan: of another task than the project's own jobs have; the job then starts from nnU-Net's initialization, and
-            its server has no public data.
+        plan: of another task than the project's own jobs have; the job then starts from the untrained network, and its
+            server has no public data.
+        trained: patterns of the tensors that are trained; None leaves them to the job, and to the plan's last part.
+        clipping_norm: C, in a job that clips.
     """
 
     sites: Sequence[str]
@@ -63,7 +68,9 @@ class Changes:
     training: Mapping[str, float] = field(default_factory=dict)
     patients: int | None = None
     patients_per_site: int | None = None
-    plan: Plan | None = None
+    plan: AgreedPlan | None = None
+    trained: Sequence[str] | None = None
+    clipping_norm: float | None = None
 
     def __post_init__(self) -> None:
         check_site_names(self.sites)
@@ -81,6 +88,8 @@ class Changes:
             )
         if (self.patients or self.patients_per_site) and spec.terms.sampling is None:
             raise ConfigError(f"patients and patients_per_site are for jobs that hide patients. {spec.name} does not.")
+        if self.clipping_norm is not None and spec.terms.clipping is None:
+            raise ConfigError(f"clipping_norm={self.clipping_norm} is for jobs that clip. {spec.name} does not.")
         if self.quantile is not None and spec.terms.sampling is None:
             raise ConfigError(f"adaptive clipping is for jobs that hide patients. {spec.name} does not.")
 
@@ -95,9 +104,10 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         spec = _for_plan(spec, changes.plan)
     terms = replace(
         spec.terms,
+        model=_model(spec.terms, changes.trained),
         sites=equal_roster(changes.sites, spec.terms.summation, changes.min_sites, max_weight=changes.max_weight),
         rounds=changes.rounds or spec.terms.rounds,
-        clipping=_clipping(spec.terms, changes.quantile),
+        clipping=_clipping(spec.terms, changes),
         privacy=_privacy(spec.terms, changes),
         sampling=_sampling(spec.terms, changes),
         nonce=fresh_nonce(),
@@ -135,33 +145,37 @@ def equal_roster(
     return Roster(dict.fromkeys(sites, 1.0), fewest, hidden)
 
 
-def _for_plan(spec: JobSpec, plan: Plan) -> JobSpec:
+def _for_plan(spec: JobSpec, plan: AgreedPlan) -> JobSpec:
     """The job with another plan: nothing public to start from or to measure on.
 
-    A job that trains the last stage of the decoder alone trains the last one of this network.
+    A job that trains the last stage of the decoder alone trains the last part of this network.
     """
     trained = tuple(spec.terms.model.trained)
     if trained != tuple(EVERY_TENSOR):
-        last = plan.configuration["architecture"]["arch_kwargs"]["n_stages"] - 2
-        trained = tuple(f"decoder.{part}.{last}.*" for part in ("transpconvs", "stages", "seg_layers"))
+        trained = plan.last_part
     model = TrainedModel(plan.name, trained, carried_document(plan))
     terms = replace(spec.terms, model=model)
     return replace(spec, terms=terms, start="random:0", public_pages=NO_PUBLIC_CASES)
 
 
-def check_data(data: str, plan: Plan | None) -> None:
+def check_data(data: str, plan: AgreedPlan | None) -> None:
     """Raise ConfigError where data of one task are given to another."""
-    of_dataset = data.startswith("nnunet:")
-    if of_dataset and plan is None:
-        raise ConfigError(f"--data {data!r} is a data set of nnU-Net: say --task nnunet, and its --plans")
-    if plan is not None and not of_dataset and data != "own":
-        raise ConfigError(f"a job of --task nnunet takes --data own or nnunet:FOLDER. Found {data!r}.")
+    kind = data.partition(":")[0]
+    if plan is None:
+        if kind == "nnunet":
+            raise ConfigError(f"--data {data!r} is a data set of nnU-Net: say --task nnunet, and its --plans")
+        return
+    of_kind = {"nnunet": "nnunet:FOLDER"} if plan.kind == "nnunet" else {}
+    taken = {"own": "own", **of_kind, "source": "source:FILE"}
+    if kind not in taken:
+        raise ConfigError(f"a job of --task {plan.kind} takes --data {' or '.join(taken.values())}. Found {data!r}.")
 
 
 def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
     """The pages that `--data` names, for these sites: `spec` says how many the synthetic ones are.
 
-    Raises ConfigError for another word than own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER or nnunet:FOLDER.
+    Raises ConfigError for another word than own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER, nnunet:FOLDER or
+    source:FILE, and for a file that names no source.
     """
     kind, _, folder = data.partition(":")
     profiles = {site: _SITE_PROFILES[index % len(_SITE_PROFILES)] for index, site in enumerate(sites)}
@@ -180,9 +194,23 @@ def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
             return Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": folder})
         case "nnunet", True:
             return Pages("ecg_flare.task.datasets.folder.NnunetFolder", {"folder": folder})
+        case "source", True:
+            return _source_of(Path(folder))
         case "own", False:
             return OWN_PAGES
-    raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER or nnunet:FOLDER. Found {data!r}.")
+    raise ConfigError(
+        f"--data is own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER, nnunet:FOLDER or source:FILE. Found {data!r}."
+    )
+
+
+def _source_of(path: Path) -> Pages:
+    """The class and arguments of a case source in a file, which names them as a site's own file does."""
+    where = f"{path}, source"
+    found = Fields(
+        read_object(path, "Give a JSON file as local/ecg_flare_pages.json is.").get("source"), where, ConfigError
+    )
+    found.only(("path", "args"))
+    return Pages(found.text("path"), dict(found.mapping("args")))
 
 
 def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:
@@ -219,13 +247,24 @@ def _training(training: Training, changed: Mapping[str, float]) -> Training:
     return Training(**{**asdict(training), **values})
 
 
-def _clipping(terms: JobTerms, quantile: float | None) -> Clipping | None:
-    if quantile is None or terms.privacy is None or terms.clipping is None:
-        return terms.clipping
+def _model(terms: JobTerms, trained: Sequence[str] | None) -> TrainedModel:
+    if trained is None:
+        return terms.model
+    model = replace(terms.model, trained=tuple(trained))
+    trained_subset(model)
+    return model
+
+
+def _clipping(terms: JobTerms, changes: Changes) -> Clipping | None:
+    if terms.clipping is None:
+        return None
+    clipping = replace(terms.clipping, norm=changes.clipping_norm or terms.clipping.norm)
+    if changes.quantile is None or terms.privacy is None:
+        return clipping
     rule = suggested(
-        quantile,
-        clipping_norm=terms.clipping.norm,
+        changes.quantile,
+        clipping_norm=clipping.norm,
         noise_multiplier=terms.privacy.noise_multiplier,
         expected_patients=terms.denominator,
     )
-    return replace(terms.clipping, adaptive=rule)
+    return replace(clipping, adaptive=rule)

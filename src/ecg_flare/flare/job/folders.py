@@ -19,9 +19,11 @@ from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.site_names import check_job_name, check_site_names
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.allowed import is_class_path
+from ecg_flare.flare.job.components import TASK
 from ecg_flare.flare.job.ledger_messages import WITNESS
 from ecg_flare.flare.server import aggregators, robust
 from ecg_flare.flare.server.aggregators import UpdateAggregator
+from ecg_flare.nnunet.kinds import plan_of
 from ecg_flare.nnunet.settings import Compute, TrainingSettings, names
 
 _WORKFLOW: Final = "ecg_flare.flare.server.workflow.FederatedRounds"
@@ -227,6 +229,8 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
         components.append(_component("mlflow", _MLFLOW, {"tracking_uri": spec.mlflow}))
     if spec.terms.private:
         components.append(_component("mechanism", _MECHANISM, {}))
+    if spec.start.startswith("random:"):  # the server initializes the network
+        components += _task(spec)
     return {
         "format_version": 2,
         "workflows": [_component("rounds", _WORKFLOW, rounds_args)],
@@ -266,10 +270,19 @@ def _client_config(spec: JobSpec) -> dict[str, Any]:
         "components": [
             _component("terms", "ecg_flare.federated.terms.JobTerms", _terms_args(spec.terms)),
             _component("pages", spec.pages.path, dict(spec.pages.args)),
+            *_task(spec),
             *([_component(hiding.component_id, hiding.component, {})] if hiding.component else []),
             *([_component(WITNESS, _WITNESS, {})] if spec.terms.private else []),
         ],
     }
+
+
+def _task(spec: JobSpec) -> list[dict[str, Any]]:
+    """The component of somebody else's task, so that FLARE holds its class to each party's own rules."""
+    if not spec.terms.model.document:
+        return []
+    plan = plan_of(spec.terms.model.plan, spec.terms.model.document)
+    return [_component(TASK, plan.named_class, plan.named_args)] if plan.named_class else []
 
 
 def _told(spec: JobSpec) -> list[str]:

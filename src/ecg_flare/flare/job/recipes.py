@@ -33,6 +33,7 @@ from ecg_flare.flare.job.export import Changes, job_for
 from ecg_flare.flare.job.folders import JobSpec, aggregator_path, write_job
 from ecg_flare.flare.job.paths import check_workspace
 from ecg_flare.flare.job.terms import check_job, fresh_nonce
+from ecg_flare.nnunet.kinds import plan_of
 
 
 class FedECGRecipe(Recipe):
@@ -48,7 +49,7 @@ class FedECGRecipe(Recipe):
 
     def __init__(self, spec: JobSpec, custom: Path | None = None) -> None:
         check_job(spec.terms)
-        if not spec.custom and spec.pages.path not in SITE_CLASSES:
+        if not spec.custom and spec.pages.path not in SITE_CLASSES and extension_class(spec.pages.path) is None:
             raise ConfigError(f"{spec.name} takes its pages from {spec.pages.path}: give `custom`, or other `pages`")
         self.spec = spec if spec.terms.nonce else replace(spec, terms=replace(spec.terms, nonce=fresh_nonce()))
         super().__init__(SpecJob(self.spec, custom))
@@ -132,7 +133,9 @@ def _allow_own_classes(workspace: Path, spec: JobSpec) -> None:
     )
     resources = json.loads(path.read_text(encoding="utf-8")) if path else {"format_version": 2}
     listed = resources.get(ALLOW_LIST, list(DEFAULT_CLASS_ALLOW_LIST))
-    named = (aggregator_path(spec.aggregator), spec.pages.path, spec.public_pages.path)
+    model = spec.terms.model
+    task = plan_of(model.plan, model.document).named_class
+    named = (aggregator_path(spec.aggregator), spec.pages.path, spec.public_pages.path, task)
     own = [path for path in named if extension_class(path) is not None]
     resources[ALLOW_LIST] = list(dict.fromkeys((*listed, *SITE_CLASSES, *SERVER_CLASSES, *own)))
     local.mkdir(parents=True, exist_ok=True)

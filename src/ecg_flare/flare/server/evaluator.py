@@ -21,7 +21,7 @@ from ecg_flare.nnunet.case import NoCases
 from ecg_flare.nnunet.commands import EvaluateCommand, ExportCommand, InitializeCommand
 from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.export import load_bundled, load_model
-from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.sources import to_spec
 from ecg_flare.nnunet.worker import Worker
 
@@ -59,7 +59,7 @@ class PublicEvaluator(FLComponent):
         """End the process."""
         self._worker.close()
 
-    def start_model(self, start: str, plan: Plan, fl_ctx: FLContext) -> Float32[np.ndarray, " d"]:
+    def start_model(self, start: str, plan: AgreedPlan, fl_ctx: FLContext) -> Float32[np.ndarray, " d"]:
         """The first global model: 'bundled:NAME', 'random:SEED', or the path of a model file (.npz).
 
         Raises:
@@ -83,7 +83,7 @@ class PublicEvaluator(FLComponent):
             )
         return stored.vector
 
-    def evaluate(self, model: Float32[np.ndarray, " d"], plan: Plan, fl_ctx: FLContext) -> float:
+    def evaluate(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, fl_ctx: FLContext) -> float:
         """Mean Dice of the model over the public cases, 0 to 1; UNMEASURED where there are none."""
         source = page_source(fl_ctx, self._source_id, PUBLIC_SITE)
         if isinstance(source, NoCases):
@@ -107,8 +107,8 @@ class PublicEvaluator(FLComponent):
         self.pages_digest = str(measured["digest"])
         return float(measured["dice"])
 
-    def export(self, model: Float32[np.ndarray, " d"], plan: Plan, folder: Path) -> None:
-        """Write the model as a folder that stock nnU-Net predicts from."""
+    def export(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, folder: Path) -> None:
+        """Write the model for use elsewhere: of nnU-Net, a folder that stock nnU-Net predicts from."""
         self._worker.call("export", ExportCommand(plan, folder).to_params(), {"model": model}, timeout_s=_TIMEOUT_S)
 
     def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ecg_flare.documents import Fields, parse_object
 from ecg_flare.errors import ConfigError, StorageError
 from ecg_flare.federated.run_files import ENDED, METRICS, RUN
 from ecg_flare.flare.job.paths import check_path
-from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.storage import append_line, read_arrays, write_arrays, write_json
 
 _OPTIMIZER: Final = "optimizer."
@@ -91,7 +91,7 @@ class ModelStore(FLComponent):
             return Path(self._folder).expanduser()
         return Path(fl_ctx.get_engine().get_workspace().get_run_dir(fl_ctx.get_job_id())) / "ecg_flare"
 
-    def load(self, fl_ctx: FLContext, plan: Plan, terms_digest: str, aggregator: str = "") -> GlobalState | None:
+    def load(self, fl_ctx: FLContext, plan: AgreedPlan, terms_digest: str, aggregator: str = "") -> GlobalState | None:
         """The state that an earlier run left, or None; raises ConfigError where it belongs to another plan or terms."""
         path = self.folder(fl_ctx) / "state.npz"
         if not path.exists():

@@ -24,7 +24,7 @@ from ecg_flare import __version__
 from ecg_flare.errors import BudgetError, ConfigError, EcgFlareError, RoundError, StorageError
 from ecg_flare.extensions import load_environment
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.flare.job.components import component, job_terms
+from ecg_flare.flare.job.components import component, job_plan, job_terms
 from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.flare.job.paths import check_workspace
@@ -38,8 +38,7 @@ from ecg_flare.flare.server.per_site_controller import PerSiteController, Runnin
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
 from ecg_flare.flare.server.telemetry import RoundFigures, publish
 from ecg_flare.flare.summation.collection import Ask, Collection, CollectionSetup, collection_of, validate
-from ecg_flare.nnunet.kinds import plan_of
-from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.privacy.accountant import Spent
 from ecg_flare.privacy.chain import Head
 
@@ -49,7 +48,7 @@ class _Parts:
     """The components of the job that the workflow drives."""
 
     terms: JobTerms
-    plan: Plan
+    plan: AgreedPlan
     aggregator: UpdateAggregator
     store: ModelStore
     evaluator: PublicEvaluator
@@ -150,7 +149,7 @@ class FederatedRounds(PerSiteController):
         store.check_writable(fl_ctx)
         return _Parts(
             terms=terms,
-            plan=plan_of(terms.model.plan, terms.model.document),
+            plan=job_plan(terms, fl_ctx, needed=False),
             aggregator=aggregator,
             store=store,
             evaluator=component(fl_ctx, "evaluator", PublicEvaluator),
@@ -325,7 +324,7 @@ class FederatedRounds(PerSiteController):
     def _export(self, state: GlobalState, parts: _Parts, fl_ctx: FLContext) -> None:
         folder = parts.store.folder(fl_ctx) / "model"
         parts.evaluator.export(state.model, parts.plan, folder)
-        self.log_info(fl_ctx, f"the model after round {state.rounds_done} lies in {folder} (stock nnU-Net reads it)")
+        self.log_info(fl_ctx, f"the model after round {state.rounds_done} lies in {folder}")
 
     def _report(self, figures: RoundFigures, parts: _Parts, fl_ctx: FLContext) -> None:
         self.log_info(fl_ctx, figures.line(parts.terms.rounds))

@@ -47,8 +47,8 @@ from ecg_flare.flare.site.memory import MODELS_FOLDER
 from ecg_flare.flare.site.policy import SitePolicy
 from ecg_flare.flare.summation.collection import Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.kinds import plan_of
-from ecg_flare.nnunet.plan import Plan, initial_vector
+from ecg_flare.nnunet.kinds import learnt, plan_of
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.site.kit import JobFolder, Kit, entry
 from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages, write_own_pages
 
@@ -278,8 +278,8 @@ def _notes(kit: Kit, terms: JobTerms) -> Iterator[str]:
         yield "The kit lets FLARE stream the site's error log to the server: allow_log_streaming false forbids it."
 
 
-def _random(plan: Plan, seed: str) -> Float32[np.ndarray, " d"]:
-    return initial_vector(plan, int(seed) if seed.isdigit() else 0)
+def _random(plan: AgreedPlan, seed: str) -> Float32[np.ndarray, " d"]:
+    return learnt(plan).initial_model(int(seed) if seed.isdigit() else 0)
 
 
 def _traffic(task: str, message: Shareable, answer: Shareable, seconds: float) -> Traffic:

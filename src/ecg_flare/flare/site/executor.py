@@ -1,4 +1,4 @@
-"""The site's side of a round: FLARE hands over a task, a child process trains the nnU-Net, the update goes back.
+"""The site's side of a round: FLARE hands over a task, a child process trains the network, the update goes back.
 
 Training runs in a child process (`nnunet.worker`), because a FLARE job dies with a site's job process: the child's
 death costs this site one round instead. Nothing has to be carried from one task to the next: a round depends only on
@@ -22,7 +22,7 @@ from ecg_flare.errors import EcgFlareError, PrivacyError
 from ecg_flare.extensions import load_environment
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import check_update
-from ecg_flare.flare.job.components import job_terms, report_error, site_pages
+from ecg_flare.flare.job.components import job_plan, job_terms, report_error, site_pages
 from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import (
     MAX_METRIC,
@@ -42,7 +42,6 @@ from ecg_flare.flare.site.memory import check_model, model_memory
 from ecg_flare.flare.site.policy import read_policy
 from ecg_flare.nnunet.commands import TrainCommand, TrainPatientsCommand, prepare_command
 from ecg_flare.nnunet.dataset import SiteCases
-from ecg_flare.nnunet.kinds import plan_of
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
 from ecg_flare.nnunet.worker import Worker
 
@@ -51,7 +50,7 @@ _logger = logging.getLogger(__name__)
 
 
 class NnunetExecutor(Executor):
-    """Trains and validates the global nnU-Net on this site's cases.
+    """Trains and validates the global model on this site's cases: nnU-Net's, or any torch module of a job.
 
     Under unit patient it sends the integers of the patients that the training process drew, clipped one by one, and
     learns nothing else of the round itself. All cases then are for training: no validation could leave the site.
@@ -99,7 +98,7 @@ class NnunetExecutor(Executor):
         try:
             request = TrainRequest.from_shareable(shareable)
             terms = job_terms(fl_ctx)
-            plan = plan_of(terms.model.plan, terms.model.document)
+            plan = job_plan(terms, fl_ctx)
             policy = read_policy(fl_ctx.get_engine().get_workspace())
             policy.check(terms)
             policy.check_seed(terms, self._seed)
@@ -123,7 +122,7 @@ class NnunetExecutor(Executor):
             return
         load_owners_extensions(fl_ctx.get_engine().get_workspace())
         source, cache = site_pages(fl_ctx, self._source_id)
-        cases = SiteCases(source, fl_ctx.get_identity_name(), plan_of(terms.model.plan, terms.model.document), cache)
+        cases = SiteCases(source, fl_ctx.get_identity_name(), job_plan(terms, fl_ctx), cache)
         command = prepare_command(cases, terms.unit, terms.patients_per_site)
         reply = self._worker.call("prepare", command.to_params(), should_abort=should_abort, timeout_s=self._timeout_s)
         self._prepared = True

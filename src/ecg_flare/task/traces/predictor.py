@@ -19,6 +19,8 @@ from jaxtyping import Float32, UInt8
 from ecg_flare.errors import ConfigError, PageError
 from ecg_flare.nnunet.environment import return_memory
 from ecg_flare.nnunet.export import CHECKPOINT, load_bundled
+from ecg_flare.nnunet.kinds import nnunet_plan
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.plan import Plan, network, unflatten_into
 from ecg_flare.task.traces.plans import CONFIGURATION, KIND_NAME
 
@@ -39,10 +41,10 @@ class NetworkSegmenter:
     probabilities of each pixel, in the order of `page.raster.Label`, summing to 1.
     """
 
-    def __init__(self, plan: Plan, vector: Float32[np.ndarray, " d"], *, device: str = "cpu") -> None:
-        module = network(plan)
+    def __init__(self, plan: AgreedPlan, vector: Float32[np.ndarray, " d"], *, device: str = "cpu") -> None:
+        self.plan = nnunet_plan(plan)
+        module = network(self.plan)
         unflatten_into(module, vector)
-        self.plan = plan
         self._network = module.eval().to(device)
 
     @classmethod

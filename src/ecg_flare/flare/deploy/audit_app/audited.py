@@ -7,7 +7,7 @@ from jaxtyping import Float32
 from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.flare.server.evaluator import PublicEvaluator
-from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.task.traces.canaries import CanaryPages
 
 __all__ = ["CanaryPages", "KeepModels"]
@@ -20,11 +20,11 @@ class KeepModels(PublicEvaluator):
         super().__init__(source)
         self._folder = Path(folder)
 
-    def evaluate(self, model: Float32[np.ndarray, " d"], plan: Plan, fl_ctx: FLContext) -> float:
+    def evaluate(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, fl_ctx: FLContext) -> float:
         """Keep the model; 0 stands for its Dice."""
         self._folder.mkdir(parents=True, exist_ok=True)
         np.save(self._folder / f"model-{len(list(self._folder.iterdir()))}.npy", model)
         return 0.0
 
-    def export(self, model: Float32[np.ndarray, " d"], plan: Plan, folder: Path) -> None:
+    def export(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, folder: Path) -> None:
         """Nothing: nobody reads pages with a model that was trained on gratings."""

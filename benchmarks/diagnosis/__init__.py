@@ -1,0 +1,1 @@
+"""A diagnosis from recordings: federated, secure, private, centralized; and from recordings read from pages."""

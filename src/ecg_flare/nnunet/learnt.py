@@ -1,0 +1,159 @@
+"""The seam between what is learnt and how it is federated: the plan that all agree on, and what a task can do.
+
+Sums, clipping, privacy, the ledger and a site's checks work on the parameters in order, whatever network they are of.
+nnU-Net's tasks (`task.Task`) meet the seam, and so does a task whose network is any torch module (`task/modules`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from ecg_flare.federated.update import ParameterLayout
+from ecg_flare.nnunet.case_cache import CaseEntry, Split
+
+if TYPE_CHECKING:
+    from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases
+    from ecg_flare.nnunet.task import DiceEvaluation, LabelCounts
+    from ecg_flare.nnunet.trainer import LocalUpdate, TrainOptions
+
+Vector = Float32[np.ndarray, " d"]
+
+
+class AgreedPlan(Protocol):
+    """What every site and the server hold alike before a round means anything.
+
+    Attributes:
+        name: what people call it; it is not in the hash.
+        kind: name of the kind of task that it is for (`kinds`).
+        hash: SHA-256 (hex) of all that changes training or its meaning.
+        document: all that the hash is of, as JSON text.
+        layout: ordered (name, shape) of the network's parameters: what gives a flat vector its meaning.
+        layout_digest: SHA-256 (hex) of the layout.
+        last_part: patterns of the tensors that a job trains which trains but a part of the network.
+        named_class: class path of somebody else's code that training needs; '' where the package has it all.
+        named_args: its arguments.
+        admitted: whether this process was given an object of that class, so that training may import it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def document(self) -> str: ...
+
+    @property
+    def layout(self) -> ParameterLayout: ...
+
+    @property
+    def layout_digest(self) -> str: ...
+
+    @property
+    def last_part(self) -> tuple[str, ...]: ...
+
+    @property
+    def named_class(self) -> str: ...
+
+    @property
+    def named_args(self) -> Mapping[str, Any]: ...
+
+    @property
+    def admitted(self) -> bool: ...
+
+    def as_admitted(self) -> AgreedPlan:
+        """The same plan in a process that was given an object of its class."""
+        ...
+
+
+class PreparedCases(Protocol):
+    """A site's cases as a trainer reads them.
+
+    Attributes:
+        folder: the entry of the cache.
+        entries: the cases, in the source's order.
+        reused: whether they had been prepared before.
+    """
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def entries(self) -> tuple[CaseEntry, ...]: ...
+
+    @property
+    def reused(self) -> bool: ...
+
+    @property
+    def n_patients(self) -> int: ...
+
+    def names(self, split: Split) -> list[str]: ...
+
+
+P = TypeVar("P", bound=PreparedCases)
+
+
+class SiteTrainer(Protocol):
+    """Trains one site's model, a round at a time; a round depends on (model, cases, options) alone."""
+
+    @property
+    def layout(self) -> ParameterLayout:
+        """Ordered (name, shape) of the network's parameters."""
+        ...
+
+    def train(self, model: Vector, options: TrainOptions, *, cases: Sequence[str] | None = None) -> LocalUpdate:
+        """Train a round from the global model, on the named cases alone where `cases` names some.
+
+        Raises UpdateError where the result is not finite.
+        """
+        ...
+
+    def validate(self, model: Vector) -> LabelCounts:
+        """Count, by label, what the model finds in cases of the patients that it is not trained on."""
+        ...
+
+
+class LearntTask(Protocol[P]):
+    """What the training process asks of a task; P is how its cases are prepared."""
+
+    @property
+    def foreground_places(self) -> tuple[int, ...]:
+        """Places, among all labels, of those that are looked for."""
+        ...
+
+    @property
+    def to_evaluate(self) -> PrepareSettings:
+        """How cases are prepared that nothing is trained on."""
+        ...
+
+    def initial_model(self, seed: int) -> Vector:
+        """The untrained network's parameters, in order, drawn from `seed`."""
+        ...
+
+    def prepare(self, cases: SiteCases, settings: PrepareSettings, log: Callable[[str], None]) -> P:
+        """Bring a site's cases into the form that the trainer reads, or find them in the cache.
+
+        Raises SiteDataError for cases that cannot be learnt from, StorageError where the cache cannot be written.
+        """
+        ...
+
+    def site_trainer(self, cases: P, threads: int, device: str) -> SiteTrainer:
+        """A trainer on those cases, which `prepare` gave."""
+        ...
+
+    def evaluate(self, model: Vector, cases: P, device: str) -> DiceEvaluation:
+        """A model's Dice on every case."""
+        ...
+
+    def export(self, model: Vector, folder: Path) -> Path:
+        """Write a model for use elsewhere; raises StorageError where it cannot be written."""
+        ...

@@ -113,6 +113,37 @@ def test_a_data_set_is_prepared_for_a_job_and_named_in_the_kit(
     assert json.loads(run_cli(*command).stdout)["prepared"]["reused"]
 
 
+def test_cases_of_an_agreement_are_looked_over_and_named_and_not_prepared(
+    run_cli: RunCli, data: Path, kit: Path, tmp_path: Path
+) -> None:
+    done = run_cli(
+        "jobs",
+        "agree",
+        "--sites",
+        "berlin,lyon,porto",
+        "--dataset-json",
+        data / "dataset.json",
+        "-o",
+        tmp_path / "jobs",
+    )
+    assert done.exit_code == 0, done.output
+    job = tmp_path / "jobs" / "plan_agreement"
+    command = ["site", "prepare", "--dataset", data, "--each-case-a-patient", "--workspace", kit, "--job", job]
+    done = run_cli(*command, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["ready"], told["cases_read"], told["prepared"], told["cache_bytes_needed"]) == (True, 5, None, 0)
+    assert read_own_pages(kit / "local") is not None
+    assert "READY" in run_cli(*command).stdout
+    found = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps({**found, "channel_names": {"0": "CT"}}))
+    refused = run_cli(*command)
+    assert refused.exit_code != 0
+    assert "has channel_names {'0': 'CT'}, the plan 'plan_agreement' has {'0': 'MRI'}" in " ".join(
+        refused.stdout.split()
+    )
+
+
 def test_a_job_that_hides_patients_has_all_cases_for_training(
     run_cli: RunCli, export: Callable[..., Path], data: Path, kit: Path
 ) -> None:

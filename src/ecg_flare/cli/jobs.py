@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ecg_flare.cli.jobs_agree import agree
 from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json, tell
 from ecg_flare.errors import ConfigError
 
@@ -29,6 +30,9 @@ def jobs() -> None:
 
     Run one with `nvflare simulator FOLDER`, or submit it with `nvflare job submit -j FOLDER`.
     """
+
+
+jobs.add_command(agree)
 
 
 @jobs.command("list")
@@ -266,7 +270,7 @@ def export(
         raise click.UsageError(str(error)) from error
     click.echo(write_job(exported, output, custom))
     if exported.terms.privacy is not None:
-        tell(_cost(exported.terms, exported.terms.privacy))
+        tell(cost(exported.terms, exported.terms.privacy))
 
 
 def _plan(
@@ -305,7 +309,8 @@ def _numbers(settings: tuple[str, ...], option: str) -> dict[str, float]:
     return numbers
 
 
-def _cost(terms: "JobTerms", privacy: "Privacy") -> str:
+def cost(terms: "JobTerms", privacy: "Privacy") -> str:
+    """What the job's rounds cost, in one line."""
     from ecg_flare.privacy.accountant import epsilon_rdp
     from ecg_flare.privacy.events import GaussianEvent
 

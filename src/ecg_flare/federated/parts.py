@@ -100,17 +100,21 @@ class TrainedModel:
     document: the plan itself as JSON text (`nnunet.plan.Plan.document`); '' for a preset, which is known by its name.
     trained: shell patterns of the tensors that are trained, such as `decoder.stages.2.*`. The others stay as they are
         at the start, exactly: they have no update and no noise, and d does not count them.
+    counted: whether sites count their cases instead (`federated.counts`): an update is then their counts.
     """
 
     plan: str = "tiny"
     trained: Sequence[str] = EVERY_TENSOR
     document: str = ""
+    counted: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.plan, str):
             raise ConfigError(f"plan is {self.plan!r}, expected the name of a plan")
         if not isinstance(self.document, str):
             raise ConfigError(f"document is {short(self.document)}, expected a plan as JSON text")
+        if not isinstance(self.counted, bool):
+            raise ConfigError(f"counted is {self.counted!r}, expected true or false")
         patterns = self.trained
         if isinstance(patterns, str) or not patterns or not all(isinstance(each, str) for each in patterns):
             raise ConfigError(f"trained is {patterns!r}, expected a list of patterns of tensors' names")

@@ -162,6 +162,43 @@ class TrainPatientsCommand:
 
 
 @dataclass(frozen=True)
+class CountCommand:
+    """Count a site's cases, where a task counts: `terms` say how patients are drawn and counts are bounded."""
+
+    cases: SiteCases
+    terms: JobTerms
+
+    def to_params(self) -> dict[str, Any]:
+        """The command as JSON values."""
+        return {**_cases_params(self.cases), "terms": asdict(self.terms)}
+
+    @classmethod
+    def from_params(cls, params: Params) -> CountCommand:
+        """Read what `to_params` gave; raises ConfigError naming what is missing, unknown or wrong."""
+        found = _whole(params, "count", (*_CASES, "terms"))
+        return cls(_cases(found), check_promise(JobTerms(**found.mapping("terms"))))
+
+
+@dataclass(frozen=True)
+class ConcludeCommand:
+    """Conclude from the mean of what was counted under `terms`, and write what follows into a folder."""
+
+    plan: Plan
+    terms: JobTerms
+    folder: Path
+
+    def to_params(self) -> dict[str, Any]:
+        """The command as JSON values."""
+        return {**_plan_params(self.plan), "terms": asdict(self.terms), "folder": str(self.folder)}
+
+    @classmethod
+    def from_params(cls, params: Params) -> ConcludeCommand:
+        """Read what `to_params` gave; raises ConfigError naming what is missing, unknown or wrong."""
+        found = _whole(params, "conclude", (*_PLAN, "terms", "folder"))
+        return cls(_plan(found), check_promise(JobTerms(**found.mapping("terms"))), Path(found.text("folder")))
+
+
+@dataclass(frozen=True)
 class InitializeCommand:
     """Initialize a plan's network as nnU-Net does, from a seed."""
 

@@ -76,9 +76,14 @@ class PreparedDataset:
         return [entry.name for entry in self.entries if entry.split == split]
 
     @property
+    def patients(self) -> dict[str, str]:
+        """Name of each case -> whose it is."""
+        return {entry.name: entry.patient_id for entry in self.entries}
+
+    @property
     def n_patients(self) -> int:
         """How many persons the cases are of."""
-        return len({entry.patient_id for entry in self.entries})
+        return len(set(self.patients.values()))
 
     @property
     def raw(self) -> Path:

@@ -10,17 +10,23 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, PlanMismatchError
 from ecg_flare.extensions import Registry
 from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.federated.subset import TrainableSubset
-from ecg_flare.nnunet.plan import Plan, parameter_layout
+from ecg_flare.nnunet.plan import Plan, initial_vector, parameter_count, parameter_layout
 from ecg_flare.nnunet.plan_check import check_plan
 from ecg_flare.nnunet.task import Task
 
-_OWN: Final = ("ecg_flare.task.traces.kind", "ecg_flare.task.datasets.kind")
+if TYPE_CHECKING:
+    from ecg_flare.nnunet.counting import Counting
+
+_OWN: Final = ("ecg_flare.task.traces.kind", "ecg_flare.task.datasets.kind", "ecg_flare.task.agreement.kind")
 """Modules of the package's own kinds, each with a constant KIND."""
 
 
@@ -33,12 +39,18 @@ class TaskKind:
         task: a plan -> the task.
         presets: name -> plan, of the plans that come with it; the names are unlike those of any other kind.
         sources: class paths of the case sources that files and jobs may name.
+        check: a plan that a job brings -> the plan, once nothing in it is what it may not be; raises ConfigError.
+        counting: a plan -> what is counted in the place of training; None for a kind that trains.
+        cases_of: name of the kind whose cases it takes; '' where these are its own.
     """
 
     name: str
     task: Callable[[Plan], Task]
     presets: Mapping[str, Callable[[], Plan]]
     sources: tuple[str, ...] = ()
+    check: Callable[[Plan], Plan] = check_plan
+    counting: Callable[[Plan], Counting] | None = None
+    cases_of: str = ""
 
 
 @cache
@@ -61,10 +73,41 @@ def source_paths() -> Iterator[str]:
 
 def task_of(plan: Plan) -> Task:
     """The task that a plan is for; raises ConfigError for a kind that is not known here."""
+    return _kind_of(plan).task(plan)
+
+
+def counting_of(plan: Plan) -> Counting | None:
+    """What is counted by a plan in the place of training; None for a plan that is trained; raises as `task_of`."""
+    counting = _kind_of(plan).counting
+    return None if counting is None else counting(plan)
+
+
+def required_counting(plan: Plan) -> Counting:
+    """What is counted by a plan; raises ConfigError for one that is trained, and as `task_of`."""
+    counting = counting_of(plan)
+    if counting is None:
+        raise ConfigError(f"the plan {plan.name!r} is trained, expected one by which sites count")
+    return counting
+
+
+def start_model(plan: Plan, seed: int) -> Float32[np.ndarray, " d"]:
+    """What a job starts from that has nothing public to start from: nnU-Net's initialization, or counts of nothing."""
+    if counting_of(plan) is not None:
+        return np.zeros(parameter_count(plan), np.float32)
+    return initial_vector(plan, seed)
+
+
+def cases_kind(plan: Plan) -> str:
+    """Name of the kind of task whose cases a plan is for; raises as `task_of`."""
+    kind = _kind_of(plan)
+    return kind.cases_of or kind.name
+
+
+def _kind_of(plan: Plan) -> TaskKind:
     kinds = _kinds()
     if plan.kind not in kinds:
         raise ConfigError(f"plan {plan.name!r} is for a task of kind {plan.kind!r}, known are {', '.join(kinds)}")
-    return kinds[plan.kind].task(plan)
+    return kinds[plan.kind]
 
 
 def preset_names() -> tuple[str, ...]:
@@ -93,7 +136,8 @@ def plan_of(name: str, document: str = "") -> Plan:
         return plan_preset(name)
     if name in preset_names():
         raise ConfigError(f"the plan {name!r} is a preset, and the job brings another of that name: rename it")
-    return check_plan(Plan.from_document(name, document))
+    plan = Plan.from_document(name, document)
+    return _kind_of(plan).check(plan)
 
 
 def carried_document(plan: Plan) -> str:

@@ -24,6 +24,8 @@ from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
 from ecg_flare.extensions import load_environment
 from ecg_flare.federated.update import check_update
 from ecg_flare.nnunet.commands import (
+    ConcludeCommand,
+    CountCommand,
     EvaluateCommand,
     ExportCommand,
     InitializeCommand,
@@ -33,12 +35,13 @@ from ecg_flare.nnunet.commands import (
     TrainPatientsCommand,
 )
 from ecg_flare.nnunet.content import content_digest
+from ecg_flare.nnunet.counting import counts_of_site
 from ecg_flare.nnunet.dataset import TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
-from ecg_flare.nnunet.kinds import task_of
+from ecg_flare.nnunet.kinds import required_counting, start_model, task_of
 from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, check_patients, site_key, train_drawn_patients
-from ecg_flare.nnunet.plan import Plan, initial_vector, parameter_count
+from ecg_flare.nnunet.plan import Plan, parameter_count
 from ecg_flare.privacy.gaussian import ChaChaStream
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -55,9 +58,11 @@ class Service:
     `train`: array model. Gives the array update, and loss, seconds, steps.
     `train_patients`: array model. Gives the array contribution, the integers of the patients that were drawn here, and
         nothing else.
+    `count`: of a task that counts. Gives the array counts: what an update would be.
+    `conclude`: of a task that counts; array model, the mean of the counts. Writes the folder.
     `validate`: no parameters; array model. Gives tp, fp, fn of the task's foreground, and dice.
     `evaluate`: array model. Gives dice (mean over cases), cases (Dice by name) and digest (of the cases themselves).
-    `initialize`: gives the array model: nnU-Net's initialization.
+    `initialize`: gives the array model: nnU-Net's initialization, or no counts.
     `export`: array model. Writes the folder and gives it.
     """
 
@@ -77,6 +82,8 @@ class Service:
             "prepare": self._prepare,
             "train": self._train,
             "train_patients": self._train_patients,
+            "count": self._count,
+            "conclude": self._conclude,
             "validate": self._validate,
             "evaluate": self._evaluate,
             "initialize": self._initialize,
@@ -107,7 +114,7 @@ class Service:
             cases.source, cases.site, cases.plan, cases.cache, command.settings, log=self._log
         )
         if command.patients_per_site is not None:
-            check_patients(dataset, cases.source, most=command.patients_per_site)
+            check_patients(dataset.patients, cases.source, most=command.patients_per_site)
         self._cases_by_patient = cases_by_patient(dataset, site_key(cases.cache))
         return {
             "cases": len(dataset.entries),
@@ -132,6 +139,16 @@ class Service:
         options = command.training.options(self._site)
         return {}, {"contribution": train_drawn_patients(trainer, self._cases_by_patient, model, options, draw)}
 
+    def _count(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
+        command = CountCommand.from_params(params)
+        cases, counting = command.cases, required_counting(command.cases.plan)
+        return {}, {"counts": counts_of_site(counting, cases.source, cases.site, command.terms, self._log)}
+
+    def _conclude(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
+        command = ConcludeCommand.from_params(params)
+        required_counting(command.plan).conclude(_model(arrays), command.terms, command.folder)
+        return {}, {}
+
     def _validate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         counts = self._site_trainer().validate(_model(arrays))
         assert self._plan is not None, "`_site_trainer` wants a plan"
@@ -153,7 +170,7 @@ class Service:
 
     def _initialize(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = InitializeCommand.from_params(params)
-        return {}, {"model": initial_vector(command.plan, command.seed)}
+        return {}, {"model": start_model(command.plan, command.seed)}
 
     def _export(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         from ecg_flare.nnunet.export import export_model_folder

@@ -90,7 +90,7 @@ def read_terms(fields: Fields) -> JobTerms:
         return JobTerms(
             sites=_roster(sites),
             rounds=fields.whole("rounds", 1, MAX_ROUNDS),
-            model=TrainedModel(model.text("plan"), model.texts("trained"), model.text("document", "")),
+            model=_model(model),
             clipping=None if clipping is None else _clipping(clipping),
             projection=_projection(fields.inner("projection")),
             privacy=None if privacy is None else _privacy(privacy),
@@ -100,6 +100,11 @@ def read_terms(fields: Fields) -> JobTerms:
         )
     except ConfigError as error:
         fields.contradict(error)
+
+
+def _model(fields: Fields) -> TrainedModel:
+    counted = fields.flag("counted", default=False)
+    return TrainedModel(fields.text("plan"), fields.texts("trained"), fields.text("document", ""), counted)
 
 
 def _roster(fields: Fields) -> Roster:

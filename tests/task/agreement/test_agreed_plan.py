@@ -1,71 +1,25 @@
 """The plan made of summed histograms is the one that nnU-Net makes of all cases together."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from agreeing_images import CT_SIZES, CT_SPACINGS, NAME, assert_same_plan, make_images, pooled_plan
 from dataset_folders import write_case
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_flare.errors import ConfigError, SiteDataError
-from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.fingerprint import CaseFingerprint, fingerprint_of
 from ecg_flare.nnunet.planner import plan_experiment
 from ecg_flare.task.agreement.bins import FingerprintBins, LinearBins, LogBins
 from ecg_flare.task.agreement.estimate import fingerprint_from
-from ecg_flare.task.agreement.histograms import histograms_of, outside, split, vector_norm
+from ecg_flare.task.agreement.histograms import histograms_norm, histograms_of, outside, split
 
 BINS = FingerprintBins()
-NAME = "Dataset009_Pooled"
-
-
-def make_images(root: Path, sizes: list[tuple[int, ...]], spacings: list[tuple[float, ...]], channel: str) -> Path:
-    """Cases of those sizes (z, y, x) and spacings (z, y, x): an organ of whole intensities in noise, zeros around."""
-    for part in ("imagesTr", "labelsTr"):
-        (root / part).mkdir(parents=True)
-    for index, (size, spacing) in enumerate(zip(sizes, spacings, strict=True)):
-        rng = np.random.default_rng(index)
-        image, labels = np.zeros(size, np.float32), np.zeros(size, np.uint8)
-        inner = tuple(slice(side // 8, side - side // 8) for side in size)
-        image[inner] = rng.integers(-200, 300, image[inner].shape)
-        organ = tuple(slice(side // 4, side // 2) for side in size)
-        image[organ] = np.rint(rng.normal(60 + 10 * index, 25, image[organ].shape))
-        labels[organ] = 1
-        write_case(root, f"case_{index:02d}", image[None], labels, spacing[::-1])
-    description = {
-        "channel_names": {"0": channel},
-        "labels": {"background": 0, "organ": 1},
-        "numTraining": len(sizes),
-        "file_ending": ".nii.gz",
-    }
-    (root / "dataset.json").write_text(json.dumps(description))
-    return root
-
-
-def pooled_plan(root: Path, tmp_path: Path, planner: str = "ExperimentPlanner") -> dict[str, Any]:
-    """nnU-Net's own extractor and planner on the folder of all cases."""
-    from ecg_flare.nnunet.planner import PLANNERS
-
-    raw, preprocessed = tmp_path / "raw", tmp_path / "preprocessed"
-    shutil.copytree(root, raw / NAME)
-    with nnunet_environment(raw=raw, preprocessed=preprocessed, threads=1):
-        import importlib
-
-        from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
-
-        extractor = DatasetFingerprintExtractor(NAME, num_processes=1)
-        extractor.show_progress_bar = False
-        extractor.num_foreground_voxels_for_intensitystats = 10**6
-        extractor.run()
-        found = getattr(importlib.import_module(PLANNERS[planner]), planner)(NAME)
-        found.plan_experiment()
-    plans: dict[str, Any] = json.loads((preprocessed / NAME / f"{found.plans_identifier}.json").read_text())
-    return plans
 
 
 def cases_of(root: Path) -> Iterator[CaseFingerprint]:
@@ -84,29 +38,10 @@ def agreed_plan(root: Path, planner: str = "ExperimentPlanner", bins: Fingerprin
     return plan_experiment(found, {**description, "overwrite_image_reader_writer": "SimpleITKIO"}, planner, NAME)
 
 
-def assert_same_plan(agreed: dict[str, Any], pooled: dict[str, Any], *, within: float = 0.0) -> None:
-    """Every entry but intensities; spacings within a share of themselves."""
-    assert list(agreed["configurations"]) == list(pooled["configurations"])
-    left = {"foreground_intensity_properties_per_channel", "configurations", "original_median_spacing_after_transp"}
-    assert {k: v for k, v in agreed.items() if k not in left} == {k: v for k, v in pooled.items() if k not in left}
-    np.testing.assert_allclose(
-        agreed["original_median_spacing_after_transp"], pooled["original_median_spacing_after_transp"], rtol=within
-    )
-    for name, expected in pooled["configurations"].items():
-        found = agreed["configurations"][name]
-        assert {k: v for k, v in found.items() if k != "spacing"} == {
-            k: v for k, v in expected.items() if k != "spacing"
-        }
-        if "spacing" in expected:
-            np.testing.assert_allclose(found["spacing"], expected["spacing"], rtol=within)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("planner", ["ExperimentPlanner", "nnUNetPlannerResEncM"])
 def test_ct_like_cases_give_the_pooled_plan_and_its_intensities(tmp_path: Path, planner: str) -> None:
-    sizes = [(40, 60, 64), (48, 72, 70), (36, 64, 80), (44, 66, 66)]
-    spacings = [(2.5, 0.75, 0.75), (3.0, 0.8, 0.8), (2.5, 0.7, 0.7), (5.0, 0.9, 0.9)]
-    root = make_images(tmp_path / "ct", sizes, spacings, "CT")
+    root = make_images(tmp_path / "ct", CT_SIZES[:4], CT_SPACINGS[:4], "CT")
     agreed, pooled = agreed_plan(root, planner), pooled_plan(root, tmp_path, planner)
     assert_same_plan(agreed, pooled, within=1e-6)
     assert pooled["configurations"]["3d_fullres"]["normalization_schemes"] == ["CTNormalization"]
@@ -175,9 +110,11 @@ def test_each_histogram_of_a_case_adds_up_to_one_so_that_their_norm_is_bounded()
     blocks = BINS.blocks([0])
     vector = histograms_of(CASE, blocks)
     assert [part.sum() for part in split(vector, blocks).values()] == [1.0] * 11
-    assert np.linalg.norm(vector) <= vector_norm(blocks) == np.sqrt(11)
+    assert np.linalg.norm(vector) <= histograms_norm(len(blocks)) == np.sqrt(11)
     alike = CaseFingerprint(CASE.spacing, CASE.shape, CASE.relative_size, (np.full(9, 7, np.float32),))
-    assert np.linalg.norm(histograms_of(alike, blocks)) == pytest.approx(vector_norm(blocks))  # the bound is reached
+    assert np.linalg.norm(histograms_of(alike, blocks)) == pytest.approx(
+        histograms_norm(len(blocks))
+    )  # the bound is reached
 
 
 def test_a_value_beyond_the_bins_counts_at_their_end_and_is_told() -> None:

@@ -178,11 +178,19 @@ def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
             return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
         case "pages", True:
             return Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": folder})
-        case "nnunet", True:
-            return Pages("ecg_flare.task.datasets.folder.NnunetFolder", {"folder": folder})
-        case "own", False:
-            return OWN_PAGES
+        case ("nnunet", True) | ("own", False):
+            return data_sets(data)
     raise ConfigError(f"--data is own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER or nnunet:FOLDER. Found {data!r}.")
+
+
+def data_sets(data: str) -> Pages:
+    """The data sets in nnU-Net's raw format that `--data` names; raises ConfigError for other cases."""
+    kind, _, folder = data.partition(":")
+    if (kind, folder) == ("own", ""):
+        return OWN_PAGES
+    if kind != "nnunet" or not folder:
+        raise ConfigError(f"a job on data sets takes --data own or nnunet:FOLDER. Found {data!r}.")
+    return Pages("ecg_flare.task.datasets.folder.NnunetFolder", {"folder": folder})
 
 
 def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:

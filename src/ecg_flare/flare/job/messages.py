@@ -206,7 +206,13 @@ class Counts:
 
 
 def model_sha256(model: Float32[np.ndarray, " d"]) -> bytes:
-    """SHA-256 (32 bytes) of a model's little-endian float32 bytes: how ledger and secure aggregation name it."""
+    """SHA-256 (32 bytes) of a model's little-endian float32 bytes: how ledger and secure aggregation name it.
+
+    Counts start from nothing but zeros, and of these the length tells nothing: they have one name, so that a site which
+    helped to sum its counts knows the next agreement, of other bins, for one that could be subtracted from it.
+    """
+    if not model.any():
+        return hashlib.sha256().digest()
     return hashlib.sha256(np.ascontiguousarray(model, "<f4").data).digest()
 
 

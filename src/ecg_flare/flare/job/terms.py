@@ -12,7 +12,7 @@ from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.nnunet.kinds import trained_subset
+from ecg_flare.nnunet.kinds import counting_of, plan_of, trained_subset
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN
 
 
@@ -23,6 +23,10 @@ def check_job(terms: JobTerms) -> JobTerms:
     hides nobody, for a sketch larger than what it shortens, and for hidden weights that the encoding cannot carry.
     """
     dimension = subset(check_promise(terms)).dimension
+    if terms.model.counted != (counting_of(plan_of(terms.model.plan, terms.model.document)) is not None):
+        raise ConfigError(
+            f"counted is {terms.model.counted}, which the plan {terms.model.plan!r} is not for: export the job again"
+        )
     if terms.private and terms.epsilon_budget is None:
         raise ConfigError(f"noise_multiplier={terms.noise_multiplier} needs an epsilon_budget. Found null.")
     if terms.projection is not None and terms.projection.size > dimension:

@@ -324,6 +324,11 @@ class FederatedRounds(PerSiteController):
 
     def _export(self, state: GlobalState, parts: _Parts, fl_ctx: FLContext) -> None:
         folder = parts.store.folder(fl_ctx) / "model"
+        if parts.terms.model.counted:
+            folder = parts.store.folder(fl_ctx) / "concluded"
+            parts.evaluator.conclude(state.model, parts.plan, parts.terms, folder)
+            self.log_info(fl_ctx, f"what follows from the counts lies in {folder}")
+            return
         parts.evaluator.export(state.model, parts.plan, folder)
         self.log_info(fl_ctx, f"the model after round {state.rounds_done} lies in {folder} (stock nnU-Net reads it)")
 

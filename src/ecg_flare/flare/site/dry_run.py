@@ -47,8 +47,7 @@ from ecg_flare.flare.site.memory import MODELS_FOLDER
 from ecg_flare.flare.site.policy import SitePolicy
 from ecg_flare.flare.summation.collection import Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.kinds import plan_of
-from ecg_flare.nnunet.plan import Plan, initial_vector
+from ecg_flare.nnunet.kinds import plan_of, start_model
 from ecg_flare.site.kit import JobFolder, Kit, entry
 from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages, write_own_pages
 
@@ -222,7 +221,7 @@ class _Round:
             return load_bundled(name).vector
         if kind != "random":
             self._outcome.notes.append(f"The job starts from {start}, which is the server's: another model stood in.")
-        return _random(self._plan, name)
+        return start_model(self._plan, int(name) if name.isdigit() else 0)
 
     def _ask(
         self,
@@ -276,10 +275,6 @@ def _notes(kit: Kit, terms: JobTerms) -> Iterator[str]:
         yield f"The cases were the job's own: the kit's local/{OWN_PAGES_FILE} names none."
     if streams_logs(kit):
         yield "The kit lets FLARE stream the site's error log to the server: allow_log_streaming false forbids it."
-
-
-def _random(plan: Plan, seed: str) -> Float32[np.ndarray, " d"]:
-    return initial_vector(plan, int(seed) if seed.isdigit() else 0)
 
 
 def _traffic(task: str, message: Shareable, answer: Shareable, seconds: float) -> Traffic:

@@ -40,7 +40,7 @@ from ecg_flare.flare.site.heads import follow_ledger
 from ecg_flare.flare.site.ledger import check_limit
 from ecg_flare.flare.site.memory import check_model, model_memory
 from ecg_flare.flare.site.policy import read_policy
-from ecg_flare.nnunet.commands import TrainCommand, TrainPatientsCommand, prepare_command
+from ecg_flare.nnunet.commands import CountCommand, TrainCommand, TrainPatientsCommand, prepare_command
 from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.kinds import plan_of
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
@@ -112,7 +112,10 @@ class NnunetExecutor(Executor):
                 follow_ledger(fl_ctx, terms, shareable)
                 check_limit(fl_ctx, terms, request.round_index)
                 check_model(fl_ctx, request, policy.once_per_model)
-            self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
+            if not terms.model.counted:
+                self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
+            elif task_name == TRAIN:
+                return self._count(request, terms, fl_ctx, lambda: abort_signal.triggered)
             return tasks[task_name](request, terms, fl_ctx, lambda: abort_signal.triggered)
         except EcgFlareError as error:
             report_error(self, task_name, error, fl_ctx)
@@ -121,14 +124,31 @@ class NnunetExecutor(Executor):
     def _prepare(self, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
         if self._prepared and self._worker.alive:
             return
-        load_owners_extensions(fl_ctx.get_engine().get_workspace())
-        source, cache = site_pages(fl_ctx, self._source_id)
-        cases = SiteCases(source, fl_ctx.get_identity_name(), plan_of(terms.model.plan, terms.model.document), cache)
-        command = prepare_command(cases, terms.unit, terms.patients_per_site)
+        command = prepare_command(self._site_cases(terms, fl_ctx), terms.unit, terms.patients_per_site)
         reply = self._worker.call("prepare", command.to_params(), should_abort=should_abort, timeout_s=self._timeout_s)
         self._prepared = True
         self._cases = int(reply.params["train"])
         self.log_info(fl_ctx, f"cases ready: {reply.params}")
+
+    def _site_cases(self, terms: JobTerms, fl_ctx: FLContext) -> SiteCases:
+        load_owners_extensions(fl_ctx.get_engine().get_workspace())
+        source, cache = site_pages(fl_ctx, self._source_id)
+        return SiteCases(source, fl_ctx.get_identity_name(), plan_of(terms.model.plan, terms.model.document), cache)
+
+    def _count(
+        self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
+    ) -> Shareable:
+        command = CountCommand(self._site_cases(terms, fl_ctx), terms)
+        reply = self._worker.call("count", command.to_params(), should_abort=should_abort, timeout_s=self._timeout_s)
+        self.log_info(fl_ctx, f"round {request.round_index}: counted")
+        counts = reply.arrays["counts"]
+        return TrainResult(
+            to_wire(counts) if terms.unit == "patient" else counts,
+            request.round_index,
+            request.attempt,
+            request.layout_digest,
+            clipping_norm=request.clipping_norm,
+        ).to_shareable()
 
     def _train(
         self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]

@@ -160,7 +160,8 @@ class SitePolicy:
                 raise PolicyError(f"min_cohort={self.min_cohort}: the job has {len(terms.roster)} sites")
             if terms.min_sites < self.min_threshold:
                 raise PolicyError(f"min_threshold={self.min_threshold}: the job's min_sites is {terms.min_sites}")
-        if self.max_clipping_norm < math.inf and (terms.max_clipping_norm or math.inf) > self.max_clipping_norm:
+        bounded = self.max_clipping_norm < math.inf and not terms.model.counted  # C of counts follows from their number
+        if bounded and (terms.max_clipping_norm or math.inf) > self.max_clipping_norm:
             raise PolicyError(f"max_clipping_norm={self.max_clipping_norm}: the job's is {terms.max_clipping_norm}")
         if self.min_noise_multiplier > (terms.noise_multiplier or 0.0):
             raise PolicyError(

@@ -122,6 +122,11 @@ class FingerprintBins:
     least_intensity: float = -1024.0
     largest_intensity: float = 3071.0
 
+    @classmethod
+    def coarse(cls, per_octave: int = 16, relative_sizes: int = 4, intensity_width: float = 16.0) -> FingerprintBins:
+        """Bins for sums with noise: each bin has its own, so fewer collect less."""
+        return cls(per_octave, relative_sizes, intensity_width)
+
     def __post_init__(self) -> None:
         if type(self.per_octave) is not int or not 1 <= self.per_octave <= 4096:
             raise ConfigError(f"per_octave is {self.per_octave!r}, expected a whole number from 1 to 4096")

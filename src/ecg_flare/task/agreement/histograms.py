@@ -20,9 +20,9 @@ Histograms = Float64[np.ndarray, " bins"]
 """All histograms, one after the other."""
 
 
-def vector_norm(blocks: Mapping[str, Bins]) -> float:
-    """The largest L2 norm of a case's, or a patient's, histograms: the root of their number."""
-    return math.sqrt(len(blocks))
+def histograms_norm(count: int) -> float:
+    """The largest L2 norm of so many histograms of a case, or of a patient: the root of their number."""
+    return math.sqrt(count)
 
 
 def histograms_of(case: CaseFingerprint, blocks: Mapping[str, Bins]) -> Histograms:

@@ -89,7 +89,7 @@ class SecureSumSite(FLComponent):
         policy = read_policy(_workspace(fl_ctx))
         policy.check(terms)
         check_limit(fl_ctx, terms, offered.round)
-        if round_memory(fl_ctx, _ROUNDS_FOLDER).load(offered.job) is None:
+        if not terms.model.counted and round_memory(fl_ctx, _ROUNDS_FOLDER).load(offered.job) is None:
             policy.check_start(offered.model_sha256)
         signer = _signer(fl_ctx)
         if signer.test_mode and policy.pinned:

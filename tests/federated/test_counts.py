@@ -80,7 +80,7 @@ def test_the_sum_of_all_sites_cannot_wrap_in_the_ring() -> None:
 
 def test_counts_of_one_patient_stay_at_home() -> None:
     with pytest.raises(SiteDataError, match=r"cases of 1 patient\(s\), at least 2"):
-        counts_of_cases(cases([[1.0] * D] * 3, ["p"] * 3), MASKED, D)
+        counts_of_cases(cases([[1.0] * D] * 3, ["p"] * 3), MASKED, D, min_patients=2)
 
 
 def test_without_fixed_point_the_sum_is_sent_as_it_is() -> None:

@@ -1,18 +1,16 @@
 """Sites agree on a plan through FLARE's messages: what is summed, what a message shows, and what it costs."""
 
-import io
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from agreeing_images import assert_same_plan, make_sites, pooled_plan
 from click.testing import CliRunner
+from here_worker import HereWorker
 from memory_ask import MemoryAsk
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.shareable import Shareable
@@ -35,7 +33,6 @@ from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.summation.collection import CollectionSetup, collection_of
 from ecg_flare.nnunet.counting import counts_of_site
 from ecg_flare.nnunet.kinds import plan_of, required_counting, start_model
-from ecg_flare.nnunet.service import Service
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.privacy.ledger import verify
@@ -45,21 +42,6 @@ from ecg_flare.task.datasets.plans import stock_plan
 
 SITES = ("site-1", "site-2", "site-3")
 COARSE = FingerprintBins(per_octave=16)
-
-
-class HereWorker:
-    """Counts in this process, by the training process's own commands."""
-
-    def __init__(self, **options: Any) -> None:
-        self.alive = True
-        self._service = Service(io.BytesIO(), threads=1, device="cpu")
-
-    def call(self, command: str, params: Mapping[str, Any], arrays: Any = None, **options: Any) -> Any:
-        answer = getattr(self._service, f"_{command}")(params, arrays or {})
-        return SimpleNamespace(params=answer[0], arrays=answer[1])
-
-    def close(self) -> None:
-        """Nothing runs."""
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +84,9 @@ class Round:
     def run(self) -> RoundResult:
         server = Workspace(str(self._kits.root("server")), "server")
         start = start_model(self.plan, 0)
-        request = TrainRequest(start, 0, "a" * 32, self.plan.layout_digest, self.plan.hash, self.terms.digest)
+        request = TrainRequest(
+            start, 0, "a" * 32, self.plan.layout_digest, self.plan.hash, self.terms.digest, counts=True
+        )
         collection = collection_of(CollectionSetup(server, self.terms, log=print, warn=print))
         ask, admitted = self.asking, None
         if self.terms.private:

@@ -180,7 +180,13 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     "--validate-every",
     type=click.IntRange(0),
     metavar="N",
-    help="Count on the sites' held-out cases every N rounds, in a job that hides nothing.",
+    help="Count on the sites' held-out cases every N rounds.",
+)
+@click.option(
+    "--validate-noise",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SIGMA",
+    help="Noise of each such count in a private job, charged.",
 )
 @click.option(
     "--patients", type=click.IntRange(1), metavar="N", help="Minimum number of patients of all sites together."
@@ -218,6 +224,7 @@ def export(
     epsilon_budget: float | None,
     training: tuple[str, ...],
     validate_every: int | None,
+    validate_noise: float | None,
     patients: int | None,
     patients_per_site: int | None,
     seed: int | None,
@@ -258,6 +265,7 @@ def export(
             settings=_numbers(settings, "--setting"),
             training=_numbers(training, "--training"),
             validate_every=validate_every,
+            validate_noise=validate_noise,
             patients=patients,
             patients_per_site=patients_per_site,
             results=results,

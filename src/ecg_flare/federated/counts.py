@@ -49,13 +49,14 @@ def exact_bound(norm: float, max_cases: int) -> float:
     return 2.0 ** math.ceil(math.log2(norm * max_cases))
 
 
-def counts_of_cases(cases: Iterable[CaseCounts], terms: JobTerms, size: int) -> Float32[np.ndarray, " d"]:
+def counts_of_cases(
+    cases: Iterable[CaseCounts], terms: JobTerms, size: int, *, min_patients: int = 1
+) -> Float32[np.ndarray, " d"]:
     """A site's counts under unit site: the sum over its cases, which the filters then hide as the job asks.
 
     In fixed point fractions are rounded so that no running sum of the vector is off by more than a unit of it.
 
-    Raises SiteDataError for cases of fewer than two patients, whose counts tell of one person, and for more than the
-    job's C holds.
+    Raises SiteDataError for cases of fewer patients than `min_patients`, and for more cases than the job's C holds.
     """
     patients: set[str] = set()
     total = np.zeros(size)
@@ -64,9 +65,10 @@ def counts_of_cases(cases: Iterable[CaseCounts], terms: JobTerms, size: int) -> 
         names.append(one.case)
         patients.add(one.patient)
         total += one.counts
-    if len(patients) < 2:
+    if len(patients) < min_patients:
         raise SiteDataError(
-            f"this site has cases of {len(patients)} patient(s), at least 2 are needed: the counts of one are theirs"
+            f"this site has cases of {len(patients)} patient(s), at least {min_patients} are needed: the counts of one "
+            "are theirs"
         )
     fixed = terms.fixed_encoding(size)
     if fixed is None:

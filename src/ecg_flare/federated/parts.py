@@ -188,6 +188,30 @@ class Sampling:
             raise ConfigError(f"shared_patients is {self.shared_patients!r}, expected true or false")
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Counts of what the global model finds on the sites' held-out cases, summed as the job sums updates.
+
+    every: rounds from one count to the next.
+    norm: the clipping norm of the counts: what those of a site's cases, or of one patient's, cannot pass.
+    noise_multiplier: sigma of the counts, where the job is private: each count is a release of its own.
+    """
+
+    every: int
+    norm: float
+    noise_multiplier: float | None = None
+
+    def __post_init__(self) -> None:
+        check_whole("evaluation: every", self.every)
+        check_positive("evaluation: norm", self.norm)
+        if self.noise_multiplier is not None:
+            check_positive("evaluation: noise_multiplier", self.noise_multiplier)
+
+    def due(self, round_index: int) -> bool:
+        """Whether the model of that round, counted from 0, is measured."""
+        return (round_index + 1) % self.every == 0
+
+
 def built(kind: type[P], name: str, value: Any) -> Any:
     """`value` where it is a `kind` or None, and a `kind` of the arguments in it where it is a mapping.
 

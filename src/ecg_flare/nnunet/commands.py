@@ -64,10 +64,15 @@ class PrepareCommand:
         return cls(_cases(found), settings, found.whole("patients_per_site", 1, _MANY, default=None))
 
 
-def prepare_command(cases: SiteCases, unit: str, patients_per_site: int | None) -> PrepareCommand:
-    """How cases are prepared for a job: under unit patient all are for training, of patients that it bounds."""
+def prepare_command(
+    cases: SiteCases, unit: str, patients_per_site: int | None, *, held_out: bool = False
+) -> PrepareCommand:
+    """How cases are prepared for a job: under unit patient of patients that it bounds, all of them for training.
+
+    Where such a job counts on held-out cases (`held_out`) some patients are left for that, as under unit site.
+    """
     if unit == "patient":
-        return PrepareCommand(cases, ALL_FOR_TRAINING, patients_per_site)
+        return PrepareCommand(cases, DEFAULT_SETTINGS if held_out else ALL_FOR_TRAINING, patients_per_site)
     return PrepareCommand(cases, DEFAULT_SETTINGS)
 
 

@@ -21,7 +21,7 @@ from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.nnunet.plan import Plan, initial_vector, parameter_count, parameter_layout
 from ecg_flare.nnunet.plan_check import check_plan
-from ecg_flare.nnunet.task import Task
+from ecg_flare.nnunet.task import Task, label_layout
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.counting import Counting
@@ -161,5 +161,10 @@ def verified_plan(name: str, expected_hash: str, document: str = "") -> Plan:
 
 @cache
 def trained_subset(model: TrainedModel) -> TrainableSubset:
-    """The trained tensors of a job's network; raises ConfigError for an unknown plan or a pattern of no tensor."""
-    return TrainableSubset.matching(parameter_layout(plan_of(model.plan, model.document)), model.trained)
+    """The trained tensors of a job's network, or in their place what its sites count.
+
+    Raises ConfigError for an unknown plan or a pattern of no tensor.
+    """
+    plan = plan_of(model.plan, model.document)
+    layout = label_layout(task_of(plan)) if model.counted and counting_of(plan) is None else parameter_layout(plan)
+    return TrainableSubset.matching(layout, model.trained)

@@ -53,9 +53,11 @@ def site_key(folder: Path) -> bytes:
 
 
 def cases_by_patient(dataset: PreparedDataset, key: bytes) -> dict[str, list[str]]:
-    """Keyed hash of the hospital's patient id -> the names of that patient's cases, in a fixed order."""
+    """Keyed hash of the hospital's patient id -> the names of that patient's cases for training, in a fixed order."""
     cases: dict[str, list[str]] = {}
     for entry in dataset.entries:
+        if entry.split != "train":
+            continue
         digest = hmac.new(key, entry.patient_id.strip().encode(), hashlib.sha256).hexdigest()
         cases.setdefault(digest, []).append(entry.name)
     return {patient: sorted(cases[patient]) for patient in sorted(cases)}

@@ -35,11 +35,11 @@ from ecg_flare.nnunet.commands import (
     TrainPatientsCommand,
 )
 from ecg_flare.nnunet.content import content_digest
-from ecg_flare.nnunet.counting import counts_of_site
+from ecg_flare.nnunet.counting import counts_of_site, shares_of_site
 from ecg_flare.nnunet.dataset import TO_EVALUATE, PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
-from ecg_flare.nnunet.kinds import required_counting, start_model, task_of
+from ecg_flare.nnunet.kinds import counting_of, required_counting, start_model, task_of
 from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, check_patients, site_key, train_drawn_patients
 from ecg_flare.nnunet.plan import Plan, parameter_count
 from ecg_flare.privacy.gaussian import ChaChaStream
@@ -58,7 +58,8 @@ class Service:
     `train`: array model. Gives the array update, and loss, seconds, steps.
     `train_patients`: array model. Gives the array contribution, the integers of the patients that were drawn here, and
         nothing else.
-    `count`: of a task that counts. Gives the array counts: what an update would be.
+    `count`: of a task that counts, or of a model on held-out cases; array model. Gives the array counts, which has the
+        form of what an update would be.
     `conclude`: of a task that counts; array model, the mean of the counts. Writes the folder.
     `validate`: no parameters; array model. Gives tp, fp, fn of the task's foreground, and dice.
     `evaluate`: array model. Gives dice (mean over cases), cases (Dice by name) and digest (of the cases themselves).
@@ -141,8 +142,11 @@ class Service:
 
     def _count(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = CountCommand.from_params(params)
-        cases, counting = command.cases, required_counting(command.cases.plan)
-        return {}, {"counts": counts_of_site(counting, cases.source, cases.site, command.terms, self._log)}
+        cases, counting, terms = command.cases, counting_of(command.cases.plan), command.terms
+        if counting is not None:
+            return {}, {"counts": counts_of_site(counting, cases.source, cases.site, terms, self._log)}
+        trainer, task = self._site_trainer(), task_of(cases.plan)
+        return {}, {"counts": shares_of_site(trainer, task, _model(arrays), self._site, terms)}
 
     def _conclude(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = ConcludeCommand.from_params(params)

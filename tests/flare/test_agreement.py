@@ -1,5 +1,6 @@
 """Sites agree on a plan through FLARE's messages: what is summed, what a message shows, and what it costs."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -107,8 +108,10 @@ def exact_sum(data: str, terms: JobTerms) -> np.ndarray:
     return np.sum([one.counts for site in SITES for one in counting.count(source, site, print)], axis=0)
 
 
-@pytest.mark.parametrize("way", ["plain", "masked"])
+@pytest.mark.parametrize("way", ["plain", "masked", "encrypted"])
 def test_the_sum_is_that_of_all_cases(data: str, tmp_path: Path, way: str) -> None:
+    if way == "encrypted":
+        pytest.importorskip("tenseal")
     spec = job(data, way=way)
     result = Round(spec, tmp_path).run()
     expected = exact_sum(data, spec.terms)
@@ -205,6 +208,31 @@ def test_a_second_agreement_that_could_be_subtracted_is_refused_whatever_its_bin
 
 
 @pytest.mark.slow
+@pytest.mark.realdata
+def test_four_hippocampus_sites_agree_on_the_pooled_plan_under_masks(data_root: Path, tmp_path: Path) -> None:
+    source = data_root / "hippocampus"
+    with (source / "sites.csv").open(newline="") as file:
+        dealt = [(line["case"], line["site"]) for line in csv.DictReader(file)]
+    sites = tuple(sorted({site for _, site in dealt}))
+    for site in sites:
+        for part in ("imagesTr", "labelsTr"):
+            (tmp_path / "data" / site / part).mkdir(parents=True)
+        shutil.copy(source / "dataset.json", tmp_path / "data" / site)
+    for case, site in dealt:
+        for part, ending in (("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")):
+            (tmp_path / "data" / site / part / f"{case}{ending}").symlink_to(source / part / f"{case}{ending}")
+    ran = Round(job(str(tmp_path / "data" / "{site}"), FingerprintBins(), sites=sites), tmp_path)
+    result = ran.run()
+    assert {str(from_shareable(sent).data_kind) for sent in ran.sent.values()} == {"ECG_FLARE_MASKED_UPDATE"}
+    required_counting(ran.plan).conclude(result.model, ran.terms, tmp_path / "out")
+    agreed = json.loads((tmp_path / "out" / "plans.json").read_text())
+    pooled = pooled_plan(source, tmp_path)
+    assert_same_plan({**agreed, "dataset_name": pooled["dataset_name"]}, pooled)
+    assert agreed["configurations"]["3d_fullres"]["patch_size"] == [40, 56, 40]
+    assert json.loads((tmp_path / "out" / "agreement.json").read_text())["cases"] == 160
+
+
+@pytest.mark.slow
 def test_three_sites_in_the_simulator_get_the_pooled_plan(data: str, tmp_path: Path) -> None:
     from flare_runs import simulate
 
@@ -242,6 +270,7 @@ def test_the_command_writes_the_job_and_says_what_it_costs(data: str, tmp_path: 
     done = CliRunner().invoke(jobs, [*base, *noise])
     assert done.exit_code == 0, done.output
     assert "epsilon 2.17 at delta 1e-05 after 1 rounds" in done.output
+    assert "each bin has noise of 6.63 patients, of 600" in done.output
     for wrong, said in (
         (noise[:2], "--noise-multiplier needs --epsilon-budget, --patients, --patients-per-site"),
         (noise[4:6], "--patients belongs to --noise-multiplier"),

@@ -32,6 +32,7 @@ from ecg_flare.flare.server.witnesses import sites_as_witnesses
 from ecg_flare.flare.site.dry_run import dry_run
 from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.summation.collection import CollectionSetup, collection_of
+from ecg_flare.flare.summation.masked.site import SecureSumSite
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import task_of
 from ecg_flare.nnunet.plan import Plan, initial_vector
@@ -89,7 +90,8 @@ class Sites:
         kits = stand_in_kits(root, SITES, {}, signed=False)
         config = json.loads(job_files(spec)["app/config/config_fed_client.json"])
         self.sent: dict[str, list[Shareable]] = {site: [] for site in SITES}
-        self.asking = MemoryAsk({s: MemorySite(config, s, kits.root(s), "job") for s in SITES}, self._keep)
+        self.memory = {s: MemorySite(config, s, kits.root(s), "job") for s in SITES}
+        self.asking = MemoryAsk(self.memory, self._keep)
         self.server, self.root = Workspace(str(kits.root("server")), "server"), kits.root("server")
         self.collection = collection_of(CollectionSetup(self.server, self.terms, log=print, warn=print))
 
@@ -154,6 +156,28 @@ def test_a_round_of_training_and_its_counts_go_on_under_masks_from_one_model(
         assert str(counts.data_kind) == str(update.data_kind) == "ECG_FLARE_MASKED_UPDATE"
         sizes = [next(v.size for v in each.data.values() if isinstance(v, np.ndarray)) for each in (counts, update)]
         assert sizes == [6, trained.size]
+
+
+def test_counts_go_on_at_sites_that_are_swapped_out_between_tasks(
+    folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+) -> None:
+    """As in FLARE's simulator on one thread: each task meets a component that knows nothing of the task before."""
+    spec = job("fedadam_secure", folder, plan)
+    sites = Sites(spec, tmp_path / "kits")
+
+    def forget(task: str) -> tuple[str, ...]:
+        for site in sites.memory.values():
+            site._engine._components["secure_sum"] = SecureSumSite()
+        return ()
+
+    sites.asking.away = forget
+    asked = request(trained, plan, spec)
+    found = measure_if_due(asked, Summing(spec.terms, sites.collection, None, "job"), sites.asking, pytest.fail)
+    assert found is not None
+    assert found.by_label == pytest.approx(expected_dice(folder, plan, trained, tmp_path / "cache"), abs=1e-4)
+    opened = FedAvg().open(asked, spec.terms)
+    sites.collection.collect(asked, spec.terms, opened, sites.asking)
+    assert opened.close().answered == SITES
 
 
 PRIVATE = {"patients": 18, "patients_per_site": 8, "epsilon_budget": 8.0, "delta": 1e-3, "validate_noise": 4.0}

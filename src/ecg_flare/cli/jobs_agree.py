@@ -61,7 +61,9 @@ class Promise:
 @click.option("--data", default="own", show_default=True, help="own, or nnunet:FOLDER, where {site} is the name.")
 @click.option("--min-sites", type=click.IntRange(1), metavar="N", help="Fewest sites of a plan.  [default: all]")
 @click.option("--max-cases", type=click.IntRange(2), default=1000, show_default=True, help="Most cases of a site.")
-@click.option("--bins", type=click.IntRange(1, 4096), metavar="N", help="For each doubling.  [default: 1024, or 16]")
+@click.option(
+    "--bins", type=click.IntRange(1, 4096), metavar="N", help="For each doubling.  [default: 1024, or 8 with noise]"
+)
 @click.option("--noise-multiplier", type=click.FloatRange(0, min_open=True), help="Hides each patient by noise.")
 @click.option("--epsilon-budget", type=click.FloatRange(0, min_open=True), help="The job does not pass this.")
 @click.option("--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=1e-5, show_default=True)
@@ -132,7 +134,10 @@ def _write(spec: "JobSpec", output: Path, custom: Path | None) -> None:
     from ecg_flare.flare.job.folders import write_job
 
     click.echo(write_job(spec, output, custom))
-    if spec.terms.privacy is not None:
+    terms = spec.terms
+    if terms.privacy is not None and terms.sensitivity is not None:
         from ecg_flare.cli.jobs import cost
 
-        tell(cost(spec.terms, spec.terms.privacy))
+        tell(cost(terms, terms.privacy))
+        noise = terms.privacy.noise_multiplier * terms.sensitivity
+        tell(f"each bin has noise of {noise:.3g} patients, of {terms.units}")

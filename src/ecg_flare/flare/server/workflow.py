@@ -295,7 +295,8 @@ class FederatedRounds(PerSiteController):
         dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
         clock.lap("evaluate")
         sites_dice, by_label = self._at_sites(replace(request, model=model), parts, ask, fl_ctx)
-        clock.lap("validate")
+        if sites_dice is not None:
+            clock.lap("validate")
         after = replace(after, **_ledger_head(parts.ledger))
         score = sites_dice if dice == UNMEASURED and sites_dice is not None else dice
         best = score > state.best_dice or score == state.best_dice == UNMEASURED  # without any measure, the last

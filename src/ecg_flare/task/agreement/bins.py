@@ -123,7 +123,7 @@ class FingerprintBins:
     largest_intensity: float = 3071.0
 
     @classmethod
-    def coarse(cls, per_octave: int = 16, relative_sizes: int = 4, intensity_width: float = 16.0) -> FingerprintBins:
+    def coarse(cls, per_octave: int = 8, relative_sizes: int = 4, intensity_width: float = 16.0) -> FingerprintBins:
         """Bins for sums with noise: each bin has its own, so fewer collect less."""
         return cls(per_octave, relative_sizes, intensity_width)
 

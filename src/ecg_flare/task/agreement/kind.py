@@ -31,7 +31,8 @@ from ecg_flare.storage import write_json
 from ecg_flare.task.agreement.bins import Bins, FingerprintBins
 from ecg_flare.task.agreement.estimate import fingerprint_from
 from ecg_flare.task.agreement.histograms import histograms_of, outside, split
-from ecg_flare.task.datasets.folder import NnunetFolder, check_source, reader_of
+from ecg_flare.task.datasets.case import FileCase
+from ecg_flare.task.datasets.folder import check_source, reader_of
 from ecg_flare.task.datasets.plans import KIND_NAME as DATASETS
 from ecg_flare.task.datasets.plans import read_description, stock_plan
 
@@ -102,11 +103,11 @@ def _counting(plan: Plan) -> Counting:
 
 def _count(agreement: Agreement, source: CaseSource, site: str, log: Log) -> Iterator[CaseCounts]:
     """Whose each case is, and its histograms."""
-    if not isinstance(source, NnunetFolder):
-        raise SiteDataError(f"site {site!r} gives {type(source).__name__}, expected a data set in nnU-Net's raw format")
     check_source(agreement.plan, source, site)
     blocks = agreement.blocks
     for case in source.cases(site):
+        if not isinstance(case, FileCase):
+            raise SiteDataError(f"case {case.name!r} is no file of a data set in nnU-Net's raw format")
         found = fingerprint_of(reader_of(agreement.plan.dataset_json), case.images, case.labels)
         for sentence in outside(found, blocks):
             log(f"case {case.name!r}: {sentence}")

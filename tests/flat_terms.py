@@ -15,11 +15,11 @@ from ecg_flare.privacy.gaussian import Stream
 _FLAT = {
     "sites": ("weights", "min_sites"),
     "hidden": ("max_weight", "pages_per_weight"),
-    "model": ("plan", "trained", "document"),
+    "model": ("plan", "trained", "document", "counted"),
     "privacy": ("noise_multiplier", "epsilon_budget", "delta"),
     "sampling": ("sampling_rate", "patients", "patients_per_site", "shared_patients"),
 }
-_WHOLE = ("rounds", "projection", "summation", "nonce")
+_WHOLE = ("rounds", "projection", "summation", "evaluation", "nonce")
 NAMES = {*_WHOLE, "clipping_norm", "adaptive_clipping", *(name for part in _FLAT.values() for name in part)}
 
 

@@ -49,11 +49,19 @@ class TableSites:
     def _names(self, site: str) -> list[str]:
         if site == POOL:
             return sorted(name for one in SITES for name in self._names(one))
-        with (Path(self.folder) / "sites.csv").open(newline="") as file:
-            own = sorted((row["case"] for row in csv.DictReader(file) if row["site"] == site), key=_hash)
+        own = sorted(cases_by_site(Path(self.folder))[site], key=_hash)
         held_out = own[::5]
         chosen = held_out if self.part == "test" else [name for name in own if name not in held_out]
         return sorted(chosen[: self.limit])
+
+
+def cases_by_site(folder: Path) -> dict[str, list[str]]:
+    """Site -> its cases, as `sites.csv` deals them."""
+    found: dict[str, list[str]] = {site: [] for site in SITES}
+    with (folder / "sites.csv").open(newline="") as file:
+        for line in csv.DictReader(file):
+            found[line["site"]].append(line["case"])
+    return found
 
 
 def _hash(name: str) -> str:

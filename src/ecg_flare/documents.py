@@ -124,9 +124,9 @@ class Fields:
         kind = f"numbers from {low:g} to {high:g} by name"
         return self._take(name, default, lambda value: _numbers(value, low, high), kind)
 
-    def flag(self, name: str) -> bool:
-        """True or false, which must be there."""
-        value = self._values.get(name)
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        """True or false; without a default the field must be there."""
+        value = self._values.get(name, default)
         return value if isinstance(value, bool) else self.refuse(name, value, "true or false")
 
     def mapping(self, name: str) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """A data set in nnU-Net's raw format from the command line: a job for it, and a site that prepares for the job."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 from dataset_folders import make_dataset, make_plans
 
+from ecg_flare.federated.parts import Evaluation
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.kinds import plan_of
 from ecg_flare.site import preparation
@@ -113,6 +115,37 @@ def test_a_data_set_is_prepared_for_a_job_and_named_in_the_kit(
     assert json.loads(run_cli(*command).stdout)["prepared"]["reused"]
 
 
+def test_cases_of_an_agreement_are_looked_over_and_named_and_not_prepared(
+    run_cli: RunCli, data: Path, kit: Path, tmp_path: Path
+) -> None:
+    done = run_cli(
+        "jobs",
+        "agree",
+        "--sites",
+        "berlin,lyon,porto",
+        "--dataset-json",
+        data / "dataset.json",
+        "-o",
+        tmp_path / "jobs",
+    )
+    assert done.exit_code == 0, done.output
+    job = tmp_path / "jobs" / "plan_agreement"
+    command = ["site", "prepare", "--dataset", data, "--each-case-a-patient", "--workspace", kit, "--job", job]
+    done = run_cli(*command, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["ready"], told["cases_read"], told["prepared"], told["cache_bytes_needed"]) == (True, 5, None, 0)
+    assert read_own_pages(kit / "local") is not None
+    assert "READY" in run_cli(*command).stdout
+    found = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps({**found, "channel_names": {"0": "CT"}}))
+    refused = run_cli(*command)
+    assert refused.exit_code != 0
+    assert "has channel_names {'0': 'CT'}, the plan 'plan_agreement' has {'0': 'MRI'}" in " ".join(
+        refused.stdout.split()
+    )
+
+
 def test_a_job_that_hides_patients_has_all_cases_for_training(
     run_cli: RunCli, export: Callable[..., Path], data: Path, kit: Path
 ) -> None:
@@ -193,14 +226,30 @@ def test_settings_that_cannot_be_are_named(run_cli: RunCli, tmp_path: Path, more
     assert named in done.output
 
 
-def test_sites_count_on_held_out_cases_only_where_nothing_is_hidden(
+@pytest.mark.parametrize(("name", "norm"), [("fedavg", 2048.0), ("fedadam_secure", 2048.0)])
+def test_sites_count_on_held_out_cases_as_the_job_sums(export: Callable[..., Path], name: str, norm: float) -> None:
+    terms = JobTerms(**component(export(name, "--validate-every", "5"), "server", "terms")["args"])
+    assert terms.evaluation == Evaluation(5, norm)  # 1000 cases of two labels, of which each is at most 1 long
+
+
+def test_a_private_job_counts_on_held_out_cases_only_with_noise_of_its_own(
     run_cli: RunCli, export: Callable[..., Path], tmp_path: Path
 ) -> None:
-    job = export("fedavg", "--validate-every", "5")
-    config = json.loads((job / "app" / "config" / "config_fed_server.json").read_text())
-    assert config["workflows"][0]["args"]["validate_every"] == 5
+    job = export("fedadam_dp", "--validate-every", "5", "--validate-noise", "4")
+    terms = JobTerms(**component(job, "client", "terms")["args"])
+    assert terms.evaluation == Evaluation(5, math.sqrt(2), 4.0)
     options = ("--sites", "a,b,c", "--data", "own", "--no-code", "--validate-every", "5", "-o", tmp_path)
-    for name in ("fedadam_secure", "fedadam_dp"):
-        done = run_cli("jobs", "export", name, *options)
-        assert done.exit_code == 2
-        assert "hides what single sites know" in done.output.replace("\n", " ")
+    done = run_cli("jobs", "export", "fedadam_dp", *options)
+    assert done.exit_code == 2
+    assert "would be a release: give it noise of its own" in " ".join(done.output.split())
+
+
+def test_pages_are_counted_as_before_in_the_clear_and_under_masks_by_sums(run_cli: RunCli, tmp_path: Path) -> None:
+    options = ("--sites", "a,b,c", "--data", "own", "--no-code", "--validate-every", "5", "-o", tmp_path)
+    for name in ("fedavg", "fedadam_secure"):
+        assert run_cli("jobs", "export", name, *options).exit_code == 0
+    server = json.loads((tmp_path / "fedavg" / "app" / "config" / "config_fed_server.json").read_text())
+    assert server["workflows"][0]["args"]["validate_every"] == 5
+    assert component(tmp_path / "fedavg", "server", "terms")["args"]["evaluation"] is None
+    masked = component(tmp_path / "fedadam_secure", "server", "terms")["args"]
+    assert masked["evaluation"]["every"] == 5

@@ -183,10 +183,10 @@ def test_a_page_of_nobody_is_a_patient_only_where_its_source_says_so(tiny: Plan,
     for source in (Nobodys(), Nobodys(cases_are_patients=True)):
         found = prepare(source, "site-1", tiny, tmp_path, PrepareSettings(preprocess=False), log=lambda _: None)
         if source.cases_are_patients:
-            check_patients(found, source, most=6)
+            check_patients(found.patients, source, most=6)
         else:
             with pytest.raises(SiteDataError, match="6 of 6 cases have no patient id"):
-                check_patients(found, source, most=6)
+                check_patients(found.patients, source, most=6)
 
 
 def test_the_sites_key_is_drawn_once_and_its_owners_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ecg_flare.cli.jobs_agree import agree
 from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json, tell
 from ecg_flare.errors import ConfigError
 
@@ -29,6 +30,9 @@ def jobs() -> None:
 
     Run one with `nvflare simulator FOLDER`, or submit it with `nvflare job submit -j FOLDER`.
     """
+
+
+jobs.add_command(agree)
 
 
 @jobs.command("list")
@@ -190,7 +194,13 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     "--validate-every",
     type=click.IntRange(0),
     metavar="N",
-    help="Count on the sites' held-out cases every N rounds, in a job that hides nothing.",
+    help="Count on the sites' held-out cases every N rounds.",
+)
+@click.option(
+    "--validate-noise",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SIGMA",
+    help="Noise of each such count in a private job, charged.",
 )
 @click.option(
     "--patients", type=click.IntRange(1), metavar="N", help="Minimum number of patients of all sites together."
@@ -230,6 +240,7 @@ def export(
     epsilon_budget: float | None,
     training: tuple[str, ...],
     validate_every: int | None,
+    validate_noise: float | None,
     patients: int | None,
     patients_per_site: int | None,
     seed: int | None,
@@ -272,6 +283,7 @@ def export(
             settings=_numbers(settings, "--setting"),
             training=_numbers(training, "--training"),
             validate_every=validate_every,
+            validate_noise=validate_noise,
             patients=patients,
             patients_per_site=patients_per_site,
             results=results,
@@ -285,7 +297,7 @@ def export(
         raise click.UsageError(str(error)) from error
     click.echo(write_job(exported, output, custom))
     if exported.terms.privacy is not None:
-        tell(_cost(exported.terms, exported.terms.privacy))
+        tell(cost(exported.terms, exported.terms.privacy))
 
 
 def _plan(
@@ -332,7 +344,8 @@ def _numbers(settings: tuple[str, ...], option: str) -> dict[str, float]:
     return numbers
 
 
-def _cost(terms: "JobTerms", privacy: "Privacy") -> str:
+def cost(terms: "JobTerms", privacy: "Privacy") -> str:
+    """What the job's rounds cost, in one line."""
     from ecg_flare.privacy.accountant import epsilon_rdp
     from ecg_flare.privacy.events import GaussianEvent
 

@@ -144,7 +144,7 @@ class Prepared:
     def __init__(
         self, cases: Cases, workspace: Path | None, wanted: Wanted, name: str | None, cache: Path | None
     ) -> None:
-        from ecg_flare.nnunet.kinds import plan_of, verified_plan
+        from ecg_flare.nnunet.kinds import cases_kind, counting_of, plan_of, verified_plan
         from ecg_flare.site.kit import Kit
         from ecg_flare.site.own_pages import CACHE_FOLDER
 
@@ -156,11 +156,12 @@ class Prepared:
         self.plan = (
             verified_plan(needs.plan, expected, needs.document) if expected else plan_of(needs.plan, needs.document)
         )
-        if self.plan.kind != cases.kind:
+        if cases_kind(self.plan) != cases.kind:
             raise ConfigError(
                 f"the plan {self.plan.name!r} is for a task of kind {self.plan.kind!r}, the cases are of kind "
                 f"{cases.kind!r}: give the right --job"
             )
+        self._counts = counting_of(self.plan) is not None
         self._cache = str(cache.resolve()) if cache else ""
         self.cache = Path(self._cache) if cache else workspace / CACHE_FOLDER if workspace else None
         self.inspection: Inspection
@@ -183,14 +184,16 @@ class Prepared:
         from ecg_flare.site.preparation import check_disk, check_memory, prepare_cases
 
         plan = nnunet_plan(self.plan)
-        self.machine += check_memory(plan, self._needs)
+        if not self._counts:
+            self.machine += check_memory(plan, self._needs)
         self.inspection = self._cases.inspect(self.site, plan)
         if self.cache is not None:
             self.machine += check_disk(self.cache, self.inspection.cache_bytes)
         if self.ready and self._kit is not None and self.cache is not None:
-            tell(f"preparing {self.inspection.found} cases ...")
-            cases = SiteCases(self._cases.source, self.site, self.plan, self.cache)
-            self.preparation = prepare_cases(cases, self._needs, log=tell)
+            if not self._counts:
+                tell(f"preparing {self.inspection.found} cases ...")
+                cases = SiteCases(self._cases.source, self.site, self.plan, self.cache)
+                self.preparation = prepare_cases(cases, self._needs, log=tell)
             self.file = write_own_pages(self._kit.local, OwnPages(self._cases.source, self._cache))
         return self
 
@@ -222,6 +225,8 @@ class Prepared:
         yield from _finding_lines(self.findings)
         if not self.ready:
             yield "NOT READY: fix what is marked with x, and run this again."
+        elif self._counts and self.file is not None:
+            yield f"READY: {self.file} names these cases to every job. They are counted as they are."
         elif self.preparation is None:
             yield "The cases are in order. Give --workspace to prepare them."
         else:

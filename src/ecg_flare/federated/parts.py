@@ -100,17 +100,21 @@ class TrainedModel:
     document: the plan itself as JSON text (`nnunet.plan.Plan.document`); '' for a preset, which is known by its name.
     trained: shell patterns of the tensors that are trained, such as `decoder.stages.2.*`. The others stay as they are
         at the start, exactly: they have no update and no noise, and d does not count them.
+    counted: whether sites count their cases instead (`federated.counts`): an update is then their counts.
     """
 
     plan: str = "tiny"
     trained: Sequence[str] = EVERY_TENSOR
     document: str = ""
+    counted: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.plan, str):
             raise ConfigError(f"plan is {self.plan!r}, expected the name of a plan")
         if not isinstance(self.document, str):
             raise ConfigError(f"document is {short(self.document)}, expected a plan as JSON text")
+        if not isinstance(self.counted, bool):
+            raise ConfigError(f"counted is {self.counted!r}, expected true or false")
         patterns = self.trained
         if isinstance(patterns, str) or not patterns or not all(isinstance(each, str) for each in patterns):
             raise ConfigError(f"trained is {patterns!r}, expected a list of patterns of tensors' names")
@@ -182,6 +186,30 @@ class Sampling:
         check_whole("patients_per_site", self.patients_per_site)
         if not isinstance(self.shared_patients, bool):
             raise ConfigError(f"shared_patients is {self.shared_patients!r}, expected true or false")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Counts of what the global model finds on the sites' held-out cases, summed as the job sums updates.
+
+    every: rounds from one count to the next.
+    norm: the clipping norm of the counts: what those of a site's cases, or of one patient's, cannot pass.
+    noise_multiplier: sigma of the counts, where the job is private: each count is a release of its own.
+    """
+
+    every: int
+    norm: float
+    noise_multiplier: float | None = None
+
+    def __post_init__(self) -> None:
+        check_whole("evaluation: every", self.every)
+        check_positive("evaluation: norm", self.norm)
+        if self.noise_multiplier is not None:
+            check_positive("evaluation: noise_multiplier", self.noise_multiplier)
+
+    def due(self, round_index: int) -> bool:
+        """Whether the model of that round, counted from 0, is measured."""
+        return (round_index + 1) % self.every == 0
 
 
 def built(kind: type[P], name: str, value: Any) -> Any:

@@ -48,4 +48,5 @@ def mechanism_of(
         shared_patients=terms.shared_patients,
         adaptation=None if terms.adaptive is None else Adaptation(terms.adaptive, terms.clipping.norm, follows),
         unit=terms.unit,
+        releases="counts" if terms.model.counted else "model",
     )

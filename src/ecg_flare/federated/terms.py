@@ -19,7 +19,16 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.parts import Clipping, Privacy, Roster, Sampling, TrainedModel, built, check_whole
+from ecg_flare.federated.parts import (
+    Clipping,
+    Evaluation,
+    Privacy,
+    Roster,
+    Sampling,
+    TrainedModel,
+    built,
+    check_whole,
+)
 from ecg_flare.federated.patients import IMPLAUSIBLE, PatientEncoding
 from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.subset import EVERY_TENSOR
@@ -47,6 +56,7 @@ class JobTerms:
         privacy: noise on each sum; None promises nothing.
         sampling: the secret draw of patients; None makes a site as a whole the unit.
         summation: name of the way by which the server learns the sum (`federated.summation`).
+        evaluation: counts on held-out cases, summed after each so many rounds; None measures nothing at the sites.
         nonce: 32 digits of hex, in groups or not, drawn when the job is written, so that no two jobs that are signed
             have the same terms: by their digest sites remember what they answered. Empty in tests alone.
 
@@ -64,6 +74,7 @@ class JobTerms:
     privacy: Privacy | None = None
     sampling: Sampling | None = None
     summation: str = "plain"
+    evaluation: Evaluation | None = None
     nonce: str = ""
 
     def __post_init__(self) -> None:
@@ -83,6 +94,12 @@ class JobTerms:
             self._check_sampling(self.sampling)
         if self.adaptive is not None:
             self._check_adaptive(self.adaptive)
+        if self.evaluation is not None and self.private != (self.evaluation.noise_multiplier is not None):
+            raise ConfigError(
+                f"noise_multiplier is {self.noise_multiplier} and that of the evaluation "
+                f"{self.evaluation.noise_multiplier}: in a private job counts are a release of their own, which needs "
+                "its own noise and is charged (--validate-noise); elsewhere they have none"
+            )
 
     def _check_summation(self, way: Summation) -> None:
         way.check_threshold(len(self.sites.weights), self.min_sites)
@@ -362,4 +379,5 @@ _PARTS: Final[Mapping[str, type]] = {
     "projection": RandomProjection,
     "privacy": Privacy,
     "sampling": Sampling,
+    "evaluation": Evaluation,
 }

@@ -132,6 +132,11 @@ def count_patients(entries: Iterable[CaseEntry]) -> int:
     return len({entry.patient_id for entry in entries})
 
 
+def patients_of(entries: Iterable[CaseEntry]) -> dict[str, str]:
+    """Name of each case -> whose it is."""
+    return {entry.name: entry.patient_id for entry in entries}
+
+
 def names_of(entries: Iterable[CaseEntry], split: Split) -> list[str]:
     """Names of the cases on one side of the split."""
     return [entry.name for entry in entries if entry.split == split]

@@ -64,10 +64,15 @@ class PrepareCommand:
         return cls(_cases(found), settings, found.whole("patients_per_site", 1, _MANY, default=None))
 
 
-def prepare_command(cases: SiteCases, unit: str, patients_per_site: int | None) -> PrepareCommand:
-    """How cases are prepared for a job: under unit patient all are for training, of patients that it bounds."""
+def prepare_command(
+    cases: SiteCases, unit: str, patients_per_site: int | None, *, held_out: bool = False
+) -> PrepareCommand:
+    """How cases are prepared for a job: under unit patient of patients that it bounds, all of them for training.
+
+    Where such a job counts on held-out cases (`held_out`) some patients are left for that, as under unit site.
+    """
     if unit == "patient":
-        return PrepareCommand(cases, ALL_FOR_TRAINING, patients_per_site)
+        return PrepareCommand(cases, DEFAULT_SETTINGS if held_out else ALL_FOR_TRAINING, patients_per_site)
     return PrepareCommand(cases, DEFAULT_SETTINGS)
 
 
@@ -159,6 +164,43 @@ class TrainPatientsCommand:
         if "terms" not in params:
             raise ConfigError(f"the command 'train_patients' lacks terms; it has {', '.join(params)}")
         return cls(TrainCommand.from_params(training), check_promise(JobTerms(**params["terms"])))
+
+
+@dataclass(frozen=True)
+class CountCommand:
+    """Count a site's cases, where a task counts: `terms` say how patients are drawn and counts are bounded."""
+
+    cases: SiteCases
+    terms: JobTerms
+
+    def to_params(self) -> dict[str, Any]:
+        """The command as JSON values."""
+        return {**_cases_params(self.cases), "terms": asdict(self.terms)}
+
+    @classmethod
+    def from_params(cls, params: Params) -> CountCommand:
+        """Read what `to_params` gave; raises ConfigError naming what is missing, unknown or wrong."""
+        found = _whole(params, "count", (*_CASES, "terms"))
+        return cls(_cases(found), check_promise(JobTerms(**found.mapping("terms"))))
+
+
+@dataclass(frozen=True)
+class ConcludeCommand:
+    """Conclude from the mean of what was counted under `terms`, and write what follows into a folder."""
+
+    plan: AgreedPlan
+    terms: JobTerms
+    folder: Path
+
+    def to_params(self) -> dict[str, Any]:
+        """The command as JSON values."""
+        return {**_plan_params(self.plan), "terms": asdict(self.terms), "folder": str(self.folder)}
+
+    @classmethod
+    def from_params(cls, params: Params) -> ConcludeCommand:
+        """Read what `to_params` gave; raises ConfigError naming what is missing, unknown or wrong."""
+        found = _whole(params, "conclude", (*_PLAN, "terms", "folder"))
+        return cls(_plan(found), check_promise(JobTerms(**found.mapping("terms"))), Path(found.text("folder")))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ecg_flare.nnunet.case_cache import (
     fetch,
     find,
     names_of,
+    patients_of,
     progress,
     storing,
 )
@@ -58,6 +59,11 @@ class PreparedDataset:
     def names(self, split: Split) -> list[str]:
         """Names of the cases on one side of the split."""
         return names_of(self.entries, split)
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """Name of each case -> whose it is."""
+        return patients_of(self.entries)
 
     @property
     def n_patients(self) -> int:

@@ -12,13 +12,22 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def nnunet_environment(*, preprocessed: Path | None = None, results: Path | None = None) -> Iterator[None]:
+def nnunet_environment(
+    *,
+    raw: Path | None = None,
+    preprocessed: Path | None = None,
+    results: Path | None = None,
+    threads: int = 0,
+) -> Iterator[None]:
     """Point nnU-Net at folders, keep its data loading in this process, and swallow what it prints.
 
     nnU-Net reads its folders and `nnUNet_n_proc_DA` from `os.environ` (the latter already at import, where it would
-    otherwise start a shell), and prints banners to stdout.
+    otherwise start a shell), and prints banners to stdout. Its planner takes that for torch's number of threads, and
+    needs `threads` of at least 1.
     """
-    settings = {"nnUNet_n_proc_DA": "0"}
+    settings = {"nnUNet_n_proc_DA": str(threads)}
+    if raw is not None:
+        settings["nnUNet_raw"] = str(raw)
     if preprocessed is not None:
         settings["nnUNet_preprocessed"] = str(preprocessed)
     if results is not None:

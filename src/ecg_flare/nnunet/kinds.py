@@ -10,19 +10,31 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from jaxtyping import Float32
 
 from ecg_flare.documents import Fields, parse_object, short
 from ecg_flare.errors import ConfigError, PlanMismatchError
 from ecg_flare.extensions import Registry
 from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.federated.subset import TrainableSubset
+from ecg_flare.federated.update import layout_size
 from ecg_flare.nnunet.learnt import AgreedPlan, LearntTask
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.plan_check import check_plan
-from ecg_flare.nnunet.task import Task
+from ecg_flare.nnunet.task import Task, label_layout
 
-_OWN: Final = ("ecg_flare.task.traces.kind", "ecg_flare.task.datasets.kind", "ecg_flare.task.modules.kind")
+if TYPE_CHECKING:
+    from ecg_flare.nnunet.counting import Counting
+
+_OWN: Final = (
+    "ecg_flare.task.traces.kind",
+    "ecg_flare.task.datasets.kind",
+    "ecg_flare.task.agreement.kind",
+    "ecg_flare.task.modules.kind",
+)
 """Modules of the package's own kinds, each with a constant KIND."""
 
 
@@ -45,8 +57,11 @@ class TaskKind:
         task: a plan -> the task.
         presets: name -> plan, of the plans that come with it; the names are unlike those of any other kind.
         sources: class paths of the case sources that files and jobs may name.
-        read: (name, document) -> the plan that the document holds; raises ConfigError where it is none.
+        read: (name, document) -> the plan that the document holds, once nothing in it is what it may not be; raises
+            ConfigError where it is none.
         admit: lets this process import the class that an admitted plan names; raises ConfigError where it may not.
+        counting: a plan -> what is counted in the place of training; None for a kind that trains.
+        cases_of: name of the kind whose cases it takes; '' where these are its own.
     """
 
     name: str
@@ -55,6 +70,8 @@ class TaskKind:
     sources: tuple[str, ...] = ()
     read: Callable[[str, str], AgreedPlan] = read_nnunet_plan
     admit: Callable[[AgreedPlan], None] = admit_none
+    counting: Callable[[Plan], Counting] | None = None
+    cases_of: str = ""
 
 
 @cache
@@ -77,7 +94,7 @@ def source_paths() -> Iterator[str]:
 
 def learnt(plan: AgreedPlan) -> LearntTask[Any]:
     """The task that a plan is for; raises ConfigError for a kind that is not known here."""
-    return _kind(plan.kind, plan.name).task(plan)
+    return _kind_of(plan).task(plan)
 
 
 def task_of(plan: AgreedPlan) -> Task:
@@ -95,12 +112,43 @@ def nnunet_plan(plan: AgreedPlan) -> Plan:
     return plan
 
 
+def counting_of(plan: AgreedPlan) -> Counting | None:
+    """What is counted by a plan in the place of training; None for a plan that is trained; raises as `learnt`."""
+    counting = _kind_of(plan).counting
+    return None if counting is None else counting(nnunet_plan(plan))
+
+
+def required_counting(plan: AgreedPlan) -> Counting:
+    """What is counted by a plan; raises ConfigError for one that is trained, and as `learnt`."""
+    counting = counting_of(plan)
+    if counting is None:
+        raise ConfigError(f"the plan {plan.name!r} is trained, expected one by which sites count")
+    return counting
+
+
+def start_model(plan: AgreedPlan, seed: int) -> Float32[np.ndarray, " d"]:
+    """What a job starts from that has nothing public to start from: the untrained network, or counts of nothing."""
+    if counting_of(plan) is not None:
+        return np.zeros(layout_size(plan.layout), np.float32)
+    return learnt(plan).initial_model(seed)
+
+
+def cases_kind(plan: AgreedPlan) -> str:
+    """Name of the kind of task whose cases a plan is for; raises as `learnt`."""
+    kind = _kind_of(plan)
+    return kind.cases_of or kind.name
+
+
 def admit(plan: AgreedPlan) -> None:
     """Let this process import the class that the plan names, of which the caller's process has built an object.
 
     Raises ConfigError where it cannot be imported, or is none that this kind of task takes.
     """
-    _kind(plan.kind, plan.name).admit(plan)
+    _kind_of(plan).admit(plan)
+
+
+def _kind_of(plan: AgreedPlan) -> TaskKind:
+    return _kind(plan.kind, plan.name)
 
 
 def _kind(kind: str, plan: str) -> TaskKind:
@@ -162,5 +210,10 @@ def verified_plan(name: str, expected_hash: str, document: str = "") -> AgreedPl
 
 @cache
 def trained_subset(model: TrainedModel) -> TrainableSubset:
-    """The trained tensors of a job's network; raises ConfigError for an unknown plan or a pattern of no tensor."""
-    return TrainableSubset.matching(plan_of(model.plan, model.document).layout, model.trained)
+    """The trained tensors of a job's network, or in their place what its sites count.
+
+    Raises ConfigError for an unknown plan or a pattern of no tensor.
+    """
+    plan = plan_of(model.plan, model.document)
+    layout = label_layout(task_of(plan)) if model.counted and counting_of(plan) is None else plan.layout
+    return TrainableSubset.matching(layout, model.trained)

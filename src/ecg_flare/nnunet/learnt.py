@@ -82,6 +82,7 @@ class PreparedCases(Protocol):
         folder: the entry of the cache.
         entries: the cases, in the source's order.
         reused: whether they had been prepared before.
+        patients: name of each case -> whose it is.
     """
 
     @property
@@ -95,6 +96,9 @@ class PreparedCases(Protocol):
 
     @property
     def n_patients(self) -> int: ...
+
+    @property
+    def patients(self) -> Mapping[str, str]: ...
 
     def names(self, split: Split) -> list[str]: ...
 

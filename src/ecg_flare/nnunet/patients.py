@@ -53,31 +53,35 @@ def site_key(folder: Path) -> bytes:
 
 
 def cases_by_patient(dataset: PreparedCases, key: bytes) -> dict[str, list[str]]:
-    """Keyed hash of the hospital's patient id -> the names of that patient's cases, in a fixed order."""
+    """Keyed hash of the hospital's patient id -> the names of that patient's cases for training, in a fixed order."""
     cases: dict[str, list[str]] = {}
     for entry in dataset.entries:
+        if entry.split != "train":
+            continue
         digest = hmac.new(key, entry.patient_id.strip().encode(), hashlib.sha256).hexdigest()
         cases.setdefault(digest, []).append(entry.name)
     return {patient: sorted(cases[patient]) for patient in sorted(cases)}
 
 
-def check_patients(dataset: PreparedCases, source: CaseSource, *, most: int) -> None:
+def check_patients(patients: Mapping[str, str], source: CaseSource, *, most: int) -> None:
     """Refuse cases of nobody, as a person of ten such cases would be hidden as ten, and more patients than agreed.
+
+    `patients` has the patient's id of each case.
 
     A case has no patient id where the id is empty, or is the case's own name. A source may say that each of its cases
     is another patient's by an attribute `cases_are_patients` that is True.
 
     Raises SiteDataError naming what was found.
     """
-    nobodys = [entry.name for entry in dataset.entries if entry.patient_id.strip() in ("", entry.name)]
+    nobodys = [case for case, patient in patients.items() if patient.strip() in ("", case)]
     if nobodys and not getattr(source, "cases_are_patients", False):
         raise SiteDataError(
-            f"{len(nobodys)} of {len(dataset.entries)} cases have no patient id, {nobodys[0]!r} the first of them: "
+            f"{len(nobodys)} of {len(patients)} cases have no patient id, {nobodys[0]!r} the first of them: "
             "give each case its patient's id, or a source that says cases_are_patients where no patient has two"
         )
-    if dataset.n_patients > most:
+    if (found := len(set(patients.values()))) > most:
         raise SiteDataError(
-            f"this site has {dataset.n_patients} patients, the terms allow {most} (patients_per_site): agree on a "
+            f"this site has {found} patients, the terms allow {most} (patients_per_site): agree on a "
             "larger bound, or leave patients out before the first round"
         )
 

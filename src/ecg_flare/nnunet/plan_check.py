@@ -50,7 +50,7 @@ def check_plan(plan: Plan) -> Plan:
     check_description(plan.dataset_json, f"{where}, dataset.json", ConfigError)
     plans = Fields(plan.plans, where, ConfigError)
     _names(plans, _OF_PLANS, where)
-    _safe(plan.plans.get("dataset_name"), f"{where}, dataset_name")
+    check_dataset_name(plan.plans.get("dataset_name"), f"{where}, dataset_name")
     configurations = plans.within("configurations")
     if plan.configuration_name not in configurations:
         raise ConfigError(
@@ -63,7 +63,7 @@ def check_plan(plan: Plan) -> Plan:
 def _check_configuration(found: Fields, where: str, plan: Plan) -> None:
     configuration = plan.configuration
     _names(found, _OF_CONFIGURATION, where)
-    _safe(configuration.get("data_identifier"), f"{where}, data_identifier")
+    check_dataset_name(configuration.get("data_identifier"), f"{where}, data_identifier")
     schemes = found.texts("normalization_schemes")
     if unknown := [scheme for scheme in schemes if scheme not in _NORMALIZATION]:
         raise ConfigError(f"{where}: normalization {unknown[0]!r} is none of {', '.join(_NORMALIZATION)}")
@@ -121,6 +121,13 @@ def check_description(description: Mapping[str, Any], where: str, error: type[Ec
             raise error(f"{where}: regions_class_order has {len(order)} values for {len(regions)} regions")
 
 
+def check_dataset_name(name: object, where: str) -> str:
+    """The name, of which nnU-Net makes a folder, once it can be one; raises ConfigError, saying `where`."""
+    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
+        raise ConfigError(f"{where} is {short(name)}, expected letters, digits, '-', '_' and '.'")
+    return name
+
+
 def _names(found: Fields, allowed: Mapping[str, tuple[Any, ...]], where: str) -> None:
     for key, names in allowed.items():
         _listed(found.text(key) if None not in names else found.text(key, None), names, f"{where}, {key}")
@@ -129,8 +136,3 @@ def _names(found: Fields, allowed: Mapping[str, tuple[Any, ...]], where: str) ->
 def _listed(value: object, names: tuple[Any, ...], where: str, error: type[EcgFlareError] = ConfigError) -> None:
     if value not in names:
         raise error(f"{where} is {short(value)}, expected {' or '.join(map(str, names))}")
-
-
-def _safe(name: object, where: str) -> None:
-    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
-        raise ConfigError(f"{where} is {short(name)}, expected letters, digits, '-', '_' and '.'")

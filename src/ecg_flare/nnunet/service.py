@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from ecg_flare.errors import ConfigError, EcgFlareError, WorkerError
 from ecg_flare.extensions import load_environment
 from ecg_flare.federated.update import check_update, layout_size
 from ecg_flare.nnunet.commands import (
+    ConcludeCommand,
+    CountCommand,
     EvaluateCommand,
     ExportCommand,
     InitializeCommand,
@@ -32,12 +34,16 @@ from ecg_flare.nnunet.commands import (
     TrainPatientsCommand,
 )
 from ecg_flare.nnunet.content import content_digest
+from ecg_flare.nnunet.counting import counts_of_site, shares_of_site
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
-from ecg_flare.nnunet.kinds import learnt
+from ecg_flare.nnunet.kinds import counting_of, learnt, required_counting, start_model, task_of
 from ecg_flare.nnunet.learnt import LearntTask, PreparedCases, SiteTrainer
 from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, check_patients, site_key, train_drawn_patients
 from ecg_flare.privacy.gaussian import ChaChaStream
+
+if TYPE_CHECKING:
+    from ecg_flare.nnunet.trainer import LocalTrainer
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -53,9 +59,12 @@ class Service:
     `train`: array model. Gives the array update, and loss, seconds, steps.
     `train_patients`: array model. Gives the array contribution, the integers of the patients that were drawn here, and
         nothing else.
+    `count`: of a task that counts, or of a model on held-out cases; array model. Gives the array counts, which has the
+        form of what an update would be.
+    `conclude`: of a task that counts; array model, the mean of the counts. Writes the folder.
     `validate`: no parameters; array model. Gives tp, fp, fn of the task's foreground, and dice.
     `evaluate`: array model. Gives dice (mean over cases), cases (Dice by name) and digest (of the cases themselves).
-    `initialize`: gives the array model: the untrained network.
+    `initialize`: gives the array model: the untrained network, or no counts.
     `export`: array model. Writes the folder and gives it.
     """
 
@@ -75,6 +84,8 @@ class Service:
             "prepare": self._prepare,
             "train": self._train,
             "train_patients": self._train_patients,
+            "count": self._count,
+            "conclude": self._conclude,
             "validate": self._validate,
             "evaluate": self._evaluate,
             "initialize": self._initialize,
@@ -103,7 +114,7 @@ class Service:
         self._task = learnt(cases.plan)
         self._cases = prepared = self._task.prepare(cases, command.settings, self._log)
         if command.patients_per_site is not None:
-            check_patients(prepared, cases.source, most=command.patients_per_site)
+            check_patients(prepared.patients, cases.source, most=command.patients_per_site)
         self._cases_by_patient = cases_by_patient(prepared, site_key(cases.cache))
         return {
             "cases": len(prepared.entries),
@@ -127,6 +138,20 @@ class Service:
         options = command.training.options(self._site)
         return {}, {"contribution": train_drawn_patients(trainer, self._cases_by_patient, model, options, draw)}
 
+    def _count(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
+        command = CountCommand.from_params(params)
+        cases, counting, terms = command.cases, counting_of(command.cases.plan), command.terms
+        if counting is not None:
+            return {}, {"counts": counts_of_site(counting, cases.source, cases.site, terms, self._log)}
+        task = task_of(cases.plan)
+        trainer = cast("LocalTrainer", self._site_trainer())  # as a task of nnU-Net gives it
+        return {}, {"counts": shares_of_site(trainer, task, _model(arrays), self._site, terms)}
+
+    def _conclude(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
+        command = ConcludeCommand.from_params(params)
+        required_counting(command.plan).conclude(_model(arrays), command.terms, command.folder)
+        return {}, {}
+
     def _validate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         counts = self._site_trainer().validate(_model(arrays))
         assert self._task is not None, "`_site_trainer` wants a task"
@@ -147,7 +172,7 @@ class Service:
 
     def _initialize(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = InitializeCommand.from_params(params)
-        return {}, {"model": learnt(command.plan).initial_model(command.seed)}
+        return {}, {"model": start_model(command.plan, command.seed)}
 
     def _export(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = ExportCommand.from_params(params)

@@ -12,17 +12,18 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Integer
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.update import ParameterLayout
+from ecg_flare.nnunet.case_cache import CaseEntry
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.environment import limit_threads, nnunet_environment
 from ecg_flare.nnunet.kinds import task_of
@@ -168,17 +169,24 @@ class LocalTrainer:
 
     def validate(self, model: Float32[np.ndarray, " d"]) -> LabelCounts:
         """Count, by label, what the model finds in whole cases of the patients that it is not trained on."""
+        counts = np.zeros((3, len(self._task.labels)), np.int64)
+        for _, found in self.held_out(model):
+            counts += found
+        tp, fp, fn = (tuple(row) for row in counts.tolist())
+        return LabelCounts(tp, fp, fn)
+
+    def held_out(self, model: Float32[np.ndarray, " d"]) -> Iterator[tuple[CaseEntry, Integer[np.ndarray, "3 labels"]]]:
+        """Each case of the patients that the model is not trained on, and its tp, fp and fn by label."""
         module = self._trainer.network
         unflatten_into(module, model)
         module.eval()
         self._trainer.set_deep_supervision_enabled(False)
-        counts = np.zeros((3, len(self._task.labels)), np.int64)
-        for entry in self._dataset.entries:
-            if entry.split == "val":
-                counts += count_labels(self._task, *self._task.segment(module, self._dataset, entry))
-        self._trainer.set_deep_supervision_enabled(True)
-        tp, fp, fn = (tuple(row) for row in counts.tolist())
-        return LabelCounts(tp, fp, fn)
+        try:
+            for entry in self._dataset.entries:
+                if entry.split == "val":
+                    yield entry, count_labels(self._task, *self._task.segment(module, self._dataset, entry))
+        finally:
+            self._trainer.set_deep_supervision_enabled(True)
 
     def close(self) -> None:
         """Remove the scratch folder of nnU-Net's logs; also done when the trainer is garbage."""

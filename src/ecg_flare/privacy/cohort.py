@@ -11,6 +11,7 @@ from ecg_flare.errors import ConfigError, LedgerError
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN, AdaptiveClipping
 from ecg_flare.privacy.events import GaussianEvent, Unit, round_events, sum_sensitivity
 
+Released = Literal["model", "counts"]
 SamplingKind = Literal["all", "poisson"]
 """Who of the units takes part in a round: all of them, or each by a secret draw of its own."""
 
@@ -101,7 +102,8 @@ class Mechanism:
     `unit` is that of the round's job, whatever the ledger's. The noise's standard deviation is
     `noise_multiplier * sensitivity`. Under unit patient `sampling` is 'poisson': each patient takes part with chance
     `sampling_rate`, `patients` is their public number N, and the denominator q * N. `adaptation` says where
-    C is from; None where it is the same in all rounds of the job.
+    C is from; None where it is the same in all rounds of the job. `releases` says what leaves with the noise: the
+    model that updates move, or counts of cases; both cost alike.
 
     Raises ConfigError for an impossible value.
     """
@@ -117,11 +119,14 @@ class Mechanism:
     patients: int | None = None
     shared_patients: bool = False
     adaptation: Adaptation | None = None
+    releases: Released = "model"
     unit: Unit = field(kw_only=True)
 
     def __post_init__(self) -> None:
         if self.unit not in get_args(Unit):
             raise ConfigError(f"unit is {self.unit!r}, expected one of {get_args(Unit)}")
+        if self.releases not in get_args(Released):
+            raise ConfigError(f"releases is {self.releases!r}, expected one of {get_args(Released)}")
         for name in ("clipping_norm", "denominator"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected a positive number")

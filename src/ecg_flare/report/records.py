@@ -7,7 +7,7 @@ from typing import Final
 
 from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
+from ecg_flare.federated.parts import Clipping, Evaluation, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
 from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.terms import JobTerms
 
@@ -28,6 +28,7 @@ class RoundRecord:
     dice: float
     pages: str = ""
     sites_dice: float | None = None
+    dice_by_label: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     update_norm: float = 0.0
     answered: tuple[str, ...] = ()
@@ -63,6 +64,7 @@ def read_round(fields: Fields) -> RoundRecord:
         dice=fields.number("dice", -1, 1),
         pages=fields.text("pages", ""),
         sites_dice=fields.number("sites_dice", -1, 1, None),
+        dice_by_label=fields.numbers("dice_by_label", 0, 1, {}),
         failure=fields.text("failure", ""),
         update_norm=fields.number("update_norm", 0, MAX_FIGURE, 0.0),
         answered=fields.texts("answered", ()),
@@ -90,16 +92,32 @@ def read_terms(fields: Fields) -> JobTerms:
         return JobTerms(
             sites=_roster(sites),
             rounds=fields.whole("rounds", 1, MAX_ROUNDS),
-            model=TrainedModel(model.text("plan"), model.texts("trained"), model.text("document", "")),
+            model=_model(model),
             clipping=None if clipping is None else _clipping(clipping),
             projection=_projection(fields.inner("projection")),
             privacy=None if privacy is None else _privacy(privacy),
             sampling=None if sampling is None else _sampling(sampling),
             summation=fields.text("summation", "plain"),
+            evaluation=_evaluation(fields.inner("evaluation")),
             nonce=fields.text("nonce", ""),
         )
     except ConfigError as error:
         fields.contradict(error)
+
+
+def _model(fields: Fields) -> TrainedModel:
+    counted = fields.flag("counted", default=False)
+    return TrainedModel(fields.text("plan"), fields.texts("trained"), fields.text("document", ""), counted)
+
+
+def _evaluation(fields: Fields | None) -> Evaluation | None:
+    if fields is None:
+        return None
+    return Evaluation(
+        fields.whole("every", 1, MAX_ROUNDS),
+        fields.number("norm", 0, MAX_FIGURE),
+        fields.number("noise_multiplier", 0, MAX_FIGURE, None),
+    )
 
 
 def _roster(fields: Fields) -> Roster:

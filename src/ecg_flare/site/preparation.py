@@ -27,9 +27,10 @@ class JobNeeds:
     Attributes:
         plan: name of the nnU-Net plan.
         document: the plan itself, where it is no preset.
-        unit: whose presence the job hides. Under 'patient' every case is for training.
+        unit: whose presence the job hides. Under 'patient' every case is for training, unless `held_out`.
         patients_per_site: under unit 'patient', how many patients the job counts at a site.
         device: the torch device that the job trains on.
+        held_out: whether the job counts on held-out cases what the model finds.
     """
 
     plan: str
@@ -37,6 +38,7 @@ class JobNeeds:
     unit: str = "site"
     patients_per_site: int | None = None
     device: str = Compute.device
+    held_out: bool = False
 
     @classmethod
     def of(cls, job: JobFolder, site: str) -> "JobNeeds":
@@ -49,11 +51,12 @@ class JobNeeds:
         executors = [one.get("executor", {}) for one in entries(job.client_config(site), "executors")]
         computes = [one.get("args", {}).get("compute") for one in executors if "compute" in one.get("args", {})]
         device = Compute.of_job(computes[0] if computes else None, f"the job {job.folder}, compute").device
-        return cls(terms.model.plan, terms.model.document, terms.unit, terms.patients_per_site, device)
+        held_out = terms.evaluation is not None
+        return cls(terms.model.plan, terms.model.document, terms.unit, terms.patients_per_site, device, held_out)
 
     def command(self, cases: SiteCases) -> PrepareCommand:
         """What the training process is asked for these cases, as in the job's first round."""
-        return prepare_command(cases, self.unit, self.patients_per_site)
+        return prepare_command(cases, self.unit, self.patients_per_site, held_out=self.held_out)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, EcgFlareError
+from ecg_flare.federated.evaluation import counting_terms
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.paths import check_path
 from ecg_flare.flare.job.terms import check_job
@@ -64,6 +65,20 @@ def job_plan(terms: JobTerms, fl_ctx: FLContext, *, needed: bool = True) -> Agre
             "export the job again"
         )
     return plan.as_admitted()
+
+
+def round_terms(fl_ctx: FLContext, *, counts: bool) -> JobTerms:
+    """The terms of a round: the job's, or where counts are asked for those of its evaluation.
+
+    Raises ConfigError as `job_terms`, and for counts in a job that evaluates nothing.
+    """
+    terms = job_terms(fl_ctx)
+    if counts == terms.model.counted:
+        return terms
+    counting = counting_terms(terms) if counts else None
+    if counting is None:
+        raise ConfigError(f"counts is {counts}, which this job's terms do not have: export the job again")
+    return counting
 
 
 def report_error(teller: FLComponent, task: str, error: EcgFlareError, fl_ctx: FLContext) -> None:

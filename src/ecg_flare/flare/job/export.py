@@ -1,5 +1,6 @@
 """One of the project's jobs for other sites: what `ecg-flare jobs export` writes and a recipe runs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -7,14 +8,15 @@ from typing import Final
 
 from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.parts import Clipping, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
+from ecg_flare.federated.counts import exact_bound
+from ecg_flare.federated.parts import Clipping, Evaluation, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
 from ecg_flare.federated.site_names import check_site_names
 from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import summation
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, OWN_PAGES, JobSpec, Pages, Training
 from ecg_flare.flare.job.terms import fresh_nonce
-from ecg_flare.nnunet.kinds import carried_document, trained_subset
+from ecg_flare.nnunet.kinds import carried_document, plan_of, task_of, trained_subset
 from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.privacy.adaptive_clipping import suggested
@@ -40,8 +42,10 @@ class Changes:
         results: folder of the results; see `JobSpec.folder`.
         mlflow: see `JobSpec`.
         code: whether the job carries the hospital's own code.
-        validate_every: rounds from one count on the sites' held-out cases to the next, in a job that hides nothing; 0
-            never counts.
+        validate_every: rounds from one count on the sites' held-out cases to the next; 0 never counts. A private job
+            counts only with `validate_noise`.
+        validate_noise: sigma of each count in a private job, a release of its own that is charged.
+        validate_cases: most held-out cases of a site, where counts are summed in fixed point without noise.
         training: settings of the sites' training by name, as `TrainingSettings` has them.
         patients, patients_per_site: how many there are at least in all, and at most at a site, where a job hides them.
         plan: of another task than the project's own jobs have; the job then starts from the untrained network, and its
@@ -65,6 +69,8 @@ class Changes:
     mlflow: str | None = None
     code: bool = True
     validate_every: int | None = None
+    validate_noise: float | None = None
+    validate_cases: int = 1000
     training: Mapping[str, float] = field(default_factory=dict)
     patients: int | None = None
     patients_per_site: int | None = None
@@ -81,11 +87,19 @@ class Changes:
         """Raise ConfigError where they ask for what this job does not have: noise, or a draw of patients."""
         if spec.terms.privacy is None and (self.delta is not None or self.epsilon_budget is not None):
             raise ConfigError(f"delta and epsilon_budget are for jobs with noise. {spec.name} adds none.")
-        if self.validate_every and not spec.terms.reports_metrics:
+        if self.validate_every and spec.terms.private and spec.terms.sampling is None:
             raise ConfigError(
-                f"validate_every={self.validate_every}: {spec.name} hides what single sites know, and no counts may "
-                "leave them"
+                f"validate_every={self.validate_every}: {spec.name} hides whole sites, and the noise for one "
+                "leaves of its counts nothing to see; take the last model, or a job that hides patients"
             )
+        if self.validate_every and spec.terms.private and self.validate_noise is None:
+            raise ConfigError(
+                f"validate_every={self.validate_every}: {spec.name} promises privacy, and each count on held-out cases "
+                "would be a release: give it noise of its own (validate_noise, --validate-noise), and the ledger "
+                "charges it; or take the last model unmeasured"
+            )
+        if self.validate_noise is not None and not (self.validate_every and spec.terms.private):
+            raise ConfigError("validate_noise is for counts of a private job: give validate_every, or no noise")
         if (self.patients or self.patients_per_site) and spec.terms.sampling is None:
             raise ConfigError(f"patients and patients_per_site are for jobs that hide patients. {spec.name} does not.")
         if self.clipping_norm is not None and spec.terms.clipping is None:
@@ -112,6 +126,9 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         sampling=_sampling(spec.terms, changes),
         nonce=fresh_nonce(),
     )
+    by_sums = bool(changes.validate_every) and (changes.plan is not None or not terms.reports_metrics)
+    if by_sums:
+        terms = replace(terms, evaluation=_evaluation(terms, changes))
     training = _training(spec.training, changes.training)
     if changes.seed is not None or terms.way.hides_updates:
         training = replace(training, seed=changes.seed)
@@ -124,7 +141,11 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         terms=terms,
         pages=pages,
         training=training,
-        validate_every=spec.validate_every if changes.validate_every is None else changes.validate_every,
+        validate_every=0
+        if by_sums
+        else spec.validate_every
+        if changes.validate_every is None
+        else changes.validate_every,
         folder=changes.results,
         mlflow=changes.mlflow,
         custom=changes.code,
@@ -192,12 +213,10 @@ def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
             return Pages(sources + "PtbxlPages", {"root": folder, "sites": shards, "profiles": profiles})
         case "pages", True:
             return Pages("ecg_flare.task.traces.page_folder.PageFolder", {"folder": folder})
-        case "nnunet", True:
-            return Pages("ecg_flare.task.datasets.folder.NnunetFolder", {"folder": folder})
         case "source", True:
             return _source_of(Path(folder))
-        case "own", False:
-            return OWN_PAGES
+        case ("nnunet", True) | ("own", False):
+            return data_sets(data)
     raise ConfigError(
         f"--data is own, custom, synthetic, ptbxl:FOLDER, pages:FOLDER, nnunet:FOLDER or source:FILE. Found {data!r}."
     )
@@ -211,6 +230,16 @@ def _source_of(path: Path) -> Pages:
     )
     found.only(("path", "args"))
     return Pages(found.text("path"), dict(found.mapping("args")))
+
+
+def data_sets(data: str) -> Pages:
+    """The data sets in nnU-Net's raw format that `--data` names; raises ConfigError for other cases."""
+    kind, _, folder = data.partition(":")
+    if (kind, folder) == ("own", ""):
+        return OWN_PAGES
+    if kind != "nnunet" or not folder:
+        raise ConfigError(f"a job on data sets takes --data own or nnunet:FOLDER. Found {data!r}.")
+    return Pages("ecg_flare.task.datasets.folder.NnunetFolder", {"folder": folder})
 
 
 def _privacy(terms: JobTerms, changes: Changes) -> Privacy | None:
@@ -253,6 +282,13 @@ def _model(terms: JobTerms, trained: Sequence[str] | None) -> TrainedModel:
     model = replace(terms.model, trained=tuple(trained))
     trained_subset(model)
     return model
+
+
+def _evaluation(terms: JobTerms, changes: Changes) -> Evaluation:
+    """Counts on held-out cases by the job's own way of summing: shares of labels, each of a norm of at most 1."""
+    norm = math.sqrt(len(task_of(plan_of(terms.model.plan, terms.model.document)).foreground))
+    bound = norm if terms.sampling is not None else exact_bound(norm, changes.validate_cases)
+    return Evaluation(changes.validate_every or 1, bound, changes.validate_noise)
 
 
 def _clipping(terms: JobTerms, changes: Changes) -> Clipping | None:

@@ -53,6 +53,7 @@ class TrainRequest:
         sealed_shares: where the sum is masked, what peers sealed for this site (`secure_sum.messages.PeerShares`).
         clipping_norm: C of this round where it is adaptive, else None.
         shares: the noised shares of updates within C that earlier rounds released, from which C follows.
+        counts: whether counts are asked for in the place of an update.
     """
 
     model: Float32[np.ndarray, " d"]
@@ -64,6 +65,7 @@ class TrainRequest:
     sealed_shares: bytes = b""
     clipping_norm: float | None = None
     shares: tuple[float, ...] = ()
+    counts: bool = False
 
     def to_shareable(self) -> Shareable:
         meta = {
@@ -75,13 +77,21 @@ class TrainRequest:
             "clipping_norm": self.clipping_norm,
             "shares": list(self.shares),
             "sealed_shares": self.sealed_shares,
+            "counts": self.counts,
         }
         return DXO(DataKind.WEIGHTS, data={_MODEL: self.model}, meta=meta).to_shareable()
 
     @property
     def model_sha256(self) -> bytes:
-        """SHA-256 of the model's little-endian float32 bytes, 32 bytes."""
-        return model_sha256(self.model)
+        """What a sum is known by that starts from this model, 32 bytes: the SHA-256 of its little-endian float32 bytes.
+
+        Counts and updates from one model cannot be subtracted from each other, so that of counts is another. Counts
+        that start from nothing but zeros have one and the same, whatever its length: so a site which helped to sum its
+        counts knows the next agreement, of other bins, for one that could be subtracted from it.
+        """
+        if not self.counts:
+            return model_sha256(self.model)
+        return hashlib.sha256(b"counts" + (model_sha256(self.model) if self.model.any() else b"")).digest()
 
     @classmethod
     def from_shareable(cls, shareable: Shareable) -> "TrainRequest":
@@ -101,6 +111,7 @@ class TrainRequest:
             clipping_norm=_clipping_norm(dxo),
             shares=_shares(dxo),
             sealed_shares=_meta(dxo, "sealed_shares", bytes),
+            counts=_meta(dxo, "counts", bool),
         )
         check_update(request.model, size=len(request.model))
         return request
@@ -115,7 +126,7 @@ class TrainResult:
         round_index, attempt, layout_digest: repeated from the request.
         metrics: what the site reports about its training; empty under differential privacy.
         weight: where weights are hidden, this site's, for the filter that masks; no message carries it in the clear.
-        clipping_norm: repeated from the request.
+        clipping_norm, counts: repeated from the request.
     """
 
     vector: Shaped[np.ndarray, " d"]
@@ -125,6 +136,7 @@ class TrainResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     weight: int = 0
     clipping_norm: float | None = None
+    counts: bool = False
 
     @property
     def encoded(self) -> bool:
@@ -139,6 +151,7 @@ class TrainResult:
             "metrics": dict(self.metrics),
             "weight": self.weight,
             "clipping_norm": self.clipping_norm,
+            "counts": self.counts,
         }
         kind = ENCODED_UPDATE if self.encoded else DataKind.WEIGHT_DIFF
         return DXO(kind, data={_VECTOR: self.vector}, meta=meta).to_shareable()
@@ -173,6 +186,7 @@ class TrainResult:
             metrics=_metrics(dxo),
             weight=_meta(dxo, "weight", int),
             clipping_norm=_clipping_norm(dxo),
+            counts=_meta(dxo, "counts", bool),
         )
 
 

@@ -12,7 +12,7 @@ from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.nnunet.kinds import trained_subset
+from ecg_flare.nnunet.kinds import counting_of, plan_of, task_of, trained_subset
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN
 
 
@@ -23,6 +23,12 @@ def check_job(terms: JobTerms) -> JobTerms:
     hides nobody, for a sketch larger than what it shortens, and for hidden weights that the encoding cannot carry.
     """
     dimension = subset(check_promise(terms)).dimension
+    if terms.model.counted != (counting_of(plan_of(terms.model.plan, terms.model.document)) is not None):
+        raise ConfigError(
+            f"counted is {terms.model.counted}, which the plan {terms.model.plan!r} is not for: export the job again"
+        )
+    if terms.evaluation is not None:
+        _check_evaluation(terms, terms.evaluation.norm)
     if terms.private and terms.epsilon_budget is None:
         raise ConfigError(f"noise_multiplier={terms.noise_multiplier} needs an epsilon_budget. Found null.")
     if terms.projection is not None and terms.projection.size > dimension:
@@ -30,6 +36,15 @@ def check_job(terms: JobTerms) -> JobTerms:
     if terms.sites.hidden is not None:
         _check_hidden_weights(terms, terms.sites.hidden.max_weight, dimension)
     return terms
+
+
+def _check_evaluation(terms: JobTerms, norm: float) -> None:
+    plan = plan_of(terms.model.plan, terms.model.document)
+    if terms.model.counted or terms.summation == "encrypted":
+        raise ConfigError("evaluation is for jobs that train, by a sum in the clear or under masks")
+    labels = len(task_of(plan).foreground)
+    if norm < math.sqrt(labels):
+        raise ConfigError(f"evaluation: norm is {norm}, which the counts of one case of {labels} labels can pass")
 
 
 def _check_hidden_weights(terms: JobTerms, max_weight: int, dimension: int) -> None:
@@ -50,7 +65,7 @@ def subset(terms: JobTerms) -> TrainableSubset:
 
 def update_size(terms: JobTerms, model_size: int) -> int:
     """d: how long an update of a model of so many parameters is."""
-    return model_size if terms.trains_everything else subset(terms).dimension
+    return model_size if terms.trains_everything and not terms.model.counted else subset(terms).dimension
 
 
 def take(terms: JobTerms, vector: Float32[np.ndarray, " model"]) -> Float32[np.ndarray, " d"]:

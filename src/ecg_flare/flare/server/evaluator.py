@@ -15,10 +15,11 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, WorkerError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.components import cache_folder, page_source
 from ecg_flare.flare.job.paths import check_path
 from ecg_flare.nnunet.case import NoCases
-from ecg_flare.nnunet.commands import EvaluateCommand, ExportCommand, InitializeCommand
+from ecg_flare.nnunet.commands import ConcludeCommand, EvaluateCommand, ExportCommand, InitializeCommand
 from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.export import load_bundled, load_model
 from ecg_flare.nnunet.learnt import AgreedPlan
@@ -110,6 +111,11 @@ class PublicEvaluator(FLComponent):
     def export(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, folder: Path) -> None:
         """Write the model for use elsewhere: of nnU-Net, a folder that stock nnU-Net predicts from."""
         self._worker.call("export", ExportCommand(plan, folder).to_params(), {"model": model}, timeout_s=_TIMEOUT_S)
+
+    def conclude(self, mean: Float32[np.ndarray, " d"], plan: AgreedPlan, terms: JobTerms, folder: Path) -> None:
+        """Write what follows from the mean of the counts, of a task that counts."""
+        command = ConcludeCommand(plan, terms, folder)
+        self._worker.call("conclude", command.to_params(), {"model": mean}, timeout_s=_TIMEOUT_S)
 
     def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
         """Class path and arguments of the public cases' source."""

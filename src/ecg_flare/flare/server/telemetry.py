@@ -5,6 +5,7 @@ differential privacy) stands under their names.
 """
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ class RoundFigures:
     Attributes:
         dice: of the global model on the server's public cases, 0 to 1; -1 where it has none.
         sites_dice: the same over the sites' held-out patients, where the job asks for it.
+        dice_by_label: that by label, where the sites' counts tell it.
         pages: SHA-256 (hex) of those public pages; empty where the model was not measured.
         failure: why the round had too few answers; empty where it did not.
         clipping_norm: C of the round, where it is adaptive.
@@ -39,6 +41,7 @@ class RoundFigures:
     dice: float
     pages: str = ""
     sites_dice: float | None = None
+    dice_by_label: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     clipping_norm: float | None = None
     update_norm: float = 0.0
@@ -82,6 +85,24 @@ class RoundFigures:
         """Spent so far by Rényi and by PRV accounting; None where the job is not private."""
         rdp, prv = (self.spent.epsilon_rdp, self.spent.epsilon_prv) if self.spent else (None, None)
         return {"epsilon_rdp": rdp, "epsilon_prv": prv}
+
+
+class Clock:
+    """Wall seconds by part of a round."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def restart(self) -> None:
+        """Begin the next part now."""
+        self._last = time.monotonic()
+
+    def lap(self, part: str) -> None:
+        """End a part, and begin the next."""
+        now = time.monotonic()
+        self.seconds[part] = now - self._last
+        self._last = now
 
 
 def publish(figures: RoundFigures, sender: FLComponent, fl_ctx: FLContext) -> None:

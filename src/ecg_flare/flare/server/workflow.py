@@ -10,6 +10,7 @@ written down when.
 
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -36,7 +37,8 @@ from ecg_flare.flare.server.ledger import JobPlace, ServerLedger, ServerLog, ope
 from ecg_flare.flare.server.mechanism import AdmittedRound, GaussianMechanism
 from ecg_flare.flare.server.per_site_controller import PerSiteController, Running
 from ecg_flare.flare.server.persistor import GlobalState, ModelStore
-from ecg_flare.flare.server.telemetry import RoundFigures, publish
+from ecg_flare.flare.server.site_evaluation import Summing, measure_if_due
+from ecg_flare.flare.server.telemetry import Clock, RoundFigures, publish
 from ecg_flare.flare.summation.collection import Ask, Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.privacy.accountant import Spent
@@ -253,7 +255,7 @@ class FederatedRounds(PerSiteController):
     def _round(
         self, index: int, state: GlobalState, parts: _Parts, abort_signal: Signal, fl_ctx: FLContext
     ) -> GlobalState:
-        clock = _Clock()
+        clock = Clock()
         terms = parts.terms.after(state.shares)
         admitted = None if parts.ledger is None else _admit(index, state, terms, parts.ledger, fl_ctx.get_job_id())
         request = TrainRequest(
@@ -265,6 +267,7 @@ class FederatedRounds(PerSiteController):
             terms_digest=state.terms_digest,
             clipping_norm=terms.requested_norm,
             shares=state.shares,
+            counts=terms.model.counted,
         )
         ask: Ask = partial(self.ask, running=Running(fl_ctx, abort_signal))
         if parts.ledger is not None:
@@ -290,10 +293,10 @@ class FederatedRounds(PerSiteController):
         clock.lap("aggregate")
         dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
         clock.lap("evaluate")
-        sites_dice = None
-        if self._validate_every and (index + 1) % self._validate_every == 0:
-            sites_dice = validate(replace(request, model=model), parts.terms, ask)
+        sites_dice, by_label = self._at_sites(replace(request, model=model), parts, ask, fl_ctx)
+        if sites_dice is not None:
             clock.lap("validate")
+        after = replace(after, **_ledger_head(parts.ledger))
         score = sites_dice if dice == UNMEASURED and sites_dice is not None else dice
         best = score > state.best_dice or score == state.best_dice == UNMEASURED  # without any measure, the last
         after = replace(
@@ -308,6 +311,7 @@ class FederatedRounds(PerSiteController):
             dice=dice,
             pages=parts.evaluator.pages_digest,
             sites_dice=sites_dice,
+            dice_by_label=by_label,
             clipping_norm=request.clipping_norm,
             update_norm=float(np.linalg.norm(model.astype(np.float64) - state.model)),
             answered=collected.answered,
@@ -321,8 +325,23 @@ class FederatedRounds(PerSiteController):
         self._report(figures, parts, fl_ctx)
         return after
 
+    def _at_sites(
+        self, request: TrainRequest, parts: _Parts, ask: Ask, fl_ctx: FLContext
+    ) -> tuple[float | None, Mapping[str, float]]:
+        """The Dice of the request's model at the sites, and by label, where it is due and comes about."""
+        if self._validate_every and (request.round_index + 1) % self._validate_every == 0:
+            return validate(request, parts.terms, ask), {}
+        summing = Summing(parts.terms, parts.collection, parts.ledger, fl_ctx.get_job_id())
+        found = measure_if_due(request, summing, ask, partial(self.log_warning, fl_ctx, fire_event=False))
+        return (None, {}) if found is None else (found.mean, found.by_label)
+
     def _export(self, state: GlobalState, parts: _Parts, fl_ctx: FLContext) -> None:
         folder = parts.store.folder(fl_ctx) / "model"
+        if parts.terms.model.counted:
+            folder = parts.store.folder(fl_ctx) / "concluded"
+            parts.evaluator.conclude(state.model, parts.plan, parts.terms, folder)
+            self.log_info(fl_ctx, f"what follows from the counts lies in {folder}")
+            return
         parts.evaluator.export(state.model, parts.plan, folder)
         self.log_info(fl_ctx, f"the model after round {state.rounds_done} lies in {folder}")
 
@@ -330,22 +349,6 @@ class FederatedRounds(PerSiteController):
         self.log_info(fl_ctx, figures.line(parts.terms.rounds))
         parts.store.log_round(figures.to_json(), fl_ctx)
         publish(figures, self, fl_ctx)
-
-
-class _Clock:
-    """Wall seconds by part of a round."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def restart(self) -> None:
-        self._last = time.monotonic()
-
-    def lap(self, part: str) -> None:
-        now = time.monotonic()
-        self.seconds[part] = now - self._last
-        self._last = now
 
 
 def _description(parts: _Parts, fl_ctx: FLContext) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from nvflare.app_common.decomposers import numpy_decomposers
 from nvflare.fuel.utils import fobs
 
 from ecg_flare.errors import EcgFlareError, PolicyError, RoundError
+from ecg_flare.federated.evaluation import counting_terms
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.temporary_kits import local_entries, stand_in_kits
 from ecg_flare.flare.job.extensions import load_owners_extensions
@@ -37,18 +38,19 @@ from ecg_flare.flare.job.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.job.messages import ERROR_HEADER, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import subset, update_size
 from ecg_flare.flare.server.aggregators import FedAvg
+from ecg_flare.flare.server.ledger import ServerLedger, ServerLog
 from ecg_flare.flare.server.mechanism import GaussianMechanism
 from ecg_flare.flare.server.per_site_controller import Receive
+from ecg_flare.flare.server.site_evaluation import Summing, measure_at_sites
 from ecg_flare.flare.server.witnesses import sites_as_witnesses
 from ecg_flare.flare.site.admission import check_admission, job_terms, own_code, streams_logs
 from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.site.ledger import LEDGER_FOLDER
 from ecg_flare.flare.site.memory import MODELS_FOLDER
 from ecg_flare.flare.site.policy import SitePolicy
-from ecg_flare.flare.summation.collection import Collection, CollectionSetup, collection_of, validate
+from ecg_flare.flare.summation.collection import Ask, Collection, CollectionSetup, collection_of, validate
 from ecg_flare.nnunet.export import load_bundled
-from ecg_flare.nnunet.kinds import learnt, plan_of
-from ecg_flare.nnunet.learnt import AgreedPlan
+from ecg_flare.nnunet.kinds import plan_of, start_model
 from ecg_flare.site.kit import JobFolder, Kit, entry
 from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages, write_own_pages
 
@@ -165,6 +167,7 @@ class _Round:
                 self._collect_witnessed(collection, request)
             else:
                 collection.collect(request, self._terms, FedAvg().open(request, self._terms), self._ask)
+                self._measure(request, collection, self._ask)
             rounds = next(iter(self._job.server_config["workflows"]))["args"]
             if rounds.get("validate_every"):
                 validate(request, self._terms, self._ask)
@@ -179,9 +182,19 @@ class _Round:
         try:
             witnesses = sites_as_witnesses(ledger.path, terms, self._server, _JOB, _ignore)
             collection.collect(request, terms, FedAvg().open(request, terms), witnesses.asking(self._ask))
+            counted = ServerLedger(ledger, witnesses, self._kits.root("server"), ServerLog(_ignore, _ignore))
+            self._measure(request, collection, witnesses.asking(self._ask), counted)
             witnesses.ask_last(self._ask, terms.roster)
         finally:
             ledger.close()
+
+    def _measure(
+        self, request: TrainRequest, collection: Collection, ask: Ask, ledger: ServerLedger | None = None
+    ) -> None:
+        """Have the site count on its held-out cases, where the job has it count."""
+        counting = counting_terms(self._terms)
+        if counting is not None:
+            measure_at_sites(request, counting, Summing(self._terms, collection, ledger, _JOB), ask)
 
     @property
     def _server(self) -> Workspace:
@@ -213,6 +226,7 @@ class _Round:
             plan_hash=self._plan.hash,
             terms_digest=self._terms.digest,
             clipping_norm=self._terms.requested_norm,
+            counts=self._terms.model.counted,
         )
 
     def _start(self) -> Float32[np.ndarray, " d"]:
@@ -222,7 +236,7 @@ class _Round:
             return load_bundled(name).vector
         if kind != "random":
             self._outcome.notes.append(f"The job starts from {start}, which is the server's: another model stood in.")
-        return _random(self._plan, name)
+        return start_model(self._plan, int(name) if name.isdigit() else 0)
 
     def _ask(
         self,
@@ -258,11 +272,14 @@ class _Zeros(Executor):
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         request = TrainRequest.from_shareable(shareable)
-        kind = np.int32 if self._terms.unit == "patient" else np.float32
-        weight = 0 if self._terms.sites.max_weight is None else 1
-        vector = np.zeros(self._terms.sum_size(update_size(self._terms, len(request.model))), kind)
+        counting = counting_terms(self._terms) if request.counts else None
+        terms = counting or self._terms
+        kind = np.int32 if terms.unit == "patient" else np.float32
+        weight = 0 if terms.sites.max_weight is None else 1
+        vector = np.zeros(terms.sum_size(update_size(terms, len(request.model))), kind)
         repeated = request.round_index, request.attempt, request.layout_digest
-        return TrainResult(vector, *repeated, weight=weight, clipping_norm=request.clipping_norm).to_shareable()
+        told = TrainResult(vector, *repeated, weight=weight, clipping_norm=request.clipping_norm, counts=request.counts)
+        return told.to_shareable()
 
 
 def _notes(kit: Kit, terms: JobTerms) -> Iterator[str]:
@@ -276,10 +293,6 @@ def _notes(kit: Kit, terms: JobTerms) -> Iterator[str]:
         yield f"The cases were the job's own: the kit's local/{OWN_PAGES_FILE} names none."
     if streams_logs(kit):
         yield "The kit lets FLARE stream the site's error log to the server: allow_log_streaming false forbids it."
-
-
-def _random(plan: AgreedPlan, seed: str) -> Float32[np.ndarray, " d"]:
-    return learnt(plan).initial_model(int(seed) if seed.isdigit() else 0)
 
 
 def _traffic(task: str, message: Shareable, answer: Shareable, seconds: float) -> Traffic:

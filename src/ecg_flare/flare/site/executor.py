@@ -22,7 +22,7 @@ from ecg_flare.errors import EcgFlareError, PrivacyError
 from ecg_flare.extensions import load_environment
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.federated.update import check_update
-from ecg_flare.flare.job.components import job_plan, job_terms, report_error, site_pages
+from ecg_flare.flare.job.components import job_plan, job_terms, report_error, round_terms, site_pages
 from ecg_flare.flare.job.extensions import load_owners_extensions
 from ecg_flare.flare.job.messages import (
     MAX_METRIC,
@@ -34,13 +34,13 @@ from ecg_flare.flare.job.messages import (
     error_reply,
     to_wire,
 )
-from ecg_flare.flare.job.terms import check_request, hidden_weight, in_request, take
+from ecg_flare.flare.job.terms import check_request, hidden_weight, in_request, subset, take
 from ecg_flare.flare.site.filters import check_filters
 from ecg_flare.flare.site.heads import follow_ledger
 from ecg_flare.flare.site.ledger import check_limit
 from ecg_flare.flare.site.memory import check_model, model_memory
 from ecg_flare.flare.site.policy import read_policy
-from ecg_flare.nnunet.commands import TrainCommand, TrainPatientsCommand, prepare_command
+from ecg_flare.nnunet.commands import CountCommand, TrainCommand, TrainPatientsCommand, prepare_command
 from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
 from ecg_flare.nnunet.worker import Worker
@@ -97,21 +97,25 @@ class NnunetExecutor(Executor):
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
             request = TrainRequest.from_shareable(shareable)
-            terms = job_terms(fl_ctx)
+            job, terms = job_terms(fl_ctx), round_terms(fl_ctx, counts=request.counts)
             plan = job_plan(terms, fl_ctx)
             policy = read_policy(fl_ctx.get_engine().get_workspace())
-            policy.check(terms)
-            policy.check_seed(terms, self._seed)
-            check_filters(fl_ctx, terms)
-            check_request(terms, request, plan_hash=plan.hash, layout_digest=plan.layout_digest)
+            policy.check(job)
+            policy.check_seed(job, self._seed)
+            check_filters(fl_ctx, job)
+            layout = subset(terms).digest if request.counts else plan.layout_digest
+            check_request(terms, request, plan_hash=plan.hash, layout_digest=layout)
             if task_name == VALIDATE and not terms.reports_metrics:
                 raise PrivacyError("validation counts may not leave a site in a job that hides what sites know")
             terms = in_request(terms, request)
             if task_name == TRAIN:
                 follow_ledger(fl_ctx, terms, shareable)
                 check_limit(fl_ctx, terms, request.round_index)
-                check_model(fl_ctx, request, policy.once_per_model)
-            self._prepare(terms, fl_ctx, lambda: abort_signal.triggered)
+                check_model(fl_ctx, request, terms, policy.once_per_model)
+            if not job.model.counted:
+                self._prepare(job, fl_ctx, lambda: abort_signal.triggered)
+            if request.counts and task_name == TRAIN:
+                return self._count(request, terms, fl_ctx, lambda: abort_signal.triggered)
             return tasks[task_name](request, terms, fl_ctx, lambda: abort_signal.triggered)
         except EcgFlareError as error:
             report_error(self, task_name, error, fl_ctx)
@@ -120,14 +124,36 @@ class NnunetExecutor(Executor):
     def _prepare(self, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]) -> None:
         if self._prepared and self._worker.alive:
             return
-        load_owners_extensions(fl_ctx.get_engine().get_workspace())
-        source, cache = site_pages(fl_ctx, self._source_id)
-        cases = SiteCases(source, fl_ctx.get_identity_name(), job_plan(terms, fl_ctx), cache)
-        command = prepare_command(cases, terms.unit, terms.patients_per_site)
+        held_out = terms.evaluation is not None
+        cases = self._site_cases(terms, fl_ctx)
+        command = prepare_command(cases, terms.unit, terms.patients_per_site, held_out=held_out)
         reply = self._worker.call("prepare", command.to_params(), should_abort=should_abort, timeout_s=self._timeout_s)
         self._prepared = True
         self._cases = int(reply.params["train"])
         self.log_info(fl_ctx, f"cases ready: {reply.params}")
+
+    def _site_cases(self, terms: JobTerms, fl_ctx: FLContext) -> SiteCases:
+        load_owners_extensions(fl_ctx.get_engine().get_workspace())
+        source, cache = site_pages(fl_ctx, self._source_id)
+        return SiteCases(source, fl_ctx.get_identity_name(), job_plan(terms, fl_ctx), cache)
+
+    def _count(
+        self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
+    ) -> Shareable:
+        command = CountCommand(self._site_cases(terms, fl_ctx), terms)
+        reply = self._worker.call(
+            "count", command.to_params(), {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
+        )
+        self.log_info(fl_ctx, f"round {request.round_index}: counted")
+        counts = reply.arrays["counts"]
+        return TrainResult(
+            to_wire(counts) if terms.unit == "patient" else counts,
+            request.round_index,
+            request.attempt,
+            request.layout_digest,
+            clipping_norm=request.clipping_norm,
+            counts=True,
+        ).to_shareable()
 
     def _train(
         self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]

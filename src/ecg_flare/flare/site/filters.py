@@ -17,7 +17,7 @@ from ecg_flare.errors import ConfigError, PrivacyError, UpdateError
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.round import contribution
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.flare.job.components import job_terms
+from ecg_flare.flare.job.components import job_terms, round_terms
 from ecg_flare.flare.job.ledger_messages import with_countersignature
 from ecg_flare.flare.job.messages import ERROR_HEADER, TRAIN, VALIDATE, Counts, TrainResult
 from ecg_flare.flare.site.heads import countersign
@@ -31,7 +31,8 @@ class _SiteFilter(Filter, ABC):
         code = shareable.get_return_code(ReturnCode.OK)
         if code != ReturnCode.OK:
             return bare_error(shareable)
-        return self._process(shareable, job_terms(fl_ctx), fl_ctx)
+        counts = fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN and TrainResult.from_shareable(shareable).counts
+        return self._process(shareable, round_terms(fl_ctx, counts=counts) if counts else job_terms(fl_ctx), fl_ctx)
 
     @abstractmethod
     def _process(self, shareable: Shareable, terms: JobTerms, fl_ctx: FLContext) -> Shareable: ...

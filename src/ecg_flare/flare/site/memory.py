@@ -8,7 +8,7 @@ from typing import Final
 
 from nvflare.apis.fl_context import FLContext
 
-from ecg_flare.flare.job.components import job_terms
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
 from ecg_flare.privacy.secure_sum import recovered_sums
 from ecg_flare.privacy.secure_sum.memory import FileRoundMemory
@@ -17,9 +17,9 @@ from ecg_flare.privacy.secure_sum.recovered_sums import FileModelMemory, OncePer
 MODELS_FOLDER: Final = "ecg_flare_opened_models"
 
 
-def round_memory(fl_ctx: FLContext, folder: str) -> FileRoundMemory:
-    """This site's memory of the job's rounds, in that folder: a file a job, named by the digest of its terms."""
-    return FileRoundMemory(site_root(fl_ctx) / folder / f"{job_terms(fl_ctx).digest}.json")
+def round_memory(fl_ctx: FLContext, folder: str, terms: JobTerms) -> FileRoundMemory:
+    """This site's memory of rounds under these terms, in that folder: a file named by their digest."""
+    return FileRoundMemory(site_root(fl_ctx) / folder / f"{terms.digest}.json")
 
 
 def model_memory(fl_ctx: FLContext) -> FileModelMemory:
@@ -27,9 +27,8 @@ def model_memory(fl_ctx: FLContext) -> FileModelMemory:
     return FileModelMemory(site_root(fl_ctx) / MODELS_FOLDER)
 
 
-def check_model(fl_ctx: FLContext, request: TrainRequest, once: OncePerModel) -> None:
+def check_model(fl_ctx: FLContext, request: TrainRequest, terms: JobTerms, once: OncePerModel) -> None:
     """Raise PolicyError, before anything is trained, where another job had a sum from the request's model."""
-    terms = job_terms(fl_ctx)
     if terms.way.hides_updates:
         memory = model_memory(fl_ctx)
         recovered_sums.check_job(memory, request.model_sha256, terms.digest, noised=terms.private, once=once)

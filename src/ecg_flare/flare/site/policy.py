@@ -21,6 +21,7 @@ from nvflare.apis.workspace import Workspace
 from ecg_flare.documents import parse_object
 from ecg_flare.errors import ConfigError, PolicyError
 from ecg_flare.extensions import checked_names
+from ecg_flare.federated.evaluation import counting_terms
 from ecg_flare.federated.summation import names
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.privacy.delta import promises
@@ -160,7 +161,8 @@ class SitePolicy:
                 raise PolicyError(f"min_cohort={self.min_cohort}: the job has {len(terms.roster)} sites")
             if terms.min_sites < self.min_threshold:
                 raise PolicyError(f"min_threshold={self.min_threshold}: the job's min_sites is {terms.min_sites}")
-        if self.max_clipping_norm < math.inf and (terms.max_clipping_norm or math.inf) > self.max_clipping_norm:
+        bounded = self.max_clipping_norm < math.inf and not terms.model.counted  # C of counts follows from their number
+        if bounded and (terms.max_clipping_norm or math.inf) > self.max_clipping_norm:
             raise PolicyError(f"max_clipping_norm={self.max_clipping_norm}: the job's is {terms.max_clipping_norm}")
         if self.min_noise_multiplier > (terms.noise_multiplier or 0.0):
             raise PolicyError(
@@ -177,7 +179,9 @@ class SitePolicy:
                 f"delta={self.delta}: the job has {terms.units} {terms.unit}s, of whom a delta of 1 / {terms.units} or "
                 "more hides none"
             )
-        if self.weights is not None and dict(self.weights) != dict(terms.weights):
+        if (counting := counting_terms(terms)) is not None:
+            self.check(counting)
+        if self.weights is not None and not terms.model.counted and dict(self.weights) != dict(terms.weights):
             raise PolicyError(f"weights={dict(self.weights)}: the job's are {dict(terms.weights)}")
 
     def check_seed(self, terms: JobTerms, seed: int | None) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_flare.documents import Fields, parse_object, short
+from ecg_flare.documents import parse_object, short
 from ecg_flare.errors import ConfigError, SiteDataError
 from ecg_flare.nnunet.case import JSON, CaseSource, site_entry
 from ecg_flare.nnunet.plan import Plan
@@ -114,10 +114,7 @@ class NnunetFolder:
         if not found.get("channel_names") or not found.get("labels"):
             raise SiteDataError(f"{path} lacks channel_names or labels, as nnU-Net 2 has them", "convert the data set")
         check_description(found, str(path), SiteDataError)
-        fields = Fields(found, str(path), SiteDataError)
-        ending = fields.text("file_ending")
-        reader = fields.text("overwrite_image_reader_writer", _READER_OF.get(ending, "SimpleITKIO"))
-        return Description(Plan(path.parent.name, {}, found, "", ""), "SimpleITKIO" if reader == "None" else reader)
+        return Description(Plan(path.parent.name, {}, found, "", ""), reader_of(found))
 
     def names(self, site: str) -> tuple[str, ...]:
         """Names of the cases that have an image or labels; raises SiteDataError where there are none."""
@@ -186,6 +183,14 @@ class NnunetFolder:
         if self.folder:
             return self.folder.replace("{site}", site)
         raise SiteDataError("a data set needs 'folder' or 'folders'. Found neither.")
+
+
+def reader_of(description: Mapping[str, Any]) -> str:
+    """Name of nnU-Net's class that reads the files of a data set, by its dataset.json."""
+    named = description.get("overwrite_image_reader_writer")
+    if named not in (None, "None"):
+        return str(named)
+    return _READER_OF.get(str(description["file_ending"]), "SimpleITKIO")
 
 
 def check_source(plan: Plan, source: CaseSource, site: str) -> None:

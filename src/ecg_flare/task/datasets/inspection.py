@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from ecg_flare.errors import SiteDataError
+from ecg_flare.nnunet.kinds import counting_of
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.task.datasets.case import check_case
+from ecg_flare.nnunet.raw_files import RawImage
+from ecg_flare.task.datasets.case import FileCase, check_case
 from ecg_flare.task.datasets.folder import PATIENTS_FILE, NnunetFolder, check_source
 from ecg_flare.task.inspection import CaseFacts, Finding, Inspection, too_few_patients
 
@@ -48,10 +50,7 @@ def inspect_folder(
         except SiteDataError as error:
             findings.append(Finding(name, error.what, error.remedy, stops=True))
             continue
-        scale = _volume(image.spacing, plan)
-        needed += int(image.values.size * scale * _BYTES_PER_VALUE) + sum(
-            file.stat().st_size for file in (*case.images, case.labels)
-        )
+        needed += _prepared_bytes(image, case, plan)
         facts.append(CaseFacts(name, case.patient_id))
     findings += _patients(facts, whole=len(facts) == len(names))
     if table is not None and (absent := sorted(set(table) - set(names))):
@@ -64,6 +63,14 @@ def inspect_folder(
             )
         )
     return Inspection.of(len(names), facts, findings, needed)
+
+
+def _prepared_bytes(image: RawImage, case: FileCase, plan: Plan) -> int:
+    """What a prepared case takes; nothing for a plan by which cases are counted as they are."""
+    if counting_of(plan) is not None:
+        return 0
+    raw = sum(file.stat().st_size for file in (*case.images, case.labels))
+    return raw + int(image.values.size * _volume(image.spacing, plan) * _BYTES_PER_VALUE)
 
 
 def _volume(spacing: tuple[float, ...], plan: Plan) -> float:

@@ -50,7 +50,7 @@ def stock_plan(plans_file: Path, *, configuration: str = "", dataset_file: Path 
     """
     plans_file = plans_file / "plans.json" if plans_file.is_dir() else plans_file
     plans = _read(plans_file, "Give a plans.json of `nnUNetv2_plan_and_preprocess`.")
-    dataset_json = _description(dataset_file or plans_file.with_name("dataset.json"))
+    dataset_json = read_description(dataset_file or plans_file.with_name("dataset.json"))
     given = Fields(plans, str(plans_file), ConfigError).mapping("configurations")
     wanted = configuration or next((name for name in _CONFIGURATIONS if name in given), "")
     if wanted not in given:
@@ -72,7 +72,7 @@ def preset_plan(name: str, dataset_file: Path, *, spacing: Sequence[float], trai
         raise ConfigError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}, or a plans.json")
     if len(spacing) != 3 or min(spacing) <= 0:
         raise ConfigError(f"the spacing of {name} is {list(spacing)}, expected three numbers above 0")
-    dataset_json = _description(dataset_file)
+    dataset_json = read_description(dataset_file)
     schemes = [_scheme(str(channel), dataset_file) for channel in dataset_json["channel_names"].values()]
     dataset = str(dataset_json.get("name", "")) or "Dataset001_Federated"
     plans = _preset_plans(dataset, name, [float(side) for side in spacing], schemes)
@@ -85,8 +85,11 @@ def trainer_of(plan: Plan) -> str:
     return str(plan.meaning.get(_TRAINER, "nnUNetTrainer"))
 
 
-def _description(path: Path) -> dict[str, Any]:
-    """What of a dataset.json gives images and labels their meaning: how many cases somebody has is left out."""
+def read_description(path: Path) -> dict[str, Any]:
+    """What of a dataset.json gives images and labels their meaning: how many cases somebody has is left out.
+
+    Raises ConfigError for a file that cannot be read, or that is none.
+    """
     found = _read(path, "Give the data set's dataset.json.")
     check_description(found, str(path), ConfigError)
     kept = {key: found[key] for key in _OF_DATASET if key in found}

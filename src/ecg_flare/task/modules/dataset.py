@@ -19,6 +19,7 @@ from ecg_flare.nnunet.case_cache import (
     count_patients,
     fetch,
     names_of,
+    patients_of,
     progress,
     storing,
 )
@@ -45,6 +46,11 @@ class PreparedExamples:
     folder: Path
     entries: tuple[CaseEntry, ...]
     reused: bool = False
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """Name of each case -> whose it is."""
+        return patients_of(self.entries)
 
     @property
     def n_patients(self) -> int:

@@ -89,7 +89,7 @@ class EncryptedSite(FLComponent):
             self._rules = EncryptedSumSite(
                 CohortMember(fl_ctx.get_identity_name(), terms.roster, terms.min_sites),
                 SecretContext(context),
-                round_memory(fl_ctx, _ROUNDS_FOLDER),
+                round_memory(fl_ctx, _ROUNDS_FOLDER, terms),
                 model_memory(fl_ctx),
                 policy.once_per_model,
             )

@@ -19,10 +19,11 @@ from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 
 from ecg_flare.errors import ConfigError, EcgFlareError, PolicyError, SecureSumError
+from ecg_flare.federated.evaluation import counting_terms
 from ecg_flare.federated.promise import privacy_text
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.identity import kit_verifier, site_signer
-from ecg_flare.flare.job.components import component, job_terms, report_error
+from ecg_flare.flare.job.components import component, job_terms, report_error, round_terms
 from ecg_flare.flare.job.ledger_messages import with_countersignature
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error_reply
 from ecg_flare.flare.job.terms import subset
@@ -55,6 +56,8 @@ from ecg_flare.storage import write_atomically
 
 _SECRETS_FILE: Final = "ecg_flare_round_secrets.bin"
 _ROUNDS_FOLDER: Final = "ecg_flare_answered_rounds"
+_UPDATES: Final = b"u"
+_COUNTS: Final = b"c"
 
 
 class SecureSumSite(FLComponent):
@@ -65,6 +68,7 @@ class SecureSumSite(FLComponent):
         self._client: SecureSumClient | None = None
         self._sealed_shares: PeerShares | None = None
         self._trained_from = b""
+        self._terms: JobTerms | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.BEFORE_TASK_EXECUTION and fl_ctx.get_prop(FLContextKey.TASK_NAME) == TRAIN:
@@ -74,7 +78,7 @@ class SecureSumSite(FLComponent):
 
     def certificate(self, fl_ctx: FLContext) -> bytes:
         """The public bytes by which others know this site's signatures."""
-        return _signer(fl_ctx).certificate
+        return _signer(fl_ctx, job_terms(fl_ctx)).certificate
 
     def open_round(self, fl_ctx: FLContext, offered: SumContext) -> SecureSumClient:
         """A client for the offered round; an unfinished earlier round is wiped.
@@ -82,21 +86,22 @@ class SecureSumSite(FLComponent):
         Raises SecureSumError for an offer that is not of this job, and PolicyError for one under a limit.
         """
         self.close(fl_ctx)
-        job = job_terms(fl_ctx)
+        job = self._offered_terms(fl_ctx, offered)
         check_filters(fl_ctx, job)
         terms = job.at_norm(offered.clipping_norm)
         check_offer(offered, terms, job.digest)
         policy = read_policy(_workspace(fl_ctx))
         policy.check(terms)
         check_limit(fl_ctx, terms, offered.round)
-        if round_memory(fl_ctx, _ROUNDS_FOLDER).load(offered.job) is None:
+        if not terms.model.counted and round_memory(fl_ctx, _ROUNDS_FOLDER, job).load(offered.job) is None:
             policy.check_start(offered.model_sha256)
-        signer = _signer(fl_ctx)
+        signer = _signer(fl_ctx, job)
         if signer.test_mode and policy.pinned:
             raise PolicyError("pinned: this site has no startup kit to sign with, and takes part in no test mode")
         if signer.test_mode:
             self.log_warning(fl_ctx, TEST_MODE, fire_event=False)
-        self._client = self._new_client(fl_ctx, limits(terms, policy, test_mode=signer.test_mode))
+        self._terms = job
+        self._client = self._new_client(fl_ctx, job, limits(terms, policy, test_mode=signer.test_mode))
         return self._client
 
     def client(self, fl_ctx: FLContext) -> SecureSumClient:
@@ -161,7 +166,8 @@ class SecureSumSite(FLComponent):
         if self._client is None or self._client.next_step is None:
             _secrets_file(fl_ctx).unlink(missing_ok=True)
             return
-        secrets = self._client.export_secrets()
+        counted = self._terms is not None and self._terms.model.counted
+        secrets = (_COUNTS if counted else _UPDATES) + self._client.export_secrets()
         write_atomically(_secrets_file(fl_ctx), lambda file: file.write(secrets), mode=0o600)
 
     def _restore(self, fl_ctx: FLContext) -> SecureSumClient:
@@ -171,19 +177,27 @@ class SecureSumSite(FLComponent):
         except FileNotFoundError as error:
             raise SecureSumError("this site holds no secrets of the round: it was restarted, or never began") from error
         path.unlink()
-        terms = job_terms(fl_ctx)
+        # The first byte says whose secrets they are: of a round of training, or of counts.
+        terms, secrets = round_terms(fl_ctx, counts=secrets[:1] == _COUNTS), secrets[1:]
         policy, test_mode = read_policy(_workspace(fl_ctx)), kit_verifier(_workspace(fl_ctx)).test_mode
-        client = self._new_client(fl_ctx, limits(terms, policy, test_mode=test_mode))
+        client = self._new_client(fl_ctx, terms, limits(terms, policy, test_mode=test_mode))
         client.restore(secrets)
+        self._terms = terms
         return client
 
-    def _new_client(self, fl_ctx: FLContext, site_limits: SiteLimits) -> SecureSumClient:
+    def _offered_terms(self, fl_ctx: FLContext, offered: SumContext) -> JobTerms:
+        """The job's terms, or those of its evaluation where the offer is for such a sum."""
+        job = job_terms(fl_ctx)
+        counting = counting_terms(job)
+        return counting if counting is not None and offered.job == counting.digest else job
+
+    def _new_client(self, fl_ctx: FLContext, terms: JobTerms, site_limits: SiteLimits) -> SecureSumClient:
         return SecureSumClient(
             fl_ctx.get_identity_name(),
             site_limits,
-            _signer(fl_ctx),
+            _signer(fl_ctx, terms),
             kit_verifier(_workspace(fl_ctx)),
-            round_memory(fl_ctx, _ROUNDS_FOLDER),
+            round_memory(fl_ctx, _ROUNDS_FOLDER, terms),
             model_memory(fl_ctx),
         )
 
@@ -243,7 +257,8 @@ class MaskUpdate(Filter):
         if shareable.get_return_code(ReturnCode.OK) != ReturnCode.OK:
             site.close(fl_ctx)
             return bare_error(shareable)
-        terms, reply = job_terms(fl_ctx), TrainResult.from_shareable(shareable)
+        reply = TrainResult.from_shareable(shareable)
+        terms = round_terms(fl_ctx, counts=reply.counts)
         check_filters(fl_ctx, terms)
         signed = countersign(fl_ctx, terms)
         return with_countersignature(site.mask(reply, terms.at_norm(reply.clipping_norm), fl_ctx), signed)
@@ -266,8 +281,8 @@ def limits(terms: JobTerms, policy: SitePolicy, *, test_mode: bool) -> SiteLimit
     )
 
 
-def _signer(fl_ctx: FLContext) -> Signer:
-    return site_signer(_workspace(fl_ctx), job_terms(fl_ctx).digest, fl_ctx.get_identity_name())
+def _signer(fl_ctx: FLContext, terms: JobTerms) -> Signer:
+    return site_signer(_workspace(fl_ctx), terms.digest, fl_ctx.get_identity_name())
 
 
 def _workspace(fl_ctx: FLContext) -> Workspace:

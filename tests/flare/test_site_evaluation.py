@@ -1,0 +1,289 @@
+"""A model measured at the sites: counts on held-out cases, summed as the job sums updates, charged where private."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dataset_folders import make_dataset, make_plans
+from here_worker import HereWorker
+from memory_ask import MemoryAsk
+from nvflare.apis.dxo import from_shareable
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.workspace import Workspace
+
+from ecg_flare.errors import BudgetError, ConfigError
+from ecg_flare.federated.evaluation import counting_terms
+from ecg_flare.federated.parts import Evaluation
+from ecg_flare.flare.deploy.allowed import SITE_CLASSES
+from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
+from ecg_flare.flare.job.bundled import BUNDLED
+from ecg_flare.flare.job.export import Changes, data_sets, job_for
+from ecg_flare.flare.job.folders import OWN_PAGES, JobSpec, job_files, write_job
+from ecg_flare.flare.job.messages import TRAIN, TrainRequest
+from ecg_flare.flare.job.terms import check_job
+from ecg_flare.flare.server.aggregators import FedAvg
+from ecg_flare.flare.server.ledger import ServerLedger, ServerLog
+from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.site_evaluation import Summing, measure_at_sites, measure_if_due
+from ecg_flare.flare.server.witnesses import sites_as_witnesses
+from ecg_flare.flare.site.dry_run import dry_run
+from ecg_flare.flare.site.in_memory import MemorySite
+from ecg_flare.flare.summation.collection import CollectionSetup, collection_of
+from ecg_flare.flare.summation.masked.site import SecureSumSite
+from ecg_flare.nnunet.dataset import prepare
+from ecg_flare.nnunet.kinds import task_of
+from ecg_flare.nnunet.plan import Plan, initial_vector
+from ecg_flare.nnunet.task import case_shares, dice_by_label
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+from ecg_flare.privacy.accountant import epsilon_rdp
+from ecg_flare.privacy.events import GaussianEvent
+from ecg_flare.privacy.ledger import verify
+from ecg_flare.site.kit import JobFolder, Kit
+from ecg_flare.site.own_pages import OwnPages, write_own_pages
+from ecg_flare.task.datasets.folder import NnunetFolder
+from ecg_flare.task.datasets.plans import stock_plan
+
+SITES = ("site-1", "site-2", "site-3")
+
+
+@pytest.fixture(autouse=True)
+def _training_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_flare.flare.site.executor.Worker", HereWorker)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("evaluated")
+    for index, site in enumerate(SITES):
+        make_dataset(root / site, cases=5 + index)
+    return str(root / "{site}")
+
+
+@pytest.fixture(scope="module")
+def plan(folder: str, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    description = Path(folder.replace("{site}", "site-1")) / "dataset.json"
+    return stock_plan(make_plans(tmp_path_factory.mktemp("plans"), description), trainer="nnUNetTrainer")
+
+
+@pytest.fixture(scope="module")
+def trained(folder: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """A model that finds something."""
+    data = prepare(NnunetFolder(folder), "site-3", plan, tmp_path_factory.mktemp("cache"), log=lambda _: None)
+    start = initial_vector(plan, 0)
+    return start + LocalTrainer(plan, data).train(start, TrainOptions(40, momentum=0.9, learning_rate=0.02)).update
+
+
+def job(name: str, folder: str, plan: Plan, **changes: Any) -> JobSpec:
+    given = {"sites": SITES, "plan": plan, "rounds": 2, "validate_every": 1, "training": {"steps": 1}, **changes}
+    spec = job_for(BUNDLED[name], Changes(pages=data_sets(f"nnunet:{folder}"), **given))
+    return replace(spec, pages=replace(spec.pages, args={"folder": folder, "cases_are_patients": True}))
+
+
+class Sites:
+    """The sites of a job in earnest, in memory; `sent` has what left each for the task 'train', one after another."""
+
+    def __init__(self, spec: JobSpec, root: Path) -> None:
+        self.terms, self.plan = spec.terms, spec.terms.model
+        kits = stand_in_kits(root, SITES, {}, signed=False)
+        config = json.loads(job_files(spec)["app/config/config_fed_client.json"])
+        self.sent: dict[str, list[Shareable]] = {site: [] for site in SITES}
+        self.memory = {s: MemorySite(config, s, kits.root(s), "job") for s in SITES}
+        self.asking = MemoryAsk(self.memory, self._keep)
+        self.server, self.root = Workspace(str(kits.root("server")), "server"), kits.root("server")
+        self.collection = collection_of(CollectionSetup(self.server, self.terms, log=print, warn=print))
+
+    def _keep(self, task: str, site: str, answer: Shareable) -> Shareable:
+        if task == TRAIN:
+            self.sent[site].append(answer)
+        return answer
+
+    def ledger(self) -> ServerLedger:
+        opened = GaussianMechanism().open(self.terms, 1, self.root)
+        witnesses = sites_as_witnesses(opened.path, self.terms, self.server, "job", print)
+        return ServerLedger(opened, witnesses, self.root, ServerLog(print, print))
+
+
+def request(model: np.ndarray, plan: Plan, spec: JobSpec) -> TrainRequest:
+    return TrainRequest(model, 0, "a" * 32, plan.layout_digest, plan.hash, spec.terms.digest)
+
+
+def expected_dice(folder: str, plan: Plan, model: np.ndarray, cache: Path) -> dict[str, float]:
+    """nnU-Net's figure: the mean over held-out cases of all sites of each one's Dice, by label."""
+    task, by_case = task_of(plan), []
+    for site in SITES:
+        trainer = LocalTrainer(plan, prepare(NnunetFolder(folder), site, plan, cache, log=lambda _: None))
+        for _, counts in trainer.held_out(model):
+            tp, fp, fn = counts[:, list(task.foreground_places)]
+            by_case.append(2 * tp / (2 * tp + fp + fn))
+    return dict(zip(task.foreground, np.mean(by_case, axis=0), strict=True))
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedadam_secure"])
+def test_counts_give_the_mean_dice_of_all_held_out_cases(
+    name: str, folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+) -> None:
+    spec = job(name, folder, plan)
+    sites = Sites(spec, tmp_path / "kits")
+    terms = counting_terms(spec.terms)
+    assert terms is not None
+    found = measure_at_sites(
+        request(trained, plan, spec), terms, Summing(spec.terms, sites.collection, None, "job"), sites.asking
+    )
+    expected = expected_dice(folder, plan, trained, tmp_path / "cache")
+    assert found.by_label == pytest.approx(expected, abs=1e-4)
+    assert found.mean == pytest.approx(np.mean(list(expected.values())), abs=1e-4)
+    assert found.mean is not None
+    assert found.mean > 0.2
+
+
+def test_a_round_of_training_and_its_counts_go_on_under_masks_from_one_model(
+    folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+) -> None:
+    """The same model is measured, then trained from: neither sum can be subtracted from the other, so both go."""
+    spec = job("fedadam_secure", folder, plan)
+    sites = Sites(spec, tmp_path / "kits")
+    asked = request(trained, plan, spec)
+    summing = Summing(spec.terms, sites.collection, None, "job")
+    assert measure_if_due(asked, summing, sites.asking, pytest.fail) is not None
+    opened = FedAvg().open(asked, spec.terms)
+    sites.collection.collect(asked, spec.terms, opened, sites.asking)
+    assert opened.close().answered == SITES
+    for site in SITES:
+        counts, update = (from_shareable(sent) for sent in sites.sent[site])
+        assert str(counts.data_kind) == str(update.data_kind) == "ECG_FLARE_MASKED_UPDATE"
+        sizes = [next(v.size for v in each.data.values() if isinstance(v, np.ndarray)) for each in (counts, update)]
+        assert sizes == [6, trained.size]
+
+
+def test_counts_go_on_at_sites_that_are_swapped_out_between_tasks(
+    folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+) -> None:
+    """As in FLARE's simulator on one thread: each task meets a component that knows nothing of the task before."""
+    spec = job("fedadam_secure", folder, plan)
+    sites = Sites(spec, tmp_path / "kits")
+
+    def forget(task: str) -> tuple[str, ...]:
+        for site in sites.memory.values():
+            site._engine._components["secure_sum"] = SecureSumSite()
+        return ()
+
+    sites.asking.away = forget
+    asked = request(trained, plan, spec)
+    found = measure_if_due(asked, Summing(spec.terms, sites.collection, None, "job"), sites.asking, pytest.fail)
+    assert found is not None
+    assert found.by_label == pytest.approx(expected_dice(folder, plan, trained, tmp_path / "cache"), abs=1e-4)
+    opened = FedAvg().open(asked, spec.terms)
+    sites.collection.collect(asked, spec.terms, opened, sites.asking)
+    assert opened.close().answered == SITES
+
+
+PRIVATE = {"patients": 18, "patients_per_site": 8, "epsilon_budget": 8.0, "delta": 1e-3, "validate_noise": 4.0}
+
+
+def test_a_private_job_charges_its_counts_as_a_release_of_their_own(
+    folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+) -> None:
+    spec = job("fedadam_dp", folder, plan, **PRIVATE)
+    sites = Sites(spec, tmp_path / "kits")
+    ledger = sites.ledger()
+    ask = ledger.witnesses.asking(sites.asking)
+    found = measure_if_due(
+        request(trained, plan, spec), Summing(spec.terms, sites.collection, ledger, "job"), ask, pytest.fail
+    )
+    ledger.open.close()
+    assert found is not None
+    assert all(0 <= dice <= 1 for dice in found.by_label.values())
+    [charged] = verify(ledger.open.path).rounds
+    assert (charged.mechanism.releases, charged.released) == ("counts", True)
+    assert (charged.mechanism.noise_multiplier, charged.mechanism.sampling_rate) == (4.0, 1.0)
+    assert charged.mechanism.sensitivity == pytest.approx(np.sqrt(2))
+    assert charged.spent.epsilon_rdp == epsilon_rdp([GaussianEvent(4.0, 1.0, 1)], 1e-3)
+
+
+def test_counts_that_the_budget_does_not_pay_for_cost_the_figure_and_not_the_job(
+    folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+) -> None:
+    spec = job("fedadam_dp", folder, plan, **{**PRIVATE, "epsilon_budget": 0.3})
+    sites = Sites(spec, tmp_path / "kits")
+    ledger, told = sites.ledger(), []
+    summing = Summing(spec.terms, sites.collection, ledger, "job")
+    asked = request(trained, plan, spec)
+    assert measure_if_due(asked, summing, ledger.witnesses.asking(sites.asking), told.append) is None
+    assert "the model of round 1 is not measured at the sites" in told[0]
+    assert sites.sent == {site: [] for site in SITES}
+    terms = counting_terms(spec.terms)
+    assert terms is not None
+    with pytest.raises(BudgetError):
+        measure_at_sites(asked, terms, summing, sites.asking)
+    ledger.open.close()
+
+
+def test_too_few_answers_are_a_warning(folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path) -> None:
+    spec = job("fedadam_secure", folder, plan)
+    sites = Sites(spec, tmp_path / "kits")
+    sites.asking.away = lambda task: ("site-2",) if task == TRAIN else ()
+    told: list[str] = []
+    summing = Summing(spec.terms, sites.collection, None, "job")
+    assert measure_if_due(request(trained, plan, spec), summing, sites.asking, told.append) is None
+    assert "nothing was recovered" in told[0]
+
+
+@pytest.mark.parametrize(("name", "changes"), [("fedadam_secure", {}), ("fedadam_dp", PRIVATE)])
+def test_a_site_can_try_beforehand_what_counts_would_leave_it(
+    name: str, changes: dict[str, Any], folder: str, plan: Plan, tmp_path: Path
+) -> None:
+    kit = Kit(stand_in_kits(tmp_path / "kits", SITES, {}, signed=True).root("site-1"))
+    (kit.startup / "fed_client.json").write_text(json.dumps({"client": {"fqsn": "site-1"}}))
+    (kit.local / "resources.json").write_text(json.dumps({"format_version": 2, "class_allow_list": SITE_CLASSES}))
+    write_own_pages(kit.local, OwnPages(NnunetFolder(folder, cases_are_patients=True)))
+    spec = replace(job(name, folder, plan, **changes), custom=False, pages=OWN_PAGES)
+    tried = dry_run(JobFolder(write_job(spec, tmp_path / "jobs")), kit, "site-1", log=print)
+    assert tried.refused == ""
+    sent = [each for each in tried.traffic if each.task == TRAIN]
+    assert [each.kind for each in sent] == ["ECG_FLARE_MASKED_UPDATE"] * 2
+    assert sent[1].sent_bytes < sent[0].sent_bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("fedadam_dp", {}, "each count on held-out cases would be a release"),
+        ("fedadam_site_dp", {}, "hides whole sites"),
+        ("fedavg", {"validate_noise": 1.0}, "counts of a private job"),
+        ("fedadam_dp", {"validate_every": 0, "validate_noise": 1.0}, "counts of a private job"),
+    ],
+)
+def test_counts_are_refused_where_nobody_asked_for_their_noise(
+    folder: str, plan: Plan, name: str, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        job(name, folder, plan, **changes)
+
+
+def test_an_evaluation_that_could_be_passed_or_is_encrypted_is_refused(folder: str, plan: Plan) -> None:
+    spec = job("fedadam_secure", folder, plan)
+    with pytest.raises(ConfigError, match="counts of one case of 2 labels can pass"):
+        check_job(replace(spec.terms, evaluation=Evaluation(1, 1.0)))
+    with pytest.raises(ConfigError, match="in the clear or under masks"):
+        check_job(replace(spec.terms, summation="encrypted"))
+    with pytest.raises(ConfigError, match="needs its own noise"):
+        replace(job("fedadam_dp", folder, plan, **PRIVATE).terms, evaluation=Evaluation(1, 2.0))
+
+
+def test_shares_are_bounded_whatever_a_case_has(plan: Plan) -> None:
+    """The bound behind the sensitivity, over counts up to a whole body, and it is reached."""
+    task = task_of(plan)
+    rng = np.random.default_rng(4)
+    for scale in (1, 100, 10**9):
+        for _ in range(200):
+            counts = rng.integers(0, scale + 1, (3, 3)) * rng.integers(0, 2, (3, 3))
+            shares = case_shares(task, counts)
+            assert np.linalg.norm(shares) <= np.sqrt(2) + 1e-12
+    perfect = np.array([[5, 7, 9], [0, 0, 0], [0, 0, 0]])
+    assert np.linalg.norm(case_shares(task, perfect)) == pytest.approx(np.sqrt(2))
+    assert dice_by_label(task, case_shares(task, perfect)) == {"left": 1.0, "right": 1.0}
+    assert np.isnan(dice_by_label(task, np.zeros(6))["left"])
+    assert dice_by_label(task, np.array([3.0, -1.5, 0.1, -1.0, 2.0, 2.0])) == {"left": 1.0, "right": 0.0}

@@ -11,6 +11,7 @@ from review_apps import OPTIONS, App, open_app
 
 from ecg_flare.digitize.files.batch import run_batch
 from ecg_flare.ecg.record import read_wfdb
+from ecg_flare.errors import StorageError
 from ecg_flare.review.journal import journal_path, read_journal
 
 
@@ -241,6 +242,26 @@ def test_a_folder_that_cannot_be_written_refuses_the_decision_and_changes_nothin
     monkeypatch.undo()
     assert app.page()["calibration"]["gain"] == page["calibration"]["gain"]
     assert app.decide("gain", 5.0, head=page["head"])["calibration"]["gain"] == 5.0
+
+
+def test_a_recording_that_cannot_be_written_is_told_and_written_later(
+    app: App, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = app.page()
+    app.decide("gain", 5.0, head=page["head"])
+
+    def full(*_: object) -> None:
+        raise StorageError("no space left for page.dat")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ecg_flare.digitize.files.output._write_bytes", full)
+        said = app.post("/api/pages/page/save", {}).json()
+    assert said == {"saved": False, "unsaved": "no space left for page.dat", "withheld": ""}
+    assert app.page()["unsaved"] == said["unsaved"]
+    assert app.page()["calibration"]["gain"] == 5.0
+    assert app.post("/api/pages/page/save", {}).json()["saved"]
+    assert json.loads((root / "read" / "page.json").read_text())["calibration"]["gain_mm_per_mv"] == 5.0
+    assert np.nanstd(read_wfdb(root / "read" / "page").lead("V3")) > 0
 
 
 def test_what_does_not_fit_the_page_is_refused_with_its_reason_and_not_written(app: App, root: Path) -> None:

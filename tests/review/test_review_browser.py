@@ -121,6 +121,29 @@ def test_a_border_is_moved_by_keys_in_all_rows_of_its_column(desk: Desk) -> None
     desk.undo()
 
 
+def test_a_border_is_dragged_in_one_row_alone(desk: Desk) -> None:
+    before = desk.view()
+    desk.page.keyboard.press("0")
+    desk.page.keyboard.press("b")
+    desk.page.locator("#column").uncheck()
+    grip = desk.page.get_by_role("slider", name=re.compile("^Border of II and aVL")).locator(".dot").bounding_box()
+    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    per_px = desk.at(1.0, 0.0)[0] - desk.at(0.0, 0.0)[0]
+    desk.page.mouse.move(x, y)
+    desk.page.mouse.down()
+    desk.page.mouse.move(x + 20 * per_px, y, steps=4)
+    desk.page.mouse.up()
+    desk.settled()
+    after = desk.view()
+    moved = [lead(after, row, 0)["right"] - lead(before, row, 0)["right"] for row in range(3)]
+    assert moved == pytest.approx([0.0, 20.0, 0.0], abs=1.0)
+    more = len(samples(after, 1, 0)) - len(samples(before, 1, 0))
+    rate = before["fs_hz"] * (lead(before, 1, 0)["end_s"] - lead(before, 1, 0)["start_s"])
+    assert more == pytest.approx(moved[1] * rate / (lead(before, 1, 0)["right"] - lead(before, 1, 0)["left"]), abs=3)
+    desk.undo()
+    desk.page.locator("#column").check()
+
+
 def test_leads_are_named_and_swapped(desk: Desk) -> None:
     before = desk.view()
     first, second = lead(before, 0, 2)["lead"], lead(before, 1, 2)["lead"]

@@ -137,15 +137,20 @@ class PrepareSettings:
         validation_fraction: of the patients that are not trained on, 0 to 1.
         min_patients: fewer are refused.
         preprocess: False writes the raw dataset only, which is all that evaluation needs.
+        alone: whether a patient's side of the split follows from that patient alone, as a promise to patients needs.
     """
 
     validation_fraction: float = 0.2
     min_patients: int = 2
     preprocess: bool = True
+    alone: bool = False
 
 
 ALL_FOR_TRAINING: Final = PrepareSettings(validation_fraction=0, min_patients=1)
 """No patient is left out of training."""
+
+SOME_HELD_OUT: Final = PrepareSettings(min_patients=1, alone=True)
+"""Some patients are left out of training, and no patient decides about another."""
 
 TO_EVALUATE: Final = PrepareSettings(min_patients=1, preprocess=False)
 """Cases that nothing is trained on."""
@@ -164,6 +169,20 @@ def split_patients(patient_ids: Iterable[str], validation_fraction: float) -> di
     if validation_fraction == 0:
         n_val = 0
     return {patient: "val" if rank < n_val else "train" for rank, patient in enumerate(ordered)}
+
+
+def split_each_alone(patient_ids: Iterable[str], validation_fraction: float) -> dict[str, Split]:
+    """Which side of the split each patient is on, by nothing but that patient's id: about the fraction is held out.
+
+    By ranks, as `split_patients` has it, a patient who comes or goes could move another one to the other side, and
+    change two patients' vectors where the sensitivity counts one.
+    """
+    below = int(validation_fraction * 2**64)
+
+    def side(patient: str) -> Split:
+        return "val" if int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") < below else "train"
+
+    return {patient: side(patient) for patient in set(patient_ids)}
 
 
 def prepare(
@@ -191,6 +210,7 @@ def prepare(
         "plan": plan.hash,
         "validation_fraction": settings.validation_fraction,
         "preprocess": settings.preprocess,
+        "alone": settings.alone,
     }
     key = hashlib.sha256(json_digestible(determined_by).encode()).hexdigest()
     folder = cache / f"{re.sub('[^A-Za-z0-9]+', '-', site)[:40]}-{key[:24]}"
@@ -201,7 +221,8 @@ def prepare(
     with _temporary_folder(cache) as building:
         patients = _write(source, site, plan, building, preprocess=settings.preprocess, log=log)
         _check_patients(patients, site, settings.min_patients)
-        split = split_patients(patients.values(), settings.validation_fraction)
+        by = split_each_alone if settings.alone else split_patients
+        split = by(patients.values(), settings.validation_fraction)
         entries = tuple(CaseEntry(name, patient, split[patient]) for name, patient in patients.items())
         with _storing(cache):
             _write_manifest(building, plan, entries)

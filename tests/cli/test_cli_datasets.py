@@ -12,8 +12,8 @@ from dataset_folders import make_dataset, make_plans
 
 from ecg_flare.federated.parts import Evaluation
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.dataset import split_each_alone
 from ecg_flare.nnunet.kinds import plan_of
+from ecg_flare.nnunet.split import split_each_alone
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.site import preparation

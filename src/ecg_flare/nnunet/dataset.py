@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache as memoize
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import ecg_flare
 from ecg_flare.errors import SiteDataError, StorageError
@@ -28,6 +28,7 @@ from ecg_flare.nnunet.case import CaseSource, json_digestible
 from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.kinds import task_of
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.split import Split, split_each_alone, split_patients
 
 if TYPE_CHECKING:
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
@@ -38,7 +39,6 @@ _FORMAT = 2
 _LOG_INTERVAL_S = 5.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-Split = Literal["train", "val"]
 _Item = TypeVar("_Item")
 
 
@@ -156,33 +156,6 @@ TO_EVALUATE: Final = PrepareSettings(min_patients=1, preprocess=False)
 """Cases that nothing is trained on."""
 
 DEFAULT_SETTINGS: Final = PrepareSettings()
-
-
-def split_patients(patient_ids: Iterable[str], validation_fraction: float) -> dict[str, Split]:
-    """Which side of the split each patient is on.
-
-    The order that decides is a hash of the patient's id, so that it needs no secret and adding patients moves few.
-    At least one patient is on each side where there are two; a single patient is for training.
-    """
-    ordered = sorted(set(patient_ids), key=lambda patient: hashlib.sha256(patient.encode()).digest())
-    n_val = min(max(1, round(validation_fraction * len(ordered))), len(ordered) - 1)
-    if validation_fraction == 0:
-        n_val = 0
-    return {patient: "val" if rank < n_val else "train" for rank, patient in enumerate(ordered)}
-
-
-def split_each_alone(patient_ids: Iterable[str], validation_fraction: float) -> dict[str, Split]:
-    """Which side of the split each patient is on, by nothing but that patient's id: about the fraction is held out.
-
-    By ranks, as `split_patients` has it, a patient who comes or goes could move another one to the other side, and
-    change two patients' vectors where the sensitivity counts one.
-    """
-    below = int(validation_fraction * 2**64)
-
-    def side(patient: str) -> Split:
-        return "val" if int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") < below else "train"
-
-    return {patient: side(patient) for patient in set(patient_ids)}
 
 
 def prepare(
@@ -362,7 +335,7 @@ def _file_digest(path: Path) -> str:
 def _code_digest(made_by: tuple[str, ...]) -> str:
     # Code that changes what a case is must not meet cases that an older version of it made.
     root = Path(ecg_flare.__file__).parent
-    parts = [root / name for name in ("nnunet/case.py", "nnunet/dataset.py", *made_by)]
+    parts = [root / name for name in ("nnunet/case.py", "nnunet/dataset.py", "nnunet/split.py", *made_by)]
     files = sorted(path for part in parts for path in (part.rglob("*") if part.is_dir() else [part]))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files if path.suffix in (".py", ".yaml"))).hexdigest()
 

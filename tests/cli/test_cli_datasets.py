@@ -13,6 +13,9 @@ from dataset_folders import make_dataset, make_plans
 from ecg_flare.federated.parts import Evaluation
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.kinds import plan_of
+from ecg_flare.nnunet.split import split_each_alone
+from ecg_flare.privacy.accountant import epsilon_rdp
+from ecg_flare.privacy.events import GaussianEvent
 from ecg_flare.site import preparation
 from ecg_flare.site.own_pages import read_own_pages
 from ecg_flare.task.datasets.folder import NnunetFolder
@@ -233,12 +236,35 @@ def test_sites_count_on_held_out_cases_as_the_job_sums(export: Callable[..., Pat
 
 
 def test_a_private_job_counts_on_held_out_cases_only_with_noise_of_its_own(
-    run_cli: RunCli, export: Callable[..., Path], tmp_path: Path
+    run_cli: RunCli, export: Callable[..., Path], data: Path, kit: Path, tmp_path: Path
 ) -> None:
     job = export("fedadam_dp", "--validate-every", "5", "--validate-noise", "4")
     terms = JobTerms(**component(job, "client", "terms")["args"])
     assert terms.evaluation == Evaluation(5, math.sqrt(2), 4.0)
+    command = [
+        "site",
+        "prepare",
+        "--dataset",
+        data,
+        "--each-case-a-patient",
+        "--workspace",
+        kit,
+        "--job",
+        job,
+        "--json",
+    ]
+    prepared = json.loads(run_cli(*command).stdout)["prepared"]
+    held_out = [side for side in split_each_alone([f"case_{n:02d}" for n in range(5)], 0.2).values() if side == "val"]
+    assert (prepared["train"], prepared["val"]) == (5 - len(held_out), len(held_out))
     options = ("--sites", "a,b,c", "--data", "own", "--no-code", "--validate-every", "5", "-o", tmp_path)
+    told = {}
+    for every in ("0", "1"):
+        counts = ("--validate-every", every, *(("--validate-noise", "4") if every == "1" else ()))
+        done = run_cli("jobs", "export", "fedadam_dp", *options[:5], *counts, "--rounds", "3", "-o", tmp_path)
+        told[every] = float(done.output.split("epsilon ")[1].split()[0])
+    composed = [GaussianEvent(0.8, 0.5, 3), GaussianEvent(4.0, 1.0, 3)]
+    assert told["1"] == pytest.approx(epsilon_rdp(composed, 1e-4), abs=0.01)
+    assert told["0"] == pytest.approx(epsilon_rdp(composed[:1], 1e-4), abs=0.01)
     done = run_cli("jobs", "export", "fedadam_dp", *options)
     assert done.exit_code == 2
     assert "would be a release: give it noise of its own" in " ".join(done.output.split())

@@ -118,6 +118,11 @@ def test_a_patient_counts_as_one_however_many_cases() -> None:
     assert fixed.decode(once, 1.0).tolist() == [1.0, *[0.0] * 5, 1.0]
 
 
+def test_a_site_without_patients_sends_zeros_like_any_other() -> None:
+    counted = counts_of_patients([], private(), D, site="a", stream=ChaChaStream())
+    assert (counted.dtype, counted.tolist()) == (np.int64, [0] * D)
+
+
 def test_a_site_of_too_many_patients_is_refused() -> None:
     with pytest.raises(UpdateError, match="has 3 patients, the terms allow 1 to 2"):
         counts_of_patients(

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import SiteDataError, StorageError
-from ecg_flare.nnunet.case_cache import split_patients
 from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, open_dataset, prepare
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.split import split_each_alone, split_patients
 from ecg_flare.task.traces.measure import prepared_pages
 from ecg_flare.task.traces.page_case import PageCase
 
@@ -79,6 +79,25 @@ def test_both_sides_of_a_split_have_patients(patients: set[str], fraction: float
 def test_splits_at_the_edges() -> None:
     assert split_patients(["only"], 0.2) == {"only": "train"}
     assert set(split_patients(["a", "b", "c"], 0.0).values()) == {"train"}
+
+
+@given(st.sets(st.text(max_size=8), min_size=1, max_size=40), st.text(max_size=8), st.floats(0, 1))
+def test_a_patient_who_comes_moves_no_other_where_each_is_split_alone(
+    patients: set[str], new: str, fraction: float
+) -> None:
+    before, after = split_each_alone(patients, fraction), split_each_alone({*patients, new}, fraction)
+    assert {patient: after[patient] for patient in patients} == before
+
+
+def test_split_alone_holds_out_about_the_fraction_and_by_rank_a_newcomer_moves_others() -> None:
+    patients = [f"p{index}" for index in range(2000)]
+    assert sum(side == "val" for side in split_each_alone(patients, 0.2).values()) == pytest.approx(400, abs=60)
+    assert set(split_each_alone(patients, 0.0).values()) == {"train"}
+    moved = 0
+    for count in range(3, 60):
+        before, after = (split_patients(patients[:size], 0.2) for size in (count, count + 1))
+        moved += any(after[patient] != before[patient] for patient in before)
+    assert moved > 0
 
 
 def test_the_cache_is_used_again(tmp_path: Path, tiny: Plan) -> None:

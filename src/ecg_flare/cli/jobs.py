@@ -345,13 +345,16 @@ def _numbers(settings: tuple[str, ...], option: str) -> dict[str, float]:
 
 
 def cost(terms: "JobTerms", privacy: "Privacy") -> str:
-    """What the job's rounds cost, in one line."""
+    """What the job's rounds cost, counts on held-out cases included, in one line."""
     from ecg_flare.privacy.accountant import epsilon_rdp
     from ecg_flare.privacy.events import GaussianEvent
 
     def epsilon(count: int) -> float:
-        event = GaussianEvent(privacy.noise_multiplier, terms.sampling_rate, count) if count else None
-        return epsilon_rdp([event], privacy.delta) if event else 0.0
+        events = [GaussianEvent(privacy.noise_multiplier, terms.sampling_rate, count)] if count else []
+        evaluation = terms.evaluation
+        if evaluation is not None and evaluation.noise_multiplier is not None and count >= evaluation.every:
+            events.append(GaussianEvent(evaluation.noise_multiplier, 1.0, count // evaluation.every))
+        return epsilon_rdp(events, privacy.delta) if events else 0.0
 
     budget = privacy.epsilon_budget or math.inf
     affordable = next(count for count in range(terms.rounds, -1, -1) if epsilon(count) <= budget)

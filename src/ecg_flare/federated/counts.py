@@ -89,13 +89,17 @@ def counts_of_patients(
 ) -> Int64[np.ndarray, " d"]:
     """A site's integers under unit patient: the mean of each drawn patient's cases, clipped, encoded and added up.
 
-    `stream` is the secret one of the draw. Raises UpdateError for more patients than the terms allow.
+    A site without any sends zeros, as an error would tell of its patients. `stream` is the secret one of the draw.
+
+    Raises UpdateError for more patients than the terms allow.
     """
     sums: dict[str, Float64[np.ndarray, " d"]] = {}
     counted: dict[str, int] = {}
     for one in cases:
         sums[one.patient] = sums.get(one.patient, 0.0) + one.counts
         counted[one.patient] = counted.get(one.patient, 0) + 1
+    if not sums:
+        return np.zeros(size, np.int64)
     return sum_of_drawn(
         sorted(sums),
         lambda patient: (sums[patient] / counted[patient]).astype(np.float32),

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache as memoize
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import ecg_flare
 from ecg_flare.errors import SiteDataError, StorageError
 from ecg_flare.nnunet.case import CaseSource, json_digestible
+from ecg_flare.nnunet.split import Split, split_each_alone, split_patients
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.dataset import PrepareSettings
@@ -33,7 +34,6 @@ _FORMAT: Final = 2
 _LOG_INTERVAL_S: Final = 5.0
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-Split = Literal["train", "val"]
 _Item = TypeVar("_Item")
 
 
@@ -78,6 +78,7 @@ class CacheOrder:
             "plan": self.plan_hash,
             "validation_fraction": self.settings.validation_fraction,
             "preprocess": self.settings.preprocess,
+            "alone": self.settings.alone,
         }
         key = hashlib.sha256(json_digestible(determined_by).encode()).hexdigest()
         return self.cache / f"{re.sub('[^A-Za-z0-9]+', '-', self.site)[:40]}-{key[:24]}"
@@ -107,7 +108,8 @@ def fetch(order: CacheOrder, write: Callable[[Path], Mapping[str, str]], log: Ca
     with _temporary_folder(order.cache) as building:
         patients = write(building)
         _check_patients(patients, order.site, order.settings.min_patients)
-        split = split_patients(patients.values(), order.settings.validation_fraction)
+        by = split_each_alone if order.settings.alone else split_patients
+        split = by(patients.values(), order.settings.validation_fraction)
         entries = tuple(CaseEntry(name, patient, split[patient]) for name, patient in patients.items())
         with storing(order.cache):
             _write_manifest(building, order.plan_hash, entries)
@@ -140,19 +142,6 @@ def patients_of(entries: Iterable[CaseEntry]) -> dict[str, str]:
 def names_of(entries: Iterable[CaseEntry], split: Split) -> list[str]:
     """Names of the cases on one side of the split."""
     return [entry.name for entry in entries if entry.split == split]
-
-
-def split_patients(patient_ids: Iterable[str], validation_fraction: float) -> dict[str, Split]:
-    """Which side of the split each patient is on.
-
-    The order that decides is a hash of the patient's id, so that it needs no secret and adding patients moves few.
-    At least one patient is on each side where there are two; a single patient is for training.
-    """
-    ordered = sorted(set(patient_ids), key=lambda patient: hashlib.sha256(patient.encode()).digest())
-    n_val = min(max(1, round(validation_fraction * len(ordered))), len(ordered) - 1)
-    if validation_fraction == 0:
-        n_val = 0
-    return {patient: "val" if rank < n_val else "train" for rank, patient in enumerate(ordered)}
 
 
 def check_name(name: str, seen: Mapping[str, str], site: str) -> None:
@@ -217,7 +206,7 @@ def _file_digest(path: Path) -> str:
 def _code_digest(made_by: tuple[str, ...]) -> str:
     # Code that changes what a case is must not meet cases that an older version of it made.
     root = Path(ecg_flare.__file__).parent
-    parts = [root / name for name in ("nnunet/case.py", "nnunet/case_cache.py", *made_by)]
+    parts = [root / name for name in ("nnunet/case.py", "nnunet/case_cache.py", "nnunet/split.py", *made_by)]
     files = sorted(path for part in parts for path in (part.rglob("*") if part.is_dir() else [part]))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files if path.suffix in (".py", ".yaml"))).hexdigest()
 

@@ -15,7 +15,7 @@ from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, DEFAULT_SETTINGS, PrepareSettings, SiteCases
+from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, DEFAULT_SETTINGS, SOME_HELD_OUT, PrepareSettings, SiteCases
 from ecg_flare.nnunet.kinds import admit, carried_document, verified_plan
 from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.settings import TrainingSettings, names
@@ -60,6 +60,7 @@ class PrepareCommand:
             validation_fraction=found.number("validation_fraction", 0, 1),
             min_patients=found.whole("min_patients", 0, _MANY),
             preprocess=found.flag("preprocess"),
+            alone=found.flag("alone"),
         )
         return cls(_cases(found), settings, found.whole("patients_per_site", 1, _MANY, default=None))
 
@@ -69,10 +70,10 @@ def prepare_command(
 ) -> PrepareCommand:
     """How cases are prepared for a job: under unit patient of patients that it bounds, all of them for training.
 
-    Where such a job counts on held-out cases (`held_out`) some patients are left for that, as under unit site.
+    Where such a job counts on held-out cases (`held_out`) some patients are left for that, each by itself.
     """
     if unit == "patient":
-        return PrepareCommand(cases, DEFAULT_SETTINGS if held_out else ALL_FOR_TRAINING, patients_per_site)
+        return PrepareCommand(cases, SOME_HELD_OUT if held_out else ALL_FOR_TRAINING, patients_per_site)
     return PrepareCommand(cases, DEFAULT_SETTINGS)
 
 

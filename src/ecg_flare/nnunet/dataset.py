@@ -16,7 +16,6 @@ from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.case_cache import (
     CacheOrder,
     CaseEntry,
-    Split,
     check_name,
     count_patients,
     fetch,
@@ -30,6 +29,7 @@ from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.kinds import task_of
 from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.split import Split
 
 if TYPE_CHECKING:
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
@@ -122,15 +122,20 @@ class PrepareSettings:
         validation_fraction: of the patients that are not trained on, 0 to 1.
         min_patients: fewer are refused.
         preprocess: False writes the raw dataset only, which is all that evaluation needs.
+        alone: whether a patient's side of the split follows from that patient alone, as a promise to patients needs.
     """
 
     validation_fraction: float = 0.2
     min_patients: int = 2
     preprocess: bool = True
+    alone: bool = False
 
 
 ALL_FOR_TRAINING: Final = PrepareSettings(validation_fraction=0, min_patients=1)
 """No patient is left out of training."""
+
+SOME_HELD_OUT: Final = PrepareSettings(min_patients=1, alone=True)
+"""Some patients are left out of training, and no patient decides about another."""
 
 TO_EVALUATE: Final = PrepareSettings(min_patients=1, preprocess=False)
 """Cases that nothing is trained on."""

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.federated.update import ParameterLayout
-from ecg_flare.nnunet.case_cache import CaseEntry, Split
+from ecg_flare.nnunet.case_cache import CaseEntry
+from ecg_flare.nnunet.split import Split
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases

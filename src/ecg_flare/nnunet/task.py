@@ -5,6 +5,7 @@ nnU-Net's training, the sums and the ledger know nothing else of a task. `kinds`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,6 +152,7 @@ class LabelCounts:
         return tp, fp, fn
 
 
+_CERTAIN: Final = 3.0
 SHARES: Final = ("found", "wrong", "missed")
 """What of a case is summed for a label: twice the tp, the fp and the fn, as shares of their sum."""
 
@@ -176,15 +178,18 @@ def case_shares(task: Task, counts: Integer[np.ndarray, "3 labels"]) -> Float64[
     return np.array(parts)
 
 
-def dice_by_label(task: Task, summed: Float64[np.ndarray, " d"]) -> dict[str, float]:
+def dice_by_label(task: Task, summed: Float64[np.ndarray, " d"], *, noise_sd: float = 0.0) -> dict[str, float]:
     """Mean Dice over cases of each label, of summed shares; NaN for a label that no case has.
 
-    Noise may take a sum beyond what shares can give: the Dice is cut to 0 to 1.
+    Noise of the standard deviation `noise_sd` on each sum may take them beyond what shares can give: the Dice is cut to
+    0 to 1. Where the number of cases with the label is not three times its own noise the Dice would be noise, and is
+    NaN.
     """
     found = {}
+    least = _CERTAIN * noise_sd * math.sqrt(len(SHARES))
     for name, shares in zip(task.foreground, summed.reshape(-1, len(SHARES)), strict=True):
         size = float(shares.sum())
-        found[name] = min(max(float(shares[0]) / size, 0.0), 1.0) if size > 0 else float("nan")
+        found[name] = min(max(float(shares[0]) / size, 0.0), 1.0) if size > least else float("nan")
     return found
 
 

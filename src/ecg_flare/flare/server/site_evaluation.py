@@ -58,7 +58,10 @@ def measure_if_due(trained: TrainRequest, summing: Summing, ask: Ask, warn: Call
     if evaluation is None or counting is None or not evaluation.due(trained.round_index):
         return None
     try:
-        return measure_at_sites(trained, counting, summing, ask)
+        found = measure_at_sites(trained, counting, summing, ask)
+        if not found.by_label:
+            warn(f"nobody knows the Dice of round {trained.round_index + 1} at the sites: no label stands out of noise")
+        return found
     except (RoundError, BudgetError) as error:
         warn(f"the model of round {trained.round_index + 1} is not measured at the sites: {error}")
         return None
@@ -91,5 +94,6 @@ def measure_at_sites(trained: TrainRequest, terms: JobTerms, summing: Summing, a
     result = opened.close()
     opened.release(result.model, result)
     task = task_of(plan_of(terms.model.plan, terms.model.document))
-    found = dice_by_label(task, result.mean_update)
+    noise = (terms.noise_multiplier or 0.0) * (terms.sensitivity or 0.0) / terms.denominator
+    found = dice_by_label(task, result.mean_update, noise_sd=noise)
     return SitesDice({name: dice for name, dice in found.items() if not math.isnan(dice)})

@@ -14,7 +14,6 @@ from ecg_flare.errors import StorageError
 from ecg_flare.nnunet.case_cache import (
     CacheOrder,
     CaseEntry,
-    Split,
     check_name,
     count_patients,
     fetch,
@@ -23,6 +22,7 @@ from ecg_flare.nnunet.case_cache import (
     progress,
     storing,
 )
+from ecg_flare.nnunet.split import Split
 from ecg_flare.task.modules.example import Example, check_example
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float32, Integer
 
 from ecg_flare.errors import PageError, StorageError
-from ecg_flare.nnunet.case_cache import CaseEntry, Split
+from ecg_flare.nnunet.case_cache import CaseEntry
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.environment import return_memory
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.split import Split
 from ecg_flare.nnunet.task import DiceEvaluation
 from ecg_flare.task.traces.page_case import PageCase, stored_page
 

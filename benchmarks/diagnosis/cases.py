@@ -16,7 +16,8 @@ import numpy as np
 from benchmarks.diagnosis.example import SUPERCLASSES, PtbxlRecordings, to_inputs
 from ecg_flare.ecg.rhythm import Rhythm
 from ecg_flare.ecg.synthetic import synthesize
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, SiteCases
+from ecg_flare.nnunet.learnt import SiteCases
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING
 from ecg_flare.task.modules import Example
 from ecg_flare.task.modules.dataset import PreparedExamples, prepare_examples
 from ecg_flare.task.modules.plan import ModulePlan

@@ -24,9 +24,9 @@ from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.content import content_digest
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
+from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.settings import Schedule
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING, TO_EVALUATE, Schedule
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.task.traces.evaluate import evaluate_pages
 from ecg_flare.task.traces.measure import prepared_pages

@@ -20,9 +20,10 @@ from ecg_flare.federated.robust import RobustRule
 from ecg_flare.federated.running_sum import RunningSum
 from ecg_flare.federated.single_updates import SingleUpdates
 from ecg_flare.nnunet.content import content_digest
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PreparedDataset, prepare
+from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING, TO_EVALUATE
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.task.traces.evaluate import evaluate_pages
 from ecg_flare.task.traces.measure import prepared_pages

@@ -41,10 +41,11 @@ from benchmarks.private_learning.runs import Bench
 from benchmarks.private_learning.table import Order, Run, RunFile, dice_table, json_text, site_table
 from benchmarks.real_data import ptbxl_root
 from ecg_flare.nnunet.case import CaseSource
-from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, prepare
+from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.settings import PrepareSettings
 from ecg_flare.task.traces.evaluate import evaluate_pages
 from ecg_flare.task.traces.measure import prepared_pages
 from ecg_flare.task.traces.page_case import PageCase

@@ -19,10 +19,11 @@ from ecg_flare.federated.optimizers import FedAvg
 from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, prepare
+from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
 from ecg_flare.page.resample import resample_page

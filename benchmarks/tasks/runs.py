@@ -16,9 +16,10 @@ from ecg_flare.federated.optimizers import optimizer_by_name
 from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.round import OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, PreparedDataset, prepare
+from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.kinds import task_of
 from ecg_flare.nnunet.plan import Plan, initial_vector, network, unflatten_into
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING
 from ecg_flare.nnunet.task import LabelCounts, count_labels
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 

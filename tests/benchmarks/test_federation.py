@@ -36,8 +36,9 @@ from benchmarks.federation.table import (
 
 from ecg_flare.ecg.ptbxl import read_database
 from ecg_flare.nnunet.case import JSON
-from ecg_flare.nnunet.dataset import PrepareSettings, prepare
+from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.settings import PrepareSettings
 from ecg_flare.nnunet.trainer import TrainOptions
 from ecg_flare.task.traces.page_case import PageCase
 

@@ -14,8 +14,9 @@ from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.export import Changes, job_for
 from ecg_flare.flare.job.folders import Pages
 from ecg_flare.nnunet.commands import site_seed
-from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases
 from ecg_flare.nnunet.kinds import learnt, plan_of
+from ecg_flare.nnunet.learnt import SiteCases
+from ecg_flare.nnunet.settings import PrepareSettings
 from ecg_flare.nnunet.trainer import TrainOptions
 from ecg_flare.report import read_run
 from ecg_flare.storage import read_arrays

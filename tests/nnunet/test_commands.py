@@ -17,9 +17,9 @@ from ecg_flare.nnunet.commands import (
     TrainPatientsCommand,
     prepare_command,
 )
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, TO_EVALUATE, PrepareSettings, SiteCases
 from ecg_flare.nnunet.kinds import plan_preset
-from ecg_flare.nnunet.settings import TrainingSettings
+from ecg_flare.nnunet.learnt import SiteCases
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING, TO_EVALUATE, PrepareSettings, TrainingSettings
 from ecg_flare.task.traces.sources import SyntheticPages
 from flat_terms import flat_terms, varied
 

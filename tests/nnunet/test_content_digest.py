@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ecg_flare.nnunet.content import content_digest
-from ecg_flare.nnunet.dataset import TO_EVALUATE, prepare
+from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.settings import TO_EVALUATE
 from ecg_flare.task.traces.sources import SyntheticPages
 
 PAGES = SyntheticPages({"public": "public", "other": "public"}, pages_per_site=1, seed=3)

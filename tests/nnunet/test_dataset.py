@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import SiteDataError, StorageError
-from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, open_dataset, prepare
+from ecg_flare.nnunet.dataset import PreparedDataset, open_dataset, prepare
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.settings import PrepareSettings
 from ecg_flare.nnunet.split import split_each_alone, split_patients
 from ecg_flare.task.traces.measure import prepared_pages
 from ecg_flare.task.traces.page_case import PageCase

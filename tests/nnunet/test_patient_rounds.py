@@ -14,12 +14,13 @@ from ecg_flare.errors import SiteDataError, StorageError, UpdateError
 from ecg_flare.federated.round import contribution
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.nnunet.commands import TrainCommand, TrainPatientsCommand, prepare_command
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, PreparedDataset, PrepareSettings, SiteCases, prepare
+from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, check_patients, site_key, train_drawn_patients
 from ecg_flare.nnunet.plan import Plan, parameter_layout
 from ecg_flare.nnunet.service import Service
-from ecg_flare.nnunet.settings import TrainingSettings
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING, PrepareSettings, TrainingSettings
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.privacy.gaussian import ChaChaStream
 from ecg_flare.task.traces.page_case import PageCase

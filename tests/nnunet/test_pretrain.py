@@ -7,8 +7,8 @@ import pytest
 from nnunet_scribbles import ScribbledPages
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.export import bundled_names, load_bundled
+from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.pretrain import pretrain, pretraining
 from ecg_flare.nnunet.trainer import TrainOptions

@@ -19,10 +19,11 @@ from nnunet_scribbles import BrokenPages, EndlessPages, NoisyPages, ScribbledPag
 
 from ecg_flare.errors import ConfigError, PlanMismatchError, SiteDataError, UpdateError, WorkerError
 from ecg_flare.nnunet.commands import EvaluateCommand, InitializeCommand, PrepareCommand, TrainCommand
-from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases, open_dataset
+from ecg_flare.nnunet.dataset import open_dataset
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.plan import Plan, initial_vector
-from ecg_flare.nnunet.settings import TrainingSettings
+from ecg_flare.nnunet.settings import PrepareSettings, TrainingSettings
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.nnunet.worker import Worker
 

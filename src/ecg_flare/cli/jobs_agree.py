@@ -136,7 +136,7 @@ def _write(spec: "JobSpec", output: Path, custom: Path | None) -> None:
     click.echo(write_job(spec, output, custom))
     terms = spec.terms
     if terms.privacy is not None and terms.sensitivity is not None:
-        from ecg_flare.cli.jobs import cost
+        from ecg_flare.cli.cost import cost
 
         tell(cost(terms, terms.privacy))
         noise = terms.privacy.noise_multiplier * terms.sensitivity

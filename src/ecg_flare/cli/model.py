@@ -59,10 +59,10 @@ def pretrain(
     Example:
       ecg-flare pretrain -o start.npz --plan tiny --profile broad --pages 400 --steps 2000
     """
-    from ecg_flare.nnunet.dataset import SiteCases
     from ecg_flare.nnunet.environment import limit_threads
     from ecg_flare.nnunet.export import save_model
     from ecg_flare.nnunet.kinds import plan_preset
+    from ecg_flare.nnunet.learnt import SiteCases
     from ecg_flare.nnunet.pretrain import pretrain as train
     from ecg_flare.nnunet.pretrain import pretraining
     from ecg_flare.nnunet.settings import Compute

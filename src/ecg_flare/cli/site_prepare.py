@@ -178,8 +178,8 @@ class Prepared:
         return (*self.machine, *self.inspection.findings)
 
     def run(self) -> "Prepared":
-        from ecg_flare.nnunet.dataset import SiteCases
         from ecg_flare.nnunet.kinds import nnunet_plan
+        from ecg_flare.nnunet.learnt import SiteCases
         from ecg_flare.site.own_pages import OwnPages, write_own_pages
         from ecg_flare.site.preparation import check_disk, check_memory, prepare_cases
 

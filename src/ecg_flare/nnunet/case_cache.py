@@ -19,15 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache as memoize
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import ecg_flare
 from ecg_flare.errors import SiteDataError, StorageError
 from ecg_flare.nnunet.case import CaseSource, json_digestible
+from ecg_flare.nnunet.settings import PrepareSettings
 from ecg_flare.nnunet.split import Split, split_each_alone, split_patients
-
-if TYPE_CHECKING:
-    from ecg_flare.nnunet.dataset import PrepareSettings
 
 MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 2

@@ -15,10 +15,16 @@ from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, DEFAULT_SETTINGS, SOME_HELD_OUT, PrepareSettings, SiteCases
 from ecg_flare.nnunet.kinds import admit, carried_document, verified_plan
-from ecg_flare.nnunet.learnt import AgreedPlan
-from ecg_flare.nnunet.settings import TrainingSettings, names
+from ecg_flare.nnunet.learnt import AgreedPlan, SiteCases
+from ecg_flare.nnunet.settings import (
+    ALL_FOR_TRAINING,
+    DEFAULT_SETTINGS,
+    SOME_HELD_OUT,
+    PrepareSettings,
+    TrainingSettings,
+    names,
+)
 from ecg_flare.nnunet.sources import build_source, source_params
 
 if TYPE_CHECKING:

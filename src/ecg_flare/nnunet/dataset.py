@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ecg_flare.errors import StorageError
 from ecg_flare.nnunet.case import CaseSource
@@ -27,8 +27,8 @@ from ecg_flare.nnunet.case_cache import (
 )
 from ecg_flare.nnunet.environment import nnunet_environment
 from ecg_flare.nnunet.kinds import task_of
-from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.plan import Plan
+from ecg_flare.nnunet.settings import DEFAULT_SETTINGS, PrepareSettings
 from ecg_flare.nnunet.split import Split
 
 if TYPE_CHECKING:
@@ -102,45 +102,6 @@ class PreparedDataset:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(f"{self.raw / 'dataset.json'} cannot be read: prepare again ({error})") from error
         return _labels(plan, ignores="ignore" in labels)
-
-
-@dataclass(frozen=True)
-class SiteCases:
-    """A site's cases: where they come from, whose, for which plan, and the folder where prepared ones are kept."""
-
-    source: CaseSource
-    site: str
-    plan: AgreedPlan
-    cache: Path
-
-
-@dataclass(frozen=True)
-class PrepareSettings:
-    """How a site's cases are prepared.
-
-    Attributes:
-        validation_fraction: of the patients that are not trained on, 0 to 1.
-        min_patients: fewer are refused.
-        preprocess: False writes the raw dataset only, which is all that evaluation needs.
-        alone: whether a patient's side of the split follows from that patient alone, as a promise to patients needs.
-    """
-
-    validation_fraction: float = 0.2
-    min_patients: int = 2
-    preprocess: bool = True
-    alone: bool = False
-
-
-ALL_FOR_TRAINING: Final = PrepareSettings(validation_fraction=0, min_patients=1)
-"""No patient is left out of training."""
-
-SOME_HELD_OUT: Final = PrepareSettings(min_patients=1, alone=True)
-"""Some patients are left out of training, and no patient decides about another."""
-
-TO_EVALUATE: Final = PrepareSettings(min_patients=1, preprocess=False)
-"""Cases that nothing is trained on."""
-
-DEFAULT_SETTINGS: Final = PrepareSettings()
 
 
 def prepare(

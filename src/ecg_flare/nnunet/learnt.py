@@ -7,6 +7,7 @@ nnU-Net's tasks (`task.Task`) meet the seam, and so does a task whose network is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -14,11 +15,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.federated.update import ParameterLayout
+from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.case_cache import CaseEntry
+from ecg_flare.nnunet.settings import PrepareSettings
 from ecg_flare.nnunet.split import Split
 
 if TYPE_CHECKING:
-    from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases
     from ecg_flare.nnunet.task import DiceEvaluation, LabelCounts
     from ecg_flare.nnunet.trainer import LocalUpdate, TrainOptions
 
@@ -102,6 +104,16 @@ class PreparedCases(Protocol):
     def patients(self) -> Mapping[str, str]: ...
 
     def names(self, split: Split) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class SiteCases:
+    """A site's cases: where they come from, whose, for which plan, and the folder where prepared ones are kept."""
+
+    source: CaseSource
+    site: str
+    plan: AgreedPlan
+    cache: Path
 
 
 P = TypeVar("P", bound=PreparedCases)

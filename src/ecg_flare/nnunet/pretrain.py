@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.nnunet.dataset import SiteCases, prepare
+from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import nnunet_plan, task_of
+from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
 

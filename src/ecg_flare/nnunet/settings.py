@@ -93,3 +93,32 @@ def check(*rules: tuple[str, object, bool, str]) -> None:
 def names(owner: type[Any]) -> tuple[str, ...]:
     """Names of a dataclass's fields."""
     return tuple(field.name for field in fields(owner))
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How a site's cases are prepared.
+
+    Attributes:
+        validation_fraction: of the patients that are not trained on, 0 to 1.
+        min_patients: fewer are refused.
+        preprocess: False writes the raw dataset only, which is all that evaluation needs.
+        alone: whether a patient's side of the split follows from that patient alone, as a promise to patients needs.
+    """
+
+    validation_fraction: float = 0.2
+    min_patients: int = 2
+    preprocess: bool = True
+    alone: bool = False
+
+
+ALL_FOR_TRAINING: Final = PrepareSettings(validation_fraction=0, min_patients=1)
+"""No patient is left out of training."""
+
+SOME_HELD_OUT: Final = PrepareSettings(min_patients=1, alone=True)
+"""Some patients are left out of training, and no patient decides about another."""
+
+TO_EVALUATE: Final = PrepareSettings(min_patients=1, preprocess=False)
+"""Cases that nothing is trained on."""
+
+DEFAULT_SETTINGS: Final = PrepareSettings()

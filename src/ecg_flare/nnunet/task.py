@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ecg_flare.nnunet.case_cache import CaseEntry
-    from ecg_flare.nnunet.dataset import PreparedDataset, PrepareSettings, SiteCases
+    from ecg_flare.nnunet.dataset import PreparedDataset
+    from ecg_flare.nnunet.learnt import SiteCases
+    from ecg_flare.nnunet.settings import PrepareSettings
     from ecg_flare.nnunet.trainer import LocalTrainer
 
 Labels = Integer[np.ndarray, " *space"]
@@ -101,7 +103,7 @@ class Task:
     @property
     def to_evaluate(self) -> PrepareSettings:
         """How cases are prepared that nothing is trained on."""
-        from ecg_flare.nnunet.dataset import TO_EVALUATE
+        from ecg_flare.nnunet.settings import TO_EVALUATE
 
         return replace(TO_EVALUATE, preprocess=self.measured_preprocessed)
 

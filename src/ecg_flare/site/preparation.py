@@ -9,7 +9,7 @@ from pathlib import Path
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.commands import PrepareCommand, prepare_command
-from ecg_flare.nnunet.dataset import SiteCases
+from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.memory import machine_memory, memory_need
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.settings import Compute

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases
+from ecg_flare.nnunet.learnt import SiteCases
+from ecg_flare.nnunet.settings import PrepareSettings
 from ecg_flare.task.modules import Example, multilabel_counts, plan_of_task, register_task
 from ecg_flare.task.modules.dataset import PreparedExamples, prepare_examples
 from ecg_flare.task.modules.plan import ModulePlan

@@ -12,8 +12,8 @@ from straight_line import Line, Points, line_plan, points
 from ecg_flare.errors import ConfigError, EcgFlareError, PlanMismatchError, SiteDataError, StorageError, UpdateError
 from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.nnunet.commands import InitializeCommand
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING
 from ecg_flare.nnunet.kinds import admit, learnt, plan_of, task_of, trained_subset
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING
 from ecg_flare.nnunet.trainer import TrainOptions
 from ecg_flare.nnunet.worker import Worker
 from ecg_flare.task.modules.plan import ModulePlan

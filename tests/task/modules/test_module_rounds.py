@@ -12,10 +12,10 @@ from straight_line_network import LineNetwork
 
 from ecg_flare.federated.patients import sum_of_drawn
 from ecg_flare.nnunet.commands import InitializeCommand, PrepareCommand, TrainCommand, site_seed
-from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, PrepareSettings, SiteCases
 from ecg_flare.nnunet.kinds import learnt
+from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, train_drawn_patients
-from ecg_flare.nnunet.settings import TrainingSettings
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING, PrepareSettings, TrainingSettings
 from ecg_flare.nnunet.trainer import TrainOptions
 from ecg_flare.nnunet.worker import Worker
 from ecg_flare.privacy.gaussian import ChaChaStream

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from ecg_flare.errors import SiteDataError
-from ecg_flare.nnunet.dataset import TO_EVALUATE, prepare
+from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.settings import TO_EVALUATE
 from ecg_flare.page import reader
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
 from ecg_flare.page.reader import list_pages, read_page

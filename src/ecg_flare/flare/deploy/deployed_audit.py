@@ -198,7 +198,8 @@ def canary_directions(cache: Path, model: Float32[np.ndarray, " d"], design: Des
 
     The auditor trains from the first model alone, as a few noised rounds hardly move it.
     """
-    from ecg_flare.nnunet.dataset import ALL_FOR_TRAINING, prepare
+    from ecg_flare.nnunet.dataset import prepare
+    from ecg_flare.nnunet.settings import ALL_FOR_TRAINING
     from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 
     numbers, plan = range(design.coins.size), plan_preset(design.terms.model.plan)

@@ -20,9 +20,8 @@ from ecg_flare.flare.job.components import cache_folder, page_source
 from ecg_flare.flare.job.paths import check_path
 from ecg_flare.nnunet.case import NoCases
 from ecg_flare.nnunet.commands import ConcludeCommand, EvaluateCommand, ExportCommand, InitializeCommand
-from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.export import load_bundled, load_model
-from ecg_flare.nnunet.learnt import AgreedPlan
+from ecg_flare.nnunet.learnt import AgreedPlan, SiteCases
 from ecg_flare.nnunet.sources import to_spec
 from ecg_flare.nnunet.worker import Worker
 

@@ -41,7 +41,7 @@ from ecg_flare.flare.site.ledger import check_limit
 from ecg_flare.flare.site.memory import check_model, model_memory
 from ecg_flare.flare.site.policy import read_policy
 from ecg_flare.nnunet.commands import CountCommand, TrainCommand, TrainPatientsCommand, prepare_command
-from ecg_flare.nnunet.dataset import SiteCases
+from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
 from ecg_flare.nnunet.worker import Worker
 

@@ -26,7 +26,8 @@ from ecg_flare.nnunet.split import Split
 from ecg_flare.task.modules.example import Example, check_example
 
 if TYPE_CHECKING:
-    from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases
+    from ecg_flare.nnunet.learnt import SiteCases
+    from ecg_flare.nnunet.settings import PrepareSettings
 
 _INPUTS: Final = "raw/inputs"
 _TARGETS: Final = "raw/targets"

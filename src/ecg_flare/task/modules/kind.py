@@ -12,9 +12,9 @@ from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.update import layout_size
-from ecg_flare.nnunet.dataset import TO_EVALUATE, PrepareSettings, SiteCases
 from ecg_flare.nnunet.kinds import TaskKind
-from ecg_flare.nnunet.learnt import AgreedPlan
+from ecg_flare.nnunet.learnt import AgreedPlan, SiteCases
+from ecg_flare.nnunet.settings import TO_EVALUATE, PrepareSettings
 from ecg_flare.nnunet.task import DiceEvaluation, LabelCounts
 from ecg_flare.task.modules.dataset import PreparedExamples, prepare_examples
 from ecg_flare.task.modules.plan import KIND_NAME, ModulePlan, read_plan

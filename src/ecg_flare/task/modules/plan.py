@@ -106,7 +106,7 @@ def plan_of_task(task: TorchTask, name: str = "") -> ModulePlan:
     Raises ConfigError for a module that cannot be trained by sites (`network.check_module`).
     """
     from ecg_flare.nnunet.plan import network_layout
-    from ecg_flare.task.modules.network import check_module
+    from ecg_flare.task.modules.module_check import check_module
 
     spec = to_spec(task, "torch task")
     build_task(spec["path"], spec["args"])

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import ecg_flare
-from ecg_flare.nnunet.dataset import SiteCases
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import save_model
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.pretrain import Pretrained, pretrain, pretraining
 from ecg_flare.nnunet.settings import TrainingSettings

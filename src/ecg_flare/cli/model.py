@@ -91,7 +91,9 @@ def pretrain(
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Model folder.")
 @click.option("--best", is_flag=True, help="For a run: the model of the highest Dice instead of the last one.")
 def export(model: str, output: Path, best: bool) -> None:
-    """Write a model as a folder that stock nnU-Net predicts from, or of another network as its weights.
+    """Write a model as a folder for other programs.
+
+    Stock nnU-Net predicts from it; of another network it has the weights.
 
     MODEL is a model file (.npz), the folder of a run, or bundled:NAME.
 

@@ -203,7 +203,7 @@ def document(**changes: Any) -> str:
     [
         ({"task": "subprocess"}, "expected the class path of a torch task"),
         ({"task": "a.b; c"}, "expected the class path"),
-        ({"kind": "unheard"}, "of kind 'unheard', known are traces, nnunet, torch"),
+        ({"kind": "unheard"}, "of kind 'unheard', known are traces, nnunet, nnunet_agreement, torch"),
         ({"layout": []}, "layout needs one tensor or more"),
         ({"layout": [["a", [1]], ["a", [2]]]}, "each under a name of its own"),
         ({"layout": [["a", [0]]]}, "expected a tensor's name and its shape"),

@@ -18,8 +18,9 @@ from ecg_flare.digitize.leads.bent_paper import bend_energy
 from ecg_flare.digitize.leads.border_spikes import EDGE_S, border_spikes, spiked_leads
 from ecg_flare.digitize.leads.cut_tips import CutTip, cut_tips
 from ecg_flare.digitize.leads.hidden_ends import hidden_energy, missing_energy
-from ecg_flare.digitize.leads.lead_span import LeadSpan, recorded_spans
+from ecg_flare.digitize.leads.lead_span import recorded_spans
 from ecg_flare.digitize.leads.limb_noise import LimbNoise, limb_noise
+from ecg_flare.digitize.leads.lost_share import lost_share
 from ecg_flare.digitize.leads.pulse_boxes import pulse_boxes
 from ecg_flare.digitize.leads.repeated_beats import OddBeat, beat_samples, odd_beats
 from ecg_flare.digitize.leads.resolution import column_error
@@ -61,7 +62,7 @@ class SignalEvidence:
     `pixels` that of one pixel's error in every sample, `columns` what one value a pixel column loses, `limb_leads` what
     breaks their identities, in every lead; `shared_ink`, `unread_ink`, `odd_beats`, `spikes` what is lost if these are
     errors, `swapped_tips` the unread ink of leads that share ink, `unread_lines` what is lost if level ink beside a
-    lead is its line, `foreign_ink` the unread ink that is no peak's; `lost` the share of the leads' time without ink;
+    lead is its line, `foreign_ink` the unread ink that is no peak's; `lost` what the leads' time without ink has;
     `hidden_ends` what bars may hide, `missing_ends` what ends without ink may have; `bent_paper` what leads lose whose
     ends stand aside by the paper's bend.
 
@@ -114,7 +115,7 @@ def signal_evidence(
         "foreign_ink": sum(stroke.energy for stroke in strokes if stroke not in unread) / energy,
         "odd_beats": sum(beat.energy for beat in odd) / energy,
         "spikes": sum(spike.height_mv**2 for spike in spikes) * EDGE_S / 2 / energy,
-        "lost": _lost(recording, spans),
+        "lost": lost_share(recording, spans),
         "hidden_ends": hidden_energy(recording, recorded, assignment.bars) / energy,
         "missing_ends": missing_energy(recording, recorded) / energy,
         "bent_paper": bend_energy(recording, bend, calibration.speed_mm_per_s, calibration.gain_of) / energy,
@@ -149,10 +150,3 @@ def _centred(signal: Float64[np.ndarray, "leads n"]) -> Float64[np.ndarray, "lea
 def _mean_power(limb: Sequence[LimbNoise]) -> float:
     samples = sum(group.n_samples for group in limb)
     return sum(group.noise_mv**2 * group.n_samples for group in limb) / samples if samples else 0.0
-
-
-def _lost(recording: Recording, spans: Sequence[LeadSpan]) -> float:
-    recorded = recorded_spans(spans).values()
-    parts = [recording.lead(span.lead)[span.samples(recording.fs_hz)] for span in recorded]
-    printed = sum(len(part) for part in parts)
-    return 1.0 - sum(int(np.isfinite(part).sum()) for part in parts) / max(printed, 1)

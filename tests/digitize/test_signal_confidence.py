@@ -42,7 +42,7 @@ def test_expected_decibels_are_those_of_the_weighted_noise() -> None:
 
 
 def test_fast_noise_counts_more_where_no_limb_leads_check_the_signal() -> None:
-    noise = {**CLEAN, "columns": 0.0087}
+    noise = {**CLEAN, "columns": 0.0045}
     checked, alone = (signal_confidence(SignalEvidence(noise, 1.0, limb=limb)) for limb in ((LIMB,), ()))
     assert alone.shares["columns"] == pytest.approx(UNCHECKED * checked.shares["columns"])
     assert alone.value < CONFIDENT < checked.value

@@ -98,3 +98,11 @@ def test_a_layout_that_was_given_does_not_say_whether_its_columns_go_on_in_time(
     assert not found.evidence.times_known
     assert found.confidence < CONFIDENT
     assert any("go on in time" in text for text in found.warnings)
+
+
+def test_a_steady_heart_that_comes_near_its_first_place_goes_on_in_time() -> None:
+    """Beats of a lone second column 5 samples (20 ms) beside the first one's: alike by chance, and not sure."""
+    y_mm, spans = shifted([5])
+    assert column_times(raster(y_mm), spans, 25.0) == TimesReading("consecutive", sure=False)
+    y_mm, spans = shifted([3])
+    assert column_times(raster(y_mm), spans, 25.0) == TimesReading("simultaneous", sure=False)

@@ -239,7 +239,8 @@ def test_the_process_dies_with_its_owner(tmp_path: Path, end: str) -> None:
         from nnunet_scribbles import EndlessPages
         from pathlib import Path
         from ecg_flare.nnunet.commands import InitializeCommand, PrepareCommand
-        from ecg_flare.nnunet.dataset import PrepareSettings, SiteCases
+        from ecg_flare.nnunet.learnt import SiteCases
+        from ecg_flare.nnunet.settings import PrepareSettings
         from ecg_flare.nnunet.kinds import plan_preset
         from ecg_flare.nnunet.worker import Worker
         worker, plan = Worker(), plan_preset("tiny")

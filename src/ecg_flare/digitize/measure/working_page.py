@@ -61,10 +61,14 @@ def at_network_scale(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm) -> U
 
 
 def at_trace_scale(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm) -> WorkingPage:
-    """Return a page at the scale that lines are followed at, and its calibration pulses there."""
+    """Return a page at the scale that lines are followed at, and its calibration pulses there.
+
+    One that hangs alone is none, but a deep QS complex: of two the page would have been turned.
+    """
     shrunk, shrink = _shrunk(image, px_per_mm)
     unit = px_per_mm.scaled(*shrink)
-    return WorkingPage(shrunk, shrink, unit, find_pulses(shrunk, unit.x))
+    pulses = find_pulses(shrunk, unit.x)
+    return WorkingPage(shrunk, shrink, unit, () if len(pulses) == 1 and not pulses[0].upright else pulses)
 
 
 def _shrunk(

@@ -60,3 +60,10 @@ def test_a_lead_that_is_lost_whole_has_as_much_as_the_others() -> None:
 def test_all_is_lost_of_nothing() -> None:
     nothing = replace(WHOLE, signal_mv=np.full_like(WHOLE.signal_mv, np.nan))
     assert lost_share(nothing, SPANS) == 1.0
+
+
+def test_where_no_lead_is_known_time_is_all_there_is() -> None:
+    quarter = slice(WHOLE.n_samples * 3 // 4, None)
+    signal = WHOLE.signal_mv.copy()
+    signal[:, quarter] = np.nan
+    assert lost_share(replace(WHOLE, signal_mv=signal), SPANS) == pytest.approx(0.25, abs=0.02)

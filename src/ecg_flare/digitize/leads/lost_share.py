@@ -20,7 +20,7 @@ def lost_share(recording: Recording, spans: Sequence[LeadSpan]) -> float:
     """Return the share of the energy that is lost with the leads' time without ink.
 
     When a heart's energy comes all leads know: so the others say how much of a lead's own is lost. A beat that is lost
-    is more than its time.
+    is more than its time. Where no lead is known, time is all there is.
     """
     signal = recording.signal_mv.astype(np.float64)
     known = np.isfinite(signal)
@@ -29,7 +29,9 @@ def lost_share(recording: Recording, spans: Sequence[LeadSpan]) -> float:
     powers = np.nansum(squares, axis=1) / np.maximum(known.sum(axis=1), 1)
     usual = powers[known.any(axis=1)].mean() if known.any() else 1.0
     relative = np.where(known, squares / np.maximum(powers, _SILENT)[:, None], 0.0)
-    course = np.maximum(relative.sum(axis=0) / np.maximum(known.sum(axis=0), 1), LEAST_COURSE)
+    witnesses = known.sum(axis=0)
+    usual_course = np.maximum(relative.sum(axis=0) / np.maximum(witnesses, 1), LEAST_COURSE)
+    course = np.where(witnesses > 0, usual_course, 1.0)
     lost = whole = 0.0
     for span in recorded_spans(spans).values():
         lead, samples = recording.lead_names.index(span.lead), span.samples(recording.fs_hz)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from benchmarks.diagnosis.example import SUPERCLASSES
 from benchmarks.diagnosis.measure import as_printed, aucs, interval, logits
 from benchmarks.diagnosis.pages import ReadPage
 from benchmarks.diagnosis.runs import Budget, Method, Promise
-from benchmarks.markdown import row
+from benchmarks.markdown import mean_and_spread, row
 from benchmarks.run_lines import order_key
+from ecg_flare.digitize.confidence import WRITTEN
 from ecg_flare.task.modules.dataset import PreparedExamples
 from ecg_flare.task.modules.plan import ModulePlan
+
+_DIGITS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ def auc_table(runs: Iterable[Run]) -> str:
         promise = some[0].promise
         noise = (f"{promise.sigma:.2f}", f"{promise.noise_to_signal:.2f}") if promise.sigma else ("", "")
         trained = f"{promise.trained:,}" if promise.trained else ""
-        lines.append(row(name, *areas, _spread([run.macro for run in some]), len(some), trained, *noise))
+        lines.append(
+            row(name, *areas, mean_and_spread([run.macro for run in some], _DIGITS), len(some), trained, *noise)
+        )
     return "\n".join(lines)
 
 
@@ -109,16 +114,13 @@ def page_table(
             means = [f"{value:.3f}" for value in np.mean(some, axis=0)]
             low, high = bounds[name]
             said = f"{low:+.3f} to {high:+.3f}" if source == "read from the page" else ""
-            lines.append(row(name, source, *means, _spread([statistics.fmean(one) for one in some]), said))
+            lines.append(
+                row(name, source, *means, mean_and_spread([statistics.fmean(one) for one in some], _DIGITS), said)
+            )
     refused = sum(page.confidence == 0 for page in read.values())
-    withheld = sum(0 < page.confidence < 0.25 for page in read.values())
+    withheld = sum(0 < page.confidence < WRITTEN for page in read.values())
     lines.append(f"\n{len(read)} pages, of which {refused} were refused and {withheld} would be withheld.")
     return "\n".join(lines)
-
-
-def _spread(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
 
 
 def _by_name(runs: Iterable[Run]) -> dict[str, list[Run]]:

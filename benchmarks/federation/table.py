@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point
-from benchmarks.markdown import row
+from benchmarks.markdown import mean_and_spread, row
 from benchmarks.run_lines import RunLines, order_key
 
 PAPER_RATIO: Final = 0.997
@@ -90,7 +90,9 @@ def dice_table(runs: Sequence[Run]) -> str:
     rounds = [point.round for point in runs[0].points]
     lines = [row("round", *methods), row(*["---"] * (1 + len(methods)))]
     for index, done in enumerate(rounds):
-        lines.append(row(str(done), *(_spread([run.points[index].dice for run in one]) for one in methods.values())))
+        lines.append(
+            row(str(done), *(mean_and_spread([run.points[index].dice for run in one]) for one in methods.values()))
+        )
     return "\n".join(lines)
 
 
@@ -99,7 +101,7 @@ def site_table(runs: Sequence[Run]) -> str:
     methods = by_method(runs)
     lines = [row("site", *methods), row(*["---"] * (1 + len(methods)))]
     for site in runs[0].last.by_site:
-        lines.append(row(site, *(_spread([run.last.by_site[site] for run in one]) for one in methods.values())))
+        lines.append(row(site, *(mean_and_spread([run.last.by_site[site] for run in one]) for one in methods.values())))
     return "\n".join(lines)
 
 
@@ -163,8 +165,3 @@ def json_text(runs: Sequence[Run]) -> str:
 def reseeded(order: Order, seeds: Iterable[int]) -> list[Order]:
     """The order once for each seed."""
     return [replace(order, seed=seed) for seed in seeds]
-
-
-def _spread(values: Sequence[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.4f}{spread}"

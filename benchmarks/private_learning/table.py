@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import row
+from benchmarks.markdown import mean_and_spread, row
 from benchmarks.private_learning.runs import Outcome, Recipe
 from benchmarks.private_learning.steps import LocalSteps
 from benchmarks.run_lines import RunLines, order_key
@@ -81,7 +81,16 @@ def dice_table(runs: Sequence[Run], reference: str) -> str:
         outcome = one[0].outcome
         noise = (f"{outcome.sigma:.2f}", f"{outcome.noise_to_signal:.2f}") if outcome.sigma else ("", "")
         share = f"{statistics.fmean(run.outcome.dice for run in one) / of_reference:.3f}"
-        lines.append(row(name, f"{outcome.parameters:,}", *noise, _spread(one), str(len(one)), share))
+        lines.append(
+            row(
+                name,
+                f"{outcome.parameters:,}",
+                *noise,
+                mean_and_spread([run.outcome.dice for run in one]),
+                str(len(one)),
+                share,
+            )
+        )
     return "\n".join(lines)
 
 
@@ -105,9 +114,3 @@ def _by_name(runs: Iterable[Run]) -> dict[str, list[Run]]:
     for run in runs:
         found.setdefault(run.name, []).append(run)
     return found
-
-
-def _spread(runs: Sequence[Run], value: Callable[[Run], float] = lambda run: run.outcome.dice) -> str:
-    values = [value(run) for run in runs]
-    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.4f}{spread}"

@@ -87,23 +87,16 @@ def test_what_does_not_go_together_is_named(
     assert named in done.output.replace("\n", " ")
 
 
+def preparing(data: Path, kit: Path, job: Path) -> list[str | Path]:
+    """The command that prepares a data set for a job."""
+    return ["site", "prepare", "--dataset", data, "--each-case-a-patient", "--workspace", kit, "--job", job]
+
+
 def test_a_data_set_is_prepared_for_a_job_and_named_in_the_kit(
     run_cli: RunCli, export: Callable[..., Path], data: Path, kit: Path
 ) -> None:
     job = export("fedavg")
-    command = [
-        "site",
-        "prepare",
-        "--dataset",
-        data,
-        "--each-case-a-patient",
-        "--workspace",
-        kit,
-        "--job",
-        job,
-        "--json",
-    ]
-    done = run_cli(*command)
+    done = run_cli(*preparing(data, kit, job), "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert (told["ready"], told["cases_found"], told["cases_read"], told["patients"]) == (True, 5, 5, 5)
@@ -115,7 +108,7 @@ def test_a_data_set_is_prepared_for_a_job_and_named_in_the_kit(
     own = read_own_pages(kit / "local")
     assert own is not None
     assert own.source == NnunetFolder(str(data.resolve()), cases_are_patients=True)
-    assert json.loads(run_cli(*command).stdout)["prepared"]["reused"]
+    assert json.loads(run_cli(*preparing(data, kit, job), "--json").stdout)["prepared"]["reused"]
 
 
 def test_cases_of_an_agreement_are_looked_over_and_named_and_not_prepared(
@@ -133,7 +126,7 @@ def test_cases_of_an_agreement_are_looked_over_and_named_and_not_prepared(
     )
     assert done.exit_code == 0, done.output
     job = tmp_path / "jobs" / "plan_agreement"
-    command = ["site", "prepare", "--dataset", data, "--each-case-a-patient", "--workspace", kit, "--job", job]
+    command = preparing(data, kit, job)
     done = run_cli(*command, "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
@@ -241,19 +234,7 @@ def test_a_private_job_counts_on_held_out_cases_only_with_noise_of_its_own(
     job = export("fedadam_dp", "--validate-every", "5", "--validate-noise", "4")
     terms = JobTerms(**component(job, "client", "terms")["args"])
     assert terms.evaluation == Evaluation(5, math.sqrt(2), 4.0)
-    command = [
-        "site",
-        "prepare",
-        "--dataset",
-        data,
-        "--each-case-a-patient",
-        "--workspace",
-        kit,
-        "--job",
-        job,
-        "--json",
-    ]
-    prepared = json.loads(run_cli(*command).stdout)["prepared"]
+    prepared = json.loads(run_cli(*preparing(data, kit, job), "--json").stdout)["prepared"]
     held_out = [side for side in split_each_alone([f"case_{n:02d}" for n in range(5)], 0.2).values() if side == "val"]
     assert (prepared["train"], prepared["val"]) == (5 - len(held_out), len(held_out))
     options = ("--sites", "a,b,c", "--data", "own", "--no-code", "--validate-every", "5", "-o", tmp_path)

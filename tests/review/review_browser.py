@@ -97,6 +97,13 @@ class Desk:
         mouse.up()
         self.settled()
 
+    def measure(self, name: str, value: str) -> None:
+        """Say a measure of the page, as a person does."""
+        self.page.keyboard.press("m")
+        self.page.fill(f"input[name={name}]", value)
+        self.page.keyboard.press("Enter")
+        self.settled()
+
     def undo(self) -> None:
         self.page.keyboard.press("Control+z")
         self.settled()

@@ -158,10 +158,7 @@ def test_leads_are_named_and_swapped(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("name", "value", "of"), [("gain", "20", "gain"), ("speed", "50", "speed")])
 def test_speed_and_gain_are_set(desk: Desk, name: str, value: str, of: str) -> None:
-    desk.page.keyboard.press("m")
-    desk.page.fill(f"input[name={name}]", value)
-    desk.page.keyboard.press("Enter")
-    desk.settled()
+    desk.measure(name, value)
     after = desk.view()
     assert after["calibration"][of] == float(value)
     assert after["calibration"][f"{of}_source"] == "given"
@@ -191,10 +188,7 @@ def test_the_figures_follow_a_decision_and_its_reason_is_kept(desk: Desk) -> Non
 
 def test_the_chest_leads_have_a_gain_of_their_own(desk: Desk) -> None:
     before = desk.view()
-    desk.page.keyboard.press("m")
-    desk.page.fill("input[name=chest_gain]", "5")
-    desk.page.keyboard.press("Enter")
-    desk.settled()
+    desk.measure("chest_gain", "5")
     after = desk.view()
     factor = before["calibration"]["gain"] / 5.0
     assert samples(after, 1, 2) == pytest.approx(factor * samples(before, 1, 2), abs=1.5, nan_ok=True)

@@ -151,10 +151,7 @@ def test_a_decision_on_a_large_page_reaches_its_recording(desk: Desk) -> None:
     desk.page.reload()
     desk.page.wait_for_selector("#leads tbody tr", timeout=120_000)
     desk.settled()
-    desk.page.keyboard.press("m")
-    desk.page.fill("input[name=gain]", "20")
-    desk.page.keyboard.press("Enter")
-    desk.settled()
+    desk.measure("gain", "20")
     after = desk.view()
     factor = before["calibration"]["gain"] / 20.0
     assert samples(after, 1, 1) == pytest.approx(factor * samples(before, 1, 1), abs=1.5, nan_ok=True)

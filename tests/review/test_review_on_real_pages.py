@@ -146,20 +146,14 @@ def test_leads_are_named_and_swapped(desk: Desk, before: dict[str, Any]) -> None
 
 
 def test_the_gain_divides_the_voltages(desk: Desk, before: dict[str, Any]) -> None:
-    desk.page.keyboard.press("m")
-    desk.page.fill("input[name=gain]", "20")
-    desk.page.keyboard.press("Enter")
-    desk.settled()
+    desk.measure("gain", "20")
     after = desk.view()
     factor = before["calibration"]["gain"] / 20.0
     assert samples(after, 1, 1) == pytest.approx(factor * samples(before, 1, 1), abs=1.5, nan_ok=True)
 
 
 def test_the_speed_divides_the_time(desk: Desk, before: dict[str, Any]) -> None:
-    desk.page.keyboard.press("m")
-    desk.page.fill("input[name=speed]", "50")
-    desk.page.keyboard.press("Enter")
-    desk.settled()
+    desk.measure("speed", "50")
     after = desk.view()
     long = [lead(view, 3, 0)["end_s"] - lead(view, 3, 0)["start_s"] for view in (before, after)]
     assert long[1] / long[0] == pytest.approx(before["calibration"]["speed"] / 50.0, rel=0.03)

@@ -82,6 +82,13 @@ class Recording:
             raise RecordError(f"Recording {self.name!r} has no lead {name!r}; it has {self.lead_names}.") from None
         return row
 
+    def around_medians(self) -> Float64[np.ndarray, "leads samples"]:
+        """Each lead in mV around its median, NaN where nothing was recorded."""
+        signal = self.signal_mv.astype(np.float64)
+        medians = [np.median(lead[known]) if (known := np.isfinite(lead)).any() else 0.0 for lead in signal]
+        centred: Float64[np.ndarray, "leads samples"] = signal - np.array(medians)[:, None]
+        return centred
+
     def arranged(self, lead_names: Sequence[str] = LEADS) -> "Recording":
         """Return the same recording with its rows in the given order; leads that it has not are NaN."""
         signal = np.full((len(lead_names), self.n_samples), np.nan, dtype=np.float32)

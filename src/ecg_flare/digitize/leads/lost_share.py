@@ -22,10 +22,8 @@ def lost_share(recording: Recording, spans: Sequence[LeadSpan]) -> float:
     When a heart's energy comes all leads know: so the others say how much of a lead's own is lost. A beat that is lost
     is more than its time. Where no lead is known, time is all there is.
     """
-    signal = recording.signal_mv.astype(np.float64)
-    known = np.isfinite(signal)
-    medians = [np.median(lead[there]) if there.any() else 0.0 for lead, there in zip(signal, known, strict=True)]
-    squares = np.square(signal - np.array(medians)[:, None])
+    squares = np.square(recording.around_medians())
+    known = np.isfinite(squares)
     powers = np.nansum(squares, axis=1) / np.maximum(known.sum(axis=1), 1)
     usual = powers[known.any(axis=1)].mean() if known.any() else 1.0
     relative = np.where(known, squares / np.maximum(powers, _SILENT)[:, None], 0.0)

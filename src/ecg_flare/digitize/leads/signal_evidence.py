@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 import numpy as np
-from jaxtyping import Float64
 
 from ecg_flare.digitize.leads.assign import Assignment
 from ecg_flare.digitize.leads.bent_paper import bend_energy
@@ -90,9 +89,8 @@ def signal_evidence(
     The assignment is in the pixels of `lines`; `bend` is by how much curved paper leaves its plane, a length of it.
     """
     spans = assignment.spans
-    signal = recording.signal_mv.astype(np.float64)
-    energy = max(float(np.nansum(_centred(signal) ** 2)) / recording.fs_hz, LEAST_ENERGY)
-    seconds = float(np.isfinite(signal).sum()) / recording.fs_hz
+    energy = max(float(np.nansum(recording.around_medians() ** 2)) / recording.fs_hz, LEAST_ENERGY)
+    seconds = float(np.isfinite(recording.signal_mv).sum()) / recording.fs_hz
     scale = lines.raster.scale.scaled(1 / calibration.enlarged, 1 / calibration.enlarged)
     limb, cut = limb_noise(recording), cut_tips(recording)
     strokes = unread_strokes(lines, spans, calibration.gain_of)
@@ -139,12 +137,6 @@ def _pixel_energy(recording: Recording, px_per_mm: float, calibration: Calibrati
     known = np.isfinite(recording.signal_mv).sum(axis=1) / recording.fs_hz
     mv_per_px = [1.0 / (px_per_mm * calibration.gain_of(lead)) for lead in recording.lead_names]
     return float((known * np.square(mv_per_px)).sum())
-
-
-def _centred(signal: Float64[np.ndarray, "leads n"]) -> Float64[np.ndarray, "leads n"]:
-    medians = [np.median(lead[known]) if (known := np.isfinite(lead)).any() else 0.0 for lead in signal]
-    centred: Float64[np.ndarray, "leads n"] = signal - np.array(medians)[:, None]
-    return centred
 
 
 def _mean_power(limb: Sequence[LimbNoise]) -> float:

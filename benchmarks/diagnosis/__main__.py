@@ -15,34 +15,35 @@ PTB-XL is sought in ptbxl/ below the folder that ECG_FLARE_DATA names, else in .
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import click
 import numpy as np
-from tqdm import tqdm
 
-from benchmarks.diagnosis.cases import Cases, prepared
+from benchmarks.diagnosis.cases import prepared
 from benchmarks.diagnosis.example import Superclasses
 from benchmarks.diagnosis.measure import aucs, logits
 from benchmarks.diagnosis.pages import read_pages
-from benchmarks.diagnosis.runs import METHODS, Bench, Budget
-from benchmarks.diagnosis.table import Order, Run, auc_table, page_table
+from benchmarks.diagnosis.runs import BUDGET, METHODS
+from benchmarks.diagnosis.table import Run, auc_table, page_table
+from benchmarks.learning.bench import PUBLIC, Bench, Vector
+from benchmarks.learning.kept import finished, known, model_path, say
+from benchmarks.learning.methods import Order, Promise
 from benchmarks.real_data import ptbxl_root
 from benchmarks.run_lines import RunLines
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.task.modules import plan_of_task
+from ecg_flare.task.modules.dataset import PreparedExamples
+from ecg_flare.task.modules.plan import ModulePlan
 
 _PAGES_SEED: Final = 0
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=Budget.rounds, show_default=True)
-@click.option("--steps", default=Budget.steps, show_default=True, help="Of each site in a round.")
+@click.option("--rounds", default=BUDGET.rounds, show_default=True)
+@click.option("--steps", default=BUDGET.steps, show_default=True, help="Of each site in a round.")
 @click.option("--seeds", default=1, show_default=True)
 @click.option("--methods", default=",".join(METHODS), show_default=True)
 @click.option("--public", default=440, show_default=True, help="Synthetic recordings of the public start.")
@@ -55,60 +56,27 @@ def main(rounds: int, steps: int, seeds: int, methods: str, public: int, pages: 
         raise click.UsageError(f"--methods has {unknown[0]!r}: choose among {', '.join(METHODS)}.")
     root = ptbxl_root(otherwise="nothing: there is no other data")
     plan = plan_of_task(Superclasses())
-    cases = prepared(plan, root, folder.resolve() / "cache", public, _say)
-    bench = Bench(plan, cases, replace(Budget(), rounds=rounds, steps=steps))
+    cases = prepared(plan, root, folder.resolve() / "cache", public, say)
+    bench = Bench(plan, {**cases.train, PUBLIC: cases.public}, replace(BUDGET, rounds=rounds, steps=steps))
     file = RunLines(folder / "runs.jsonl", Run.from_json)
     orders = [Order(METHODS[name], bench.budget, seed) for seed in range(seeds) for name in methods.split(",")]
-    runs = _kept(file, orders) if told else _finished(bench, orders, file, folder)
+
+    def measured(order: Order, model: Vector, promise: Promise, cpu_s: float) -> Run:
+        return Run(order, _areas(cases.held_out, plan, model), promise, cpu_s)
+
+    runs = known(file, orders) if told else finished(bench, orders, file, folder, measured)
     click.echo(auc_table(runs))
     if pages:
         names = [entry.name for entry in cases.held_out.entries[:pages]]
         read = read_pages(root, names, folder / "pages", _PAGES_SEED)
-        models = {run.order: np.load(_model_path(folder, run.order)) for run in runs}
+        models = {run.order: np.load(model_path(folder, run.order)) for run in runs}
         click.echo(f"\n{page_table(plan, cases.held_out, read, models)}")
 
 
-def _finished(bench: Bench, orders: Sequence[Order], file: RunLines[Run], folder: Path) -> list[Run]:
-    """The run of each order: kept, or trained now."""
-    kept = file.runs()
-    for run in kept.values():
-        if not run.order.method.trains and run.order.budget == bench.budget:
-            bench.public[run.order.seed] = np.load(_model_path(folder, run.order))
-    missing = [order for order in orders if order.key not in kept]
-    total = sum(order.budget.rounds for order in missing)
-    with tqdm(total=total, unit="round", disable=not sys.stderr.isatty()) as bar:
-        for order in missing:
-            started = time.process_time()
-            bar.set_description(f"{order.method.name}, seed {order.seed}")
-            model, promise = bench.run(order.method, order.seed, bar.update)
-            run = Run(order, _measured(bench.cases, bench, model), promise, time.process_time() - started)
-            np.save(_model_path(folder, order), model)
-            file.append(run)
-            kept[order.key] = run
-            _say(f"{order.method.name}, seed {order.seed}: {run.macro:.3f}, {run.cpu_s:.0f} CPU s")
-    return [kept[order.key] for order in orders]
-
-
-def _kept(file: RunLines[Run], orders: Sequence[Order]) -> list[Run]:
-    runs = file.runs()
-    found = [runs[order.key] for order in orders if order.key in runs]
-    if not found:
-        raise click.ClickException("no such run is kept: leave out --told")
-    return found
-
-
-def _measured(cases: Cases, bench: Bench, model: np.ndarray) -> tuple[float, ...]:
-    names = [entry.name for entry in cases.held_out.entries]
-    scores = logits(bench.plan, model, cases.held_out.inputs(names))
-    return tuple(aucs(scores, cases.held_out.targets(names)))
-
-
-def _model_path(folder: Path, order: Order) -> Path:
-    return folder / f"{order.key[:24]}.npy"
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
+def _areas(held_out: PreparedExamples, plan: ModulePlan, model: Vector) -> tuple[float, ...]:
+    names = [entry.name for entry in held_out.entries]
+    scores = logits(plan, model, held_out.inputs(names))
+    return tuple(aucs(scores, held_out.targets(names)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.diagnosis.example import SUPERCLASSES, PtbxlRecordings, to_inputs
+from benchmarks.learning.bench import POOL, PUBLIC
 from ecg_flare.ecg.rhythm import Rhythm
 from ecg_flare.ecg.synthetic import synthesize
 from ecg_flare.nnunet.learnt import SiteCases
@@ -23,8 +24,6 @@ from ecg_flare.task.modules.dataset import PreparedExamples, prepare_examples
 from ecg_flare.task.modules.plan import ModulePlan
 
 SITES: Final = ("site-1", "site-2", "site-3")
-POOL: Final = "pool"
-PUBLIC: Final = "public"
 DEALT: Final = {"site-1": ["0"], "site-2": ["1"], "site-3": ["2", "3"]}
 TRAINED: Final = (1, 2, 3, 4, 5, 6)
 HELD_OUT: Final = (7, 8, 9)

@@ -12,28 +12,14 @@ import numpy as np
 from benchmarks.diagnosis.example import SUPERCLASSES
 from benchmarks.diagnosis.measure import as_printed, aucs, interval, logits
 from benchmarks.diagnosis.pages import ReadPage
-from benchmarks.diagnosis.runs import Budget, Method, Promise
+from benchmarks.learning.kept import by_name
+from benchmarks.learning.methods import Order, Promise
 from benchmarks.markdown import mean_and_spread, row
-from benchmarks.run_lines import order_key
 from ecg_flare.digitize.confidence import WRITTEN
 from ecg_flare.task.modules.dataset import PreparedExamples
 from ecg_flare.task.modules.plan import ModulePlan
 
 _DIGITS: Final = 3
-
-
-@dataclass(frozen=True)
-class Order:
-    """What determines a run."""
-
-    method: Method
-    budget: Budget
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """Its digest."""
-        return order_key(self)
 
 
 @dataclass(frozen=True)
@@ -55,13 +41,14 @@ class Run:
         """Mean over the superclasses."""
         return statistics.fmean(self.auc)
 
+    def __str__(self) -> str:
+        return f"macro area {self.macro:.3f}, {self.cpu_s:.0f} CPU s"
+
     @classmethod
     def from_json(cls, line: dict[str, Any]) -> Run:
         """Read a kept run."""
-        order = line["order"]
-        method = Method(**{**order["method"], "trained": tuple(order["method"]["trained"])})
         return cls(
-            Order(method, Budget(**order["budget"]), order["seed"]),
+            Order.from_json(line["order"]),
             tuple(line["auc"]),
             Promise(**line["promise"]),
             line["cpu_s"],
@@ -71,14 +58,10 @@ class Run:
 def auc_table(runs: Iterable[Run]) -> str:
     """Areas by method as Markdown: means over seeds, and the macro area with its spread over them."""
     lines = [row("", *SUPERCLASSES, "macro", "seeds", "d", "sigma", "noise / signal"), row(*["---"] * 11)]
-    for name, some in _by_name(runs).items():
+    for name, some in by_name(runs).items():
         areas = [f"{value:.3f}" for value in np.mean([run.auc for run in some], axis=0)]
-        promise = some[0].promise
-        noise = (f"{promise.sigma:.2f}", f"{promise.noise_to_signal:.2f}") if promise.sigma else ("", "")
-        trained = f"{promise.trained:,}" if promise.trained else ""
-        lines.append(
-            row(name, *areas, mean_and_spread([run.macro for run in some], _DIGITS), len(some), trained, *noise)
-        )
+        macro = mean_and_spread([run.macro for run in some], _DIGITS)
+        lines.append(row(name, *areas, macro, len(some), *some[0].promise.cells()))
     return "\n".join(lines)
 
 
@@ -121,10 +104,3 @@ def page_table(
     withheld = sum(0 < page.confidence < WRITTEN for page in read.values())
     lines.append(f"\n{len(read)} pages, of which {refused} were refused and {withheld} would be withheld.")
     return "\n".join(lines)
-
-
-def _by_name(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        found.setdefault(run.order.method.name, []).append(run)
-    return found

@@ -1,4 +1,4 @@
-"""One round of the private protocol in FLARE's simulator, measured."""
+"""A round in FLARE's simulator, measured: of the private protocol, or of an exported job."""
 
 import json
 import os
@@ -14,12 +14,14 @@ from typing import Any
 from benchmarks.sizing.memory import watch
 from ecg_flare.errors import WorkerError
 from ecg_flare.federated.parts import TrainedModel
+from ecg_flare.federated.terms import JobTerms
+from ecg_flare.federated.update import layout_size
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.export import equal_roster
 from ecg_flare.flare.job.folders import JobSpec, Pages, Training, write_job
-from ecg_flare.nnunet.kinds import plan_preset
-from ecg_flare.nnunet.plan import parameter_count
+from ecg_flare.nnunet.kinds import plan_of
 from ecg_flare.privacy.secure_sum.context import min_threshold
+from ecg_flare.site.kit import JobFolder, entry
 
 _APP = Path(__file__).parents[1] / "overhead" / "app"
 _EXECUTOR, _EVALUATOR = (
@@ -33,8 +35,8 @@ class Round:
     """What one round took.
 
     Attributes:
-        seconds: wall seconds of the whole simulation, start and end included.
-        seconds_by_step: of the round's steps, as the job's metrics say.
+        seconds: wall seconds of the whole simulation, start and end and all rounds included.
+        seconds_by_step: of the last round's steps, as the job's metrics say.
         bytes_down, bytes_up: payloads of models and masked updates, all sites together.
         server_bytes: peak memory of the server's process, None where sites train; all_bytes that of all processes.
     """
@@ -59,16 +61,33 @@ def measure(plan: str, sites: int, *, threads: int, pages: Path | None) -> Round
     """
     spec = _spec(plan, sites, pages)
     with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
-        job = write_job(spec, folder, _APP)
+        job = write_job(spec, Path(text), _APP)
         if pages is None:
             _stand_in(job / "app/config/config_fed_client.json", _EXECUTOR, "RandomUpdate")
             _stand_in(job / "app/config/config_fed_server.json", _EVALUATOR, "MemoryProbe")
-        flare, probe = str(Path(sys.executable).with_name("nvflare")), folder / "probe.jsonl"
+        return _simulated(job, threads)
+
+
+def measure_job(job: Path, *, threads: int | None) -> Round:
+    """Run an exported job as it is, and tell of its last round; raises WorkerError where the simulation fails.
+
+    Without `threads` the simulator takes one site after another, as it does where a user says nothing.
+    """
+    return _simulated(job, threads)
+
+
+def _simulated(job: Path, threads: int | None) -> Round:
+    folder = JobFolder(job)
+    terms = JobTerms(**entry(folder.server_config, "terms").get("args", {}))
+    plan = plan_of(terms.model.plan, terms.model.document)
+    with tempfile.TemporaryDirectory() as text:
+        scratch = Path(text)
+        flare, probe = str(Path(sys.executable).with_name("nvflare")), scratch / "probe.jsonl"
+        at_once = [] if threads is None else ["-t", str(threads)]
         started = time.monotonic()
-        with (folder / "log.txt").open("wb") as log:
+        with (scratch / "log.txt").open("wb") as log:
             process = subprocess.Popen(
-                [flare, "simulator", str(job), "-w", str(folder / "run"), "-t", str(threads)],
+                [flare, "simulator", str(job), "-w", str(scratch / "run"), *at_once],
                 env={**os.environ, "OMP_NUM_THREADS": "1", "ECG_FLARE_MEMORY_PROBE": str(probe)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -76,16 +95,16 @@ def measure(plan: str, sites: int, *, threads: int, pages: Path | None) -> Round
             )
             peak = watch(process)
         seconds = time.monotonic() - started
-        metrics = folder / "run/server/simulate_job/ecg_flare/metrics.jsonl"
+        metrics = scratch / "run/server/simulate_job/ecg_flare/metrics.jsonl"
         if process.returncode or not metrics.exists():
-            raise WorkerError(f"the simulation ended with {process.returncode}: {_complaints(folder / 'log.txt')}")
+            raise WorkerError(f"the simulation ended with {process.returncode}: {_complaints(scratch / 'log.txt')}")
         server = max(map(int, probe.read_text().split())) if probe.exists() else None
-        figures = _last_round(metrics, folder / "log.txt")
+        figures = _last_round(metrics, scratch / "log.txt")
     return Round(
-        plan=plan,
-        parameters=parameter_count(plan_preset(plan)),
-        sites=sites,
-        threads=threads,
+        plan=plan.name,
+        parameters=layout_size(plan.layout),
+        sites=len(terms.roster),
+        threads=threads or 1,
         answered=len(figures["answered"]),
         seconds=seconds,
         seconds_by_step=figures["seconds_by_step"],

@@ -1,6 +1,7 @@
 """The hippocampus cases as four sites have them, for training and for measuring.
 
-Each fifth case of a site, by a hash of its name, is held out.
+Each fifth case of a site, by a hash of its name, is held out. Two of site-1, site-2 and site-3 each are public, which
+no site trains on.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from benchmarks.learning.bench import POOL
 from ecg_flare.task.datasets.case import FileCase
 from ecg_flare.task.datasets.folder import NnunetFolder
 
 SITES: Final = ("site-1", "site-2", "site-3", "site-4")
-POOL: Final = "pool"
-Part = Literal["train", "test"]
+Part = Literal["train", "test", "public"]
+_PUBLIC_SITES: Final = SITES[:3]
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,10 @@ class TableSites:
     Attributes:
         folder: in nnU-Net's raw format.
         part: which cases.
-        limit: at most so many of a site, in the order of the hash.
     """
 
     folder: str
     part: Part
-    limit: int = 1000
     cases_are_patients: bool = field(default=True, init=False)
 
     def describe(self, site: str) -> Any:
@@ -51,8 +51,9 @@ class TableSites:
             return sorted(name for one in SITES for name in self._names(one))
         own = sorted(cases_by_site(Path(self.folder))[site], key=_hash)
         held_out = own[::5]
-        chosen = held_out if self.part == "test" else [name for name in own if name not in held_out]
-        return sorted(chosen[: self.limit])
+        public = own[1:8:5] if site in _PUBLIC_SITES else []
+        chosen = {"test": held_out, "public": public}.get(self.part)
+        return sorted(chosen if chosen is not None else set(own) - set(held_out) - set(public))
 
 
 def cases_by_site(folder: Path) -> dict[str, list[str]]:

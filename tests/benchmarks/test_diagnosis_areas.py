@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.diagnosis.measure import auc, aucs, interval
-from benchmarks.diagnosis.runs import METHODS, Budget, Promise
-from benchmarks.diagnosis.table import Order, Run, auc_table
+from benchmarks.diagnosis.runs import BUDGET, METHODS
+from benchmarks.diagnosis.table import Run, auc_table
+from benchmarks.learning.methods import Order, Promise
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=30))
@@ -42,7 +43,7 @@ def test_the_interval_of_a_sure_difference_lies_above_zero() -> None:
 def test_a_kept_run_is_the_run_and_the_table_has_its_mean() -> None:
     runs = [
         Run(
-            Order(METHODS["private-head-eps8"], Budget(), seed),
+            Order(METHODS["private-head-eps8"], BUDGET, seed),
             (0.5, 0.6, 0.7, 0.8, value),
             Promise(0.61, 725, 0.13),
             2.0,

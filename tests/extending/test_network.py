@@ -29,6 +29,8 @@ def test_a_site_trains_the_network_under_masks(recipe: Callable[[str], Recipe], 
     own = open_recipe(recipe, kits, listed=True)
     said = own.run()
     assert "WOULD TAKE PART: the round went through" in said
+    written = json.loads((own.folder / "berlin" / "local" / "ecg_flare_pages.json").read_text())
+    assert written == json.loads(own.text("visits.json"))
     [manifest] = (own.folder / "berlin" / "ecg_flare_cache").rglob("manifest.json")
     cases = json.loads(manifest.read_text())["cases"]
     assert [case["name"] for case in cases] == [f"v{n}" for n in range(8)]
@@ -41,8 +43,9 @@ def test_sums_of_other_kinds_take_it_as_well(
     recipe: Callable[[str], Recipe], kits: Callable[..., Path], more: str
 ) -> None:
     own = open_recipe(recipe, kits, listed=True)
-    export, check = own.text("commands").splitlines()
+    export, prepare, check = own.text("commands").splitlines()
     assert own.command(export.replace("fedadam_secure", more)).returncode == 0
+    assert own.command(prepare.replace("fedadam_secure", more.split()[0])).returncode == 0
     done = own.command(check.replace("fedadam_secure", more.split()[0]))
     assert "WOULD TAKE PART: the round went through" in done.stdout, done.stdout + done.stderr
     if more.startswith("fedadam_dp"):
@@ -65,6 +68,12 @@ def test_a_kit_that_lists_no_module_refuses_the_network(
     own = open_recipe(recipe, kits, listed=True)
     file = own.folder / "berlin" / "local" / "ecg_flare.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "extensions": []}))
-    (own.folder / "berlin" / "local" / "ecg_flare_pages.json").unlink()
-    said = " ".join(own.run(ends=3).split())
+    export, prepare, check = own.text("commands").splitlines()
+    assert own.command(export).returncode == 0
+    unknown = own.command(prepare)
+    assert unknown.returncode == 2
+    assert "case source 'hospital_risk.Table' is none of" in unknown.stderr
+    done = own.command(check)
+    assert done.returncode == 3
+    said = " ".join((done.stdout + done.stderr).split())
     assert "the job's class 'hospital_risk.Risk' is none of those of ecg_flare's jobs" in said

@@ -442,7 +442,7 @@ def test_provisioned_kits_hold_one_key_at_the_sites_and_none_at_the_server(
 
 
 def test_messages_come_back_as_they_went() -> None:
-    request = SumRequest(2, b"digest", ("a", "b"), {"a": b"1"}, (b"xy", b"", b"z"))
+    request = SumRequest("terms", 2, b"digest", ("a", "b"), {"a": b"1"}, (b"xy", b"", b"z"))
     again = SumRequest.from_shareable(request.to_shareable())
     assert replace(again, ciphertexts=tuple(again.ciphertexts)) == request
     assert unpack_ciphertexts(pack_ciphertexts([b"ab", b"c"])) == [b"ab", b"c"]
@@ -455,6 +455,7 @@ def test_messages_come_back_as_they_went() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("terms", b"terms"),
         ("round", "2"),
         ("digest", None),
         ("contributors", ["a", 3]),
@@ -465,7 +466,7 @@ def test_messages_come_back_as_they_went() -> None:
     ],
 )
 def test_malformed_requests_are_refused(key: str, value: object) -> None:
-    message = SumRequest(2, b"digest", ("a",), {"a": b"1"}, (b"xyz",)).to_shareable()
+    message = SumRequest("terms", 2, b"digest", ("a",), {"a": b"1"}, (b"xyz",)).to_shareable()
     from_shareable(message).data[key] = value
     with pytest.raises(SecureSumError):
         SumRequest.from_shareable(message)

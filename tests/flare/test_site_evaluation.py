@@ -32,6 +32,8 @@ from ecg_flare.flare.server.witnesses import sites_as_witnesses
 from ecg_flare.flare.site.dry_run import dry_run
 from ecg_flare.flare.site.in_memory import MemorySite
 from ecg_flare.flare.summation.collection import CollectionSetup, collection_of
+from ecg_flare.flare.summation.encrypted.messages import AGREE, SumRequest
+from ecg_flare.flare.summation.encrypted.site import EncryptedSite
 from ecg_flare.flare.summation.masked.site import SecureSumSite
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import task_of
@@ -40,6 +42,7 @@ from ecg_flare.nnunet.task import case_shares, dice_by_label
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
+from ecg_flare.privacy.homomorphic import block_count
 from ecg_flare.privacy.ledger import verify
 from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
@@ -121,7 +124,7 @@ def expected_dice(folder: str, plan: Plan, model: np.ndarray, cache: Path) -> di
     return dict(zip(task.foreground, np.mean(by_case, axis=0), strict=True))
 
 
-@pytest.mark.parametrize("name", ["fedavg", "fedadam_secure"])
+@pytest.mark.parametrize("name", ["fedavg", "fedadam_secure", "fedadam_he"])
 def test_counts_give_the_mean_dice_of_all_held_out_cases(
     name: str, folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
 ) -> None:
@@ -139,11 +142,15 @@ def test_counts_give_the_mean_dice_of_all_held_out_cases(
     assert found.mean > 0.2
 
 
-def test_a_round_of_training_and_its_counts_go_on_under_masks_from_one_model(
-    folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("fedadam_secure", "ECG_FLARE_MASKED_UPDATE"), ("fedadam_he", "ECG_FLARE_ENCRYPTED_SUM")],
+)
+def test_a_round_of_training_and_its_counts_go_on_hidden_from_one_model(
+    name: str, kind: str, folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
 ) -> None:
     """The same model is measured, then trained from: neither sum can be subtracted from the other, so both go."""
-    spec = job("fedadam_secure", folder, plan)
+    spec = job(name, folder, plan)
     sites = Sites(spec, tmp_path / "kits")
     asked = request(trained, plan, spec)
     summing = Summing(spec.terms, sites.collection, None, "job")
@@ -153,21 +160,29 @@ def test_a_round_of_training_and_its_counts_go_on_under_masks_from_one_model(
     assert opened.close().answered == SITES
     for site in SITES:
         counts, update = (from_shareable(sent) for sent in sites.sent[site])
-        assert str(counts.data_kind) == str(update.data_kind) == "ECG_FLARE_MASKED_UPDATE"
+        assert str(counts.data_kind) == str(update.data_kind) == kind
         sizes = [next(v.size for v in each.data.values() if isinstance(v, np.ndarray)) for each in (counts, update)]
-        assert sizes == [6, trained.size]
+        if name == "fedadam_secure":
+            assert sizes == [6, trained.size]
+        else:
+            ciphertexts = [len(each.data["lengths"]) for each in (counts, update)]
+            assert ciphertexts == [1, block_count(trained.size)]
 
 
+@pytest.mark.parametrize(
+    ("name", "part", "kind"),
+    [("fedadam_secure", "secure_sum", SecureSumSite), ("fedadam_he", "encrypted_sum", EncryptedSite)],
+)
 def test_counts_go_on_at_sites_that_are_swapped_out_between_tasks(
-    folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+    name: str, part: str, kind: type, folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
 ) -> None:
     """As in FLARE's simulator on one thread: each task meets a component that knows nothing of the task before."""
-    spec = job("fedadam_secure", folder, plan)
+    spec = job(name, folder, plan)
     sites = Sites(spec, tmp_path / "kits")
 
     def forget(task: str) -> tuple[str, ...]:
         for site in sites.memory.values():
-            site._engine._components["secure_sum"] = SecureSumSite()
+            site._engine._components[part] = kind()
         return ()
 
     sites.asking.away = forget
@@ -264,12 +279,33 @@ def test_counts_are_refused_where_nobody_asked_for_their_noise(
         job(name, folder, plan, **changes)
 
 
-def test_an_evaluation_that_could_be_passed_or_is_encrypted_is_refused(folder: str, plan: Plan) -> None:
+def test_a_server_that_mixes_up_the_sums_of_counts_and_updates_gets_nothing(
+    folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
+) -> None:
+    """Counts are encrypted; consent is then asked for as if they were an update, and under terms of nobody."""
+    spec = job("fedadam_he", folder, plan)
+    counting = counting_terms(spec.terms)
+    assert counting is not None
+    for place, other in enumerate((spec.terms.digest, "0" * 64)):
+        sites = Sites(spec, tmp_path / f"kits{place}")
+        summing, told = Summing(spec.terms, sites.collection, None, "job"), []
+        real = sites.asking.__call__
+
+        def ask(task: str, messages: Any, receive: Any, other: str = other, real: Any = real, **more: Any) -> Any:
+            if task == AGREE:
+                asked = {site: SumRequest.from_shareable(message) for site, message in messages.items()}
+                assert {one.terms_digest for one in asked.values()} == {counting.digest}
+                messages = {site: replace(one, terms_digest=other).to_shareable() for site, one in asked.items()}
+            return real(task, messages, receive, **more)
+
+        assert measure_if_due(request(trained, plan, spec), summing, ask, told.append) is None
+        assert "is not measured at the sites" in told[0]
+
+
+def test_an_evaluation_that_could_be_passed_is_refused(folder: str, plan: Plan) -> None:
     spec = job("fedadam_secure", folder, plan)
     with pytest.raises(ConfigError, match="counts of one case of 2 labels can pass"):
         check_job(replace(spec.terms, evaluation=Evaluation(1, 1.0)))
-    with pytest.raises(ConfigError, match="in the clear or under masks"):
-        check_job(replace(spec.terms, summation="encrypted"))
     with pytest.raises(ConfigError, match="needs its own noise"):
         replace(job("fedadam_dp", folder, plan, **PRIVATE).terms, evaluation=Evaluation(1, 2.0))
 

@@ -26,6 +26,11 @@ def site() -> None:
 @click.option("--pages", "folder", type=_FOLDER, help="Folder of page images with masks or truths.")
 @click.option("--dataset", type=_FOLDER, help="Folder in nnU-Net's raw format: imagesTr, labelsTr, dataset.json.")
 @click.option(
+    "--source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file that names the case source of a torch task, as local/ecg_flare_pages.json does.",
+)
+@click.option(
     "--reviewed",
     type=_FOLDER,
     help="Folder of readings whose confirmed leads are the masks; --pages is then where their pictures lie.",
@@ -62,6 +67,7 @@ def prepare(
     ctx: click.Context,
     folder: Path | None,
     dataset: Path | None,
+    source: Path | None,
     reviewed: Path | None,
     workspace: Path | None,
     job: Path | None,
@@ -76,8 +82,9 @@ def prepare(
 ) -> None:
     """Check cases, prepare them, and name them in the kit.
 
-    A case is a page (--pages, --reviewed), or an image of a data set in nnU-Net's raw format (--dataset), which needs
-    --job for its plan.
+    A case is a page (--pages, --reviewed), an image of a data set in nnU-Net's raw format (--dataset), or what a source
+    of a torch task gives (--source). The last two need --job for their plan. The class of a source is one of those that
+    the kit lists under extensions, or `ecg-flare --extension MODULE` loads.
 
     Every case is read. Each problem is listed with what to do. The patient of a case is in patients.csv (columns page
     or case, patient_id), or where --patient-pattern says; of a page also before the first underscore of its name.
@@ -94,11 +101,12 @@ def prepare(
       ecg-flare site prepare --reviewed read --pages scans --each-page-a-patient --workspace berlin
       ecg-flare site prepare --pages /data/ecg --dpi 200 --workspace berlin --job jobs_eu/fedadam_dp
       ecg-flare site prepare --dataset /data/Dataset004_Hippocampus --each-case-a-patient --job jobs_mri/fedavg
+      ecg-flare site prepare --source recordings.json --job jobs_diagnosis/fedavg --workspace berlin
     """
     from ecg_flare.cli import site_prepare as steps
 
     try:
-        given = steps.Given(folder, dataset, reviewed, dpi, patient_pattern, each_case_a_patient)
+        given = steps.Given(folder, dataset, reviewed, source, dpi, patient_pattern, each_case_a_patient, workspace)
         done = steps.Prepared(given.cases(), workspace, steps.Wanted(job, plan, plan_hash), name, cache).run()
     except EcgFlareError as error:
         click.echo(f"Error: {error}", err=True)

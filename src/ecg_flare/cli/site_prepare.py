@@ -1,6 +1,6 @@
-"""What `ecg-flare site prepare` does and prints, for pages and for data sets in nnU-Net's raw format."""
+"""What `ecg-flare site prepare` does and prints, for pages, data sets in nnU-Net's raw format, and torch tasks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -10,7 +10,7 @@ from ecg_flare.errors import ConfigError
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.case import CaseSource
-    from ecg_flare.nnunet.plan import Plan
+    from ecg_flare.nnunet.learnt import AgreedPlan
     from ecg_flare.site.preparation import JobNeeds, Preparation
     from ecg_flare.task.inspection import Finding, Inspection
 
@@ -24,12 +24,12 @@ _EACH_ITS_OWN: Final = r"^(.+)$"
 
 @dataclass(frozen=True)
 class Cases:
-    """A site's cases: their source, of which kind of task they are, and how they are looked over."""
+    """A site's cases: their source, of which kind of task, the folder if they lie in one, how they are looked over."""
 
     source: "CaseSource"
     kind: str
     folder: str
-    inspect: "Callable[[str, Plan], Inspection]"
+    inspect: "Callable[[str, AgreedPlan], Inspection]"
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,26 @@ class Given:
         folder: of pages; or of the pictures of `reviewed`.
         dataset: in nnU-Net's raw format.
         reviewed: folder of readings.
+        source: file that names a case source of a torch task.
         dpi: of pages that have a mask only.
         pattern: for the patient's id.
         each_a_patient: each case is of another patient.
+        workspace: the site's kit, which lists the extensions that a source may be of.
     """
 
     folder: Path | None
     dataset: Path | None
     reviewed: Path | None
+    source: Path | None
     dpi: float | None
     pattern: str | None
     each_a_patient: bool
+    workspace: Path | None = None
 
     def cases(self) -> Cases:
         """The cases; raises ConfigError where they are given twice, or not at all."""
+        if self.source is not None:
+            return self._source(self.source)
         if self.dataset is not None:
             return self._dataset(self.dataset)
         folder, dpi = self.folder, self.dpi
@@ -63,8 +69,8 @@ class Given:
             folder, dpi = _confirmed(self.reviewed, folder), _MM_PER_INCH * NORMALIZED_PX_PER_MM
         if folder is None:
             raise ConfigError(
-                "no pages are given: name their folder with --pages, reviewed readings with --reviewed, or a data set "
-                "with --dataset"
+                "no pages are given: name their folder with --pages, reviewed readings with --reviewed, a data set "
+                "with --dataset, or the cases of a torch task with --source"
             )
         return self._pages(folder, dpi)
 
@@ -80,18 +86,44 @@ class Given:
         return Cases(source, KIND_NAME, source.folder, lambda site, plan: inspect_pages(source, site, _watched))
 
     def _dataset(self, folder: Path) -> Cases:
+        from ecg_flare.nnunet.kinds import nnunet_plan
         from ecg_flare.task.datasets.folder import PATIENTS_FILE, NnunetFolder
         from ecg_flare.task.datasets.inspection import inspect_folder
         from ecg_flare.task.datasets.plans import KIND_NAME
 
-        others = {"--pages": self.folder, "--reviewed": self.reviewed, "--dpi": self.dpi}
-        if said := [name for name, value in others.items() if value is not None]:
-            raise ConfigError(f"--dataset and {said[0]} name cases of different tasks: keep one of them")
+        self._check_alone("--dataset", {"--pages": self.folder, "--reviewed": self.reviewed, "--dpi": self.dpi})
         self._check_patients(folder / PATIENTS_FILE)
         source = NnunetFolder(
             str(folder.resolve()), patient_pattern=self.pattern or "", cases_are_patients=self.each_a_patient
         )
-        return Cases(source, KIND_NAME, source.folder, lambda site, plan: inspect_folder(source, site, plan, _watched))
+
+        def inspect(site: str, plan: "AgreedPlan") -> "Inspection":
+            return inspect_folder(source, site, nnunet_plan(plan), _watched)
+
+        return Cases(source, KIND_NAME, source.folder, inspect)
+
+    def _source(self, file: Path) -> Cases:
+        from ecg_flare.site.own_pages import read_cases_file
+        from ecg_flare.task.modules.inspection import inspect_examples
+        from ecg_flare.task.modules.plan import KIND_NAME
+
+        others = {"--pages": self.folder, "--dataset": self.dataset, "--reviewed": self.reviewed, "--dpi": self.dpi}
+        self._check_alone("--source", others)
+        whose = {"--patient-pattern": self.pattern, "--each-case-a-patient": self.each_a_patient or None}
+        if said := [name for name, value in whose.items() if value is not None]:
+            raise ConfigError(f"{said[0]} does not go with --source: each case of a source says whose it is")
+        if self.workspace is not None:
+            _load_extensions_of(self.workspace)
+        source = read_cases_file(file, "Name a class and its arguments, as local/ecg_flare_pages.json does.").source
+
+        def watched(cases: Iterable[_T]) -> Iterator[_T]:
+            return progress(cases, "reading cases")
+
+        return Cases(source, KIND_NAME, "", lambda site, plan: inspect_examples(source, site, watched))
+
+    def _check_alone(self, option: str, others: Mapping[str, object]) -> None:
+        if said := [name for name, value in others.items() if value is not None]:
+            raise ConfigError(f"{option} and {said[0]} name cases of different tasks: keep one of them")
 
     def _check_patients(self, table: Path) -> None:
         said = [
@@ -105,6 +137,15 @@ class Given:
         ]
         if len(said) > 1:
             raise ConfigError(f"{' and '.join(said)} both say whose case it is: keep one of them")
+
+
+def _load_extensions_of(kit: Path) -> None:
+    from nvflare.apis.workspace import Workspace
+
+    from ecg_flare.flare.job.extensions import load_owners_extensions
+    from ecg_flare.site.kit import Kit
+
+    load_owners_extensions(Workspace(str(kit), Kit(kit).site))
 
 
 def _confirmed(reviewed: Path, pictures: Path | None) -> Path:
@@ -151,6 +192,8 @@ class Prepared:
         self._cases = cases
         self._kit = Kit(workspace) if workspace else None
         self.site = name or (self._kit.site if self._kit else cases.folder)
+        if not self.site:
+            raise ConfigError("a source gives each site its own cases: say whose by --site, or give --workspace")
         self._needs = needs = wanted.needs(self.site)
         expected = wanted.plan_hash
         self.plan = (
@@ -178,15 +221,13 @@ class Prepared:
         return (*self.machine, *self.inspection.findings)
 
     def run(self) -> "Prepared":
-        from ecg_flare.nnunet.kinds import nnunet_plan
         from ecg_flare.nnunet.learnt import SiteCases
         from ecg_flare.site.own_pages import OwnPages, write_own_pages
         from ecg_flare.site.preparation import check_disk, check_memory, prepare_cases
 
-        plan = nnunet_plan(self.plan)
         if not self._counts:
-            self.machine += check_memory(plan, self._needs)
-        self.inspection = self._cases.inspect(self.site, plan)
+            self.machine += check_memory(self.plan, self._needs)
+        self.inspection = self._cases.inspect(self.site, self.plan)
         if self.cache is not None:
             self.machine += check_disk(self.cache, self.inspection.cache_bytes)
         if self.ready and self._kit is not None and self.cache is not None:

@@ -54,9 +54,15 @@ def read_own_pages(local: Path) -> OwnPages | None:
     Raises ConfigError where the file cannot be read, or names what is no case source.
     """
     path = local / OWN_PAGES_FILE
-    if not path.exists():
-        return None
-    entries = read_object(path, "Write it by `ecg-flare site prepare`.")
+    return read_cases_file(path, "Write it by `ecg-flare site prepare`.") if path.exists() else None
+
+
+def read_cases_file(path: Path, advice: str) -> OwnPages:
+    """What such a file says, wherever it lies.
+
+    Raises ConfigError where the file cannot be read, with the advice, or names what is no case source.
+    """
+    entries = read_object(path, advice)
     if not {"source"} <= set(entries) <= {"source", "cache"}:
         raise ConfigError(f"{path} holds {_short(entries)}, expected 'source' and, if wanted, 'cache'")
     source, cache = entries["source"], entries.get("cache", "")

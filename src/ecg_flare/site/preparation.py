@@ -9,7 +9,7 @@ from pathlib import Path
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.commands import PrepareCommand, prepare_command
-from ecg_flare.nnunet.learnt import SiteCases
+from ecg_flare.nnunet.learnt import AgreedPlan, SiteCases
 from ecg_flare.nnunet.memory import machine_memory, memory_need
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.settings import Compute
@@ -98,13 +98,14 @@ def prepare_cases(
     )
 
 
-def check_memory(plan: Plan, needs: JobNeeds) -> Iterator[Finding]:
+def check_memory(plan: AgreedPlan, needs: JobNeeds) -> Iterator[Finding]:
     """What to do where training by a plan that the job brings would not fit this machine's memory.
 
-    On another device than the CPU nothing is said: its memory is not known here.
+    On another device than the CPU nothing is said: its memory is not known here. Nor is what a module of somebody else
+    takes.
     """
     total = machine_memory()
-    if not needs.document or total is None or needs.device != "cpu":
+    if not isinstance(plan, Plan) or not needs.document or total is None or needs.device != "cpu":
         return
     need = memory_need(plan)
     size = f"{need.parameters:,} parameters"

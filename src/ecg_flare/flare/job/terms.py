@@ -40,8 +40,8 @@ def check_job(terms: JobTerms) -> JobTerms:
 
 def _check_evaluation(terms: JobTerms, norm: float) -> None:
     plan = plan_of(terms.model.plan, terms.model.document)
-    if terms.model.counted or terms.summation == "encrypted":
-        raise ConfigError("evaluation is for jobs that train, by a sum in the clear or under masks")
+    if terms.model.counted:
+        raise ConfigError("evaluation is for jobs that train: this one counts already")
     labels = len(task_of(plan).foreground)
     if norm < math.sqrt(labels):
         raise ConfigError(f"evaluation: norm is {norm}, which the counts of one case of {labels} labels can pass")

@@ -12,10 +12,13 @@ from nvflare.apis.dxo import DXO
 from nvflare.apis.shareable import Shareable
 
 from ecg_flare.documents import short
-from ecg_flare.errors import SecureSumError
+from ecg_flare.errors import ConfigError, SecureSumError
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest, check_answered, field_of, read_dxo, to_wire
+from ecg_flare.flare.job.terms import subset
 from ecg_flare.flare.summation.encrypted import SUMMATION
 from ecg_flare.privacy.encrypted_sum import EncryptedRound, EncryptedSum
+from ecg_flare.privacy.secure_sum.encoding import FixedPoint
 
 AGREE, DECRYPT = SUMMATION.site.tasks
 
@@ -28,26 +31,29 @@ class SumRequest:
     """What the server asks contributors for: first their consent, then, with all consents, the decryption of the sum.
 
     Attributes:
+        terms_digest: of the terms that are summed under: the job's, or those of its evaluation.
         round_index, digest: of the round; see `round_of`.
         contributors: whose updates are in the sum, sorted.
         consents: site -> its consent; empty where it is asked for.
         ciphertexts: the sum's; empty where consent is asked for.
     """
 
+    terms_digest: str
     round_index: int
     digest: bytes
     contributors: tuple[str, ...]
     consents: Mapping[str, bytes] = field(default_factory=dict)
     ciphertexts: Sequence[bytes] = ()
 
-    def in_job(self, job: str) -> EncryptedSum:
-        """The sum in question, of the job whose terms have this digest."""
-        return EncryptedSum(
-            EncryptedRound(job, self.round_index, self.digest), self.contributors, self.consents, self.ciphertexts
-        )
+    @property
+    def sum(self) -> EncryptedSum:
+        """The sum in question."""
+        about = EncryptedRound(self.terms_digest, self.round_index, self.digest)
+        return EncryptedSum(about, self.contributors, self.consents, self.ciphertexts)
 
     def to_shareable(self) -> Shareable:
         data = {
+            "terms": self.terms_digest,
             "round": self.round_index,
             "digest": self.digest,
             "contributors": list(self.contributors),
@@ -60,6 +66,7 @@ class SumRequest:
         """Read the message; raises SecureSumError where a field is missing or of another type."""
         data = _data(shareable)
         request = cls(
+            terms_digest=_field(data, "terms", str),
             round_index=_field(data, "round", int),
             digest=_field(data, "digest", bytes),
             contributors=tuple(_field(data, "contributors", list)),
@@ -86,6 +93,14 @@ def round_of(job: str, request: TrainRequest) -> EncryptedRound:
     ]
     text = json.dumps(["ecg_flare homomorphic sum 1", job, request.round_index, *public])
     return EncryptedRound(job, request.round_index, hashlib.sha256(text.encode()).digest())
+
+
+def encoding_of(terms: JobTerms) -> FixedPoint:
+    """The fixed point of what is summed under these terms; raises ConfigError for terms without one."""
+    fixed = terms.fixed_encoding(subset(terms).dimension)
+    if fixed is None:
+        raise ConfigError("a homomorphic sum needs updates in fixed point: give the terms a clipping_norm")
+    return fixed
 
 
 def pack_ciphertexts(ciphertexts: Sequence[bytes]) -> Shareable:

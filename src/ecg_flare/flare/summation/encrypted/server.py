@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from ecg_flare.errors import RoundError, SecureSumError, UpdateError
+from ecg_flare.federated.evaluation import counting_terms
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
-from ecg_flare.flare.job.terms import subset, update_size
+from ecg_flare.flare.job.terms import update_size
 from ecg_flare.flare.server.round import ServerRound
 from ecg_flare.flare.summation.collection import (
     Ask,
@@ -30,6 +31,7 @@ from ecg_flare.flare.summation.encrypted.messages import (
     AGREE,
     DECRYPT,
     SumRequest,
+    encoding_of,
     round_of,
     unpack_ciphertexts,
     unpack_consent,
@@ -54,8 +56,10 @@ class EncryptedCollection(Collection):
         super().__init__(setup)
         self._context = server_context(setup.workspace, setup.warn)
         self._last = LastSum(setup.results)
-        fixed = setup.terms.fixed_encoding(subset(setup.terms).dimension)
-        assert fixed is not None, "encrypted terms have a clipping norm"
+        counting = counting_terms(setup.terms)
+        if counting is not None:
+            check_exact(encoding_of(counting))
+        fixed = encoding_of(setup.terms)
         check_exact(fixed)
         setup.log(measure_cost(fixed.dimension).line(len(setup.terms.roster), DECRYPTERS))
 
@@ -93,7 +97,7 @@ class EncryptedCollection(Collection):
 
     def _agree(self, request: TrainRequest, terms: JobTerms, steps: Steps, collected: Collected) -> SumRequest:
         about = round_of(request.terms_digest, request)
-        asked = SumRequest(about.index, about.digest, collected.answered)
+        asked = SumRequest(about.job, about.index, about.digest, collected.answered)
         consents: dict[str, bytes] = {}
         self._last.record(request.model_sha256, collected.answered)
         messages = dict.fromkeys(collected.answered, asked.to_shareable())

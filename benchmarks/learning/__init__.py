@@ -1,0 +1,1 @@
+"""A model learnt by sites in memory, by whatever method: what the benchmarks of tasks share."""

@@ -76,7 +76,7 @@ def _packed() -> Files:
 
 def _module() -> ModulePlan:
     layout = (("body.weight", (4, 3, 7)), ("head.weight", (5, 4)), ("head.bias", (5,)))
-    return ModulePlan("chest", "hospital.Findings", {"width": 4}, layout, ("head.*",))
+    return ModulePlan("chest", "hospital.Findings", {"width": 4}, layout, ("a", "b"), ("head.*",))
 
 
 def _read_module(data: bytes, folder: Path) -> None:

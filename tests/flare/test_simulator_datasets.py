@@ -14,7 +14,6 @@ from ecg_flare.nnunet.commands import site_seed
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import plan_of, task_of
 from ecg_flare.nnunet.plan import initial_vector
-from ecg_flare.nnunet.task import case_shares, dice_by_label
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.report import read_run
 from ecg_flare.storage import read_arrays
@@ -54,10 +53,9 @@ def test_a_round_is_the_mean_of_what_the_sites_train_alone(tmp_path: Path) -> No
     expected = start + np.mean(updates, axis=0)
     np.testing.assert_allclose(read_arrays(run.results / "state.npz")["model"], expected, atol=1e-6)
     [figures] = [json.loads(line) for line in (run.results / "metrics.jsonl").read_text().splitlines()][1:]
-    shares = [
-        case_shares(task_of(plan), found) for each in trainers for _, found in each.held_out(expected.astype("f4"))
-    ]
-    by_label = dice_by_label(task_of(plan), np.sum(shares, axis=0))
+    sums = task_of(plan).sums
+    shares = [sums.shares(found) for each in trainers for _, found in each.held_out(expected.astype("f4"))]
+    by_label = sums.figures(np.sum(shares, axis=0))
     assert figures["dice_by_label"] == pytest.approx(by_label, abs=1e-3)
     assert figures["sites_dice"] == pytest.approx(np.mean(list(by_label.values())), abs=1e-3)
     np.testing.assert_array_equal(

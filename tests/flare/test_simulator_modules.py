@@ -42,21 +42,29 @@ def test_a_masked_round_of_the_diagnosis_is_the_mean_of_what_the_sites_train_alo
         aggregator="FedAvg",
         settings={"learning_rate": 1.0},
         seed=5,
+        validate_every=1,
     )
     run = simulate(job_for(BUNDLED["fedadam_secure"], changes), tmp_path, DIAGNOSIS)
     assert run.code == 0, run.log[-3000:]
     start = learnt(plan).initial_model(0)
-    updates = []
+    updates, trainers = [], []
     for site in SITES:
         cases = SiteCases(PtbxlRecordings(str(root), DEALT), site, plan, tmp_path / "cache")
         prepared = learnt(plan).prepare(cases, PrepareSettings(), lambda _: None)
         assert len(prepared.entries) == 3
         options = TrainOptions(STEPS, learning_rate=0.05, momentum=0.5, seed=site_seed(5, site), total_steps=STEPS)
-        updates.append(learnt(plan).site_trainer(prepared, 1, "cpu").train(start, options).update)
+        trainers.append(learnt(plan).site_trainer(prepared, 1, "cpu"))
+        updates.append(trainers[-1].train(start, options).update)
     # fixed point carries each coordinate of an update to C / 2^23 and better
     model = read_arrays(run.results / "state.npz")["model"]
     np.testing.assert_allclose(model, start + np.mean(updates, axis=0), atol=1e-5)
     assert np.abs(model - start).max() > 1e-3
+    sums = learnt(plan).sums
+    shares = [sums.shares(found) for each in trainers for _, found in each.held_out(model.astype("f4"))]
+    assert len(shares) == len(SITES)  # of each site's three patients one is held out
+    f1 = {name: value for name, value in sums.figures(np.sum(shares, axis=0)).items() if not np.isnan(value)}
+    [figures] = [json.loads(line) for line in (run.results / "metrics.jsonl").read_text().splitlines()][1:]
+    assert figures["dice_by_label"] == pytest.approx(f1, abs=1e-3)
     report = read_run(run.workspace)
     assert not report.measured
     terms = report.terms

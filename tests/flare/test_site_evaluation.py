@@ -13,15 +13,17 @@ from memory_ask import MemoryAsk
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
+from straight_line import Points, line_plan
 
 from ecg_flare.errors import BudgetError, ConfigError
+from ecg_flare.extensions import load_extensions
 from ecg_flare.federated.evaluation import counting_terms
 from ecg_flare.federated.parts import Evaluation
 from ecg_flare.flare.deploy.allowed import SITE_CLASSES
 from ecg_flare.flare.deploy.temporary_kits import stand_in_kits
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.export import Changes, data_sets, job_for
-from ecg_flare.flare.job.folders import OWN_PAGES, JobSpec, job_files, write_job
+from ecg_flare.flare.job.folders import OWN_PAGES, JobSpec, Pages, job_files, write_job
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest
 from ecg_flare.flare.job.terms import check_job
 from ecg_flare.flare.server.aggregators import FedAvg
@@ -37,8 +39,10 @@ from ecg_flare.flare.summation.encrypted.site import EncryptedSite
 from ecg_flare.flare.summation.masked.site import SecureSumSite
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import task_of
+from ecg_flare.nnunet.label_sums import LabelSums
+from ecg_flare.nnunet.learnt import AgreedPlan, SiteCases
 from ecg_flare.nnunet.plan import Plan, initial_vector
-from ecg_flare.nnunet.task import case_shares, dice_by_label
+from ecg_flare.nnunet.settings import SOME_HELD_OUT, PrepareSettings
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.events import GaussianEvent
@@ -48,6 +52,8 @@ from ecg_flare.site.kit import JobFolder, Kit
 from ecg_flare.site.own_pages import OwnPages, write_own_pages
 from ecg_flare.task.datasets.folder import NnunetFolder
 from ecg_flare.task.datasets.plans import stock_plan
+from ecg_flare.task.modules.dataset import prepare_examples
+from ecg_flare.task.modules.trainer import ModuleTrainer
 
 SITES = ("site-1", "site-2", "site-3")
 
@@ -85,6 +91,14 @@ def job(name: str, folder: str, plan: Plan, **changes: Any) -> JobSpec:
     return replace(spec, pages=replace(spec.pages, args={"folder": folder, "cases_are_patients": True}))
 
 
+def module_job(name: str, **changes: Any) -> JobSpec:
+    """A job that trains a straight line through points, ten patients of two at each site."""
+    load_extensions(("straight_line",), "the test")
+    pages = Pages("straight_line.Points", {"patients": 10})
+    given = {"sites": SITES, "plan": line_plan(), "rounds": 2, "validate_every": 1, "training": {"steps": 1}, **changes}
+    return job_for(BUNDLED[name], Changes(pages=pages, **given))
+
+
 class Sites:
     """The sites of a job in earnest, in memory; `sent` has what left each for the task 'train', one after another."""
 
@@ -109,7 +123,7 @@ class Sites:
         return ServerLedger(opened, witnesses, self.root, ServerLog(print, print))
 
 
-def request(model: np.ndarray, plan: Plan, spec: JobSpec) -> TrainRequest:
+def request(model: np.ndarray, plan: AgreedPlan, spec: JobSpec) -> TrainRequest:
     return TrainRequest(model, 0, "a" * 32, plan.layout_digest, plan.hash, spec.terms.digest)
 
 
@@ -219,6 +233,55 @@ def test_a_private_job_charges_its_counts_as_a_release_of_their_own(
     assert charged.spent.epsilon_rdp == epsilon_rdp([GaussianEvent(4.0, 1.0, 1)], 1e-3)
 
 
+LINE = np.float32([1.0, -1.0, 0.5])
+
+
+def counted_points(cache: Path, *, alone: bool) -> np.ndarray:
+    """tp, fp and fn of the straight line on all sites' held-out points, each point counted once."""
+    settings = SOME_HELD_OUT if alone else PrepareSettings()
+    total = np.zeros((3, 1), int)
+    for site in SITES:
+        cases = SiteCases(Points(10), site, line_plan(), cache)
+        examples = prepare_examples(cases, settings, lambda _: None)
+        for _, found in ModuleTrainer(line_plan(), examples).held_out(LINE):
+            total += found
+    return total
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedadam_secure", "fedadam_he"])
+def test_the_counts_of_a_module_give_its_f1_over_all_held_out_cases(name: str, tmp_path: Path) -> None:
+    spec = module_job(name)
+    sites, terms = Sites(spec, tmp_path / "kits"), counting_terms(spec.terms)
+    assert terms is not None
+    asked = request(LINE, line_plan(), spec)
+    found = measure_at_sites(asked, terms, Summing(spec.terms, sites.collection, None, "job"), sites.asking)
+    tp, fp, fn = counted_points(tmp_path / "cache", alone=False)[:, 0].tolist()
+    assert min(tp, fp + fn) > 0
+    assert found.by_label == {"positive": pytest.approx(2 * tp / (2 * tp + fp + fn), abs=1e-4)}
+
+
+def test_the_counts_of_a_private_module_are_a_charged_release(tmp_path: Path) -> None:
+    private = {**PRIVATE, "patients": 30, "patients_per_site": 12, "validate_noise": 0.7}
+    spec = module_job("fedadam_dp", **private)
+    sites = Sites(spec, tmp_path / "kits")
+    ledger = sites.ledger()
+    ask = ledger.witnesses.asking(sites.asking)
+    told: list[str] = []
+    summing = Summing(spec.terms, sites.collection, ledger, "job")
+    found = measure_if_due(request(LINE, line_plan(), spec), summing, ask, told.append)
+    ledger.open.close()
+    assert found is not None
+    held_out = counted_points(tmp_path / "cache", alone=True).sum() / 2  # of two points a patient
+    if found.by_label:  # six patients or so, and noise of 1.2: more often than not nothing is to be seen
+        assert held_out > 1
+        assert 0 <= found.by_label["positive"] <= 1
+    else:
+        assert "no label stands out of noise" in told[0]
+    [charged] = verify(ledger.open.path).rounds
+    assert (charged.mechanism.releases, charged.released) == ("counts", True)
+    assert charged.mechanism.sensitivity == pytest.approx(1.0)
+
+
 def test_counts_that_the_budget_does_not_pay_for_cost_the_figure_and_not_the_job(
     folder: str, plan: Plan, trained: np.ndarray, tmp_path: Path
 ) -> None:
@@ -310,21 +373,32 @@ def test_an_evaluation_that_could_be_passed_is_refused(folder: str, plan: Plan) 
         replace(job("fedadam_dp", folder, plan, **PRIVATE).terms, evaluation=Evaluation(1, 2.0))
 
 
+def test_shares_of_a_classifier_are_its_decisions() -> None:
+    """tp, fp, fn and tn of one label: sums are the counts themselves, and the figure is their F1."""
+    sums = LabelSums(("sick",), (0,), by_case=False)
+    cases = [np.array([[tp], [fp], [fn]]) for tp, fp, fn in [(1, 0, 0)] * 6 + [(0, 1, 0)] * 3 + [(0, 0, 1)] * 1]
+    summed = np.sum([sums.shares(case) for case in [*cases, np.zeros((3, 1), int)]], axis=0)
+    assert summed.tolist() == [6.0, 3.0, 1.0]
+    assert sums.figures(summed) == {"sick": pytest.approx(12 / 16)}
+    assert np.isnan(sums.figures(summed, noise_sd=2.0)["sick"])  # ten cases, three times the noise is 10.4
+    assert sums.norm == 1.0 >= max(np.linalg.norm(sums.shares(case * 10**9)) for case in cases)
+
+
 def test_shares_are_bounded_whatever_a_case_has(plan: Plan) -> None:
     """The bound behind the sensitivity, over counts up to a whole body, and it is reached."""
-    task = task_of(plan)
+    sums = task_of(plan).sums
     rng = np.random.default_rng(4)
     for scale in (1, 100, 10**9):
         for _ in range(200):
             counts = rng.integers(0, scale + 1, (3, 3)) * rng.integers(0, 2, (3, 3))
-            shares = case_shares(task, counts)
+            shares = sums.shares(counts)
             assert np.linalg.norm(shares) <= np.sqrt(2) + 1e-12
     perfect = np.array([[5, 7, 9], [0, 0, 0], [0, 0, 0]])
-    assert np.linalg.norm(case_shares(task, perfect)) == pytest.approx(np.sqrt(2))
-    assert dice_by_label(task, case_shares(task, perfect)) == {"left": 1.0, "right": 1.0}
-    assert np.isnan(dice_by_label(task, np.zeros(6))["left"])
+    assert np.linalg.norm(sums.shares(perfect)) == pytest.approx(np.sqrt(2))
+    assert sums.figures(sums.shares(perfect)) == {"left": 1.0, "right": 1.0}
+    assert np.isnan(sums.figures(np.zeros(6))["left"])
     noisy = np.array([3.0, -1.5, 0.1, -1.0, 2.0, 2.0])
-    assert dice_by_label(task, noisy) == {"left": 1.0, "right": 0.0}
-    told = dice_by_label(task, noisy, noise_sd=0.5)  # three times 0.5 * sqrt(3) is 2.6, above 1.6 and below 3
+    assert sums.figures(noisy) == {"left": 1.0, "right": 0.0}
+    told = sums.figures(noisy, noise_sd=0.5)  # three times 0.5 * sqrt(3) is 2.6, above 1.6 and below 3
     assert np.isnan(told["left"])
     assert told["right"] == 0.0

@@ -8,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float32, Shaped
 
 from ecg_flare.federated.counts import CaseCounts, counts_of_cases, counts_of_patients
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.federated.update import layout_size
 from ecg_flare.nnunet.case import CaseSource
+from ecg_flare.nnunet.label_sums import LabelSums
+from ecg_flare.nnunet.learnt import SiteTrainer
 from ecg_flare.nnunet.patients import check_patients
-from ecg_flare.nnunet.task import Task, case_shares, label_layout
 from ecg_flare.privacy.gaussian import ChaChaStream
-
-if TYPE_CHECKING:
-    from ecg_flare.nnunet.trainer import LocalTrainer
 
 _MIN_PATIENTS: Final = 2
 
@@ -61,16 +58,13 @@ def counts_of_site(
 
 
 def shares_of_site(
-    trainer: LocalTrainer, task: Task, model: Float32[np.ndarray, " d"], site: str, terms: JobTerms
+    trainer: SiteTrainer, sums: LabelSums, model: Float32[np.ndarray, " d"], site: str, terms: JobTerms
 ) -> Shaped[np.ndarray, " d"]:
-    """What a site counts of a model on its held-out cases (`task.case_shares`), in the form of `counts_of_site`.
+    """What a site counts of a model on its held-out cases (`LabelSums.shares`), in the form of `counts_of_site`.
 
     One held-out patient is enough: the model's Dice on one case says less of it than a mean over a sum hides.
     """
-    counted = (
-        CaseCounts(entry.name, entry.patient_id, case_shares(task, found)) for entry, found in trainer.held_out(model)
-    )
-    size = layout_size(label_layout(task))
+    counted = (CaseCounts(entry.name, entry.patient_id, sums.shares(found)) for entry, found in trainer.held_out(model))
     if terms.unit == "site":
-        return counts_of_cases(counted, terms, size)
-    return counts_of_patients(counted, terms, size, site=site, stream=ChaChaStream())
+        return counts_of_cases(counted, terms, sums.size)
+    return counts_of_patients(counted, terms, sums.size, site=site, stream=ChaChaStream())

@@ -24,7 +24,7 @@ from ecg_flare.federated.update import layout_size
 from ecg_flare.nnunet.learnt import AgreedPlan, LearntTask
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.plan_check import check_plan
-from ecg_flare.nnunet.task import Task, label_layout
+from ecg_flare.nnunet.task import Task
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.counting import Counting
@@ -215,5 +215,5 @@ def trained_subset(model: TrainedModel) -> TrainableSubset:
     Raises ConfigError for an unknown plan or a pattern of no tensor.
     """
     plan = plan_of(model.plan, model.document)
-    layout = label_layout(task_of(plan)) if model.counted and counting_of(plan) is None else plan.layout
+    layout = learnt(plan).sums.layout if model.counted and counting_of(plan) is None else plan.layout
     return TrainableSubset.matching(layout, model.trained)

@@ -6,17 +6,18 @@ nnU-Net's tasks (`task.Task`) meet the seam, and so does a task whose network is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Integer
 
 from ecg_flare.federated.update import ParameterLayout
 from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.case_cache import CaseEntry
+from ecg_flare.nnunet.label_sums import LabelSums
 from ecg_flare.nnunet.settings import PrepareSettings
 from ecg_flare.nnunet.split import Split
 
@@ -134,8 +135,12 @@ class SiteTrainer(Protocol):
         """
         ...
 
+    def held_out(self, model: Vector) -> Iterator[tuple[CaseEntry, Integer[np.ndarray, "3 labels"]]]:
+        """Each case of the patients that the model is not trained on, and its tp, fp and fn by label."""
+        ...
+
     def validate(self, model: Vector) -> LabelCounts:
-        """Count, by label, what the model finds in cases of the patients that it is not trained on."""
+        """The sums of these counts."""
         ...
 
 
@@ -145,6 +150,11 @@ class LearntTask(Protocol[P]):
     @property
     def foreground_places(self) -> tuple[int, ...]:
         """Places, among all labels, of those that are looked for."""
+        ...
+
+    @property
+    def sums(self) -> LabelSums:
+        """How counts on held-out cases are summed, and what the sums say; known without the network."""
         ...
 
     @property

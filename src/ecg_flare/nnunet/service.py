@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -37,13 +37,13 @@ from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.counting import counts_of_site, shares_of_site
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.frames import Frame, read_frame, write_frame
-from ecg_flare.nnunet.kinds import counting_of, learnt, required_counting, start_model, task_of
+from ecg_flare.nnunet.kinds import counting_of, learnt, required_counting, start_model
 from ecg_flare.nnunet.learnt import LearntTask, PreparedCases, SiteTrainer
 from ecg_flare.nnunet.patients import PatientDraw, cases_by_patient, check_patients, site_key, train_drawn_patients
 from ecg_flare.privacy.gaussian import ChaChaStream
 
 if TYPE_CHECKING:
-    from ecg_flare.nnunet.trainer import LocalTrainer
+    pass
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -143,9 +143,8 @@ class Service:
         cases, counting, terms = command.cases, counting_of(command.cases.plan), command.terms
         if counting is not None:
             return {}, {"counts": counts_of_site(counting, cases.source, cases.site, terms, self._log)}
-        task = task_of(cases.plan)
-        trainer = cast("LocalTrainer", self._site_trainer())  # as a task of nnU-Net gives it
-        return {}, {"counts": shares_of_site(trainer, task, _model(arrays), self._site, terms)}
+        sums = learnt(cases.plan).sums
+        return {}, {"counts": shares_of_site(self._site_trainer(), sums, _model(arrays), self._site, terms)}
 
     def _conclude(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
         command = ConcludeCommand.from_params(params)

@@ -5,17 +5,16 @@ nnU-Net's training, the sums and the ledger know nothing else of a task. `kinds`
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Integer
+from jaxtyping import Float32, Integer
 
-from ecg_flare.federated.update import ParameterLayout
 from ecg_flare.nnunet.case import CaseSource
+from ecg_flare.nnunet.label_sums import LabelSums
 from ecg_flare.nnunet.plan import Plan, initial_vector
 
 if TYPE_CHECKING:
@@ -86,6 +85,11 @@ class Task:
         return tuple(names.index(name) for name in self.foreground)
 
     @property
+    def sums(self) -> LabelSums:
+        """How counts on held-out cases are summed: the mean Dice over cases, as nnU-Net reports it."""
+        return LabelSums(self.foreground, self.foreground_places)
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """Names of the image's channels."""
         return self.plan.channels
@@ -152,47 +156,6 @@ class LabelCounts:
         """tp, fp and fn of labels together, by their place."""
         tp, fp, fn = (sum(counts[label] for label in labels) for counts in (self.tp, self.fp, self.fn))
         return tp, fp, fn
-
-
-_CERTAIN: Final = 3.0
-SHARES: Final = ("found", "wrong", "missed")
-"""What of a case is summed for a label: twice the tp, the fp and the fn, as shares of their sum."""
-
-
-def label_layout(task: Task) -> ParameterLayout:
-    """Names and lengths of what is summed of a case: three shares for each label that is looked for."""
-    return tuple((f"{share}.{name}", (1,)) for name in task.foreground for share in SHARES)
-
-
-def case_shares(task: Task, counts: Integer[np.ndarray, "3 labels"]) -> Float64[np.ndarray, " d"]:
-    """The shares of a case: ``(2 tp, fp, fn) / (2 tp + fp + fn)`` for each label; zeros where it has none of them.
-
-    Voxels would be no good count to sum: they are millions in one case and hundreds in the next, and a bound for the
-    first would leave nothing of the second. Of shares the first is the case's Dice, so that their sums give the mean
-    Dice over cases, as nnU-Net reports it. The shares of a label add up to one: so their L2 norm is at most 1, and that
-    of F labels at most sqrt(F).
-    """
-    parts = []
-    for place in task.foreground_places:
-        tp, fp, fn = (int(each) for each in counts[:, place])
-        size = 2 * tp + fp + fn
-        parts += [2 * tp / size, fp / size, fn / size] if size else [0.0, 0.0, 0.0]
-    return np.array(parts)
-
-
-def dice_by_label(task: Task, summed: Float64[np.ndarray, " d"], *, noise_sd: float = 0.0) -> dict[str, float]:
-    """Mean Dice over cases of each label, of summed shares; NaN for a label that no case has.
-
-    Noise of the standard deviation `noise_sd` on each sum may take them beyond what shares can give: the Dice is cut to
-    0 to 1. Where the number of cases with the label is not three times its own noise the Dice would be noise, and is
-    NaN.
-    """
-    found = {}
-    least = _CERTAIN * noise_sd * math.sqrt(len(SHARES))
-    for name, shares in zip(task.foreground, summed.reshape(-1, len(SHARES)), strict=True):
-        size = float(shares.sum())
-        found[name] = min(max(float(shares[0]) / size, 0.0), 1.0) if size > least else float("nan")
-    return found
 
 
 def count_labels(task: Task, predicted: Labels, truth: Labels) -> Integer[np.ndarray, "3 labels"]:

@@ -49,7 +49,7 @@ def test_a_module_that_sites_cannot_train_together(fault: str, said: str) -> Non
     ],
 )
 def test_a_module_of_other_parameters_than_the_terms(tmp_path: Path, layout: Any, said: str) -> None:
-    agreed = ModulePlan("Line", "straight_line.Line", {"batch_size": 2, "fault": ""}, layout)
+    agreed = ModulePlan("Line", "straight_line.Line", {"batch_size": 2, "fault": ""}, layout, Line.labels)
     for use in (lambda: learnt(agreed).initial_model(0), lambda: ModuleTrainer(agreed, points(tmp_path))):
         with pytest.raises(PlanMismatchError, match=said):
             use()
@@ -175,7 +175,7 @@ def test_a_class_that_is_on_no_list_is_not_built(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["subprocess.Popen", "os.system", "nowhere.Task", "straight_line.Points"])
 def test_a_class_that_is_given_must_be_a_task(path: str) -> None:
-    plan = ModulePlan("x", path, {}, (("a", (1,)),)).as_admitted()
+    plan = ModulePlan("x", path, {}, (("a", (1,)),), ("a",)).as_admitted()
     with pytest.raises(ConfigError, match=path.rpartition(".")[2]):
         admit(plan)
     assert path not in TASKS
@@ -212,6 +212,9 @@ def document(**changes: Any) -> str:
         ({"layout": [["a"]]}, "expected a tensor's name and its shape"),
         ({"last_part": ["decoder.*"]}, "no tensor matches 'decoder.*'"),
         ({"last_part": []}, "must be one or more"),
+        ({"labels": []}, "labels are .*expected 1 to 1000 different names"),
+        ({"labels": ["a", "a"]}, r"labels are \['a', 'a'\], expected 1 to 1000 different names"),
+        ({"labels": "positive"}, "labels"),
         ({"args": 3}, "args must be an object"),
         ({"code": "x"}, r"unknown .*code"),
     ],

@@ -1,6 +1,5 @@
 """One of the project's jobs for other sites: what `ecg-flare jobs export` writes and a recipe runs."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from ecg_flare.federated.summation import summation
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, OWN_PAGES, JobSpec, Pages, Training
 from ecg_flare.flare.job.terms import fresh_nonce
-from ecg_flare.nnunet.kinds import carried_document, plan_of, task_of, trained_subset
+from ecg_flare.nnunet.kinds import carried_document, learnt, plan_of, trained_subset
 from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.privacy.adaptive_clipping import suggested
@@ -286,7 +285,7 @@ def _model(terms: JobTerms, trained: Sequence[str] | None) -> TrainedModel:
 
 def _evaluation(terms: JobTerms, changes: Changes) -> Evaluation:
     """Counts on held-out cases by the job's own way of summing: shares of labels, each of a norm of at most 1."""
-    norm = math.sqrt(len(task_of(plan_of(terms.model.plan, terms.model.document)).foreground))
+    norm = learnt(plan_of(terms.model.plan, terms.model.document)).sums.norm
     bound = norm if terms.sampling is not None else exact_bound(norm, changes.validate_cases)
     return Evaluation(changes.validate_every or 1, bound, changes.validate_noise)
 

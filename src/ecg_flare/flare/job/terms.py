@@ -12,7 +12,7 @@ from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TrainRequest
-from ecg_flare.nnunet.kinds import counting_of, plan_of, task_of, trained_subset
+from ecg_flare.nnunet.kinds import counting_of, learnt, plan_of, trained_subset
 from ecg_flare.privacy.adaptive_clipping import FOLLOWS_WITHIN
 
 
@@ -42,9 +42,11 @@ def _check_evaluation(terms: JobTerms, norm: float) -> None:
     plan = plan_of(terms.model.plan, terms.model.document)
     if terms.model.counted:
         raise ConfigError("evaluation is for jobs that train: this one counts already")
-    labels = len(task_of(plan).foreground)
-    if norm < math.sqrt(labels):
-        raise ConfigError(f"evaluation: norm is {norm}, which the counts of one case of {labels} labels can pass")
+    sums = learnt(plan).sums
+    if norm < sums.norm:
+        raise ConfigError(
+            f"evaluation: norm is {norm}, which the counts of one case of {len(sums.names)} labels can pass"
+        )
 
 
 def _check_hidden_weights(terms: JobTerms, max_weight: int, dimension: int) -> None:

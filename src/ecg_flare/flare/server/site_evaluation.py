@@ -22,13 +22,15 @@ from ecg_flare.flare.job.terms import subset
 from ecg_flare.flare.server.ledger import ServerLedger
 from ecg_flare.flare.server.round import ServerRound
 from ecg_flare.flare.summation.collection import Ask, Collection
-from ecg_flare.nnunet.kinds import plan_of, task_of
-from ecg_flare.nnunet.task import dice_by_label
+from ecg_flare.nnunet.kinds import learnt, plan_of
 
 
 @dataclass(frozen=True)
 class SitesDice:
-    """Mean Dice over the held-out cases of all sites: of each label that some case has, and over these labels."""
+    """How good a model is on the held-out cases of all sites: of each label that some case has, and over these labels.
+
+    It is the mean Dice over cases, or the F1 over them (`nnunet.label_sums`).
+    """
 
     by_label: Mapping[str, float]
 
@@ -93,7 +95,7 @@ def measure_at_sites(trained: TrainRequest, terms: JobTerms, summing: Summing, a
     summing.collection.collect(request, terms, opened, ask)
     result = opened.close()
     opened.release(result.model, result)
-    task = task_of(plan_of(terms.model.plan, terms.model.document))
+    sums = learnt(plan_of(terms.model.plan, terms.model.document)).sums
     noise = (terms.noise_multiplier or 0.0) * (terms.sensitivity or 0.0) / terms.denominator
-    found = dice_by_label(task, result.mean_update, noise_sd=noise)
+    found = sums.figures(result.mean_update, noise_sd=noise)
     return SitesDice({name: dice for name, dice in found.items() if not math.isnan(dice)})

@@ -13,6 +13,7 @@ from jaxtyping import Float32
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.update import layout_size
 from ecg_flare.nnunet.kinds import TaskKind
+from ecg_flare.nnunet.label_sums import LabelSums
 from ecg_flare.nnunet.learnt import AgreedPlan, SiteCases
 from ecg_flare.nnunet.settings import TO_EVALUATE, PrepareSettings
 from ecg_flare.nnunet.task import DiceEvaluation, LabelCounts
@@ -34,7 +35,12 @@ class ModuleLearning:
     @property
     def foreground_places(self) -> tuple[int, ...]:
         """All labels are looked for."""
-        return tuple(range(len(self.plan.built_task().labels)))
+        return self.sums.places
+
+    @property
+    def sums(self) -> LabelSums:
+        """Counts are summed to the F1 of each label over all cases."""
+        return LabelSums(self.plan.labels, tuple(range(len(self.plan.labels))), by_case=False)
 
     @property
     def to_evaluate(self) -> PrepareSettings:

@@ -1,7 +1,7 @@
 """What all parties of a job with a torch module hold alike: its class, the class's arguments, and its parameters.
 
-The names and shapes of the parameters stand in it, so that a server sums, clips and accounts without the module, and a
-site whose module is another finds out before it trains.
+The names and shapes of the parameters and the labels stand in it, so that a server sums, clips and accounts without the
+module, and a site whose module is another finds out before it trains.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from ecg_flare.documents import Fields, parse_object, short
-from ecg_flare.errors import ConfigError
+from ecg_flare.errors import ConfigError, PlanMismatchError
 from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
 from ecg_flare.federated.update import ParameterLayout, layout_digest
 from ecg_flare.nnunet.case import json_digestible
@@ -23,10 +23,11 @@ from ecg_flare.nnunet.named_classes import to_spec
 from ecg_flare.task.modules.task import TorchTask, build_task
 
 KIND_NAME: Final = "torch"
-_FIELDS: Final = ("kind", "task", "args", "layout", "last_part")
+_FIELDS: Final = ("kind", "task", "args", "layout", "labels", "last_part")
 _CLASS: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 _MAX_TENSORS: Final = 10_000
 _MAX_AXES: Final = 8
+_MAX_LABELS: Final = 1000
 _MAX_PARAMETERS: Final = 2**30
 
 
@@ -39,6 +40,7 @@ class ModulePlan:
         task: class path of the `TorchTask`.
         args: its arguments.
         layout: ordered (name, shape) of the module's parameters.
+        labels: names of what the task finds, in the order of its counts.
         last_part: patterns of the tensors that a job trains which trains but a part.
         admitted: whether this process was given an object of the class; see `task.admit_task`.
     """
@@ -47,6 +49,7 @@ class ModulePlan:
     task: str
     args: Mapping[str, Any]
     layout: ParameterLayout
+    labels: tuple[str, ...]
     last_part: tuple[str, ...] = EVERY_TENSOR
     admitted: bool = field(default=False, compare=False)
 
@@ -78,6 +81,7 @@ class ModulePlan:
                 "task": self.task,
                 "args": self.args,
                 "layout": [[name, list(shape)] for name, shape in self.layout],
+                "labels": list(self.labels),
                 "last_part": list(self.last_part),
             }
         )
@@ -93,8 +97,18 @@ class ModulePlan:
         return layout_digest(self.layout)
 
     def built_task(self) -> TorchTask:
-        """The task; raises ConfigError where its class is not known here or does not take the arguments."""
-        return build_task(self.task, self.args)
+        """The task.
+
+        Raises ConfigError where its class is not known here or does not take the arguments, and PlanMismatchError where
+        it finds something else than the plan says.
+        """
+        task = build_task(self.task, self.args)
+        if task.labels != self.labels:
+            raise PlanMismatchError(
+                f"{self.task!r} has the labels {short(list(task.labels))} here, {short(list(self.labels))} in the "
+                "plan: install the same version at every site"
+            )
+        return task
 
 
 def plan_of_task(task: TorchTask, name: str = "") -> ModulePlan:
@@ -109,12 +123,12 @@ def plan_of_task(task: TorchTask, name: str = "") -> ModulePlan:
     from ecg_flare.task.modules.module_check import check_module
 
     spec = to_spec(task, "torch task")
-    build_task(spec["path"], spec["args"])
+    labels = build_task(spec["path"], spec["args"]).labels
     layout = network_layout(check_module(task.module(), spec["path"]))
     last_part = tuple(getattr(task, "last_part", EVERY_TENSOR))
     TrainableSubset.matching(layout, last_part)
     called = name or spec["path"].rpartition(".")[2]
-    return ModulePlan(called, spec["path"], spec["args"], layout, last_part)
+    return ModulePlan(called, spec["path"], spec["args"], layout, labels, last_part)
 
 
 def read_plan(name: str, document: str) -> ModulePlan:
@@ -131,9 +145,11 @@ def read_plan(name: str, document: str) -> ModulePlan:
         raise ConfigError(f"{where}: layout needs one tensor or more, each under a name of its own")
     if (size := sum(math.prod(shape) for _, shape in layout)) > _MAX_PARAMETERS:
         raise ConfigError(f"{where}: layout has {size} parameters, at most {_MAX_PARAMETERS} are allowed")
-    last_part = found.texts("last_part")
+    labels, last_part = found.texts("labels"), found.texts("last_part")
+    if len(set(labels)) != len(labels) or not 1 <= len(labels) <= _MAX_LABELS:
+        raise ConfigError(f"{where}: labels are {short(list(labels))}, expected 1 to {_MAX_LABELS} different names")
     TrainableSubset.matching(layout, last_part)
-    return ModulePlan(name, task, found.mapping("args"), layout, last_part)
+    return ModulePlan(name, task, found.mapping("args"), layout, labels, last_part)
 
 
 def _tensor(entry: Any, where: str) -> tuple[str, tuple[int, ...]]:

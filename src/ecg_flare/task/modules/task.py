@@ -95,8 +95,9 @@ def build_task(path: str, args: Mapping[str, Any]) -> TorchTask:
         )
     task = built(TASKS[path], args, _WHAT)
     labels, batch = getattr(task, "labels", None), getattr(task, "batch_size", None)
-    if not isinstance(labels, tuple) or not labels or not all(isinstance(each, str) for each in labels):
-        raise ConfigError(f"{_WHAT} {path!r} has the labels {labels!r}, expected a tuple of names")
+    named = isinstance(labels, tuple) and all(isinstance(each, str) and each for each in labels)
+    if not named or not labels or len(set(labels)) != len(labels):
+        raise ConfigError(f"{_WHAT} {path!r} has the labels {labels!r}, expected a tuple of different names")
     if type(batch) is not int or not 1 <= batch <= _MAX_BATCH:
         raise ConfigError(f"{_WHAT} {path!r} has the batch_size {batch!r}, expected a whole number, 1 to {_MAX_BATCH}")
     assert isinstance(task, TorchTask), "its methods were looked for when it was registered"

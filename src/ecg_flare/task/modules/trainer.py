@@ -15,6 +15,7 @@ from jaxtyping import Float32, Integer
 
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated.update import ParameterLayout
+from ecg_flare.nnunet.case_cache import CaseEntry
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.local_round import proximal_term, seeded, thaw, update_of
 from ecg_flare.nnunet.plan import unflatten_into
@@ -91,9 +92,14 @@ class ModuleTrainer:
 
     def validate(self, model: Float32[np.ndarray, " d"]) -> LabelCounts:
         """Count, by label, what the model finds in cases of the patients that it is not trained on."""
-        total = sum(self.counted(model, self._cases.names("val")).values(), self._nothing)
+        total = sum((found for _, found in self.held_out(model)), self._nothing)
         tp, fp, fn = (tuple(row) for row in total.tolist())
         return LabelCounts(tp, fp, fn)
+
+    def held_out(self, model: Float32[np.ndarray, " d"]) -> Iterator[tuple[CaseEntry, Integer[np.ndarray, "3 labels"]]]:
+        """Each case of the patients that the model is not trained on, and its tp, fp and fn by label."""
+        found = self.counted(model, self._cases.names("val"))
+        yield from ((entry, found[entry.name]) for entry in self._cases.entries if entry.split == "val")
 
     def counted(
         self, model: Float32[np.ndarray, " d"], names: Sequence[str]

@@ -144,7 +144,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
 @click.option(
     "--mlflow", metavar="URI", help="Report the figures of the rounds to MLflow there; '' keeps them with the results."
 )
-@click.option("--custom", type=FOLDER, default=Path("custom"), show_default=True, help="Code that the job carries.")
+@click.option("--custom", type=FOLDER, help="Code that the job carries.  [default: custom, with --data custom]")
 @click.option(
     "--no-code", is_flag=True, help="Carry no code: for sites with kits, which allow only ecg_flare's own classes."
 )
@@ -228,7 +228,7 @@ def export(
     spacing: str,
     trainer: str,
     mlflow: str | None,
-    custom: Path,
+    custom: Path | None,
     no_code: bool,
     results: str,
     max_weight: int | None,
@@ -293,7 +293,7 @@ def export(
         exported = job_for(spec, changes)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    click.echo(write_job(exported, output, custom))
+    click.echo(write_job(exported, output, Path("custom") if custom is None and data == "custom" else custom))
     if exported.terms.privacy is not None:
         tell(cost(exported.terms, exported.terms.privacy))
 

@@ -70,7 +70,10 @@ class Promise:
 @click.option("--patients", type=click.IntRange(1), metavar="N", help="Minimum number of patients of all sites.")
 @click.option("--patients-per-site", type=click.IntRange(1), metavar="N", help="Maximum number of a site.")
 @click.option("--results", default="", metavar="FOLDER", help="Where the server keeps the plan.")
-@click.option("--custom", type=FOLDER, help="Code that the job carries.  [default: none, for sites with kits]")
+@click.option("--custom", type=FOLDER, help="Code that the job carries.")
+@click.option(
+    "--no-code", is_flag=True, help="Carry no code: for sites with kits, which allow only ecg_flare's own classes."
+)
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder in which the job's folder is written.")
 def agree(
     sites: str,
@@ -89,6 +92,7 @@ def agree(
     patients_per_site: int | None,
     results: str,
     custom: Path | None,
+    no_code: bool,
     output: Path,
 ) -> None:
     """Write a job in which sites agree on a plan of nnU-Net.
@@ -97,7 +101,7 @@ def agree(
 
     \b
     Examples:
-      ecg-flare jobs agree --sites a,b,c --dataset-json dataset.json -o jobs_mri
+      ecg-flare jobs agree --sites a,b,c --dataset-json dataset.json --no-code -o jobs_mri
       ecg-flare jobs agree --sites a,b,c --dataset-json dataset.json --noise-multiplier 2 --epsilon-budget 4 \\
         --patients 600 --patients-per-site 300 -o jobs_mri
     """
@@ -122,7 +126,7 @@ def agree(
             patients_per_site=patients_per_site or 0,
             pages=data_sets(data),
             results=results,
-            custom=custom is not None,
+            custom=not no_code,
         )
         spec = agreement_job(plan, settings)
     except ConfigError as error:

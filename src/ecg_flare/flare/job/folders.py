@@ -41,6 +41,13 @@ _AGGREGATORS: Final[Mapping[str, type[UpdateAggregator]]] = {
 }
 
 
+_NO_CODE: Final = """This job carries no code.
+
+FLARE's simulator builds ecg_flare's classes only in a job that carries something here. A job for sites with kits goes
+without this folder: ecg-flare jobs export --no-code.
+"""
+
+
 @dataclass(frozen=True)
 class Training(TrainingSettings):
     """A site's local training, and what it runs on (`nnunet.settings`).
@@ -175,33 +182,39 @@ def job_files(spec: JobSpec) -> dict[str, str]:
 def write_job(spec: JobSpec, folder: Path, custom: Path | None = None) -> Path:
     """Write the job below `folder`; `custom` is the folder of the code that a job with `custom=True` carries.
 
+    Where there is no such folder the job carries a note instead, with which FLARE's simulator takes it.
+
     Raises:
         ConfigError: where the job should carry code and `custom` holds none.
     """
-    modules = sorted(custom.glob("*.py")) if spec.custom and custom is not None else []
-    if spec.custom and not modules:
+    carried = _carried(spec, custom)
+    target = folder / spec.name
+    shutil.rmtree(target / "app" / "custom", ignore_errors=True)
+    for name, text in {**job_files(spec), **carried}.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return target
+
+
+def _carried(spec: JobSpec, custom: Path | None) -> dict[str, str]:
+    """Relative path -> text of the code that the job carries, or of the note in its place."""
+    if not spec.custom:
+        return {}
+    if custom is None:
+        return {"app/custom/README.txt": _NO_CODE}
+    modules = sorted(custom.glob("*.py"))
+    if not modules:
         raise ConfigError(
             f"{spec.name} carries the hospital's own code, but there is none in {custom}: run this in the "
             "project's folder, name another by --custom, or carry none (--no-code, for sites with kits)"
         )
-    target = folder / spec.name
-    for name, text in job_files(spec).items():
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    shutil.rmtree(target / "app" / "custom", ignore_errors=True)
-    if modules:
-        (target / "app" / "custom").mkdir()
-    for module in modules:
-        shutil.copyfile(module, target / "app" / "custom" / module.name)
-    return target
+    return {f"app/custom/{module.name}": module.read_text("utf-8") for module in modules}
 
 
 def stale_files(spec: JobSpec, folder: Path, custom: Path | None = None) -> list[str]:
     """Files of the job below `folder` that differ from what `write_job` would write, as relative paths."""
-    expected = job_files(spec)
-    if spec.custom and custom is not None:
-        expected |= {f"app/custom/{module.name}": module.read_text("utf-8") for module in sorted(custom.glob("*.py"))}
+    expected = {**job_files(spec), **_carried(spec, custom)}
     target = folder / spec.name
     found = {
         str(path.relative_to(target)): path.read_text("utf-8")

@@ -111,6 +111,23 @@ def test_a_data_set_is_prepared_for_a_job_and_named_in_the_kit(
     assert json.loads(run_cli(*preparing(data, kit, job), "--json").stdout)["prepared"]["reused"]
 
 
+def test_a_folder_that_is_here_is_named_by_its_whole_path(
+    run_cli: RunCli, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A site of the simulator works in a folder of its own, where a relative path would lead nowhere."""
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "berlin").symlink_to(data)
+    monkeypatch.chdir(tmp_path)
+    description = str(data / "dataset.json")
+    sites = ("--sites", "berlin,lyon,porto", "--dataset-json", description)
+    for command in (("export", "fedavg", "--task", "nnunet", "--plans", "small_3d"), ("agree",)):
+        for folder, expected in (("all/{site}", f"{tmp_path}/all/{{site}}"), ("elsewhere/{site}", "elsewhere/{site}")):
+            done = run_cli("jobs", *command, *sites, "--data", f"nnunet:{folder}", "-o", "jobs")
+            assert done.exit_code == 0, done.output
+            pages = component(tmp_path / done.stdout.strip(), "client", "pages")
+            assert pages["args"] == {"folder": expected}
+
+
 def test_cases_of_an_agreement_are_looked_over_and_named_and_not_prepared(
     run_cli: RunCli, data: Path, kit: Path, tmp_path: Path
 ) -> None:

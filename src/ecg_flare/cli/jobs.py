@@ -256,7 +256,7 @@ def export(
       ecg-flare --extension chest jobs export fedavg --sites a,b,c --task torch:chest.Findings --data own -o jobs_chest
     """
     from ecg_flare.flare.job.bundled import BUNDLED
-    from ecg_flare.flare.job.export import Changes, check_data, job_for, pages_of
+    from ecg_flare.flare.job.export import Changes, check_data, job_for, located, pages_of
     from ecg_flare.flare.job.folders import write_job
 
     if no_code and data == "custom":
@@ -276,7 +276,7 @@ def export(
             delta=delta,
             epsilon_budget=epsilon_budget,
             seed=seed,
-            pages=pages_of(data, roster, spec),
+            pages=pages_of(located(data, roster), roster, spec),
             aggregator=aggregator,
             settings=_numbers(settings, "--setting"),
             training=_numbers(training, "--training"),

@@ -106,9 +106,10 @@ def agree(
         --patients 600 --patients-per-site 300 -o jobs_mri
     """
     from ecg_flare.flare.job.agreement import AgreementSettings, agreement_job
-    from ecg_flare.flare.job.export import data_sets
+    from ecg_flare.flare.job.export import data_sets, located
     from ecg_flare.task.agreement import FingerprintBins, agreement_plan
 
+    roster = tuple(site.strip() for site in sites.split(",") if site.strip())
     promise = Promise(noise_multiplier, epsilon_budget, delta, patients, patients_per_site)
     try:
         privacy = promise.privacy
@@ -117,14 +118,14 @@ def agree(
             dataset_json, planner=planner, bins=chosen(**({"per_octave": bins} if bins else {})), dataset=dataset_name
         )
         settings = AgreementSettings(
-            sites=tuple(site.strip() for site in sites.split(",") if site.strip()),
+            sites=roster,
             way=summation,
             min_sites=min_sites,
             max_cases=max_cases,
             privacy=privacy,
             patients=patients or 0,
             patients_per_site=patients_per_site or 0,
-            pages=data_sets(data),
+            pages=data_sets(located(data, roster)),
             results=results,
             custom=not no_code,
         )

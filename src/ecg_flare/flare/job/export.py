@@ -191,6 +191,17 @@ def check_data(data: str, plan: AgreedPlan | None) -> None:
         raise ConfigError(f"a job of --task {plan.kind} takes --data {' or '.join(taken.values())}. Found {data!r}.")
 
 
+def located(data: str, sites: Sequence[str]) -> str:
+    """`--data` with the whole path of a folder that is there for the first site, seen from where this runs.
+
+    A site of FLARE's simulator works in a folder of its own. A path that is not here is the sites' own affair, and
+    stays as it is.
+    """
+    kind, _, folder = data.partition(":")
+    is_here = bool(sites and folder) and kind != "source" and Path(folder.replace("{site}", sites[0])).is_dir()
+    return f"{kind}:{Path(folder).absolute()}" if is_here else data
+
+
 def pages_of(data: str, sites: Sequence[str], spec: JobSpec) -> Pages:
     """The pages that `--data` names, for these sites: `spec` says how many the synthetic ones are.
 

@@ -39,6 +39,7 @@ def report(run: Path, output: Path | None, pages: int, ptbxl: Path | None, no_pa
     from ecg_flare.report.table import rounds_table, summary
 
     found = read_run(run)
+    no_pages = no_pages or not found.measured
     if not no_pages and pages:
         tell("drawing public pages ...")
     path = write_report(found, output or found.folder / "report.html", pages=0 if no_pages else pages, ptbxl=ptbxl)

@@ -52,11 +52,20 @@ class Run:
         return any(each.dice >= 0 for each in self.rounds)
 
     @property
+    def measured_at_sites(self) -> bool:
+        """Whether the sites counted on held-out cases what the model finds."""
+        return any(each.sites_dice is not None for each in self.rounds)
+
+    @property
     def best(self) -> RoundRecord:
-        """The round of the highest Dice, the earliest of equals; the last one where nothing was measured."""
-        if not self.measured:
-            return self.final
-        return max(self.rounds, key=lambda each: (each.dice, -each.index))
+        """The round of the highest Dice, the earliest of equals; the last one where nothing was measured.
+
+        It is the server's Dice, or the sites' where the server has no public data, as the server itself chooses.
+        """
+        if self.measured:
+            return max(self.rounds, key=lambda each: (each.dice, -each.index))
+        told = [each for each in self.rounds if each.sites_dice is not None]
+        return max(told, key=lambda each: (each.sites_dice, -each.index)) if told else self.final
 
     @property
     def start(self) -> RoundRecord | None:

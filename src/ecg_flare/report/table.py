@@ -1,5 +1,6 @@
 """The rounds as a table for a terminal, and the same as JSON values."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ecg_flare.report.agreed import site_names
@@ -8,10 +9,10 @@ from ecg_flare.report.run import RoundRecord, Run
 
 
 def rounds_table(run: Run) -> str:
-    """Round, Dice, epsilon where there is one, sites and seconds, one line a round."""
-    head = ["round", "Dice", *(["epsilon"] if run.terms.private else []), "sites", "seconds"]
-    rows = [head, *(_cells(each, run) for each in run.rounds)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    """Round, Dice of the server and of the sites where they have it, epsilon where there is one, sites, seconds."""
+    columns = _columns(run)
+    rows = [list(columns), *([cell(each) for cell in columns.values()] for each in run.rounds)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
@@ -42,16 +43,24 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _cells(each: RoundRecord, run: Run) -> list[str]:
-    epsilon = "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)
-    sites = "failed" if each.failure else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
-    return [
-        str(each.index),
-        dice_text(each.dice),
-        *([epsilon] if run.terms.private else []),
-        sites,
-        f"{each.seconds:.1f}",
-    ]
+def _columns(run: Run) -> dict[str, Callable[[RoundRecord], str]]:
+    """Title -> what a round has there."""
+    columns: dict[str, Callable[[RoundRecord], str]] = {"round": lambda each: str(each.index)}
+    if run.measured or not run.measured_at_sites:
+        columns["Dice"] = lambda each: dice_text(each.dice)
+    if run.measured_at_sites:
+        columns["Dice at sites"] = lambda each: dice_text(-1.0 if each.sites_dice is None else each.sites_dice)
+    if run.terms.private:
+        columns["epsilon"] = lambda each: "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)
+    columns["sites"] = lambda each: _answered(each, run)
+    columns["seconds"] = lambda each: f"{each.seconds:.1f}"
+    return columns
+
+
+def _answered(each: RoundRecord, run: Run) -> str:
+    if each.failure:
+        return "failed"
+    return f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
 
 
 def _path(run: Run, name: str) -> str | None:

@@ -36,17 +36,29 @@ class PrivacyWords:
 
 def headlines(run: Run) -> tuple[Headline, ...]:
     """The figures at the top of the report."""
-    final, best, start = run.final, run.best, run.start
-    gained = f"start {dice_text(start.dice, 3)}, " if start is not None and start is not final else ""
-    found = f"{gained}best {dice_text(best.dice, 3)} in round {best.index}" if run.measured else "no public data"
+    final = run.final
     shown = [
-        Headline(dice_name(run), dice_text(final.dice, 3), found),
+        _quality(run),
         Headline("rounds", f"{final.index} of {run.terms.rounds}", _sites_note(run)),
         Headline("time", seconds_text(sum(each.seconds for each in run.rounds)), _bytes_note(run)),
     ]
     if final.epsilon_rdp is not None:
         shown.insert(1, Headline("epsilon", significant(final.epsilon_rdp), _epsilon_note(run)))
     return tuple(shown)
+
+
+def _quality(run: Run) -> Headline:
+    """The last model's Dice: the server's, or the sites' where it has no public data."""
+    final, best, start = run.final, run.best, run.start
+    if run.measured:
+        gained = f"start {dice_text(start.dice, 3)}, " if start is not None and start is not final else ""
+        return Headline(
+            dice_name(run), dice_text(final.dice, 3), f"{gained}best {dice_text(best.dice, 3)} in round {best.index}"
+        )
+    if run.measured_at_sites:
+        last, highest = (-1.0 if each.sites_dice is None else each.sites_dice for each in (final, best))
+        return Headline("Dice at the sites", dice_text(last, 3), f"best {dice_text(highest, 3)} in round {best.index}")
+    return Headline(dice_name(run), dice_text(final.dice, 3), "no public data")
 
 
 def privacy_words(run: Run) -> PrivacyWords:
@@ -135,7 +147,10 @@ def _private_limits(run: Run) -> Iterator[str]:
     else:
         yield "The unit is a patient. What all patients of a site have in common is not hidden."
     yield "The roster, the rounds in which a site answered, the network and these terms are public."
-    yield "The Dice here is measured on public pages, which costs no privacy."
+    if run.measured:
+        yield "The Dice here is measured on public pages, which costs no privacy."
+    elif run.measured_at_sites:
+        yield "The Dice at the sites is of a sum of counts with noise of its own, which epsilon includes."
 
 
 def _plain_details(run: Run) -> Iterator[str]:

@@ -9,6 +9,7 @@ WORKSPACE="$ROOT/runs/poc"
 PORT=8002
 PROJECT="$ROOT/poc/project.yml"
 LEAD="lead@coordinator.org"
+CASES=""
 PYTHON="${PYTHON:-python3}"
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
@@ -27,6 +28,7 @@ parse_common() {
       -w | --workspace) WORKSPACE="${2:?--workspace needs a folder}" && shift ;;
       -p | --port) PORT="${2:?--port needs a number}" && shift ;;
       --project) PROJECT="${2:?--project needs a file}" && shift ;;
+      --cases) CASES="${2:?--cases needs a folder with {site\} in it}" && shift ;;
       *) REST+=("$1") ;;
     esac
     shift
@@ -49,6 +51,19 @@ kits() { echo "$WORKSPACE/poc/ecg_flare/prod_00"; }
 lead_kit() {
   [[ -d "$(kits)/$LEAD" ]] || fail "there are no kits in $WORKSPACE: run poc/prepare.sh first"
   echo "$(kits)/$LEAD"
+}
+
+# Writes the job that $REST names: NAME [OPTION ...], without own code. Sets JOB to its folder.
+export_job() {
+  set -- ${REST[@]+"${REST[@]}"}
+  local name="${1:-fedadam_dp}" data=synthetic
+  shift || true
+  [[ -z "$CASES" ]] || data=own
+  [[ " $* " == *" --data "* ]] || set -- --data "$data" "$@"
+  [[ " $* " == *" --sites "* ]] || set -- --sites site-1,site-2,site-3 "$@"
+  rm -rf "$WORKSPACE/jobs"
+  ecg-flare jobs export "$name" --no-code -o "$WORKSPACE/jobs" "$@" >&2
+  JOB="$WORKSPACE/jobs/$name"
 }
 
 # Processes that poc/start.sh started and their children, one a line: id and command. They carry a mark of its.

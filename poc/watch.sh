@@ -51,3 +51,8 @@ if [[ -f "$RUN/ecg_flare/ledger.jsonl" ]]; then
   ecg-flare privacy verify "$RUN/ecg_flare/ledger.jsonl" --root "$KIT/startup/rootCA.pem" \
     --cert "$(kits)/localhost/startup/server.crt" --witness "$RUN/ecg_flare/ledger.jsonl.witness"
 fi
+# FLARE calls a job complete that gave up after a round without enough sites.
+LOST="$("$PYTHON" -c '
+import json, sys
+print(json.loads(open(sys.argv[1]).read().splitlines()[-1])["failure"])' "$RUN/ecg_flare/metrics.jsonl")"
+[[ -z "$LOST" ]] || fail "the last round failed, and the model is that of the round before: $LOST"

@@ -78,6 +78,7 @@ def test_what_was_read_badly_says_nothing() -> None:
         ("10 mm/mV", None, True),
         ("25mm/s 10mm/mV", "25 mm/s 10 mm/mV", True),
         ("25mm/s 10mm/mV", "25mm/s 20mm/mV", False),
+        ("20 mm/mV", "10 mm//mv", False),  # its unit is lost, its number is not
         ("10/5 mm/mV", "10 mm/mV", False),
     ],
 )

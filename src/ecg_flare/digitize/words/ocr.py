@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from ecg_flare.digitize.words.printed_word import PrintedWord, WordReader
-from ecg_flare.digitize.words.statements import read_statements
+from ecg_flare.digitize.words.statements import read_statements, usual_numbers
 from ecg_flare.errors import ConfigError
 
 FIND_PX_PER_MM: Final = 6.0
@@ -106,15 +106,15 @@ def without_colour(part: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3
 
 
 def confirmed(word: PrintedWord, again: PrintedWord | None) -> PrintedWord:
-    """The line with what two readings of it are worth together: nothing, where both state something, and not the same.
+    """The line with what two readings of it are worth together: nothing, where they have other numbers.
 
-    A second reading that states nothing takes nothing from the first one.
+    Numbers count that machines print. A second reading without any takes nothing from the first one.
     """
-    stated, restated = (
-        [(each.kind, each.value) for each in read_statements(() if one is None else (one,)).statements]
-        for one in (word, again)
-    )
-    return replace(word, score=0.0) if restated and restated != stated else word
+    if again is None:
+        return word
+    stated = [each.value for each in read_statements((word,)).statements]
+    seen = usual_numbers(again.text)
+    return replace(word, score=0.0) if seen and not set(stated) <= set(seen) else word
 
 
 def _may_say_something(size_px: Float64[np.ndarray, " 2"], px_per_mm: float) -> bool:

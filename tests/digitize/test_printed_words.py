@@ -16,6 +16,7 @@ from ecg_flare.digitize.files.output import make_report
 from ecg_flare.digitize.measure.calibration import ChestGain
 from ecg_flare.digitize.measure.printed import printed_chest_gain, weigh_printed_gain, weigh_printed_speed
 from ecg_flare.digitize.measure.speed_and_gain import PaperReading
+from ecg_flare.digitize.words.ocr import confirmed, without_colour
 from ecg_flare.digitize.words.printed_word import PrintedWord
 from ecg_flare.digitize.words.statements import PrintedMeasures, Statement, read_statements
 from ecg_flare.ecg.synthetic import synthesize
@@ -66,6 +67,35 @@ def test_a_number_counts_with_its_unit_and_if_machines_print_it(text: str, expec
 
 def test_what_was_read_badly_says_nothing() -> None:
     assert read_statements([word("25 mm/s", 0.5)]).statements == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "believed"),
+    [
+        ("20 mm/mV", "10 mm/mV", False),  # a line of the grid ran through the 1
+        ("10 mm/mV", "10 mm/mV", True),
+        ("10 mm/mV", "19 mm/mV", True),  # the second reading states nothing
+        ("10 mm/mV", None, True),
+        ("25mm/s 10mm/mV", "25 mm/s 10 mm/mV", True),
+        ("25mm/s 10mm/mV", "25mm/s 20mm/mV", False),
+        ("20 mm/mV", "10 mm//mv", False),  # its unit is lost, its number is not
+        ("10/5 mm/mV", "10 mm/mV", False),
+    ],
+)
+def test_two_readings_that_state_other_things_state_nothing(first: str, second: str | None, believed: bool) -> None:
+    found = confirmed(word(first), None if second is None else word(second))
+    assert (found.text, found.score) == (first, 0.95 if believed else 0.0)
+    assert bool(read_statements([found]).statements) is believed
+
+
+def test_the_second_reading_sees_no_grid_in_colour() -> None:
+    part = np.full((20, 30, 3), 250, np.uint8)
+    part[:, 10] = (90, 220, 120)  # a green line
+    part[5:15, 4] = 20  # print
+    plain = without_colour(part)
+    assert plain.shape == (40, 60, 3)
+    assert plain[:, 20:22].min() > 210
+    assert plain[12:28, 8:10].max() < 90
 
 
 def test_two_speeds_are_none_and_told() -> None:

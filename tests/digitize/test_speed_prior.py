@@ -11,6 +11,8 @@ from ecg_flare.digitize.measure.calibration import Calibration, assumed_speed_no
 from ecg_flare.digitize.measure.heart_rate import TypicalBeat, measure_heart_rate
 from ecg_flare.digitize.measure.speed_prior import speed_log_odds, weigh_speed
 from ecg_flare.digitize.units import PxPerMm
+from ecg_flare.digitize.words.printed_word import PrintedWord
+from ecg_flare.digitize.words.statements import PrintedMeasures, Statement
 
 MEASURED = Calibration(PxPerMm(8.0, 8.0), "grid", 0.99, 25.0, "measured", 10.0, "measured", ())
 ASSUMED = replace(MEASURED, speed_source="assumed", confidence=0.69, warnings=(assumed_speed_note(25.0),))
@@ -55,6 +57,15 @@ def test_a_speed_without_pulses_is_chosen_by_the_heart_and_stays_assumed() -> No
     assert (found.speed_mm_per_s, found.speed_source) == (50.0, "assumed")
     assert found.confidence < CONFIDENT
     assert [warning for warning in found.warnings if "speed assumed" in warning] == list(found.warnings)
+
+
+def test_the_heart_supports_no_speed_that_was_not_read_beside_its_printed_gain() -> None:
+    """A fast heart at 50 mm/s looks like a usual one at 25."""
+    word = PrintedWord("5 mm/mV", 0.9, 0.0, 0.0, 30.0, 8.0)
+    printed = PrintedMeasures((Statement("gain", 5.0, word),))
+    found = weigh_speed(replace(ASSUMED, printed=printed), measure_heart_rate(beating(75, 25.0, 0.06), STEP_MM))
+    assert (found.speed_mm_per_s, found.confidence) == (25.0, ASSUMED.confidence)
+    assert found.confidence < CONFIDENT
 
 
 def test_an_assumed_speed_that_suits_the_heart_keeps_its_warning() -> None:

@@ -25,6 +25,9 @@ HEIGHT_SPREAD: Final = 0.06
 SHORT_PULSE_S: Final = 0.1
 """Width of a pulse by the others. At 50 mm/s it is as wide as one of PULSE_S at 25 mm/s."""
 
+LEAST_WIDTH_MM: Final = 2.0
+"""Of a pulse: 0.1 s at 25 mm/s are 2.5 mm. A QRS complex at 50 mm/s may have the shape of a narrower one."""
+
 _HEIGHT_TOLERANCE: Final = 0.08
 
 
@@ -89,6 +92,19 @@ def standard_gain(pulses: Sequence[Pulse], px_per_mm: float) -> float | None:
     if not pulses:
         return None
     return usual_gain(commonest_height_px(pulses) / px_per_mm)
+
+
+def believed(pulses: Sequence[Pulse], px_per_mm_x: float, px_per_mm_y: float) -> tuple[Pulse, ...]:
+    """The pulses of a page whose scale is known, without one that stands alone and may be a QRS complex.
+
+    One that hangs is one: of two the page would have been turned. So is one that is narrower than pulses are, or of no
+    usual height.
+    """
+    if len(pulses) != 1:
+        return tuple(pulses)
+    [lone] = pulses
+    wide = lone.width_px >= LEAST_WIDTH_MM * px_per_mm_x
+    return (lone,) if lone.upright and wide and usual_gain(lone.height_px / px_per_mm_y) is not None else ()
 
 
 def usual_gain(height_mm: float) -> float | None:

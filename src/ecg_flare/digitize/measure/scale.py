@@ -16,7 +16,7 @@ from jaxtyping import Float32, UInt8
 from ecg_flare.digitize.measure.correlation import correlate
 from ecg_flare.digitize.measure.fine_pitch import refine_pitch
 from ecg_flare.digitize.measure.pitch import Pitch, readings
-from ecg_flare.digitize.measure.pulse import Pulse, standard_gain
+from ecg_flare.digitize.measure.pulse import Pulse, believed, standard_gain
 from ecg_flare.digitize.measure.pulses import find_pulses
 from ecg_flare.digitize.rectify.lattice import grid_signal
 from ecg_flare.digitize.units import PxPerMm
@@ -104,8 +104,9 @@ def _grid_scale(image: UInt8[np.ndarray, "h w 3"], period_px: tuple[float, float
     squares = min(x.squares, y.squares)
     if squares < _MIN_SQUARES:
         return None
-    grid = GridScale(PxPerMm(_exact(signal, x) * stretch_x, _exact(turned, y) * stretch_y), margin, squares)
-    return PageScale(grid, pulses)
+    unit = PxPerMm(_exact(signal, x) * stretch_x, _exact(turned, y) * stretch_y)
+    upright = not pulses or pulses[0].upright
+    return PageScale(GridScale(unit, margin, squares), believed(pulses, unit.x, unit.y) if upright else pulses)
 
 
 def _together(x: Pitch, y: Pitch) -> float:

@@ -29,6 +29,7 @@ def weigh_speed(calibration: Calibration, typical: TypicalBeat | None) -> Calibr
     """Doubt a measured speed that the heart contradicts, and choose an assumed one by it.
 
     A speed that was given or printed is left alone, and so is a scale from pulses alone, whose seconds need no speed.
+    An assumed one is not supported where the page prints its gain: its speed stands beside it, and was not read.
     """
     ruled_out = calibration.other_speed_mm_per_s
     other = OTHER_SPEED.get(calibration.speed_mm_per_s) if ruled_out is None else ruled_out
@@ -51,7 +52,8 @@ def weigh_speed(calibration: Calibration, typical: TypicalBeat | None) -> Calibr
             warnings=(*calibration.warnings, _doubt(calibration.speed_mm_per_s, other, typical)),
         )
     if odds > -OVERRULE_LOG_ODDS:
-        share = min(SUPPORTED_BY_HEART, 1 / ASSUMED) if odds > SUPPORT_LOG_ODDS else 1.0
+        supported = odds > SUPPORT_LOG_ODDS and not calibration.printed.statements
+        share = min(SUPPORTED_BY_HEART, 1 / ASSUMED) if supported else 1.0
         return replace(calibration, confidence=round(calibration.confidence * share, 3))
     kept = (note for note in calibration.warnings if note != assumed_speed_note(calibration.speed_mm_per_s))
     reason = f"at {calibration.speed_mm_per_s:g} mm/s the heart would beat {_rate(typical, calibration.speed_mm_per_s)}"

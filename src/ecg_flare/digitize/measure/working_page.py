@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from ecg_flare.digitize.measure.pulse import Pulse
+from ecg_flare.digitize.measure.pulse import Pulse, believed
 from ecg_flare.digitize.measure.pulses import find_pulses
 from ecg_flare.digitize.units import PxPerMm
 from ecg_flare.page.raster import NORMALIZED_PX_PER_MM
@@ -61,14 +61,10 @@ def at_network_scale(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm) -> U
 
 
 def at_trace_scale(image: UInt8[np.ndarray, "h w 3"], px_per_mm: PxPerMm) -> WorkingPage:
-    """Return a page at the scale that lines are followed at, and its calibration pulses there.
-
-    One that hangs alone is none, but a deep QS complex: of two the page would have been turned.
-    """
+    """Return a page at the scale that lines are followed at, and its calibration pulses there."""
     shrunk, shrink = _shrunk(image, px_per_mm)
     unit = px_per_mm.scaled(*shrink)
-    pulses = find_pulses(shrunk, unit.x)
-    return WorkingPage(shrunk, shrink, unit, () if len(pulses) == 1 and not pulses[0].upright else pulses)
+    return WorkingPage(shrunk, shrink, unit, believed(find_pulses(shrunk, unit.x), unit.x, unit.y))
 
 
 def _shrunk(

@@ -1,12 +1,14 @@
 """Print read by RapidOCR (PP-OCR's models, which come in its package): the extra `words`.
 
 Lines are found on a page of FIND_PX_PER_MM and read at the page's own resolution. Only lines that are long enough to
-hold a number with its unit are read: labels of leads have their own reader.
+hold a number with its unit are read: labels of leads have their own reader. A line that states a speed or a gain is
+read a second time, with the grid's colour taken off: a line of the grid makes another digit of a 1.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final
@@ -16,6 +18,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from ecg_flare.digitize.words.printed_word import PrintedWord, WordReader
+from ecg_flare.digitize.words.statements import read_statements, usual_numbers
 from ecg_flare.errors import ConfigError
 
 FIND_PX_PER_MM: Final = 6.0
@@ -76,14 +79,42 @@ class RapidWords:
         part = image[
             max(0, int(top - margin)) : int(bottom + margin) + 1, max(0, int(left - margin)) : int(right + margin) + 1
         ]
+        found = self._line(part)
+        if found is None:
+            return None
+        box_px = float(left), float(top), float(right), float(bottom)
+        word = PrintedWord(*found, *box_px)
+        if not read_statements((word,)).statements:
+            return word
+        again = self._line(without_colour(part))
+        second = None if again is None else PrintedWord(*again, *box_px)
+        return confirmed(word, second)
+
+    def _line(self, part: UInt8[np.ndarray, "h w 3"]) -> tuple[str, float] | None:
+        """The text of one line of print, and how sure it is; None where there is none."""
         if not part.size:
             return None
         read = self._engine(_bgr(part), use_det=False, use_cls=False, use_rec=True)
-        if not read.txts:
-            return None
-        return PrintedWord(
-            str(read.txts[0]), float(read.scores[0]), float(left), float(top), float(right), float(bottom)
-        )
+        return (str(read.txts[0]), float(read.scores[0])) if read.txts else None
+
+
+def without_colour(part: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture in which colours are as light as the lightest of their three parts, enlarged twice: print is black."""
+    lightest = part.max(axis=2)
+    enlarged = cv2.resize(lightest, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    return np.repeat(enlarged[..., None], 3, axis=2)
+
+
+def confirmed(word: PrintedWord, again: PrintedWord | None) -> PrintedWord:
+    """The line with what two readings of it are worth together: nothing, where they have other numbers.
+
+    Numbers count that machines print. A second reading without any takes nothing from the first one.
+    """
+    if again is None:
+        return word
+    stated = [each.value for each in read_statements((word,)).statements]
+    seen = usual_numbers(again.text)
+    return replace(word, score=0.0) if seen and not set(stated) <= set(seen) else word
 
 
 def _may_say_something(size_px: Float64[np.ndarray, " 2"], px_per_mm: float) -> bool:

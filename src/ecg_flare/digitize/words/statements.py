@@ -34,6 +34,7 @@ _GAIN: Final = re.compile(
 _TWO_GAINS: Final = re.compile(
     r"(?<![\d.,/])(?P<limb>\d{1,2})\s*/\s*(?P<chest>\d{1,2})\s*" + _MM + r"\s*/\s*[mn]{1,2}\s*v", re.IGNORECASE
 )
+_ANY_NUMBER: Final = re.compile(r"(?<![\d.,])(?P<number>\d[\dOol]{0,2}(?:[.,]\d{1,2})?)")
 _DIGITS: Final = str.maketrans({"O": "0", "o": "0", "l": "1"})
 
 
@@ -98,6 +99,13 @@ def read_statements(words: Iterable[PrintedWord]) -> PrintedMeasures:
     return PrintedMeasures(
         tuple(statement for word in words if word.score >= LEAST_SCORE for statement in _statements(word))
     )
+
+
+def usual_numbers(text: str) -> tuple[float, ...]:
+    """The numbers in a line that machines print as a speed or a gain, whatever stands beside them."""
+    usual = (*USUAL_SPEEDS_MM_PER_S, *USUAL_GAINS_MM_PER_MV)
+    found = (_usual(match["number"], usual) for match in _ANY_NUMBER.finditer(text))
+    return tuple(value for value in found if value is not None)
 
 
 def _statements(word: PrintedWord) -> Iterator[Statement]:

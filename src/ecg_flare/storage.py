@@ -7,6 +7,7 @@ import math
 import os
 import re
 import tempfile
+import time
 import tokenize
 import zipfile
 import zlib
@@ -22,6 +23,9 @@ from ecg_flare.errors import EcgFlareError, StorageError
 
 MAX_ARRAY_BYTES: Final = 4_000_000_000
 """Of a file of arrays once it is read: the state of the largest plan takes 0.5 GB."""
+
+_SECONDS_BETWEEN_TRIES: Final = 0.05
+_held: Final[list[int]] = []
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o644) -> None:
@@ -63,6 +67,44 @@ def remove_unfinished(folder: Path, endings: Sequence[str]) -> None:
                     Path(entry.path).unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{folder} cannot be tidied: {error.strerror or error}") from error
+
+
+def hold_folder(folder: Path) -> None:
+    """Say that this process writes into a folder, until it ends however it ends; see `wait_for_writers`.
+
+    Several may. A file system without locks keeps no such word.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except OSError:
+        return
+    _held.append(descriptor)
+
+
+def wait_for_writers(folder: Path, seconds: float) -> None:
+    """Wait until no process holds the folder any more.
+
+    Raises StorageError where one still does after so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StorageError(
+                        f"{folder} is still written into by a process of an earlier run: end it, and try again"
+                    ) from None
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+            except OSError:  # a file system without locks
+                return
+            else:
+                return
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:

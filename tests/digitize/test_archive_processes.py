@@ -80,6 +80,31 @@ if __name__ == "__main__":
 """
 
 
+WRITER = """
+import sys, time
+from pathlib import Path
+from ecg_flare.storage import hold_folder, write_atomically
+out = Path(sys.argv[1])
+hold_folder(out)
+print("held", flush=True)
+time.sleep(1.0)
+write_atomically(out / "p082.overlay.png", lambda file: (time.sleep(1.0), file.write(b"of the killed run")))
+"""
+
+
+def test_a_run_waits_for_the_last_file_of_a_killed_one(pages: Path, reader: NumberReader, tmp_path: Path) -> None:
+    """A worker outlives its killed run by a moment: what it writes then is not left lying about, nor the last word."""
+    draw_pages(pages, range(82, 85))
+    read_archive([pages], tmp_path / "one", None, effort(replace(reader, log=tmp_path / "log1"), 1))
+    (tmp_path / "out").mkdir()
+    left = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "out")], stdout=subprocess.PIPE)
+    assert left.stdout is not None
+    assert left.stdout.readline() == b"held\n"
+    read_archive([pages], tmp_path / "out", None, effort(reader, 1))
+    assert left.wait() == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "one")
+
+
 def test_a_run_that_is_killed_goes_on_to_the_same_files(pages: Path, reader: NumberReader, tmp_path: Path) -> None:
     draw_pages(pages, range(82, 90))
     alone = replace(reader, log=tmp_path / "log1")

@@ -23,7 +23,10 @@ from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.ecg.formats.registry import FORMATS, endings
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.page_list import find_files
-from ecg_flare.storage import remove_unfinished
+from ecg_flare.storage import remove_unfinished, wait_for_writers
+
+LAST_FILE_S: Final = 60.0
+"""How long the processes of a killed run are waited for: they end within a second, but for a slow disk."""
 
 _ENDINGS: Final = (*endings(tuple(FORMATS)), OVERLAY_ENDING, ".json", ".html", ".parquet")
 
@@ -78,6 +81,7 @@ def read_archive(
     settings = settings_text(options)
     reader = Reader(reader_version(), digest_of(settings), effort.html)
     with open_manifest(out) as manifest:
+        wait_for_writers(out, LAST_FILE_S)
         remove_unfinished(out, _ENDINGS)
         manifest.explain(reader.settings, settings)
         pages = to_read(found.files, out, manifest, reader)

@@ -18,6 +18,7 @@ from ecg_flare.digitize.files.summary import PageOutcome
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.extensions import load_extensions, loaded_extensions
 from ecg_flare.page.page_list import PageFile
+from ecg_flare.storage import hold_folder
 
 Done = tuple[PageOutcome, PageEntry | None]
 
@@ -67,10 +68,12 @@ _reading: Reading | None = None
 def begin(setup: Setup, parent: int) -> None:
     """Make this process a worker of the process `parent`, whose end is its end.
 
+    It holds the folder of the results: a run that goes on after a kill waits for the last file of the killed one.
     What reads pages is loaded for the first page, so that an error in it is an answer to whoever asks.
     """
     global _set_up
     _set_up = setup
+    hold_folder(setup.out)
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -107,7 +107,7 @@ def _shareables() -> dict[str, tuple[Shareable, Callable[[Shareable], object]]]:
     request = TrainRequest(model, 0, "a" * 32, "l", "p", "t", sealed_shares=b"sealed", clipping_norm=0.5, shares=(0.5,))
     reply = TrainResult(model, 0, "a" * 32, "l", metrics={"loss": 0.5}, weight=1, clipping_norm=0.5)
     encoded = TrainResult(np.arange(7, dtype=np.int32), 0, "a" * 32, "l")
-    asked = SumRequest(0, b"d" * 32, ("a", "b"), {"a": b"c"}, [b"one", b"two"])
+    asked = SumRequest("e" * 64, 0, b"d" * 32, ("a", "b"), {"a": b"c"}, [b"one", b"two"])
     masked = MaskedUpdate(_CONTEXT, 1, np.arange(5, dtype=np.uint32))
     return {
         "TrainRequest": (request.to_shareable(), TrainRequest.from_shareable),

@@ -342,7 +342,7 @@ def test_the_whole_page_is_confirmed_by_a_key_and_written(desk: Desk, served: tu
     desk.page.keyboard.press("Escape")
 
 
-@pytest.mark.parametrize("size", [(1366, 768), (1024, 768)])
+@pytest.mark.parametrize("size", [(1366, 768), (1024, 768), (820, 1180)])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nobody_is_shut_out(desk: Desk, size: tuple[int, int], theme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")

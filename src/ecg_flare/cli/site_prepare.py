@@ -103,6 +103,8 @@ class Given:
         return Cases(source, KIND_NAME, source.folder, inspect)
 
     def _source(self, file: Path) -> Cases:
+        from ecg_flare.flare.job.extensions import load_kits_extensions
+        from ecg_flare.site.kit import Kit
         from ecg_flare.site.own_pages import read_cases_file
         from ecg_flare.task.modules.inspection import inspect_examples
         from ecg_flare.task.modules.plan import KIND_NAME
@@ -113,7 +115,7 @@ class Given:
         if said := [name for name, value in whose.items() if value is not None]:
             raise ConfigError(f"{said[0]} does not go with --source: each case of a source says whose it is")
         if self.workspace is not None:
-            _load_extensions_of(self.workspace)
+            load_kits_extensions(self.workspace, Kit(self.workspace).site)
         source = read_cases_file(file, "Name a class and its arguments, as local/ecg_flare_pages.json does.").source
 
         def watched(cases: Iterable[_T]) -> Iterator[_T]:
@@ -137,15 +139,6 @@ class Given:
         ]
         if len(said) > 1:
             raise ConfigError(f"{' and '.join(said)} both say whose case it is: keep one of them")
-
-
-def _load_extensions_of(kit: Path) -> None:
-    from nvflare.apis.workspace import Workspace
-
-    from ecg_flare.flare.job.extensions import load_owners_extensions
-    from ecg_flare.site.kit import Kit
-
-    load_owners_extensions(Workspace(str(kit), Kit(kit).site))
 
 
 def _confirmed(reviewed: Path, pictures: Path | None) -> Path:

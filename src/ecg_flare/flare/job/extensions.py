@@ -29,6 +29,11 @@ def load_owners_extensions(workspace: Workspace) -> None:
     load_extensions(checked_names(entries.get("extensions", ()), where), where)
 
 
+def load_kits_extensions(kit: Path, site: str) -> None:
+    """The same for a site's unpacked startup kit, outside of FLARE."""
+    load_owners_extensions(Workspace(str(kit), site))
+
+
 class LoadExtensions(FLComponent):
     """Loads the owner's extensions; a job of a party where one cannot be loaded is refused."""
 

@@ -33,7 +33,7 @@ from ecg_flare.errors import EcgFlareError, PolicyError, RoundError
 from ecg_flare.federated.evaluation import counting_terms
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.deploy.temporary_kits import local_entries, stand_in_kits
-from ecg_flare.flare.job.extensions import load_owners_extensions
+from ecg_flare.flare.job.extensions import load_kits_extensions
 from ecg_flare.flare.job.ledger_messages import COUNTERSIGNATURE_HEADER
 from ecg_flare.flare.job.messages import ERROR_HEADER, TrainRequest, TrainResult
 from ecg_flare.flare.job.terms import subset, update_size
@@ -128,7 +128,7 @@ def dry_run(job: JobFolder, kit: Kit, site: str, *, steps: int = 1, log: Callabl
     """
     outcome = DryRun(site, str(job.meta.get("name", job.folder.name)))
     try:
-        load_owners_extensions(Workspace(str(kit.folder), site))
+        load_kits_extensions(kit.folder, site)
         outcome.terms = job_terms(job, site)
         outcome.policy = check_admission(job, kit, site, outcome.terms)
         if code := own_code(job, site):

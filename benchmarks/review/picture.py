@@ -12,7 +12,7 @@ from ecg_flare.digitize.options import ReadingOptions
 
 def photograph(root: Path, output: Path) -> None:
     """Serve a page, drag a line of it in Chromium, and write what is seen."""
-    draw_pages(root / "scans", "university", 1, 18)
+    draw_pages(root / "scans", "university", 1, 19)
     run_batch([root / "scans"], root / "read", ReadingOptions(segmenter="classical", words="off"), progress=False)
     with serving(root) as (_, address), browsing(address) as (_, page):
         box = page.locator("#viewer").bounding_box()

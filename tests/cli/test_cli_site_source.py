@@ -12,6 +12,7 @@ from ptbxl_recordings import PtbxlRecordings
 from small_ptbxl import make_ptbxl
 from straight_line import Line, Points
 
+from ecg_flare import extensions
 from ecg_flare.nnunet import register_source
 from ecg_flare.site.own_pages import read_own_pages
 
@@ -35,6 +36,11 @@ class Broken:
 
 
 register_source(Points)
+
+
+@pytest.fixture(autouse=True)
+def _extensions_of_these_commands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extensions, "_loaded", dict(extensions._loaded))
 
 
 @pytest.fixture

@@ -25,5 +25,5 @@ def photograph(root: Path, output: Path) -> None:
         page.mouse.up()
         page.wait_for_timeout(350)
         settled(page)
-        page.wait_for_selector("#saved:has-text('saved')", timeout=60_000)
+        page.wait_for_selector("#saved:has-text('saved'), #saved:has-text('withheld')", timeout=60_000)
         page.screenshot(path=output)

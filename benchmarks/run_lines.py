@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,6 +21,7 @@ class Ordered(Protocol):
 
 
 R = TypeVar("R", bound=Ordered)
+T = TypeVar("T")
 
 
 class RunLines(Generic[R]):
@@ -47,6 +48,14 @@ class RunLines(Generic[R]):
             file.flush()
             os.fsync(file.fileno())
         building.replace(self._path)
+
+
+def grouped(runs: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
+    """Runs by a name of theirs, in their order."""
+    found: dict[str, list[T]] = {}
+    for run in runs:
+        found.setdefault(name(run), []).append(run)
+    return found
 
 
 def order_key(order: Any) -> str:

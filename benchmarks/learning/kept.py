@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from benchmarks.learning.bench import Bench, Vector
 from benchmarks.learning.methods import Order, Promise
-from benchmarks.run_lines import Ordered, RunLines
+from benchmarks.run_lines import Ordered, RunLines, grouped
 
 
 class Kept(Ordered, Protocol):
@@ -75,10 +75,7 @@ def known(file: RunLines[K], orders: Sequence[Order]) -> list[K]:
 
 def by_name(runs: Iterable[K]) -> dict[str, list[K]]:
     """Runs by the name of their method, in their order."""
-    found: dict[str, list[K]] = {}
-    for run in runs:
-        found.setdefault(run.order.method.name, []).append(run)
-    return found
+    return grouped(runs, lambda run: run.order.method.name)
 
 
 def model_path(folder: Path, order: Order) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.markdown import mean_and_spread, row
 from benchmarks.private_learning.runs import Outcome, Recipe
 from benchmarks.private_learning.steps import LocalSteps
-from benchmarks.run_lines import RunLines, order_key
+from benchmarks.run_lines import RunLines, grouped, order_key
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def dice_table(runs: Sequence[Run], reference: str) -> str:
     """Recipes as rows of Markdown: what the noise was, Dice over seeds, and the share of the reference's Dice."""
     of_reference = statistics.fmean(run.outcome.dice for run in runs if run.name == reference)
     lines = [row("", "d", "sigma", "noise / signal", "Dice", "seeds", f"of {reference}"), row(*["---"] * 7)]
-    for name, one in _by_name(runs).items():
+    for name, one in grouped(runs, lambda run: run.name).items():
         outcome = one[0].outcome
         noise = (f"{outcome.sigma:.2f}", f"{outcome.noise_to_signal:.2f}") if outcome.sigma else ("", "")
         share = f"{statistics.fmean(run.outcome.dice for run in one) / of_reference:.3f}"
@@ -98,7 +98,7 @@ def site_table(runs: Sequence[Run]) -> str:
     """Dice by site as Markdown, mean over seeds."""
     sites = list(runs[0].outcome.by_site)
     lines = [row("", *sites), row(*["---"] * (1 + len(sites)))]
-    for name, one in _by_name(runs).items():
+    for name, one in grouped(runs, lambda run: run.name).items():
         means = (statistics.fmean(run.outcome.by_site[site] for run in one) for site in sites)
         lines.append(row(name, *(f"{mean:.4f}" for mean in means)))
     return "\n".join(lines)
@@ -107,10 +107,3 @@ def site_table(runs: Sequence[Run]) -> str:
 def json_text(runs: Iterable[Run]) -> str:
     """The runs as one JSON document."""
     return json.dumps([asdict(run) for run in runs], indent=1)
-
-
-def _by_name(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        found.setdefault(run.name, []).append(run)
-    return found

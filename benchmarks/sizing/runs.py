@@ -65,18 +65,14 @@ def measure(plan: str, sites: int, *, threads: int, pages: Path | None) -> Round
         if pages is None:
             _stand_in(job / "app/config/config_fed_client.json", _EXECUTOR, "RandomUpdate")
             _stand_in(job / "app/config/config_fed_server.json", _EVALUATOR, "MemoryProbe")
-        return _simulated(job, threads)
+        return measure_job(job, threads=threads)
 
 
 def measure_job(job: Path, *, threads: int | None) -> Round:
-    """Run an exported job as it is, and tell of its last round; raises WorkerError where the simulation fails.
+    """Run a job's folder as it is, and tell of its last round; raises WorkerError where the simulation fails.
 
     Without `threads` the simulator takes one site after another, as it does where a user says nothing.
     """
-    return _simulated(job, threads)
-
-
-def _simulated(job: Path, threads: int | None) -> Round:
     folder = JobFolder(job)
     terms = JobTerms(**entry(folder.server_config, "terms").get("args", {}))
     plan = plan_of(terms.model.plan, terms.model.document)

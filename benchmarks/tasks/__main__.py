@@ -22,10 +22,9 @@ import click
 from benchmarks.learning.bench import POOL, PUBLIC, Bench, Vector
 from benchmarks.learning.kept import finished, known, say
 from benchmarks.learning.methods import Order, Promise
-from benchmarks.real_data import data_root
 from benchmarks.run_lines import RunLines
 from benchmarks.tasks.runs import BUDGET, Run, dice_table, measured, methods
-from benchmarks.tasks.sites import SITES, TableSites
+from benchmarks.tasks.sites import SITES, TableSites, hippocampus
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.settings import ALL_FOR_TRAINING
@@ -42,9 +41,7 @@ from ecg_flare.task.datasets.plans import preset_plan
 @click.option("--folder", type=click.Path(path_type=Path), default="build/tasks", show_default=True)
 def main(rounds: int, steps: int, learning_rate: float, seeds: int, names: str, told: bool, folder: Path) -> None:
     limit_threads(1)
-    root = data_root() / "hippocampus"
-    if not root.is_dir():
-        raise click.ClickException(f"the cases are not at {root}: set ECG_FLARE_DATA to the folder above")
+    root = hippocampus()
     plan = preset_plan("small_3d", root / "dataset.json", spacing=(1, 1, 1), trainer="nnUNetTrainer")
     offered = methods(plan)
     wanted = names.split(",") if names else list(offered)

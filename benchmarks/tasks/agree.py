@@ -20,8 +20,7 @@ import click
 import numpy as np
 
 from benchmarks.markdown import row
-from benchmarks.real_data import data_root
-from benchmarks.tasks.sites import SITES, cases_by_site
+from benchmarks.tasks.sites import SITES, cases_by_site, hippocampus
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.counts import CaseCounts, counts_of_cases
 from ecg_flare.federated.optimizers import FedAvg
@@ -49,9 +48,7 @@ Counted = Mapping[str, list[CaseCounts]]
 @click.option("--bins", default="4,8,16", show_default=True)
 def main(draws: int, seed: int, sigmas: str, bins: str) -> None:
     limit_threads(1)
-    folder = data_root() / "hippocampus"
-    if not folder.is_dir():
-        raise click.ClickException(f"the cases are not at {folder}: set ECG_FLARE_DATA to the folder above")
+    folder = hippocampus()
     click.echo(row(*_HEAD))
     click.echo(row(*("---" for _ in _HEAD)))
     fine = agreement_plan(folder / "dataset.json")

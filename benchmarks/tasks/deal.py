@@ -17,8 +17,7 @@ from typing import Final
 
 import click
 
-from benchmarks.real_data import data_root
-from benchmarks.tasks.sites import cases_by_site
+from benchmarks.tasks.sites import cases_by_site, hippocampus
 
 NAME: Final = "Dataset004_Hippocampus"
 ALL: Final = "all"
@@ -28,9 +27,7 @@ ALL: Final = "all"
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--cases", type=click.IntRange(2), help="At most so many of a site.")
 def main(out: Path, cases: int | None) -> None:
-    folder = data_root() / "hippocampus"
-    if not folder.is_dir():
-        raise click.ClickException(f"the cases are not at {folder}: set ECG_FLARE_DATA to the folder above")
+    folder = hippocampus()
     dealt = {site: names[:cases] for site, names in cases_by_site(folder).items()}
     dealt[ALL] = [name for names in dealt.values() for name in names]
     for site, names in dealt.items():

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import click
+
 from benchmarks.learning.bench import POOL
+from benchmarks.real_data import data_root
 from ecg_flare.task.datasets.case import FileCase
 from ecg_flare.task.datasets.folder import NnunetFolder
 
@@ -54,6 +57,14 @@ class TableSites:
         public = own[1:8:5] if site in _PUBLIC_SITES else []
         chosen = {"test": held_out, "public": public}.get(self.part)
         return sorted(chosen if chosen is not None else set(own) - set(held_out) - set(public))
+
+
+def hippocampus() -> Path:
+    """The folder of the cases; raises click.ClickException where they are not there."""
+    folder = data_root() / "hippocampus"
+    if not folder.is_dir():
+        raise click.ClickException(f"the cases are not at {folder}: set ECG_FLARE_DATA to the folder above")
+    return folder
 
 
 def cases_by_site(folder: Path) -> dict[str, list[str]]:

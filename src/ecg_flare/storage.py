@@ -12,7 +12,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -25,7 +25,6 @@ MAX_ARRAY_BYTES: Final = 4_000_000_000
 """Of a file of arrays once it is read: the state of the largest plan takes 0.5 GB."""
 
 _SECONDS_BETWEEN_TRIES: Final = 0.05
-_held: Final[list[int]] = []
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, mode: int = 0o644) -> None:
@@ -74,12 +73,8 @@ def hold_folder(folder: Path) -> None:
 
     Several may. A file system without locks keeps no such word.
     """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-    except OSError:
-        return
-    _held.append(descriptor)
+    with suppress(OSError):
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)  # never closed: the system does it
 
 
 def wait_for_writers(folder: Path, seconds: float) -> None:

@@ -7,7 +7,7 @@ import click
 
 from ecg_flare.cli.cost import cost
 from ecg_flare.cli.jobs_agree import agree
-from ecg_flare.cli.screen import Commands, OneOf, json_option, say_json, tell
+from ecg_flare.cli.screen import Commands, OneOf, json_option, no_code_option, say_json, split_names, tell
 from ecg_flare.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -145,9 +145,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     "--mlflow", metavar="URI", help="Report the figures of the rounds to MLflow there; '' keeps them with the results."
 )
 @click.option("--custom", type=FOLDER, help="Code that the job carries.  [default: custom, with --data custom]")
-@click.option(
-    "--no-code", is_flag=True, help="Carry no code: for sites with kits, which allow only ecg_flare's own classes."
-)
+@no_code_option
 @click.option(
     "--results",
     default="",
@@ -262,7 +260,7 @@ def export(
     if no_code and data == "custom":
         raise click.UsageError("--no-code needs --data: a job without code cannot use --data custom.")
     spec = BUNDLED[name]
-    roster = tuple(site.strip() for site in sites.split(",") if site.strip())
+    roster = split_names(sites)
     try:
         plan = _plan(task, plans, dataset_json, configuration, _spacing(spacing), trainer)
         check_data(data, plan)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ecg_flare.cli.screen import tell
+from ecg_flare.cli.screen import no_code_option, split_names, tell
 from ecg_flare.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ class Promise:
 @click.option("--patients-per-site", type=click.IntRange(1), metavar="N", help="Maximum number of a site.")
 @click.option("--results", default="", metavar="FOLDER", help="Where the server keeps the plan.")
 @click.option("--custom", type=FOLDER, help="Code that the job carries.")
-@click.option(
-    "--no-code", is_flag=True, help="Carry no code: for sites with kits, which allow only ecg_flare's own classes."
-)
+@no_code_option
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder in which the job's folder is written.")
 def agree(
     sites: str,
@@ -109,7 +107,7 @@ def agree(
     from ecg_flare.flare.job.export import data_sets, located
     from ecg_flare.task.agreement import FingerprintBins, agreement_plan
 
-    roster = tuple(site.strip() for site in sites.split(",") if site.strip())
+    roster = split_names(sites)
     promise = Promise(noise_multiplier, epsilon_budget, delta, patients, patients_per_site)
     try:
         privacy = promise.privacy

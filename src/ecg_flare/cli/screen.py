@@ -73,6 +73,17 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)
 
 
+def no_code_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--no-code`, for commands that write a job."""
+    text = "Carry no code: for sites with kits, which allow only ecg_flare's own classes."
+    return click.option("--no-code", is_flag=True, help=text)(function)
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The names in a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def say_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

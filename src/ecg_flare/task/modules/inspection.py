@@ -24,20 +24,14 @@ def inspect_examples(
     gives the examples that it is given.
     """
     looked = _Looked(site)
-    cases = iter(watch(source.cases(site)))
-    while True:
-        try:
-            given = next(cases)
-        except StopIteration:
-            break
-        except SiteDataError as error:
-            looked.stop("", error)
-            break
-        except Exception as error:  # the source is the hospital's own code, which can fail in any way
-            said = f"the source fails after {looked.found} cases: {type(error).__name__}: {error}"
-            looked.stop("", SiteDataError(said, "mend the source, or leave the case out"))
-            break
-        looked.at(given)
+    try:
+        for given in watch(source.cases(site)):
+            looked.at(given)
+    except SiteDataError as error:
+        looked.stop("", error)
+    except Exception as error:  # the source is the hospital's own code, which can fail in any way
+        said = f"the source fails after {looked.found} cases: {type(error).__name__}: {error}"
+        looked.stop("", SiteDataError(said, "mend the source, or leave the case out"))
     return looked.inspection()
 
 

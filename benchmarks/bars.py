@@ -5,22 +5,22 @@
 A page prints a PTB-XL recording of a fold that trains nothing on letter paper, as ecg-image-kit does, whose bars are
 0.79 mm wide and 6.3 mm long and cross the trace ("bars"). The table has the SNR of the pages without bars, then what
 each width adds to it: median and worst page. --results keeps each reading, and the same command goes on where it was
-ended; name a new file after a change of the code.
+ended. A file of other code is refused.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import numpy as np
 from tqdm import tqdm
 
 from benchmarks.digitization.pages import held_out, printed
+from benchmarks.kept_readings import KeptReadings
 from benchmarks.markdown import row
 from benchmarks.real_data import data_root
 from ecg_flare.digitize import digitize
@@ -28,7 +28,7 @@ from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.ecg.metrics import evaluate_recording
 from ecg_flare.ecg.ptbxl import load_record
-from ecg_flare.errors import EcgFlareError, StorageError
+from ecg_flare.errors import EcgFlareError
 from ecg_flare.page.render import render_page
 from ecg_flare.page.style import PageStyle, PrintStyle
 
@@ -102,17 +102,8 @@ def table(results: Iterable[Result]) -> str:
     return "\n".join(lines)
 
 
-def _kept(path: Path | None) -> dict[Bars, Result]:
-    if path is None or not path.exists():
-        return {}
-    try:
-        raw = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        found = [Result(**{**each, "bars": Bars(**each["bars"])}) for each in raw]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(
-            f"{path} has a line that is no reading ({error}): remove it, or name another file"
-        ) from error
-    return {result.bars: result for result in found}
+def _from_json(raw: dict[str, Any]) -> Result:
+    return Result(**{**raw, "bars": Bars(**raw["bars"])})
 
 
 @click.command()
@@ -123,16 +114,12 @@ def _kept(path: Path | None) -> dict[Bars, Result]:
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path), help="Keep readings here, and go on.")
 def main(pages: int, kinds: tuple[str, ...], dpis: tuple[int, ...], segmenter: str, results: Path | None) -> None:
     """Measure what bars between the columns cost."""
-    known = _kept(results)
+    kept: KeptReadings[Bars, Result] = KeptReadings(results, lambda result: result.bars, _from_json)
     wanted = tasks(pages, dpis, kinds, segmenter)
     for bars in tqdm(wanted, leave=False, disable=None):
-        if bars in known:
-            continue
-        known[bars] = read(bars)
-        if results is not None:
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(known[bars])) + "\n")
-    click.echo(table(known[bars] for bars in wanted))
+        if bars not in kept:
+            kept.add(read(bars))
+    click.echo(table(kept[bars] for bars in wanted))
 
 
 if __name__ == "__main__":

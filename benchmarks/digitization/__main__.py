@@ -16,8 +16,8 @@ Rows of pages that few machines print (special.py) are read where --only names t
 --confidence reads pages of the row `mixed` alone, which has pages of every kind (mixed.py). It counts the confident
 wrong ones, a signal below 15 dB among them, and prints the share of right pages at each confidence. --worst FOLDER
 draws each row's worst five pages. --results FILE keeps every reading as a JSON line, and the same command goes on where
-it was ended; name a new file after a change of the code. PTB-XL and LUDB are sought below the folder that
-ECG_FLARE_DATA names, else in ../shared/data.
+it was ended. A file of other code is refused: readings of two readers make no figure. PTB-XL and LUDB are sought below
+the folder that ECG_FLARE_DATA names, else in ../shared/data.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ from tqdm import tqdm
 from benchmarks.digitization.certainty import confidence_report
 from benchmarks.digitization.pages import LUDB_PAGES
 from benchmarks.digitization.pictures import write_worst
-from benchmarks.digitization.readings import Reading, ReadingFile, Task
+from benchmarks.digitization.readings import Reading, Task, complete, kept
 from benchmarks.digitization.rows import LUDB, MIXED, rows
 from benchmarks.digitization.special import SPECIAL
 from benchmarks.digitization.table import summarize, table
+from benchmarks.kept_readings import KeptReadings
 from benchmarks.real_data import data_root
 
 SEED: Final = 424_242
 """Of the published figures. Its worst pages showed where errors lie; what was chosen, was chosen on other seeds."""
 
 
-def _readings(file: ReadingFile, tasks: Sequence[Task], jobs: int) -> list[Reading]:
+def _readings(file: KeptReadings[Task, Reading], tasks: Sequence[Task], jobs: int) -> list[Reading]:
     first = tasks[0]
     known = sum(task in file for task in tasks)
-    done = file.complete(tasks, data_root(), jobs)
+    done = complete(file, tasks, data_root(), jobs)
     for _ in tqdm(
         done, total=len(tasks), initial=known, desc=f"{first.row} {first.segmenter}", leave=False, disable=None
     ):
@@ -84,7 +85,7 @@ def main(
     as_json: bool,
 ) -> None:
     """Measure how well pages are read."""
-    file = ReadingFile(results)
+    file = kept(results)
     if confidence is not None:
         readings = {name: _readings(file, _tasks(MIXED, name, seed, confidence, words), jobs) for name in segmenters}
         for name, found in readings.items():

@@ -1,20 +1,20 @@
-"""One page read and scored, and the file that keeps what was read, so that a run that was killed goes on."""
+"""Pages read and scored; what is kept is not read again."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.digitization.judging import Print, Verdict, as_read, judge, mistaken_leads, shown_leads
 from benchmarks.digitization.pages import BenchmarkPage, make_page
+from benchmarks.kept_readings import KeptReadings
 from ecg_flare.digitize.confidence import CONFIDENT
 from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.segmenters import Segmenter
@@ -22,7 +22,7 @@ from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.digitize.result import Digitization
 from ecg_flare.ecg.metrics import evaluate_recording
-from ecg_flare.errors import EcgFlareError, StorageError
+from ecg_flare.errors import EcgFlareError
 
 SIGNAL_DB: Final = 15.0
 """A page's signal is right from here on, whatever a perfect trace of it reaches."""
@@ -178,55 +178,33 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-class ReadingFile:
-    """Readings as JSON lines: each is appended as soon as it is done, so that a kill loses only the one at work."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._known: dict[Task, Reading] = {}
-        if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                reading = _parsed(line, path)
-                self._known[reading.task] = reading
-
-    def complete(self, tasks: Sequence[Task], data: Path, jobs: int = 1) -> Iterator[Reading]:
-        """Read the tasks that the file lacks in `jobs` processes of one thread each; yields each as it is done."""
-        missing = [task for task in tasks if task not in self._known]
-        for reading in (read(task, data) for task in missing) if jobs == 1 else _read_in_processes(missing, data, jobs):
-            self._known[reading.task] = reading
-            self._append(reading)
-            yield reading
-
-    def __getitem__(self, task: Task) -> Reading:
-        return self._known[task]
-
-    def __contains__(self, task: Task) -> bool:
-        return task in self._known
-
-    def _append(self, reading: Reading) -> None:
-        if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(reading)) + "\n")
+def kept(path: Path | None) -> KeptReadings[Task, Reading]:
+    """The readings of a file."""
+    return KeptReadings(path, lambda reading: reading.task, _from_json)
 
 
-def _parsed(line: str, path: Path) -> Reading:
-    try:
-        raw = json.loads(line)
-        found, verdict = raw["found"], raw["verdict"]
-        return Reading(
-            **{
-                **raw,
-                "task": Task(**raw["task"]),
-                "true": _print(raw["true"]),
-                "found": None if found is None else _print(found),
-                "verdict": None if verdict is None else Verdict(**verdict),
-                "warnings": tuple(raw["warnings"]),
-            }
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(
-            f"{path} has a line that is no reading ({error}): remove it, or name another file"
-        ) from error
+def complete(
+    readings: KeptReadings[Task, Reading], tasks: Sequence[Task], data: Path, jobs: int = 1
+) -> Iterator[Reading]:
+    """Read the tasks that are not kept, in `jobs` processes of one thread each; yields each as it is done and kept."""
+    missing = [task for task in tasks if task not in readings]
+    for reading in (read(task, data) for task in missing) if jobs == 1 else _read_in_processes(missing, data, jobs):
+        readings.add(reading)
+        yield reading
+
+
+def _from_json(raw: dict[str, Any]) -> Reading:
+    found, verdict = raw["found"], raw["verdict"]
+    return Reading(
+        **{
+            **raw,
+            "task": Task(**raw["task"]),
+            "true": _print(raw["true"]),
+            "found": None if found is None else _print(found),
+            "verdict": None if verdict is None else Verdict(**verdict),
+            "warnings": tuple(raw["warnings"]),
+        }
+    )
 
 
 def _print(raw: Mapping[str, Any]) -> Print:

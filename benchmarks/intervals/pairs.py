@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.digitization.pages import make_page
+from benchmarks.kept_readings import KeptReadings
 from ecg_flare.digitize.options import ReadingOptions
 from ecg_flare.digitize.pipeline import digitize
 from ecg_flare.ecg.intervals.measure import measure_intervals
-from ecg_flare.errors import EcgFlareError, StorageError
+from ecg_flare.errors import EcgFlareError
 
 Values = Mapping[str, float | None]
 
@@ -53,20 +54,12 @@ def measure_pair(task: Task, data: Path) -> Pair:
 
 def complete(tasks: Sequence[Task], data: Path, path: Path | None) -> Iterator[Pair]:
     """Yield the pairs of all tasks; those that the file at `path` lacks are measured and appended to it."""
-    known = {} if path is None or not path.exists() else _read(path)
+    pairs: KeptReadings[Task, Pair] = KeptReadings(path, lambda pair: pair.task, _from_json)
     for task in tasks:
-        if task not in known:
-            known[task] = measure_pair(task, data)
-            if path is not None:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(known[task])) + "\n")
-        yield known[task]
+        if task not in pairs:
+            pairs.add(measure_pair(task, data))
+        yield pairs[task]
 
 
-def _read(path: Path) -> dict[Task, Pair]:
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        pairs = [Pair(**{**line, "task": Task(**line["task"])}) for line in lines]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} has a line that is no pair ({error}): remove it, or name another file") from error
-    return {pair.task: pair for pair in pairs}
+def _from_json(raw: dict[str, Any]) -> Pair:
+    return Pair(**{**raw, "task": Task(**raw["task"])})

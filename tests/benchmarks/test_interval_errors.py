@@ -55,7 +55,7 @@ def test_a_run_goes_on_where_it_was_ended(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(complete(tasks, tmp_path, tmp_path / "pairs.jsonl"))[:2] == first
     assert measured == [0, 1, 2]
     (tmp_path / "pairs.jsonl").write_text(json.dumps({"task": {}}) + "\n")
-    with pytest.raises(StorageError, match="no pair"):
+    with pytest.raises(StorageError, match="no reading"):
         list(complete(tasks, tmp_path, tmp_path / "pairs.jsonl"))
 
 

@@ -1,8 +1,7 @@
 """The digitization benchmark counts what is wrong and sure of itself, and says how much that proves."""
 
-import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.digitization.certainty import calibration_curve, confidence_report, upper_bound
 from benchmarks.digitization.judging import Print, judge
-from benchmarks.digitization.readings import Reading, ReadingFile, Task
+from benchmarks.digitization.readings import Reading, Task, complete, kept
 from benchmarks.digitization.table import summarize, worst
 
+from benchmarks import kept_readings
 from ecg_flare.ecg.leads import LEADS
+from ecg_flare.errors import StorageError
 
 TRUE = Print("3x4", 25.0, 10.0, 10.0, LEADS)
 
@@ -102,9 +103,24 @@ def test_a_row_counts_refused_pages_as_nothing_read() -> None:
 
 def test_a_file_keeps_every_reading(tmp_path: Path) -> None:
     path = tmp_path / "readings.jsonl"
-    path.write_text("".join(json.dumps(asdict(one)) + "\n" for one in READINGS))
-    file = ReadingFile(path)
+    for reading in READINGS:
+        kept(path).add(reading)
+    file = kept(path)
     tasks = [one.task for one in READINGS]
 
-    assert list(file.complete(tasks, tmp_path, jobs=2)) == []  # nothing is left to read
+    assert list(complete(file, tasks, tmp_path, jobs=2)) == []  # nothing is left to read
     assert [file[task] for task in tasks] == list(READINGS)
+
+
+def test_a_file_of_other_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "readings.jsonl"
+    with monkeypatch.context() as before:
+        before.setattr(kept_readings, "reader_version", lambda: "0.9+0123")
+        kept(path).add(READINGS[0])
+
+    with pytest.raises(StorageError, match=r"readings\.jsonl was read by 0\.9\+0123, and this is .*: name a new file"):
+        kept(path)
+
+    path.write_text('{"reader": "x", "task": 3}\n')
+    with pytest.raises(StorageError, match="has a line that is no reading"):
+        kept(path)

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from os import environ, pathsep
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from archives import NumberReader, contents, draw_pages, keep
@@ -14,8 +16,10 @@ from archives import NumberReader, contents, draw_pages, keep
 from ecg_flare.digitize import Digitization, ReadingOptions
 from ecg_flare.digitize.archive import cluster
 from ecg_flare.digitize.archive.cluster import Order, read_by_cluster, read_on_worker
+from ecg_flare.digitize.archive.listing import ToRead
 from ecg_flare.digitize.archive.run import Effort, read_archive
-from ecg_flare.digitize.archive.worker import Setup
+from ecg_flare.digitize.archive.worker import Done, Setup
+from ecg_flare.digitize.files.summary import PageOutcome
 from ecg_flare.errors import ConfigError
 from ecg_flare.page.page_list import PageFile
 
@@ -31,12 +35,12 @@ def pages(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def scheduler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a scheduler with two workers: three processes and two that watch over the workers."""
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     folder = tmp_path_factory.mktemp("dask")
     paths = {"PYTHONPATH": pathsep.join([str(Path(__file__).parent), *sys.path])}
-    settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": getattr(request, "param", "1")}
     found = folder / "scheduler.json"
     common = ("--scheduler-file", str(found), "--no-dashboard")
     commands = [
@@ -80,10 +84,56 @@ def test_a_cluster_writes_what_one_process_does_though_a_worker_is_killed(
     assert sorted(killed.begun()) == [90, 91, 91, 92, 93, 94, 95]
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
-    deadly = replace(reader, log=tmp_path / "log2", kills=((92, 99),))
-    summary = read_archive(given, Path("three"), None, Effort(progress=False, digitizer=deadly, dask=scheduler))
-    assert (summary.counts.pages, summary.counts.failed) == (6, 1)
-    assert "p092.png (page 1): the process that read it was lost" in summary.to_text()
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["0"], indirect=True)
+def test_pages_that_only_waited_on_lost_workers_are_read(
+    scheduler: str, pages: Path, reader: NumberReader, tmp_path: Path
+) -> None:
+    deadly = replace(reader, kills=((91, 99), (92, 99)))
+
+    summary = read_archive([pages], tmp_path / "out", None, Effort(progress=False, digitizer=deadly, dask=scheduler))
+
+    assert (summary.counts.pages, summary.counts.failed) == (6, 2)
+    for name in ("p091.png", "p092.png"):
+        assert f"{name} (page 1): the process that read it was lost" in summary.to_text()
+
+
+class Blaming(Executor):
+    """Gives up each page that is asked for first, and the deadly one each time."""
+
+    def __init__(self, deadly: str) -> None:
+        self.deadly = deadly
+        self.asked: list[str] = []
+
+    def submit(self, fn: object, page: PageFile, order: Order) -> Future[Done]:  # type: ignore[override]
+        from distributed import KilledWorker
+
+        self.asked.append(page.name)
+        answer: Future[Done] = Future()
+        if page.name == self.deadly or self.asked.count(page.name) == 1:
+            answer.set_exception(KilledWorker(page.name, SimpleNamespace(address="w"), 1))
+        else:
+            answer.set_result((PageOutcome(page.name, 1, page.name, 0.1, {}), None))
+        return answer
+
+
+def test_a_page_that_is_given_up_is_read_once_more_when_all_others_are_done(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    executor = Blaming(deadly="p091")
+    client = SimpleNamespace(get_executor=lambda pure: executor, nthreads=lambda: {"w": 1})
+    monkeypatch.setattr(cluster, "_client", lambda address: nullcontext(client))
+    names = [f"p{number:03}" for number in range(90, 96)]
+    items = [ToRead(PageFile(pages / f"{name}.png", 1, name), 1, place, None, None) for place, name in enumerate(names)]
+
+    results = read_by_cluster(iter([*items, None]), Setup(ReadingOptions(), tmp_path), "tcp://127.0.0.1:9")
+
+    errors = {told[0].page.name: told[1][0].error for told in results if told is not None}
+    assert [name for name in names if errors[name]] == ["p091"]
+    assert executor.asked[:6] == names
+    assert sorted(executor.asked[6:]) == names
 
 
 def test_a_worker_of_other_code_or_without_the_folder_is_told(pages: Path, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Pages read by the workers of a Dask cluster, which see the same files under the same paths as this process.
 
 Each process of the cluster has one page at a time, whatever its threads. Dask gives the page of a lost worker to
-another one; a page that loses as many workers as the scheduler allows is tried once more, and then reported as not
-read.
+another one. It gives a page up that was with as many lost workers as the scheduler allows, and counts those where the
+page only waited behind another one. So a page that is given up is read once more when all others are done, alone: if
+that loses its workers, too, no other page can be the cause, and it is reported as not read.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from ecg_flare.digitize.archive.identity import reader_version
 from ecg_flare.digitize.archive.listing import ToRead
-from ecg_flare.digitize.archive.processes import TRIES, lost
+from ecg_flare.digitize.archive.processes import lost
 from ecg_flare.digitize.archive.worker import Done, Results, Setup
 from ecg_flare.digitize.files.batch import Reading, read_one
 from ecg_flare.errors import ConfigError
@@ -49,13 +50,6 @@ class Order:
     folder: Path
 
 
-@dataclass(frozen=True)
-class _Task:
-    item: ToRead
-    begun: float
-    tries: int = 1
-
-
 def read_by_cluster(pages: Iterator[ToRead | None], setup: Setup, address: str) -> Results:
     """Read pages by the workers of the scheduler at `address`, and give each as it is done; None for each None.
 
@@ -63,18 +57,18 @@ def read_by_cluster(pages: Iterator[ToRead | None], setup: Setup, address: str) 
     a worker has other code, or does not see this process's folder.
     """
     with _client(address) as client:
-        order = Order(setup, reader_version(), Path.cwd())
-        executor: Executor = client.get_executor(pure=False)
-        running: dict[Future[Done], _Task] = {}
+        cluster = _Cluster(client.get_executor(pure=False), Order(setup, reader_version(), Path.cwd()))
         for item in pages:
             if item is None:
                 yield None
                 continue
-            while len(running) >= PAGES_A_THREAD * max(1, sum(client.nthreads().values())):
-                yield from _finished(running, executor, order)
-            _submit(_Task(item, time.perf_counter()), running, executor, order)
-        while running:
-            yield from _finished(running, executor, order)
+            while len(cluster.running) >= PAGES_A_THREAD * max(1, sum(client.nthreads().values())):
+                yield from cluster.finished()
+            cluster.submit(item)
+        while cluster.running:
+            yield from cluster.finished()
+        while cluster.given_up:
+            yield cluster.read_alone(cluster.given_up.pop())
 
 
 def read_on_worker(page: PageFile, order: Order) -> Done:
@@ -113,21 +107,49 @@ def _client(address: str) -> Any:
     return client
 
 
-def _submit(task: _Task, running: dict[Future[Done], _Task], executor: Executor, order: Order) -> None:
-    running[executor.submit(read_on_worker, task.item.page, order)] = task
+@dataclass
+class _Cluster:
+    """The pages that the workers have.
 
+    Attributes:
+        executor: hands a page to a worker.
+        order: what a worker has to know.
+        running: page by its answer.
+        given_up: pages whose workers were lost.
+    """
 
-def _finished(running: dict[Future[Done], _Task], executor: Executor, order: Order) -> Iterator[tuple[ToRead, Done]]:
-    from distributed import KilledWorker
+    executor: Executor
+    order: Order
+    running: dict[Future[Done], ToRead] = field(default_factory=dict)
+    given_up: list[ToRead] = field(default_factory=list)
 
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
-    for future in done:
-        task = running.pop(future)
+    def submit(self, item: ToRead) -> None:
+        """Hand out a page."""
+        self.running[self._asked(item)] = item
+
+    def finished(self) -> Iterator[tuple[ToRead, Done]]:
+        """Wait for the next pages that are done."""
+        from distributed import KilledWorker
+
+        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+        for future in done:
+            item = self.running.pop(future)
+            try:
+                found = future.result()
+            except KilledWorker:
+                self.given_up.append(item)
+            else:
+                yield item, found
+
+    def read_alone(self, item: ToRead) -> tuple[ToRead, Done]:
+        """Read a page that was given up, while the cluster has no other one."""
+        from distributed import KilledWorker
+
+        begun = time.perf_counter()
         try:
-            found = future.result()
+            return item, self._asked(item).result()
         except KilledWorker as error:
-            if task.tries < TRIES:
-                _submit(replace(task, tries=task.tries + 1), running, executor, order)
-                continue
-            found = lost(task.item, order.setup, str(error), time.perf_counter() - task.begun)
-        yield task.item, found
+            return item, lost(item, self.order.setup, str(error), time.perf_counter() - begun)
+
+    def _asked(self, item: ToRead) -> Future[Done]:
+        return self.executor.submit(read_on_worker, item.page, self.order)

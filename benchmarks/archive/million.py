@@ -74,8 +74,23 @@ def fill(root: Path, pages: int) -> None:
     first = _page(root, 0)
     row_of_first = row_of(PageOutcome(str(first), 1, first.stem, 2.5, REPORT), READ)
     entry = Entry(
-        *(first.stem, str(first), 1, 1, Stamp(0, 0), file_digest(first), READER.version, READER.settings),
-        *(READ, False, 0.87, None, 2.5, {}, row_of_first, 1, 0),
+        name=first.stem,
+        source=str(first),
+        page=1,
+        pages=1,
+        stamp=Stamp(0, 0),
+        sha256=file_digest(first),
+        reader=READER.version,
+        settings=READER.settings,
+        status=READ,
+        settled=False,
+        confidence=0.87,
+        error=None,
+        seconds=2.5,
+        stages={},
+        row=row_of_first,
+        call=1,
+        place=0,
     )
     with open_manifest(root / "out") as manifest:
         manifest.record(entry)

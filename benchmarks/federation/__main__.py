@@ -129,8 +129,9 @@ def main(
     done = finished(bench, orders, RunFile(folder / "runs.jsonl"))
     if output is not None:
         output.write_text(csv_text(done) if output.suffix == ".csv" else json_text(done), encoding="utf-8")
-    for run in done if runs is not None else ():
-        _log(f"wrote {write_run(run, SITES, _PLAN, runs)}")
+    if runs is not None:
+        for run in done:
+            _log(f"wrote {write_run(run, SITES, _PLAN, runs)}")
     click.echo(json_text(done) if as_json else tuning_table(done) if tune else _tables(done))
 
 

@@ -17,7 +17,7 @@ from benchmarks.fuzz.texts import Files, one_of, put
 from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.flare.job.bundled import BUNDLED
 from ecg_flare.flare.job.export import pages_of
-from ecg_flare.nnunet.kinds import carried_document, plan_of, task_of, trained_subset
+from ecg_flare.nnunet.kinds import carried_document, nnunet_plan, plan_of, task_of, trained_subset
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.task.datasets.folder import PATIENTS_FILE, NnunetFolder
 from ecg_flare.task.datasets.plans import preset_plan, stock_plan
@@ -103,8 +103,8 @@ def _plan() -> Plan:
 def _read_document(data: bytes, folder: Path) -> None:
     plan = plan_of("changed", data.decode(errors="replace"))
     carried_document(plan)
-    task = task_of(plan)
-    _ = (plan.hash, plan.n_classes, plan.size_multiple, task.foreground_places, task.reader)
+    task, nnunet = task_of(plan), nnunet_plan(plan)
+    _ = (nnunet.hash, nnunet.n_classes, nnunet.size_multiple, task.foreground_places, task.reader)
 
 
 @cache

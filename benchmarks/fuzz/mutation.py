@@ -8,9 +8,10 @@ import json
 import math
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 ODD_NUMBERS: Final = (
     math.nan,
@@ -63,6 +64,7 @@ ODD_BYTES: Final = (b"", b"\x00", b"\xff" * 8, b"\xc3\x28", b"\r\n", b"\xef\xbb\
 
 Generator = np.random.Generator
 Change = Callable[[Generator, bytes], bytes]
+_T = TypeVar("_T")
 
 
 def change_bytes(rng: Generator, data: bytes) -> bytes:
@@ -158,7 +160,7 @@ _YAML_WORDS: Final = (
 )
 
 
-def _pick(rng: Generator, choices: Sequence[Any]) -> Any:
+def _pick(rng: Generator, choices: Sequence[_T]) -> _T:
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -309,10 +311,23 @@ def _changed_leaf(rng: Generator, value: Any) -> Any:
 
 
 def _changed_array(rng: Generator, array: np.ndarray) -> np.ndarray:
-    kinds = (np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.bool_, "U3", "S2", "M8[s]", np.complex64)
+    shapes: tuple[tuple[int, ...], ...] = ((0,), (1,), (2, 3), (0, 5), ())
+    kinds: tuple[DTypeLike, ...] = (
+        np.float32,
+        np.float64,
+        np.int8,
+        np.int32,
+        np.int64,
+        np.uint8,
+        np.bool_,
+        "U3",
+        "S2",
+        "M8[s]",
+        np.complex64,
+    )
     match int(rng.integers(4)):
         case 0:
-            return np.zeros(_pick(rng, (0, 1, (2, 3), (0, 5), ())), dtype=_pick(rng, kinds))
+            return np.zeros(_pick(rng, shapes), dtype=_pick(rng, kinds))
         case 1:
             return array[: int(rng.integers(array.size + 1))]
         case 2 if array.size and array.dtype.kind == "f":
@@ -323,7 +338,7 @@ def _changed_array(rng: Generator, array: np.ndarray) -> np.ndarray:
 
 
 def _odd_value(rng: Generator) -> Any:
-    plain = (None, True, False, [], {}, [[]], {"a": None}, b"", b"\x00" * 40, "x", 1.5, ["a", 1, None])
+    plain: tuple[Any, ...] = (None, True, False, [], {}, [[]], {"a": None}, b"", b"\x00" * 40, "x", 1.5, ["a", 1, None])
     match int(rng.integers(4)):
         case 0 | 1:
             return _pick(rng, ODD_NUMBERS)

@@ -70,9 +70,10 @@ def _roster() -> KeyRoster:
 
 
 def _state() -> ClientState:
-    keys = (bytearray(b"k" * 32) for _ in range(3))
+    sealing, mask, seed = (bytearray(b"k" * 32) for _ in range(3))
+    held = {2: bytearray(b"s" * 66)}
     return ClientState(
-        _terms(), 1, Step.CONSENT, _advert(1), *keys, _roster(), (1, 2), (1, 2), {2: bytearray(b"s" * 66)}
+        _terms(), 1, Step.CONSENT, _advert(1), sealing, mask, seed, _roster(), peers=(1, 2), survivors=(1, 2), held=held
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -75,7 +75,7 @@ _JOBS: Final = Path(__file__).parents[2] / "jobs"
 _SITE: Final = "site-1"
 
 
-def one_of(changes: dict[str, Change]) -> Callable[[np.random.Generator, Files], Files]:
+def one_of(changes: Mapping[str, Change]) -> Callable[[np.random.Generator, Files], Files]:
     """A change of one of the files, by its ending."""
 
     def change(rng: np.random.Generator, files: Files) -> Files:
@@ -143,6 +143,8 @@ def _masked_page() -> Files:
     whole = _page()
     image = cv2.imdecode(np.frombuffer(whole["p.png"], np.uint8), cv2.IMREAD_COLOR)
     mask = cv2.imdecode(np.frombuffer(whole["p.mask.png"], np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image is not None, "save_page wrote the picture"
+    assert mask is not None, "save_page wrote the mask"
     small = (image[:90, :120], mask[:90, :120])
     return {
         name: cv2.imencode(".png", each)[1].tobytes() for name, each in zip(("p.png", "p.mask.png"), small, strict=True)
@@ -209,7 +211,7 @@ def _read_profile(data: bytes, _: Path) -> None:
         apply(_printed(), degradation)
 
 
-def _read_layout(data: bytes, _: Path) -> None:
+def _read_layout(data: bytes, folder: Path) -> None:
     layout = parse_layout(data.decode("utf-8", "replace"), "mine.yaml", "mine")
     _ = layout.duration_s, layout.rhythm_rows
 
@@ -351,7 +353,7 @@ def _arrays() -> Files:
         "shares": [0.5],
     }
     fields = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    arrays = {"model": np.zeros(50, np.float32), "fields": fields, "optimizer.m": np.zeros(50)}
+    arrays: dict[str, np.ndarray] = {"model": np.zeros(50, np.float32), "fields": fields, "optimizer.m": np.zeros(50)}
     return _written(lambda folder: write_arrays(folder / "m.npz", arrays))
 
 

@@ -61,4 +61,5 @@ def swapped(mask: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     """The mask with trace and background swapped; pulses and print stay."""
     labels = np.arange(len(Label), dtype=np.uint8)
     labels[[Label.BACKGROUND, Label.TRACE]] = Label.TRACE, Label.BACKGROUND
-    return labels[mask]
+    found: UInt8[np.ndarray, "h w"] = labels[mask]
+    return found

@@ -9,9 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-SIZE: Final = {"width": 1366, "height": 768}
+if TYPE_CHECKING:
+    from playwright.sync_api import ViewportSize
+
+SIZE: Final[ViewportSize] = {"width": 1366, "height": 768}
 PROGRAM: Final = "from ecg_flare.cli import main; main()"
 
 

@@ -6,6 +6,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def open_large(root: Path, picture: Path, megapixels: float) -> Iterator[str]:
         view, seconds = _timed(lambda: json.loads(_asked(address, "")))
         yield row("opened and read, s", f"{seconds:.1f}")
         yield row("as it is shown, pixels", f"{view['page']['width']} x {view['page']['height']}")
-        tiles = [_timed(lambda at=level: _asked(address, f"/tiles/page/{at}/0/0"))[1] for level in range(MAX_LEVEL + 1)]
+        tiles = [_timed(partial(_asked, address, f"/tiles/page/{level}/0/0"))[1] for level in range(MAX_LEVEL + 1)]
         yield row("slowest tile, s", f"{max(tiles):.2f}")
         with browsing(address) as (browser, page):
             yield row("Chromium with the page fitted, MB", f"{_chromium_mb(browser):.0f}")
@@ -48,7 +49,8 @@ def open_large(root: Path, picture: Path, megapixels: float) -> Iterator[str]:
 def _enlarged(picture: Path, megapixels: float) -> np.ndarray:
     image = read_page(PageFile(picture, 1, picture.stem)).image
     factor = (megapixels * 1e6 / (image.shape[0] * image.shape[1])) ** 0.5
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    enlarged: np.ndarray = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    return enlarged
 
 
 def _timed(what: Callable[[], Any]) -> tuple[Any, float]:

@@ -30,6 +30,7 @@ from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.agreement import AgreementSettings, agreement_job
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.kinds import plan_of, required_counting
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.privacy.accountant import epsilon_rdp
 from ecg_flare.privacy.gaussian import ChaChaStream
@@ -144,7 +145,7 @@ def _sides(said: dict[str, Any] | None) -> str:
     return "none" if said is None else " x ".join(map(str, said["patch_size"]))
 
 
-def _size(plan: Plan) -> int:
+def _size(plan: AgreedPlan) -> int:
     return required_counting(plan).size
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from ecg_flare.nnunet.plan import Plan, network, unflatten_into
 from ecg_flare.nnunet.task import LabelCounts, count_labels
 
 BUDGET: Final = Budget(rounds=10, steps=20, learning_rate=0.1, public_steps=100)
-_ADAM: Final = {"optimizer": "fedadam", "server_rate": 0.02}
+_FEDADAM: Final = Method("fedadam", optimizer="fedadam", server_rate=0.02)
 
 
 def methods(plan: Plan) -> dict[str, Method]:
@@ -31,8 +31,8 @@ def methods(plan: Plan) -> dict[str, Method]:
         Method("centralized", site=POOL),
         Method("fedavg"),
         Method("fedprox", proximal_mu=0.01),
-        Method("fedadam", **_ADAM),
-        Method("fedadam-secure", **_ADAM, clipping_norm=10.0, summation="masked"),
+        _FEDADAM,
+        replace(_FEDADAM, name="fedadam-secure", clipping_norm=10.0, summation="masked"),
         *(
             Method(
                 f"private-{name}-eps{epsilon:g}" if epsilon else f"clipped-{name}",
@@ -97,11 +97,12 @@ def measured(plan: Plan, held_out: Mapping[str, PreparedDataset], model: Vector)
     task, module = task_of(plan), network(plan)
     unflatten_into(module, model)
     module.eval()
-    counts = {site: np.zeros((3, len(task.labels)), np.int64) for site in held_out}
+    none = np.zeros((3, len(task.labels)), np.int64)
+    counts = {site: none.copy() for site in held_out}
     for site, dataset in held_out.items():
         for entry in dataset.entries:
             counts[site] += count_labels(task, *task.segment(module, dataset, entry))
-    return {site: _dice(one) for site, one in {**counts, "": sum(counts.values())}.items()}
+    return {site: _dice(one) for site, one in {**counts, "": sum(counts.values(), none)}.items()}
 
 
 def dice_table(runs: Iterable[Run], labels: Iterable[str]) -> str:

@@ -8,28 +8,40 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
+from jaxtyping import Float32
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
 
 from ecg_flare.errors import WorkerError
+from ecg_flare.federated.round import RoundResult
+from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.messages import TRAIN, TrainRequest, TrainResult, error_reply
 from ecg_flare.flare.server.evaluator import PublicEvaluator
-from ecg_flare.flare.server.mechanism import GaussianMechanism
+from ecg_flare.flare.server.mechanism import AdmittedRound, ChargedRound, CohortLedger, GaussianMechanism
+from ecg_flare.flare.server.policy import ServerPolicy
 from ecg_flare.flare.summation.masked.messages import CONSENT, KEYS, SHARES, UNMASK
 from ecg_flare.nnunet.case import NoCases  # noqa: F401 - jobs name it as a class of this module
 from ecg_flare.nnunet.commands import InitializeCommand
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.plan import parameter_count
 from ecg_flare.nnunet.worker import Worker
+from ecg_flare.privacy.chain import LineSigner
 
 PHASES = {KEYS: "keys", SHARES: "shares", TRAIN: "train", CONSENT: "consent", UNMASK: "unmask"}
 LONGEST_S = 90.0
+_DEFAULTS: Final = ServerPolicy()
 
 
 class ArithmeticExecutor(Executor):
@@ -45,7 +57,7 @@ class ArithmeticExecutor(Executor):
         self._seconds = seconds
         self._child = child
 
-    def execute(self, task_name, shareable, fl_ctx, abort_signal):
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         request = TrainRequest.from_shareable(shareable)
         deadline = time.monotonic() + self._seconds
         while time.monotonic() < deadline and not abort_signal.triggered:
@@ -65,13 +77,13 @@ class ArithmeticExecutor(Executor):
 class ArithmeticEvaluator(PublicEvaluator):
     """Measures the model's first coordinate, starts from zeros, exports the vector."""
 
-    def start_model(self, start, plan, fl_ctx):
+    def start_model(self, start: str, plan: AgreedPlan, fl_ctx: FLContext) -> Float32[np.ndarray, " d"]:
         return np.zeros(parameter_count(plan), np.float32)
 
-    def evaluate(self, model, plan, fl_ctx):
+    def evaluate(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, fl_ctx: FLContext) -> float:
         return float(min(abs(model[0]), 1.0))
 
-    def export(self, model, plan, folder):
+    def export(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "model.npy", model)
 
@@ -87,9 +99,9 @@ class HeldSite(FLComponent):
         super().__init__()
         self._twice = twice
         self._round = -1
-        self._answer = None
+        self._answer: Shareable | None = None
 
-    def handle_event(self, event_type, fl_ctx):
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         site, task = fl_ctx.get_identity_name(), fl_ctx.get_prop(FLContextKey.TASK_NAME)
         if event_type == EventType.BEFORE_TASK_EXECUTION:
             self._round += task == KEYS
@@ -102,12 +114,12 @@ class HeldSite(FLComponent):
         elif event_type == EventType.AFTER_SEND_TASK_RESULT and self._twice:
             self._send_again({"party": site, "phase": PHASES.get(task, ""), "round": self._round}, fl_ctx)
 
-    def _send_again(self, here, fl_ctx):
+    def _send_again(self, here: Mapping[str, object], fl_ctx: FLContext) -> None:
         if wanted() == here:
             mark("reached")
             fl_ctx.get_engine().send_task_result(self._answer, fl_ctx, timeout=10.0)
 
-    def _write_down(self, site, task):
+    def _write_down(self, site: str, task: str) -> None:
         try:
             data = from_shareable(self._answer).data
         except ValueError:
@@ -127,17 +139,50 @@ class HeldSite(FLComponent):
 class HeldMechanism(GaussianMechanism):
     """Stands still before noise is charged, and once the ledger holds the release but nothing else does."""
 
-    def process(self, shareable, fl_ctx):
-        stand_still("server", "noise", self._round_index)
-        return super().process(shareable, fl_ctx)
+    def open(
+        self,
+        terms: JobTerms,
+        dimension: int,
+        root: Path,
+        *,
+        policy: ServerPolicy = _DEFAULTS,
+        signer: LineSigner | None = None,
+    ) -> CohortLedger:
+        opened = super().open(terms, dimension, root, policy=policy, signer=signer)
+        return HeldLedger(opened.path, opened.terms, opened.fixed, opened.ledger)
 
-    def release(self, model, share=None):
-        now = self._round_index
-        super().release(model, share)
-        stand_still("server", "release", now)
+
+class HeldLedger(CohortLedger):
+    """Gives rounds that stand still."""
+
+    def begin(
+        self, job: str, round_index: int, *, clipping_norm: float | None = None, follows: int | None = None
+    ) -> AdmittedRound:
+        admitted = super().begin(job, round_index, clipping_norm=clipping_norm, follows=follows)
+        return HeldRound(admitted, round_index)
 
 
-def stand_still(party, phase, round_index):
+class HeldRound(AdmittedRound):
+    """Stands still before it charges the ledger."""
+
+    def __init__(self, admitted: AdmittedRound, round_index: int) -> None:
+        self._admitted, self._round = admitted, round_index
+
+    def charge(self) -> ChargedRound:
+        stand_still("server", "noise", self._round)
+        charged = self._admitted.charge()
+        return HeldRelease(charged.ledger, charged.entry, charged.noise)
+
+
+class HeldRelease(ChargedRound):
+    """Stands still once the ledger holds the release."""
+
+    def release(self, model: Float32[np.ndarray, " model"], result: RoundResult) -> None:
+        super().release(model, result)
+        stand_still("server", "release", self.entry.mechanism.round)
+
+
+def stand_still(party: str, phase: str, round_index: int) -> None:
     """Wait here where `hold.json` says so."""
     if wanted() != {"party": party, "phase": phase, "round": round_index} or (_folder() / "reached").exists():
         return
@@ -147,16 +192,17 @@ def stand_still(party, phase, round_index):
         time.sleep(0.05)
 
 
-def wanted():
+def wanted() -> dict[str, Any] | None:
     """What `hold.json` says; None where there is none."""
     file = _folder() / "hold.json"
-    return json.loads(file.read_text()) if file.exists() else None
+    held: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
+    return held
 
 
-def mark(name):
+def mark(name: str) -> None:
     """Make an empty file."""
     (_folder() / name).touch()
 
 
-def _folder():
+def _folder() -> Path:
     return Path(os.environ["FAULTS"])

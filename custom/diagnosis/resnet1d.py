@@ -49,7 +49,8 @@ class ResNet1d(nn.Module):
         if self.training:
             signal = printed_3x4(shifted(signal), torch.rand(len(signal)) < 0.5)
         features = self.stages(functional.max_pool1d(functional.relu(self.stem_norm(self.stem(signal))), 2))
-        return self.head(torch.cat([features.mean(2), features.amax(2)], 1))
+        logits: Tensor = self.head(torch.cat([features.mean(2), features.amax(2)], 1))
+        return logits
 
 
 def shifted(signal: Tensor) -> Tensor:

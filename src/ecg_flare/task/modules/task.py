@@ -37,8 +37,11 @@ class TorchTask(Protocol):
         batch_size: cases of a training step, fewer where there are no more.
     """
 
-    labels: tuple[str, ...]
-    batch_size: int
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def batch_size(self) -> int: ...
 
     def module(self) -> nn.Module:
         """The untrained network, of float32 parameters, initialized from torch's global generator.

@@ -19,7 +19,7 @@ _FLAT = {
     "privacy": ("noise_multiplier", "epsilon_budget", "delta"),
     "sampling": ("sampling_rate", "patients", "patients_per_site", "shared_patients"),
 }
-_WHOLE = ("rounds", "projection", "summation", "evaluation", "nonce")
+_WHOLE = ("rounds", "projection", "summation", "evaluation", "ring_bits", "nonce")
 NAMES = {*_WHOLE, "clipping_norm", "adaptive_clipping", *(name for part in _FLAT.values() for name in part)}
 
 

@@ -70,6 +70,17 @@ def test_a_private_job_trains_the_tensors_and_clips_as_it_is_told(export: Callab
     assert (tuple(terms.model.trained), terms.clipping_norm) == (("head.*", "stem*"), 0.25)
 
 
+def test_a_masked_job_may_send_narrow_words(export: Callable[..., Path], run_cli: RunCli, tmp_path: Path) -> None:
+    job = export("fedadam_secure", "--ring-bits", "16")
+    terms = JobTerms(**components(job, "client")["terms"]["args"])
+    assert (terms.ring_bits, terms.way.cost(16)) == (
+        16,
+        "An update takes about 2 bytes a parameter on its way to the server.",
+    )
+    options = ("--sites", "a,b,c", "--data", "own", "--no-code", "--ring-bits", "8", "-o", tmp_path)
+    assert "a 'plain' sum has no ring of words" in run_cli("jobs", "export", "fedavg", *options).output
+
+
 def test_a_source_of_a_file_stands_in_the_job(export: Callable[..., Path], tmp_path: Path) -> None:
     named = {"path": "ptbxl_recordings.PtbxlRecordings", "args": {"root": "/data/ptbxl", "sites": {"berlin": ["0"]}}}
     (tmp_path / "recordings.json").write_text(json.dumps({"source": named}))

@@ -63,6 +63,25 @@ def test_the_sum_is_exact_and_no_secret_outlives_its_round(context: Callable[...
     assert asking.secrets_on_disk[UNMASK] == 0
 
 
+@pytest.mark.parametrize(("ring_bits", "near"), [(8, 0.05), (16, 3e-4)])
+def test_narrow_words_bring_the_same_mean_in_fewer_bytes(
+    context: Callable[..., Any], ring_bits: int, near: float
+) -> None:
+    terms, sizes = varied(TERMS, ring_bits=ring_bits), []
+
+    def weighed(task: str, site: str, answer: Shareable) -> Shareable:
+        if task == TRAIN:
+            sizes.append(unpack_masked(answer).vector.nbytes)
+        return answer
+
+    asking = Asking(context, weighed)
+    asking.sites = {site: Site(site, context, terms=terms) for site in terms.roster}
+    model = collect(asking, terms).model
+    assert np.linalg.norm(model - 0.5 / np.sqrt(D)) < near
+    assert sizes == [D * ring_bits // 8] * 3
+    assert asking.secrets_on_disk[UNMASK] == 0
+
+
 def test_a_sum_that_its_sites_cannot_have_given_loses_the_round_not_the_job(context: Callable[..., Any]) -> None:
     """A faulty site's numbers outgrow the bound behind the masks, where only the unmasked sum shows it."""
 

@@ -173,6 +173,11 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     help="Longest update. [default: as in the bundled job]",
 )
 @click.option(
+    "--ring-bits",
+    type=click.Choice(["8", "16"]),
+    help="Send masked updates in words of so many bits. [default: 32, or 64 where they are needed]",
+)
+@click.option(
     "--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Delta of the privacy promise."
 )
 @click.option(
@@ -232,6 +237,7 @@ def export(
     max_weight: int | None,
     adaptive_clipping: float | None,
     clipping_norm: float | None,
+    ring_bits: str | None,
     delta: float | None,
     epsilon_budget: float | None,
     training: tuple[str, ...],
@@ -271,6 +277,7 @@ def export(
             max_weight=max_weight,
             quantile=adaptive_clipping,
             clipping_norm=clipping_norm,
+            ring_bits=None if ring_bits is None else int(ring_bits),
             delta=delta,
             epsilon_budget=epsilon_budget,
             seed=seed,

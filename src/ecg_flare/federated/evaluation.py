@@ -12,7 +12,8 @@ from ecg_flare.federated.terms import JobTerms
 def counting_terms(terms: JobTerms) -> JobTerms | None:
     """The terms of a job's counts; None where it evaluates nothing at its sites.
 
-    All sites weigh alike, and no patient is drawn: each counts. The noise is the evaluation's own.
+    All sites weigh alike, and no patient is drawn: each counts. The noise is the evaluation's own. Words are wide, as
+    counts are exact.
     """
     if terms.evaluation is None:
         return None
@@ -26,4 +27,5 @@ def counting_terms(terms: JobTerms) -> JobTerms | None:
         privacy=None if privacy is None or sigma is None else replace(privacy, noise_multiplier=sigma),
         sampling=None if terms.sampling is None else replace(terms.sampling, rate=1.0),
         evaluation=None,
+        ring_bits=None,
     )

@@ -89,6 +89,7 @@ class Summation:
         hides_weights: whether the sites' weights can be hidden in the sum.
         noise_before_recovery: whether a private round's noise goes on the sum before any party can read it; otherwise
             the server puts it on the sum that it recovered.
+        narrow_words: whether a job may ask for words of 8 or 16 bits, as the noise is not in the ring.
         signs_messages: whether sites sign messages to each other, so that each pins its peers' certificates.
         shares_key: whether all sites hold one secret key, which comes with their startup kits.
         collusion: who must work together to see a single update all the same, in one sentence; '' where nobody must.
@@ -106,6 +107,7 @@ class Summation:
     hides_updates: bool = False
     hides_weights: bool = False
     noise_before_recovery: bool = False
+    narrow_words: bool = False
     signs_messages: bool = False
     shares_key: bool = False
     collusion: str = ""
@@ -147,10 +149,10 @@ class Summation:
         if self.hides_updates:
             require_threshold(sites, threshold)
 
-    @property
-    def cost(self) -> str:
-        """What an update costs to send, in one sentence."""
-        return f"An update takes about {self.update_bytes} bytes a parameter on its way to the server."
+    def cost(self, ring_bits: int | None = None) -> str:
+        """What an update costs to send, in one sentence; `ring_bits` of narrow words."""
+        size = self.update_bytes if ring_bits is None else ring_bits // 8
+        return f"An update takes about {size} {'byte' if size == 1 else 'bytes'} a parameter on its way to the server."
 
 
 def summation(name: str) -> Summation:

@@ -35,7 +35,7 @@ from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import Summation, summation
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.events import GaussianEvent, Unit, round_events, sum_sensitivity
-from ecg_flare.privacy.secure_sum.encoding import FixedPoint
+from ecg_flare.privacy.secure_sum.encoding import FixedPoint, NarrowWords
 
 _NONCE: Final = re.compile("[0-9a-f]{32}")
 
@@ -56,6 +56,7 @@ class JobTerms:
         privacy: noise on each sum; None promises nothing.
         sampling: the secret draw of patients; None makes a site as a whole the unit.
         summation: name of the way by which the server learns the sum (`federated.summation`).
+        ring_bits: 8 or 16, to send updates of a masked sum in narrow words; None takes 32, or 64 where they are needed.
         evaluation: counts on held-out cases, summed after each so many rounds; None measures nothing at the sites.
         nonce: 32 digits of hex, in groups or not, drawn when the job is written, so that no two jobs that are signed
             have the same terms: by their digest sites remember what they answered. Empty in tests alone.
@@ -75,6 +76,7 @@ class JobTerms:
     sampling: Sampling | None = None
     summation: str = "plain"
     evaluation: Evaluation | None = None
+    ring_bits: int | None = None
     nonce: str = ""
 
     def __post_init__(self) -> None:
@@ -90,6 +92,8 @@ class JobTerms:
             raise ConfigError("clipping is None, but noise and fixed point need a bound on each vector")
         if self.projection is not None and not self.encoded:
             raise ConfigError("projection is for sums in fixed point, expected noise or a sum that hides updates")
+        if self.ring_bits is not None:
+            self._check_narrow_words(self.ring_bits)
         if self.sampling is not None:
             self._check_sampling(self.sampling)
         if self.adaptive is not None:
@@ -113,6 +117,21 @@ class JobTerms:
             )
         if not way.hides_weights:
             raise ConfigError(f"max_weight={hidden.max_weight}: a {self.summation!r} sum cannot hide weights")
+
+    def _check_narrow_words(self, bits: int) -> None:
+        NarrowWords(bits, b"")
+        if not self.way.narrow_words:
+            raise ConfigError(f"ring_bits={bits}: a {self.summation!r} sum has no ring of words; leave it out")
+        if self.sites.hidden is not None:
+            raise ConfigError(
+                f"ring_bits={bits} and max_weight={self.sites.max_weight}: narrow words have no room for a sum of "
+                "weights; publish them, or take wide words"
+            )
+        if self.adaptive is not None:
+            raise ConfigError(
+                f"ring_bits={bits}: under adaptive clipping patients are counted in a coordinate of the sum, which "
+                "narrow words mix with all others; fix the clipping norm, or take wide words"
+            )
 
     def _check_sampling(self, sampling: Sampling) -> None:
         if self.privacy is None:
@@ -334,6 +353,7 @@ class JobTerms:
             vectors_per_site=self.patients_per_site,
             noise_multiplier=(self.noise_multiplier or 0.0) * vectors,
             sampling_rate=self.sampling_rate,
+            narrow=None if self.ring_bits is None else NarrowWords(self.ring_bits, self.nonce.encode()),
         )
 
     def patient_encoding(self, dimension: int) -> PatientEncoding:

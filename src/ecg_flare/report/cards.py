@@ -79,7 +79,9 @@ def _trained_cards(run: Run, trained: Sequence[RoundRecord]) -> Iterator[str]:
     ]
     chart = stacked_bars(numbers, traffic, y_label="megabytes", unit="MB")
     way = find(run.terms.summation)
-    under = "Models and updates of all sites, without FLARE's framing." + (f" {way.cost}" if way else "")
+    under = "Models and updates of all sites, without FLARE's framing." + (
+        f" {way.cost(run.terms.ring_bits)}" if way else ""
+    )
     yield card("Traffic", bar_legend(traffic) + chart, under)
     yield _sites_card(run, trained, numbers)
 

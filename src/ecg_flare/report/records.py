@@ -10,6 +10,7 @@ from ecg_flare.errors import ConfigError
 from ecg_flare.federated.parts import Clipping, Evaluation, HiddenWeights, Privacy, Roster, Sampling, TrainedModel
 from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.terms import JobTerms
+from ecg_flare.privacy.secure_sum.narrow import NARROW_BITS
 
 MAX_FIGURE: Final = 1e12
 """No norm, loss, weight, time or epsilon of a run comes near it; far above it sums of figures overflow."""
@@ -99,6 +100,7 @@ def read_terms(fields: Fields) -> JobTerms:
             sampling=None if sampling is None else _sampling(sampling),
             summation=fields.text("summation", "plain"),
             evaluation=_evaluation(fields.inner("evaluation")),
+            ring_bits=fields.whole("ring_bits", min(NARROW_BITS), max(NARROW_BITS), None),
             nonce=fields.text("nonce", ""),
         )
     except ConfigError as error:

@@ -21,6 +21,9 @@ from ecg_flare.privacy.secure_sum.signing import Signer, TestSigner, TestVerifie
 MODEL = bytes(range(32))
 LAYOUT = bytes(range(32, 64))
 NEVER = 5
+RING_BITS = 32
+"""Of the worlds whose terms say nothing else; the fixture `every_ring` puts each width in its place."""
+
 M = TypeVar("M", bound=Message)
 
 
@@ -83,7 +86,7 @@ def make_terms(sites: Sequence[Site], dimension: int, **changes: object) -> SumC
         "attempt": 0,
         "roster": tuple(Member(site.name, fingerprint(site.signer.certificate)) for site in sites),
         "threshold": min_threshold(len(sites)),
-        "ring_bits": 32,
+        "ring_bits": RING_BITS,
         "dimension": dimension,
         "scale": 1 << 20,
         "clipping_norm": 1.0,
@@ -98,7 +101,7 @@ def make_terms(sites: Sequence[Site], dimension: int, **changes: object) -> SumC
 
 def make_world(n: int, *, dimension: int = 4, seed: int = 0, **terms: object) -> World:
     rng = np.random.default_rng(seed)
-    top = 1 << (int(terms.get("ring_bits", 32)) - 1)  # type: ignore[call-overload]
+    top = 1 << (int(terms.get("ring_bits", RING_BITS)) - 1)  # type: ignore[call-overload]
     sites = [
         Site(f"site-{index:03d}", rng.integers(-top // n, top // n, size=dimension), limits_for_tests())
         for index in range(1, n + 1)

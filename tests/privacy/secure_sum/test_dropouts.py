@@ -14,6 +14,8 @@ from ecg_flare.privacy.secure_sum.client import SecureSumClient
 from ecg_flare.privacy.secure_sum.memory import Step
 from ecg_flare.privacy.secure_sum.server import SecureSumServer
 
+pytestmark = pytest.mark.usefixtures("every_ring")
+
 
 class Exploration:
     """Walks every subset of answers at every step, and counts how the rounds end."""

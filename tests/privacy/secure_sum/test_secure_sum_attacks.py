@@ -9,6 +9,8 @@ from secure_sum_world import make_world, run_round
 
 from ecg_flare.privacy.secure_sum.context import min_threshold
 
+pytestmark = pytest.mark.usefixtures("every_ring")
+
 
 def test_overlapping_active_and_dropped_lists_fail() -> None:
     assert not attacks.overlapping_lists()

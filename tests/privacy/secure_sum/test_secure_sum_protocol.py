@@ -34,7 +34,7 @@ from secure_sum_certs import Authority
 
 
 @pytest.mark.parametrize("n", [3, 4, 5, 10])
-@pytest.mark.parametrize("ring_bits", [32, 64])
+@pytest.mark.parametrize("ring_bits", [8, 16, 32, 64])
 def test_sum_is_exact_without_dropouts(n: int, ring_bits: int) -> None:
     world = make_world(n, ring_bits=ring_bits, dimension=7)
     assert np.array_equal(run_round(world), world.plain_sum(range(1, n + 1)))

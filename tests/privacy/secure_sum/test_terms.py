@@ -56,7 +56,7 @@ def test_least_threshold(n: int, least: int) -> None:
         ({"threshold": 5}, "threshold of 1 to n"),
         ({"threshold": 0}, "threshold of 1 to n"),
         ({"round": -1}, "non-negative"),
-        ({"ring_bits": 16}, "32 or 64"),
+        ({"ring_bits": 24}, "expected 8, 16, 32, 64 bits"),
         ({"dimension": 0}, "dimension 0"),
         ({"dimension": 1 << 40}, "ChaCha20 stream"),
         ({"scale": 0}, "positive and finite"),

@@ -51,6 +51,7 @@ class Changes:
             server has no public data.
         trained: patterns of the tensors that are trained; None leaves them to the job, and to the plan's last part.
         clipping_norm: C, in a job that clips.
+        ring_bits: 8 or 16, for a masked sum in narrow words.
     """
 
     sites: Sequence[str]
@@ -76,6 +77,7 @@ class Changes:
     plan: AgreedPlan | None = None
     trained: Sequence[str] | None = None
     clipping_norm: float | None = None
+    ring_bits: int | None = None
 
     def __post_init__(self) -> None:
         check_site_names(self.sites)
@@ -123,6 +125,7 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         clipping=_clipping(spec.terms, changes),
         privacy=_privacy(spec.terms, changes),
         sampling=_sampling(spec.terms, changes),
+        ring_bits=changes.ring_bits or spec.terms.ring_bits,
         nonce=fresh_nonce(),
     )
     by_sums = bool(changes.validate_every) and (changes.plan is not None or not terms.reports_metrics)

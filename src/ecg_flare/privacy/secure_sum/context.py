@@ -22,6 +22,7 @@ from ecg_flare.privacy.secure_sum.wire import Reader, Writer
 MIN_SITES = 3
 MIN_THRESHOLD_FRACTION = Fraction(2, 3)
 MAX_SITES = 1000
+RING_BITS = (8, 16, 32, 64)
 # ChaCha20 counts 64-byte blocks in 32 bits (RFC 8439, section 2.3): one stream ends after 2^38 bytes.
 MAX_STREAM_BYTES = 1 << 38
 _TAG = b"ecg_flare secure sum 1: context"
@@ -65,7 +66,7 @@ class SumContext:
     threshold: int
     ring_bits: int
     dimension: int
-    scale: int
+    scale: float
     clipping_norm: float
     weights: tuple[float, ...] | None
     dp: str
@@ -86,7 +87,7 @@ class SumContext:
     @property
     def word(self) -> np.dtype[Any]:
         """Unsigned little-endian numpy type of the ring Z_2^ring_bits."""
-        return np.dtype("<u4" if self.ring_bits == 32 else "<u8")
+        return np.dtype(f"<u{self.ring_bits // 8}")
 
     def index_of(self, name: str) -> int:
         """Client index of the site called `name`; `ConfigError` when it is not in the roster."""
@@ -110,7 +111,7 @@ class SumContext:
         for member in self.roster:
             writer.text(member.name).fixed(member.fingerprint)
         writer.integer(self.threshold, 2).integer(self.ring_bits, 1).integer(self.dimension, 8)
-        writer.integer(self.scale, 8).real(self.clipping_norm)
+        writer.real(self.scale).real(self.clipping_norm)
         weights = self.weights or ()
         writer.integer(len(weights), 2)
         for weight in weights:
@@ -125,7 +126,7 @@ class SumContext:
         job, number, attempt, sites = reader.text(), reader.integer(8), reader.integer(8), reader.integer(2)
         roster = tuple(Member(reader.text(), reader.fixed(32)) for _ in range(sites))
         threshold, ring_bits, dimension = reader.integer(2), reader.integer(1), reader.integer(8)
-        scale, clipping_norm = reader.integer(8), reader.real()
+        scale, clipping_norm = reader.real(), reader.real()
         weights = tuple(reader.real() for _ in range(reader.integer(2)))
         dp, layout_digest, model_sha256 = reader.text(), reader.fixed(32), reader.fixed(32)
         test_mode = reader.flag()
@@ -193,8 +194,11 @@ def _check_numbers(terms: SumContext) -> None:
             f"round {terms.round}, attempt {terms.attempt}, threshold {terms.threshold} of {terms.sites} sites: "
             "expected non-negative numbers and a threshold of 1 to n; correct the job"
         )
-    if terms.ring_bits not in (32, 64):
-        raise ConfigError(f"ring Z_2^{terms.ring_bits} is unknown, expected 32 or 64 bits: take 32 where it suffices")
+    if terms.ring_bits not in RING_BITS:
+        raise ConfigError(
+            f"ring Z_2^{terms.ring_bits} is unknown, expected {', '.join(map(str, RING_BITS))} bits: take 32 where it "
+            "suffices"
+        )
     if not 1 <= terms.dimension * terms.ring_bits // 8 <= MAX_STREAM_BYTES:
         raise ConfigError(f"dimension {terms.dimension} is outside one ChaCha20 stream: sum fewer coordinates at once")
     if not all(math.isfinite(value) and value > 0 for value in (terms.scale, terms.clipping_norm)):

@@ -17,19 +17,25 @@ Let n be the number of sites, k the most vectors that a site may add, W the larg
 
 Truncating toward zero shrinks every coordinate, so the L2 sensitivity of the integer sum to one vector is at most
 ``W * S``, the figure that the noise is measured against.
+
+Words of 8 or 16 bits, which a job may ask for, have another encoding with the same promises: `narrow` says which. There
+the coordinate of a vector is at most `limit` and not W * S, and the noise has no part in the ring, since the server
+draws it onto the sum that it recovered.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64, Int32, Int64, Integer, UInt
 
 from ecg_flare.errors import ConfigError, EncodingError
+from ecg_flare.privacy.secure_sum.narrow import LEAST_ROOM, NARROW_BITS, STEEP, room, round_within, turn, turn_back
 
 NOISE_TAIL = 10
 """The noise never exceeds this many of its standard deviations."""
@@ -45,11 +51,28 @@ Ring = UInt[np.ndarray, " d"]
 
 
 @dataclass(frozen=True)
+class NarrowWords:
+    """Words of 8 or 16 bits for a sum, and the public seed by which its vectors are turned.
+
+    Raises ConfigError for another width.
+    """
+
+    bits: int
+    seed: bytes
+
+    def __post_init__(self) -> None:
+        if self.bits not in NARROW_BITS:
+            raise ConfigError(f"ring_bits is {self.bits}, expected {' or '.join(map(str, NARROW_BITS))}, or none")
+
+
+@dataclass(frozen=True)
 class FixedPoint:
     """The public numbers by which every site and the server encode and decode one round.
 
-    Use :meth:`derive`; the fields scale and ring_bits follow from the others. Under unit patient each of a site's
-    vectors is drawn with chance `sampling_rate`: no bound of the encoding depends on it, but how long an honest sum is.
+    Use :meth:`derive`; the fields scale, ring_bits and limit follow from the others. Under unit patient each of a
+    site's vectors is drawn with chance `sampling_rate`: no bound of the encoding depends on it, but how long an honest
+    sum is. `limit` is the largest coordinate of an encoded vector in narrow words, whose vectors are turned by `seed`;
+    0 in wide ones.
     """
 
     clipping_norm: float
@@ -57,9 +80,11 @@ class FixedPoint:
     vectors_per_site: int
     noise_multiplier: float
     dimension: int
-    scale: int
+    scale: float
     ring_bits: int
     sampling_rate: float = 1.0
+    limit: int = 0
+    seed: bytes = b""
 
     @classmethod
     def derive(
@@ -71,8 +96,11 @@ class FixedPoint:
         vectors_per_site: int = 1,
         noise_multiplier: float = 0.0,
         sampling_rate: float = 1.0,
+        narrow: NarrowWords | None = None,
     ) -> FixedPoint:
         """Choose the largest power of two S that cannot wrap, in 32 bits where these keep enough precision.
+
+        In `narrow` words S is the largest number that cannot wrap.
 
         `weights` are the roster's, one a site; `vectors_per_site` is 1 under unit site and the bound on a site's
         patients under unit patient; `dimension` is the length of an update.
@@ -82,22 +110,26 @@ class FixedPoint:
         Raises ConfigError for an impossible bound and EncodingError where even 64 bits are too few.
         """
         _check_bounds(clipping_norm, weights, vectors_per_site, noise_multiplier, dimension)
+        n_vectors, heaviest = len(weights) * vectors_per_site, max(weights)
+        public = cls(
+            clipping_norm=float(clipping_norm),
+            weights=tuple(float(weight) for weight in weights),
+            vectors_per_site=vectors_per_site,
+            noise_multiplier=float(noise_multiplier),
+            dimension=dimension,
+            scale=0,
+            ring_bits=0,
+            sampling_rate=sampling_rate,
+        )
+        if narrow is not None:
+            return _narrowed(public, narrow)
         for ring_bits in (32, 64):
-            scale = _largest_scale(ring_bits, len(weights) * vectors_per_site, max(weights), noise_multiplier)
-            if scale and math.sqrt(dimension) / (max(weights) * scale) <= _LARGEST_TRUNCATION:
-                return cls(
-                    clipping_norm=float(clipping_norm),
-                    weights=tuple(float(weight) for weight in weights),
-                    vectors_per_site=vectors_per_site,
-                    noise_multiplier=float(noise_multiplier),
-                    dimension=dimension,
-                    scale=scale,
-                    ring_bits=ring_bits,
-                    sampling_rate=sampling_rate,
-                )
+            scale = _largest_scale(ring_bits, n_vectors, heaviest, noise_multiplier)
+            if scale and math.sqrt(dimension) / (heaviest * scale) <= _LARGEST_TRUNCATION:
+                return replace(public, scale=scale, ring_bits=ring_bits)
         raise EncodingError(
-            f"no scale keeps the sum of {len(weights) * vectors_per_site} vectors of length {dimension} with weights "
-            f"up to {max(weights)} and noise multiplier {noise_multiplier} exact within 64 bits; "
+            f"no scale keeps the sum of {n_vectors} vectors of length {dimension} with weights "
+            f"up to {heaviest} and noise multiplier {noise_multiplier} exact within 64 bits; "
             "weigh the sites by smaller numbers, or allow fewer vectors a site"
         )
 
@@ -114,24 +146,24 @@ class FixedPoint:
     @property
     def sum_bound(self) -> int:
         """Largest absolute coordinate of a sum without noise."""
-        return _sum_bound(len(self.weights) * self.vectors_per_site, max(self.weights), self.scale)
+        return self._reach(len(self.weights) * self.vectors_per_site)
 
     @property
     def contribution_bound(self) -> int:
         """Largest absolute coordinate of what one site may send."""
-        return _sum_bound(self.vectors_per_site, max(self.weights), self.scale)
+        return self._reach(self.vectors_per_site)
 
     @property
-    def ring_dtype(self) -> type[np.uint32] | type[np.uint64]:
+    def ring_dtype(self) -> np.dtype[Any]:
         """numpy's unsigned type of the ring, whose overflow is the ring's addition."""
-        return np.uint32 if self.ring_bits == 32 else np.uint64
+        return np.dtype(f"u{self.ring_bits // 8}")
 
     def encode(self, vector: Float[np.ndarray, " d"], weight: float) -> Int32[np.ndarray, " d"]:
-        """Turn one clipped vector into integers, ``trunc(weight * vector * S / C)``.
+        """Turn one clipped vector into integers, ``trunc(weight * vector * S / C)``, or into those of narrow words.
 
         Each coordinate is at most one unit nearer to zero than the exact product, and the integer norm is at most
         ``weight * S``, so that int32 holds it. A norm within 2^-20 above C, which rounding to float32 explains, is
-        scaled back to C.
+        scaled back to C. In narrow words the vector is turned first, and a coordinate is rounded to either side.
 
         Raises EncodingError for a vector of the wrong length, not finite or not clipped, and for a weight that is
         above the public ones.
@@ -142,6 +174,9 @@ class FixedPoint:
             raise EncodingError(
                 f"the vector's norm is {norm}, above the clipping norm {self.clipping_norm}: clip it before encoding"
             )
+        if self.limit:
+            turned = turn(vector, self.seed) * np.float32(weight * self.scale / self.clipping_norm)
+            return round_within(turned, self.limit, weight * self.scale)
         factor = weight * self.scale / self.clipping_norm
         if norm > self.clipping_norm * (1 - _GUARD):
             factor = weight * self.scale / norm * (1 - _GUARD)
@@ -168,7 +203,7 @@ class FixedPoint:
         if not (math.isfinite(denominator) and denominator > 0):
             raise EncodingError(f"the denominator is {denominator}, expected a positive public number")
         mean: Float64[np.ndarray, " d"] = total * (self.clipping_norm / (self.scale * denominator))
-        return mean
+        return turn_back(mean, self.seed) if self.limit else mean
 
     def to_ring(self, values: Integer[np.ndarray, " d"]) -> Ring:
         """Map signed integers (int32 or int64) to the ring, negatives to its upper half.
@@ -196,8 +231,7 @@ class FixedPoint:
                 f"got {values.dtype} values of shape {values.shape}, expected {self.dimension} of "
                 f"{np.dtype(self.ring_dtype)}"
             )
-        signed = np.int32 if self.ring_bits == 32 else np.int64
-        return values.view(signed).astype(np.int64)
+        return values.view(f"i{self.ring_bits // 8}").astype(np.int64)
 
     def check_sum(self, total: Int64[np.ndarray, " d"], *, noised: bool = False) -> None:
         """Raise EncodingError where a sum passes the bound behind the scale; `noised`: with the round's noise on it."""
@@ -226,6 +260,11 @@ class FixedPoint:
     def check_contribution(self, contribution: Integer[np.ndarray, " d"]) -> None:
         """Raise EncodingError where what one site sent passes what one site may send."""
         _check_reach(contribution, self.contribution_bound, "a site's contribution", self.vectors_per_site)
+
+    def _reach(self, n_vectors: int) -> int:
+        if self.limit:
+            return n_vectors * self.limit
+        return _sum_bound(n_vectors, max(self.weights), self.scale)
 
     def _check_vector(self, vector: Float[np.ndarray, " d"], weight: float) -> None:
         if vector.shape != (self.dimension,) or vector.dtype not in (np.float32, np.float64):
@@ -281,12 +320,30 @@ def _check_bounds(
         raise ConfigError(f"dimension is {dimension}, expected an update of at least one value")
 
 
-def _noise_sd(noise_multiplier: float, max_weight: float, scale: int) -> int:
-    return math.ceil(Fraction(noise_multiplier) * Fraction(max_weight) * scale)
+def _noise_sd(noise_multiplier: float, max_weight: float, scale: float) -> int:
+    return math.ceil(Fraction(noise_multiplier) * Fraction(max_weight) * Fraction(scale))
 
 
-def _sum_bound(n_vectors: int, max_weight: float, scale: int) -> int:
-    return math.floor(n_vectors * Fraction(max_weight) * scale)
+def _sum_bound(n_vectors: int, max_weight: float, scale: float) -> int:
+    return math.floor(n_vectors * Fraction(max_weight) * Fraction(scale))
+
+
+def _narrowed(public: FixedPoint, narrow: NarrowWords) -> FixedPoint:
+    """The encoding in narrow words: how far a coordinate may reach so that no sum wraps, and the scale behind it."""
+    n_vectors = len(public.weights) * public.vectors_per_site
+    limit = (2 ** (narrow.bits - 1) - 1) // n_vectors
+    heaviest, lightest = max(public.weights), min(public.weights)
+    # A coordinate of a vector of two or three is never larger than the vector.
+    scale = limit * max(1.0, math.sqrt(public.dimension) / STEEP) / heaviest
+    left = room(lightest * scale, public.dimension) / (lightest * scale) if limit else 0.0
+    if left < LEAST_ROOM:
+        weighs = f", of which one weighs {lightest:g} and another {heaviest:g}," if lightest < heaviest else ""
+        raise EncodingError(
+            f"words of {narrow.bits} bits let each of {n_vectors} vectors of length {public.dimension}{weighs} reach "
+            f"from {-limit} to {limit}: rounded to that, their clipped norm would not hold; take wider words "
+            "(ring_bits), or fewer vectors a site"
+        )
+    return replace(public, scale=scale, ring_bits=narrow.bits, limit=limit, seed=narrow.seed)
 
 
 def _largest_scale(ring_bits: int, n_vectors: int, max_weight: float, noise_multiplier: float) -> int:

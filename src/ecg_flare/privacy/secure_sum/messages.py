@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_flare.errors import SecureSumError
-from ecg_flare.privacy.secure_sum.context import SumContext
+from ecg_flare.privacy.secure_sum.context import RING_BITS, SumContext
 from ecg_flare.privacy.secure_sum.encoding import Ring
 from ecg_flare.privacy.secure_sum.shares import SHARE_BYTES
 from ecg_flare.privacy.secure_sum.wire import Reader, Writer
@@ -170,9 +170,9 @@ class MaskedUpdate:
         reader = Reader(data)
         context, sender, width = reader.fixed(32), reader.integer(2), reader.integer(1)
         words = reader.view(len(data) - 35)
-        if width not in (4, 8) or len(words) % width:
+        if 8 * width not in RING_BITS or len(words) % width:
             raise SecureSumError(
-                f"{len(words)} bytes of {width}-byte words, expected 4 or 8 bytes each: drop the sender"
+                f"{len(words)} bytes of {width}-byte words, expected whole ones of 1, 2, 4 or 8 bytes: drop the sender"
             )
         return cls(context, sender, np.frombuffer(words, dtype=f"<u{width}"))
 

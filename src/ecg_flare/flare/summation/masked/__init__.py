@@ -25,6 +25,7 @@ SUMMATION: Final = Summation(
     ),
     hides_updates=True,
     hides_weights=True,
+    narrow_words=True,
     signs_messages=True,
     collusion="The server and all sites but one, working together, still see the last one's update.",
 )

@@ -23,7 +23,7 @@ from typing import Final, Never
 import click
 from tqdm import tqdm
 
-from benchmarks.federation.pages import SITES, Part, ptbxl_pages, synthetic_pages
+from benchmarks.federation.pages import SITES, Part, pages_of
 from benchmarks.federation.run_folders import write_run
 from benchmarks.federation.runs import CENTRALIZED, Bench, Budget, Method, Vector
 from benchmarks.federation.table import (
@@ -39,8 +39,6 @@ from benchmarks.federation.table import (
     site_table,
     tuning_table,
 )
-from benchmarks.real_data import ptbxl_root
-from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import plan_preset
@@ -67,7 +65,7 @@ GRID: Final = (
 )
 """What `--tune` tries."""
 
-_PLAN: Final = "tiny"
+PLAN: Final = "tiny"
 _TUNING_SEED: Final = 100
 
 
@@ -115,10 +113,10 @@ def main(
         synthetic, budget, sites_pages, test_pages, seeds = True, Budget(2, 2), 1, 1, 1
     part: Part = "val" if tune else "test"
     bench = Bench(
-        plan_preset(_PLAN),
+        plan_preset(PLAN),
         SITES,
-        _pages("train", sites_pages, synthetic),
-        _pages(part, test_pages, synthetic),
+        pages_of("train", sites_pages, synthetic),
+        pages_of(part, test_pages, synthetic),
         folder / "cache",
         log=_log,
     )
@@ -131,7 +129,7 @@ def main(
         output.write_text(csv_text(done) if output.suffix == ".csv" else json_text(done), encoding="utf-8")
     if runs is not None:
         for run in done:
-            _log(f"wrote {write_run(run, SITES, _PLAN, runs)}")
+            _log(f"wrote {write_run(run, SITES, PLAN, runs)}")
     click.echo(json_text(done) if as_json else tuning_table(done) if tune else _tables(done))
 
 
@@ -168,7 +166,7 @@ def _seed_by_seed(orders: Sequence[Order]) -> Iterator[Order]:
 
 def _first_model(order: Order) -> Vector:
     if order.start == "random":
-        return initial_vector(plan_preset(_PLAN), order.seed)
+        return initial_vector(plan_preset(PLAN), order.seed)
     return load_bundled(order.start).vector
 
 
@@ -179,12 +177,6 @@ def _chosen(names: str, known: Sequence[Method]) -> list[Method]:
             f"no method {', '.join(unknown)}: choose of {', '.join(TUNED)}", param_hint="--methods"
         )
     return [method for method in known if method.name in wanted]
-
-
-def _pages(part: Part, pages_per_site: int, synthetic: bool) -> CaseSource:
-    if synthetic:
-        return synthetic_pages(part, pages_per_site)
-    return ptbxl_pages(ptbxl_root(otherwise="--synthetic"), part, pages_per_site)
 
 
 def _tables(runs: Sequence[Run]) -> str:

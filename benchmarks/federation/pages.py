@@ -13,7 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from ecg_flare.nnunet.case import JSON
+from benchmarks.real_data import ptbxl_root
+from ecg_flare.nnunet.case import JSON, CaseSource
 from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.task.traces.measure import prepared_pages
@@ -52,6 +53,13 @@ def ptbxl_pages(root: Path, part: Part, pages_per_site: int) -> PtbxlPages:
 def synthetic_pages(part: Part, pages_per_site: int) -> SyntheticPages:
     """Pages of synthetic recordings in the same profiles, other persons in each part: for runs without the database."""
     return SyntheticPages(dict(PROFILES), pages_per_site, seed=_SYNTHETIC_SEEDS[part])
+
+
+def pages_of(part: Part, pages_per_site: int, synthetic: bool) -> CaseSource:
+    """Pages of PTB-XL, or of synthetic recordings; raises a usage error where the database is not there."""
+    if synthetic:
+        return synthetic_pages(part, pages_per_site)
+    return ptbxl_pages(ptbxl_root(otherwise="--synthetic"), part, pages_per_site)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,10 @@ from jaxtyping import Float32
 
 from benchmarks.federation.pages import Pooled
 from ecg_flare.federated.optimizers import ServerOptimizer, optimizer_by_name
-from ecg_flare.federated.parts import Roster
+from ecg_flare.federated.parts import Clipping, Roster
+from ecg_flare.federated.projection import RandomProjection
 from ecg_flare.federated.round import LocalTraining, OpenRound, run_round
+from ecg_flare.federated.subset import EVERY_TENSOR, TrainableSubset
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.content import content_digest
@@ -41,6 +43,41 @@ Vector = Float32[np.ndarray, " d"]
 
 
 @dataclass(frozen=True)
+class Upload:
+    """What a site sends of an update in a round.
+
+    Attributes:
+        clipping_norm: C of a masked sum; None sends updates plainly.
+        ring_bits: of a masked sum's words; None is 32.
+        trained: patterns of the tensors that are trained and sent.
+        projection: how many values an update is folded into; None sends all of them.
+    """
+
+    clipping_norm: float | None = None
+    ring_bits: int | None = None
+    trained: tuple[str, ...] = EVERY_TENSOR
+    projection: int | None = None
+
+    def terms(self, sites: Sequence[str]) -> JobTerms:
+        """The terms of a job that sends this."""
+        return JobTerms(
+            Roster(dict.fromkeys(sites, 1.0), min_sites=len(sites)),
+            clipping=None if self.clipping_norm is None else Clipping(self.clipping_norm),
+            projection=None if self.projection is None else RandomProjection(self.projection, seed=0),
+            summation="plain" if self.clipping_norm is None else "masked",
+            ring_bits=self.ring_bits,
+        )
+
+    def values(self, plan: Plan) -> int:
+        """How many values a site sends in a round."""
+        return self.projection or TrainableSubset.matching(plan.layout, self.trained).dimension
+
+    def megabytes(self, plan: Plan, rounds: int) -> float:
+        """What a site sends in so many rounds, in MB, without what a message has beside its values."""
+        return rounds * self.values(plan) * (self.ring_bits or 32) / 8e6
+
+
+@dataclass(frozen=True)
 class Method:
     """How the global model is trained.
 
@@ -50,6 +87,7 @@ class Method:
         momentum: of the sites' SGD; it starts empty in each round.
         server_rate: learning rate of the server's optimizer; centralized training has none.
         proximal_mu: FedProx's mu.
+        upload: what a site sends.
     """
 
     name: str
@@ -57,6 +95,7 @@ class Method:
     momentum: float = 0.99
     server_rate: float = 1.0
     proximal_mu: float = 0.0
+    upload: Upload = Upload()
 
     @property
     def label(self) -> str:
@@ -143,15 +182,27 @@ class Bench:
     def train(self, method: Method, budget: Budget, start: Vector, seed: int) -> Iterator[Point | None]:
         """Train and measure: a point for the start, then one a round, None where a round is not measured."""
         sites, steps = roster(method, self.sites), steps_of(method, budget, self.sites)
-        terms = JobTerms(Roster(dict.fromkeys(sites, 1.0), min_sites=len(sites)))
+        terms = method.upload.terms(sites)
         training = {site: self._local_training(site, method, budget, steps, seed) for site in sites}
+        subset = self._subset(method)
+        if subset is not None:
+            training = {site: _of_part(train, subset, start) for site, train in training.items()}
         optimizer = method.optimizer
-        model, state = start, optimizer.init(start.size)
-        yield self.measure(model, 0)
+        model = start if subset is None else subset.take(start)
+        state = optimizer.init(model.size)
+        yield self.measure(start, 0)
         for index in range(budget.rounds):
             result = run_round(OpenRound(terms, model, state, optimizer), training, round_index=index)
             model, state = result.model, result.state
-            yield self.measure(model, index + 1) if budget.measured(index + 1) else None
+            if not budget.measured(index + 1):
+                yield None
+                continue
+            yield self.measure(model if subset is None else subset.put(start, model), index + 1)
+
+    def _subset(self, method: Method) -> TrainableSubset | None:
+        if method.upload.trained == EVERY_TENSOR:
+            return None
+        return TrainableSubset.matching(self._plan.layout, method.upload.trained)
 
     def measure(self, model: Vector, done: int) -> Point:
         """Trace Dice on pages of patients that no site trains on; pages count alike, whosever they are."""
@@ -179,6 +230,7 @@ class Bench:
                 momentum=method.momentum,
                 proximal_mu=method.proximal_mu,
                 seed=site_seed,
+                trained=method.upload.trained,
             )
             return trainer.train(model, options).update
 
@@ -191,3 +243,8 @@ class Bench:
 
     def _pool(self) -> PreparedDataset:
         return prepare(Pooled(self._datasets), _POOL, self._plan, self._cache, ALL_FOR_TRAINING, log=self._log)
+
+
+def _of_part(train: LocalTraining, subset: TrainableSubset, start: Vector) -> LocalTraining:
+    """The same training for a model that is a part of the whole one, and an update of that part."""
+    return lambda part, index: subset.take(train(subset.put(start, part), index))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point
+from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point, Upload
 from benchmarks.markdown import mean_and_spread, row
 from benchmarks.run_lines import RunLines, order_key
 
@@ -70,10 +70,15 @@ def run_from_json(document: dict[str, Any]) -> Run:
     """The run that `asdict` and JSON made a document of."""
     order = document["order"]
     return Run(
-        Order(**{**order, "method": Method(**order["method"]), "budget": Budget(**order["budget"])}),
+        Order(**{**order, "method": _method(order["method"]), "budget": Budget(**order["budget"])}),
         tuple(Point(**point) for point in document["points"]),
         document["cpu_s"],
     )
+
+
+def _method(document: dict[str, Any]) -> Method:
+    upload = document["upload"]
+    return Method(**{**document, "upload": Upload(**{**upload, "trained": tuple(upload["trained"])})})
 
 
 def by_method(runs: Iterable[Run]) -> dict[str, list[Run]]:

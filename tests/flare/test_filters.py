@@ -143,6 +143,18 @@ CHAINS = {
 }
 
 
+class ModelQuantizer:
+    """Is called as FLARE's filter, which imports a library that the project does not need."""
+
+
+def test_a_quantizing_filter_beside_a_hiding_sum_is_refused_in_words(context: Callable[..., Any]) -> None:
+    fl_ctx = context(terms=MASKED)
+    chain = [ClipUpdate(), StripResult(), MaskUpdate(), ModelQuantizer()]
+    fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters["train/out"] = chain
+    with pytest.raises(PrivacyError, match="a filter that quantizes is for updates in floats: ring_bits sends"):
+        check_filters(fl_ctx, MASKED)
+
+
 @pytest.mark.parametrize("name", sorted(CHAINS))
 def test_training_starts_only_behind_the_filters_that_the_terms_need(name: str, context: Callable[..., Any]) -> None:
     terms, right = CHAINS[name]

@@ -120,9 +120,12 @@ def check_filters(fl_ctx: FLContext, terms: JobTerms) -> None:
     last = terms.way.site.result_filter
     expected = [*([_path(ClipUpdate)] if terms.clips_updates else []), _path(StripResult), *([last] if last else [])]
     if found != expected:
+        quantizing = "; a filter that quantizes is for updates in floats: ring_bits sends a masked sum in fewer bytes"
         raise PrivacyError(
             f"the result filters of '{TRAIN}' are {found}; terms with clipping_norm={terms.clipping_norm}, "
             f"unit={terms.unit!r} and summation={terms.summation!r} need {expected} in this order"
+            + quantizing
+            * any("quantiz" in one.lower() for one in found)
         )
 
 

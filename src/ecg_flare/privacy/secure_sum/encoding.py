@@ -334,7 +334,7 @@ def _narrowed(public: FixedPoint, narrow: NarrowWords) -> FixedPoint:
     limit = (2 ** (narrow.bits - 1) - 1) // n_vectors
     heaviest, lightest = max(public.weights), min(public.weights)
     # A coordinate of a vector of two or three is never larger than the vector.
-    scale = limit * max(1.0, math.sqrt(public.dimension) / STEEP) / heaviest
+    scale = limit * max(1.0, math.sqrt(public.dimension) / STEEP[narrow.bits]) / heaviest
     left = room(lightest * scale, public.dimension) / (lightest * scale) if limit else 0.0
     if left < LEAST_ROOM:
         weighs = f", of which one weighs {lightest:g} and another {heaviest:g}," if lightest < heaviest else ""

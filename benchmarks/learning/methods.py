@@ -80,11 +80,12 @@ class Promise:
 
 @dataclass(frozen=True)
 class Order:
-    """What determines a run."""
+    """What determines a run; `plan` is the hash of its plan."""
 
     method: Method
     budget: Budget
     seed: int
+    plan: str
 
     @property
     def key(self) -> str:
@@ -95,4 +96,4 @@ class Order:
     def from_json(cls, order: Mapping[str, Any]) -> Order:
         """Read a kept order."""
         method = Method(**{**order["method"], "trained": tuple(order["method"]["trained"])})
-        return cls(method, Budget(**order["budget"]), order["seed"])
+        return cls(method, Budget(**order["budget"]), order["seed"], order["plan"])

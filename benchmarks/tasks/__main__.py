@@ -2,7 +2,7 @@
 
     python -m benchmarks.tasks [--rounds N] [--steps N] [--seeds N] [--methods fedavg,centralized] [--told]
 
-A small 3d_fullres network (the preset small_3d), from nnU-Net's initialization. Every federated site and every site
+A small 3d_fullres network (the preset small_3d), from nnU-Net's initialization, without mirroring. Every federated site and every site
 alone takes the same number of steps; centralized training takes those of all sites together. A private run starts from
 a model that was trained on six public cases, which no site has. Dice is over the voxels of all held-out cases. site-4
 holds the scans of another intensity scale. Finished runs are kept in FOLDER: the same command goes on where it was
@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -30,6 +31,9 @@ from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.settings import ALL_FOR_TRAINING
 from ecg_flare.task.datasets.plans import preset_plan
 
+TRAINER: Final = "nnUNetTrainerNoMirroring"
+"""The front of a hippocampus looks much like the back of its mirror image, and the two have different labels."""
+
 
 @click.command(help=__doc__)
 @click.option("--rounds", default=BUDGET.rounds, show_default=True)
@@ -42,7 +46,7 @@ from ecg_flare.task.datasets.plans import preset_plan
 def main(rounds: int, steps: int, learning_rate: float, seeds: int, names: str, told: bool, folder: Path) -> None:
     limit_threads(1)
     root = hippocampus()
-    plan = preset_plan("small_3d", root / "dataset.json", spacing=(1, 1, 1), trainer="nnUNetTrainer")
+    plan = preset_plan("small_3d", root / "dataset.json", spacing=(1, 1, 1), trainer=TRAINER)
     offered = methods(plan)
     wanted = names.split(",") if names else list(offered)
     if unknown := sorted(set(wanted) - set(offered)):
@@ -52,7 +56,7 @@ def main(rounds: int, steps: int, learning_rate: float, seeds: int, names: str, 
     train[PUBLIC] = ready(TableSites(str(root), "public"), POOL)
     held_out = {site: ready(TableSites(str(root), "test"), site) for site in SITES}
     bench = Bench(plan, train, replace(BUDGET, rounds=rounds, steps=steps, learning_rate=learning_rate))
-    orders = [Order(offered[name], bench.budget, seed) for seed in range(seeds) for name in wanted]
+    orders = [Order(offered[name], bench.budget, seed, plan.hash) for seed in range(seeds) for name in wanted]
 
     def run_of(order: Order, model: Vector, promise: Promise, cpu_s: float) -> Run:
         by_site = measured(plan, held_out, model)

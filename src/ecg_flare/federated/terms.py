@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.federated.contradictions import check_parts
 from ecg_flare.federated.parts import (
     Clipping,
     Evaluation,
@@ -87,70 +88,7 @@ class JobTerms:
         check_whole("rounds", self.rounds)
         if not isinstance(self.nonce, str) or (self.nonce and not _NONCE.fullmatch(self.nonce.replace("-", ""))):
             raise ConfigError(f"nonce is {self.nonce!r}, expected 32 digits of hex: export the job again")
-        self._check_summation(self.way)
-        if (self.encoded or self.sampling is not None) and self.clipping is None:
-            raise ConfigError("clipping is None, but noise and fixed point need a bound on each vector")
-        if self.projection is not None and not self.encoded:
-            raise ConfigError("projection is for sums in fixed point, expected noise or a sum that hides updates")
-        if self.ring_bits is not None:
-            self._check_narrow_words(self.ring_bits)
-        if self.sampling is not None:
-            self._check_sampling(self.sampling)
-        if self.adaptive is not None:
-            self._check_adaptive(self.adaptive)
-        if self.evaluation is not None and self.private != (self.evaluation.noise_multiplier is not None):
-            raise ConfigError(
-                f"noise_multiplier is {self.noise_multiplier} and that of the evaluation "
-                f"{self.evaluation.noise_multiplier}: in a private job counts are a release of their own, which needs "
-                "its own noise and is charged (--validate-noise); elsewhere they have none"
-            )
-
-    def _check_summation(self, way: Summation) -> None:
-        way.check_threshold(len(self.sites.weights), self.min_sites)
-        hidden = self.sites.hidden
-        if hidden is None:
-            return
-        if self.private:
-            raise ConfigError(
-                f"max_weight={hidden.max_weight} hides weights that depend on the sites' data, and noise_multiplier="
-                f"{self.noise_multiplier} promises privacy: such weights change the sensitivity; publish them"
-            )
-        if not way.hides_weights:
-            raise ConfigError(f"max_weight={hidden.max_weight}: a {self.summation!r} sum cannot hide weights")
-
-    def _check_narrow_words(self, bits: int) -> None:
-        NarrowWords(bits, b"")
-        if not self.way.narrow_words:
-            raise ConfigError(f"ring_bits={bits}: a {self.summation!r} sum has no ring of words; leave it out")
-        if self.sites.hidden is not None:
-            raise ConfigError(
-                f"ring_bits={bits} and max_weight={self.sites.max_weight}: narrow words have no room for a sum of "
-                "weights; publish them, or take wide words"
-            )
-        if self.adaptive is not None:
-            raise ConfigError(
-                f"ring_bits={bits}: under adaptive clipping patients are counted in a coordinate of the sum, which "
-                "narrow words mix with all others; fix the clipping norm, or take wide words"
-            )
-
-    def _check_sampling(self, sampling: Sampling) -> None:
-        if self.privacy is None:
-            raise ConfigError("privacy is None, but a draw of patients hides them by noise: give it, or no sampling")
-        count = len(self.sites.weights)
-        if sampling.patients > count * sampling.patients_per_site:
-            raise ConfigError(
-                f"patients is {sampling.patients}, but {count} sites of at most patients_per_site="
-                f"{sampling.patients_per_site} cannot have so many"
-            )
-
-    def _check_adaptive(self, adaptive: AdaptiveClipping) -> None:
-        if self.sampling is None or self.clipping is None or self.privacy is None:
-            raise ConfigError("adaptive clipping counts patients, expected unit patient: sites are too few to hide one")
-        if len(set(self.weights.values())) != 1:
-            raise ConfigError(
-                f"adaptive clipping counts all patients alike, but the sites' weights differ: {dict(self.weights)}"
-            )
-        adaptive.check(self.clipping.norm, self.privacy.noise_multiplier)
+        check_parts(self)
 
     @property
     def way(self) -> Summation:

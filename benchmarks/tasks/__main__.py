@@ -2,11 +2,11 @@
 
     python -m benchmarks.tasks [--rounds N] [--steps N] [--seeds N] [--methods fedavg,centralized] [--told]
 
-A small 3d_fullres network (the preset small_3d), from nnU-Net's initialization, without mirroring. Every federated site and every site
-alone takes the same number of steps; centralized training takes those of all sites together. A private run starts from
-a model that was trained on six public cases, which no site has. Dice is over the voxels of all held-out cases. site-4
-holds the scans of another intensity scale. Finished runs are kept in FOLDER: the same command goes on where it was
-ended.
+A small 3d_fullres network (the preset small_3d), from nnU-Net's initialization, without mirroring. Every federated
+site and every site alone takes the same number of steps; centralized training takes those of all sites together. A
+private run starts from a model that was trained on six public cases, which no site has. Dice is over the voxels of all
+held-out cases. site-4 holds the scans of another intensity scale. Finished runs are kept in FOLDER: the same command
+goes on where it was ended.
 
 The cases are sought in hippocampus/ below the folder that ECG_FLARE_DATA names, else in ../shared/data.
 """

@@ -59,11 +59,8 @@ def main(rounds: int, steps: int, seeds: int, methods: str, public: int, pages: 
     cases = prepared(plan, root, folder.resolve() / "cache", public, say)
     bench = Bench(plan, {**cases.train, PUBLIC: cases.public}, replace(BUDGET, rounds=rounds, steps=steps))
     file = RunLines(folder / "runs.jsonl", Run.from_json)
-    orders = [
-        Order(METHODS[name], bench.budget, seed, bench.plan.hash)
-        for seed in range(seeds)
-        for name in methods.split(",")
-    ]
+    wanted = methods.split(",")
+    orders = [Order(METHODS[name], bench.budget, seed, plan.hash) for seed in range(seeds) for name in wanted]
 
     def measured(order: Order, model: Vector, promise: Promise, cpu_s: float) -> Run:
         return Run(order, _areas(cases.held_out, plan, model), promise, cpu_s)

@@ -43,7 +43,7 @@ def test_the_interval_of_a_sure_difference_lies_above_zero() -> None:
 def test_a_kept_run_is_the_run_and_the_table_has_its_mean() -> None:
     runs = [
         Run(
-            Order(METHODS["private-head-eps8"], BUDGET, seed),
+            Order(METHODS["private-head-eps8"], BUDGET, seed, "0" * 64),
             (0.5, 0.6, 0.7, 0.8, value),
             Promise(0.61, 725, 0.13),
             2.0,

@@ -284,15 +284,17 @@ class JobTerms:
             return None
         # The encoding measures noise in the longest single vector, of which a shared patient may have several.
         vectors = self.sensitivity / (self.vector_norm * max(self.weights.values()))
-        return FixedPoint.derive(
+        fixed = FixedPoint.derive(
             clipping_norm=self.vector_norm,
             weights=[self.weights[site] for site in self.roster],
             dimension=size,
             vectors_per_site=self.patients_per_site,
             noise_multiplier=(self.noise_multiplier or 0.0) * vectors,
             sampling_rate=self.sampling_rate,
-            narrow=None if self.ring_bits is None else NarrowWords(self.ring_bits, self.nonce.encode()),
         )
+        if self.ring_bits is None:
+            return fixed
+        return fixed.in_narrow_words(NarrowWords(self.ring_bits, self.nonce.encode()))
 
     def patient_encoding(self, dimension: int) -> PatientEncoding:
         """How a patient's update of length `dimension` becomes integers; raises ConfigError under unit site."""

@@ -25,7 +25,8 @@ WEIGHTS = dict.fromkeys(("a", "b", "c"), 1.0)
 
 def words(bits: int, dimension: int = 5000, **changes: object) -> FixedPoint:
     bounds: dict[str, object] = {"clipping_norm": 2.0, "weights": (1.0, 1.0, 0.75), "dimension": dimension}
-    return FixedPoint.derive(**(bounds | {"narrow": NarrowWords(bits, SEED)} | changes))  # type: ignore[arg-type]
+    wide = FixedPoint.derive(**(bounds | changes))  # type: ignore[arg-type]
+    return wide.in_narrow_words(NarrowWords(bits, SEED))
 
 
 def vector(kind: str, dimension: int, seed: int, norm: float) -> np.ndarray:

@@ -96,11 +96,8 @@ class FixedPoint:
         vectors_per_site: int = 1,
         noise_multiplier: float = 0.0,
         sampling_rate: float = 1.0,
-        narrow: NarrowWords | None = None,
     ) -> FixedPoint:
         """Choose the largest power of two S that cannot wrap, in 32 bits where these keep enough precision.
-
-        In `narrow` words S is the largest number that cannot wrap.
 
         `weights` are the roster's, one a site; `vectors_per_site` is 1 under unit site and the bound on a site's
         patients under unit patient; `dimension` is the length of an update.
@@ -111,27 +108,44 @@ class FixedPoint:
         """
         _check_bounds(clipping_norm, weights, vectors_per_site, noise_multiplier, dimension)
         n_vectors, heaviest = len(weights) * vectors_per_site, max(weights)
-        public = cls(
-            clipping_norm=float(clipping_norm),
-            weights=tuple(float(weight) for weight in weights),
-            vectors_per_site=vectors_per_site,
-            noise_multiplier=float(noise_multiplier),
-            dimension=dimension,
-            scale=0,
-            ring_bits=0,
-            sampling_rate=sampling_rate,
-        )
-        if narrow is not None:
-            return _narrowed(public, narrow)
         for ring_bits in (32, 64):
             scale = _largest_scale(ring_bits, n_vectors, heaviest, noise_multiplier)
             if scale and math.sqrt(dimension) / (heaviest * scale) <= _LARGEST_TRUNCATION:
-                return replace(public, scale=scale, ring_bits=ring_bits)
+                return cls(
+                    clipping_norm=float(clipping_norm),
+                    weights=tuple(float(weight) for weight in weights),
+                    vectors_per_site=vectors_per_site,
+                    noise_multiplier=float(noise_multiplier),
+                    dimension=dimension,
+                    scale=scale,
+                    ring_bits=ring_bits,
+                    sampling_rate=sampling_rate,
+                )
         raise EncodingError(
             f"no scale keeps the sum of {n_vectors} vectors of length {dimension} with weights "
             f"up to {heaviest} and noise multiplier {noise_multiplier} exact within 64 bits; "
             "weigh the sites by smaller numbers, or allow fewer vectors a site"
         )
+
+    def in_narrow_words(self, words: NarrowWords) -> FixedPoint:
+        """The same for words of 8 or 16 bits: how far a coordinate may reach so that no sum wraps, and the scale of it.
+
+        Raises EncodingError where the words are too narrow for so many vectors, or for a weight beside the others.
+        """
+        n_vectors = len(self.weights) * self.vectors_per_site
+        limit = (2 ** (words.bits - 1) - 1) // n_vectors
+        heaviest, lightest = max(self.weights), min(self.weights)
+        # A coordinate of a vector of two or three is never larger than the vector.
+        scale = limit * max(1.0, math.sqrt(self.dimension) / STEEP[words.bits]) / heaviest
+        left = room(lightest * scale, self.dimension) / (lightest * scale) if limit else 0.0
+        if left < LEAST_ROOM:
+            weighs = f", of which one weighs {lightest:g} and another {heaviest:g}," if lightest < heaviest else ""
+            raise EncodingError(
+                f"words of {words.bits} bits let each of {n_vectors} vectors of length {self.dimension}{weighs} reach "
+                f"from {-limit} to {limit}: rounded to that, their clipped norm would not hold; take wider words "
+                "(ring_bits), or fewer vectors a site"
+            )
+        return replace(self, scale=scale, ring_bits=words.bits, limit=limit, seed=words.seed)
 
     @property
     def sensitivity(self) -> float:
@@ -326,24 +340,6 @@ def _noise_sd(noise_multiplier: float, max_weight: float, scale: float) -> int:
 
 def _sum_bound(n_vectors: int, max_weight: float, scale: float) -> int:
     return math.floor(n_vectors * Fraction(max_weight) * Fraction(scale))
-
-
-def _narrowed(public: FixedPoint, narrow: NarrowWords) -> FixedPoint:
-    """The encoding in narrow words: how far a coordinate may reach so that no sum wraps, and the scale behind it."""
-    n_vectors = len(public.weights) * public.vectors_per_site
-    limit = (2 ** (narrow.bits - 1) - 1) // n_vectors
-    heaviest, lightest = max(public.weights), min(public.weights)
-    # A coordinate of a vector of two or three is never larger than the vector.
-    scale = limit * max(1.0, math.sqrt(public.dimension) / STEEP[narrow.bits]) / heaviest
-    left = room(lightest * scale, public.dimension) / (lightest * scale) if limit else 0.0
-    if left < LEAST_ROOM:
-        weighs = f", of which one weighs {lightest:g} and another {heaviest:g}," if lightest < heaviest else ""
-        raise EncodingError(
-            f"words of {narrow.bits} bits let each of {n_vectors} vectors of length {public.dimension}{weighs} reach "
-            f"from {-limit} to {limit}: rounded to that, their clipped norm would not hold; take wider words "
-            "(ring_bits), or fewer vectors a site"
-        )
-    return replace(public, scale=scale, ring_bits=narrow.bits, limit=limit, seed=narrow.seed)
 
 
 def _largest_scale(ring_bits: int, n_vectors: int, max_weight: float, noise_multiplier: float) -> int:

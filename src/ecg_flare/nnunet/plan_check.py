@@ -37,6 +37,9 @@ _NETWORKS: Final = tuple(f"{_UNET}.{name}" for name in ("PlainConvUNet", "Residu
 _NORMALIZATION: Final = tuple(f"{name}Normalization" for name in ("ZScore", "CT", "No", "RescaleTo01", "RGBTo01"))
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ENDINGS: Final = (".nii.gz", ".nrrd", ".mha", ".gipl", ".nii", ".png", ".bmp", ".tif", ".tiff")
+_INTENSITIES: Final = "foreground_intensity_properties_per_channel"
+_OF_CT: Final = ("mean", "std", "percentile_00_5", "percentile_99_5")
+_MAX_INTENSITY: Final = 1e9
 _MAX_SIDE: Final = 4096
 _MAX_STRIDE: Final = 16
 _MAX_LABEL: Final = 65_535
@@ -57,7 +60,22 @@ def check_plan(plan: Plan) -> Plan:
             f"{where} has no configuration {plan.configuration_name!r}: it has {', '.join(configurations)}"
         )
     _check_configuration(configurations[plan.configuration_name], f"{where}, {plan.configuration_name}", plan)
+    _check_intensities(plans, where, plan)
     return plan
+
+
+def _check_intensities(plans: Fields, where: str, plan: Plan) -> None:
+    """Raise ConfigError where nnU-Net's preprocessor would look for what is not there."""
+    where = f"{where}, {_INTENSITIES}"
+    found = Fields(plans.mapping(_INTENSITIES), where, ConfigError)
+    for channel, scheme in enumerate(plan.configuration["normalization_schemes"]):
+        if str(channel) not in plan.plans.get(_INTENSITIES, {}):
+            raise ConfigError(
+                f"{where} has no channel {channel}, which {scheme} asks for: take nnU-Net's own plans.json"
+            )
+        known = Fields(found.mapping(str(channel)), f"{where}, channel {channel}", ConfigError)
+        for name in _OF_CT if scheme == "CTNormalization" else ():
+            known.number(name, -_MAX_INTENSITY, _MAX_INTENSITY)
 
 
 def _check_configuration(found: Fields, where: str, plan: Plan) -> None:

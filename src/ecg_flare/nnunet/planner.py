@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -68,7 +68,8 @@ def plan_experiment(found: Fingerprint, dataset_json: Mapping[str, Any], planner
             kind = getattr(importlib.import_module(PLANNERS[planner]), planner)
 
             def asked_of(shapes: Float64[np.ndarray, "cases 3"], **target: list[float]) -> Any:
-                _write(preprocessed / dataset / "dataset_fingerprint.json", _as_document(found, shapes))
+                document = _as_document(found, shapes, dataset_json["channel_names"])
+                _write(preprocessed / dataset / "dataset_fingerprint.json", document)
                 return kind(dataset, **target)
 
             try:
@@ -83,12 +84,14 @@ def plan_experiment(found: Fingerprint, dataset_json: Mapping[str, Any], planner
     return plans
 
 
-def _as_document(found: Fingerprint, shapes: Float64[np.ndarray, "cases 3"]) -> dict[str, Any]:
+def _as_document(found: Fingerprint, shapes: Float64[np.ndarray, "cases 3"], channels: Iterable[str]) -> dict[str, Any]:
+    # nnU-Net looks each channel up, even where its normalization then asks for nothing.
+    intensities = {channel: dict(found.intensities.get(channel, {})) for channel in channels}
     return {
         "spacings": found.spacings.tolist(),
         "shapes_after_crop": shapes.tolist(),
         "median_relative_size_after_cropping": found.relative_size,
-        "foreground_intensity_properties_per_channel": {key: dict(value) for key, value in found.intensities.items()},
+        "foreground_intensity_properties_per_channel": intensities,
     }
 
 

@@ -13,11 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_flare.errors import ConfigError, SiteDataError
+from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.fingerprint import CaseFingerprint, fingerprint_of
+from ecg_flare.nnunet.plan import initial_vector
 from ecg_flare.nnunet.planner import plan_experiment
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.task.agreement.bins import FingerprintBins, LinearBins, LogBins
 from ecg_flare.task.agreement.estimate import fingerprint_from
 from ecg_flare.task.agreement.histograms import histograms_norm, histograms_of, outside, split
+from ecg_flare.task.datasets.folder import NnunetFolder
+from ecg_flare.task.datasets.plans import stock_plan
 
 BINS = FingerprintBins()
 
@@ -36,6 +41,21 @@ def agreed_plan(root: Path, planner: str = "ExperimentPlanner", bins: Fingerprin
         summed, cases = summed + histograms_of(case, blocks), cases + 1
     found = fingerprint_from(np.asarray(summed), blocks, cases)
     return plan_experiment(found, {**description, "overwrite_image_reader_writer": "SimpleITKIO"}, planner, NAME)
+
+
+def train_by(plans: dict[str, Any], root: Path, tmp_path: Path) -> None:
+    """A step on these cases by a plan that their sites agreed on, with a network that a test has the time for."""
+    configuration = plans["configurations"]["3d_fullres"]
+    arguments = configuration["architecture"]["arch_kwargs"]
+    arguments["features_per_stage"] = [4] * arguments["n_stages"]
+    (tmp_path / "plans.json").write_text(json.dumps(plans))
+    description = root / "dataset.json"
+    plan = stock_plan(tmp_path / "plans.json", dataset_file=description, trainer="nnUNetTrainer")
+    prepared = prepare(
+        NnunetFolder(str(root), cases_are_patients=True), "a", plan, tmp_path / "cache", log=lambda _: None
+    )
+    update = LocalTrainer(plan, prepared).train(initial_vector(plan, 0), TrainOptions(steps=1)).update
+    assert np.linalg.norm(update) > 0
 
 
 @pytest.mark.slow
@@ -62,7 +82,8 @@ def test_anisotropic_cases_give_the_pooled_plan(tmp_path: Path) -> None:
     agreed, pooled = agreed_plan(root), pooled_plan(root, tmp_path)
     assert pooled["configurations"]["3d_fullres"]["spacing"][0] == pytest.approx(5.5)
     assert_same_plan(agreed, pooled, within=1e-3)
-    assert agreed["foreground_intensity_properties_per_channel"] == {}
+    assert agreed["foreground_intensity_properties_per_channel"] == {"0": {}}
+    train_by(agreed, root, tmp_path)
 
 
 @pytest.mark.slow

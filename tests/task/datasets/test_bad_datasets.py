@@ -214,6 +214,7 @@ def changed(plan: Plan, *path: str | int, value: object) -> str:
 
 CONFIGURATION = ("plans", "configurations", "3d_fullres")
 NETWORK = (*CONFIGURATION, "architecture")
+INTENSITIES = "foreground_intensity_properties_per_channel"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +232,8 @@ NETWORK = (*CONFIGURATION, "architecture")
         ((*CONFIGURATION, "patch_size"), [16], "patch_size"),
         ((*CONFIGURATION, "batch_size"), 0, "batch_size"),
         ((*CONFIGURATION, "previous_stage"), "3d_lowres", "cascade"),
+        (("plans", INTENSITIES), {}, f"{INTENSITIES} has no channel 0, which ZScoreNormalization asks for"),
+        ((*CONFIGURATION, "normalization_schemes"), ["CTNormalization"], "channel 0: mean must be a number"),
         (("plans", "dataset_name"), "/etc", "dataset_name is '/etc'"),
         (("plans", "image_reader_writer"), "os", "image_reader_writer is 'os'"),
         (("plans", "label_manager"), "os", "label_manager is 'os'"),

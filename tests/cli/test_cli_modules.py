@@ -79,6 +79,9 @@ def test_a_masked_job_may_send_narrow_words(export: Callable[..., Path], run_cli
     )
     options = ("--sites", "a,b,c", "--data", "own", "--no-code", "--ring-bits", "8", "-o", tmp_path)
     assert "a 'plain' sum has no ring of words" in run_cli("jobs", "export", "fedavg", *options).output
+    refused = run_cli("jobs", "export", "fedadam_dp", *options)
+    assert refused.exit_code == 2
+    assert "words of 8 bits let each of 48 vectors" in " ".join(refused.output.split())
 
 
 def test_a_source_of_a_file_stands_in_the_job(export: Callable[..., Path], tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_noise_goes_on_ciphertexts_before_they_are_decrypted_and_on_other_sums_a
         ({"site": SiteParts(result_filter="hospital/sum.py")}, "'hospital/sum.py'"),
         ({"hides_updates": True}, "expected a result_filter"),
         ({"hides_weights": True}, "hides weights"),
+        ({"narrow_words": True, "noise_before_recovery": True}, "no room for noise in the ring"),
         ({"site": SiteParts(steps=(SumStep("count", "count", "a number"),))}, "expected an executor"),
         ({"site": SiteParts(executor="hospital.sum.Count")}, "expected an executor for its steps, or neither"),
         ({"site": SiteParts(component="hospital.sum.Memory")}, "a component and its id"),

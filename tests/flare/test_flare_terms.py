@@ -32,6 +32,9 @@ def terms(**changes: Any) -> JobTerms:
     return flat_terms(**{"weights": WEIGHTS, "rounds": 3, "min_sites": 2, **changes})
 
 
+MANY = {f"site-{index}": 1.0 for index in range(30)}
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -58,6 +61,10 @@ def terms(**changes: Any) -> JobTerms:
         ({"summation": "hidden"}, "summation is 'hidden'"),
         ({"summation": "masked", "min_sites": 3}, "clipping is None"),
         ({"summation": "masked", "min_sites": 2, "clipping_norm": 1.0}, "expected at least 3"),
+        (
+            {"summation": "masked", "clipping_norm": 1.0, "ring_bits": 8, "weights": MANY, "min_sites": 30},
+            "words of 8 bits let each of 30 vectors",
+        ),
         (
             {"summation": "masked", "clipping_norm": 1.0, "weights": {"a": 1.0, "b": 1.0}, "min_sites": 2},
             "over 2 sites, expected at least 3",

@@ -95,6 +95,30 @@ def test_a_sum_that_its_sites_cannot_have_given_loses_the_round_not_the_job(cont
         collect(Asking(context, too_much))
 
 
+@pytest.mark.parametrize("ring_bits", [8, 16])
+def test_garbage_in_narrow_words_is_refused_or_no_longer_than_all_updates(
+    context: Callable[..., Any], ring_bits: int
+) -> None:
+    terms = varied(TERMS, ring_bits=ring_bits)
+
+    def summed(share: float) -> RoundResult:
+        def garbage(task: str, site: str, answer: Shareable) -> Shareable:
+            if (task, site) != (TRAIN, "site-2"):
+                return answer
+            masked, rng = unpack_masked(answer), np.random.default_rng(5)
+            random = rng.integers(0, 2**ring_bits, D).astype(masked.vector.dtype)
+            spoilt = np.where(rng.random(D) < share, random, masked.vector)
+            return pack_masked(MaskedUpdate(masked.context, masked.sender, spoilt))
+
+        asking = Asking(context, garbage)
+        asking.sites = {site: Site(site, context, terms=terms) for site in terms.roster}
+        return collect(asking, terms)
+
+    assert np.linalg.norm(summed(0.0001).model) <= 1.0
+    with pytest.raises(RoundError, match="its sum is not used"):
+        summed(1.0)
+
+
 HIDDEN = varied(TERMS, max_weight=40)
 PAGES = {"site-1": 5, "site-2": 40, "site-3": 12}
 SCALES = {"site-1": 1.0, "site-2": -0.25, "site-3": 0.5}

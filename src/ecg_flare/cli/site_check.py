@@ -39,8 +39,9 @@ def check_lines(tried: "DryRun") -> Iterator[str]:
     yield f"job     {tried.job}, at {tried.site}"
     if tried.terms is not None:
         terms = tried.terms
+        narrow = "" if terms.ring_bits is None else f" in words of {terms.ring_bits} bits"
         yield (
-            f"terms   {terms.summation} sum of {len(terms.roster)} sites, at least {terms.min_sites}; "
+            f"terms   {terms.summation} sum{narrow} of {len(terms.roster)} sites, at least {terms.min_sites}; "
             f"clipping norm {terms.clipping_norm}, noise {terms.noise_multiplier}, unit {terms.unit}; "
             f"{terms.rounds} rounds"
         )

@@ -58,6 +58,8 @@ def _check_narrow_words(terms: JobTerms, bits: int) -> None:
             f"ring_bits={bits} and max_weight={terms.sites.max_weight}: narrow words have no room for a sum of "
             "weights; publish them, or take wide words"
         )
+    if terms.model.counted:
+        raise ConfigError(f"ring_bits={bits}: this job sums counts, which are exact; take wide words")
     if terms.adaptive is not None:
         raise ConfigError(
             f"ring_bits={bits}: under adaptive clipping patients are counted in a coordinate of the sum, which "

@@ -122,6 +122,8 @@ class Summation:
             raise ConfigError(f"summation {self.name!r} hides updates, expected a result_filter that does it at a site")
         if self.hides_weights and not self.hides_updates:
             raise ConfigError(f"summation {self.name!r} hides weights, expected that it hides updates too")
+        if self.narrow_words and self.noise_before_recovery:
+            raise ConfigError(f"summation {self.name!r} has narrow words, which have no room for noise in the ring")
         if bool(self.site.steps) != bool(self.site.executor):
             raise ConfigError(f"summation {self.name!r}: expected an executor for its steps, or neither")
         if bool(self.site.component) != bool(self.site.component_id):

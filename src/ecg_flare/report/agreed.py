@@ -31,6 +31,13 @@ def clipping_text(terms: JobTerms) -> str:
     return f"{terms.clipping.norm:g} at first, then following the {quantile:g} quantile of the patients' updates"
 
 
+def words_text(terms: JobTerms) -> str:
+    """The bits of a word that an update is sent in."""
+    if not terms.way.narrow_words:
+        return "–"
+    return "32, or 64 where they are needed" if terms.ring_bits is None else str(terms.ring_bits)
+
+
 def dice_name(run: Run) -> str:
     """What the Dice of a run is of: of traces, where its plan is one of the package's own."""
     return "Dice" if run.terms.model.document else "trace Dice"

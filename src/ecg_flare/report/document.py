@@ -9,7 +9,14 @@ from typing import Final
 
 from ecg_flare.federated.run_files import METRICS, RUN
 from ecg_flare.privacy.planning import noise_words
-from ecg_flare.report.agreed import aggregator_text, clipping_text, delta_text, site_names, trained_parameters
+from ecg_flare.report.agreed import (
+    aggregator_text,
+    clipping_text,
+    delta_text,
+    site_names,
+    trained_parameters,
+    words_text,
+)
 from ecg_flare.report.cards import cards
 from ecg_flare.report.figures import bytes_text, dice_text, significant
 from ecg_flare.report.pages import PageView
@@ -184,6 +191,7 @@ def _terms(run: Run, parameters: int | None) -> str:
         "start": facts.get("start", "–"),
         "sites and weights": ", ".join(f"{site} {terms.weights[site]:g}" for site in site_names(terms)),
         "minimum number of sites": terms.min_sites,
+        "bits of a word": words_text(terms),
         "clipping norm C": clipping_text(terms),
         "noise multiplier sigma": "none" if terms.noise_multiplier is None else f"{terms.noise_multiplier:g}",
         "delta": delta_text(terms),

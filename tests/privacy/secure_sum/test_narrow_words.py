@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,11 +10,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ecg_flare.errors import ConfigError, EncodingError
+from ecg_flare.federated.audits import AuditedRound, audited_round
 from ecg_flare.federated.clipping import clip
 from ecg_flare.federated.optimizers import FedAvg
+from ecg_flare.federated.parts import Roster
 from ecg_flare.federated.round import OpenRound, run_round
 from ecg_flare.federated.terms import JobTerms
+from ecg_flare.privacy.audit.one_shot import canary_scores
+from ecg_flare.privacy.audit.sensitivity import brute_force_sensitivity, trying_updates
+from ecg_flare.privacy.events import Unit
 from ecg_flare.privacy.secure_sum import narrow
+from ecg_flare.privacy.secure_sum.context import min_threshold
 from ecg_flare.privacy.secure_sum.encoding import FixedPoint, NarrowWords
 from ecg_flare.privacy.secure_sum.narrow import room, round_within, turn, turn_back
 from flat_terms import flat_terms
@@ -129,10 +136,18 @@ def test_a_draw_that_makes_the_vector_too_long_is_drawn_again(monkeypatch: pytes
 
     assert squared(up(plain, b"", 0)) > 45.0**2  # away from zero, each
     monkeypatch.setattr(narrow, "_rounded", up)
-    rounded = round_within(plain, 100, 45.0)
+    rounded = round_within(plain, 100, Fraction(45))
     assert draws[1:] == list(range(64))
     assert squared(rounded) <= 45.0**2
-    assert np.array_equal(rounded, np.trunc(plain * (min(1, room(45.0, 900) / 40.0))).astype(np.int32))
+    shortened = plain * np.float32(room(45.0, 900) / np.linalg.norm(plain))
+    assert np.abs(rounded - np.trunc(shortened)).max() <= 1
+
+
+def test_a_vector_that_is_not_finite_is_never_integers() -> None:
+    with pytest.raises(EncodingError, match="squared norm"):
+        round_within(np.array([np.nan, 1.0], np.float32), 100, Fraction(45))
+    with pytest.raises(EncodingError, match=r"expected 1e-30 to 1e\+30"):
+        words(16, clipping_norm=1e-35)
 
 
 def test_noise_is_measured_in_the_same_norm_and_needs_no_room_in_the_ring() -> None:
@@ -166,6 +181,7 @@ def masked(**changes: object) -> JobTerms:
         ({"summation": "encrypted"}, "'encrypted' sum has no ring"),
         ({"summation": "plain"}, "'plain' sum has no ring"),
         ({"max_weight": 9}, "max_weight=9: narrow words have no room"),
+        ({"counted": True}, "sums counts, which are exact"),
     ],
 )
 def test_jobs_that_narrow_words_do_not_serve_are_refused(changes: dict[str, object], match: str) -> None:
@@ -215,3 +231,27 @@ def test_patients_are_hidden_by_the_same_noise() -> None:
     expected = 3 * rows.sum(axis=0) / 15.0  # q * N
     noise = result.model - expected
     assert noise.std() == pytest.approx(2.0 / 15.0, rel=0.1)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("unit", ["site", "patient"])
+def test_no_unit_moves_a_sum_in_narrow_words_by_more_than_is_stated(bits: int, unit: Unit) -> None:
+    path = in_words(audited_round(unit, units=6, dimension=500, noise_multiplier=0.01, sites=3), bits)
+    updates = trying_updates(np.random.default_rng(1), 500, clipping_norm=1.0)[-6:]
+    rows = dict(zip(path.sites, np.split(updates, len(path.sites)), strict=True))
+    units = {site: [f"{site}-{number}" for number in range(len(held))] for site, held in rows.items()}
+    found = brute_force_sensitivity(path, rows, units, rng=np.random.default_rng(2))
+    assert found.passed, found
+    assert found.estimate > 0.8 * found.bound
+
+
+def test_the_one_shot_audit_sees_through_the_turn() -> None:
+    path = in_words(audited_round("site", units=20, dimension=20_000, noise_multiplier=0.5), 16)
+    scores = canary_scores(path, canaries=20, rng=np.random.default_rng(3))
+    assert scores.mean() == pytest.approx(2.0, abs=0.9)  # 1 / sigma
+
+
+def in_words(path: AuditedRound, bits: int) -> AuditedRound:
+    weights = path.terms.weights
+    sites = Roster(dict(weights), min_sites=min_threshold(len(weights)))
+    return replace(path, terms=replace(path.terms, sites=sites, summation="masked", ring_bits=bits))

@@ -14,7 +14,7 @@ from ecg_flare.federated.subset import EVERY_TENSOR
 from ecg_flare.federated.summation import summation
 from ecg_flare.federated.terms import JobTerms
 from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, OWN_PAGES, JobSpec, Pages, Training
-from ecg_flare.flare.job.terms import fresh_nonce
+from ecg_flare.flare.job.terms import check_words, fresh_nonce
 from ecg_flare.nnunet.kinds import carried_document, learnt, plan_of, trained_subset
 from ecg_flare.nnunet.learnt import AgreedPlan
 from ecg_flare.nnunet.settings import TrainingSettings
@@ -128,6 +128,7 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         ring_bits=changes.ring_bits or spec.terms.ring_bits,
         nonce=fresh_nonce(),
     )
+    check_words(terms)
     by_sums = bool(changes.validate_every) and (changes.plan is not None or not terms.reports_metrics)
     if by_sums:
         terms = replace(terms, evaluation=_evaluation(terms, changes))

@@ -7,7 +7,7 @@ from uuid import UUID
 import numpy as np
 from jaxtyping import Float32
 
-from ecg_flare.errors import ConfigError, PlanMismatchError, PrivacyError
+from ecg_flare.errors import ConfigError, EncodingError, PlanMismatchError, PrivacyError
 from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.terms import JobTerms
@@ -20,7 +20,8 @@ def check_job(terms: JobTerms) -> JobTerms:
     """These terms, once it is sure that a job can run by them.
 
     Raises ConfigError for a pattern that matches no tensor of the plan, for noise without a budget, for a delta that
-    hides nobody, for a sketch larger than what it shortens, and for hidden weights that the encoding cannot carry.
+    hides nobody, for a sketch larger than what it shortens, and for hidden weights or narrow words that the encoding
+    cannot carry.
     """
     dimension = subset(check_promise(terms)).dimension
     if terms.model.counted != (counting_of(plan_of(terms.model.plan, terms.model.document)) is not None):
@@ -35,7 +36,18 @@ def check_job(terms: JobTerms) -> JobTerms:
         raise ConfigError(f"projection: size is {terms.projection.size}, above the {dimension} trained parameters")
     if terms.sites.hidden is not None:
         _check_hidden_weights(terms, terms.sites.hidden.max_weight, dimension)
+    check_words(terms)
     return terms
+
+
+def check_words(terms: JobTerms) -> None:
+    """Raise ConfigError where a job asks for words that are too narrow for its sums."""
+    if terms.ring_bits is None:
+        return
+    try:
+        terms.fixed_encoding(subset(terms).dimension)
+    except EncodingError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _check_evaluation(terms: JobTerms, norm: float) -> None:

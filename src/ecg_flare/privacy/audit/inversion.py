@@ -37,10 +37,11 @@ def gradient_inversion(path: RoundPath, *, pixels: int, rng: np.random.Generator
     upload = path.fixed.to_ring(plain)
     if masked:
         add_masks(upload, [Mask(rng.bytes(32), +1), Mask(rng.bytes(32), +1), Mask(rng.bytes(32), -1)])
-    received = path.fixed.from_ring(upload).astype(np.float64)
+    received = path.fixed.in_order(path.fixed.from_ring(upload))
+    sent = path.fixed.in_order(plain)
     readable = best_correlation(invert_linear_layer(received, outputs, pixels), image)
-    alike = abs(float(np.corrcoef(received, plain)[0, 1]))
-    in_clear = best_correlation(invert_linear_layer(plain.astype(np.float64), outputs, pixels), image)
+    alike = abs(float(np.corrcoef(received, sent)[0, 1]))
+    in_clear = best_correlation(invert_linear_layer(sent, outputs, pixels), image)
     return AuditResult(
         "gradient inversion",
         max(readable, alike),

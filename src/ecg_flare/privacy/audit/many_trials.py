@@ -70,4 +70,5 @@ def _score(path: RoundPath, held: Rows, canary: Rows, rounds: int, stream: Strea
     first, *others = path.sites
     model = np.zeros(canary.shape[1], np.float32)
     rows = taking_part(path, {first: held} | {site: np.zeros_like(canary) for site in others})
-    return float(sum(path.release(model, rows, stream=stream).summed @ canary[0] for _ in range(rounds)))
+    sums = (path.release(model, rows, stream=stream).summed for _ in range(rounds))
+    return float(sum(path.fixed.in_order(summed) @ canary[0] for summed in sums))

@@ -91,7 +91,7 @@ def canary_scores(
     model = np.zeros(dimension, np.float32)
     seen = np.zeros(dimension)
     for _ in range(rounds):
-        seen += path.release(model, planted, stream=stream).summed
+        seen += path.fixed.in_order(path.release(model, planted, stream=stream).summed)
     cosines = np.concatenate([_cosines(planted[site](model), seen) for site in sites])
     return cosines * math.sqrt(dimension)
 

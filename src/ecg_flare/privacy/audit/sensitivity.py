@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64, Real
 
 from ecg_flare.privacy.audit.path import AuditResult, Released, RoundPath, Rows, taking_part
 from ecg_flare.privacy.gaussian import ChaChaStream
@@ -60,11 +60,14 @@ def _release(path: RoundPath, rows: Mapping[str, Rows], key: bytes) -> Released:
     return path.release(model, taking_part(path, rows), stream=ChaChaStream(key))
 
 
-def _integers(path: RoundPath, released: Released) -> tuple[Int64[np.ndarray, " d"], Int64[np.ndarray, " d"]]:
-    """The sum as released, and as whoever sees the mean and the public denominator finds it."""
-    per_unit = path.denominator * path.fixed.scale / path.fixed.clipping_norm
-    return released.summed, np.rint(released.mean_update * per_unit).astype(np.int64)
+def _integers(path: RoundPath, released: Released) -> tuple[Int64[np.ndarray, " d"], Float64[np.ndarray, " d"]]:
+    """The sum as released, and as whoever sees the mean and the public denominator finds it.
+
+    That one has whole units, but for narrow words, whose mean is turned back.
+    """
+    found = released.mean_update * (path.denominator * path.fixed.scale / path.fixed.clipping_norm)
+    return released.summed, found if path.fixed.limit else np.rint(found)
 
 
-def _distance(one: Int64[np.ndarray, " d"], other: Int64[np.ndarray, " d"]) -> float:
+def _distance(one: Real[np.ndarray, " d"], other: Real[np.ndarray, " d"]) -> float:
     return math.sqrt(squared_norm((one - other).astype(np.float64)))

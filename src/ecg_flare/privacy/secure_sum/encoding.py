@@ -45,6 +45,7 @@ _LARGEST_TRUNCATION = 2.0**-8  # of a vector's norm that truncation may take bef
 _CLIP_SLACK = 2.0**-20  # a vector clipped in float32 may pass C by a few units in the last place
 _GUARD = 2.0**-40  # above the rounding error of `squared_norm`, below anything that the grid resolves
 _NOISE_EXCESS = 7.5  # above sqrt(2 ln 2^40)
+_OF_FLOAT32 = (1e-30, 1e30)  # clipping norms whose scaled vectors float32 holds
 _CHUNK = 1 << 17
 
 Ring = UInt[np.ndarray, " d"]
@@ -132,6 +133,11 @@ class FixedPoint:
 
         Raises EncodingError where the words are too narrow for so many vectors, or for a weight beside the others.
         """
+        if not _OF_FLOAT32[0] <= self.clipping_norm <= _OF_FLOAT32[1]:
+            raise EncodingError(
+                f"clipping_norm is {self.clipping_norm}, expected {_OF_FLOAT32[0]:g} to {_OF_FLOAT32[1]:g} in words of "
+                f"{words.bits} bits, whose vectors are turned in float32"
+            )
         n_vectors = len(self.weights) * self.vectors_per_site
         limit = (2 ** (words.bits - 1) - 1) // n_vectors
         heaviest, lightest = max(self.weights), min(self.weights)
@@ -190,7 +196,7 @@ class FixedPoint:
             )
         if self.limit:
             turned = turn(vector, self.seed) * np.float32(weight * self.scale / self.clipping_norm)
-            return round_within(turned, self.limit, weight * self.scale)
+            return round_within(turned, self.limit, Fraction(weight) * Fraction(self.scale))
         factor = weight * self.scale / self.clipping_norm
         if norm > self.clipping_norm * (1 - _GUARD):
             factor = weight * self.scale / norm * (1 - _GUARD)
@@ -216,8 +222,12 @@ class FixedPoint:
         self._check_integers(total)
         if not (math.isfinite(denominator) and denominator > 0):
             raise EncodingError(f"the denominator is {denominator}, expected a positive public number")
-        mean: Float64[np.ndarray, " d"] = total * (self.clipping_norm / (self.scale * denominator))
-        return turn_back(mean, self.seed) if self.limit else mean
+        mean: Float64[np.ndarray, " d"] = self.in_order(total) * (self.clipping_norm / (self.scale * denominator))
+        return mean
+
+    def in_order(self, total: Int64[np.ndarray, " d"]) -> Float64[np.ndarray, " d"]:
+        """A sum by the values of an update, in integer units: what was turned is turned back."""
+        return turn_back(total.astype(np.float64), self.seed) if self.limit else total.astype(np.float64)
 
     def to_ring(self, values: Integer[np.ndarray, " d"]) -> Ring:
         """Map signed integers (int32 or int64) to the ring, negatives to its upper half.

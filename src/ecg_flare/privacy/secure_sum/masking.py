@@ -1,6 +1,6 @@
 """Masks: ChaCha20 streams from full 256-bit keys, added into the vector where it lies.
 
-y_u = x_u + PRG(b_u) + sum_v sign(u, v) PRG(k_uv) mod 2^32 (or 2^64), Bonawitz et al. 2017, section 4. The stream is
+y_u = x_u + PRG(b_u) + sum_v sign(u, v) PRG(k_uv) mod 2^bits, Bonawitz et al. 2017, section 4. The stream is
 ChaCha20 of RFC 8439 with counter 0 and a zero nonce (each key makes one stream), read as little-endian words.
 """
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from ecg_flare.report.agreed import aggregator_text, clipping_text, delta_text, site_names
+from ecg_flare.report.agreed import aggregator_text, clipping_text, delta_text, site_names, words_text
 from ecg_flare.report.compare.comparison import Entry
 from ecg_flare.report.compare.measured import measured_pages
 from ecg_flare.report.names import shown
@@ -49,6 +49,8 @@ _SETTINGS: Final[Mapping[str, Callable[[Run], str]]] = {
     "public pages": lambda run: measured_pages(run).text,
     "sites": lambda run: ", ".join(site_names(run.terms)),
     "way of summing": lambda run: run.terms.summation,
+    "bits of a word": lambda run: words_text(run.terms),
+    "projected to": lambda run: _text(None if run.terms.projection is None else run.terms.projection.size),
     "clipping norm C": lambda run: clipping_text(run.terms),
     "noise multiplier": lambda run: _text(run.terms.noise_multiplier),
     "delta": lambda run: delta_text(run.terms),

@@ -3,7 +3,8 @@
     python -m benchmarks.tasks.deal OUT [--cases N]
 
 OUT/site-1/Dataset004_Hippocampus to OUT/site-4/Dataset004_Hippocampus, and OUT/all/Dataset004_Hippocampus with all of
-them, to plan by. Files are linked where that is possible, and copied otherwise.
+them, to plan by. Each has a patients.csv, as a private job asks whose case each is: here each is another patient's. Files
+are linked where that is possible, and copied otherwise.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def _deal(folder: Path, target: Path, names: Sequence[str]) -> None:
         (target / part).mkdir(parents=True, exist_ok=True)
         for name in names:
             _put(folder / part / f"{name}{suffix}", target / part / f"{name}{suffix}")
+    rows = "".join(f"{name},{name}\n" for name in names)
+    (target / "patients.csv").write_text(f"case,patient_id\n{rows}")
     (target / "dataset.json").write_text(json.dumps({**description, "numTraining": len(names)}, indent=2))
 
 

@@ -1,6 +1,6 @@
 """Fewer bytes: the Dice of a masked FedAdam run beside the megabytes that each site sent for it.
 
-    python -m benchmarks.federation.megabytes [--seeds 2] [--rounds 20] [--steps 10] [--quick]
+    python -m benchmarks.federation.megabytes [--seeds 2] [--rounds 20] [--steps 10] [--bits-alone] [--quick]
 
 The runs are those of `benchmarks.federation` with FedAdam, but the sum is masked, and a site sends fewer bits of each
 value (words of 16 and 8 bits), fewer values (some tensors alone; a random projection), or fewer updates of more steps.
@@ -34,10 +34,13 @@ DECODER: Final = ("decoder.*",)
 FOLDED: Final = 30_337
 """A quarter of the values."""
 
-UPLOADS: Final = {
+BITS: Final = {
     "32 bits": Upload(CLIPPING_NORM),
     "16 bits": Upload(CLIPPING_NORM, ring_bits=16),
     "8 bits": Upload(CLIPPING_NORM, ring_bits=8),
+}
+UPLOADS: Final = {
+    **BITS,
     "decoder, 32 bits": Upload(CLIPPING_NORM, trained=DECODER),
     "decoder, 8 bits": Upload(CLIPPING_NORM, ring_bits=8, trained=DECODER),
     "a quarter, 32 bits": Upload(CLIPPING_NORM, projection=FOLDED),
@@ -51,10 +54,11 @@ FEWER: Final = (2, 4)
 @click.option("--rounds", default=20, show_default=True, help="Of a run.")
 @click.option("--steps", default=10, show_default=True, help="Of each site in a round.")
 @click.option("--seeds", default=2, show_default=True, help="Runs of each.")
+@click.option("--bits-alone", is_flag=True, help="Words of 32, 16 and 8 bits alone.")
 @click.option("--synthetic", is_flag=True, help="Pages of synthetic recordings instead of PTB-XL's.")
 @click.option("--quick", is_flag=True, help="Synthetic, four rounds of one step, one seed: to see that it works.")
 @click.option("--folder", type=click.Path(path_type=Path), default="build/megabytes", show_default=True)
-def main(rounds: int, steps: int, seeds: int, synthetic: bool, quick: bool, folder: Path) -> None:
+def main(rounds: int, steps: int, seeds: int, bits_alone: bool, synthetic: bool, quick: bool, folder: Path) -> None:
     limit_threads(1)
     pages, measured = 24, 5
     if quick:
@@ -64,7 +68,7 @@ def main(rounds: int, steps: int, seeds: int, synthetic: bool, quick: bool, fold
     bench = Bench(plan, SITES, train, test, folder / "cache", log=lambda message: click.echo(message, err=True))
     orders = [
         seeded
-        for method, budget in runs_of(rounds, steps)
+        for method, budget in runs_of(rounds, steps)[: len(BITS) if bits_alone else None]
         for seeded in reseeded(Order(method, budget, 0, "start", bench.pages_digest), range(seeds))
     ]
     click.echo(table(finished(bench, orders, RunFile(folder / "runs.jsonl")), plan))

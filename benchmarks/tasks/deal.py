@@ -3,8 +3,8 @@
     python -m benchmarks.tasks.deal OUT [--cases N]
 
 OUT/site-1/Dataset004_Hippocampus to OUT/site-4/Dataset004_Hippocampus, and OUT/all/Dataset004_Hippocampus with all of
-them, to plan by. Each has a patients.csv, as a private job asks whose case each is: here each is another patient's. Files
-are linked where that is possible, and copied otherwise.
+them, to plan by. Each has a patients.csv, as a private job asks whose case each is: here each is another patient's.
+Files are linked where that is possible, and copied otherwise.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def _deal(folder: Path, target: Path, names: Sequence[str]) -> None:
         (target / part).mkdir(parents=True, exist_ok=True)
         for name in names:
             _put(folder / part / f"{name}{suffix}", target / part / f"{name}{suffix}")
-    rows = "".join(f"{name},{name}\n" for name in names)
+    rows = "".join(f"{name},patient-of-{name}\n" for name in names)  # a case's own name says nothing of its patient
     (target / "patients.csv").write_text(f"case,patient_id\n{rows}")
     (target / "dataset.json").write_text(json.dumps({**description, "numTraining": len(names)}, indent=2))
 

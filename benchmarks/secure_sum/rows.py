@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ecg_flare.privacy.secure_sum.encoding import squared_norm
+from ecg_flare.privacy.secure_sum.chunks import squared_norm
 
 CLIPPING_NORM = 1.0
 # Up to this size the systems that we compare with run every site, above it one site.

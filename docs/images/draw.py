@@ -11,8 +11,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ecg_flare.ecg.synthetic import Rhythm, synthesize
-from ecg_flare.page.resample import resample_page
 from ecg_flare.page.render import Page
+from ecg_flare.page.resample import resample_page
 from ecg_flare.page.site_profile import load_profile, profile_page
 
 HERE = Path(__file__).parent

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ecg_flare.errors import ConfigError, UpdateError
-from ecg_flare.privacy.secure_sum.encoding import squared_norm
+from ecg_flare.privacy.secure_sum.chunks import squared_norm
 
 
 @dataclass(frozen=True, eq=False)

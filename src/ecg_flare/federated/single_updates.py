@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.federated.robust.rule import RobustRule
 from ecg_flare.federated.update import check_update
-from ecg_flare.privacy.secure_sum.encoding import squared_norm
+from ecg_flare.privacy.secure_sum.chunks import squared_norm
 
 
 class SingleUpdates:

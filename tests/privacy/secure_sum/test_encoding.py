@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ecg_flare.errors import ConfigError, EncodingError
-from ecg_flare.privacy.secure_sum.encoding import NOISE_TAIL, FixedPoint, squared_norm
+from ecg_flare.privacy.secure_sum.chunks import squared_norm
+from ecg_flare.privacy.secure_sum.encoding import NOISE_TAIL, FixedPoint
 
 positive = st.floats(1e-3, 1e3)
 

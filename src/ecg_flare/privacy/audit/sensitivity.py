@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64, Real
 
 from ecg_flare.privacy.audit.path import AuditResult, Released, RoundPath, Rows, taking_part
 from ecg_flare.privacy.gaussian import ChaChaStream
-from ecg_flare.privacy.secure_sum.encoding import squared_norm
+from ecg_flare.privacy.secure_sum.chunks import squared_norm
 
 LENGTHS = (0.0, 1e-6, 0.5, 1.0, 1.0000001, 2.0, 10.0, 1e6)
 """Lengths of the updates that are tried, in clipping norms."""

@@ -26,7 +26,7 @@ draws it onto the sum that it recovered.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -35,6 +35,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int32, Int64, Integer, UInt
 
 from ecg_flare.errors import ConfigError, EncodingError
+from ecg_flare.privacy.secure_sum.chunks import CHUNK, chunks, squared_norm
 from ecg_flare.privacy.secure_sum.narrow import LEAST_ROOM, NARROW_BITS, STEEP, room, round_within, turn, turn_back
 
 NOISE_TAIL = 10
@@ -46,7 +47,6 @@ _CLIP_SLACK = 2.0**-20  # a vector clipped in float32 may pass C by a few units 
 _GUARD = 2.0**-40  # above the rounding error of `squared_norm`, below anything that the grid resolves
 _NOISE_EXCESS = 7.5  # above sqrt(2 ln 2^40)
 _OF_FLOAT32 = (1e-30, 1e30)  # clipping norms whose scaled vectors float32 holds
-_CHUNK = 1 << 17
 
 Ring = UInt[np.ndarray, " d"]
 
@@ -201,9 +201,9 @@ class FixedPoint:
         if norm > self.clipping_norm * (1 - _GUARD):
             factor = weight * self.scale / norm * (1 - _GUARD)
         encoded = np.empty(self.dimension, dtype=np.int32)
-        scaled = np.empty(min(self.dimension, _CHUNK))
+        scaled = np.empty(min(self.dimension, CHUNK))
         squared = 0
-        for part in _chunks(self.dimension):
+        for part in chunks(self.dimension):
             whole = np.multiply(vector[part], factor, out=scaled[: part.stop - part.start], dtype=np.float64)
             encoded[part] = np.trunc(whole, out=whole)
             # Exact: the squares are integers whose sum is at most (W * S)^2 * (1 + 2^-19), and W * S <= 2^24.
@@ -307,26 +307,12 @@ class FixedPoint:
             )
 
 
-def squared_norm(vector: Float[np.ndarray, " d"] | Int64[np.ndarray, " d"]) -> float:
-    """Sum of squares in float64, with a relative error below 2^-45 for any length that fits memory.
-
-    Squares of float32 values are exact in float64, numpy adds a chunk pairwise, and the chunks are added exactly.
-    """
-    return math.fsum(
-        float(np.square(vector[part], dtype=np.float64).sum(dtype=np.float64)) for part in _chunks(vector.size)
-    )
-
-
 def _check_reach(values: Integer[np.ndarray, " d"], bound: int, what: str, n_vectors: int) -> None:
     largest = max(int(values.max()), -int(values.min()))
     if largest > bound:
         raise EncodingError(
             f"a coordinate of {what} is {largest}, above the bound {bound} of {n_vectors} vectors: do not use it"
         )
-
-
-def _chunks(size: int) -> Iterator[slice]:
-    return (slice(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK))
 
 
 def _check_bounds(

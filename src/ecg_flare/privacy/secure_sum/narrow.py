@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
@@ -36,9 +35,10 @@ from typing import Final
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
-from jaxtyping import Float, Float32, Float64, Int32, Int64
+from jaxtyping import Float, Float32, Float64, Int32
 
 from ecg_flare.errors import EncodingError
+from ecg_flare.privacy.secure_sum.chunks import chunks, squared_norm
 
 STEEP: Final = MappingProxyType({8: 4.5, 16: 6.0})
 """Bits -> `limit` over the root mean square of the coordinates of a vector of norm C. Of a million coordinates 7 are
@@ -51,7 +51,6 @@ LEAST_ROOM: Final = 0.9
 """Of a vector's norm that must be left where its rounding has to fit the bound."""
 
 _ROUNDINGS: Final = 64
-_CHUNK: Final = 1 << 17
 
 
 def room(bound: float, dimension: int) -> float:
@@ -91,17 +90,17 @@ def round_within(vector: Float32[np.ndarray, " d"], limit: int, bound: Fraction)
 
     Raises EncodingError where even that is too long, which no vector of finite values is.
     """
-    norm, longest = math.sqrt(_squared(vector)), room(float(bound), vector.size)
+    norm, longest = math.sqrt(squared_norm(vector)), room(float(bound), vector.size)
     shorter = np.nextafter(np.float32(min(1.0, longest / norm)), np.float32(0)) if norm else np.float32(1)
     scaled = np.clip(vector * shorter, -limit, limit)
     digest = hashlib.sha256(scaled.data).digest()
     longest_squared = math.floor(bound**2)
     for draw in range(_ROUNDINGS):
         rounded = _rounded(scaled, digest, draw)
-        if _squared(rounded) <= longest_squared:
+        if squared_norm(rounded) <= longest_squared:
             return rounded
     shortest: Int32[np.ndarray, " d"] = np.trunc(scaled).astype(np.int32)
-    squared = _squared(shortest)
+    squared = squared_norm(shortest)
     if squared > longest_squared:
         raise EncodingError(f"the encoded vector's squared norm is {squared}, above the bound {longest_squared}")
     return shortest
@@ -110,7 +109,7 @@ def round_within(vector: Float32[np.ndarray, " d"], limit: int, bound: Fraction)
 def _rounded(vector: Float32[np.ndarray, " d"], digest: bytes, draw: int) -> Int32[np.ndarray, " d"]:
     rounded: Int32[np.ndarray, " d"] = np.empty(vector.size, np.int32)
     stream = _keystream(digest + draw.to_bytes(2, "big"))
-    for part in _chunks(vector.size):
+    for part in chunks(vector.size):
         below = np.floor(vector[part])
         words = np.frombuffer(stream.update(bytes(4 * below.size)), "<u4")
         rounded[part] = below + (words * 2.0**-32 < vector[part].astype(np.float64) - below)
@@ -126,11 +125,3 @@ def _signs(seed: bytes, size: int) -> Float32[np.ndarray, " d"]:
 def _keystream(seed: bytes) -> CipherContext:
     key = hashlib.sha256(b"ecg_flare narrow words" + seed).digest()
     return Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor()
-
-
-def _squared(vector: Float32[np.ndarray, " d"] | Int32[np.ndarray, " d"] | Int64[np.ndarray, " d"]) -> float:
-    return math.fsum(float(np.square(vector[part], dtype=np.float64).sum()) for part in _chunks(vector.size))
-
-
-def _chunks(size: int) -> Iterator[slice]:
-    return (slice(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK))

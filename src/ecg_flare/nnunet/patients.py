@@ -77,7 +77,8 @@ def check_patients(patients: Mapping[str, str], source: CaseSource, *, most: int
     if nobodys and not getattr(source, "cases_are_patients", False):
         raise SiteDataError(
             f"{len(nobodys)} of {len(patients)} cases have no patient id, {nobodys[0]!r} the first of them: "
-            "give each case its patient's id, or a source that says cases_are_patients where no patient has two"
+            "give each case its patient's id (one that is the case's own name counts as none), or a source that says "
+            "cases_are_patients where no patient has two"
         )
     if (found := len(set(patients.values()))) > most:
         raise SiteDataError(

@@ -2,11 +2,11 @@
 
     python -m benchmarks.tasks [--rounds N] [--steps N] [--seeds N] [--methods fedavg,centralized] [--told]
 
-A small 3d_fullres network (the preset small_3d), from nnU-Net's initialization, without mirroring. Every federated
-site and every site alone takes the same number of steps; centralized training takes those of all sites together. A
-private run starts from a model that was trained on six public cases, which no site has. Dice is over the voxels of all
-held-out cases. site-4 holds the scans of another intensity scale. Finished runs are kept in FOLDER: the same command
-goes on where it was ended.
+A small 3d_fullres network (the preset small_3d), from nnU-Net's initialization, by default without mirroring. Every
+federated site and every site alone takes the same number of steps; centralized training takes those of all sites
+together. A private run starts from a model that was trained on six public cases, which no site has. Dice is over the
+voxels of all held-out cases. site-4 holds the scans of another intensity scale. Finished runs are kept in FOLDER: the
+same command goes on where it was ended.
 
 The cases are sought in hippocampus/ below the folder that ECG_FLARE_DATA names, else in ../shared/data.
 """
@@ -31,8 +31,8 @@ from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.settings import ALL_FOR_TRAINING
 from ecg_flare.task.datasets.plans import preset_plan
 
-TRAINER: Final = "nnUNetTrainerNoMirroring"
-"""The front of a hippocampus looks much like the back of its mirror image, and the two have different labels."""
+TRAINERS: Final = ("nnUNetTrainerNoMirroring", "nnUNetTrainer")
+"""nnU-Net's. The front of a hippocampus looks much like the back of its mirror image, and has another label."""
 
 
 @click.command(help=__doc__)
@@ -40,13 +40,16 @@ TRAINER: Final = "nnUNetTrainerNoMirroring"
 @click.option("--steps", default=BUDGET.steps, show_default=True, help="Of each site in a round.")
 @click.option("--learning-rate", default=BUDGET.learning_rate, show_default=True)
 @click.option("--seeds", default=1, show_default=True)
+@click.option("--trainer", type=click.Choice(TRAINERS), default=TRAINERS[0], show_default=True)
 @click.option("--methods", "names", default="", help="Their names, with commas; all of them by default.")
 @click.option("--told", is_flag=True, help="Train nothing; tell what FOLDER has.")
 @click.option("--folder", type=click.Path(path_type=Path), default="build/tasks", show_default=True)
-def main(rounds: int, steps: int, learning_rate: float, seeds: int, names: str, told: bool, folder: Path) -> None:
+def main(
+    rounds: int, steps: int, learning_rate: float, seeds: int, trainer: str, names: str, told: bool, folder: Path
+) -> None:
     limit_threads(1)
     root = hippocampus()
-    plan = preset_plan("small_3d", root / "dataset.json", spacing=(1, 1, 1), trainer=TRAINER)
+    plan = preset_plan("small_3d", root / "dataset.json", spacing=(1, 1, 1), trainer=trainer)
     offered = methods(plan)
     wanted = names.split(",") if names else list(offered)
     if unknown := sorted(set(wanted) - set(offered)):

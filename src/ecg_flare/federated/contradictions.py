@@ -1,76 +1,52 @@
-"""What the terms of a job may not say together."""
+"""What the parts of a job's terms, each of them possible, may not say together."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.parts import Sampling
+from ecg_flare.federated.parts import Clipping, Evaluation, Privacy, Roster, Sampling
+from ecg_flare.federated.summation import Summation
 from ecg_flare.privacy.adaptive_clipping import AdaptiveClipping
 from ecg_flare.privacy.secure_sum.encoding import NarrowWords
 
-if TYPE_CHECKING:
-    from ecg_flare.federated.summation import Summation
-    from ecg_flare.federated.terms import JobTerms
 
-
-def check_parts(terms: JobTerms) -> None:
-    """Raise ConfigError where the parts of terms, each of them possible, contradict each other."""
-    _check_summation(terms, terms.way)
-    if (terms.encoded or terms.sampling is not None) and terms.clipping is None:
-        raise ConfigError("clipping is None, but noise and fixed point need a bound on each vector")
-    if terms.projection is not None and not terms.encoded:
-        raise ConfigError("projection is for sums in fixed point, expected noise or a sum that hides updates")
-    if terms.ring_bits is not None:
-        _check_narrow_words(terms, terms.ring_bits)
-    if terms.sampling is not None:
-        _check_sampling(terms, terms.sampling)
-    if terms.adaptive is not None:
-        _check_adaptive(terms, terms.adaptive)
-    if terms.evaluation is not None and terms.private != (terms.evaluation.noise_multiplier is not None):
-        raise ConfigError(
-            f"noise_multiplier is {terms.noise_multiplier} and that of the evaluation "
-            f"{terms.evaluation.noise_multiplier}: in a private job counts are a release of their own, which needs "
-            "its own noise and is charged (--validate-noise); elsewhere they have none"
-        )
-
-
-def _check_summation(terms: JobTerms, way: Summation) -> None:
-    way.check_threshold(len(terms.sites.weights), terms.min_sites)
-    hidden = terms.sites.hidden
-    if hidden is None:
+def check_summation(way: Summation, sites: Roster, privacy: Privacy | None) -> None:
+    """Raise ConfigError for a cohort that could show one's update, and for weights that this sum cannot hide."""
+    way.check_threshold(len(sites.weights), sites.min_sites)
+    if sites.hidden is None:
         return
-    if terms.private:
+    if privacy is not None:
         raise ConfigError(
-            f"max_weight={hidden.max_weight} hides weights that depend on the sites' data, and noise_multiplier="
-            f"{terms.noise_multiplier} promises privacy: such weights change the sensitivity; publish them"
+            f"max_weight={sites.hidden.max_weight} hides weights that depend on the sites' data, and noise_multiplier="
+            f"{privacy.noise_multiplier} promises privacy: such weights change the sensitivity; publish them"
         )
     if not way.hides_weights:
-        raise ConfigError(f"max_weight={hidden.max_weight}: a {terms.summation!r} sum cannot hide weights")
+        raise ConfigError(f"max_weight={sites.hidden.max_weight}: a {way.name!r} sum cannot hide weights")
 
 
-def _check_narrow_words(terms: JobTerms, bits: int) -> None:
+def check_narrow_words(bits: int, way: Summation, sites: Roster, clipping: Clipping | None, counted: bool) -> None:
+    """Raise ConfigError for words of a width that there is none of, or that cannot carry what this job sums."""
     NarrowWords(bits, b"")
-    if not terms.way.narrow_words:
-        raise ConfigError(f"ring_bits={bits}: a {terms.summation!r} sum has no ring of words; leave it out")
-    if terms.sites.hidden is not None:
+    if not way.narrow_words:
+        raise ConfigError(f"ring_bits={bits}: a {way.name!r} sum has no ring of words; leave it out")
+    if sites.hidden is not None:
         raise ConfigError(
-            f"ring_bits={bits} and max_weight={terms.sites.max_weight}: narrow words have no room for a sum of "
-            "weights; publish them, or take wide words"
+            f"ring_bits={bits} and max_weight={sites.max_weight}: narrow words have no room for a sum of weights; "
+            "publish them, or take wide words"
         )
-    if terms.model.counted:
+    if counted:
         raise ConfigError(f"ring_bits={bits}: this job sums counts, which are exact; take wide words")
-    if terms.adaptive is not None:
+    if clipping is not None and clipping.adaptive is not None:
         raise ConfigError(
             f"ring_bits={bits}: under adaptive clipping patients are counted in a coordinate of the sum, which "
             "narrow words mix with all others; fix the clipping norm, or take wide words"
         )
 
 
-def _check_sampling(terms: JobTerms, sampling: Sampling) -> None:
-    if terms.privacy is None:
+def check_sampling(sampling: Sampling, sites: Roster, privacy: Privacy | None) -> None:
+    """Raise ConfigError for a draw of patients without noise, or of more patients than the sites may have."""
+    if privacy is None:
         raise ConfigError("privacy is None, but a draw of patients hides them by noise: give it, or no sampling")
-    count = len(terms.sites.weights)
+    count = len(sites.weights)
     if sampling.patients > count * sampling.patients_per_site:
         raise ConfigError(
             f"patients is {sampling.patients}, but {count} sites of at most patients_per_site="
@@ -78,11 +54,24 @@ def _check_sampling(terms: JobTerms, sampling: Sampling) -> None:
         )
 
 
-def _check_adaptive(terms: JobTerms, adaptive: AdaptiveClipping) -> None:
-    if terms.sampling is None or terms.clipping is None or terms.privacy is None:
+def check_adaptive(
+    adaptive: AdaptiveClipping, norm: float, sites: Roster, sampling: Sampling | None, privacy: Privacy | None
+) -> None:
+    """Raise ConfigError for a clipping norm that follows patients who are not drawn, or do not weigh alike."""
+    if sampling is None or privacy is None:
         raise ConfigError("adaptive clipping counts patients, expected unit patient: sites are too few to hide one")
-    if len(set(terms.weights.values())) != 1:
+    if len(set(sites.weights.values())) != 1:
         raise ConfigError(
-            f"adaptive clipping counts all patients alike, but the sites' weights differ: {dict(terms.weights)}"
+            f"adaptive clipping counts all patients alike, but the sites' weights differ: {dict(sites.weights)}"
         )
-    adaptive.check(terms.clipping.norm, terms.privacy.noise_multiplier)
+    adaptive.check(norm, privacy.noise_multiplier)
+
+
+def check_evaluation(evaluation: Evaluation, privacy: Privacy | None) -> None:
+    """Raise ConfigError for counts that a private job would release without noise of their own, or with, elsewhere."""
+    if (privacy is None) != (evaluation.noise_multiplier is None):
+        raise ConfigError(
+            f"noise_multiplier is {None if privacy is None else privacy.noise_multiplier} and that of the evaluation "
+            f"{evaluation.noise_multiplier}: in a private job counts are a release of their own, which needs its own "
+            "noise and is charged (--validate-noise); elsewhere they have none"
+        )

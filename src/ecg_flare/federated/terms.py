@@ -19,7 +19,13 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.contradictions import check_parts
+from ecg_flare.federated.contradictions import (
+    check_adaptive,
+    check_evaluation,
+    check_narrow_words,
+    check_sampling,
+    check_summation,
+)
 from ecg_flare.federated.parts import (
     Clipping,
     Evaluation,
@@ -88,7 +94,19 @@ class JobTerms:
         check_whole("rounds", self.rounds)
         if not isinstance(self.nonce, str) or (self.nonce and not _NONCE.fullmatch(self.nonce.replace("-", ""))):
             raise ConfigError(f"nonce is {self.nonce!r}, expected 32 digits of hex: export the job again")
-        check_parts(self)
+        check_summation(self.way, self.sites, self.privacy)
+        if (self.encoded or self.sampling is not None) and self.clipping is None:
+            raise ConfigError("clipping is None, but noise and fixed point need a bound on each vector")
+        if self.projection is not None and not self.encoded:
+            raise ConfigError("projection is for sums in fixed point, expected noise or a sum that hides updates")
+        if self.ring_bits is not None:
+            check_narrow_words(self.ring_bits, self.way, self.sites, self.clipping, self.model.counted)
+        if self.sampling is not None:
+            check_sampling(self.sampling, self.sites, self.privacy)
+        if self.clipping is not None and self.clipping.adaptive is not None:
+            check_adaptive(self.clipping.adaptive, self.clipping.norm, self.sites, self.sampling, self.privacy)
+        if self.evaluation is not None:
+            check_evaluation(self.evaluation, self.privacy)
 
     @property
     def way(self) -> Summation:

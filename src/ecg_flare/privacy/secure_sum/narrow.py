@@ -88,9 +88,11 @@ def round_within(vector: Float32[np.ndarray, " d"], limit: int, bound: Fraction)
 
     A vector longer than `room` is shortened to it first. The last resort, after many draws, is rounding toward zero.
 
-    Raises EncodingError where even that is too long, which no vector of finite values is.
+    Raises EncodingError for a vector that is not finite, and where even the last resort is too long.
     """
     norm, longest = math.sqrt(squared_norm(vector)), room(float(bound), vector.size)
+    if not math.isfinite(norm):
+        raise EncodingError("the turned vector holds NaN or infinity, expected finite values: drop this update")
     shorter = np.nextafter(np.float32(min(1.0, longest / norm)), np.float32(0)) if norm else np.float32(1)
     scaled = np.clip(vector * shorter, -limit, limit)
     digest = hashlib.sha256(scaled.data).digest()

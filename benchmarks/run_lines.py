@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -22,6 +22,7 @@ class Ordered(Protocol):
 
 R = TypeVar("R", bound=Ordered)
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 
 class RunLines(Generic[R]):
@@ -50,9 +51,9 @@ class RunLines(Generic[R]):
         building.replace(self._path)
 
 
-def grouped(runs: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
+def grouped(runs: Iterable[T], name: Callable[[T], K]) -> dict[K, list[T]]:
     """Runs by a name of theirs, in their order."""
-    found: dict[str, list[T]] = {}
+    found: dict[K, list[T]] = {}
     for run in runs:
         found.setdefault(name(run), []).append(run)
     return found

@@ -111,7 +111,8 @@ def read(task: Task, data: Path) -> Reading:
     return _scored(task, page, result, seconds)
 
 
-def _true(page: BenchmarkPage) -> Print:
+def true_print(page: BenchmarkPage) -> Print:
+    """How a page is printed."""
     gains = page.gain_mm_per_mv, page.chest_gain_mm_per_mv
     return Print(page.layout, page.speed_mm_per_s, *gains, shown_leads(page.truth))
 
@@ -125,7 +126,7 @@ def _refused(task: Task, page: BenchmarkPage, error: EcgFlareError, seconds: Map
         ceiling_db=page.ceiling_db,
         peer_db=page.peer_db,
         confidence=0.0,
-        true=_true(page),
+        true=true_print(page),
         found=None,
         verdict=None,
         mistaken={},
@@ -137,7 +138,7 @@ def _refused(task: Task, page: BenchmarkPage, error: EcgFlareError, seconds: Map
 
 def _scored(task: Task, page: BenchmarkPage, result: Digitization, seconds: Mapping[str, float]) -> Reading:
     score = evaluate_recording(result.recording, page.truth)
-    found, true = as_read(result), _true(page)
+    found, true = as_read(result), true_print(page)
     mistaken = mistaken_leads(result.recording, page.truth)
     return Reading(
         task=task,

@@ -4,8 +4,8 @@
 
 The runs are those of `benchmarks.federation` with FedAdam, but the sum is masked, and a site sends fewer bits of each
 value (words of 16 and 8 bits), fewer values (some tensors alone; a random projection), or fewer updates of more steps.
-All take the same number of steps at a site. MB are what a site sends in the whole
-run, masked updates alone; the messages about keys are 4 kB a round. Finished runs are kept in FOLDER/runs.jsonl.
+All take the same number of steps at a site. MB are what a site sends in the whole run, masked updates alone; the
+messages about keys are 4 kB a round. Finished runs are kept in FOLDER/runs.jsonl.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks.federation.pages import SITES, pages_of
 from benchmarks.federation.runs import Bench, Budget, Method, Upload
 from benchmarks.federation.table import Order, Run, RunFile, reseeded
 from benchmarks.markdown import mean_and_spread, row
+from benchmarks.run_lines import grouped
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.plan import Plan
@@ -84,13 +85,11 @@ def runs_of(rounds: int, steps: int) -> list[tuple[Method, Budget]]:
 
 def table(runs: Sequence[Run], plan: Plan) -> str:
     """MB and Dice of each way as Markdown, and its Dice less that of 32 bits, seed by seed."""
-    grouped: dict[tuple[str, Budget], list[Run]] = {}
-    for run in runs:
-        grouped.setdefault((_name(run), run.order.budget), []).append(run)
-    first = next(iter(grouped.values()))
+    by_way = grouped(runs, lambda run: (_name(run), run.order.budget))
+    first = next(iter(by_way.values()))
     head = ("sent", "rounds x steps", "values", "MB a site", "Dice", "less 32 bits")
     lines = [row(*head), row(*["---"] * len(head))]
-    for (name, budget), some in grouped.items():
+    for (name, budget), some in by_way.items():
         upload = some[0].order.method.upload
         change = statistics.fmean(run.last.dice - other.last.dice for run, other in zip(some, first, strict=True))
         lines.append(

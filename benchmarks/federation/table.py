@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point, Upload
 from benchmarks.markdown import mean_and_spread, row
-from benchmarks.run_lines import RunLines, order_key
+from benchmarks.run_lines import RunLines, grouped, order_key
 
 PAPER_RATIO: Final = 0.997
 """FedAdam over centralized of Nemati 2025 (arXiv 2510.22387): 0.935 / 0.938."""
@@ -83,10 +83,7 @@ def _method(document: dict[str, Any]) -> Method:
 
 def by_method(runs: Iterable[Run]) -> dict[str, list[Run]]:
     """Runs by their method's name, in order of appearance."""
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        found.setdefault(run.name, []).append(run)
-    return found
+    return grouped(runs, lambda run: run.name)
 
 
 def dice_table(runs: Sequence[Run]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.digitization.judging import Print, as_read, judge, shown_leads
+from benchmarks.digitization.judging import as_read, judge
 from benchmarks.digitization.pages import make_page
+from benchmarks.digitization.readings import true_print
 from benchmarks.kept_readings import KeptReadings
 from ecg_flare.digitize.confidence import NOISE_WEIGHTS
 from ecg_flare.digitize.options import ReadingOptions
@@ -53,9 +54,7 @@ def _read(row: str, seed: int, index: int, data: Path) -> NoisyReading:
         result = digitize(page.image, ReadingOptions(words="off"))
     except EcgFlareError:
         return NoisyReading(row, seed, index, 0.0, right=False, confidence=0.0, but_for_signal=0.0, noise={})
-    gains = page.gain_mm_per_mv, page.chest_gain_mm_per_mv
-    true = Print(page.layout, page.speed_mm_per_s, *gains, shown_leads(page.truth))
-    verdict = judge(as_read(result), true, {})
+    verdict = judge(as_read(result), true_print(page), {})
     return NoisyReading(
         row=row,
         seed=seed,

@@ -67,9 +67,10 @@ def check_plan(plan: Plan) -> Plan:
 def _check_intensities(plans: Fields, where: str, plan: Plan) -> None:
     """Raise ConfigError where nnU-Net's preprocessor would look for what is not there."""
     where = f"{where}, {_INTENSITIES}"
-    found = Fields(plans.mapping(_INTENSITIES), where, ConfigError)
+    intensities = plans.mapping(_INTENSITIES)
+    found = Fields(intensities, where, ConfigError)
     for channel, scheme in enumerate(plan.configuration["normalization_schemes"]):
-        if str(channel) not in plan.plans.get(_INTENSITIES, {}):
+        if str(channel) not in intensities:
             raise ConfigError(
                 f"{where} has no channel {channel}, which {scheme} asks for: take nnU-Net's own plans.json"
             )

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from ecg_flare.errors import ConfigError
+from ecg_flare.privacy.secure_sum.narrow import NARROW_BITS
 from ecg_flare.privacy.secure_sum.wire import Reader, Writer
 
 MIN_SITES = 3
 MIN_THRESHOLD_FRACTION = Fraction(2, 3)
 MAX_SITES = 1000
-RING_BITS = (8, 16, 32, 64)
+RING_BITS = (*NARROW_BITS, 32, 64)
 # ChaCha20 counts 64-byte blocks in 32 bits (RFC 8439, section 2.3): one stream ends after 2^38 bytes.
 MAX_STREAM_BYTES = 1 << 38
 _TAG = b"ecg_flare secure sum 1: context"

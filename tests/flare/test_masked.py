@@ -96,27 +96,39 @@ def test_a_sum_that_its_sites_cannot_have_given_loses_the_round_not_the_job(cont
 
 
 @pytest.mark.parametrize("ring_bits", [8, 16])
-def test_garbage_in_narrow_words_is_refused_or_no_longer_than_all_updates(
+def test_what_a_site_changes_in_narrow_words_is_refused_or_no_longer_than_all_updates(
     context: Callable[..., Any], ring_bits: int
 ) -> None:
+    """The sum's coordinates fill a narrow ring nearly, so that its norm must tell a wrong sum from a right one."""
     terms = varied(TERMS, ring_bits=ring_bits)
 
-    def summed(share: float) -> RoundResult:
-        def garbage(task: str, site: str, answer: Shareable) -> Shareable:
+    def summed(change: Callable[[np.ndarray], np.ndarray]) -> RoundResult:
+        def changed(task: str, site: str, answer: Shareable) -> Shareable:
             if (task, site) != (TRAIN, "site-2"):
                 return answer
-            masked, rng = unpack_masked(answer), np.random.default_rng(5)
-            random = rng.integers(0, 2**ring_bits, D).astype(masked.vector.dtype)
-            spoilt = np.where(rng.random(D) < share, random, masked.vector)
-            return pack_masked(MaskedUpdate(masked.context, masked.sender, spoilt))
+            masked = unpack_masked(answer)
+            return pack_masked(MaskedUpdate(masked.context, masked.sender, change(masked.vector)))
 
-        asking = Asking(context, garbage)
+        asking = Asking(context, changed)
         asking.sites = {site: Site(site, context, terms=terms) for site in terms.roster}
         return collect(asking, terms)
 
-    assert np.linalg.norm(summed(0.0001).model) <= 1.0
+    rng = np.random.default_rng(5)
+
+    def nudged(vector: np.ndarray) -> np.ndarray:
+        """Few coordinates, by what no coordinate of a sum of clipped updates shows."""
+        few = np.zeros_like(vector)
+        few[rng.choice(D, 12, replace=False)] = 2 ** (ring_bits - 1) // 4
+        return vector + few
+
+    def garbage(vector: np.ndarray) -> np.ndarray:
+        return rng.integers(0, 2**ring_bits, D).astype(vector.dtype)
+
+    model = summed(nudged).model
+    assert np.linalg.norm(model) <= 1.0
+    assert np.linalg.norm(model - 0.5 / np.sqrt(D)) > 0.001
     with pytest.raises(RoundError, match="its sum is not used"):
-        summed(1.0)
+        summed(garbage)
 
 
 HIDDEN = varied(TERMS, max_weight=40)

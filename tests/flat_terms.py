@@ -15,7 +15,7 @@ from ecg_flare.privacy.gaussian import Stream
 _FLAT = {
     "sites": ("weights", "min_sites"),
     "hidden": ("max_weight", "pages_per_weight"),
-    "model": ("plan", "trained", "document", "counted"),
+    "model": ("plan", "trained", "document", "counted", "local"),
     "privacy": ("noise_multiplier", "epsilon_budget", "delta"),
     "sampling": ("sampling_rate", "patients", "patients_per_site", "shared_patients"),
 }

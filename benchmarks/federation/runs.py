@@ -28,7 +28,7 @@ from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.content import content_digest
 from ecg_flare.nnunet.dataset import PreparedDataset, prepare
 from ecg_flare.nnunet.plan import Plan
-from ecg_flare.nnunet.settings import ALL_FOR_TRAINING, TO_EVALUATE, Schedule
+from ecg_flare.nnunet.settings import ALL_FOR_TRAINING, TO_EVALUATE, PrepareSettings, Schedule
 from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
 from ecg_flare.task.traces.evaluate import evaluate_pages
 from ecg_flare.task.traces.measure import prepared_pages
@@ -50,6 +50,7 @@ class Upload:
         clipping_norm: C of a masked sum; None sends updates plainly.
         ring_bits: of a masked sum's words; None is 32.
         trained: patterns of the tensors that are trained and sent.
+        local: patterns of tensors that each site trains and keeps.
         projection: how many values an update is folded into; None sends all of them.
     """
 
@@ -57,6 +58,7 @@ class Upload:
     ring_bits: int | None = None
     trained: tuple[str, ...] = EVERY_TENSOR
     projection: int | None = None
+    local: tuple[str, ...] = ()
 
     def terms(self, sites: Sequence[str]) -> JobTerms:
         """The terms of a job that sends this."""
@@ -70,7 +72,11 @@ class Upload:
 
     def values(self, plan: Plan) -> int:
         """How many values a site sends in a round."""
-        return self.projection or TrainableSubset.matching(plan.layout, self.trained).dimension
+        return self.projection or self.sent(plan).dimension
+
+    def sent(self, plan: Plan) -> TrainableSubset:
+        """The tensors that a site sends."""
+        return TrainableSubset.matching(plan.layout, self.trained).without(self.local)
 
     def megabytes(self, plan: Plan, rounds: int) -> float:
         """What a site sends in so many rounds, in MB, without what a message has beside its values."""
@@ -149,7 +155,10 @@ def steps_of(method: Method, budget: Budget, sites: Sequence[str]) -> int:
 
 
 class Bench:
-    """A federation's pages, prepared once, and a trainer for each site that all runs share."""
+    """A federation's pages, prepared once, and a trainer for each site that all runs share.
+
+    `own` is the model that each site had after its last round, of a method that sends a part of it.
+    """
 
     def __init__(
         self,
@@ -160,14 +169,16 @@ class Bench:
         cache: Path,
         *,
         measured_sites: Sequence[str] | None = None,
+        settings: PrepareSettings = ALL_FOR_TRAINING,
         log: Callable[[str], None] = print,
     ) -> None:
         self.sites = tuple(sites)
-        self._plan = plan
+        self.plan = plan
         self._cache = cache
         self._log = log
         self._trainers: dict[str, LocalTrainer] = {}
-        self._datasets = {site: prepare(pages, site, plan, cache, ALL_FOR_TRAINING, log=log) for site in self.sites}
+        self.own: dict[str, Vector] = {}
+        self._datasets = {site: prepare(pages, site, plan, cache, settings, log=log) for site in self.sites}
         self._measured = {
             site: prepare(measured_pages, site, plan, cache, TO_EVALUATE, log=log)
             for site in (self.sites if measured_sites is None else measured_sites)
@@ -181,35 +192,53 @@ class Bench:
 
     def train(self, method: Method, budget: Budget, start: Vector, seed: int) -> Iterator[Point | None]:
         """Train and measure: a point for the start, then one a round, None where a round is not measured."""
+        yield self.measure(start, 0)
+        for done, model in enumerate(self.models(method, budget, start, seed), start=1):
+            yield self.measure(model, done) if budget.measured(done) else None
+
+    def models(self, method: Method, budget: Budget, start: Vector, seed: int) -> Iterator[Vector]:
+        """Train: the global model after each round."""
         sites, steps = roster(method, self.sites), steps_of(method, budget, self.sites)
         terms = method.upload.terms(sites)
         training = {site: self._local_training(site, method, budget, steps, seed) for site in sites}
         subset = self._subset(method)
         if subset is not None:
-            training = {site: _of_part(train, subset, start) for site, train in training.items()}
+            self.own = dict.fromkeys(sites, start)
+            training = {site: self._of_part(site, train, subset) for site, train in training.items()}
         optimizer = method.optimizer
         model = start if subset is None else subset.take(start)
         state = optimizer.init(model.size)
-        yield self.measure(start, 0)
         for index in range(budget.rounds):
             result = run_round(OpenRound(terms, model, state, optimizer), training, round_index=index)
             model, state = result.model, result.state
-            if not budget.measured(index + 1):
-                yield None
-                continue
-            yield self.measure(model if subset is None else subset.put(start, model), index + 1)
+            yield model if subset is None else subset.put(start, model)
 
     def _subset(self, method: Method) -> TrainableSubset | None:
-        if method.upload.trained == EVERY_TENSOR:
+        if method.upload.trained == EVERY_TENSOR and not method.upload.local:
             return None
-        return TrainableSubset.matching(self._plan.layout, method.upload.trained)
+        return method.upload.sent(self.plan)
+
+    def _of_part(self, site: str, train: LocalTraining, subset: TrainableSubset) -> LocalTraining:
+        """The same training for the part of a model that is sent; the site goes on from its own rest of it."""
+
+        def part_of(part: Vector, index: int) -> Vector:
+            model = subset.put(self.own[site], part)
+            update = train(model, index)
+            self.own[site] = model + update
+            return subset.take(update)
+
+        return part_of
 
     def measure(self, model: Vector, done: int) -> Point:
         """Trace Dice on pages of patients that no site trains on; pages count alike, whosever they are."""
-        segmenter = NetworkSegmenter(self._plan, model)
+        segmenter = NetworkSegmenter(self.plan, model)
         sites = {site: evaluate_pages(segmenter, cases) for site, cases in self._measured_cases.items()}
         pages = [dice for evaluation in sites.values() for dice in evaluation.dice_by_case.values()]
         return Point(done, float(np.nanmean(pages)), {site: one.mean_dice for site, one in sites.items()})
+
+    def measure_site(self, model: Vector, site: str) -> float:
+        """Trace Dice of a site's own model on that site's pages."""
+        return evaluate_pages(NetworkSegmenter(self.plan, model), self._measured_cases[site]).mean_dice
 
     @cached_property
     def _measured_cases(self) -> dict[str, list[PageCase]]:
@@ -230,7 +259,7 @@ class Bench:
                 momentum=method.momentum,
                 proximal_mu=method.proximal_mu,
                 seed=site_seed,
-                trained=method.upload.trained,
+                trained=(*method.upload.trained, *method.upload.local),
             )
             return trainer.train(model, options).update
 
@@ -238,13 +267,8 @@ class Bench:
 
     def _trainer(self, site: str) -> LocalTrainer:
         if site not in self._trainers:
-            self._trainers[site] = LocalTrainer(self._plan, self._pool() if site == _POOL else self._datasets[site])
+            self._trainers[site] = LocalTrainer(self.plan, self._pool() if site == _POOL else self._datasets[site])
         return self._trainers[site]
 
     def _pool(self) -> PreparedDataset:
-        return prepare(Pooled(self._datasets), _POOL, self._plan, self._cache, ALL_FOR_TRAINING, log=self._log)
-
-
-def _of_part(train: LocalTraining, subset: TrainableSubset, start: Vector) -> LocalTraining:
-    """The same training for a model that is a part of the whole one, and an update of that part."""
-    return lambda part, index: subset.take(train(subset.put(start, part), index))
+        return prepare(Pooled(self._datasets), _POOL, self.plan, self._cache, ALL_FOR_TRAINING, log=self._log)

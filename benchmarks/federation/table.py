@@ -78,7 +78,8 @@ def run_from_json(document: dict[str, Any]) -> Run:
 
 def _method(document: dict[str, Any]) -> Method:
     upload = document["upload"]
-    return Method(**{**document, "upload": Upload(**{**upload, "trained": tuple(upload["trained"])})})
+    patterns = {name: tuple(upload[name]) for name in ("trained", "local")}
+    return Method(**{**document, "upload": Upload(**{**upload, **patterns})})
 
 
 def by_method(runs: Iterable[Run]) -> dict[str, list[Run]]:

@@ -108,9 +108,9 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays as an uncompressed .npz, atomically; none may hold objects."""
-    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, mode: int = 0o644) -> None:
+    """Write named arrays as an uncompressed .npz, atomically; none may hold objects. `mode` is the permission bits."""
+    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays), mode=mode)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -20,6 +20,8 @@ from ecg_flare.nnunet.commands import (
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.settings import ALL_FOR_TRAINING, TO_EVALUATE, PrepareSettings, TrainingSettings
+from ecg_flare.task.datasets.folder import NnunetFolder
+from ecg_flare.task.datasets.plans import preset_plan
 from ecg_flare.task.traces.sources import SyntheticPages
 from flat_terms import flat_terms, varied
 
@@ -105,3 +107,16 @@ def test_a_job_under_unit_patient_trains_on_all_pages() -> None:
     assert prepare_command(PAGES, "patient", 8) == PrepareCommand(PAGES, PrepareSettings(0, 1, preprocess=True), 8)
     assert prepare_command(PAGES, "site", 8) == PrepareCommand(PAGES, PrepareSettings(0.2, 2, preprocess=True), None)
     assert PrepareSettings(0.2, 1, preprocess=False) == TO_EVALUATE
+
+
+def test_cases_of_another_kind_of_task_are_refused_by_name(tmp_path: Path) -> None:
+    description = tmp_path / "dataset.json"
+    description.write_text(
+        json.dumps({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "a": 1}, "file_ending": ".nii.gz"})
+    )
+    volumes = preset_plan("small_3d", description, spacing=(1, 1, 1), trainer="nnUNetTrainer")
+    pages, folder = PAGES.source, NnunetFolder("/data/volumes", cases_are_patients=True)
+    for source, plan, named in ((pages, volumes, "SyntheticPages"), (folder, PLAN, "NnunetFolder")):
+        params = PrepareCommand(SiteCases(source, "site-1", plan, tmp_path), ALL_FOR_TRAINING).to_params()
+        with pytest.raises(ConfigError, match=named):
+            PrepareCommand.from_params(params)

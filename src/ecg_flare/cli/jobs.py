@@ -121,6 +121,12 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     help="Train the tensors of these names alone, such as 'head.*'. Repeatable. [default: as in the bundled job]",
 )
 @click.option(
+    "--local",
+    multiple=True,
+    metavar="PATTERN",
+    help="Each site trains and keeps the tensors of these names, such as '*.norm.*'. No message has them. Repeatable.",
+)
+@click.option(
     "--plans",
     metavar="FILE",
     help="For --task nnunet: a plans.json of nnU-Net with its dataset.json beside it, or the preset small_3d.",
@@ -225,6 +231,7 @@ def export(
     data: str,
     task: str,
     trained: tuple[str, ...],
+    local: tuple[str, ...],
     plans: str | None,
     dataset_json: Path | None,
     configuration: str,
@@ -294,6 +301,7 @@ def export(
             code=not no_code,
             plan=plan,
             trained=trained or None,
+            local=local,
         )
         exported = job_for(spec, changes)
     except ConfigError as error:

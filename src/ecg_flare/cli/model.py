@@ -104,14 +104,21 @@ def export(model: str, output: Path, best: bool) -> None:
     """
     from ecg_flare.nnunet.kinds import learnt
 
-    if Path(model).is_dir():
-        stored = _of_run(Path(model), "best.npz" if best else "state.npz")
-    elif best:
-        raise click.UsageError(f"--best chooses among the models of a run, but {model} is not a folder.")
-    else:
-        stored = _stored(model)
+    stored = model_named(model, best=best)
     folder = learnt(stored.plan).export(stored.vector, output)
     click.echo(f"{folder}: plan {stored.plan.name}, {stored.vector.size:,} parameters")
+
+
+def model_named(name: str, *, best: bool = False) -> "StoredModel":
+    """The model of a file, a run's folder (its best one, or the last), or bundled:NAME.
+
+    Raises click.UsageError where `best` cannot choose, and ConfigError for what is no model.
+    """
+    if Path(name).is_dir():
+        return _of_run(Path(name), "best.npz" if best else "state.npz")
+    if best:
+        raise click.UsageError(f"--best chooses among the models of a run, but {name} is not a folder.")
+    return _stored(name)
 
 
 def _stored(name: str) -> "StoredModel":

@@ -1,4 +1,4 @@
-"""Commands for a site's engineer: check and prepare cases, a dry run of a job, the ledger's head."""
+"""Commands for a site's engineer: prepare cases, a dry run of a job, a model of the site's own, the ledger's head."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from ecg_flare.cli.screen import NOT_ALL, Commands, SiteName, json_option, say_json, tell
+from ecg_flare.cli.screen import NOT_ALL, Commands, OneOf, SiteName, json_option, say_json, tell
 from ecg_flare.errors import ConfigError, EcgFlareError
 
 _USAGE: Final = 2
@@ -14,9 +14,15 @@ _USAGE: Final = 2
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
+def _parts() -> tuple[str, ...]:
+    from ecg_flare.nnunet.personal import PARTS
+
+    return PARTS
+
+
 @click.group(cls=Commands)
 def site() -> None:
-    """At a hospital: check and prepare cases, try a job in a dry run, report the ledger's head.
+    """At a hospital: prepare cases, try a job in a dry run, make a model the site's own, report the ledger's head.
 
     Exit codes: 0 all is well, 3 something must be fixed first, 2 wrong use.
     """
@@ -151,6 +157,88 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
     else:
         click.echo("\n".join(check_lines(tried)))
     ctx.exit(NOT_ALL if tried.refused else 0)
+
+
+@site.command()
+@click.argument("model")
+@click.option("--workspace", type=_FOLDER, metavar="KIT", required=True, help="The site's unpacked startup kit.")
+@click.option("--site", "name", type=SiteName(), help="The site's name.  [default: the kit's]")
+@click.option(
+    "--part", type=OneOf("PART", _parts), default="all", show_default=True, help="What of the network is own."
+)
+@click.option("--steps", type=click.IntRange(0), metavar="N", default=100, show_default=True, help="Optimizer steps.")
+@click.option("--learning-rate", type=float, default=0.01, show_default=True)
+@click.option("--momentum", type=float, default=0.9, show_default=True)
+@click.option("--mu", type=float, default=0.0, show_default=True, help="Pull towards the released model.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="torch device.")
+@click.option("--kept", is_flag=True, help="Begin with the tensors that this site kept in a job with --local.")
+@click.option("--best", is_flag=True, help="For a run: the model of the highest Dice instead of the last one.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Model file (.npz).  [default: local/ecg_flare_personal.npz of the kit]",
+)
+@json_option
+@click.pass_context
+def personalize(
+    ctx: click.Context,
+    model: str,
+    workspace: Path,
+    name: str | None,
+    part: str,
+    steps: int,
+    learning_rate: float,
+    momentum: float,
+    mu: float,
+    seed: int,
+    threads: int,
+    device: str,
+    kept: bool,
+    best: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Make a released model the site's own.
+
+    MODEL is a model file (.npz), the folder of a run, or bundled:NAME. It is trained on the cases that the kit names
+    (`ecg-flare site prepare`). Then the line between both models is measured on held-out patients, and the best point
+    of it is written: the released model itself where nothing is better.
+
+    PART is all, norm (the norm layers) or head (the part that a small job trains). --mu above 0 pulls each step
+    towards the released model, as Ditto does.
+
+    After a job with --local, --kept --steps 0 puts the tensors in that this site kept.
+
+    The file has learnt from the site's patients without noise: keep it at the site. No job reads it, and no message
+    carries it.
+
+    \b
+    Examples:
+      ecg-flare site personalize model.npz --workspace berlin
+      ecg-flare site personalize model.npz --workspace berlin --part norm --steps 200
+      ecg-flare digitize scans -o read --segmenter berlin/local/ecg_flare_personal.npz
+    """
+    from ecg_flare.cli import site_personalize as steps_of
+    from ecg_flare.cli.model import model_named
+    from ecg_flare.nnunet.settings import Compute, TrainingSettings
+
+    try:
+        training = TrainingSettings(steps, learning_rate, "poly", mu, momentum) if steps else None
+        made = steps_of.personal_of_kit(
+            model_named(model, best=best),
+            steps_of.Wanted(workspace, name, part, training, seed, kept, output),
+            Compute(threads, device),
+        )
+    except EcgFlareError as error:
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(_USAGE)
+    if as_json:
+        say_json(made.to_json())
+    else:
+        click.echo("\n".join(made.lines()))
 
 
 @site.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.parts import Clipping, Evaluation, Privacy, Roster, Sampling
 from ecg_flare.federated.summation import Summation
@@ -75,3 +77,17 @@ def check_evaluation(evaluation: Evaluation, privacy: Privacy | None) -> None:
             f"{evaluation.noise_multiplier}: in a private job counts are a release of their own, which needs its own "
             "noise and is charged (--validate-noise); elsewhere they have none"
         )
+
+
+def check_local(local: Sequence[str]) -> None:
+    """Raise ConfigError: where patients are hidden, nothing that a site keeps may shape what it sends.
+
+    A local tensor has learnt from all patients of a site. The next round's update of one patient is taken from there,
+    so that it depends on the others: with a patient less, more than that patient's own vector changes, and the
+    sensitivity counts one.
+    """
+    raise ConfigError(
+        f"local is {list(local)}: tensors that a site keeps have learnt from all its patients, and the next update of "
+        "each would depend on the others, while the promise counts one vector a patient; make the released model the "
+        "site's own instead (ecg-flare site personalize), which costs no privacy"
+    )

@@ -21,7 +21,7 @@ def counting_terms(terms: JobTerms) -> JobTerms | None:
     return replace(
         terms,
         sites=Roster(dict.fromkeys(terms.weights, 1.0), terms.min_sites),
-        model=replace(terms.model, trained=EVERY_TENSOR, counted=True),
+        model=replace(terms.model, trained=EVERY_TENSOR, local=(), counted=True),
         clipping=None if terms.clipping is None else Clipping(terms.evaluation.norm),
         projection=None,
         privacy=None if privacy is None or sigma is None else replace(privacy, noise_multiplier=sigma),

@@ -101,12 +101,15 @@ class TrainedModel:
     trained: shell patterns of the tensors that are trained, such as `decoder.stages.2.*`. The others stay as they are
         at the start, exactly: they have no update and no noise, and d does not count them.
     counted: whether sites count their cases instead (`federated.counts`): an update is then their counts.
+    local: shell patterns of tensors that each site trains and keeps, such as `*.norm.*` (FedBN, arXiv 2102.07623). No
+        update has them, whatever `trained` says; in the global model they stay as they are at the start.
     """
 
     plan: str = "tiny"
     trained: Sequence[str] = EVERY_TENSOR
     document: str = ""
     counted: bool = False
+    local: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.plan, str):
@@ -115,10 +118,12 @@ class TrainedModel:
             raise ConfigError(f"document is {short(self.document)}, expected a plan as JSON text")
         if not isinstance(self.counted, bool):
             raise ConfigError(f"counted is {self.counted!r}, expected true or false")
-        patterns = self.trained
-        if isinstance(patterns, str) or not patterns or not all(isinstance(each, str) for each in patterns):
-            raise ConfigError(f"trained is {patterns!r}, expected a list of patterns of tensors' names")
-        object.__setattr__(self, "trained", tuple(patterns))
+        for name in ("trained", "local"):
+            object.__setattr__(self, name, _patterns(name, getattr(self, name)))
+        if not self.trained:
+            raise ConfigError("trained is empty, expected patterns of tensors' names")
+        if self.local and self.counted:
+            raise ConfigError(f"local is {list(self.local)}, but this job counts, and trains no tensor")
 
 
 @dataclass(frozen=True)
@@ -237,3 +242,9 @@ def check_whole(name: str, value: Any) -> None:
     """Raise ConfigError unless `value` is a whole number, 1 or more."""
     if type(value) is not int or value < 1:
         raise ConfigError(f"{name} is {value!r}, expected a whole number, at least 1")
+
+
+def _patterns(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(each, str) for each in value):
+        raise ConfigError(f"{name} is {short(value)}, expected a list of patterns of tensors' names")
+    return tuple(value)

@@ -64,6 +64,18 @@ class TrainableSubset:
         matched = (name for name, _ in layout if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
         return cls(layout, tuple(matched))
 
+    def without(self, patterns: Sequence[str]) -> TrainableSubset:
+        """These tensors without those whose names match; raises ConfigError for a pattern of none, or if none is left.
+
+        >>> layout = (("block.weight", (2, 3)), ("block.norm", (3,)))
+        >>> TrainableSubset.matching(layout, ["*"]).without(["*.norm"]).names
+        ('block.weight',)
+        """
+        if not patterns:
+            return self
+        out = set(self.matching(self.layout, patterns).names)
+        return TrainableSubset(self.layout, tuple(name for name in self.names if name not in out))
+
     @cached_property
     def trained_layout(self) -> ParameterLayout:
         """Name and shape of the trained tensors: the layout of the shorter vector."""

@@ -22,6 +22,7 @@ from ecg_flare.errors import ConfigError
 from ecg_flare.federated.contradictions import (
     check_adaptive,
     check_evaluation,
+    check_local,
     check_narrow_words,
     check_sampling,
     check_summation,
@@ -105,6 +106,8 @@ class JobTerms:
             check_sampling(self.sampling, self.sites, self.privacy)
         if self.clipping is not None and self.clipping.adaptive is not None:
             check_adaptive(self.clipping.adaptive, self.clipping.norm, self.sites, self.sampling, self.privacy)
+        if self.model.local and self.sampling is not None:
+            check_local(self.model.local)
         if self.evaluation is not None:
             check_evaluation(self.evaluation, self.privacy)
 
@@ -200,8 +203,8 @@ class JobTerms:
 
     @property
     def trains_everything(self) -> bool:
-        """Whether no tensor is left as it is at the start."""
-        return self.model.trained == EVERY_TENSOR
+        """Whether an update has every tensor."""
+        return self.model.trained == EVERY_TENSOR and not self.model.local
 
     def weight_of(self, site: str) -> float:
         """The public weight of `site`; raises ConfigError where the roster lacks it."""

@@ -25,7 +25,7 @@ from ecg_flare.nnunet.settings import (
     TrainingSettings,
     names,
 )
-from ecg_flare.nnunet.sources import build_source, source_params
+from ecg_flare.nnunet.sources import build_source, check_kind, source_params
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.trainer import TrainOptions
@@ -287,5 +287,6 @@ def _cases_params(cases: SiteCases) -> dict[str, Any]:
 
 
 def _cases(found: Fields) -> SiteCases:
-    source = build_source(found.mapping("source"), own_class=found.text("own_class"))
-    return SiteCases(source, found.text("site"), _plan(found), Path(found.text("cache")))
+    source, plan = build_source(found.mapping("source"), own_class=found.text("own_class")), _plan(found)
+    check_kind(source, plan)
+    return SiteCases(source, found.text("site"), plan, Path(found.text("cache")))

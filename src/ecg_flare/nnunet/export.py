@@ -39,12 +39,17 @@ class StoredModel:
 
 
 def save_model(
-    path: Path, vector: Float32[np.ndarray, " d"], plan: AgreedPlan, provenance: Mapping[str, Any] | None = None
+    path: Path,
+    vector: Float32[np.ndarray, " d"],
+    plan: AgreedPlan,
+    provenance: Mapping[str, Any] | None = None,
+    *,
+    mode: int = 0o644,
 ) -> Path:
     """Write a model as .npz: the vector, and as JSON text its plan's name and hash, layout digest and provenance.
 
-    The file appears whole or not at all. Raises UpdateError for a vector of another length and StorageError where it
-    cannot be written.
+    The file appears whole or not at all, with the permission bits `mode`. Raises UpdateError for a vector of another
+    length and StorageError where it cannot be written.
     """
     check_length(vector, plan)
     header = {
@@ -55,7 +60,7 @@ def save_model(
         "provenance": dict(provenance or {}),
     }
     arrays = {"vector": np.asarray(vector, np.float32), "header": np.array(json.dumps(header, sort_keys=True))}
-    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays), mode=mode)
     return path
 
 

@@ -139,6 +139,18 @@ def cases_kind(plan: AgreedPlan) -> str:
     return kind.cases_of or kind.name
 
 
+def check_source(plan: AgreedPlan, path: str) -> None:
+    """Raise ConfigError where the source of that class path gives cases of another kind of task than the plan's.
+
+    Only the kinds' own sources are known by their kind; what an extension's gives is found out where it is read.
+    """
+    wanted = cases_kind(plan)
+    if others := [kind.name for kind in _kinds().values() if path in kind.sources and kind.name != wanted]:
+        raise ConfigError(
+            f"the plan {plan.name!r} is for cases of kind {wanted!r}, and {path} gives cases of kind {others[0]!r}"
+        )
+
+
 def admit(plan: AgreedPlan) -> None:
     """Let this process import the class that the plan names, of which the caller's process has built an object.
 
@@ -210,10 +222,18 @@ def verified_plan(name: str, expected_hash: str, document: str = "") -> AgreedPl
 
 @cache
 def trained_subset(model: TrainedModel) -> TrainableSubset:
-    """The trained tensors of a job's network, or in their place what its sites count.
+    """The tensors of a job's network that sites train together, or in their place what they count.
 
-    Raises ConfigError for an unknown plan or a pattern of no tensor.
+    Raises ConfigError for an unknown plan, a pattern of no tensor, and where every tensor is local.
     """
     plan = plan_of(model.plan, model.document)
     layout = learnt(plan).sums.layout if model.counted and counting_of(plan) is None else plan.layout
-    return TrainableSubset.matching(layout, model.trained)
+    return TrainableSubset.matching(layout, model.trained).without(model.local)
+
+
+@cache
+def local_subset(model: TrainedModel) -> TrainableSubset | None:
+    """The tensors of a job's network that each site trains and keeps; None for none, and raises as `trained_subset`."""
+    if not model.local:
+        return None
+    return TrainableSubset.matching(plan_of(model.plan, model.document).layout, model.local)

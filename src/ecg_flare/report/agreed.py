@@ -21,6 +21,14 @@ def trained_parameters(terms: JobTerms) -> int | None:
     return trained_subset(terms.model).dimension
 
 
+def trained_text(terms: JobTerms) -> str:
+    """Which tensors sites train together, and which each keeps, in words."""
+    if terms.trains_everything:
+        return "all"
+    kept = f", without {', '.join(terms.model.local)}, which each site trains and keeps" if terms.model.local else ""
+    return f"{', '.join(terms.model.trained)}{kept}: {trained_parameters(terms):,} parameters"
+
+
 def clipping_text(terms: JobTerms) -> str:
     """C in words."""
     if terms.clipping is None:

@@ -15,6 +15,7 @@ from ecg_flare.report.agreed import (
     delta_text,
     site_names,
     trained_parameters,
+    trained_text,
     words_text,
 )
 from ecg_flare.report.cards import cards
@@ -182,9 +183,7 @@ def _terms(run: Run, parameters: int | None) -> str:
     pairs = {
         "aggregator": aggregator_text(run),
         "plan": f"{terms.model.plan}{f', {parameters:,} parameters' if parameters else ''}",
-        "trained tensors": "all"
-        if trained_parameters(terms) is None
-        else f"{', '.join(terms.model.trained)}: {trained_parameters(terms):,} parameters",
+        "trained tensors": trained_text(terms),
         "gradient steps of a site in a round": run.steps or "–",
         "plan hash": facts.get("plan_hash", "–"),
         "terms digest": facts.get("terms_digest", "–"),

@@ -76,6 +76,7 @@ class Changes:
     patients_per_site: int | None = None
     plan: AgreedPlan | None = None
     trained: Sequence[str] | None = None
+    local: Sequence[str] = ()
     clipping_norm: float | None = None
     ring_bits: int | None = None
 
@@ -119,7 +120,7 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         spec = _for_plan(spec, changes.plan)
     terms = replace(
         spec.terms,
-        model=_model(spec.terms, changes.trained),
+        model=_model(spec.terms, changes.trained, changes.local),
         sites=equal_roster(changes.sites, spec.terms.summation, changes.min_sites, max_weight=changes.max_weight),
         rounds=changes.rounds or spec.terms.rounds,
         clipping=_clipping(spec.terms, changes),
@@ -290,10 +291,9 @@ def _training(training: Training, changed: Mapping[str, float]) -> Training:
     return Training(**{**asdict(training), **values})
 
 
-def _model(terms: JobTerms, trained: Sequence[str] | None) -> TrainedModel:
-    if trained is None:
-        return terms.model
-    model = replace(terms.model, trained=tuple(trained))
+def _model(terms: JobTerms, trained: Sequence[str] | None, local: Sequence[str]) -> TrainedModel:
+    patterns = terms.model.trained if trained is None else tuple(trained)
+    model = replace(terms.model, trained=patterns, local=tuple(local))
     trained_subset(model)
     return model
 

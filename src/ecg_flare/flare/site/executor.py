@@ -4,6 +4,8 @@ Training runs in a child process (`nnunet.worker`), because a FLARE job dies wit
 death costs this site one round instead. Nothing has to be carried from one task to the next: a round depends only on
 the global model, the site's prepared cases (cached on disk by content) and the seed, so an executor that FLARE throws
 away between tasks and one that it keeps give the same update. Without a seed of the job each attempt has a secret one.
+Tensors that a job leaves to its sites (`TrainedModel.local`) are kept on disk by round. They are cut off the update
+here, before any filter sees it.
 """
 
 import logging
@@ -11,6 +13,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import numpy as np
+from jaxtyping import Float32
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_constant import ReturnCode
@@ -38,7 +42,7 @@ from ecg_flare.flare.job.terms import check_request, hidden_weight, in_request, 
 from ecg_flare.flare.site.filters import check_filters
 from ecg_flare.flare.site.heads import follow_ledger
 from ecg_flare.flare.site.ledger import check_limit
-from ecg_flare.flare.site.memory import check_model, model_memory
+from ecg_flare.flare.site.memory import check_model, model_memory, own_tensors
 from ecg_flare.flare.site.policy import read_policy
 from ecg_flare.nnunet.commands import CountCommand, TrainCommand, TrainPatientsCommand, prepare_command
 from ecg_flare.nnunet.learnt import SiteCases
@@ -141,8 +145,9 @@ class NnunetExecutor(Executor):
         self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
     ) -> Shareable:
         command = CountCommand(self._site_cases(terms, fl_ctx), terms)
+        model = _with_own(request, fl_ctx)
         reply = self._worker.call(
-            "count", command.to_params(), {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
+            "count", command.to_params(), {"model": model}, should_abort=should_abort, timeout_s=self._timeout_s
         )
         self.log_info(fl_ctx, f"round {request.round_index}: counted")
         counts = reply.arrays["counts"]
@@ -163,15 +168,19 @@ class NnunetExecutor(Executor):
             round_index=request.round_index,
             rounds=terms.rounds,
             seed=self._seed_for(request, terms, fl_ctx),
-            trained=tuple(terms.model.trained),
+            trained=(*terms.model.trained, *terms.model.local),
         )
         if terms.unit == "patient":
             return self._train_patients(TrainPatientsCommand(command, terms), request, fl_ctx, should_abort)
+        own = own_tensors(fl_ctx, terms, request.plan_hash)
+        start = request.model if own is None else own.into(request.model, before=request.round_index)
         reply = self._worker.call(
-            "train", command.to_params(), {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
+            "train", command.to_params(), {"model": start}, should_abort=should_abort, timeout_s=self._timeout_s
         )
         check_update(reply.arrays["update"], size=len(request.model))
         update = take(terms, reply.arrays["update"])
+        if own is not None:
+            own.keep(request.round_index, start + reply.arrays["update"])
         self.log_info(fl_ctx, f"round {request.round_index}: trained, {reply.params}")
         return TrainResult(
             vector=update,
@@ -213,10 +222,16 @@ class NnunetExecutor(Executor):
         self, request: TrainRequest, terms: JobTerms, fl_ctx: FLContext, should_abort: Callable[[], bool]
     ) -> Shareable:
         reply = self._worker.call(
-            "validate", {}, {"model": request.model}, should_abort=should_abort, timeout_s=self._timeout_s
+            "validate", {}, {"model": _with_own(request, fl_ctx)}, should_abort=should_abort, timeout_s=self._timeout_s
         )
         counts = {key: int(reply.params[key]) for key in ("tp", "fp", "fn")}
         return Counts(**counts, round_index=request.round_index, attempt=request.attempt).to_shareable()
+
+
+def _with_own(request: TrainRequest, fl_ctx: FLContext) -> Float32[np.ndarray, " d"]:
+    """The model to measure here: with the tensors that this site keeps."""
+    own = own_tensors(fl_ctx, job_terms(fl_ctx), request.plan_hash)
+    return request.model if own is None else own.into(request.model)
 
 
 def _reportable(value: object) -> bool:

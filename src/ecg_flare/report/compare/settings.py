@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from ecg_flare.report.agreed import aggregator_text, clipping_text, delta_text, site_names, words_text
+from ecg_flare.report.agreed import aggregator_text, clipping_text, delta_text, site_names, trained_text, words_text
 from ecg_flare.report.compare.comparison import Entry
 from ecg_flare.report.compare.measured import measured_pages
 from ecg_flare.report.names import shown
@@ -44,7 +44,7 @@ _SETTINGS: Final[Mapping[str, Callable[[Run], str]]] = {
     "momentum": _training("momentum"),
     "proximal mu": _training("proximal_mu"),
     "plan": lambda run: run.terms.model.plan,
-    "trained tensors": lambda run: "all" if run.terms.trains_everything else ", ".join(run.terms.model.trained),
+    "trained tensors": lambda run: trained_text(run.terms),
     "start": _fact("start"),
     "public pages": lambda run: measured_pages(run).text,
     "sites": lambda run: ", ".join(site_names(run.terms)),

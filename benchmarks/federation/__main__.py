@@ -61,6 +61,7 @@ GRID: Final = (
     *(Method(CENTRALIZED, rate) for rate in (0.2, 0.4, 0.8)),
     *(Method("fedavg", rate, server_rate=server) for rate, server in ((0.2, 1.5), (0.4, 1.0), (0.4, 1.5), (0.8, 1.0))),
     *(Method("fedprox", 0.4, server_rate=1.5, proximal_mu=mu) for mu in (0.001, 0.01)),
+    *(Method("fedavgm", rate, server_rate=server) for rate, server in ((0.4, 0.3), (0.4, 0.7), (0.2, 0.7))),
     *(Method("fedadam", rate, server_rate=server) for rate, server in ((0.4, 0.01), (0.4, 0.02), (0.8, 0.01))),
 )
 """What `--tune` tries."""

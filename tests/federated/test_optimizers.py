@@ -4,9 +4,18 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from ecg_flare.errors import ConfigError
-from ecg_flare.federated.optimizers import FedAdagrad, FedAdam, FedAvg, FedYogi, ServerOptimizer, optimizer_by_name
+from ecg_flare.federated.optimizers import (
+    FedAdagrad,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedYogi,
+    ServerOptimizer,
+    optimizer_by_name,
+)
 
 UPDATES = (0.5, -0.25, 0.125, 1.0)
 
@@ -44,7 +53,36 @@ def test_fedavg_adds_the_scaled_mean() -> None:
     assert state.steps == 1
 
 
-@pytest.mark.parametrize("name", ["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"])
+def test_fedavgm_by_hand_and_by_torch() -> None:
+    """Two steps by hand, and ten as torch's SGD with Nesterov's momentum takes them on the gradient -D."""
+    server = FedAvgM(learning_rate=0.5, momentum=0.9)
+    state, model = server.step(server.init(1), np.array([1.0]), np.array([2.0]))
+    assert model[0] == pytest.approx(1 + 0.5 * (2 + 0.9 * 2))
+    state, model = server.step(state, model, np.array([-1.0]))
+    assert state.moments["m"][0] == pytest.approx(0.9 * 2 - 1)
+    assert model[0] == pytest.approx(2.9 + 0.5 * (-1 + 0.9 * 0.8))
+
+    weight = torch.nn.Parameter(torch.zeros(7, dtype=torch.float64))
+    sgd = torch.optim.SGD([weight], lr=0.7, momentum=0.9, nesterov=True)
+    server, rng = FedAvgM(), np.random.default_rng(3)
+    state, model = server.init(7), np.zeros(7)
+    for _ in range(10):
+        update = rng.standard_normal(7)
+        state, model = server.step(state, model, update)
+        weight.grad = -torch.from_numpy(update)
+        sgd.step()
+    np.testing.assert_allclose(model, weight.detach().numpy(), rtol=1e-12)
+
+
+def test_fedavgm_without_momentum_is_fedavg() -> None:
+    update, start = np.array([0.3, -2.0]), np.zeros(2)
+    server = FedAvgM(learning_rate=0.5, momentum=0.0)
+    np.testing.assert_array_equal(
+        server.step(server.init(2), start, update)[1], FedAvg(0.5).step(FedAvg().init(2), start, update)[1]
+    )
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"])
 def test_step_is_pure_and_keeps_the_model_type(name: str) -> None:
     server = optimizer_by_name(name, learning_rate=0.1)
     state, model, update = server.init(3), np.ones(3, np.float32), np.full(3, 0.25, np.float32)
@@ -56,7 +94,7 @@ def test_step_is_pure_and_keeps_the_model_type(name: str) -> None:
     assert update.tolist() == [0.25, 0.25, 0.25]
 
 
-@pytest.mark.parametrize("name", ["fedavg", "fedadam"])
+@pytest.mark.parametrize("name", ["fedavg", "fedavgm", "fedadam"])
 def test_saved_state_goes_on_as_if_never_stopped(name: str) -> None:
     server = optimizer_by_name(name, learning_rate=0.1)
     model = np.zeros(5, np.float32)
@@ -79,12 +117,13 @@ def test_a_foreign_state_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("fedsgd", {}, "unknown aggregator 'fedsgd', expected one of fedadagrad, fedadam, fedavg, fedprox, fedyogi"),
+        ("fedsgd", {}, "unknown aggregator 'fedsgd', expected one of fedadagrad, fedadam, fedavg, fedavgm, fedprox"),
         ("fedavg", {"beta1": 0.9}, "fedavg has no setting beta1, expected some of learning_rate"),
         ("fedadam", {"learning_rate": 0.0}, "learning_rate is 0.0, expected a positive number"),
         ("fedadam", {"learning_rate": math.nan}, "learning_rate is nan"),
         ("fedadam", {"beta1": 1.0}, "beta1 is 1.0, expected 0 <= value < 1"),
         ("fedyogi", {"beta2": -0.1}, "beta2 is -0.1"),
+        ("fedavgm", {"momentum": 1.0}, "momentum is 1.0, expected 0 <= value < 1"),
         ("fedadagrad", {"tau": 0.0}, "tau is 0.0"),
     ],
 )

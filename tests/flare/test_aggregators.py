@@ -29,6 +29,7 @@ D = 200
 PAIRS = [
     (aggregators.FedAvg(), optimizers.FedAvg()),
     (aggregators.FedProx(0.5), optimizers.FedAvg(0.5)),
+    (aggregators.FedAvgM(0.5), optimizers.FedAvgM(0.5)),
     (aggregators.FedAdam(0.1), optimizers.FedAdam(0.1)),
     (aggregators.FedYogi(0.1), optimizers.FedYogi(0.1)),
     (aggregators.FedAdagrad(0.1), optimizers.FedAdagrad(learning_rate=0.1)),

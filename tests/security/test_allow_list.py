@@ -27,7 +27,7 @@ from ecg_flare.flare.job.folders import NO_PUBLIC_CASES, PUBLIC_PAGES, JobSpec, 
 SITES = ["site-1", "site-2", "site-3"]
 PLAIN = BUNDLED["fedavg"]
 AGGREGATORS = [
-    *("FedAvg", "FedProx", "FedAdam", "FedYogi", "FedAdagrad"),
+    *("FedAvg", "FedProx", "FedAvgM", "FedAdam", "FedYogi", "FedAdagrad"),
     *("Median", "TrimmedMean", "Krum", "MultiKrum", "GeometricMedian"),
 ]
 LISTED = {"client": SITE_CLASSES, "server": SERVER_CLASSES}

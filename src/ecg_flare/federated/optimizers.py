@@ -11,7 +11,11 @@ learning rate eta and adaptivity tau:
 
 m starts at 0 and v at tau^2, and there is no bias correction (torch's Adam differs in all three). FedAvg
 (McMahan et al. 2017) is x <- x + eta * D. FedProx (Li et al. 2020) changes the local loss, by mu/2 * ||w - x||^2, and
-keeps FedAvg's step.
+keeps FedAvg's step. FedAvgM (Hsu et al. 2019, arXiv 1909.06335) has Nesterov's momentum over rounds, which is the outer
+optimizer of DiLoCo (Douillard et al. 2023, arXiv 2311.08105):
+
+    m <- momentum * m + D
+    x <- x + eta * (D + momentum * m)
 
 An optimizer is a frozen description with pure `init` and `step`; its state is float64 and travels as named arrays.
 """
@@ -58,9 +62,10 @@ class ServerOptimizer(ABC):
     def __post_init__(self) -> None:
         for name in _field_names(type(self)):
             value = getattr(self, name)
-            in_range = 0 <= value < 1 if name.startswith("beta") else 0 < value < math.inf
+            decays = name == "momentum" or name.startswith("beta")
+            in_range = 0 <= value < 1 if decays else 0 < value < math.inf
             if not in_range:
-                expected = "0 <= value < 1" if name.startswith("beta") else "a positive number"
+                expected = "0 <= value < 1" if decays else "a positive number"
                 raise ConfigError(f"{type(self).__name__}'s {name} is {value}, expected {expected}")
 
     @abstractmethod
@@ -100,6 +105,25 @@ class FedAvg(ServerOptimizer):
     def step(self, state: ServerState, model: Vector, mean_update: Vector) -> tuple[ServerState, Vector]:
         moved: Vector = model + self.learning_rate * mean_update.astype(np.float64)
         return ServerState(state.steps + 1, {}), moved.astype(model.dtype)
+
+
+@dataclass(frozen=True)
+class FedAvgM(ServerOptimizer):
+    """Nesterov's momentum over the mean updates; with a momentum of 0 it is FedAvg."""
+
+    learning_rate: float = 0.7
+    momentum: float = 0.9
+
+    moment_names: ClassVar[tuple[str, ...]] = ("m",)
+
+    def init(self, dimension: int) -> ServerState:
+        return ServerState(0, {"m": np.zeros(dimension)})
+
+    def step(self, state: ServerState, model: Vector, mean_update: Vector) -> tuple[ServerState, Vector]:
+        update = mean_update.astype(np.float64)
+        m = self.momentum * state.moments["m"] + update
+        moved: Vector = model + self.learning_rate * (update + self.momentum * m)
+        return ServerState(state.steps + 1, {"m": m}), moved.astype(model.dtype)
 
 
 @dataclass(frozen=True)
@@ -160,6 +184,7 @@ OPTIMIZERS: Final = Registry[type[ServerOptimizer]](
     {
         "fedavg": FedAvg,
         "fedprox": FedAvg,  # its proximal term is local
+        "fedavgm": FedAvgM,
         "fedadagrad": FedAdagrad,
         "fedadam": FedAdam,
         "fedyogi": FedYogi,
@@ -176,7 +201,9 @@ def register_optimizer(name: str, optimizer: type[ServerOptimizer]) -> None:
 
 
 def optimizer_by_name(name: str, **settings: float) -> ServerOptimizer:
-    """The optimizer of that name, with its settings (learning_rate; beta1, beta2, tau where it is adaptive).
+    """The optimizer of that name, with its settings.
+
+    Settings are the learning_rate, momentum of FedAvgM, and beta1, beta2, tau where it is adaptive.
 
     Raises ConfigError for an unknown name, an unknown setting or a setting out of its range.
     """

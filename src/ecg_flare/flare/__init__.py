@@ -28,6 +28,7 @@ _NAMES = {
         "FedAdagrad",
         "FedAdam",
         "FedAvg",
+        "FedAvgM",
         "FedProx",
         "FedYogi",
         "UpdateAggregator",
@@ -61,7 +62,15 @@ if TYPE_CHECKING:
     from ecg_flare.flare.job.export import Changes, equal_roster, job_for
     from ecg_flare.flare.job.folders import JobSpec, Pages, Training, job_files, write_job
     from ecg_flare.flare.job.recipes import FedECGRecipe
-    from ecg_flare.flare.server.aggregators import FedAdagrad, FedAdam, FedAvg, FedProx, FedYogi, UpdateAggregator
+    from ecg_flare.flare.server.aggregators import (
+        FedAdagrad,
+        FedAdam,
+        FedAvg,
+        FedAvgM,
+        FedProx,
+        FedYogi,
+        UpdateAggregator,
+    )
     from ecg_flare.flare.server.policy import ServerPolicy, read_server_policy
     from ecg_flare.flare.server.robust import GeometricMedian, Krum, Median, MultiKrum, TrimmedMean
     from ecg_flare.flare.server.workflow import FederatedRounds
@@ -79,6 +88,7 @@ __all__ = [
     "FedAdagrad",
     "FedAdam",
     "FedAvg",
+    "FedAvgM",
     "FedECGRecipe",
     "FedProx",
     "FedYogi",

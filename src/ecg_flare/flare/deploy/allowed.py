@@ -42,6 +42,7 @@ SERVER_CLASSES: Final = (
     "ecg_flare.federated.terms.JobTerms",
     "ecg_flare.flare.server.aggregators.FedAvg",
     "ecg_flare.flare.server.aggregators.FedProx",
+    "ecg_flare.flare.server.aggregators.FedAvgM",
     "ecg_flare.flare.server.aggregators.FedAdam",
     "ecg_flare.flare.server.aggregators.FedYogi",
     "ecg_flare.flare.server.aggregators.FedAdagrad",

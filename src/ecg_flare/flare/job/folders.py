@@ -35,7 +35,8 @@ _MLFLOW: Final = "ecg_flare.flare.server.tracking.ServerMLflow"
 _AGGREGATORS: Final[Mapping[str, type[UpdateAggregator]]] = {
     kind.__name__: kind
     for kind in (
-        *(aggregators.FedAvg, aggregators.FedProx, aggregators.FedAdam, aggregators.FedYogi, aggregators.FedAdagrad),
+        *(aggregators.FedAvg, aggregators.FedProx, aggregators.FedAvgM),
+        *(aggregators.FedAdam, aggregators.FedYogi, aggregators.FedAdagrad),
         *(robust.Median, robust.TrimmedMean, robust.Krum, robust.MultiKrum, robust.GeometricMedian),
     )
 }

@@ -1,4 +1,4 @@
-"""FedAvg, FedProx, FedAdam, FedYogi and FedAdagrad as FLARE aggregators that stream.
+"""FedAvg, FedProx, FedAvgM, FedAdam, FedYogi and FedAdagrad as FLARE aggregators that stream.
 
 An update is added to one running sum the moment it arrives and is dropped, so that the server holds a fixed number of
 model-sized buffers, whatever the number of sites. The mathematics stands in `federated.round` and
@@ -18,6 +18,7 @@ from ecg_flare.errors import EcgFlareError, UpdateError
 from ecg_flare.federated.optimizers import FedAdagrad as AdagradStep
 from ecg_flare.federated.optimizers import FedAdam as AdamStep
 from ecg_flare.federated.optimizers import FedAvg as AverageStep
+from ecg_flare.federated.optimizers import FedAvgM as MomentumStep
 from ecg_flare.federated.optimizers import FedYogi as YogiStep
 from ecg_flare.federated.optimizers import ServerOptimizer
 from ecg_flare.federated.robust.rule import RobustRule
@@ -116,6 +117,13 @@ class FedAvg(UpdateAggregator):
 
 class FedProx(FedAvg):
     """FedAvg's step; the proximal term is in the sites' training (Li et al. 2020), see `NnunetExecutor`."""
+
+
+class FedAvgM(UpdateAggregator):
+    """FedAvg with Nesterov's momentum over the rounds (Hsu et al. 2019)."""
+
+    def __init__(self, learning_rate: float = 0.7, momentum: float = 0.9) -> None:
+        super().__init__(MomentumStep(learning_rate, momentum))
 
 
 class FedAdam(UpdateAggregator):

@@ -4,10 +4,10 @@
 
 The sites and pages are those of `benchmarks.federation`, but a fifth of each site's patients is held out of all
 training, as in a job. The global model is trained by FedAdam. Then each site makes it its own on its training pages, as
-`ecg-flare site personalize` does: all tensors, with Ditto's pull towards the global model, the norm layers alone, the
-head alone; the held-out pages choose the point between both models. `local norm` is a federation of its own, whose
-sites keep their norm layers (`jobs export --local '*.norm.*'`). Dice is of test patients, whom nobody has. Finished
-runs are kept in FOLDER/runs.jsonl.
+`ecg-flare site personalize` does, at a rate of 0.02: all tensors, with Ditto's pull towards the global model, the norm
+layers alone, the head alone; the held-out pages choose the point between both models. `local norm` is a federation of
+its own, whose sites keep their norm layers (`jobs export --local '*.norm.*'`). Dice is of test patients, whom nobody
+has. Finished runs are kept in FOLDER/runs.jsonl.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def run_from_json(document: dict[str, Any]) -> Run:
 
 def _method(document: dict[str, Any]) -> Method:
     upload = document["upload"]
-    patterns = {name: tuple(upload[name]) for name in ("trained", "local")}
+    patterns = {name: tuple(upload.get(name, ())) for name in ("trained", "local")}
     return Method(**{**document, "upload": Upload(**{**upload, **patterns})})
 
 

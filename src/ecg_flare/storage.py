@@ -161,6 +161,22 @@ def append_line(path: Path, line: str) -> None:
         raise StorageError(f"Could not append to {path}: {error.strerror or error}.") from error
 
 
+def check_writable(path: Path) -> None:
+    """Raise StorageError, before work of minutes is done, where no file can be written there."""
+    folder = next((one for one in (path.parent, *path.absolute().parent.parents) if one.exists()), path.parent)
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise StorageError(f"Could not write {path}: it is no place where a file can be made.")
+
+
+def move(path: Path, to: Path) -> None:
+    """Move a file over another of the same folder; raises StorageError where that cannot be done."""
+    try:
+        path.replace(to)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"Could not move {path} to {to}: {error.strerror or error}.") from error
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock: of all processes and threads that want it, one goes on and the others wait.

@@ -1,7 +1,6 @@
 """A released model made a site's own, by the command of the site's engineer."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,11 @@ import pytest
 from click.testing import Result
 
 from ecg_flare.federated.subset import TrainableSubset
+from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.export import load_bundled, load_model, save_model
-from ecg_flare.site.own_pages import OwnPages, write_own_pages
+from ecg_flare.nnunet.kinds import nnunet_plan
+from ecg_flare.nnunet.trainer import LocalTrainer, TrainOptions
+from ecg_flare.site.own_pages import OwnPages, read_own_pages, write_own_pages
 from ecg_flare.site.own_tensors import OWN_TENSORS_FOLDER, OwnTensors
 from ecg_flare.task.traces.model_segmenter import ModelSegmenter
 from ecg_flare.task.traces.sources import SyntheticPages
@@ -66,7 +68,8 @@ def test_what_harms_is_not_taken(run_cli: RunCli, berlin: Path) -> None:
 @pytest.mark.parametrize("part", ["norm", "head"])
 def test_only_the_part_that_is_own_moves(run_cli: RunCli, berlin: Path, tmp_path: Path, part: str) -> None:
     output = tmp_path / "own.npz"
-    told(run_cli, "--workspace", berlin, "--part", part, "-o", output)
+    found = told(run_cli, "--workspace", berlin, "--part", part, "-o", output)
+    assert found["share"] > 0, found
     start, own = load_bundled("start"), load_model(output).vector
     at = 0
     moved = set()
@@ -76,6 +79,7 @@ def test_only_the_part_that_is_own_moves(run_cli: RunCli, berlin: Path, tmp_path
             moved.add(name)
         at += size
     allowed = {name for name, _ in start.plan.layout if (".norm." in name if part == "norm" else "decoder" in name)}
+    assert moved
     assert moved <= allowed
 
 
@@ -90,17 +94,34 @@ def test_the_same_command_gives_the_same_file(run_cli: RunCli, berlin: Path, tmp
 def test_tensors_that_the_site_kept_are_put_in_without_training(run_cli: RunCli, berlin: Path) -> None:
     start = load_bundled("start")
     subset = TrainableSubset.matching(start.plan.layout, ["*.norm.*"])
-    before = ["--workspace", berlin, "--kept"]
-    assert "no job with --local" in run_cli("site", "personalize", START, *before).stderr
-    rng = np.random.default_rng(4)
-    for job, change in (("older", 100.0), ("newer", 1e-6)):
-        own = OwnTensors(berlin / OWN_TENSORS_FOLDER / f"{job}.npz", subset, start.plan.hash)
-        own.keep(0, start.vector + np.float32(change) * rng.standard_normal(start.vector.size).astype(np.float32))
-    os.utime(berlin / OWN_TENSORS_FOLDER / "older.npz", (1, 1))
-    told(run_cli, *before, "--steps", 0)
+    put = ["site", "personalize", START, "--workspace", berlin, "--steps", 0, "--kept"]
+    assert "no job with --local" in run_cli(*put).stderr
+    better = personalized_norms(berlin)
+    for job, model in (("a1a1", start.vector * np.float32(0.5)), ("b2b2", better)):
+        OwnTensors(berlin / OWN_TENSORS_FOLDER / f"{job}.npz", subset, start.plan.hash).keep(0, "", model)
+    (berlin / OWN_TENSORS_FOLDER / "c3c3.npz").write_bytes(b"")
+    assert "name one of a1a1, b2b2" in run_cli(*put).stderr
+    found = told(run_cli, "--workspace", berlin, "--steps", 0, "--kept-of", "b2")
     stored = load_model(berlin / "local" / "ecg_flare_personal.npz")
-    assert stored.provenance["kept"] == "newer"
-    np.testing.assert_allclose(stored.vector, start.vector, atol=1e-5)
+    assert stored.provenance["kept"] == "b2b2"
+    assert found["dice_by_share"]["1.0"] != found["dice_by_share"]["0.0"]
+    if found["share"] == 1:
+        np.testing.assert_array_equal(stored.vector, better)
+    found = told(run_cli, "--workspace", berlin, "--steps", 0, "--kept-of", "a1")
+    assert found["dice_by_share"]["1.0"] < found["released_dice"]
+
+
+def personalized_norms(kit: Path) -> np.ndarray:
+    """The start with a site's norm layers after three steps there."""
+    start = load_bundled("start")
+    own = read_own_pages(kit / "local")
+    assert own is not None
+    plan = nnunet_plan(start.plan)
+    cases = prepare(own.source, "berlin", plan, Path(own.cache))
+    trained: np.ndarray = (
+        LocalTrainer(plan, cases).train(start.vector, TrainOptions(3, 0.05, trained=("*.norm.*",))).update
+    )
+    return start.vector + trained
 
 
 @pytest.mark.parametrize(
@@ -114,6 +135,9 @@ def test_tensors_that_the_site_kept_are_put_in_without_training(run_cli: RunCli,
         (START, ["--mu", -1], "-1"),
         (START, ["--learning-rate", "nan"], "nan"),
         (START, ["--best"], "--best"),
+        (START, ["--best", "--kept"], "--kept"),
+        (START, ["--device", "nonsense"], "'nonsense'"),
+        (START, ["-o", "/proc/own.npz"], "/proc/own.npz"),
     ],
 )
 def test_wrong_use_names_the_value(run_cli: RunCli, berlin: Path, model: str, more: list[object], named: str) -> None:

@@ -1,7 +1,9 @@
 """Tensors that a site trains and keeps: in no message, on its own disk, and put in wherever it trains or measures."""
 
+import json
 import pickle
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,7 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
+from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.evaluation import counting_terms
 from ecg_flare.federated.parts import TrainedModel
@@ -31,7 +34,8 @@ from ecg_flare.nnunet.kinds import local_subset, plan_preset
 from ecg_flare.nnunet.plan import initial_vector, parameter_count
 from ecg_flare.privacy.chain_tail import ChainTail
 from ecg_flare.report.agreed import trained_text
-from ecg_flare.site.own_tensors import OWN_TENSORS_FOLDER, newest_own_tensors
+from ecg_flare.report.records import read_terms
+from ecg_flare.site.own_tensors import OWN_TENSORS_FOLDER, own_tensors_of
 from ecg_flare.task.traces.sources import SyntheticPages
 from flat_terms import flat_terms, varied
 
@@ -100,10 +104,12 @@ class Site:
 START = np.zeros(D, np.float32)
 
 
-@pytest.mark.parametrize(
-    "terms", [PLAIN, MASKED, NARROW, ENCRYPTED, SITE_DP], ids=["plain", "masked", "narrow", "encrypted", "dp"]
-)
+WAYS = {"plain": PLAIN, "masked": MASKED, "narrow": NARROW, "encrypted": ENCRYPTED, "dp": SITE_DP}
+
+
+@pytest.mark.parametrize("terms", WAYS.values(), ids=WAYS)
 def test_no_message_has_a_tensor_that_the_site_keeps(context: Callable[..., Any], terms: JobTerms) -> None:
+    """What leaves the executor is all that filters see: they clip, strip, mask and encrypt, and add no coordinate."""
     site = Site(context, terms)
     answer = site.answer(START, 0)
     assert answer.get_header(ERROR_HEADER) is None
@@ -114,14 +120,42 @@ def test_no_message_has_a_tensor_that_the_site_keeps(context: Callable[..., Any]
     assert oct(site.file.stat().st_mode & 0o777) == "0o600"
 
 
-def test_each_round_goes_on_from_what_the_site_kept_and_a_second_attempt_from_the_same(
-    context: Callable[..., Any],
-) -> None:
+def test_the_filters_of_a_job_that_clips_add_nothing(context: Callable[..., Any]) -> None:
+    site = Site(context, varied(PLAIN, clipping_norm=1.0))
+    answer = site.answer(START, 0)
+    for one in site.fl_ctx.get_prop(FLContextKey.RUNNER).task_result_filters[f"{TRAIN}/out"]:
+        answer = one.process(answer, site.fl_ctx)
+    vector = TrainResult.from_shareable(answer).vector
+    assert vector.shape == (subset(PLAIN).dimension,)
+    assert np.linalg.norm(vector) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_a_round_goes_on_from_what_the_site_kept_of_those_before_it(context: Callable[..., Any]) -> None:
     site = Site(context, PLAIN)
-    for round_index, begun in ((0, 0), (1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (0, 0), (1, 1)):
+    for round_index, begun in ((0, 0), (1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (2, 2)):
         site.executor = NnunetExecutor()  # what FLARE keeps of a site between two tasks is its disk
-        site.answer(START, round_index)
+        site.answer(START + round_index, round_index)
         np.testing.assert_allclose(site.began_with(), begun * SECRET, rtol=1e-5)
+
+
+def test_what_was_trained_in_a_failed_round_does_not_count(context: Callable[..., Any]) -> None:
+    """Its number is used up: the next round asks for training from the same model, and begins as the failed one did."""
+    site = Site(context, PLAIN)
+    site.answer(START, 0)
+    for round_index in (1, 2, 3, 4, 5):
+        site.answer(START + 1, round_index)
+        np.testing.assert_array_equal(site.began_with(), SECRET)
+
+
+def test_a_job_that_begins_anew_moves_aside_what_it_left(context: Callable[..., Any]) -> None:
+    site = Site(context, PLAIN)
+    for round_index in (0, 1):
+        site.answer(START + round_index, round_index)
+    before = site.file.read_bytes()
+    site.answer(START, 0)
+    assert site.file.with_suffix(".earlier").read_bytes() == before
+    site.answer(START + 1, 0, VALIDATE)
+    np.testing.assert_array_equal(site.began_with(), SECRET)
 
 
 def test_what_is_measured_at_the_site_has_its_own_tensors(context: Callable[..., Any]) -> None:
@@ -160,7 +194,7 @@ def test_real_training_moves_both_and_sends_one(context: Callable[..., Any]) -> 
     site.executor = NnunetExecutor(training={"steps": 1, "learning_rate": 0.05}, seed=1)
     start = initial_vector(PLAN, 0)
     result = TrainResult.from_shareable(site.answer(start, 0))
-    kept = newest_own_tensors(site.root, PLAN)
+    kept = own_tensors_of(site.root, PLAN)
     assert kept.subset == OWN
     moved = kept.into(start)
     assert OWN is not None
@@ -188,17 +222,18 @@ def test_impossible_patterns_are_named(values: dict[str, Any], named: str) -> No
         TrainedModel(**values)
 
 
-@pytest.mark.parametrize(("local", "named"), [(("*.norms.*",), "norms"), (("*",), "must be one or more")])
+@pytest.mark.parametrize(("local", "named"), [(("*.norms.*",), "norms"), (("*",), "take every tensor")])
 def test_an_export_names_a_pattern_of_no_tensor_and_one_of_all(local: tuple[str, ...], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         job_for(BUNDLED["fedavg"], Changes(sites=("a", "b", "c"), local=local))
 
 
-def test_the_report_says_what_sites_keep() -> None:
-    assert "without *.norm.*, which each site trains and keeps" in trained_text(PLAIN)
-    exported = job_for(BUNDLED["fedavg"], Changes(sites=("a", "b", "c"), local=NORM))
-    assert exported.terms.model.local == NORM
-    assert exported.terms.digest != varied(PLAIN, local=None).digest
+def test_reports_read_and_say_what_sites_keep() -> None:
+    exported = job_for(BUNDLED["fedavg"], Changes(sites=("a", "b", "c"), local=NORM)).terms
+    assert exported.model.local == NORM
+    read = read_terms(Fields(json.loads(json.dumps(asdict(exported))), "run.json", ConfigError))
+    assert read.digest == exported.digest
+    assert trained_text(read) == "*, without *.norm.*, which each site trains and keeps"
 
 
 def test_counts_leave_the_sites_tensors_out() -> None:

@@ -301,7 +301,7 @@ def export(
             code=not no_code,
             plan=plan,
             trained=trained or None,
-            local=local,
+            local=local or None,
         )
         exported = job_for(spec, changes)
     except ConfigError as error:

@@ -59,7 +59,7 @@ def pretrain(
     Example:
       ecg-flare pretrain -o start.npz --plan tiny --profile broad --pages 400 --steps 2000
     """
-    from ecg_flare.nnunet.environment import limit_threads
+    from ecg_flare.nnunet.environment import check_device, limit_threads
     from ecg_flare.nnunet.export import save_model
     from ecg_flare.nnunet.kinds import plan_preset
     from ecg_flare.nnunet.learnt import SiteCases
@@ -69,6 +69,7 @@ def pretrain(
     from ecg_flare.task.traces.sources import SyntheticPages
 
     limit_threads(threads)
+    check_device(device)
     plan = plan_preset(plan_name)
     source = SyntheticPages({profile: profile}, pages_per_site=pages, seed=seed)
     trained = train(
@@ -136,4 +137,5 @@ def _of_run(path: Path, file: str) -> "StoredModel":
 
     run = read_run(path)
     plan = verified_plan(run.terms.model.plan, str(run.facts.get("plan_hash", "")), run.terms.model.document)
-    return StoredModel(plan, read_arrays(run.folder / file)["model"], {"job": run.job})
+    said = {"job": run.job, "terms_digest": run.terms.digest}
+    return StoredModel(plan, read_arrays(run.folder / file)["model"], said)

@@ -173,7 +173,8 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
-@click.option("--kept", is_flag=True, help="Begin with the tensors that this site kept in a job with --local.")
+@click.option("--kept", is_flag=True, help="Begin with the tensors that this site kept in the job, by its --local.")
+@click.option("--kept-of", metavar="DIGEST", help="The same, of the job whose terms have a digest that begins so.")
 @click.option("--best", is_flag=True, help="For a run: the model of the highest Dice instead of the last one.")
 @click.option(
     "-o",
@@ -197,6 +198,7 @@ def personalize(
     threads: int,
     device: str,
     kept: bool,
+    kept_of: str | None,
     best: bool,
     output: Path | None,
     as_json: bool,
@@ -208,9 +210,10 @@ def personalize(
     of it is written: the released model itself where nothing is better.
 
     PART is all, norm (the norm layers) or head (the part that a small job trains). --mu above 0 pulls each step
-    towards the released model, as Ditto does.
+    towards the model that training begins with, as Ditto does.
 
-    After a job with --local, --kept --steps 0 puts the tensors in that this site kept.
+    After a job with --local, --kept begins with the tensors that this site kept; with --steps 0 they are put in as far
+    as they help, and nothing is trained. They belong to the job's last model: --best does not go with them.
 
     The file has learnt from the site's patients without noise: keep it at the site. No job reads it, and no message
     carries it.
@@ -219,19 +222,19 @@ def personalize(
     Examples:
       ecg-flare site personalize model.npz --workspace berlin
       ecg-flare site personalize model.npz --workspace berlin --part norm --steps 200
+      ecg-flare site personalize model.npz --workspace berlin --kept --steps 0
       ecg-flare digitize scans -o read --segmenter berlin/local/ecg_flare_personal.npz
     """
     from ecg_flare.cli import site_personalize as steps_of
-    from ecg_flare.cli.model import model_named
     from ecg_flare.nnunet.settings import Compute, TrainingSettings
 
+    keeps = kept_of or ("" if kept else None)
+    if best and keeps is not None:
+        raise click.UsageError("--best and --kept: the tensors that this site kept belong to the last model.")
     try:
         training = TrainingSettings(steps, learning_rate, "poly", mu, momentum) if steps else None
-        made = steps_of.personal_of_kit(
-            model_named(model, best=best),
-            steps_of.Wanted(workspace, name, part, training, seed, kept, output),
-            Compute(threads, device),
-        )
+        wanted = steps_of.Wanted(workspace, name, part, training, seed, keeps, output)
+        made = steps_of.personal_of_kit(model, wanted, Compute(threads, device), best=best)
     except EcgFlareError as error:
         click.echo(f"Error: {error}", err=True)
         ctx.exit(_USAGE)

@@ -45,6 +45,8 @@ def check_lines(tried: "DryRun") -> Iterator[str]:
             f"clipping norm {terms.clipping_norm}, noise {terms.noise_multiplier}, unit {terms.unit}; "
             f"{terms.rounds} rounds"
         )
+        if terms.model.local:
+            yield f"keeps   {', '.join(terms.model.local)}: this site trains these tensors, and sends none of them"
     if tried.policy is not None:
         said = {key: value for key, value in asdict(tried.policy).items() if value not in ("", None, {}, (), [])}
         said["pinned"] = f"{len(tried.policy.pinned)} sites"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ecg_flare.cli.screen import tell
 
 if TYPE_CHECKING:
-    from ecg_flare.nnunet.export import StoredModel
     from ecg_flare.nnunet.personal import Personal
     from ecg_flare.nnunet.settings import Compute, TrainingSettings
 
@@ -23,7 +22,7 @@ class Wanted:
         part: of the network that is trained.
         training: how; None for not at all.
         seed: of the training.
-        kept: whether to begin with the tensors that the site kept in a job.
+        kept: first digits of the job whose kept tensors it begins with; '' for the model's own job, None for none.
         output: the model file; None for the kit's.
     """
 
@@ -32,7 +31,7 @@ class Wanted:
     part: str
     training: "TrainingSettings | None"
     seed: int
-    kept: bool
+    kept: str | None
     output: Path | None
 
 
@@ -71,23 +70,27 @@ class Made:
         yield "It has learnt from the site's patients without noise: keep it at the site."
 
 
-def personal_of_kit(released: "StoredModel", wanted: Wanted, compute: "Compute") -> Made:
-    """Make a released model a kit's own; raises as `site.personal`."""
+def personal_of_kit(model: str, wanted: Wanted, compute: "Compute", *, best: bool) -> Made:
+    """Make the released model of that name a kit's own; raises as `site.personal` and `model_named`."""
+    from ecg_flare.cli.model import model_named
     from ecg_flare.flare.job.extensions import load_kits_extensions
-    from ecg_flare.nnunet.environment import limit_threads
+    from ecg_flare.nnunet.environment import check_device, limit_threads
     from ecg_flare.site.kit import Kit
-    from ecg_flare.site.own_tensors import newest_own_tensors
+    from ecg_flare.site.own_tensors import own_tensors_of
     from ecg_flare.site.personal import PERSONAL_FILE, Tuning, kit_cases, make_personal
 
     limit_threads(compute.threads)
+    check_device(compute.device)
     kit = Kit(wanted.workspace)
     site = wanted.name or kit.site
     load_kits_extensions(wanted.workspace, site)
+    released = model_named(model, best=best)
     file = wanted.output or kit.local / PERSONAL_FILE
     cases, kept = kit_cases(kit, site, released), None
-    if wanted.kept:
-        kept = newest_own_tensors(wanted.workspace, released.plan)
-        tell(f"tensors that this site kept: {', '.join(kept.subset.names)}")
+    if wanted.kept is not None:
+        job = wanted.kept or str(released.provenance.get("terms_digest", ""))
+        kept = own_tensors_of(wanted.workspace, released.plan, job)
+        tell(f"tensors that this site kept in the job {kept.path.stem[:12]}: {', '.join(kept.subset.names)}")
     tuning = Tuning(wanted.part, wanted.training, wanted.seed, kept)
     made = make_personal(cases, released, tuning, file, compute=compute, log=tell)
     return Made(site, wanted, made, file)

@@ -74,7 +74,10 @@ class TrainableSubset:
         if not patterns:
             return self
         out = set(self.matching(self.layout, patterns).names)
-        return TrainableSubset(self.layout, tuple(name for name in self.names if name not in out))
+        left = tuple(name for name in self.names if name not in out)
+        if not left:
+            raise ConfigError(f"the patterns {list(patterns)} take every tensor: none is left for the sites to train")
+        return TrainableSubset(self.layout, left)
 
     @cached_property
     def trained_layout(self) -> ParameterLayout:

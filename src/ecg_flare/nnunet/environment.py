@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ecg_flare.errors import ConfigError
+
 
 @contextlib.contextmanager
 def nnunet_environment(
@@ -63,3 +65,14 @@ def return_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError for a device that torch does not have here."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0]
+        raise ConfigError(f"device is {device!r}, which torch does not have here: {why}") from error

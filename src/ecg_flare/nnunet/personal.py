@@ -15,7 +15,6 @@ whatever a site does with it afterwards (post-processing).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -120,15 +119,20 @@ def personalize(
         log(f"{options.steps} steps in {trained.seconds:.0f} s, mean loss {trained.loss:.3f}")
 
     def at(share: float) -> Vector:
-        return released + np.float32(share) * (tuned - released)
+        return tuned if share == 1 else released + np.float32(share) * (tuned - released)
 
-    found = {share: trainer.validate(at(share)).dice(*task.foreground_places) for share in SHARES}
-    if all(map(math.isnan, found.values())):
-        raise SiteDataError(
-            f"none of the {len(prepared.names('val'))} held-out cases has anything that the task looks for, and no "
-            "model finds anything in them: nothing says which model is better here",
-            "give more cases",
-        )
+    def dice_at(share: float) -> float:
+        counts = trainer.validate(at(share))
+        tp, _, fn = counts.of(task.foreground_places)
+        if tp + fn == 0:
+            raise SiteDataError(
+                f"none of the {len(prepared.names('val'))} held-out cases has anything that the task looks for: no "
+                "Dice says which model is better here",
+                "give more cases",
+            )
+        return counts.dice(*task.foreground_places)
+
+    found = {share: dice_at(share) for share in SHARES}
     best = max(SHARES, key=lambda share: (found[share], -share))
     train, held_out = len(prepared.names("train")), len(prepared.names("val"))
     return Personal(at(best), best, MappingProxyType(found), train, held_out)

@@ -26,7 +26,7 @@ def trained_text(terms: JobTerms) -> str:
     if terms.trains_everything:
         return "all"
     kept = f", without {', '.join(terms.model.local)}, which each site trains and keeps" if terms.model.local else ""
-    return f"{', '.join(terms.model.trained)}{kept}: {trained_parameters(terms):,} parameters"
+    return f"{', '.join(terms.model.trained)}{kept}"
 
 
 def clipping_text(terms: JobTerms) -> str:

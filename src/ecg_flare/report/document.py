@@ -183,7 +183,8 @@ def _terms(run: Run, parameters: int | None) -> str:
     pairs = {
         "aggregator": aggregator_text(run),
         "plan": f"{terms.model.plan}{f', {parameters:,} parameters' if parameters else ''}",
-        "trained tensors": trained_text(terms),
+        "trained tensors": trained_text(terms)
+        + ("" if terms.trains_everything else f": {trained_parameters(terms):,} parameters"),
         "gradient steps of a site in a round": run.steps or "–",
         "plan hash": facts.get("plan_hash", "–"),
         "terms digest": facts.get("terms_digest", "–"),

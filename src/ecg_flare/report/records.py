@@ -109,7 +109,9 @@ def read_terms(fields: Fields) -> JobTerms:
 
 def _model(fields: Fields) -> TrainedModel:
     counted = fields.flag("counted", default=False)
-    return TrainedModel(fields.text("plan"), fields.texts("trained"), fields.text("document", ""), counted)
+    return TrainedModel(
+        fields.text("plan"), fields.texts("trained"), fields.text("document", ""), counted, fields.texts("local", ())
+    )
 
 
 def _evaluation(fields: Fields | None) -> Evaluation | None:

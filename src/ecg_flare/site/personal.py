@@ -21,6 +21,7 @@ from ecg_flare.nnunet.sources import check_kind
 from ecg_flare.site.kit import Kit
 from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages
 from ecg_flare.site.own_tensors import OwnTensors
+from ecg_flare.storage import check_writable
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.trainer import TrainOptions
@@ -82,13 +83,14 @@ def make_personal(
     """
     if tuning.training is None and tuning.kept is None:
         raise ConfigError("steps is 0 and no kept tensors are put in: nothing would change; give steps, or --kept")
+    check_writable(output)
     begin = None if tuning.kept is None else tuning.kept.into(released.vector)
     options = tuning.options(released)
     made = personalize(cases, released.vector, options, begin=begin, compute=compute, log=log)
     provenance: dict[str, Any] = {
         "personal": cases.site,
         "released": hashlib.sha256(released.vector.tobytes()).hexdigest(),
-        "part": tuning.part,
+        "part": None if tuning.training is None else tuning.part,
         "training": None if tuning.training is None else vars(tuning.training),
         "kept": None if tuning.kept is None else tuning.kept.path.stem,
         "seed": tuning.seed,

@@ -76,7 +76,7 @@ class Changes:
     patients_per_site: int | None = None
     plan: AgreedPlan | None = None
     trained: Sequence[str] | None = None
-    local: Sequence[str] = ()
+    local: Sequence[str] | None = None
     clipping_norm: float | None = None
     ring_bits: int | None = None
 
@@ -291,9 +291,12 @@ def _training(training: Training, changed: Mapping[str, float]) -> Training:
     return Training(**{**asdict(training), **values})
 
 
-def _model(terms: JobTerms, trained: Sequence[str] | None, local: Sequence[str]) -> TrainedModel:
-    patterns = terms.model.trained if trained is None else tuple(trained)
-    model = replace(terms.model, trained=patterns, local=tuple(local))
+def _model(terms: JobTerms, trained: Sequence[str] | None, local: Sequence[str] | None) -> TrainedModel:
+    model = terms.model
+    if trained is not None:
+        model = replace(model, trained=tuple(trained))
+    if local is not None:
+        model = replace(model, local=tuple(local))
     trained_subset(model)
     return model
 

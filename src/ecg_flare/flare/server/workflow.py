@@ -207,7 +207,7 @@ class FederatedRounds(PerSiteController):
             **_ledger_head(parts.ledger),
         )
         started = time.monotonic()
-        dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
+        dice = _public_dice(model, parts, fl_ctx)
         figures = RoundFigures(
             round=0,
             dice=dice,
@@ -291,7 +291,7 @@ class FederatedRounds(PerSiteController):
         if parts.ledger is not None:
             parts.ledger.copy()
         clock.lap("aggregate")
-        dice = parts.evaluator.evaluate(model, parts.plan, fl_ctx)
+        dice = _public_dice(model, parts, fl_ctx)
         clock.lap("evaluate")
         sites_dice, by_label = self._at_sites(replace(request, model=model), parts, ask, fl_ctx)
         if sites_dice is not None:
@@ -349,6 +349,11 @@ class FederatedRounds(PerSiteController):
         self.log_info(fl_ctx, figures.line(parts.terms.rounds))
         parts.store.log_round(figures.to_json(), fl_ctx)
         publish(figures, self, fl_ctx)
+
+
+def _public_dice(model: np.ndarray, parts: _Parts, fl_ctx: FLContext) -> float:
+    """Dice on public pages; unmeasured where sites keep tensors, as nobody uses the model without theirs."""
+    return UNMEASURED if parts.terms.model.local else parts.evaluator.evaluate(model, parts.plan, fl_ctx)
 
 
 def _description(parts: _Parts, fl_ctx: FLContext) -> dict[str, Any]:

@@ -173,14 +173,18 @@ class NnunetExecutor(Executor):
         if terms.unit == "patient":
             return self._train_patients(TrainPatientsCommand(command, terms), request, fl_ctx, should_abort)
         own = own_tensors(fl_ctx, terms, request.plan_hash)
-        start = request.model if own is None else own.into(request.model, before=request.round_index)
+        start = (
+            request.model
+            if own is None
+            else own.into(request.model, before=request.round_index, not_from=request.model_sha256.hex())
+        )
         reply = self._worker.call(
             "train", command.to_params(), {"model": start}, should_abort=should_abort, timeout_s=self._timeout_s
         )
         check_update(reply.arrays["update"], size=len(request.model))
         update = take(terms, reply.arrays["update"])
         if own is not None:
-            own.keep(request.round_index, start + reply.arrays["update"])
+            own.keep(request.round_index, request.model_sha256.hex(), start + reply.arrays["update"])
         self.log_info(fl_ctx, f"round {request.round_index}: trained, {reply.params}")
         return TrainResult(
             vector=update,
@@ -231,7 +235,7 @@ class NnunetExecutor(Executor):
 def _with_own(request: TrainRequest, fl_ctx: FLContext) -> Float32[np.ndarray, " d"]:
     """The model to measure here: with the tensors that this site keeps."""
     own = own_tensors(fl_ctx, job_terms(fl_ctx), request.plan_hash)
-    return request.model if own is None else own.into(request.model)
+    return request.model if own is None else own.into(request.model, before=request.round_index + 1)
 
 
 def _reportable(value: object) -> bool:

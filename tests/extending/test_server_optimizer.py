@@ -35,7 +35,7 @@ def test_the_exported_job_is_built_by_a_kit_that_allows_it(
     config = server_config(own.folder / "jobs" / "fedavg")
     allowed = kits(yaml.safe_load(own.text("builders.yml")))
     aggregator = Party(allowed, "server", own.folder / "app").load(config).components["aggregator"]
-    assert (type(aggregator).__name__, aggregator.settings) == ("FedAvgM", {"learning_rate": 0.5, "beta": 0.8})
+    assert (type(aggregator).__name__, aggregator.settings) == ("HeavyBall", {"learning_rate": 0.5, "beta": 0.8})
     policy = json.loads((allowed / PARTIES["server"] / "local" / "ecg_flare.json").read_text())
     assert policy["extensions"] == ["hospital_momentum"]
 
@@ -56,12 +56,12 @@ def test_the_python_script_writes_a_job_with_the_same_aggregator(recipe: Callabl
     assert done.returncode == 0, done.stderr
     [part] = [
         part
-        for part in server_config(own.folder / "from_python" / "fedavgm")["components"]
+        for part in server_config(own.folder / "from_python" / "heavyball")["components"]
         if part["id"] == "aggregator"
     ]
     assert part == {
         "id": "aggregator",
-        "path": "hospital_momentum.FedAvgM",
+        "path": "hospital_momentum.HeavyBall",
         "args": {"learning_rate": 0.5, "beta": 0.8},
     }
 
@@ -70,7 +70,7 @@ def test_two_steps_are_those_of_the_formula(recipe: Callable[[str], Recipe]) -> 
     own = recipe(HEADING)
     own.write()
     load_extensions(["hospital_momentum"], "the test")
-    optimizer = optimizer_by_name("fedavgm", learning_rate=0.5, beta=0.8)
+    optimizer = optimizer_by_name("heavyball", learning_rate=0.5, beta=0.8)
     model, state = np.float32([1.0, -1.0]), optimizer.init(2)
     for update in ([1.0, 0.0], [0.0, 2.0]):
         state, model = optimizer.step(state, model, np.float64(update))
@@ -85,7 +85,7 @@ def test_settings_that_the_class_does_not_take_are_refused_where_it_is_loaded(
     recipe(HEADING).write()
     load_extensions(["hospital_momentum"], "the test")
     job = replace(BUNDLED["fedavg"], optimizer={})
-    with pytest.raises(ConfigError, match=r"hospital_momentum\.FedAvgM does not take the optimizer's {'tau': 1}"):
-        replace(job, aggregator="hospital_momentum.FedAvgM", optimizer={"tau": 1})
+    with pytest.raises(ConfigError, match=r"hospital_momentum\.HeavyBall does not take the optimizer's {'tau': 1}"):
+        replace(job, aggregator="hospital_momentum.HeavyBall", optimizer={"tau": 1})
     with pytest.raises(ConfigError, match="is no aggregator"):
         replace(job, aggregator="hospital_momentum.Momentum")

@@ -90,7 +90,8 @@ def personal_of_kit(model: str, wanted: Wanted, compute: "Compute", *, best: boo
     if wanted.kept is not None:
         job = wanted.kept or str(released.provenance.get("terms_digest", ""))
         kept = own_tensors_of(wanted.workspace, released.plan, job)
-        tell(f"tensors that this site kept in the job {kept.path.stem[:12]}: {', '.join(kept.subset.names)}")
+        values = f"{len(kept.subset.names)} tensors, {kept.subset.dimension:,} values"
+        tell(f"this site kept {values} in the job {kept.path.stem[:12]}")
     tuning = Tuning(wanted.part, wanted.training, wanted.seed, kept)
     made = make_personal(cases, released, tuning, file, compute=compute, log=tell)
     return Made(site, wanted, made, file)

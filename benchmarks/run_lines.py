@@ -20,6 +20,15 @@ class Ordered(Protocol):
         ...
 
 
+class Determined:
+    """A base of dataclasses whose fields say what determines a run."""
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (hex) of all fields."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()  # type: ignore[call-overload]
+
+
 R = TypeVar("R", bound=Ordered)
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -57,8 +66,3 @@ def grouped(runs: Iterable[T], name: Callable[[T], K]) -> dict[K, list[T]]:
     for run in runs:
         found.setdefault(name(run), []).append(run)
     return found
-
-
-def order_key(order: Any) -> str:
-    """SHA-256 (hex) of a dataclass that says what determines a run."""
-    return hashlib.sha256(json.dumps(asdict(order), sort_keys=True).encode()).hexdigest()

@@ -39,6 +39,7 @@ from benchmarks.federation.table import (
     site_table,
     tuning_table,
 )
+from benchmarks.learning.kept import say
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import plan_preset
@@ -119,7 +120,7 @@ def main(
         pages_of("train", sites_pages, synthetic),
         pages_of(part, test_pages, synthetic),
         folder / "cache",
-        log=_log,
+        log=say,
     )
     orders = [Order(method, budget, _TUNING_SEED, start, bench.pages_digest) for method in chosen]
     if not tune:
@@ -130,7 +131,7 @@ def main(
         output.write_text(csv_text(done) if output.suffix == ".csv" else json_text(done), encoding="utf-8")
     if runs is not None:
         for run in done:
-            _log(f"wrote {write_run(run, SITES, PLAN, runs)}")
+            say(f"wrote {write_run(run, SITES, PLAN, runs)}")
     click.echo(json_text(done) if as_json else tuning_table(done) if tune else _tables(done))
 
 
@@ -144,7 +145,7 @@ def finished(bench: Bench, orders: Sequence[Order], file: RunFile) -> list[Run]:
             run = _run(bench, order, bar)
             file.append(run)
             kept[order.key] = run
-            _log(f"{order.method.label}, seed {order.seed}: Dice {run.last.dice:.4f}, {run.cpu_s:.0f} CPU s")
+            say(f"{order.method.label}, seed {order.seed}: Dice {run.last.dice:.4f}, {run.cpu_s:.0f} CPU s")
     return [kept[order.key] for order in orders]
 
 
@@ -185,10 +186,6 @@ def _tables(runs: Sequence[Run]) -> str:
     if found := ratios(runs):
         parts.append(ratio_table(found))
     return "\n\n".join(parts)
-
-
-def _log(message: str) -> None:
-    tqdm.write(message, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,8 +26,9 @@ import click
 from benchmarks.federation.__main__ import PLAN, TUNED
 from benchmarks.federation.pages import SITES, pages_of
 from benchmarks.federation.runs import Bench, Budget, Method, Upload
+from benchmarks.learning.kept import say
 from benchmarks.markdown import mean_and_spread, row
-from benchmarks.run_lines import RunLines, order_key
+from benchmarks.run_lines import Determined, RunLines, grouped
 from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.export import load_bundled
@@ -47,7 +49,7 @@ _OWN_RATE: Final = 0.02
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Determined):
     """What determines a run: the federation, its budget, steps of a site's own training, the seed and the pages."""
 
     method: Method
@@ -55,11 +57,6 @@ class Order:
     own_steps: int
     seed: int
     pages: str
-
-    @property
-    def key(self) -> str:
-        """Its digest."""
-        return order_key(self)
 
 
 @dataclass(frozen=True)
@@ -101,18 +98,19 @@ def main(rounds: int, steps: int, own_steps: int, seeds: int, synthetic: bool, q
         synthetic, rounds, steps, own_steps, seeds, pages, measured = True, 2, 1, 1, 1, 3, 1
     train, test = pages_of("train", pages, synthetic), pages_of("test", measured, synthetic)
     cache = folder / "cache"
-    bench = Bench(plan_preset(PLAN), SITES, train, test, cache, settings=DEFAULT_SETTINGS, log=_log)
+    bench = Bench(plan_preset(PLAN), SITES, train, test, cache, settings=DEFAULT_SETTINGS, log=say)
     budget, file = Budget(rounds, steps, every=rounds), RunLines(folder / "runs.jsonl", Run.from_json)
     sent = Upload(local=part_patterns(bench.plan, "norm"))
     methods = (TUNED["fedadam"], replace(TUNED["fedadam"], upload=sent))
     orders = [Order(method, budget, own_steps, seed, bench.pages_digest) for seed in range(seeds) for method in methods]
+    runs = file.runs()
     for order in orders:
-        if order.key not in file.runs():
-            run = _run(bench, order, train, cache)
+        if order.key not in runs:
+            runs[order.key] = run = _run(bench, order, train, cache)
             file.append(run)
             for way, dice in run.dice.items():
-                _log(f"{way}, seed {run.seed}: {statistics.fmean(dice.values()):.4f} ({run.cpu_s:.0f} CPU s)")
-    click.echo(table([file.runs()[order.key] for order in orders]))
+                say(f"{way}, seed {run.seed}: {statistics.fmean(dice.values()):.4f} ({run.cpu_s:.0f} CPU s)")
+    click.echo(table([runs[order.key] for order in orders]))
 
 
 def _run(bench: Bench, order: Order, pages: CaseSource, cache: Path) -> Run:
@@ -130,7 +128,7 @@ def _run(bench: Bench, order: Order, pages: CaseSource, cache: Path) -> Run:
         patterns = part_patterns(bench.plan, part)
         options = TrainOptions(order.own_steps, _OWN_RATE, "poly", mu, momentum=0.9, seed=order.seed, trained=patterns)
         made = {
-            site: personalize(SiteCases(pages, site, bench.plan, cache), model, options, log=_log)
+            site: personalize(SiteCases(pages, site, bench.plan, cache), model, options, log=say)
             for site in bench.sites
         }
         dice[way] = {site: bench.measure_site(one.vector, site) for site, one in made.items()}
@@ -142,22 +140,16 @@ def table(runs: Sequence[Run]) -> str:
     """Dice by way as Markdown: mean over sites and the worst site, each with its spread over seeds, and each site's."""
     head = ("", "mean of sites", "worst site", "less global", *SITES, "seeds")
     lines = [row(*head), row(*["---"] * len(head))]
-    ways: dict[str, list[Mapping[str, float]]] = {}
-    for run in runs:
-        for way, dice in run.dice.items():
-            ways.setdefault(way, []).append(dice)
-    reference = statistics.fmean(value for dice in ways[GLOBAL] for value in dice.values())
-    for way, some in ways.items():
+    ways = grouped([pair for run in runs for pair in run.dice.items()], itemgetter(0))
+    reference = statistics.fmean(value for _, dice in ways[GLOBAL] for value in dice.values())
+    for way, pairs in ways.items():
+        some = [dice for _, dice in pairs]
         means = [statistics.fmean(dice.values()) for dice in some]
         sites = [f"{statistics.fmean(dice[site] for dice in some):.3f}" for site in SITES]
         worst = mean_and_spread([min(dice.values()) for dice in some])
         change = f"{statistics.fmean(means) - reference:+.4f}"
         lines.append(row(way, mean_and_spread(means), worst, change, *sites, len(some)))
     return "\n".join(lines)
-
-
-def _log(message: str) -> None:
-    click.echo(message, err=True)
 
 
 if __name__ == "__main__":

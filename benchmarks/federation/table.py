@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point, Upload
 from benchmarks.markdown import mean_and_spread, row
-from benchmarks.run_lines import RunLines, grouped, order_key
+from benchmarks.run_lines import Determined, RunLines, grouped
 
 PAPER_RATIO: Final = 0.997
 """FedAdam over centralized of Nemati 2025 (arXiv 2510.22387): 0.935 / 0.938."""
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Determined):
     """What determines a run's result: method, length, seed, the first model's name, and a digest of all pages."""
 
     method: Method
@@ -28,11 +28,6 @@ class Order:
     seed: int
     start: str
     pages: str
-
-    @property
-    def key(self) -> str:
-        """SHA-256 (hex) of the order."""
-        return order_key(self)
 
 
 @dataclass(frozen=True)

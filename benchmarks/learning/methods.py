@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.run_lines import order_key
+from benchmarks.run_lines import Determined
 from ecg_flare.federated.optimizers import FedAdam, FedAvg, ServerOptimizer
 from ecg_flare.federated.subset import EVERY_TENSOR
 
@@ -79,18 +79,13 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Determined):
     """What determines a run; `plan` is the hash of its plan."""
 
     method: Method
     budget: Budget
     seed: int
     plan: str
-
-    @property
-    def key(self) -> str:
-        """Its digest."""
-        return order_key(self)
 
     @classmethod
     def from_json(cls, order: Mapping[str, Any]) -> Order:

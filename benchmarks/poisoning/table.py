@@ -11,13 +11,13 @@ from typing import Any, Final
 from benchmarks.markdown import row
 from benchmarks.poisoning.federation import Outcome, Size
 from benchmarks.poisoning.poisons import POISONS, Poison
-from benchmarks.run_lines import RunLines, order_key
+from benchmarks.run_lines import Determined, RunLines
 
 FEDAVG: Final = "FedAvg"
 
 
 @dataclass(frozen=True)
-class RunRequest:
+class RunRequest(Determined):
     """What determines a run's result: the rule with its settings, the poison, the seed, the size, and the pages."""
 
     rule: str
@@ -25,11 +25,6 @@ class RunRequest:
     seed: int
     size: Size
     pages: str
-
-    @property
-    def key(self) -> str:
-        """SHA-256 (hex) of the request."""
-        return order_key(self)
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,16 @@ from typing import Any
 from benchmarks.markdown import mean_and_spread, row
 from benchmarks.private_learning.runs import Outcome, Recipe
 from benchmarks.private_learning.steps import LocalSteps
-from benchmarks.run_lines import RunLines, grouped, order_key
+from benchmarks.run_lines import Determined, RunLines, grouped
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Determined):
     """What determines a run's result: the recipe, the seed, and a digest of start and windows."""
 
     recipe: Recipe
     seed: int
     data: str
-
-    @property
-    def key(self) -> str:
-        """SHA-256 (hex) of the order."""
-        return order_key(self)
 
 
 @dataclass(frozen=True)

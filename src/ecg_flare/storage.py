@@ -161,9 +161,14 @@ def append_line(path: Path, line: str) -> None:
         raise StorageError(f"Could not append to {path}: {error.strerror or error}.") from error
 
 
+def nearest_existing(path: Path) -> Path:
+    """The path, or what of the folders above it is there."""
+    return next(one for one in (path, *path.absolute().parents) if one.exists())
+
+
 def check_writable(path: Path) -> None:
     """Raise StorageError, before work of minutes is done, where no file can be written there."""
-    folder = next((one for one in (path.parent, *path.absolute().parent.parents) if one.exists()), path.parent)
+    folder = nearest_existing(path.parent)
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise StorageError(f"Could not write {path}: it is no place where a file can be made.")
 

@@ -169,7 +169,7 @@ def check(ctx: click.Context, workspace: Path, job: Path, name: str | None, step
 @click.option("--steps", type=click.IntRange(0), metavar="N", default=100, show_default=True, help="Optimizer steps.")
 @click.option("--learning-rate", type=float, default=0.01, show_default=True)
 @click.option("--momentum", type=float, default=0.9, show_default=True)
-@click.option("--mu", type=float, default=0.0, show_default=True, help="Pull towards the released model.")
+@click.option("--mu", type=float, default=0.0, show_default=True, help="Pull towards where training begins.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="torch device.")

@@ -62,7 +62,7 @@ class ServerOptimizer(ABC):
     def __post_init__(self) -> None:
         for name in _field_names(type(self)):
             value = getattr(self, name)
-            decays = name == "momentum" or name.startswith("beta")
+            decays = name.startswith(("beta", "momentum"))
             in_range = 0 <= value < 1 if decays else 0 < value < math.inf
             if not in_range:
                 expected = "0 <= value < 1" if decays else "a positive number"

@@ -106,8 +106,7 @@ class JobTerms:
             check_sampling(self.sampling, self.sites, self.privacy)
         if self.clipping is not None and self.clipping.adaptive is not None:
             check_adaptive(self.clipping.adaptive, self.clipping.norm, self.sites, self.sampling, self.privacy)
-        if self.model.local and self.sampling is not None:
-            check_local(self.model.local)
+        check_local(self.model.local, self.sampling)
         if self.evaluation is not None:
             check_evaluation(self.evaluation, self.privacy)
 

@@ -15,7 +15,7 @@ from ecg_flare.documents import Fields
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.promise import check_promise
 from ecg_flare.federated.terms import JobTerms
-from ecg_flare.nnunet.kinds import admit, carried_document, verified_plan
+from ecg_flare.nnunet.kinds import admit, carried_document, check_source, verified_plan
 from ecg_flare.nnunet.learnt import AgreedPlan, SiteCases
 from ecg_flare.nnunet.settings import (
     ALL_FOR_TRAINING,
@@ -25,7 +25,7 @@ from ecg_flare.nnunet.settings import (
     TrainingSettings,
     names,
 )
-from ecg_flare.nnunet.sources import build_source, check_kind, source_params
+from ecg_flare.nnunet.sources import build_source, source_params
 
 if TYPE_CHECKING:
     from ecg_flare.nnunet.trainer import TrainOptions
@@ -288,5 +288,5 @@ def _cases_params(cases: SiteCases) -> dict[str, Any]:
 
 def _cases(found: Fields) -> SiteCases:
     source, plan = build_source(found.mapping("source"), own_class=found.text("own_class")), _plan(found)
-    check_kind(source, plan)
+    check_source(source, plan)
     return SiteCases(source, found.text("site"), plan, Path(found.text("cache")))

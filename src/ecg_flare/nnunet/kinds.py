@@ -21,7 +21,9 @@ from ecg_flare.extensions import Registry
 from ecg_flare.federated.parts import TrainedModel
 from ecg_flare.federated.subset import TrainableSubset
 from ecg_flare.federated.update import layout_size
+from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.learnt import AgreedPlan, LearntTask
+from ecg_flare.nnunet.named_classes import class_path
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.plan_check import check_plan
 from ecg_flare.nnunet.task import Task
@@ -139,12 +141,12 @@ def cases_kind(plan: AgreedPlan) -> str:
     return kind.cases_of or kind.name
 
 
-def check_source(plan: AgreedPlan, path: str) -> None:
-    """Raise ConfigError where the source of that class path gives cases of another kind of task than the plan's.
+def check_source(source: CaseSource, plan: AgreedPlan) -> None:
+    """Raise ConfigError where a source gives cases of another kind of task than the plan is for.
 
     Only the kinds' own sources are known by their kind; what an extension's gives is found out where it is read.
     """
-    wanted = cases_kind(plan)
+    wanted, path = cases_kind(plan), class_path(type(source))
     if others := [kind.name for kind in _kinds().values() if path in kind.sources and kind.name != wanted]:
         raise ConfigError(
             f"the plan {plan.name!r} is for cases of kind {wanted!r}, and {path} gives cases of kind {others[0]!r}"

@@ -1,7 +1,7 @@
 """A released model made a site's own: fine-tuned on the site's cases, and kept as far as that helps there.
 
-The released model is the start and, with mu above 0, the anchor of a proximal term: then this is the personal half of
-Ditto (Li et al. 2021, arXiv 2012.04221, algorithm 1), whose other half is the federation itself. Training the norm
+The model that training begins with is, with mu above 0, the anchor of a proximal term: then this is the personal half
+of Ditto (Li et al. 2021, arXiv 2012.04221, algorithm 1), whose other half is the federation itself. Training the norm
 layers alone gives a site its own scale and shift of each feature, as FedBN does (Li et al. 2021, arXiv 2102.07623) in
 networks that normalize by the batch.
 
@@ -75,8 +75,6 @@ def part_patterns(plan: AgreedPlan, part: str) -> tuple[str, ...]:
     """Shell patterns of the tensors of a part; raises ConfigError where the network has none, or for another part."""
     if part not in PARTS:
         raise ConfigError(f"unknown part {part!r}: choose one of {', '.join(PARTS)}")
-    if part == "norm" and not any(".norm." in name for name, _ in plan.layout):
-        raise ConfigError(f"the network of plan {plan.name!r} has no tensor named *.norm.*: choose another part")
     patterns = {"all": EVERY_TENSOR, "norm": _NORM, "head": plan.last_part}[part]
     TrainableSubset.matching(plan.layout, patterns)
     return patterns

@@ -15,8 +15,7 @@ from ecg_flare.errors import ConfigError
 from ecg_flare.extensions import Registry, extension_class
 from ecg_flare.nnunet import named_classes
 from ecg_flare.nnunet.case import CaseSource
-from ecg_flare.nnunet.kinds import check_source, source_paths
-from ecg_flare.nnunet.learnt import AgreedPlan
+from ecg_flare.nnunet.kinds import source_paths
 from ecg_flare.nnunet.named_classes import built, class_path, imported
 
 _WHAT: Final = "case source"
@@ -70,11 +69,6 @@ def source_params(source: CaseSource) -> dict[str, Any]:
     known = path in source_paths() or extension_class(path) is not None
     listed = known and source_class(path) is type(source)
     return {"source": spec} if listed else {"source": spec, "own_class": path}
-
-
-def check_kind(source: CaseSource, plan: AgreedPlan) -> None:
-    """Raise ConfigError where a source gives cases of another kind of task than the plan is for (`check_source`)."""
-    check_source(plan, class_path(type(source)))
 
 
 def build_source(spec: Mapping[str, Any], *, own_class: str = "") -> CaseSource:

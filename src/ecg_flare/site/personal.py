@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.export import StoredModel, save_model
+from ecg_flare.nnunet.kinds import check_source
 from ecg_flare.nnunet.learnt import SiteCases
 from ecg_flare.nnunet.personal import Personal, part_patterns, personalize
 from ecg_flare.nnunet.settings import Compute, TrainingSettings
-from ecg_flare.nnunet.sources import check_kind
 from ecg_flare.site.kit import Kit
 from ecg_flare.site.own_pages import CACHE_FOLDER, OWN_PAGES_FILE, read_own_pages
 from ecg_flare.site.own_tensors import OwnTensors
@@ -61,7 +61,7 @@ def kit_cases(kit: Kit, site: str, released: StoredModel) -> SiteCases:
     own = read_own_pages(kit.local)
     if own is None:
         raise ConfigError(f"{kit.local / OWN_PAGES_FILE} is missing: run `ecg-flare site prepare --workspace` first")
-    check_kind(own.source, released.plan)
+    check_source(own.source, released.plan)
     return SiteCases(own.source, site, released.plan, Path(own.cache) if own.cache else kit.folder / CACHE_FOLDER)
 
 

@@ -15,6 +15,7 @@ from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.settings import Compute
 from ecg_flare.nnunet.worker import Worker
 from ecg_flare.site.kit import JobFolder, entries, entry
+from ecg_flare.storage import nearest_existing
 from ecg_flare.task.inspection import Finding
 
 _GB = 1e9
@@ -121,8 +122,7 @@ def check_memory(plan: AgreedPlan, needs: JobNeeds) -> Iterator[Finding]:
 
 def check_disk(cache: Path, needed_bytes: int) -> Iterator[Finding]:
     """What to do where the disk of the cache has less free than prepared cases need."""
-    existing = next(folder for folder in (cache, *cache.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(nearest_existing(cache)).free
     if free >= needed_bytes:
         return
     yield Finding(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from ecg_flare.digitize.archive.identity import code_version
+
+TRAINED_BY: Final = ("ecg", "federated", "nnunet", "page", "privacy", "task")
+"""The parts of the package that a run goes through."""
+
+_CODE: Final = "code"
 
 
 class Ordered(Protocol):
@@ -35,29 +44,48 @@ K = TypeVar("K", bound=Hashable)
 
 
 class RunLines(Generic[R]):
-    """One line a run, appended as soon as it is done, so that a kill loses only the one at work."""
+    """One line a run, appended as soon as it is done, so that a kill loses only the one at work.
+
+    Several processes may append to one file. A line says which code trained its run; where that is not this code, it
+    is told once, and the run counts as it is.
+    """
 
     def __init__(self, path: Path, from_json: Callable[[dict[str, Any]], R]) -> None:
         self._path = path
         self._from_json = from_json
         path.parent.mkdir(parents=True, exist_ok=True)
+        others = {line.get(_CODE, "an unknown state") for line in self._lines()} - {code_version(*TRAINED_BY)}
+        for code in sorted(others):
+            print(
+                f"{path} has runs of {code}, and this is {code_version(*TRAINED_BY)}: they are told as they are. Name "
+                "another folder to train them anew.",
+                file=sys.stderr,
+            )
 
     def runs(self) -> dict[str, R]:
-        """All whole lines, by the key of their order; a line without its end was cut by a kill."""
-        if not self._path.exists():
-            return {}
-        lines = [line for line in self._path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        return {run.key: run for run in map(self._from_json, map(json.loads, lines))}
+        """All whole lines, by the key of their order."""
+        return {run.key: run for run in map(self._run, self._lines())}
 
     def append(self, run: R) -> None:
-        """Write all runs and this one, and wait until they are on disk."""
-        whole = "".join(json.dumps(asdict(kept)) + "\n" for kept in (*self.runs().values(), run))  # type: ignore[call-overload]
-        building = self._path.with_suffix(".building")
-        with building.open("w", encoding="utf-8") as file:
-            file.write(whole)
+        """Write the run's line, and wait until it is on disk."""
+        line = json.dumps({_CODE: code_version(*TRAINED_BY), **asdict(run)}) + "\n"  # type: ignore[call-overload]
+        with self._path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            whole = file.read()
+            file.truncate(whole.rfind(b"\n") + 1)  # a line without its end was cut by a kill
+            file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
-        building.replace(self._path)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        text = self._path.read_text("utf-8")
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def _run(self, line: dict[str, Any]) -> R:
+        return self._from_json({name: value for name, value in line.items() if name != _CODE})
 
 
 def grouped(runs: Iterable[T], name: Callable[[T], K]) -> dict[K, list[T]]:

@@ -18,10 +18,12 @@ from typing import Final
 
 import click
 
-from benchmarks.federation.__main__ import PLAN, TUNED, finished
+from benchmarks.federation.candidates import PLAN, TUNED
+from benchmarks.federation.kept import finished
+from benchmarks.federation.methods import Budget, Method, Upload
 from benchmarks.federation.pages import SITES, pages_of
-from benchmarks.federation.runs import Bench, Budget, Method, Upload
-from benchmarks.federation.table import Order, Run, RunFile, reseeded
+from benchmarks.federation.runs import Bench
+from benchmarks.federation.table import Order, Run, reseeded
 from benchmarks.markdown import mean_and_spread, row
 from benchmarks.run_lines import grouped
 from ecg_flare.nnunet.environment import limit_threads
@@ -70,9 +72,9 @@ def main(rounds: int, steps: int, seeds: int, bits_alone: bool, synthetic: bool,
     orders = [
         seeded
         for method, budget in runs_of(rounds, steps)[: len(BITS) if bits_alone else None]
-        for seeded in reseeded(Order(method, budget, 0, "start", bench.pages_digest), range(seeds))
+        for seeded in reseeded(Order(method, budget, 0, "start", bench.pages_digest, PLAN), range(seeds))
     ]
-    click.echo(table(finished(bench, orders, RunFile(folder / "runs.jsonl")), plan))
+    click.echo(table(finished(bench, orders, folder), plan))
 
 
 def runs_of(rounds: int, steps: int) -> list[tuple[Method, Budget]]:

@@ -64,7 +64,7 @@ def pages_of(part: Part, pages_per_site: int, synthetic: bool) -> CaseSource:
 
 @dataclass(frozen=True)
 class Pooled:
-    """Several sites' prepared pages as if they were one site's: what centralized training sees."""
+    """Several sites' training pages as if they were one site's: what centralized training sees."""
 
     datasets: Mapping[str, PreparedDataset]
 
@@ -73,7 +73,7 @@ class Pooled:
         return {one: content_digest(dataset) for one, dataset in self.datasets.items()}
 
     def cases(self, site: str) -> Iterator[PageCase]:
-        """The pages of each site in turn, named by their site."""
+        """The training pages of each site in turn, named by their site."""
         for one, dataset in self.datasets.items():
-            for case in prepared_pages(dataset):
+            for case in prepared_pages(dataset, "train"):
                 yield PageCase(f"{one}-{case.name}", f"{one}-{case.patient_id}", case.image, case.mask)

@@ -23,9 +23,10 @@ from typing import Any, Final
 
 import click
 
-from benchmarks.federation.__main__ import PLAN, TUNED
+from benchmarks.federation.candidates import PLAN, TUNED
+from benchmarks.federation.methods import Budget, Method, Upload
 from benchmarks.federation.pages import SITES, pages_of
-from benchmarks.federation.runs import Bench, Budget, Method, Upload
+from benchmarks.federation.runs import Bench
 from benchmarks.learning.kept import say
 from benchmarks.markdown import mean_and_spread, row
 from benchmarks.run_lines import Determined, RunLines, grouped

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.federation.runs import roster, steps_of
 from benchmarks.federation.table import Run
 from ecg_flare import __version__
 from ecg_flare.federated.parts import Roster, TrainedModel
@@ -19,31 +18,31 @@ from ecg_flare.nnunet.settings import TrainingSettings
 from ecg_flare.storage import write_atomically, write_json
 
 
-def write_run(run: Run, sites: Sequence[str], plan: str, folder: Path) -> Path:
+def write_run(run: Run, sites: Sequence[str], folder: Path) -> Path:
     """Write a run of a federation of `sites` below `folder`; gives its folder.
 
     Only measured rounds have a line. Bytes and wall seconds are not measured in memory, and left out.
     """
-    target = folder / f"{run.name}-{run.order.seed}-{run.key[:8]}"
+    target = folder / f"{run.name.replace(' ', '-')}-{run.order.seed}-{run.key[:8]}"
     lines = [_line(run, index, sites) for index in range(len(run.points))]
-    write_json(target / RUN, _facts(run, sites, plan))
+    write_json(target / RUN, _facts(run, sites))
     write_atomically(target / METRICS, lambda file: file.writelines(f"{json.dumps(each)}\n".encode() for each in lines))
     write_json(target / ENDED, {"outcome": "finished"})
     return target
 
 
-def _facts(run: Run, sites: Sequence[str], plan: str) -> dict[str, Any]:
-    method, budget = run.order.method, run.order.budget
-    names = roster(method, sites)
+def _facts(run: Run, sites: Sequence[str]) -> dict[str, Any]:
+    method, budget, plan = run.order.method, run.order.budget, run.order.plan
+    names = method.roster(sites)
     training = TrainingSettings(
-        steps=steps_of(method, budget, sites),
+        steps=method.steps(budget, sites),
         learning_rate=method.learning_rate,
         schedule=budget.schedule,
         proximal_mu=method.proximal_mu,
         momentum=method.momentum,
     )
     return {
-        "job": method.name,
+        "job": run.name,
         "version": __version__,
         "plan": plan,
         "plan_hash": plan_preset(plan).hash,
@@ -51,7 +50,7 @@ def _facts(run: Run, sites: Sequence[str], plan: str) -> dict[str, Any]:
             JobTerms(Roster(dict.fromkeys(names, 1.0), len(names)), rounds=budget.rounds, model=TrainedModel(plan))
         ),
         "aggregator": method.name,
-        "optimizer": {"learning_rate": method.server_rate} if len(names) > 1 else {},
+        "optimizer": {"learning_rate": method.server_rate, **method.server} if method.federated else {},
         "training": asdict(training),
         "start": run.order.start,
     }
@@ -63,5 +62,5 @@ def _line(run: Run, index: int, sites: Sequence[str]) -> dict[str, Any]:
         "round": point.round,
         "dice": point.dice,
         "pages": run.order.pages,
-        "answered": list(roster(run.order.method, sites)) if point.round else [],
+        "answered": list(run.order.method.roster(sites)) if point.round else [],
     }

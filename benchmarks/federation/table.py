@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.federation.runs import CENTRALIZED, Budget, Method, Point, Upload
+from benchmarks.federation.methods import ALONE, CENTRALIZED, Budget, Method, Upload
+from benchmarks.federation.runs import Point
 from benchmarks.markdown import mean_and_spread, row
 from benchmarks.run_lines import Determined, RunLines, grouped
 
@@ -21,13 +22,14 @@ PAPER_RATIO: Final = 0.997
 
 @dataclass(frozen=True)
 class Order(Determined):
-    """What determines a run's result: method, length, seed, the first model's name, and a digest of all pages."""
+    """What determines a run's result: method, length, seed, the first model, a digest of all pages, and the plan."""
 
     method: Method
     budget: Budget
     seed: int
     start: str
     pages: str
+    plan: str
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The method's name."""
-        return self.order.method.name
+        """The method's title."""
+        return self.order.method.title
 
     @property
     def last(self) -> Point:
@@ -83,23 +85,25 @@ def by_method(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def dice_table(runs: Sequence[Run]) -> str:
-    """Dice by round as Markdown, mean and standard deviation over seeds."""
-    methods = by_method(runs)
-    rounds = [point.round for point in runs[0].points]
-    lines = [row("round", *methods), row(*["---"] * (1 + len(methods)))]
-    for index, done in enumerate(rounds):
-        lines.append(
-            row(str(done), *(mean_and_spread([run.points[index].dice for run in one]) for one in methods.values()))
-        )
+    """Dice by round, and by the gradient steps of all, as Markdown: mean and standard deviation over seeds."""
+    methods = by_method(run for run in runs if run.order.method.name != ALONE)
+    points, steps = runs[0].points, runs[0].order.budget.steps * len(runs[0].last.by_site)
+    lines = [row("round", "steps of all", *methods), row(*["---"] * (2 + len(methods)))]
+    for index, point in enumerate(points):
+        dice = (mean_and_spread([run.points[index].dice for run in one]) for one in methods.values())
+        lines.append(row(point.round, f"{point.round * steps:,}", *dice))
     return "\n".join(lines)
 
 
 def site_table(runs: Sequence[Run]) -> str:
-    """Dice after the last round by site as Markdown, mean and standard deviation over seeds."""
-    methods = by_method(runs)
-    lines = [row("site", *methods), row(*["---"] * (1 + len(methods)))]
-    for site in runs[0].last.by_site:
-        lines.append(row(site, *(mean_and_spread([run.last.by_site[site] for run in one]) for one in methods.values())))
+    """Dice after the last round on each site's pages as Markdown, mean and spread over seeds; names the worst site."""
+    sites = list(runs[0].last.by_site)
+    lines = [row("trained", *sites, "mean of sites", "worst"), row(*["---"] * (3 + len(sites)))]
+    for name, some in by_method(runs).items():
+        dice = {site: [run.last.by_site[site] for run in some] for site in sites}
+        means = [statistics.fmean(run.last.by_site.values()) for run in some]
+        worst = min(sites, key=lambda site: statistics.fmean(dice[site]))
+        lines.append(row(name, *map(mean_and_spread, dice.values()), mean_and_spread(means), worst))
     return "\n".join(lines)
 
 
@@ -120,7 +124,7 @@ def ratios(runs: Sequence[Run]) -> list[Ratio]:
     found = []
     for name, one in methods.items():
         values = [run.last.dice / central[run.order.seed] for run in one if run.order.seed in central]
-        if name != CENTRALIZED and values:
+        if one[0].order.method.federated and values:
             found.append(Ratio(name, statistics.fmean(values), min(values), max(values)))
     return sorted(found, key=lambda ratio: -ratio.mean)
 
@@ -134,10 +138,12 @@ def ratio_table(found: Sequence[Ratio]) -> str:
 
 
 def tuning_table(runs: Sequence[Run]) -> str:
-    """Every candidate's last Dice as Markdown, each method's best first."""
+    """Every candidate's last Dice as Markdown, each method's best first, and what it is above the first candidate."""
     ordered = sorted(runs, key=lambda run: (run.name, -run.last.dice))
-    lines = [row("method", "Dice on validation pages"), row("---", "---")]
-    return "\n".join(lines + [row(run.order.method.label, f"{run.last.dice:.4f}") for run in ordered])
+    lines = [row("method", "Dice on validation pages", f"less {runs[0].order.method.label}"), row(*["---"] * 3)]
+    for run in ordered:
+        lines.append(row(run.order.method.label, f"{run.last.dice:.4f}", f"{run.last.dice - runs[0].last.dice:+.4f}"))
+    return "\n".join(lines)
 
 
 def csv_text(runs: Sequence[Run]) -> str:

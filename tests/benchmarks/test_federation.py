@@ -16,9 +16,13 @@ from click.testing import CliRunner
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.federation import runs as runs_module
-from benchmarks.federation.__main__ import GRID, TUNED, finished, main
+from benchmarks.federation.__main__ import main
+from benchmarks.federation.candidates import GRID, LEVERS, SITES_ALONE, TUNED
+from benchmarks.federation.curves import draw_curves
+from benchmarks.federation.kept import finished, first_model, model_path
+from benchmarks.federation.methods import ALONE, CENTRALIZED, Budget, FedExP, Method
 from benchmarks.federation.pages import FOLDS, PROFILES, RULES, SITES, Part, Pooled, ptbxl_pages
-from benchmarks.federation.runs import CENTRALIZED, Bench, Budget, Method, Point
+from benchmarks.federation.runs import Bench, Point
 from benchmarks.federation.table import (
     Order,
     Run,
@@ -35,6 +39,7 @@ from benchmarks.federation.table import (
 )
 
 from ecg_flare.ecg.ptbxl import read_database
+from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.case import JSON
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import plan_preset
@@ -64,27 +69,36 @@ class RecordingTrainer:
     """Moves every parameter by the site's number; remembers what it was asked."""
 
     calls: list[tuple[str, TrainOptions]]
+    momenta: list[tuple[str, np.ndarray | None]]
 
     def __init__(self, plan: object, dataset: object) -> None:
         self._site = dataset.folder.name.rsplit("-", 1)[0]  # type: ignore[attr-defined]
+        self._rounds = 0
 
-    def train(self, model: np.ndarray, options: TrainOptions) -> SimpleNamespace:
+    def train(self, model: np.ndarray, options: TrainOptions, *, momentum: np.ndarray | None = None) -> SimpleNamespace:
         self.calls.append((self._site, options))
+        self.momenta.append((self._site, momentum))
+        self._rounds += 1
         step = {"a": 1.0, "b": 3.0, "pool": 5.0}[self._site]
         return SimpleNamespace(update=np.full(model.size, step, np.float32))
+
+    @property
+    def momentum(self) -> np.ndarray:
+        return np.full(4, self._rounds, np.float32)
 
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Two sites whose training only counts, and whose Dice is the model's first parameter."""
-    monkeypatch.setattr(RecordingTrainer, "calls", [], raising=False)
+    for kept in ("calls", "momenta"):
+        monkeypatch.setattr(RecordingTrainer, kept, [], raising=False)
     monkeypatch.setattr(runs_module, "LocalTrainer", RecordingTrainer)
     monkeypatch.setattr(Bench, "measure", lambda self, model, done: Point(done, float(model[0]), {"a": 0.0, "b": 1.0}))
     return Bench(plan_preset("tiny"), ("a", "b"), BlankPages(), BlankPages(), tmp_path, log=lambda _: None)
 
 
 def an_order(method: str, seed: int) -> Order:
-    return Order(Method(method), BUDGET, seed, "start", "0" * 64)
+    return Order(Method(method), BUDGET, seed, "start", "0" * 64, "tiny")
 
 
 def a_run(method: str, seed: int, *dice: float) -> Run:
@@ -126,13 +140,15 @@ def test_sites_print_four_profiles() -> None:
     assert list(RULES) == list(SITES)
 
 
-def test_pooled_pages_are_those_of_all_sites(tmp_path: Path) -> None:
+def pooled(cache: Path, settings: PrepareSettings) -> Pooled:
     plan = plan_preset("tiny")
-    datasets = {
-        site: prepare(BlankPages(), site, plan, tmp_path, PrepareSettings(preprocess=False), log=lambda _: None)
-        for site in ("a", "b")
-    }
-    cases = list(Pooled(datasets).cases("pool"))
+    return Pooled({site: prepare(BlankPages(), site, plan, cache, settings, log=lambda _: None) for site in ("a", "b")})
+
+
+def test_pooled_pages_are_those_that_all_sites_train_on(tmp_path: Path) -> None:
+    held_out = pooled(tmp_path, PrepareSettings(preprocess=False))
+    assert [case.name for case in held_out.cases("pool")] == ["a-page-1", "b-page-1"]
+    cases = list(pooled(tmp_path, PrepareSettings(validation_fraction=0, preprocess=False)).cases("pool"))
     assert [case.name for case in cases] == ["a-page-0", "a-page-1", "b-page-0", "b-page-1"]
     assert len({case.patient_id for case in cases}) == 4
     np.testing.assert_array_equal(cases[3].mask, next(BlankPages().cases("b")).mask)
@@ -154,30 +170,41 @@ def test_sites_draw_from_streams_of_their_own(bench: Bench) -> None:
 
 
 def test_a_round_moves_by_the_mean_and_is_measured_when_due(bench: Bench) -> None:
-    points = list(bench.train(Method("fedavg"), BUDGET, np.zeros(4, np.float32), seed=0))
+    points = [point for _, point in bench.train(Method("fedavg"), BUDGET, np.zeros(4, np.float32), seed=0)]
     assert [point and (point.round, point.dice) for point in points] == [(0, 0.0), None, (2, 4.0), (3, 6.0)]
 
 
 def test_finished_runs_are_not_run_again(bench: Bench, tmp_path: Path) -> None:
-    orders = reseeded(Order(Method("fedavg"), BUDGET, 0, "start", bench.pages_digest), range(2))
-    file = RunFile(tmp_path / "runs.jsonl")
-    first = finished(bench, orders[:1], file)
+    orders = reseeded(Order(Method("fedavg"), BUDGET, 0, "start", bench.pages_digest, "tiny"), range(2))
+    first = finished(bench, orders[:1], tmp_path)
     calls = len(RecordingTrainer.calls)
-    again = finished(bench, orders, file)
+    again = finished(bench, orders, tmp_path)
     assert again[0] == first[0]
     assert len(RecordingTrainer.calls) == 2 * calls
-    assert list(file.runs()) == [order.key for order in orders]
+    assert list(RunFile(tmp_path / "runs.jsonl").runs()) == [order.key for order in orders]
+    moved = np.load(model_path(tmp_path, orders[1])) - first_model("start", "tiny", 1)
+    np.testing.assert_allclose(moved, 6, rtol=1e-5)  # three rounds by the mean of 1 and 3
 
 
 def test_a_line_cut_by_a_kill_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "runs.jsonl"
     file = RunFile(path)
     file.append(RUNS[0])
-    with path.open("a") as lines:
+    with path.open("a", encoding="utf-8") as lines:
         lines.write('{"order": {"met')
     assert list(file.runs().values()) == [RUNS[0]]
     file.append(RUNS[1])
     assert list(file.runs().values()) == RUNS[:2]
+
+
+def test_runs_of_other_code_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "runs.jsonl"
+    RunFile(path).append(RUNS[0])
+    RunFile(path)
+    assert capsys.readouterr().err == ""
+    path.write_text(path.read_text().replace('"code": "', '"code": "9.'))
+    assert list(RunFile(path).runs().values()) == [RUNS[0]]
+    assert f"{path} has runs of 9." in capsys.readouterr().err
 
 
 def test_a_key_names_all_that_determines_a_run() -> None:
@@ -186,10 +213,12 @@ def test_a_key_names_all_that_determines_a_run() -> None:
         replace(order, seed=1),
         replace(order, start="random"),
         replace(order, pages="1" * 64),
+        replace(order, plan="small"),
+        replace(order, method=replace(order.method, starts="kept")),
         replace(order, budget=replace(BUDGET, steps=6)),
         replace(order, method=replace(order.method, server_rate=1.5)),
     ]
-    assert len({one.key for one in (order, *others)}) == 6
+    assert len({one.key for one in (order, *others)}) == 8
 
 
 def test_ratios_pair_the_seeds_and_put_the_best_first() -> None:
@@ -203,16 +232,16 @@ def test_ratios_pair_the_seeds_and_put_the_best_first() -> None:
 
 def test_tables_give_mean_and_spread_over_seeds() -> None:
     lines = dice_table(RUNS).splitlines()
-    assert lines[0] == "| round | centralized | fedavg | fedadam |"
-    assert lines[2].startswith("| 0 | 0.5000 ± 0.0000 |")
-    assert lines[3].startswith("| 2 | 0.8500 ± 0.0707 | 0.8300 ± 0.0990 |")
-    assert "| b | 0.4250 ± 0.0354 |" in site_table(RUNS)
+    assert lines[0] == "| round | steps of all | centralized | fedavg | fedadam |"
+    assert lines[2].startswith("| 0 | 0 | 0.5000 ± 0.0000 |")
+    assert lines[3].startswith("| 2 | 20 | 0.8500 ± 0.0707 | 0.8300 ± 0.0990 |")
+    assert "| centralized | 0.8500 ± 0.0707 | 0.4250 ± 0.0354 | 0.6375 ± 0.0530 | b |" in site_table(RUNS).splitlines()
     assert "±" not in dice_table(RUNS[:1])
 
 
 def test_tuning_table_puts_each_methods_best_first() -> None:
     lines = tuning_table(RUNS[:2]).splitlines()
-    assert [line.split(" | ")[-1] for line in lines[2:]] == ["0.9000 |", "0.8000 |"]
+    assert [line.split(" | ")[-2:] for line in lines[2:]] == [["0.9000", "+0.1000 |"], ["0.8000", "+0.0000 |"]]
 
 
 def test_csv_and_json_hold_every_point() -> None:
@@ -232,8 +261,63 @@ def test_csv_and_json_hold_every_point() -> None:
 
 
 def test_tuned_settings_are_candidates_that_were_tried() -> None:
-    assert set(TUNED.values()) <= set(GRID)
+    assert all(method in (*GRID, *LEVERS) for method in TUNED.values())
     assert list(TUNED) == [CENTRALIZED, "fedavg", "fedprox", "fedadam"]
+    assert [method.site for method in SITES_ALONE] == list(SITES)
+
+
+def test_a_site_alone_takes_its_steps_of_a_federation(bench: Bench) -> None:
+    list(bench.train(Method(ALONE, site="b"), BUDGET, np.zeros(4, np.float32), seed=0))
+    assert [(site, options.steps) for site, options in RecordingTrainer.calls] == [("b", 5)] * 3
+
+
+def test_a_kept_momentum_goes_on_and_an_empty_one_does_not(bench: Bench) -> None:
+    list(bench.train(Method(CENTRALIZED, starts="kept"), BUDGET, np.zeros(4, np.float32), seed=0))
+    list(bench.train(Method("fedavg"), BUDGET, np.zeros(4, np.float32), seed=0))
+    pool = [momentum for site, momentum in RecordingTrainer.momenta if site == "pool"]
+    assert pool[0] is None
+    assert [float(momentum[0]) for momentum in pool[1:] if momentum is not None] == [1.0, 2.0]
+    assert all(momentum is None for site, momentum in RecordingTrainer.momenta if site != "pool")
+
+
+def test_the_trajectorys_momentum_moves_as_the_model_did(bench: Bench) -> None:
+    method = Method("fedavg", 0.1, starts="trajectory")
+    list(bench.train(method, replace(BUDGET, schedule="constant"), np.zeros(4, np.float32), seed=0))
+    for site in ("a", "b"):
+        first, *others = [momentum for name, momentum in RecordingTrainer.momenta if name == site]
+        assert first is None
+        for momentum in others:  # the model went up by 2 in 5 steps, and SGD steps down its momentum
+            np.testing.assert_allclose(momentum, -2 / (5 * 0.1), rtol=1e-5)
+
+
+def test_fedexp_steps_farther_where_updates_disagree() -> None:
+    start, mean = np.zeros(2, np.float32), np.array([1.0, 0.0])
+    for lengths, factor in (([1.0, 1.0], 1.0), ([5.0, 5.0], 2.5)):  # equation 9 of the paper
+        optimizer = FedExP(0.5, lengths)
+        _, model = optimizer.step(optimizer.init(2), start, mean)
+        np.testing.assert_allclose(model, [0.5 * factor, 0.0], rtol=1e-6)
+
+
+def test_fedexp_knows_the_updates_of_each_round(bench: Bench) -> None:
+    *_, (model, _) = bench.train(Method("fedexp"), Budget(2, 1), np.zeros(4, np.float32), seed=0)
+    # lengths 4 and 36, the mean's 16: 20 / 32 is below 1
+    np.testing.assert_allclose(model, 4.0, rtol=1e-6)
+
+
+def test_an_average_over_rounds_is_measured(bench: Bench) -> None:
+    models = list(bench.models(Method("fedavg", averaged=0.5), Budget(2, 1), np.zeros(4, np.float32), 0))
+    assert [float(model[0]) for model in models] == [1.0, 2.5]
+
+
+def test_curves_have_every_method_and_their_ends() -> None:
+    text = draw_curves(RUNS)
+    assert "fedadam ends at 0.8700" in text
+    assert text.count("<svg") == 1
+
+
+def test_a_bundled_model_of_another_plan_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'start' is of plan tiny, and not small"):
+        first_model("start", "small", 0)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +325,7 @@ def test_tuned_settings_are_candidates_that_were_tried() -> None:
     [
         (["--methods", "fedavg,fedsgd"], "no method fedsgd"),
         (["-o", "points.txt"], "neither in .csv nor in .json"),
+        (["--tune", "--levers"], "two tables"),
     ],
 )
 def test_impossible_options_are_named(arguments: list[str], message: str) -> None:
@@ -262,7 +347,7 @@ def test_it_runs_on_synthetic_pages_and_goes_on_where_it_ended(tmp_path: Path) -
     arguments = ["--quick", "--methods", "centralized,fedadam", "--folder", str(tmp_path), "-o", str(table)]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    assert "| round | centralized | fedadam |" in result.stdout
+    assert "| round | steps of all | centralized | fedadam |" in result.stdout
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [(row["method"], row["round"]) for row in rows] == [
         (method, str(done)) for method in (CENTRALIZED, "fedadam") for done in (0, 2)

@@ -41,6 +41,31 @@ def test_a_round_depends_on_model_and_options_alone(trainer: LocalTrainer, start
     np.testing.assert_array_equal(trainer.train(start, options).update, first)
 
 
+def test_a_given_momentum_moves_the_first_step_by_itself(trainer: LocalTrainer, start: np.ndarray) -> None:
+    options = TrainOptions(steps=1, learning_rate=0.1, momentum=0.9)
+    given = np.random.default_rng(0).normal(size=start.size).astype(np.float32)
+    empty = trainer.train(start, options).update
+    gradient = trainer.momentum
+    moved = trainer.train(start, options, momentum=given).update
+    learns = gradient != 0  # the last of nnU-Net's heads has no weight in the loss
+    assert learns.mean() > 0.99
+    by_given = -0.1 * 0.9 * 0.9 * given  # Nesterov's step is lr (g + m (m v + g))
+    np.testing.assert_allclose((moved - empty)[learns], by_given[learns], atol=1e-5)
+    np.testing.assert_allclose(trainer.momentum[learns], (0.9 * given + gradient)[learns], atol=1e-5)
+
+
+def test_momentum_of_frozen_tensors_is_zero_and_of_another_model_refused(
+    trainer: LocalTrainer, start: np.ndarray
+) -> None:
+    trainer.train(start, TrainOptions(steps=1, trained=("decoder.*",)))
+    names = [name for name, _ in trainer.layout]
+    sizes = [int(np.prod(shape)) for _, shape in trainer.layout]
+    parts = np.split(trainer.momentum, np.cumsum(sizes)[:-1])
+    assert {name.split(".")[0] for name, part in zip(names, parts, strict=True) if part.any()} == {"decoder"}
+    with pytest.raises(UpdateError, match="shape"):
+        trainer.train(start, TrainOptions(steps=1), momentum=start[:-1])
+
+
 def test_seed_and_position_change_what_is_drawn(trainer: LocalTrainer, start: np.ndarray) -> None:
     options = [
         TrainOptions(steps=2, schedule="constant", first_step=first_step, total_steps=9, seed=seed)

@@ -1,4 +1,4 @@
-"""What every round of local training does, whatever network it trains: seeds, FedProx's pull, and what is trained.
+"""What every round of local training does, whatever network it trains: seeds, momentum, FedProx's pull, tensors.
 
 FedProx: Li et al. 2020, "Federated Optimization in Heterogeneous Networks", equation 2: the local objective gains
 mu/2 * |w - w_global|^2, the gradient mu * (w - w_global).
@@ -16,7 +16,7 @@ from jaxtyping import Float32
 
 from ecg_flare.errors import UpdateError
 from ecg_flare.federated.subset import TrainableSubset
-from ecg_flare.nnunet.plan import flatten, network_layout
+from ecg_flare.nnunet.plan import flatten, network_layout, vector_slices
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +66,29 @@ def proximal_term(network: nn.Module, mu: float, scale: Callable[[], float] = la
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def start_momentum(optimizer: torch.optim.Optimizer, network: nn.Module, momentum: Float32[np.ndarray, " d"]) -> None:
+    """Let an SGD without state start with this momentum, a value for each parameter of the network.
+
+    Raises UpdateError for another length.
+    """
+    import torch
+
+    for parameter, values in vector_slices(network, momentum):
+        optimizer.state[parameter]["momentum_buffer"] = torch.from_numpy(values).to(parameter.device)
+
+
+def momentum_of(optimizer: torch.optim.Optimizer, network: nn.Module) -> Float32[np.ndarray, " d"]:
+    """SGD's momentum, a value for each parameter of the network; zeros where it has none."""
+    state = optimizer.state
+    buffers = [(parameter, state.get(parameter, {}).get("momentum_buffer")) for parameter in network.parameters()]
+    return np.concatenate(
+        [
+            np.zeros(parameter.numel(), np.float32) if buffer is None else buffer.detach().cpu().numpy().ravel()
+            for parameter, buffer in buffers
+        ]
+    )
 
 
 def thaw(network: nn.Module, patterns: Sequence[str]) -> None:

@@ -269,15 +269,19 @@ def unflatten_into(module: nn.Module, vector: Float32[np.ndarray, " d"]) -> None
     """
     import torch
 
-    expected = sum(parameter.numel() for parameter in module.parameters())
-    if vector.shape != (expected,):
-        raise UpdateError(f"a model vector has shape {vector.shape}, this network needs ({expected},)")
     with torch.no_grad():
-        for parameter, values in _slices(module, vector):
+        for parameter, values in vector_slices(module, vector):
             parameter.copy_(torch.from_numpy(values))
 
 
-def _slices(module: nn.Module, vector: Float32[np.ndarray, " d"]) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+def vector_slices(module: nn.Module, vector: Float32[np.ndarray, " d"]) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    """Each parameter of a network, in order, with a copy of its part of a flat vector, in its shape.
+
+    Raises UpdateError for another length.
+    """
+    expected = sum(parameter.numel() for parameter in module.parameters())
+    if vector.shape != (expected,):
+        raise UpdateError(f"a model vector has shape {vector.shape}, this network needs ({expected},)")
     start = 0
     for parameter in module.parameters():
         stop = start + parameter.numel()

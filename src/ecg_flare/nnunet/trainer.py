@@ -1,7 +1,7 @@
 """nnU-Net's own trainer, driven one federated round at a time.
 
-A round starts from the global model with empty momentum and freshly seeded generators, so that its result depends on
-(model, cases, options) alone, whichever process runs it: on one CPU thread bit by bit.
+A round starts from the global model with empty momentum, or the one that is given, and freshly seeded generators, so
+that its result depends on what it is given alone, whichever process runs it: on one CPU thread bit by bit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ecg_flare.nnunet.case_cache import CaseEntry
 from ecg_flare.nnunet.dataset import PreparedDataset
 from ecg_flare.nnunet.environment import limit_threads, nnunet_environment
 from ecg_flare.nnunet.kinds import task_of
-from ecg_flare.nnunet.local_round import proximal_term, seeded, thaw, update_of
+from ecg_flare.nnunet.local_round import momentum_of, proximal_term, seeded, start_momentum, thaw, update_of
 from ecg_flare.nnunet.plan import Plan, parameter_layout, unflatten_into
 from ecg_flare.nnunet.settings import TrainingSettings, check
 from ecg_flare.nnunet.task import LabelCounts, count_labels
@@ -139,15 +139,19 @@ class LocalTrainer:
         *,
         cases: Sequence[str] | None = None,
         on_step: Callable[[int, float], None] = lambda step, loss: None,
+        momentum: Float32[np.ndarray, " d"] | None = None,
     ) -> LocalUpdate:
         """Train one round from the global model, on the named cases alone where `cases` names some.
 
-        `on_step` hears of each step (counted from 0) and its loss. Raises UpdateError where the result is not finite.
+        `on_step` hears of each step (counted from 0) and its loss. `momentum` is the optimizer's buffer to start with,
+        a running sum of gradients; None is an empty one. Raises UpdateError where the result is not finite.
         """
         started = time.monotonic()
         trainer = self._trainer
         unflatten_into(trainer.network, model)
         trainer.optimizer.state.clear()
+        if momentum is not None:
+            start_momentum(trainer.optimizer, trainer.network, momentum)
         trainer.optimizer.param_groups[0]["momentum"] = options.momentum
         if trainer.grad_scaler is not None:
             trainer.grad_scaler = type(trainer.grad_scaler)("cuda")
@@ -162,6 +166,11 @@ class LocalTrainer:
                 on_step(step, losses[-1])
         update = update_of(trainer.network, model, options)
         return LocalUpdate(update, float(np.mean(losses)), time.monotonic() - started)
+
+    @property
+    def momentum(self) -> Float32[np.ndarray, " d"]:
+        """The optimizer's buffer after the last round; zeros of tensors that it did not train."""
+        return momentum_of(self._trainer.optimizer, self._trainer.network)
 
     def _scale(self) -> float:
         scaler = self._trainer.grad_scaler

@@ -22,9 +22,26 @@ from ecg_flare.ecg.synthetic import draw_patient, synthesize
 from ecg_flare.errors import ConfigError, LayoutError, RecordError, SiteDataError
 from ecg_flare.nnunet.case import JSON, site_entry
 from ecg_flare.page.layout import is_yaml_file
+from ecg_flare.page.page import Page
 from ecg_flare.page.resample import resample_page
-from ecg_flare.page.site_profile import SiteProfile, load_profile, profile_layout_files, profile_page
+from ecg_flare.page.site_profile import load_profile, profile_layout_files, profile_page
 from ecg_flare.task.traces.page_case import PageCase
+
+
+@dataclass(frozen=True, eq=False)
+class PrintedRecord:
+    """A recording and the page that it was printed on."""
+
+    name: str
+    patient_id: str
+    recording: Recording
+    page: Page
+
+    @property
+    def case(self) -> PageCase:
+        """The page as the network learns from it."""
+        page = resample_page(self.page)
+        return PageCase(self.name, self.patient_id, page.image, page.mask)
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,8 @@ class SyntheticPages:
             patient = draw_patient(_generator(self.seed, site, "patient", person))
             rng = _generator(self.seed, site, "page", index)
             recording = synthesize(rng, patient=patient)
-            yield _printed(recording, profile, rng, name=f"page-{index:04d}", patient_id=f"patient-{person:04d}")
+            page = profile_page(recording, profile, rng)
+            yield PrintedRecord(f"page-{index:04d}", f"patient-{person:04d}", recording, page).case
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,10 @@ class PtbxlPages:
 
     def cases(self, site: str) -> Iterator[PageCase]:
         """The site's pages, in the order of the table."""
+        return (printed.case for printed in self.printed(site))
+
+    def printed(self, site: str) -> Iterator[PrintedRecord]:
+        """The same pages at the resolution that they were scanned at, each with the recording that it prints."""
         root = Path(self.root).expanduser()
         profile = load_profile(site_entry(self.profiles, site, "profile"))
         for entry in self._entries(site):
@@ -127,9 +149,8 @@ class PtbxlPages:
             except RecordError as error:
                 raise SiteDataError(f"record {entry.ecg_id} of site {site!r} cannot be read: {error}") from error
             rng = _generator(self.seed, site, "page", entry.ecg_id)
-            yield _printed(
-                recording, profile, rng, name=f"ptbxl-{entry.ecg_id:05d}", patient_id=f"patient-{entry.patient_id}"
-            )
+            name, patient = f"ptbxl-{entry.ecg_id:05d}", f"patient-{entry.patient_id}"
+            yield PrintedRecord(name, patient, recording, profile_page(recording, profile, rng))
 
     def _entries(self, site: str) -> list[PtbxlEntry]:
         rule = site_entry(self.sites, site, "rule for PTB-XL records")
@@ -176,13 +197,6 @@ def _shard(entries: Sequence[PtbxlEntry], rule: Mapping[str, Any]) -> Iterator[P
     for entry in entries:
         if "of" not in rule or _stable_number(entry.patient_id) % rule["of"] == rule["shard"]:
             yield entry
-
-
-def _printed(
-    recording: Recording, profile: SiteProfile, rng: np.random.Generator, *, name: str, patient_id: str
-) -> PageCase:
-    page = resample_page(profile_page(recording, profile, rng))
-    return PageCase(name, patient_id, page.image, page.mask)
 
 
 def _profile_files(name: str) -> Iterator[str]:

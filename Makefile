@@ -5,11 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOB ?= fedadam_dp
 RUN := runs/$(JOB)
+# One thread a site: with fewer, FLARE's simulator starts a process anew for each task of each site.
+THREADS ?= $(shell sed -n 's/.*"min_clients": *\([0-9]*\).*/\1/p' jobs/$(JOB)/meta.json)
+TOLD := round [0-9]|cases ready|the model after|ERROR|CRITICAL|Traceback
 
 .PHONY: demo test lint docs jobs clean
 
+# FLARE's log goes to a file; what it says of cases, rounds and errors is shown as it comes.
 demo: $(VENV)/.demo
-	$(BIN)/nvflare simulator jobs/$(JOB) -w $(RUN)
+	@mkdir -p runs
+	@echo "nvflare simulator jobs/$(JOB) -w $(RUN) -t $(THREADS)    (its whole log: $(RUN).log)"
+	@{ $(BIN)/nvflare simulator jobs/$(JOB) -w $(RUN) -t $(THREADS) 2>&1; echo $$? > $(RUN).status; } \
+		| tee $(RUN).log | grep --line-buffered -E '$(TOLD)' || true
+	@test "$$(cat $(RUN).status)" = 0 || { tail -n 20 $(RUN).log; exit 1; }
 	$(BIN)/ecg-flare report $(RUN) -o $(RUN)/report.html
 
 test: $(VENV)/.test lint

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "page": {"ecg"},
     "digitize": {"ecg", "page"},
     "nnunet": {"federated", "privacy"},
-    "task": {"ecg", "page", "nnunet", "federated"},
+    "task": {"ecg", "page", "digitize", "nnunet", "federated"},
     "site": {"nnunet", "task", "federated"},
     "privacy": set(),
     "review": {"ecg", "page", "digitize", "privacy"},

@@ -27,7 +27,6 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.digitization.pages import printed
 from benchmarks.federation.candidates import PLAN
 from benchmarks.federation.kept import first_model, model_path
 from benchmarks.federation.pages import SITES, ptbxl_pages
@@ -48,7 +47,7 @@ from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.task.traces.evaluate import trace_dice
 from ecg_flare.task.traces.predictor import NetworkSegmenter
-from ecg_flare.task.traces.sources import PrintedRecord
+from ecg_flare.task.traces.printed import PrintedRecord
 
 START: Final = "public start"
 
@@ -182,17 +181,17 @@ def read(tasks: Sequence[Task], root: Path, pages: int) -> list[Reading]:
 
 
 def _read(
-    task: Task, printed_record: PrintedRecord, segmenters: Sequence[Segmenter], network: NetworkSegmenter | None
+    task: Task, printed: PrintedRecord, segmenters: Sequence[Segmenter], network: NetworkSegmenter | None
 ) -> Reading:
-    page, dice = printed_record.page, None
+    page, dice = printed.page, None
     if network:
-        case = printed_record.case
+        case = printed.case
         dice = trace_dice(network(case.image).argmax(0).astype(np.uint8), case.mask)
     try:
         result = digitize(page.image, ReadingOptions(words="off"), segmenter=tuple(segmenters))
     except EcgFlareError:
         return Reading(task, 0.0, dice, layout=False, confidence=0.0)
-    score = evaluate_recording(result.recording, printed(printed_record.recording, page.truth))
+    score = evaluate_recording(result.recording, printed.shown)
     return Reading(task, score.snr_db_kaggle2025, dice, result.layout == page.truth.layout, float(result.confidence))
 
 

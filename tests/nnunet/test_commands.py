@@ -43,6 +43,7 @@ COMMANDS: list[Any] = [
     PrepareCommand(PAGES, PrepareSettings(0.5, 3, preprocess=False)),
     PrepareCommand(OWN, ALL_FOR_TRAINING, patients_per_site=9),
     EvaluateCommand(PAGES),
+    EvaluateCommand(PAGES, measures=True),
     TRAIN,
     TrainPatientsCommand(TRAIN, CONFIG),
     InitializeCommand(PLAN, 2**70),

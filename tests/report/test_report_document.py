@@ -11,6 +11,7 @@ from ecg_flare.privacy.cohort import Cohort, Mechanism
 from ecg_flare.privacy.ledger import Ledger
 from ecg_flare.report import read_run, write_report
 from ecg_flare.report.table import rounds_table, summary
+from ecg_flare.report.watch import look, watch_lines
 
 WriteRun = Callable[..., Path]
 _VOID = {"meta", "img", "br", "line", "rect", "circle", "path", "polyline"}
@@ -198,6 +199,23 @@ def test_the_table_has_the_dice_at_the_sites_where_the_server_has_no_data(
     assert "best 0.625 in round 1" in page
     assert "a sum of counts with noise of its own" in page
     assert "measured on public pages" not in page
+
+
+def test_measures_beside_dice_stand_in_the_table_the_page_and_the_screen(
+    write_run: WriteRun, report_line: Callable[..., dict], tmp_path: Path
+) -> None:
+    lines = [report_line(0), report_line(1, measures={"snr_db": 12.25, "pages_refused": 1.0})]
+    folder = write_run(lines)
+    run = read_run(folder)
+    assert run.measures == ("snr_db", "pages_refused")
+    table = rounds_table(run).splitlines()
+    assert " ".join(table[0].split()) == "round Dice snr db pages refused epsilon sites seconds"
+    assert [line.split()[2:4] for line in table[1:]] == [["–", "–"], ["12.25", "1"]]
+    assert summary(run)["rounds"][1]["measures"] == {"snr_db": 12.25, "pages_refused": 1.0}
+    page = write_report(run, tmp_path / "r.html", pages=0).read_text()
+    assert "<h3>Snr db on public pages</h3>" in page
+    assert "<th>pages refused</th>" in page
+    assert "12.25" in watch_lines(look(folder))[-3]
 
 
 def test_the_table_has_no_epsilon_without_noise(write_run: WriteRun) -> None:

@@ -63,6 +63,7 @@ def test_json_has_the_figures_by_name(write_run: WriteRun) -> None:
     assert told["rounds"][1] == {
         "round": 1,
         "dice": 0.7,
+        "measures": {},
         "failure": "",
         "answered": ["site-1", "site-2", "site-10"],
         "missing": [],

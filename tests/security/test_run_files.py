@@ -25,7 +25,7 @@ TERMS = [
 ]
 FIGURES = [
     *("dice", "sites_dice", "update_norm", "bytes_down", "bytes_up", "epsilon_rdp", "epsilon_prv", "round"),
-    *("seconds_by_step", "site_metrics", "answered", "missing", "failure"),
+    *("seconds_by_step", "site_metrics", "answered", "missing", "failure", "measures"),
 ]
 FORBIDDEN = {"script", "img", "iframe", "object", "a", "link", "base", "form"}
 
@@ -39,6 +39,7 @@ def run_files() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     run = {**dict.fromkeys(texts, X), "optimizer": {X: X}, "public_pages": {"path": X, "args": {}}, "terms": terms}
     first = {"round": 1, "dice": 0.6, "failure": "", "answered": [X, "b"], "missing": [X]}
     first |= {"seconds_by_step": {X: 1.0, "train": 2.0}, "epsilon_rdp": 1.0, "epsilon_prv": 0.9}
+    first |= {"measures": {X: 1.0}}
     first |= {"site_metrics": {X: {"loss": 1.0, "clipped": 1.0, "update_norm": 2.0, X: 1.0}}}
     return run, [
         {"round": 0, "dice": 0.5},

@@ -209,6 +209,7 @@ def build(check: bool, folder: Path, custom: Path) -> None:
     metavar="SIGMA",
     help="Noise of each such count in a private job, charged.",
 )
+@click.option("--measures", is_flag=True, help="Report public pages' decibels, too, not only Dice.")
 @click.option(
     "--patients", type=click.IntRange(1), metavar="N", help="Minimum number of patients of all sites together."
 )
@@ -250,6 +251,7 @@ def export(
     training: tuple[str, ...],
     validate_every: int | None,
     validate_noise: float | None,
+    measures: bool,
     patients: int | None,
     patients_per_site: int | None,
     seed: int | None,
@@ -297,6 +299,7 @@ def export(
             patients=patients,
             patients_per_site=patients_per_site,
             results=results,
+            measures=measures,
             mlflow=mlflow,
             code=not no_code,
             plan=plan,

@@ -85,18 +85,20 @@ def prepare_command(
 
 @dataclass(frozen=True)
 class EvaluateCommand:
-    """Measure a model on each case of a site."""
+    """Measure a model on each case of a site; `measures` asks for what its task measures beside Dice, too."""
 
     cases: SiteCases
+    measures: bool = False
 
     def to_params(self) -> dict[str, Any]:
         """The command as JSON values."""
-        return _cases_params(self.cases)
+        return {**_cases_params(self.cases), "measures": self.measures}
 
     @classmethod
     def from_params(cls, params: Params) -> EvaluateCommand:
         """Read what `to_params` gave; raises ConfigError naming what is missing, unknown or wrong."""
-        return cls(_cases(_whole(params, "evaluate", _CASES)))
+        found = _whole(params, "evaluate", (*_CASES, "measures"))
+        return cls(_cases(found), found.flag("measures"))
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,13 @@ class LearntTask(Protocol[P]):
         """A model's Dice on every case."""
         ...
 
+    def measures(self, model: Vector, cases: SiteCases, device: str) -> Mapping[str, float]:
+        """What the task measures beside Dice, by name, on a source's cases.
+
+        Raises ConfigError where the task measures nothing else, or not on these cases.
+        """
+        ...
+
     def export(self, model: Vector, folder: Path) -> Path:
         """Write a model for use elsewhere; raises StorageError where it cannot be written."""
         ...

@@ -63,7 +63,8 @@ class Service:
         form of what an update would be.
     `conclude`: of a task that counts; array model, the mean of the counts. Writes the folder.
     `validate`: no parameters; array model. Gives tp, fp, fn of the task's foreground, and dice.
-    `evaluate`: array model. Gives dice (mean over cases), cases (Dice by name) and digest (of the cases themselves).
+    `evaluate`: array model. Gives dice (mean over cases), cases (Dice by name), digest (of the cases themselves), and
+        measures (what the task measures beside Dice, by name, where it is asked for).
     `initialize`: gives the array model: the untrained network, or no counts.
     `export`: array model. Writes the folder and gives it.
     """
@@ -159,14 +160,16 @@ class Service:
         return {"tp": tp, "fp": fp, "fn": fn, "dice": counts.dice(*foreground)}, {}
 
     def _evaluate(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:
-        cases = EvaluateCommand.from_params(params).cases
+        command = EvaluateCommand.from_params(params)
+        cases, model = command.cases, _model(arrays)
         task = learnt(cases.plan)
         prepared = task.prepare(cases, task.to_evaluate, self._log)
-        evaluation = task.evaluate(_model(arrays), prepared, self._device)
+        evaluation = task.evaluate(model, prepared, self._device)
         return {
             "dice": evaluation.mean_dice,
             "cases": dict(evaluation.dice_by_case),
             "digest": content_digest(prepared),
+            "measures": dict(task.measures(model, cases, self._device)) if command.measures else {},
         }, {}
 
     def _initialize(self, params: Params, arrays: Mapping[str, np.ndarray]) -> Answer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, Integer
 
+from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.case import CaseSource
 from ecg_flare.nnunet.label_sums import LabelSums
 from ecg_flare.nnunet.plan import Plan, initial_vector
@@ -61,6 +62,7 @@ class Task:
             prepared again.
         check_source: (source, site) -> raises SiteDataError where the source's data are not what the plan is for.
         measured_preprocessed: whether `metric` needs the dataset preprocessed.
+        further: (model, cases, torch device) -> what is measured beside Dice, by name; None where nothing is.
     """
 
     plan: Plan
@@ -72,6 +74,7 @@ class Task:
     made_by: tuple[str, ...]
     check_source: Callable[[CaseSource, str], None] = _fits
     measured_preprocessed: bool = False
+    further: Callable[[Float32[np.ndarray, " d"], SiteCases, str], Mapping[str, float]] | None = None
 
     @property
     def labels(self) -> Mapping[str, tuple[int, ...]]:
@@ -130,6 +133,14 @@ class Task:
     def evaluate(self, model: Float32[np.ndarray, " d"], cases: PreparedDataset, device: str) -> DiceEvaluation:
         """A model's Dice on every case."""
         return self.metric(model, cases, device)
+
+    def measures(self, model: Float32[np.ndarray, " d"], cases: SiteCases, device: str) -> Mapping[str, float]:
+        """What is measured beside Dice, by name; raises ConfigError where nothing is."""
+        if self.further is None:
+            raise ConfigError(
+                f"the task of plan '{self.plan.name}' measures nothing beside Dice: leave the measures out"
+            )
+        return self.further(model, cases, device)
 
     def export(self, model: Float32[np.ndarray, " d"], folder: Path) -> Path:
         """Write the folder that stock nnU-Net loads; raises StorageError where it cannot be written."""

@@ -18,6 +18,7 @@ from ecg_flare.report.charts import (
     stacked_bars,
 )
 from ecg_flare.report.figures import natural_key, seconds_text
+from ecg_flare.report.names import measure_title
 from ecg_flare.report.run import RoundRecord, Run
 
 _MEGABYTE = 1e6
@@ -35,7 +36,10 @@ _UNKNOWN_SLOT: Final = 0
 
 
 def cards(run: Run) -> Iterator[str]:
-    """The cards in reading order: Dice, norms, clipping, epsilon, time, traffic, sites; those without data left out."""
+    """The cards in reading order: Dice, the task's other measures, norms, clipping, epsilon, time, traffic, sites.
+
+    Those without data are left out.
+    """
     every = run.rounds
     numbers = [each.index for each in every]
     references = [Reference(f"start {run.start.dice:.3f}", run.start.dice)] if run.start and len(every) > 1 else []
@@ -44,6 +48,11 @@ def cards(run: Run) -> Iterator[str]:
         dice.append(Series("patients held out at the sites", [each.sites_dice for each in every], 2))
     if dice:
         yield _dice_card(run, numbers, dice, references if run.measured else [])
+    for name in run.measures:
+        title = measure_title(name)
+        values = [Series(title, [each.measures.get(name) for each in every], 1)]
+        chart = line_chart(numbers, values, y_label=title)
+        yield card(f"{title[:1].upper()}{title[1:]} on public pages", chart, "What the task measures beside Dice.")
     trained = [each for each in every if each.index > 0]
     if trained:
         yield from _trained_cards(run, trained)

@@ -19,7 +19,8 @@ from ecg_flare.report.agreed import (
     words_text,
 )
 from ecg_flare.report.cards import cards
-from ecg_flare.report.figures import bytes_text, dice_text, significant
+from ecg_flare.report.figures import bytes_text, dice_text, measure_text, significant
+from ecg_flare.report.names import measure_title
 from ecg_flare.report.pages import PageView
 from ecg_flare.report.run import Run
 from ecg_flare.report.words import headlines, noise_to_signal, privacy_words
@@ -148,6 +149,7 @@ def _table(run: Run) -> str:
     head = [
         "round",
         "Dice",
+        *(escape(measure_title(name)) for name in run.measures),
         "step",
         *(["epsilon RDP", "epsilon PRV"] if private else []),
         "sites",
@@ -161,6 +163,7 @@ def _table(run: Run) -> str:
         cells = [
             str(each.index),
             dice_text(each.dice),
+            *(measure_text(each.measures, name) for name in run.measures),
             significant(each.update_norm) if trained else "–",
             *epsilons,
             "failed" if each.failure else str(len(each.answered)) if trained else "–",

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Final
 
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -21,6 +22,11 @@ def bytes_text(count: float) -> str:
 def dice_text(dice: float, digits: int = 4) -> str:
     """A Dice; a dash where the server had no public data to measure it on (-1)."""
     return f"{dice:.{digits}f}" if dice >= 0 else "–"
+
+
+def measure_text(measures: Mapping[str, float], name: str) -> str:
+    """A measure of a round; a dash where it was not taken."""
+    return f"{measures[name]:.4g}" if name in measures else "–"
 
 
 def seconds_text(seconds: float) -> str:

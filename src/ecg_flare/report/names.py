@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from typing import Final
 
 MAX_NAME: Final = 60
+_MAX_TITLE: Final = 24
 
 
 def shown(text: object, most: int = MAX_NAME) -> str:
     """The text on one line, without what steers a terminal or turns its direction, and cut at `most` characters."""
     line = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(text)[: most + 1])
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def measure_title(name: str) -> str:
+    """What a measure of a task is called in a table: its name, 'snr_db' say, as words."""
+    return shown(name.replace("_", " "), _MAX_TITLE)
 
 
 def told_apart(names: Sequence[str], origins: Sequence[str]) -> tuple[str, ...]:

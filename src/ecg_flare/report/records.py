@@ -30,6 +30,7 @@ class RoundRecord:
     pages: str = ""
     sites_dice: float | None = None
     dice_by_label: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     update_norm: float = 0.0
     answered: tuple[str, ...] = ()
@@ -66,6 +67,7 @@ def read_round(fields: Fields) -> RoundRecord:
         pages=fields.text("pages", ""),
         sites_dice=fields.number("sites_dice", -1, 1, None),
         dice_by_label=fields.numbers("dice_by_label", 0, 1, {}),
+        measures=fields.numbers("measures", -MAX_FIGURE, MAX_FIGURE, {}),
         failure=fields.text("failure", ""),
         update_norm=fields.number("update_norm", 0, MAX_FIGURE, 0.0),
         answered=fields.texts("answered", ()),

@@ -15,6 +15,7 @@ __all__ = ["RoundRecord", "Run", "find_run", "read_run"]
 
 FINISHED: Final = "finished"
 _SEARCH_DEPTH: Final = 5
+_MAX_MEASURES: Final = 4
 _MAX_STEPS: Final = 10**9
 _SERVER_CONFIG: Final = "config_fed_server.json"
 
@@ -55,6 +56,12 @@ class Run:
     def measured_at_sites(self) -> bool:
         """Whether the sites counted on held-out cases what the model finds."""
         return any(each.sites_dice is not None for each in self.rounds)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of what the task measured beside Dice, the first few of them."""
+        names = dict.fromkeys(name for each in self.rounds for name in each.measures)
+        return tuple(names)[:_MAX_MEASURES]
 
     @property
     def best(self) -> RoundRecord:

@@ -1,10 +1,12 @@
 """The rounds as a table for a terminal, and the same as JSON values."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ecg_flare.report.agreed import site_names
-from ecg_flare.report.figures import dice_text, significant
+from ecg_flare.report.figures import dice_text, measure_text, significant
+from ecg_flare.report.names import measure_title
 from ecg_flare.report.run import RoundRecord, Run
 
 
@@ -31,6 +33,7 @@ def summary(run: Run) -> dict[str, Any]:
                 "round": each.index,
                 "dice": each.dice,
                 "sites_dice": each.sites_dice,
+                "measures": dict(each.measures),
                 "failure": each.failure,
                 "epsilon_rdp": each.epsilon_rdp,
                 "epsilon_prv": each.epsilon_prv,
@@ -50,11 +53,17 @@ def _columns(run: Run) -> dict[str, Callable[[RoundRecord], str]]:
         columns["Dice"] = lambda each: dice_text(each.dice)
     if run.measured_at_sites:
         columns["Dice at sites"] = lambda each: dice_text(-1.0 if each.sites_dice is None else each.sites_dice)
+    for name in run.measures:
+        columns[measure_title(name)] = partial(_measure, name)
     if run.terms.private:
         columns["epsilon"] = lambda each: "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)
     columns["sites"] = lambda each: _answered(each, run)
     columns["seconds"] = lambda each: f"{each.seconds:.1f}"
     return columns
+
+
+def _measure(name: str, each: RoundRecord) -> str:
+    return measure_text(each.measures, name)
 
 
 def _answered(each: RoundRecord, run: Run) -> str:

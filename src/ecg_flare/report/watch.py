@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 from ecg_flare.errors import ConfigError
 from ecg_flare.federated.run_files import METRICS, RUN
 from ecg_flare.report.agreed import site_names
-from ecg_flare.report.figures import bytes_text, dice_text, seconds_text, significant
+from ecg_flare.report.figures import bytes_text, dice_text, measure_text, seconds_text, significant
+from ecg_flare.report.names import measure_title
 from ecg_flare.report.run import (
     FINISHED,
     RoundRecord,
@@ -93,6 +94,7 @@ def watch_json(watched: Watched) -> dict[str, Any]:
         {
             "round": each.index,
             "dice": each.dice,
+            "measures": dict(each.measures),
             "failure": each.failure,
             "answered": list(each.answered),
             "missing": list(each.missing),
@@ -131,7 +133,8 @@ def _head(run: Run) -> list[str]:
 
 def _rounds(run: Run) -> list[str]:
     private = run.terms.private
-    head = ["round", "Dice", *(["epsilon"] if private else []), "sites", "down", "up", "seconds", "by phase"]
+    titles = map(measure_title, run.measures)
+    head = ["round", "Dice", *titles, *(["epsilon"] if private else []), "sites", "down", "up", "seconds", "by phase"]
     rows = [head, *(_row(each, run) for each in run.rounds)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = []
@@ -149,6 +152,7 @@ def _row(each: RoundRecord, run: Run) -> list[str]:
     return [
         str(each.index),
         dice_text(each.dice),
+        *(measure_text(each.measures, name) for name in run.measures),
         *(["–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)] if run.terms.private else []),
         sites,
         bytes_text(each.bytes_down) if each.bytes_down else "–",

@@ -39,7 +39,7 @@ class Changes:
         pages: of the sites.
         aggregator: class of the aggregator, as in `JobSpec`; `settings` holds its arguments.
         results: folder of the results; see `JobSpec.folder`.
-        mlflow: see `JobSpec`.
+        measures, mlflow: see `JobSpec`.
         code: whether the job carries the hospital's own code.
         validate_every: rounds from one count on the sites' held-out cases to the next; 0 never counts. A private job
             counts only with `validate_noise`.
@@ -66,6 +66,7 @@ class Changes:
     aggregator: str | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
     results: str = ""
+    measures: bool = False
     mlflow: str | None = None
     code: bool = True
     validate_every: int | None = None
@@ -151,6 +152,7 @@ def job_for(spec: JobSpec, changes: Changes) -> JobSpec:
         if changes.validate_every is None
         else changes.validate_every,
         folder=changes.results,
+        measures=changes.measures,
         mlflow=changes.mlflow,
         custom=changes.code,
     )

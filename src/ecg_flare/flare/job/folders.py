@@ -26,6 +26,7 @@ from ecg_flare.flare.server.aggregators import UpdateAggregator
 from ecg_flare.nnunet.kinds import plan_of
 from ecg_flare.nnunet.settings import Compute, TrainingSettings, names
 
+_EVALUATOR: Final = "ecg_flare.flare.server.evaluator.PublicEvaluator"
 _WORKFLOW: Final = "ecg_flare.flare.server.workflow.FederatedRounds"
 _MECHANISM: Final = "ecg_flare.flare.server.mechanism.GaussianMechanism"
 _WITNESS: Final = "ecg_flare.flare.site.heads.LedgerWitness"
@@ -103,6 +104,7 @@ class JobSpec:
         site_metrics: what a site may tell about its training when the job is not private.
         folder: where the server keeps the results; see `ModelStore`.
         validate_every: see `FederatedRounds`.
+        measures: whether the server reports what the task measures beside Dice; see `PublicEvaluator`.
         mlflow: where the server tells MLflow the rounds' figures, beside TensorBoard: a tracking URI, or '' for a
             database in the job's results; None tells it nothing. Needs the package mlflow at the server.
         custom: whether the job carries the hospital's own code (`custom/site_pages.py`), which FLARE then asks the
@@ -121,6 +123,7 @@ class JobSpec:
     site_metrics: tuple[str, ...] = ("loss", "update_norm", "clipped")
     folder: str = ""
     validate_every: int = 0
+    measures: bool = False
     mlflow: str | None = None
     custom: bool = True
 
@@ -128,6 +131,9 @@ class JobSpec:
         check_job_name(self.name)
         check_site_names(self.terms.roster)
         check_promise(self.terms)
+        if self.measures and (self.public_pages == NO_PUBLIC_CASES or self.terms.model.local):
+            why = "its sites keep tensors" if self.terms.model.local else "its server has no public data"
+            raise ConfigError(f"measures: {self.name} measures no model at the server, as {why}; leave them out")
         if self.aggregator not in _AGGREGATORS and not is_class_path(self.aggregator):
             raise ConfigError(
                 f"aggregator must be one of {', '.join(_AGGREGATORS)}, or the class path of one of an extension. "
@@ -236,7 +242,7 @@ def _server_config(spec: JobSpec) -> dict[str, Any]:
             "persistor", "ecg_flare.flare.server.persistor.ModelStore", {"folder": spec.folder, "start": spec.start}
         ),
         _component("public_pages", spec.public_pages.path, dict(spec.public_pages.args)),
-        _component("evaluator", "ecg_flare.flare.server.evaluator.PublicEvaluator", {"source": "public_pages"}),
+        _component("evaluator", _EVALUATOR, {"source": "public_pages"} | ({"measures": True} if spec.measures else {})),
         _component("tensorboard", _TENSORBOARD, {"events": [ANALYTIC_EVENT_TYPE]}),  # the server's figures alone
     ]
     if spec.mlflow is not None:

@@ -5,8 +5,10 @@ privacy. The network runs in a process of its own, as at the sites.
 """
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -43,16 +45,22 @@ class PublicEvaluator(FLComponent):
         source: id of the component that gives the public cases.
         threads: CPU threads of its process.
         device: torch device.
+        measures: whether to report what the task measures beside Dice, of ECG pages decibels.
 
     Attributes:
         pages_digest: SHA-256 (hex) of the public cases that were last measured on; empty before.
+        measures: what the task measured of the last model beside Dice, by name.
     """
 
     pages_digest: str = ""
+    measures: Mapping[str, float] = MappingProxyType({})
 
-    def __init__(self, source: str = "public_pages", threads: int = 1, device: str = "cpu") -> None:
+    def __init__(
+        self, source: str = "public_pages", threads: int = 1, device: str = "cpu", *, measures: bool = False
+    ) -> None:
         super().__init__()
         self._source_id = source
+        self._asks_measures = measures
         self._worker = Worker(threads=threads, device=device, log=_logger.info)
 
     def close(self) -> None:
@@ -88,7 +96,7 @@ class PublicEvaluator(FLComponent):
         source = page_source(fl_ctx, self._source_id, PUBLIC_SITE)
         if isinstance(source, NoCases):
             return UNMEASURED
-        command = EvaluateCommand(SiteCases(source, PUBLIC_SITE, plan, cache_folder(fl_ctx)))
+        command = EvaluateCommand(SiteCases(source, PUBLIC_SITE, plan, cache_folder(fl_ctx)), self._asks_measures)
         call = partial(
             self._worker.call,
             "evaluate",
@@ -105,6 +113,7 @@ class PublicEvaluator(FLComponent):
             self.log_warning(fl_ctx, f"measuring failed and is tried again: {error}", fire_event=False)
             measured = call().params
         self.pages_digest = str(measured["digest"])
+        self.measures = {str(name): float(value) for name, value in measured["measures"].items()}
         return float(measured["dice"])
 
     def export(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, folder: Path) -> None:

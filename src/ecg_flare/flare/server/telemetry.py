@@ -26,6 +26,7 @@ class RoundFigures:
         dice: of the global model on the server's public cases, 0 to 1; -1 where it has none.
         sites_dice: the same over the sites' held-out patients, where the job asks for it.
         dice_by_label: that by label, where the sites' counts tell it.
+        measures: what the task measures beside Dice on the public cases, by name, where the job asks for it.
         pages: SHA-256 (hex) of those public pages; empty where the model was not measured.
         failure: why the round had too few answers; empty where it did not.
         clipping_norm: C of the round, where it is adaptive.
@@ -42,6 +43,7 @@ class RoundFigures:
     pages: str = ""
     sites_dice: float | None = None
     dice_by_label: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     clipping_norm: float | None = None
     update_norm: float = 0.0
@@ -63,6 +65,7 @@ class RoundFigures:
         parts = [f"round {self.round}/{rounds}", f"Dice {self.dice:.4f}" if self.dice >= 0 else "Dice not measured"]
         if self.sites_dice is not None:
             parts.append(f"at the sites {self.sites_dice:.4f}")
+        parts += [f"{name} {value:.4g}" for name, value in self.measures.items()]
         if self.failure:
             return "  ".join([parts[0], f"FAILED: {self.failure}"])
         if self.round:
@@ -113,6 +116,7 @@ def publish(figures: RoundFigures, sender: FLComponent, fl_ctx: FLContext) -> No
         "sites_answered": float(len(figures.answered)),
         "seconds": figures.seconds,
         **figures.epsilons(),
+        **figures.measures,
     }
     for tag, value in scalars.items():
         if value is not None:

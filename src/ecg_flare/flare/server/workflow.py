@@ -212,6 +212,7 @@ class FederatedRounds(PerSiteController):
             round=0,
             dice=dice,
             pages=parts.evaluator.pages_digest,
+            measures=dict(parts.evaluator.measures),
             seconds_by_step={"evaluate": time.monotonic() - started},
             spent=_spent(parts.ledger),
         )
@@ -310,6 +311,7 @@ class FederatedRounds(PerSiteController):
             round=index + 1,
             dice=dice,
             pages=parts.evaluator.pages_digest,
+            measures=dict(parts.evaluator.measures),
             sites_dice=sites_dice,
             dice_by_label=by_label,
             clipping_norm=request.clipping_norm,

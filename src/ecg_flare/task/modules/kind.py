@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,6 +70,10 @@ class ModuleLearning:
             tp, fp, fn = (tuple(row) for row in counts.tolist())
             by_case[name] = LabelCounts(tp, fp, fn).dice(*self.foreground_places)
         return DiceEvaluation(by_case)
+
+    def measures(self, model: Float32[np.ndarray, " d"], cases: SiteCases, device: str) -> Mapping[str, float]:
+        """Nothing beside Dice; raises ConfigError."""
+        raise ConfigError(f"the task of plan '{self.plan.name}' measures nothing beside Dice: leave the measures out")
 
     def export(self, model: Float32[np.ndarray, " d"], folder: Path) -> Path:
         """Write `weights.pt`, a state dict for the module, and `plan.json`; it needs neither class nor module.

@@ -9,6 +9,7 @@ from ecg_flare.nnunet.kinds import TaskKind
 from ecg_flare.nnunet.plan import Plan
 from ecg_flare.nnunet.task import Task
 from ecg_flare.page.raster import IGNORED, Label
+from ecg_flare.task.traces.decibels import decibels_on_pages
 from ecg_flare.task.traces.measure import dice_on_pages, segment_page
 from ecg_flare.task.traces.plans import KIND_NAME, PRESETS, trace_plan
 
@@ -22,7 +23,12 @@ def trace_task(plan: Plan) -> Task:
         trainer="nnUNetTrainerNoMirroring",
         segment=partial(segment_page, plan),
         metric=partial(dice_on_pages, plan),
-        made_by=("ecg", "page", *(f"task/traces/{name}.py" for name in ("page_case", "page_folder", "sources"))),
+        further=partial(decibels_on_pages, plan),
+        made_by=(
+            "ecg",
+            "page",
+            *(f"task/traces/{name}.py" for name in ("page_case", "page_folder", "printed", "sources")),
+        ),
     )
 
 

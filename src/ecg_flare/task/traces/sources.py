@@ -17,31 +17,13 @@ from typing import Any
 import numpy as np
 
 from ecg_flare.ecg.ptbxl import DATABASE_FILE, PtbxlEntry, at_sites, in_folds, load_record, read_database
-from ecg_flare.ecg.record import Recording
 from ecg_flare.ecg.synthetic import draw_patient, synthesize
 from ecg_flare.errors import ConfigError, LayoutError, RecordError, SiteDataError
 from ecg_flare.nnunet.case import JSON, site_entry
 from ecg_flare.page.layout import is_yaml_file
-from ecg_flare.page.page import Page
-from ecg_flare.page.resample import resample_page
 from ecg_flare.page.site_profile import load_profile, profile_layout_files, profile_page
 from ecg_flare.task.traces.page_case import PageCase
-
-
-@dataclass(frozen=True, eq=False)
-class PrintedRecord:
-    """A recording and the page that it was printed on."""
-
-    name: str
-    patient_id: str
-    recording: Recording
-    page: Page
-
-    @property
-    def case(self) -> PageCase:
-        """The page as the network learns from it."""
-        page = resample_page(self.page)
-        return PageCase(self.name, self.patient_id, page.image, page.mask)
+from ecg_flare.task.traces.printed import PrintedRecord
 
 
 @dataclass(frozen=True)
@@ -86,6 +68,10 @@ class SyntheticPages:
 
     def cases(self, site: str) -> Iterator[PageCase]:
         """The site's pages, patient by patient."""
+        return (printed.case for printed in self.printed(site))
+
+    def printed(self, site: str) -> Iterator[PrintedRecord]:
+        """The same pages at the resolution that they were scanned at, each with the recording that it prints."""
         profile = load_profile(site_entry(self.profiles, site, "profile"))
         for index in range(self.pages_per_site):
             person = index // self.pages_per_patient
@@ -93,7 +79,7 @@ class SyntheticPages:
             rng = _generator(self.seed, site, "page", index)
             recording = synthesize(rng, patient=patient)
             page = profile_page(recording, profile, rng)
-            yield PrintedRecord(f"page-{index:04d}", f"patient-{person:04d}", recording, page).case
+            yield PrintedRecord(f"page-{index:04d}", f"patient-{person:04d}", recording, page)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def bridged(ink: Coverage, wide: float, place: Place = BETWEEN) -> tuple[NDArray
     pen = pen_px(rows)
     whole = [refine_row(row, pen) for row in rows]
     bar = Bar(place, BORDER - wide / 2, BORDER + wide / 2)
-    return whole[0], bridge_bars(Ink(ink, ink), rows, whole, [bar], SCALE, pen)[0]
+    return whole[0], bridge_bars(Ink(ink, ink, ink), rows, whole, [bar], SCALE, pen)[0]
 
 
 @pytest.mark.parametrize("wide", [2.4, 6.0, 12.0])
@@ -93,7 +93,7 @@ def test_a_lead_begins_at_the_border_though_its_bar_stands_beside_it() -> None:
     pen = pen_px(rows)
     whole = [refine_row(row, pen) for row in rows]
     bar = Bar(BETWEEN, BORDER - 2.6, BORDER + 3.4)
-    (after,) = bridge_bars(Ink(ink, ink), rows, whole, [bar], SCALE, pen)
+    (after,) = bridge_bars(Ink(ink, ink, ink), rows, whole, [bar], SCALE, pen)
     first = after[(after[:, 0] > BORDER) & (after[:, 0] < BORDER + 10.0), 1]
     np.testing.assert_allclose(first, LEVEL + 24.0, atol=0.5)
 
@@ -106,7 +106,7 @@ def test_a_line_beside_a_bar_is_seen_where_the_segmenter_took_both_for_print() -
     pen = pen_px(rows)
     whole = [refine_row(row, pen) for row in rows]
     bar = Bar(BETWEEN, BORDER - 3.0, BORDER + 3.0)
-    (after,) = bridge_bars(Ink(trace, every), rows, whole, [bar], SCALE, pen)
+    (after,) = bridge_bars(Ink(trace, every, every), rows, whole, [bar], SCALE, pen)
     near = np.abs(after[:, 0] - BORDER) < 20.0
     np.testing.assert_allclose(after[near, 1], LEVEL, atol=0.5)
 

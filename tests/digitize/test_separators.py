@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ecg_flare.digitize.ink.extraction import Ink
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.separators import settle_on_separators
 from ecg_flare.digitize.units import PxPerMm
@@ -25,7 +26,7 @@ def spans(inner: tuple[float, ...] = BORDERS) -> list[LeadSpan]:
     ]
 
 
-def page(bars: dict[float, tuple[int, ...]], wide: float = 3.0) -> NDArray[np.float32]:
+def drawn(bars: dict[float, tuple[int, ...]], wide: float = 3.0) -> NDArray[np.float32]:
     """Rows with level lines 3 pixels thick, and bars around those of the rows that are named for each x."""
     ink = np.zeros((440, 820), np.float32)
     x = np.arange(ink.shape[1])
@@ -40,7 +41,15 @@ def page(bars: dict[float, tuple[int, ...]], wide: float = 3.0) -> NDArray[np.fl
     return ink
 
 
-def offsets(ink: NDArray[np.float32], of: list[LeadSpan]) -> set[float]:
+def page(bars: dict[float, tuple[int, ...]], wide: float = 3.0) -> Ink:
+    return uncut(drawn(bars, wide))
+
+
+def uncut(ink: NDArray[np.float32]) -> Ink:
+    return Ink(ink, ink, ink)
+
+
+def offsets(ink: Ink, of: list[LeadSpan]) -> set[float]:
     moved = settle_on_separators(of, ink, LEVELS, SCALE).spans
     assert [span.start_s for span in moved] == [span.start_s for span in of]
     steps = {round(new.left_px - old.left_px, 2) for new, old in zip(moved, of, strict=True)}
@@ -70,14 +79,14 @@ def test_bars_at_the_ends_of_the_rows_settle_the_ends_alone() -> None:
 
 def test_strokes_that_lean_alike_are_no_bars() -> None:
     """The steepest QRS complexes of all rows fall at one place: 20 mm in 25 ms."""
-    ink = page({})
+    ink = drawn({})
     for border in BORDERS:
         for level in LEVELS:
             for y in range(round(level) - 50, round(level) + 50):
                 x = border + (y - level) / 32
                 columns = np.arange(ink.shape[1])
                 ink[y] = np.maximum(ink[y], np.clip(2.0 - np.abs(columns - x), 0.0, 1.0))
-    assert settle_on_separators(spans(), ink, LEVELS, SCALE).bars == ()
+    assert settle_on_separators(spans(), uncut(ink), LEVELS, SCALE).bars == ()
 
 
 @pytest.mark.parametrize("off", [OFF, -OFF, 0.3])
@@ -93,10 +102,10 @@ def test_one_border_is_enough_where_a_page_has_but_one() -> None:
 
 def test_a_beat_beside_a_lone_border_is_no_bar() -> None:
     """All rows of a column beat at one time; a bar goes up and down from the line, a beat here does not."""
-    ink = page({400.0 + OFF: (0, 1, 2)})
+    ink = drawn({400.0 + OFF: (0, 1, 2)})
     for level in LEVELS:
         ink[round(level) + 2 : round(level) + 60, 380:420] = 0.0
-    assert offsets(ink, spans(inner=(400.0,))) == {0.0}
+    assert offsets(uncut(ink), spans(inner=(400.0,))) == {0.0}
     assert offsets(page({400.0 + OFF: (0, 1, 2)}), spans(inner=(400.0,))) != {0.0}
 
 
@@ -145,7 +154,18 @@ def test_the_places_of_bars_have_the_settled_borders() -> None:
     assert {bar.place.border_px for bar in settled.bars} <= {span.left_px for span in settled.spans}
 
 
+@pytest.mark.parametrize("off", [0.1, 0.3, 2.35, -0.2])
+@pytest.mark.parametrize("wide", [4.0, 5.9])
+def test_bars_whose_ink_is_cut_at_both_ends_are_placed_by_their_shade(wide: float, off: float) -> None:
+    shade = 1.3 * drawn({b + off: (0, 1, 2) for b in BORDERS}, wide)
+    every = np.clip((shade - 0.25) / 0.75, 0.0, 1.0)
+    settled = settle_on_separators(spans(), Ink(every, every, shade), LEVELS, SCALE)
+    assert sorted({span.left_px for span in settled.spans})[1:] == pytest.approx([b + off for b in BORDERS], abs=0.01)
+    for bar in settled.bars:
+        assert bar.right_px - bar.left_px == pytest.approx(wide, abs=0.02)
+
+
 def test_wide_bars_where_the_ink_has_the_borders_already_move_nothing() -> None:
-    settled = settle_on_separators(spans(), page({b + 0.08: (0, 1, 2) for b in BORDERS}, 6.0), LEVELS, SCALE)
+    settled = settle_on_separators(spans(), page({b + 0.03: (0, 1, 2) for b in BORDERS}, 6.0), LEVELS, SCALE)
     assert {span.left_px for span in settled.spans} == {0.0, *BORDERS}
     assert len(settled.bars) == 9

@@ -92,7 +92,7 @@ def place_leads(measured: MeasuredPage, seen: PageInk, lines: PageLines, layout:
             assignment = find_leads(rows, layout)
         except PageError as error:
             raise UprightPageError(str(error)) if len(names) >= UPRIGHT_NAMES else error from None
-        settled = settle_on_separators(assignment.spans, seen.ink.every, lines.levels_px, scale)
+        settled = settle_on_separators(assignment.spans, seen.ink, lines.levels_px, scale)
         return PlacedLeads(replace(assignment, spans=settled.spans, bars=settled.bars), calibration, names, rows)
 
 

@@ -38,10 +38,14 @@ FOREIGN: Final = 0.5  # mean probability of print and pulse above which a stroke
 
 @dataclass(frozen=True, eq=False)
 class Ink:
-    """Share of ink in every pixel, 0 (paper, grid) to 1 (full ink): of the traces, and of all that was drawn."""
+    """Share of ink in every pixel, 0 (paper, grid) to 1 (full ink): of the traces, and of all that was drawn.
+
+    `shade` is the same of all that was drawn before it is cut at either end: paper is near 0, a black bar above 1.
+    """
 
     trace: Float32[np.ndarray, "h w"]
     every: Float32[np.ndarray, "h w"]
+    shade: Float32[np.ndarray, "h w"]
 
 
 def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) -> Ink:
@@ -57,7 +61,8 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     bare = _bare(trace, other)
     core, paper = _colour_samples(even, trace, bare)
     if len(core) < 20 or len(paper) < 20:
-        return Ink(np.zeros((height, width), np.float32), np.zeros((height, width), np.float32))
+        nothing = np.zeros((height, width), np.float32)
+        return Ink(nothing, nothing, nothing)
     direction = _fisher_direction(core, paper)
     origin = np.median(paper, axis=0) @ direction
     full = np.percentile(core @ direction, 60) - origin
@@ -72,7 +77,7 @@ def find_ink(image: UInt8[np.ndarray, "h w 3"], probabilities: Probabilities) ->
     found = every * inside
     traces = without_other_inks(found, even, bare, scale)
     # Lifted beside what was taken off, a pen's own rim would be a stroke.
-    return Ink(np.where(traces == found, lift_faint_strokes(found, scale), traces), every)
+    return Ink(np.where(traces == found, lift_faint_strokes(found, scale), traces), every, ink)
 
 
 def _floor(with_grid: Float32[np.ndarray, " n"], bare: Float32[np.ndarray, " n"]) -> float:

@@ -7,6 +7,7 @@ begin and end at one place are a bar's, if more rows and more borders have the s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,6 +15,7 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from ecg_flare.digitize.ink.extraction import Ink
 from ecg_flare.digitize.trace.runs import find_runs
 from ecg_flare.digitize.units import PxPerMm
 
@@ -27,6 +29,9 @@ LEAN: Final = 0.015  # along x for each step down: a stroke of a QRS complex lea
 HEIGHT_MM, SIDE_MM = 1.5, 0.5  # least height of a bar: in all, and above the line as well as below
 MIN_SHARE, LONE_SHARE = 0.3, 0.5  # of the places with a border that have a bar; of a lone border's
 MIN_PLACES: Final = 2
+SHADED_PX: Final = 2.5  # least width of a bar whose edges its shade tells: one that fills a pixel
+RIM_PX: Final = 2.0  # from an edge to where paper is paper
+SHADE: Final = 0.2  # by which a bar is darker than paper at least
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,8 @@ class Bar:
         return (self.left_px + self.right_px) / 2
 
 
-def find_bars(places: Sequence[Place], ink: Float32[np.ndarray, "h w"], scale: PxPerMm) -> tuple[Bar, ...]:
-    """Return the bars that stand at these places, in their order; none unless several places have the same.
-
-    `ink` is all that was drawn, print too.
-    """
+def find_bars(places: Sequence[Place], ink: Ink, scale: PxPerMm) -> tuple[Bar, ...]:
+    """Return the bars that stand at these places, in their order; none unless several places have the same."""
     views = [view for place in places if (view := _View.at(place, ink, scale)) is not None]
     seen = [(view, edges) for view in views if (edges := view.upright()) is not None]
     agreed = _agreed(seen, places, scale)
@@ -86,23 +88,28 @@ class _View:
     y: Float64[np.ndarray, " n"]
     left: Float64[np.ndarray, " n"]
     right: Float64[np.ndarray, " n"]
+    shade: Float32[np.ndarray, "n w"]
+    corner_px: float
     scale: PxPerMm
 
     @classmethod
-    def at(cls, place: Place, ink: Float32[np.ndarray, "h w"], scale: PxPerMm) -> _View | None:
+    def at(cls, place: Place, ink: Ink, scale: PxPerMm) -> _View | None:
         reach = (REACH_MM + WIDEST_BAR_MM) * scale.x
-        first, after = max(0, round(place.border_px - reach)), min(ink.shape[1], round(place.border_px + reach) + 1)
+        height, width = ink.every.shape
+        first, after = max(0, round(place.border_px - reach)), min(width, round(place.border_px + reach) + 1)
         top = max(0, round(place.level_px - BAND_MM * scale.y))
-        bottom = min(ink.shape[0], round(place.level_px + BAND_MM * scale.y) + 1)
+        bottom = min(height, round(place.level_px + BAND_MM * scale.y) + 1)
         if after - first < 3 or bottom - top < 3:
             return None
-        runs = find_runs(np.ascontiguousarray(ink[top:bottom, first:after].T))
+        runs = find_runs(np.ascontiguousarray(ink.every[top:bottom, first:after].T))
         inside = (
             (runs.top > 0.0) & (runs.bottom < after - first - 1) & (runs.bottom - runs.top < WIDEST_BAR_MM * scale.x)
         )
         from_border = first - place.border_px
         y = runs.column[inside] + top - place.level_px
-        return cls(place, y, runs.top[inside] + from_border, runs.bottom[inside] + from_border, scale)
+        shade = ink.shade[top:bottom, first:after][runs.column[inside]]
+        edges = (runs.top[inside] + from_border, runs.bottom[inside] + from_border)
+        return cls(place, y, *edges, shade, from_border, scale)
 
     def upright(self) -> Edges | None:
         """Return the edges that most lines share, if they stand upright above and below the row's line."""
@@ -128,7 +135,33 @@ class _View:
         own = (np.abs(self.left - agreed[0]) < near) & (np.abs(self.right - agreed[1]) < near)
         if own.sum() < SIDE_MM * self.scale.y:
             return None
-        return float(np.median(self.left[own])), float(np.median(self.right[own]))
+        edges = float(np.median(self.left[own])), float(np.median(self.right[own]))
+        return self._by_shade(edges, np.median(self.shade[own], axis=0))
+
+    def _by_shade(self, edges: Edges, shade: Float32[np.ndarray, " w"]) -> Edges:
+        """Return the edges by how much of the pixels at them is dark; as they are, of a bar that fills no pixels.
+
+        Ink is cut at both ends, so that a rim which fills a little of its pixel is lost, and one that fills much of it
+        is full. Shade is not.
+        """
+        left, right = (edge - self.corner_px for edge in edges)
+        core = slice(math.ceil(left + 0.5), math.floor(right - 0.5) + 1)  # pixels that it fills
+        if right - left < SHADED_PX or core.stop <= core.start:
+            return edges
+        dark, middle = float(np.median(shade[core])), (core.start + core.stop) // 2
+        found = []
+        for side, edge in ((-1, left), (1, right)):
+            beside = round(edge + side * RIM_PX)
+            rim = slice(beside + 1, middle) if side < 0 else slice(middle, beside)
+            paper = shade[max(0, beside - 1) : beside + 1] if side < 0 else shade[beside : beside + 2]
+            if not len(paper):
+                return edges
+            level = float(np.median(paper))
+            filled = float(((shade[rim] - level) / max(dark - level, SHADE)).sum())
+            found.append(middle - 0.5 - filled if side < 0 else middle - 0.5 + filled)
+        moved = (found[0] + self.corner_px, found[1] + self.corner_px)
+        near = max(abs(new - old) for new, old in zip(moved, edges, strict=True)) < self._sway
+        return moved if near else edges
 
     @property
     def _sway(self) -> float:

@@ -79,7 +79,7 @@ class _Hidden:
         margin = MARGIN_MM * scale.y
         top = max(0, round(float(np.nanmin(row.top[columns])) - margin))
         lines = slice(top, round(float(np.nanmax(row.bottom[columns])) + margin) + 1)
-        part = Ink(ink.trace[lines, columns].copy(), ink.every[lines, columns])
+        part = Ink(ink.trace[lines, columns].copy(), ink.every[lines, columns], ink.shade[lines, columns])
         y, high, low = (values[columns] - top for values in (row.y, row.top, row.bottom))
         own = replace(row, y=y, top=high, bottom=low, shared=row.shared[columns])
         edges = (bar.left_px - begin, bar.right_px - begin)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float32
 
-from ecg_flare.digitize.leads.bars import Bar, Place, find_bars
+from ecg_flare.digitize.ink.extraction import Ink
+from ecg_flare.digitize.leads.bars import SHADED_PX, Bar, Place, find_bars
 from ecg_flare.digitize.leads.borders import inner_borders
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.thin_separators import thin_separator_offset
@@ -22,6 +22,8 @@ from ecg_flare.digitize.units import PxPerMm
 SAME_END_PX: Final = 1.0
 AS_FINE_PX: Final = 0.16
 """Ink places the edges of a bar no finer than this, as it is full before a pixel is; nearer borders stay."""
+BY_SHADE_PX: Final = 0.05
+"""The same of a bar that fills pixels: its shade places it finer."""
 THIN_MM: Final = 0.4
 """A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
 NARROW_PX: Final = 1.5
@@ -44,14 +46,14 @@ class Settled:
 
 def settle_on_separators(
     spans: Sequence[LeadSpan],
-    ink: Float32[np.ndarray, "h w"],
+    ink: Ink,
     levels: Sequence[float],
     scale: PxPerMm,
 ) -> Settled:
     """Return the spans with their borders moved to the bars that stand beside them; unmoved without bars.
 
     A border without a bar moves by as much as those with one. So do the ends of the rows, unless they have bars of
-    their own. `ink` is all that was drawn, print too, `levels` are the rows' y in pixels.
+    their own. `levels` are the rows' y in pixels.
     """
     if not spans:
         return Settled(tuple(spans), ())
@@ -60,7 +62,9 @@ def settle_on_separators(
     begin = _wide(find_bars(list(_at_end(spans, levels, True)), ink, scale), scale)
     end = _wide(find_bars(list(_at_end(spans, levels, False)), ink, scale), scale)
     offsets = _offsets(between)
-    usual = float(np.median(list(offsets.values()))) if offsets else thin_separator_offset(spans, ink, levels, scale)
+    usual = (
+        float(np.median(list(offsets.values()))) if offsets else thin_separator_offset(spans, ink.every, levels, scale)
+    )
     at_ends = {**_offsets(begin), **_offsets(end)}
     moved = {
         x: x + {**at_ends, **offsets}.get(round(x, 2), usual) for span in spans for x in (span.left_px, span.right_px)
@@ -89,7 +93,7 @@ def _wide(bars: tuple[Bar, ...], scale: PxPerMm) -> tuple[Bar, ...]:
     return bars if _usual_width(bars) > THIN_MM * scale.x else ()
 
 
-def _usual_width(bars: tuple[Bar, ...]) -> float:
+def _usual_width(bars: Sequence[Bar]) -> float:
     return float(np.median([bar.right_px - bar.left_px for bar in bars])) if bars else 0.0
 
 
@@ -119,4 +123,5 @@ def _offsets(bars: Sequence[Bar]) -> Mapping[float, float]:
         for border in borders
     }
     off = np.median(np.abs(list(found.values()))) if found else 0.0
-    return found if off > AS_FINE_PX else dict.fromkeys(found, 0.0)
+    as_fine = BY_SHADE_PX if _usual_width(bars) >= SHADED_PX else AS_FINE_PX
+    return found if off > as_fine else dict.fromkeys(found, 0.0)

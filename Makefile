@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 JOB ?= fedadam_dp
 RUN := runs/$(JOB)
 # One thread a site: with fewer, FLARE's simulator starts a process anew for each task of each site.
-THREADS ?= $(shell sed -n 's/.*"min_clients": *\([0-9]*\).*/\1/p' jobs/$(JOB)/meta.json)
+THREADS ?= $(shell grep -c '"site-' jobs/$(JOB)/meta.json)
 TOLD := round [0-9]|cases ready|the model after|ERROR|CRITICAL|Traceback
 
 .PHONY: demo test lint docs jobs clean
 
 # FLARE's log goes to a file; what it says of cases, rounds and errors is shown as it comes.
 demo: $(VENV)/.demo
+	@test -f jobs/$(JOB)/meta.json || { echo "there is no job $(JOB): choose one of $$(ls jobs | tr '\n' ' ')"; exit 1; }
 	@mkdir -p runs
 	@echo "nvflare simulator jobs/$(JOB) -w $(RUN) -t $(THREADS)    (its whole log: $(RUN).log)"
 	@{ $(BIN)/nvflare simulator jobs/$(JOB) -w $(RUN) -t $(THREADS) 2>&1; echo $$? > $(RUN).status; } \

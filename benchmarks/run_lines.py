@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import inspect
 import json
 import os
 import sys
@@ -46,19 +47,18 @@ K = TypeVar("K", bound=Hashable)
 class RunLines(Generic[R]):
     """One line a run, appended as soon as it is done, so that a kill loses only the one at work.
 
-    Several processes may append to one file. A line says which code trained its run; where that is not this code, it
-    is told once, and the run counts as it is.
+    Several processes may append to one file. A line says which code trained its run, the package's and that of the
+    benchmark; where that is not this code, it is told once, and the run counts as it is.
     """
 
     def __init__(self, path: Path, from_json: Callable[[dict[str, Any]], R]) -> None:
         self._path = path
         self._from_json = from_json
-        path.parent.mkdir(parents=True, exist_ok=True)
-        others = {line.get(_CODE, "an unknown state") for line in self._lines()} - {code_version(*TRAINED_BY)}
-        for code in sorted(others):
+        self._code = f"{code_version(*TRAINED_BY)}+{_benchmark(inspect.getfile(inspect.unwrap(from_json)))}"
+        for code in sorted({line.get(_CODE, "an unknown state") for line in self._lines()} - {self._code}):
             print(
-                f"{path} has runs of {code}, and this is {code_version(*TRAINED_BY)}: they are told as they are. Name "
-                "another folder to train them anew.",
+                f"{path} has runs of {code}, and this is {self._code}: they are told as they are. Name another folder "
+                "to train them anew.",
                 file=sys.stderr,
             )
 
@@ -68,7 +68,8 @@ class RunLines(Generic[R]):
 
     def append(self, run: R) -> None:
         """Write the run's line, and wait until it is on disk."""
-        line = json.dumps({_CODE: code_version(*TRAINED_BY), **asdict(run)}) + "\n"  # type: ignore[call-overload]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({_CODE: self._code, **asdict(run)}) + "\n"  # type: ignore[call-overload]
         with self._path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
@@ -86,6 +87,13 @@ class RunLines(Generic[R]):
 
     def _run(self, line: dict[str, Any]) -> R:
         return self._from_json({name: value for name, value in line.items() if name != _CODE})
+
+
+def _benchmark(module: str) -> str:
+    """Eight digits of the code beside a module, and of what benchmarks share."""
+    folders = {Path(module).parent, Path(__file__).parent, Path(__file__).parent / "learning"}
+    files = sorted(path for folder in folders for path in folder.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def grouped(runs: Iterable[T], name: Callable[[T], K]) -> dict[K, list[T]]:

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
-from benchmarks.federation.candidates import GRID, LEVERS, SITES_ALONE, TUNED
+from benchmarks.federation.candidates import ALONE_GRID, GRID, LEVERS, PLAN, SITES_ALONE, TUNED
 from benchmarks.federation.curves import draw_curves
-from benchmarks.federation.kept import finished
-from benchmarks.federation.methods import Budget, Method
+from benchmarks.federation.kept import finished, first_model
+from benchmarks.federation.methods import ALONE, Budget, Method
 from benchmarks.federation.pages import SITES, Part, pages_of
 from benchmarks.federation.run_folders import write_run
 from benchmarks.federation.runs import Bench
@@ -43,12 +44,14 @@ from benchmarks.federation.table import (
     tuning_table,
 )
 from benchmarks.learning.kept import say
+from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.task.traces.plans import PRESETS
 
 _TUNING_SEED: Final = 100
 _PAPER_ROUNDS: Final = 100
+_PAPER_EVERY: Final = 10
 
 
 @click.command(help=__doc__)
@@ -97,14 +100,21 @@ def main(
     output: Path | None,
 ) -> None:
     limit_threads(1)
-    if output is not None and output.suffix not in (".csv", ".json"):
-        raise click.BadParameter(f"{output} ends neither in .csv nor in .json", param_hint="-o")
+    for path, endings, option in ((output, (".csv", ".json"), "-o"), (draw, (".svg",), "--draw")):
+        _check_file(path, endings, option)
     if tune and levers:
         raise click.UsageError("--tune and --levers are two tables: ask for one of them.")
     trying = tune or levers
-    known = GRID if tune else LEVERS if levers else (*TUNED.values(), *(SITES_ALONE if paper else ()))
+    _check_given(paper=paper, trying=trying)
+    try:
+        first_model(start, plan, 0)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), param_hint="--start") from error
+    if plan != PLAN:
+        say(f"the rates are those of plan {PLAN}: nobody tuned them for {plan}")
+    known = (*GRID, *ALONE_GRID) if tune else LEVERS if levers else (*TUNED.values(), *(SITES_ALONE if paper else ()))
     chosen = _chosen(methods, known)
-    budget = Budget(_PAPER_ROUNDS, steps, 10) if paper else Budget(rounds, steps, every)
+    budget = Budget(_PAPER_ROUNDS, steps, _PAPER_EVERY) if paper else Budget(rounds, steps, every)
     if quick:
         synthetic, budget, sites_pages, test_pages, seeds = True, Budget(2, 2), 1, 1, 1
     part: Part = "val" if trying else "test"
@@ -120,6 +130,8 @@ def main(
     if not trying:
         orders = [one for order in orders for one in reseeded(order, range(first_seed, first_seed + seeds))]
     done = finished(bench, orders, folder)
+    if not done:
+        raise click.ClickException("every run diverged: there is nothing to tell")
     if output is not None:
         output.write_text(csv_text(done) if output.suffix == ".csv" else json_text(done), encoding="utf-8")
     if runs is not None:
@@ -128,6 +140,30 @@ def main(
     if draw is not None:
         draw.write_text(draw_curves(done), encoding="utf-8")
     click.echo(json_text(done) if as_json else tuning_table(done) if trying else _tables(done))
+
+
+def _check_file(path: Path | None, endings: Sequence[str], option: str) -> None:
+    """Refuse a file that could not be written once the runs are done."""
+    if path is None:
+        return
+    if path.suffix not in endings:
+        raise click.BadParameter(f"{path} does not end in {' or '.join(endings)}", param_hint=option)
+    if not path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+
+
+def _check_given(*, paper: bool, trying: bool) -> None:
+    """Refuse options that the others leave nothing to say."""
+    context = click.get_current_context()
+
+    def given(*names: str) -> list[str]:
+        default = ParameterSource.DEFAULT
+        return [f"--{name.replace('_', '-')}" for name in names if context.get_parameter_source(name) is not default]
+
+    if paper and (options := given("rounds", "every")):
+        raise click.UsageError(f"--paper has its own {' and '.join(options)}: leave one of them out.")
+    if trying and (options := given("seeds", "first_seed", "runs", "draw")):
+        raise click.UsageError(f"{', '.join(options)}: --tune and --levers are a table of one seed.")
 
 
 def _chosen(names: str, known: Sequence[Method]) -> list[Method]:
@@ -141,7 +177,9 @@ def _chosen(names: str, known: Sequence[Method]) -> list[Method]:
 
 
 def _tables(runs: Sequence[Run]) -> str:
-    parts = [dice_table(runs), site_table(runs)]
+    parts = [site_table(runs)]
+    if any(run.order.method.name != ALONE for run in runs):
+        parts.insert(0, dice_table(runs))
     if found := ratios(runs):
         parts.append(ratio_table(found))
     return "\n\n".join(parts)

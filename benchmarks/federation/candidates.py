@@ -28,7 +28,7 @@ TUNED: Final = MappingProxyType(
 """Each method with the rates that did best on validation patients."""
 
 SITES_ALONE: Final = tuple(replace(_ALONE, site=site) for site in SITES)
-"""Each site on its own pages, with as many steps as in the federation."""
+"""Each site on its own pages, with as many steps as in the federation; the rate is that of centralized training."""
 
 GRID: Final = (
     *(Method(CENTRALIZED, rate, starts="kept") for rate in (0.01, 0.02, 0.04)),
@@ -38,7 +38,9 @@ GRID: Final = (
     *(Method("fedavgm", rate, server_rate=server) for rate, server in ((0.4, 0.3), (0.4, 0.7), (0.2, 0.7))),
     *(Method("fedadam", rate, server_rate=server) for rate, server in ((0.4, 0.01), (0.4, 0.02), (0.8, 0.01))),
 )
-"""What `--tune` tries."""
+"""What `--tune` tries; a site alone as in `ALONE_GRID`, too."""
+
+ALONE_GRID: Final = tuple(replace(method, learning_rate=rate) for rate in (0.01, 0.02, 0.04) for method in SITES_ALONE)
 
 LEVERS: Final = (
     TUNED["fedadam"],

@@ -18,7 +18,7 @@ import multiprocessing
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
@@ -27,7 +27,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.federation.candidates import PLAN
+from benchmarks.federation.candidates import PLAN, SITES_ALONE, TUNED
 from benchmarks.federation.kept import first_model, model_path
 from benchmarks.federation.pages import SITES, ptbxl_pages
 from benchmarks.federation.table import RunFile
@@ -39,31 +39,30 @@ from benchmarks.real_data import ptbxl_root
 from benchmarks.run_lines import grouped
 from ecg_flare.digitize.ink.candidates import load_segmenters
 from ecg_flare.digitize.ink.segmenters import AUTO, CLASSICAL, Segmenter
-from ecg_flare.digitize.options import ReadingOptions
-from ecg_flare.digitize.pipeline import digitize
-from ecg_flare.ecg.metrics import evaluate_recording
-from ecg_flare.errors import EcgFlareError
+from ecg_flare.errors import StorageError
 from ecg_flare.nnunet.environment import limit_threads
 from ecg_flare.nnunet.kinds import plan_preset
+from ecg_flare.task.traces.decibels import read_with
 from ecg_flare.task.traces.evaluate import trace_dice
 from ecg_flare.task.traces.predictor import NetworkSegmenter
 from ecg_flare.task.traces.printed import PrintedRecord
 
 START: Final = "public start"
+START_MODEL: Final = "start"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A segmenter: its name for people, the file of its vector ("" is the digitizer's own), and whose pages it reads.
+    """A segmenter: its name for people, a digest of its vector ("" is the digitizer's own), and whose pages it reads.
 
-    `digest` is of the vector; `site` is the only one whose pages count, or "" for all.
+    `site` is the only one whose pages count, or "" for all; `file` is where its vector lies.
     """
 
     name: str
     seed: int
-    file: str = ""
     digest: str = ""
     site: str = ""
+    file: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,14 @@ class Reading:
 
 
 @click.command(help=__doc__)
-@click.option("--of", "folder", type=click.Path(path_type=Path), default="build/federation", show_default=True)
+@click.option("--of", "folder", type=click.Path(file_okay=False, path_type=Path), default="build/federation")
 @click.option("--private", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of private_learning.")
 @click.option("--pages", default=10, show_default=True, help="Of each site, at most.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes, of one thread each.")
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path), help="Another file for the readings.")
 def main(folder: Path, private: Path | None, pages: int, jobs: int, results: Path | None) -> None:
+    if results is not None and not results.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {results.parent}", param_hint="--results")
     models = [
         *federated_models(folder),
         *(private_models(private) if private else ()),
@@ -114,36 +115,50 @@ def main(folder: Path, private: Path | None, pages: int, jobs: int, results: Pat
         for page in some
         if model.site in ("", site)
     ]
-    file = KeptReadings(results or folder / "decibels.jsonl", lambda reading: reading.task, Reading.from_json)
+    try:
+        file = KeptReadings(results or folder / "decibels.jsonl", lambda reading: reading.task, Reading.from_json)
+    except StorageError as error:
+        raise click.ClickException(str(error)) from error
     missing = [task for task in tasks if task not in file]
     with tqdm(total=len(missing), unit="page", disable=not sys.stderr.isatty()) as bar:
         for reading in _read_all(missing, root, pages, jobs):
-            file.add(reading)
+            file.add(replace(reading, task=replace(reading.task, model=replace(reading.task.model, file=""))))
             bar.update()
     click.echo(table([file[task] for task in tasks]))
 
 
 def federated_models(folder: Path) -> list[Model]:
-    """The start and the models of the longest runs that a folder has; raises click.ClickException where it has none."""
-    runs = list(RunFile(folder / "runs.jsonl").runs().values())
+    """The start and the models of the longest runs that a folder has, by the rates that are published.
+
+    Raises click.ClickException where it has none.
+    """
+    runs = [
+        run
+        for run in RunFile(folder / "runs.jsonl").runs().values()
+        if (run.order.plan, run.order.start) == (PLAN, START_MODEL)
+        if run.order.method in (*TUNED.values(), *SITES_ALONE) and model_path(folder, run.order).exists()
+    ]
+    if len({run.order.pages for run in runs}) > 1:
+        raise click.ClickException(f"{folder} has runs over several sets of pages: give each a folder of its own")
     longest = max((run.order.budget.rounds for run in runs), default=0)
     found = [
-        _model(run.name, run.order.seed, path, run.order.method.site)
+        _model(run.name, run.order.seed, model_path(folder, run.order), run.order.method.site)
         for run in runs
-        if run.order.budget.rounds == longest and run.order.plan == PLAN
-        if (path := model_path(folder, run.order)).exists()
+        if run.order.budget.rounds == longest
     ]
     if not found:
         raise click.ClickException(f"{folder} has no run with its model: train them by benchmarks.federation --paper")
     start = folder / "models" / "start.npy"
-    np.save(start, first_model("start", PLAN, 0))
+    np.save(start, first_model(START_MODEL, PLAN, 0))
     return [_model(START, 0, start), *found]
 
 
 def private_models(folder: Path) -> list[Model]:
     """The models of the recipe for whole pages at epsilon 8 that a folder of private_learning has."""
     file = PrivateRuns(folder / "runs.jsonl")
-    runs = [run for run in file.runs().values() if run.order.recipe == LOOSER]
+    runs = [run for run in file.runs().values() if run.order.recipe == LOOSER and file.model_path(run.order).exists()]
+    if len({run.order.data for run in runs}) > 1:
+        raise click.ClickException(f"{folder} has runs over several sets of patients: give each a folder of its own")
     if not runs:
         raise click.ClickException(f"{folder} has no run of {LOOSER.name!r}: train it by benchmarks.private_learning")
     return [_model("federated, epsilon 8", run.order.seed, file.model_path(run.order)) for run in runs]
@@ -151,7 +166,7 @@ def private_models(folder: Path) -> list[Model]:
 
 def _model(name: str, seed: int, path: Path, site: str = "") -> Model:
     digest = hashlib.sha256(np.load(path).tobytes()).hexdigest()[:16]
-    return Model(name, seed, str(path), digest, site)
+    return Model(name, seed, digest, site, str(path))
 
 
 def _pages(root: Path, pages: int, site: str) -> Iterator[PrintedRecord]:
@@ -183,16 +198,15 @@ def read(tasks: Sequence[Task], root: Path, pages: int) -> list[Reading]:
 def _read(
     task: Task, printed: PrintedRecord, segmenters: Sequence[Segmenter], network: NetworkSegmenter | None
 ) -> Reading:
-    page, dice = printed.page, None
+    dice = None
     if network:
         case = printed.case
         dice = trace_dice(network(case.image).argmax(0).astype(np.uint8), case.mask)
-    try:
-        result = digitize(page.image, ReadingOptions(words="off"), segmenter=tuple(segmenters))
-    except EcgFlareError:
+    found = read_with(tuple(segmenters), printed)
+    if found is None:
         return Reading(task, 0.0, dice, layout=False, confidence=0.0)
-    score = evaluate_recording(result.recording, printed.shown)
-    return Reading(task, score.snr_db_kaggle2025, dice, result.layout == page.truth.layout, float(result.confidence))
+    layout = found.result.layout == printed.page.truth.layout
+    return Reading(task, found.snr_db, dice, layout, float(found.result.confidence))
 
 
 def table(readings: Iterable[Reading]) -> str:

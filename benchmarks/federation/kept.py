@@ -15,7 +15,7 @@ from benchmarks.federation.methods import Vector
 from benchmarks.federation.runs import Bench
 from benchmarks.federation.table import Order, Run, RunFile
 from benchmarks.learning.kept import say
-from ecg_flare.errors import ConfigError
+from ecg_flare.errors import ConfigError, RoundError
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.plan import initial_vector
@@ -24,7 +24,8 @@ from ecg_flare.nnunet.plan import initial_vector
 def finished(bench: Bench, orders: Sequence[Order], folder: Path) -> list[Run]:
     """The run of each order: of the folder's runs.jsonl where it is there, otherwise trained and appended to it.
 
-    A whole seed is trained before the next one, so that a benchmark that is ended early has all methods of its seeds.
+    A whole seed is trained before the next one, so that a benchmark that is ended early has all methods of its seeds. A
+    run that diverges is told and left out.
     """
     file = RunFile(folder / "runs.jsonl")
     kept = file.runs()
@@ -32,14 +33,18 @@ def finished(bench: Bench, orders: Sequence[Order], folder: Path) -> list[Run]:
     total = sum(order.budget.rounds for order in missing)
     with tqdm(total=total, unit="round", disable=not sys.stderr.isatty()) as bar:
         for order in missing:
-            run, model = _run(bench, order, bar)
+            try:
+                run, model = _run(bench, order, bar)
+            except RoundError as error:
+                say(f"{order.method.label}, seed {order.seed}: left out, {error}")
+                continue
             path = model_path(folder, order)
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, model)
             file.append(run)
             kept[order.key] = run
             say(f"{order.method.label}, seed {order.seed}: Dice {run.last.dice:.4f}, {run.cpu_s:.0f} CPU s")
-    return [kept[order.key] for order in orders]
+    return [kept[order.key] for order in orders if order.key in kept]
 
 
 def model_path(folder: Path, order: Order) -> Path:

@@ -1,10 +1,10 @@
 """Methods of training a global model: who trains, with which rates, and what carries over from round to round.
 
 The levers that are tried beside FedAvg, FedProx and FedAdam: the momentum of the sites' SGD may start from what the
-site had after its last round, or from the released trajectory, (last global model - this one) / (steps x rate), which
-every site knows (after FedCM, Xu et al. 2021, arXiv 2106.10874); FedExP takes the server's rate from the lengths of the
-updates (Jhunjhunwala et al. 2023, arXiv 2301.09604); and an average over rounds may be measured in place of the last
-model.
+site had after its last round, or from the released trajectory, which every site knows: the way that the global model
+went, less its sign, over the sum of the last round's rates (after FedCM, Xu et al. 2021, arXiv 2106.10874; the server's
+own rate is in it). FedExP takes the server's rate from the lengths of the updates (Jhunjhunwala et al. 2023, arXiv
+2301.09604, without its epsilon); and an average over rounds may be measured in place of the last model.
 """
 
 from __future__ import annotations
@@ -159,6 +159,8 @@ class FedExP(FedAvg):
         pass  # not every field is a number
 
     def step(self, state: ServerState, model: Vector, mean_update: Vector) -> tuple[ServerState, Vector]:
+        if not self.lengths:
+            raise ValueError("FedExP's step needs the squared lengths of the round's updates; there are none")
         own = float(np.square(mean_update, dtype=np.float64).sum())
         longer = max(1.0, float(np.mean(self.lengths)) / (2 * own)) if own else 1.0
         return FedAvg(self.learning_rate * longer).step(state, model, mean_update)

@@ -51,7 +51,7 @@ def _facts(run: Run, sites: Sequence[str]) -> dict[str, Any]:
         ),
         "aggregator": method.name,
         "optimizer": {"learning_rate": method.server_rate, **method.server} if method.federated else {},
-        "training": asdict(training),
+        "training": {**asdict(training), "momentum_starts": method.starts, "averaged": method.averaged},
         "start": run.order.start,
     }
 

@@ -8,6 +8,7 @@ latter take the same number of steps over the same pages, with nnU-Net's schedul
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,9 +148,10 @@ class Bench:
         # Another stream at each site: the same draws everywhere would correlate the sites' augmentation.
         site_seed = _SEEDS_APART * seed + (0 if site == POOL else 1 + self.sites.index(site))
         last: Vector | None = None  # the model, or the momentum, that the next round's momentum comes from
+        rates = 0.0  # of the last round's steps, together
 
         def train(model: Vector, round_index: int) -> Vector:
-            nonlocal last
+            nonlocal last, rates
             options = TrainOptions(
                 steps=steps,
                 learning_rate=method.learning_rate,
@@ -163,8 +165,8 @@ class Bench:
             )
             momentum = last
             if method.starts == "trajectory":
-                momentum = None if last is None else (last - model) / np.float32(steps * options.learning_rate_at(0))
-                last = model
+                momentum = None if last is None else (last - model) / np.float32(rates)
+                last, rates = model, math.fsum(map(options.learning_rate_at, range(steps)))
             update = trainer.train(model, options, momentum=momentum).update
             if method.starts == "kept":
                 last = trainer.momentum

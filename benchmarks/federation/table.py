@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.federation.candidates import PLAN
 from benchmarks.federation.methods import ALONE, CENTRALIZED, Budget, Method, Upload
 from benchmarks.federation.runs import Point
 from benchmarks.markdown import mean_and_spread, row
@@ -65,7 +66,7 @@ class RunFile(RunLines[Run]):
 
 def run_from_json(document: dict[str, Any]) -> Run:
     """The run that `asdict` and JSON made a document of."""
-    order = document["order"]
+    order = {"plan": PLAN, **document["order"]}
     return Run(
         Order(**{**order, "method": _method(order["method"]), "budget": Budget(**order["budget"])}),
         tuple(Point(**point) for point in document["points"]),
@@ -85,7 +86,10 @@ def by_method(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def dice_table(runs: Sequence[Run]) -> str:
-    """Dice by round, and by the gradient steps of all, as Markdown: mean and standard deviation over seeds."""
+    """Dice by round, and by the gradient steps of all, as Markdown: mean and standard deviation over seeds.
+
+    Sites alone are left out: they take other steps.
+    """
     methods = by_method(run for run in runs if run.order.method.name != ALONE)
     points, steps = runs[0].points, runs[0].order.budget.steps * len(runs[0].last.by_site)
     lines = [row("round", "steps of all", *methods), row(*["---"] * (2 + len(methods)))]
@@ -147,15 +151,16 @@ def tuning_table(runs: Sequence[Run]) -> str:
 
 
 def csv_text(runs: Sequence[Run]) -> str:
-    """A line a measurement: method, seed, round, Dice, Dice by site."""
+    """A line a measurement: method and its settings, seed, round, Dice, Dice by site."""
     sites = list(runs[0].last.by_site)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["method", "seed", "round", "dice", *sites])
+    writer.writerow(["method", "settings", "seed", "round", "dice", *sites])
     for run in runs:
         for point in run.points:
             figures = [point.dice, *(point.by_site[site] for site in sites)]
-            writer.writerow([run.name, run.order.seed, point.round, *(f"{value:.6f}" for value in figures)])
+            told = (run.name, run.order.method.label, run.order.seed, point.round)
+            writer.writerow([*told, *(f"{value:.6f}" for value in figures)])
     return text.getvalue()
 
 

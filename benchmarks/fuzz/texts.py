@@ -246,6 +246,7 @@ def _run() -> Files:
             "dice": 0.5 + index / 10,
             "pages": "ab" * 32,
             "sites_dice": 0.4,
+            "measures": {"snr_db": 12.5},
             "failure": "",
             "update_norm": 0.25 * index,
             "answered": ["site-1"] * (index > 0),

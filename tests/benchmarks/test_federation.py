@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,7 +39,7 @@ from benchmarks.federation.table import (
 )
 
 from ecg_flare.ecg.ptbxl import read_database
-from ecg_flare.errors import ConfigError
+from ecg_flare.errors import ConfigError, UpdateError
 from ecg_flare.nnunet.case import JSON
 from ecg_flare.nnunet.dataset import prepare
 from ecg_flare.nnunet.kinds import plan_preset
@@ -249,6 +249,7 @@ def test_csv_and_json_hold_every_point() -> None:
     assert len(rows) == 12
     assert rows[1] == {
         "method": CENTRALIZED,
+        "settings": "centralized, lr 0.01, momentum 0.99",
         "seed": "0",
         "round": "2",
         "dice": "0.800000",
@@ -281,27 +282,62 @@ def test_a_kept_momentum_goes_on_and_an_empty_one_does_not(bench: Bench) -> None
 
 
 def test_the_trajectorys_momentum_moves_as_the_model_did(bench: Bench) -> None:
-    method = Method("fedavg", 0.1, starts="trajectory")
-    list(bench.train(method, replace(BUDGET, schedule="constant"), np.zeros(4, np.float32), seed=0))
+    list(bench.train(Method("fedavg", 0.1, starts="trajectory"), BUDGET, np.zeros(4, np.float32), seed=0))
     for site in ("a", "b"):
+        asked = [options for name, options in RecordingTrainer.calls if name == site]
         first, *others = [momentum for name, momentum in RecordingTrainer.momenta if name == site]
         assert first is None
-        for momentum in others:  # the model went up by 2 in 5 steps, and SGD steps down its momentum
-            np.testing.assert_allclose(momentum, -2 / (5 * 0.1), rtol=1e-5)
+        for before, momentum in zip(asked, others, strict=False):  # the model went up by 2, and SGD steps down
+            rates = sum(before.learning_rate_at(step) for step in range(5))
+            np.testing.assert_allclose(momentum, -2 / rates, rtol=1e-5)
+        assert others[0][0] != others[1][0]  # the rates fall
 
 
 def test_fedexp_steps_farther_where_updates_disagree() -> None:
     start, mean = np.zeros(2, np.float32), np.array([1.0, 0.0])
-    for lengths, factor in (([1.0, 1.0], 1.0), ([5.0, 5.0], 2.5)):  # equation 9 of the paper
+    for lengths, factor in (([1.0, 1.0], 1.0), ([5.0, 5.0], 2.5)):
         optimizer = FedExP(0.5, lengths)
         _, model = optimizer.step(optimizer.init(2), start, mean)
         np.testing.assert_allclose(model, [0.5 * factor, 0.0], rtol=1e-6)
 
 
-def test_fedexp_knows_the_updates_of_each_round(bench: Bench) -> None:
-    *_, (model, _) = bench.train(Method("fedexp"), Budget(2, 1), np.zeros(4, np.float32), seed=0)
-    # lengths 4 and 36, the mean's 16: 20 / 32 is below 1
-    np.testing.assert_allclose(model, 4.0, rtol=1e-6)
+def test_fedexp_knows_the_updates_of_each_round(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="there are none"):
+        FedExP(1.0, []).step(FedExP(1.0).init(4), np.zeros(4, np.float32), np.ones(4))
+    steps = {"a": (-1.0, -2.0), "b": (3.0, 3.0)}
+
+    def train(self: RecordingTrainer, model: np.ndarray, options: TrainOptions, **_: object) -> SimpleNamespace:
+        self._rounds += 1
+        return SimpleNamespace(update=np.full(4, steps[self._site][self._rounds - 1], np.float32))
+
+    monkeypatch.setattr(RecordingTrainer, "train", train)
+    moved = [float(model[0]) for model in bench.models(Method("fedexp"), Budget(2, 1), np.zeros(4, np.float32), 0)]
+    first = (4 + 36) / 2 / (2 * 4)  # times the mean of 1
+    second = (16 + 36) / 2 / (2 * 1) * 0.5
+    assert moved == pytest.approx([first, first + second])
+
+
+def test_a_run_that_diverges_is_told_and_left_out(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orders = [Order(Method(name), BUDGET, 0, "start", bench.pages_digest, "tiny") for name in ("fedavg", "fedadam")]
+
+    def train(self: RecordingTrainer, model: np.ndarray, options: TrainOptions, **_: object) -> SimpleNamespace:
+        self.calls.append((self._site, options))
+        if len(self.calls) == 1:
+            raise UpdateError("local training diverged")
+        return SimpleNamespace(update=np.ones(model.size, np.float32))
+
+    monkeypatch.setattr(RecordingTrainer, "train", train)
+    assert [run.name for run in finished(bench, orders, tmp_path)] == ["fedadam"]
+    assert "fedavg" in (told := capsys.readouterr().err)
+    assert "left out" in told
+
+
+def test_a_run_of_before_plans_were_named_is_read(tmp_path: Path) -> None:
+    document = asdict(RUNS[0])
+    del document["order"]["plan"]
+    assert run_from_json(document) == RUNS[0]
 
 
 def test_an_average_over_rounds_is_measured(bench: Bench) -> None:
@@ -324,7 +360,12 @@ def test_a_bundled_model_of_another_plan_is_refused() -> None:
     ("arguments", "message"),
     [
         (["--methods", "fedavg,fedsgd"], "no method fedsgd"),
-        (["-o", "points.txt"], "neither in .csv nor in .json"),
+        (["-o", "points.txt"], "points.txt does not end in .csv or .json"),
+        (["--draw", "curves.png"], "curves.png does not end in .svg"),
+        (["--draw", "nowhere/curves.svg"], "there is no folder nowhere"),
+        (["--plan", "small"], "of plan tiny, and not small"),
+        (["--paper", "--rounds", "5"], "--paper has its own --rounds"),
+        (["--levers", "--seeds", "2"], "--seeds: --tune and --levers are a table of one seed"),
         (["--tune", "--levers"], "two tables"),
     ],
 )

@@ -94,6 +94,7 @@ class Evaluator(PublicEvaluator):
         if self._measured == self._dies_at:
             raise WorkerError("the process died")
         self.pages_digest = "5e" * 32
+        self.measures = {"snr_db": 10.0 + self._measured}
         return 0.5
 
     def export(self, model: Any, plan: Any, folder: Path) -> None: ...
@@ -146,6 +147,7 @@ def test_a_run_tells_which_pages_each_dice_is_of_and_how_its_sites_train(
     assert json.loads((tmp_path / "state" / "run.json").read_text())["training"] == asdict(TrainingSettings(steps=7))
     lines = [json.loads(line) for line in (tmp_path / "state" / "metrics.jsonl").read_text().splitlines()]
     assert [one["pages"] for one in lines] == ["5e" * 32] * 4
+    assert [one["measures"] for one in lines] == [{"snr_db": 10.0 + measured} for measured in range(1, 5)]
 
 
 def test_a_server_without_the_sites_configuration_tells_no_training(run: Callable[..., str], tmp_path: Path) -> None:

@@ -209,13 +209,20 @@ def test_measures_beside_dice_stand_in_the_table_the_page_and_the_screen(
     run = read_run(folder)
     assert run.measures == ("snr_db", "pages_refused")
     table = rounds_table(run).splitlines()
-    assert " ".join(table[0].split()) == "round Dice snr db pages refused epsilon sites seconds"
+    assert " ".join(table[0].split()) == "round Dice SNR dB pages refused epsilon sites seconds"
     assert [line.split()[2:4] for line in table[1:]] == [["–", "–"], ["12.25", "1"]]
     assert summary(run)["rounds"][1]["measures"] == {"snr_db": 12.25, "pages_refused": 1.0}
     page = write_report(run, tmp_path / "r.html", pages=0).read_text()
-    assert "<h3>Snr db on public pages</h3>" in page
+    assert "<h3>SNR dB on public pages</h3>" in page
     assert "<th>pages refused</th>" in page
     assert "12.25" in watch_lines(look(folder))[-3]
+
+
+def test_a_measure_takes_no_other_columns_place(write_run: WriteRun, report_line: Callable[..., dict]) -> None:
+    names = {"Dice": 0.99, "sites": 7.0, "a_b": 1.5, "a b": 2.5}
+    table = rounds_table(read_run(write_run([report_line(0), report_line(1, dice=0.5, measures=names)]))).splitlines()
+    assert " ".join(table[0].split()) == "round Dice Dice sites a b a b epsilon sites seconds"
+    assert table[2].split()[:6] == ["1", "0.5000", "0.99", "7", "1.5", "2.5"]
 
 
 def test_the_table_has_no_epsilon_without_noise(write_run: WriteRun) -> None:

@@ -71,12 +71,13 @@ def proximal_term(network: nn.Module, mu: float, scale: Callable[[], float] = la
 def start_momentum(optimizer: torch.optim.Optimizer, network: nn.Module, momentum: Float32[np.ndarray, " d"]) -> None:
     """Let an SGD without state start with this momentum, a value for each parameter of the network.
 
-    Raises UpdateError for another length.
+    Frozen parameters get none. Raises UpdateError for another length.
     """
     import torch
 
     for parameter, values in vector_slices(network, momentum):
-        optimizer.state[parameter]["momentum_buffer"] = torch.from_numpy(values).to(parameter.device)
+        if parameter.requires_grad:
+            optimizer.state[parameter]["momentum_buffer"] = torch.from_numpy(values).to(parameter.device)
 
 
 def momentum_of(optimizer: torch.optim.Optimizer, network: nn.Module) -> Float32[np.ndarray, " d"]:

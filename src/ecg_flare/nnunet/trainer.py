@@ -150,13 +150,13 @@ class LocalTrainer:
         trainer = self._trainer
         unflatten_into(trainer.network, model)
         trainer.optimizer.state.clear()
-        if momentum is not None:
-            start_momentum(trainer.optimizer, trainer.network, momentum)
         trainer.optimizer.param_groups[0]["momentum"] = options.momentum
         if trainer.grad_scaler is not None:
             trainer.grad_scaler = type(trainer.grad_scaler)("cuda")
         trainer.network.train()
         thaw(trainer.network, options.trained)
+        if momentum is not None:
+            start_momentum(trainer.optimizer, trainer.network, momentum)
         self._loader.indices = self._cases if cases is None else list(cases)
         losses = []
         with seeded(options.seed, options.first_step), proximal_term(trainer.network, options.proximal_mu, self._scale):

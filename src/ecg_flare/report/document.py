@@ -145,11 +145,11 @@ def _pages(views: Sequence[PageView]) -> str:
 
 
 def _table(run: Run) -> str:
-    private = run.terms.private
+    private, measures = run.terms.private, run.measures
     head = [
         "round",
         "Dice",
-        *(escape(measure_title(name)) for name in run.measures),
+        *(escape(measure_title(name)) for name in measures),
         "step",
         *(["epsilon RDP", "epsilon PRV"] if private else []),
         "sites",
@@ -163,7 +163,7 @@ def _table(run: Run) -> str:
         cells = [
             str(each.index),
             dice_text(each.dice),
-            *(measure_text(each.measures, name) for name in run.measures),
+            *(measure_text(each.measures, name) for name in measures),
             significant(each.update_norm) if trained else "–",
             *epsilons,
             "failed" if each.failure else str(len(each.answered)) if trained else "–",

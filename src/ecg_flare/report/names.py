@@ -5,6 +5,7 @@ from typing import Final
 
 MAX_NAME: Final = 60
 _MAX_TITLE: Final = 24
+_UNITS: Final = {"snr": "SNR", "db": "dB"}
 
 
 def shown(text: object, most: int = MAX_NAME) -> str:
@@ -14,8 +15,8 @@ def shown(text: object, most: int = MAX_NAME) -> str:
 
 
 def measure_title(name: str) -> str:
-    """What a measure of a task is called in a table: its name, 'snr_db' say, as words."""
-    return shown(name.replace("_", " "), _MAX_TITLE)
+    """What a measure of a task is called in a table: 'snr_db' is 'SNR dB'."""
+    return shown(" ".join(_UNITS.get(word, word) for word in name.split("_")), _MAX_TITLE)
 
 
 def told_apart(names: Sequence[str], origins: Sequence[str]) -> tuple[str, ...]:

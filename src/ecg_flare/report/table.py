@@ -13,7 +13,7 @@ from ecg_flare.report.run import RoundRecord, Run
 def rounds_table(run: Run) -> str:
     """Round, Dice of the server and of the sites where they have it, epsilon where there is one, sites, seconds."""
     columns = _columns(run)
-    rows = [list(columns), *([cell(each) for cell in columns.values()] for each in run.rounds)]
+    rows = [[title for title, _ in columns], *([cell(each) for _, cell in columns] for each in run.rounds)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -46,19 +46,18 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _columns(run: Run) -> dict[str, Callable[[RoundRecord], str]]:
-    """Title -> what a round has there."""
-    columns: dict[str, Callable[[RoundRecord], str]] = {"round": lambda each: str(each.index)}
+def _columns(run: Run) -> list[tuple[str, Callable[[RoundRecord], str]]]:
+    """Titles, each with what a round has there."""
+    columns: list[tuple[str, Callable[[RoundRecord], str]]] = [("round", lambda each: str(each.index))]
     if run.measured or not run.measured_at_sites:
-        columns["Dice"] = lambda each: dice_text(each.dice)
+        columns.append(("Dice", lambda each: dice_text(each.dice)))
     if run.measured_at_sites:
-        columns["Dice at sites"] = lambda each: dice_text(-1.0 if each.sites_dice is None else each.sites_dice)
-    for name in run.measures:
-        columns[measure_title(name)] = partial(_measure, name)
+        columns.append(("Dice at sites", lambda each: dice_text(-1.0 if each.sites_dice is None else each.sites_dice)))
+    columns += [(measure_title(name), partial(_measure, name)) for name in run.measures]
     if run.terms.private:
-        columns["epsilon"] = lambda each: "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)
-    columns["sites"] = lambda each: _answered(each, run)
-    columns["seconds"] = lambda each: f"{each.seconds:.1f}"
+        columns.append(("epsilon", lambda each: "–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)))
+    columns.append(("sites", lambda each: _answered(each, run)))
+    columns.append(("seconds", lambda each: f"{each.seconds:.1f}"))
     return columns
 
 

@@ -1,6 +1,7 @@
 """A run while it runs: what its files (`federated.run_files`) say now, as lines for a terminal and as JSON values."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -132,10 +133,19 @@ def _head(run: Run) -> list[str]:
 
 
 def _rounds(run: Run) -> list[str]:
-    private = run.terms.private
-    titles = map(measure_title, run.measures)
-    head = ["round", "Dice", *titles, *(["epsilon"] if private else []), "sites", "down", "up", "seconds", "by phase"]
-    rows = [head, *(_row(each, run) for each in run.rounds)]
+    private, measures = run.terms.private, run.measures
+    head = [
+        "round",
+        "Dice",
+        *map(measure_title, measures),
+        *(["epsilon"] if private else []),
+        "sites",
+        "down",
+        "up",
+        "seconds",
+        "by phase",
+    ]
+    rows = [head, *(_row(each, run, measures) for each in run.rounds)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = []
     for row in rows:
@@ -144,7 +154,7 @@ def _rounds(run: Run) -> list[str]:
     return lines
 
 
-def _row(each: RoundRecord, run: Run) -> list[str]:
+def _row(each: RoundRecord, run: Run, measures: Sequence[str]) -> list[str]:
     sites = "failed" if each.failure else f"{len(each.answered)}/{len(site_names(run.terms))}" if each.index else "–"
     said = each.failure or ", ".join(f"{name} {seconds:.1f}" for name, seconds in each.seconds_by_step.items())
     if each.missing and not each.failure:
@@ -152,7 +162,7 @@ def _row(each: RoundRecord, run: Run) -> list[str]:
     return [
         str(each.index),
         dice_text(each.dice),
-        *(measure_text(each.measures, name) for name in run.measures),
+        *(measure_text(each.measures, name) for name in measures),
         *(["–" if each.epsilon_rdp is None else significant(each.epsilon_rdp)] if run.terms.private else []),
         sites,
         bytes_text(each.bytes_down) if each.bytes_down else "–",

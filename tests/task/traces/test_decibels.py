@@ -13,7 +13,7 @@ from ecg_flare.errors import ConfigError
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import learnt, plan_preset
 from ecg_flare.nnunet.learnt import SiteCases
-from ecg_flare.task.traces.decibels import REFUSED, SNR_DB, decibels_on_pages
+from ecg_flare.task.traces.decibels import REFUSED, SNR_DB, decibels_on_pages, read_with
 from ecg_flare.task.traces.sources import SyntheticPages
 
 SITE = "public"
@@ -36,6 +36,14 @@ def test_a_trained_model_reads_pages_and_an_untrained_one_none(cases: SiteCases)
     assert blank[SNR_DB] < 3
 
 
+def test_a_page_that_breaks_the_reader_is_refused_and_ends_nothing(cases: SiteCases) -> None:
+    class Broken:
+        def __call__(self, image: np.ndarray) -> np.ndarray:
+            raise IndexError("no such row")
+
+    assert read_with(Broken(), next(PAGES.printed(SITE))) is None
+
+
 def test_the_pages_are_those_that_dice_is_measured_on() -> None:
     for printed, case in zip(PAGES.printed(SITE), PAGES.cases(SITE), strict=True):
         assert printed.name == case.name
@@ -49,6 +57,16 @@ def test_pages_without_recordings_are_refused_by_name(tmp_path: Path) -> None:
     cases = SiteCases(ScribbledPages(), SITE, plan, tmp_path)
     with pytest.raises(ConfigError, match="ScribbledPages has none"):
         decibels_on_pages(plan, load_bundled("start").vector, cases, "cpu")
+
+
+def test_a_job_that_asks_for_measures_says_so_to_the_server(tmp_path: Path) -> None:
+    for options, expected in (((), None), (("--measures",), True)):
+        arguments = ["jobs", "export", "fedavg", "--sites", "a,b,c", "--data", "own", "--no-code", *options]
+        result = CliRunner().invoke(main, [*arguments, "-o", str(tmp_path / "jobs")])
+        assert result.exit_code == 0, result.stderr
+        config = json.loads((tmp_path / "jobs" / "fedavg" / "app" / "config" / "config_fed_server.json").read_text())
+        (evaluator,) = [each for each in config["components"] if each["id"] == "evaluator"]
+        assert evaluator["args"].get("measures") == expected
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from ecg_flare.digitize.failures import PAGE_FAILURES
 from ecg_flare.digitize.files.earlier import earlier_reading
 from ecg_flare.digitize.files.html import PageEntry, Picture, build_html, embedded, failed_entry, read_entry
 from ecg_flare.digitize.files.output import write_result
@@ -31,8 +31,6 @@ from ecg_flare.storage import write_atomically
 REPORT_NAME: Final = "report.html"
 
 _LOG = logging.getLogger(__name__)
-# Beside the errors raised on purpose: what arrays and their libraries raise at a page nobody thought of.
-_PAGE_FAILURES: Final = (EcgFlareError, ArithmeticError, LookupError, MemoryError, ValueError, cv2.error)
 
 Digitizer = Callable[[UInt8[np.ndarray, "h w 3"]], Digitization]
 
@@ -135,7 +133,7 @@ def read_one(page: PageFile, reading: Reading) -> tuple[PageOutcome, PageEntry |
         entry = None
         if reading.picture is not None:
             entry = read_entry(page.title, page.name, result, reading.picture(page.name, overlay), withheld)
-    except _PAGE_FAILURES as error:
+    except PAGE_FAILURES as error:
         reason = str(error)
         if not isinstance(error, EcgFlareError):
             reason = f"unexpected {type(error).__name__}: {error}"

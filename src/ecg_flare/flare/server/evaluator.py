@@ -34,6 +34,7 @@ UNMEASURED: Final = -1.0
 """The Dice of a model that was not measured, as the server has no public data."""
 
 _TIMEOUT_S: Final = 3600.0
+_MAX_FIGURE: Final = 1e12
 
 _logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class PublicEvaluator(FLComponent):
             self.log_warning(fl_ctx, f"measuring failed and is tried again: {error}", fire_event=False)
             measured = call().params
         self.pages_digest = str(measured["digest"])
-        self.measures = {str(name): float(value) for name, value in measured["measures"].items()}
+        self.measures = _figures(measured["measures"])
         return float(measured["dice"])
 
     def export(self, model: Float32[np.ndarray, " d"], plan: AgreedPlan, folder: Path) -> None:
@@ -128,6 +129,17 @@ class PublicEvaluator(FLComponent):
     def source_spec(self, fl_ctx: FLContext) -> dict[str, Any]:
         """Class path and arguments of the public cases' source."""
         return to_spec(page_source(fl_ctx, self._source_id, PUBLIC_SITE))
+
+
+def _figures(measures: Mapping[str, Any]) -> Mapping[str, float]:
+    """The measures that are finite numbers of a size that a report draws; the others are told and left out."""
+    kept = {}
+    for name, value in measures.items():
+        if isinstance(value, int | float) and abs(value) < _MAX_FIGURE:
+            kept[str(name)] = float(value)
+        else:
+            _logger.warning("the measure %s is no figure and is left out: %s", name, value)
+    return kept
 
 
 def _aborted(fl_ctx: FLContext) -> bool:

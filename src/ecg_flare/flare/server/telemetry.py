@@ -116,7 +116,7 @@ def publish(figures: RoundFigures, sender: FLComponent, fl_ctx: FLContext) -> No
         "sites_answered": float(len(figures.answered)),
         "seconds": figures.seconds,
         **figures.epsilons(),
-        **figures.measures,
+        **{f"measures/{name}": value for name, value in figures.measures.items()},
     }
     for tag, value in scalars.items():
         if value is not None:

@@ -11,7 +11,7 @@ import pytest
 # before the installed distribution that ships a package of the same name
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.federation.candidates import SITES_ALONE
+from benchmarks.federation.candidates import SITES_ALONE, TUNED
 from benchmarks.federation.decibels import START, Model, Reading, Task, federated_models, table
 from benchmarks.federation.kept import model_path
 from benchmarks.federation.methods import Budget, Method
@@ -27,10 +27,13 @@ def keep(folder: Path, order: Order) -> None:
 
 
 def test_models_of_the_longest_runs_are_read(tmp_path: Path) -> None:
-    order = Order(Method("fedadam"), Budget(100, 10), 0, "start", "0" * 64, "tiny")
+    order = Order(TUNED["fedadam"], Budget(100, 10), 0, "start", "0" * 64, "tiny")
     keep(tmp_path, order)
     keep(tmp_path, replace(order, seed=1))
     keep(tmp_path, replace(order, budget=Budget(20, 10)))
+    keep(tmp_path, replace(order, method=Method("fedadam", averaged=0.5), seed=100))  # a lever that was tried
+    keep(tmp_path, replace(order, budget=Budget(200, 10), plan="small"))
+    keep(tmp_path, replace(order, start="random"))
     keep(tmp_path, replace(order, method=SITES_ALONE[2]))
     found = federated_models(tmp_path)
     assert [(one.name, one.seed, one.site) for one in found] == [
@@ -40,6 +43,14 @@ def test_models_of_the_longest_runs_are_read(tmp_path: Path) -> None:
         ("site-3 alone", 0, "site-3"),
     ]
     assert found[1].digest != found[2].digest
+
+
+def test_runs_over_other_pages_are_not_pooled(tmp_path: Path) -> None:
+    order = Order(TUNED["fedadam"], Budget(100, 10), 0, "start", "0" * 64, "tiny")
+    keep(tmp_path, order)
+    keep(tmp_path, replace(order, pages="1" * 64))
+    with pytest.raises(click.ClickException, match="several sets of pages"):
+        federated_models(tmp_path)
 
 
 def test_a_folder_without_models_is_named(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def assert_read_as_well(image: NDArray[np.uint8], recording: Recording, page: Pa
 
 @pytest.mark.parametrize(
     ("width_mm", "dpi"),
-    [(0.3, 100), (0.76, 100), (1.5, 100), (0.3, 150), (0.76, 150), (1.5, 150)],
+    [(0.3, 100), (0.5, 100), (0.76, 100), (1.0, 100), (1.5, 100), (0.3, 150), (0.76, 150), (1.5, 150)],
 )
 def test_bars_across_the_trace(width_mm: float, dpi: int) -> None:
     recording, page = drawn("3x4+1R", dpi, "bars", width_mm)
@@ -91,7 +91,7 @@ def test_other_marks_as_wide(kind: Separator, dpi: int) -> None:
 
 
 @pytest.mark.parametrize("dpi", [100, 150])
-@pytest.mark.parametrize("width_mm", [0.76, 1.5])
+@pytest.mark.parametrize("width_mm", [0.5, 0.76, 1.5])
 def test_bars_at_the_one_border_of_two_columns(width_mm: float, dpi: int) -> None:
     recording, page = drawn("6x2", dpi, "bars", width_mm)
     assert_read_as_well(page.image, recording, page)

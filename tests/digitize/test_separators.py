@@ -155,7 +155,7 @@ def test_the_places_of_bars_have_the_settled_borders() -> None:
 
 
 @pytest.mark.parametrize("off", [0.1, 0.3, 2.35, -0.2])
-@pytest.mark.parametrize("wide", [4.0, 5.9])
+@pytest.mark.parametrize("wide", [4.0, 5.9, 9.3])
 def test_bars_whose_ink_is_cut_at_both_ends_are_placed_by_their_shade(wide: float, off: float) -> None:
     shade = 1.3 * drawn({b + off: (0, 1, 2) for b in BORDERS}, wide)
     every = np.clip((shade - 0.25) / 0.75, 0.0, 1.0)

@@ -7,7 +7,6 @@ begin and end at one place are a bar's, if more rows and more borders have the s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -29,7 +28,8 @@ LEAN: Final = 0.015  # along x for each step down: a stroke of a QRS complex lea
 HEIGHT_MM, SIDE_MM = 1.5, 0.5  # least height of a bar: in all, and above the line as well as below
 MIN_SHARE, LONE_SHARE = 0.3, 0.5  # of the places with a border that have a bar; of a lone border's
 MIN_PLACES: Final = 2
-SHADED_PX: Final = 2.5  # least width of a bar whose edges its shade tells: one that fills a pixel
+SHADED_PX: Final = 2.5  # least width of a bar whose width its shade tells: one that fills a pixel
+NARROW_PX: Final = 1.5  # a bar up to this width fills no pixel column beside another: it is not told from a line
 RIM_PX: Final = 2.0  # from an edge to where paper is paper
 SHADE: Final = 0.2  # by which a bar is darker than paper at least
 
@@ -139,27 +139,24 @@ class _View:
         return self._by_shade(edges, np.median(self.shade[own], axis=0))
 
     def _by_shade(self, edges: Edges, shade: Float32[np.ndarray, " w"]) -> Edges:
-        """Return the edges by how much of the pixels at them is dark; as they are, of a bar that fills no pixels.
+        """Return a wider bar's edges by how dark pixels are: their centre of mass, and their sum where one is full.
 
         Ink is cut at both ends, so that a rim which fills a little of its pixel is lost, and one that fills much of it
         is full. Shade is not.
         """
         left, right = (edge - self.corner_px for edge in edges)
-        core = slice(math.ceil(left + 0.5), math.floor(right - 0.5) + 1)  # pixels that it fills
-        if right - left < SHADED_PX or core.stop <= core.start:
+        first, last = round(left - RIM_PX), round(right + RIM_PX)
+        if right - left <= NARROW_PX or first < 0 or last >= len(shade):
             return edges
-        dark, middle = float(np.median(shade[core])), (core.start + core.stop) // 2
-        found = []
-        for side, edge in ((-1, left), (1, right)):
-            beside = round(edge + side * RIM_PX)
-            rim = slice(beside + 1, middle) if side < 0 else slice(middle, beside)
-            paper = shade[max(0, beside - 1) : beside + 1] if side < 0 else shade[beside : beside + 2]
-            if not len(paper):
-                return edges
-            level = float(np.median(paper))
-            filled = float(((shade[rim] - level) / max(dark - level, SHADE)).sum())
-            found.append(middle - 0.5 - filled if side < 0 else middle - 0.5 + filled)
-        moved = (found[0] + self.corner_px, found[1] + self.corner_px)
+        pixels = np.arange(first, last + 1)
+        excess = shade[first : last + 1] - np.linspace(shade[first], shade[last], len(pixels))
+        mass, wide = float(excess.sum()), right - left
+        if mass < SHADE * wide:
+            return edges
+        if wide >= SHADED_PX:
+            wide = mass / float(np.median(excess[(pixels >= left + 0.5) & (pixels <= right - 0.5)]))
+        centre = float((excess * pixels).sum()) / mass + self.corner_px
+        moved = (centre - wide / 2, centre + wide / 2)
         near = max(abs(new - old) for new, old in zip(moved, edges, strict=True)) < self._sway
         return moved if near else edges
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from ecg_flare.digitize.ink.extraction import Ink
-from ecg_flare.digitize.leads.bars import SHADED_PX, Bar, Place, find_bars
+from ecg_flare.digitize.leads.bars import NARROW_PX, Bar, Place, find_bars
 from ecg_flare.digitize.leads.borders import inner_borders
 from ecg_flare.digitize.leads.lead_span import LeadSpan
 from ecg_flare.digitize.leads.thin_separators import thin_separator_offset
@@ -23,13 +23,9 @@ SAME_END_PX: Final = 1.0
 AS_FINE_PX: Final = 0.16
 """Ink places the edges of a bar no finer than this, as it is full before a pixel is; nearer borders stay."""
 BY_SHADE_PX: Final = 0.05
-"""The same of a bar that fills pixels: its shade places it finer."""
+"""The same of a bar that is wider than a narrow one: its shade places it finer."""
 THIN_MM: Final = 0.4
 """A bar up to this width hides no more than a trace does: the lines are followed through it at the border."""
-NARROW_PX: Final = 1.5
-"""A bar up to this width fills no pixel column beside another: the ink places it no finer than a wide bar's edges, and
-a line is not told from it."""
-
 MOST_PLACES: Final = 0.75
 
 
@@ -123,5 +119,5 @@ def _offsets(bars: Sequence[Bar]) -> Mapping[float, float]:
         for border in borders
     }
     off = np.median(np.abs(list(found.values()))) if found else 0.0
-    as_fine = BY_SHADE_PX if _usual_width(bars) >= SHADED_PX else AS_FINE_PX
+    as_fine = BY_SHADE_PX if _usual_width(bars) > NARROW_PX else AS_FINE_PX
     return found if off > as_fine else dict.fromkeys(found, 0.0)

@@ -77,7 +77,18 @@ def assert_read_as_well(image: NDArray[np.uint8], recording: Recording, page: Pa
 
 @pytest.mark.parametrize(
     ("width_mm", "dpi"),
-    [(0.3, 100), (0.5, 100), (0.76, 100), (1.0, 100), (1.5, 100), (0.3, 150), (0.76, 150), (1.5, 150)],
+    [
+        (0.3, 100),
+        (0.5, 100),
+        (0.76, 100),
+        (1.0, 100),
+        (1.5, 100),
+        (0.3, 150),
+        (0.76, 150),
+        (1.5, 150),
+        (0.76, 200),
+        (1.5, 300),
+    ],
 )
 def test_bars_across_the_trace(width_mm: float, dpi: int) -> None:
     recording, page = drawn("3x4+1R", dpi, "bars", width_mm)

@@ -1,6 +1,6 @@
 """What bars between the columns cost: the same pages without bars and with bars of each width, dB beside dB.
 
-    python -m benchmarks.bars [--pages 3] [--kind bars]... [--dpi 200]... [--segmenter bundled] [--results FILE]
+    python -m benchmarks.bars [--pages 3] [--kind bars]... [--dpi 200]... [--segmenter auto] [--results FILE]
 
 A page prints a PTB-XL recording of a fold that trains nothing on letter paper, as ecg-image-kit does, whose bars are
 0.79 mm wide and 6.3 mm long and cross the trace ("bars"). The table has the SNR of the pages without bars, then what
@@ -110,7 +110,7 @@ def _from_json(raw: dict[str, Any]) -> Result:
 @click.option("--pages", default=3, show_default=True, type=click.IntRange(1), help="Pages a resolution.")
 @click.option("--kind", "kinds", multiple=True, default=("bars",), show_default=True, help="Kind of separator.")
 @click.option("--dpi", "dpis", multiple=True, type=int, default=RESOLUTIONS, show_default=True, help="Resolution.")
-@click.option("--segmenter", default="bundled", show_default=True)
+@click.option("--segmenter", default="auto", show_default=True)
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path), help="Keep readings here, and go on.")
 def main(pages: int, kinds: tuple[str, ...], dpis: tuple[int, ...], segmenter: str, results: Path | None) -> None:
     """Measure what bars between the columns cost."""

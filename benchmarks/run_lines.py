@@ -54,6 +54,7 @@ class RunLines(Generic[R]):
     def __init__(self, path: Path, from_json: Callable[[dict[str, Any]], R]) -> None:
         self._path = path
         self._from_json = from_json
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._code = f"{code_version(*TRAINED_BY)}+{_benchmark(inspect.getfile(inspect.unwrap(from_json)))}"
         for code in sorted({line.get(_CODE, "an unknown state") for line in self._lines()} - {self._code}):
             print(
@@ -68,7 +69,6 @@ class RunLines(Generic[R]):
 
     def append(self, run: R) -> None:
         """Write the run's line, and wait until it is on disk."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({_CODE: self._code, **asdict(run)}) + "\n"  # type: ignore[call-overload]
         with self._path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -26,7 +26,7 @@ from click.core import ParameterSource
 
 from benchmarks.federation.candidates import ALONE_GRID, GRID, LEVERS, PLAN, SITES_ALONE, TUNED
 from benchmarks.federation.curves import draw_curves
-from benchmarks.federation.kept import finished, first_model
+from benchmarks.federation.kept import check_start, finished
 from benchmarks.federation.methods import ALONE, Budget, Method
 from benchmarks.federation.pages import SITES, Part, pages_of
 from benchmarks.federation.run_folders import write_run
@@ -107,7 +107,7 @@ def main(
     trying = tune or levers
     _check_given(paper=paper, trying=trying)
     try:
-        first_model(start, plan, 0)
+        check_start(start, plan)
     except ConfigError as error:
         raise click.BadParameter(str(error), param_hint="--start") from error
     if plan != PLAN:
@@ -177,9 +177,8 @@ def _chosen(names: str, known: Sequence[Method]) -> list[Method]:
 
 
 def _tables(runs: Sequence[Run]) -> str:
-    parts = [site_table(runs)]
-    if any(run.order.method.name != ALONE for run in runs):
-        parts.insert(0, dice_table(runs))
+    several = any(run.order.method.name != ALONE for run in runs)
+    parts = [*([dice_table(runs)] if several else []), site_table(runs)]
     if found := ratios(runs):
         parts.append(ratio_table(found))
     return "\n\n".join(parts)

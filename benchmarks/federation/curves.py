@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Final
 
 from benchmarks.federation.methods import ALONE
 from benchmarks.federation.table import Run, by_method
-from ecg_flare.report.charts import Axes, Series, Span, line_drawing
+from ecg_flare.report.charts import Axes, Span, line_drawing
+from ecg_flare.report.compare.convergence import mean_series
 from ecg_flare.report.figure_file import figure
 
 _LABEL: Final = "trace Dice on held-out patients"
@@ -18,11 +18,10 @@ def draw_curves(runs: Sequence[Run]) -> str:
     """The SVG file of all methods but the sites alone."""
     methods = by_method(run for run in runs if run.order.method.name != ALONE)
     at = [point.round for point in runs[0].points]
-    series = []
-    for slot, (name, some) in enumerate(methods.items(), start=1):
-        dice = [[run.points[index].dice for run in some] for index in range(len(at))]
-        band = [(min(one), max(one)) for one in dice] if len(some) > 1 else []
-        series.append(Series(name, [fmean(one) for one in dice], slot, band=band))
+    series = [
+        mean_series(at, name, [{point.round: point.dice for point in run.points} for run in some], slot)
+        for slot, (name, some) in enumerate(methods.items(), start=1)
+    ]
     seeds = len({run.order.seed for run in runs})
     ends = "; ".join(f"{each.name} ends at {each.values[-1]:.4f}" for each in series)
     drawing = line_drawing(at, series, axes=Axes(_LABEL), span=Span(ceiling=1.0))

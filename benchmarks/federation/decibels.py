@@ -18,7 +18,7 @@ import multiprocessing
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
@@ -92,7 +92,9 @@ class Reading:
 
 
 @click.command(help=__doc__)
-@click.option("--of", "folder", type=click.Path(file_okay=False, path_type=Path), default="build/federation")
+@click.option(
+    "--of", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default="build/federation"
+)
 @click.option("--private", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of private_learning.")
 @click.option("--pages", default=10, show_default=True, help="Of each site, at most.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes, of one thread each.")
@@ -122,7 +124,7 @@ def main(folder: Path, private: Path | None, pages: int, jobs: int, results: Pat
     missing = [task for task in tasks if task not in file]
     with tqdm(total=len(missing), unit="page", disable=not sys.stderr.isatty()) as bar:
         for reading in _read_all(missing, root, pages, jobs):
-            file.add(replace(reading, task=replace(reading.task, model=replace(reading.task.model, file=""))))
+            file.add(reading)
             bar.update()
     click.echo(table([file[task] for task in tasks]))
 

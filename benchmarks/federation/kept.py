@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Never
+from typing import Final, Never
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,8 @@ from ecg_flare.errors import ConfigError, RoundError
 from ecg_flare.nnunet.export import load_bundled
 from ecg_flare.nnunet.kinds import plan_preset
 from ecg_flare.nnunet.plan import initial_vector
+
+_RANDOM: Final = "random"
 
 
 def finished(bench: Bench, orders: Sequence[Order], folder: Path) -> list[Run]:
@@ -39,7 +41,7 @@ def finished(bench: Bench, orders: Sequence[Order], folder: Path) -> list[Run]:
                 say(f"{order.method.label}, seed {order.seed}: left out, {error}")
                 continue
             path = model_path(folder, order)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             np.save(path, model)
             file.append(run)
             kept[order.key] = run
@@ -57,12 +59,14 @@ def first_model(start: str, plan: str, seed: int) -> Vector:
 
     Raises ConfigError for a bundled model of another plan.
     """
-    if start == "random":
-        return initial_vector(plan_preset(plan), seed)
-    model = load_bundled(start)
-    if model.plan.name != plan:
-        raise ConfigError(f"the bundled model {start!r} is of plan {model.plan.name}, and not {plan}: start random")
-    return model.vector
+    check_start(start, plan)
+    return initial_vector(plan_preset(plan), seed) if start == _RANDOM else load_bundled(start).vector
+
+
+def check_start(start: str, plan: str) -> None:
+    """Raise ConfigError where the first model is a bundled one of another plan, or there is none of that name."""
+    if start != _RANDOM and (found := load_bundled(start).plan.name) != plan:
+        raise ConfigError(f"the bundled model {start!r} is of plan {found}, and not {plan}: start random")
 
 
 def _run(bench: Bench, order: Order, bar: tqdm[Never]) -> tuple[Run, Vector]:

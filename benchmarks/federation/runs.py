@@ -102,7 +102,7 @@ class Bench:
             self.own = dict.fromkeys(sites, start)
             training = {site: self._of_part(site, train, subset) for site, train in training.items()}
         lengths: list[float] = []
-        training = {site: _measured(train, lengths) for site, train in training.items()}
+        training = {site: _told_lengths(train, lengths) for site, train in training.items()}
         optimizer = method.optimizer(lengths)
         model = start if subset is None else subset.take(start)
         state = optimizer.init(model.size)
@@ -183,12 +183,12 @@ class Bench:
         return prepare(Pooled(self._datasets), POOL, self.plan, self._cache, ALL_FOR_TRAINING, log=self._log)
 
 
-def _measured(train: LocalTraining, lengths: list[float]) -> LocalTraining:
+def _told_lengths(train: LocalTraining, lengths: list[float]) -> LocalTraining:
     """The same training, whose updates' squared lengths are added to a list."""
 
-    def measured(model: Vector, index: int) -> Vector:
+    def told(model: Vector, index: int) -> Vector:
         update = train(model, index)
         lengths.append(float(np.square(update, dtype=np.float64).sum()))
         return update
 
-    return measured
+    return told

@@ -197,6 +197,11 @@ def test_a_line_cut_by_a_kill_is_dropped(tmp_path: Path) -> None:
     assert list(file.runs().values()) == RUNS[:2]
 
 
+def test_a_file_of_runs_has_a_folder_for_the_models_beside_it(tmp_path: Path) -> None:
+    RunFile(tmp_path / "new" / "folder" / "runs.jsonl")
+    assert (tmp_path / "new" / "folder").is_dir()
+
+
 def test_runs_of_other_code_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "runs.jsonl"
     RunFile(path).append(RUNS[0])

@@ -51,7 +51,7 @@ def _card(
         method: [curves[each.name] for each in comparison.alike(method) if each.name in curves]
         for method in comparison.methods
     }
-    found = [_series(at, method, of, slot) for slot, (method, of) in enumerate(told.items(), 1)]
+    found = [mean_series(at, method, of, slot) for slot, (method, of) in enumerate(told.items(), 1)]
     series = [
         replace(each, strong=each.name == comparison.reference.method)
         for each in found
@@ -73,7 +73,7 @@ def _card(
     return card(title, line_legend(keys) + inline(drawing) + download_link(name, file), under)
 
 
-def _series(at: Sequence[int], method: str, curves: Sequence[Mapping[int, float]], slot: int) -> Series:
+def mean_series(at: Sequence[int], method: str, curves: Sequence[Mapping[int, float]], slot: int) -> Series:
     """The curve of a single run; of repeats the mean, where all of them have a value, with lowest and highest."""
     shared = set(at).intersection(*curves) if curves else set()
     told = [[curve[x] for curve in curves] if x in shared else None for x in at]
